@@ -1,0 +1,42 @@
+package kernels
+
+// Gather assembles a batch from the dataset that is resident on the device:
+// sample i of the batch is image Order[cursor+i], with cursor from State.
+// Pixels are normalised by a table of 256 entries, so every device gives the
+// same float for the same byte:
+//
+//	X[i,h,w,0] = Table[Images[Order[cursor+i], h, w]]
+//	Y[i]       = Labels[Order[cursor+i]]
+type Gather struct {
+	Images Tensor // (M, H, W) uint8
+	Labels Tensor // (M) uint8
+	Order  Tensor // (entries) uint32, each below M
+	State  Tensor // (StateWords) uint32
+	Table  Tensor // (256)
+	X      Tensor // (N, H, W, 1)
+	Y      Tensor // (N) uint32
+}
+
+// Kind implements [Op].
+func (Gather) Kind() string { return "Gather" }
+
+// Operands implements [Op].
+func (op Gather) Operands() []Operand {
+	return []Operand{in("Images", op.Images).of(Uint8), in("Labels", op.Labels).of(Uint8),
+		in("Order", op.Order).of(Uint32), in("State", op.State).of(Uint32), in("Table", op.Table),
+		out("X", op.X), out("Y", op.Y).of(Uint32)}
+}
+
+// Check implements [Op].
+func (op Gather) Check() error {
+	if err := first(rank("Images", op.Images, 3), rank("X", op.X, 4), rank("Order", op.Order, 1)); err != nil {
+		return err
+	}
+	m, h, w := op.Images.Shape[0], op.Images.Shape[1], op.Images.Shape[2]
+	n := op.X.Shape[0]
+	return first(want("Labels", op.Labels, m), want("State", op.State, StateWords), want("Table", op.Table, 256),
+		want("X", op.X, n, h, w, 1), want("Y", op.Y, n))
+}
+
+// FLOPs implements [Op].
+func (op Gather) FLOPs() int { return 0 }

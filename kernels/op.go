@@ -1,0 +1,131 @@
+package kernels
+
+import "fmt"
+
+// Op is one operation of a plan: a pointer-free struct of this package, passed
+// by value. Backends switch on its dynamic type.
+type Op interface {
+	// Kind returns the struct's name, "ConvForward".
+	Kind() string
+	// Operands lists every tensor of the op, in the order of its fields.
+	Operands() []Operand
+	// Check returns an error that names the operand whose shape, or the
+	// parameter whose value, breaks the op's rule.
+	Check() error
+	// FLOPs returns the multiplications and additions of one run, the
+	// field's usual count for the op (2·M·N·K for a GEMM).
+	FLOPs() int
+}
+
+// Access says what an op does with an operand.
+type Access uint8
+
+// Read, write, or both. A Write operand's old contents do not matter.
+const (
+	Read Access = 1 << iota
+	Write
+	ReadWrite = Read | Write
+)
+
+// Operand is a tensor in its role in an op.
+type Operand struct {
+	Name     string
+	Tensor   Tensor
+	Type     DType
+	Access   Access
+	Optional bool
+}
+
+// Backend compiles plans for one device.
+type Backend interface {
+	// Name describes the device for people: "llvmpipe (Vulkan)".
+	Name() string
+	// Compile checks the plan, allocates its buffers (zeroed) and prepares
+	// every section. The plan must not change afterwards.
+	Compile(p *Plan) (Program, error)
+	// Close releases the device. Programs must be closed before it.
+	Close() error
+}
+
+// Program is a compiled plan with its memory. Its methods are not safe for
+// concurrent use.
+type Program interface {
+	// Run executes a section the given number of times, in few submissions,
+	// and returns when the results can be read. The error names the section
+	// and, where it can be known, the op or the cause (out of memory, device
+	// lost).
+	Run(section string, times int) error
+	// Write copies src into t. len(src) must be t.Bytes().
+	Write(t Tensor, src []byte) error
+	// Read copies t into dst. len(dst) must be t.Bytes().
+	Read(t Tensor, dst []byte) error
+	// Profile runs a section once and returns the time that each of its ops
+	// took, in order. Results are as after Run(section, 1).
+	Profile(section string) ([]OpTime, error)
+	// MemoryBytes returns what the program has allocated on its device.
+	MemoryBytes() int
+	// Close frees the program's memory.
+	Close() error
+}
+
+// OpTime is one op's share of a profiled run.
+type OpTime struct {
+	Op          Op
+	Nanoseconds int64
+	Dispatches  int // of a device's queue; 0 where there is none
+}
+
+// in, out and inout build operands of float32, the common case.
+func in(name string, t Tensor) Operand {
+	return Operand{Name: name, Tensor: t, Type: Float32, Access: Read}
+}
+
+func out(name string, t Tensor) Operand {
+	return Operand{Name: name, Tensor: t, Type: Float32, Access: Write}
+}
+
+func inout(name string, t Tensor) Operand {
+	return Operand{Name: name, Tensor: t, Type: Float32, Access: ReadWrite}
+}
+
+// of changes an operand's element type, optional lets it be absent.
+func (o Operand) of(t DType) Operand { o.Type = t; return o }
+func (o Operand) optional() Operand  { o.Optional = true; return o }
+
+// want returns an error unless t has exactly the given shape.
+func want(name string, t Tensor, shape ...int) error {
+	same := len(t.Shape) == len(shape)
+	for i := 0; same && i < len(shape); i++ {
+		same = t.Shape[i] == shape[i]
+	}
+	if !same {
+		return fmt.Errorf("%s has shape %v, want %v", name, t.Shape, shape)
+	}
+	return nil
+}
+
+// wantIfPresent is want for an optional operand.
+func wantIfPresent(name string, t Tensor, shape ...int) error {
+	if t.Absent() {
+		return nil
+	}
+	return want(name, t, shape...)
+}
+
+// rank returns an error unless t has n axes.
+func rank(name string, t Tensor, n int) error {
+	if len(t.Shape) != n {
+		return fmt.Errorf("%s has shape %v, want %d axes", name, t.Shape, n)
+	}
+	return nil
+}
+
+// first returns the first error that is not nil.
+func first(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
