@@ -6,10 +6,12 @@ import "math/bits"
 // the counter of [Philox4x32].
 type Purpose uint32
 
-// The purposes that ops draw random bits for.
+// The purposes that random bits are drawn for.
 const (
 	PurposeDropout Purpose = 1 // + the dropout layer's number
 	PurposeAugment Purpose = 1 << 16
+	PurposeInit    Purpose = 1 << 17 // of weights
+	PurposeOrder   Purpose = 1 << 18 // of the training images
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,
