@@ -1,0 +1,54 @@
+package model
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// Init returns the initial value of trainable parameter number i, in the
+// device's order. It draws from PyTorch's default distribution for the layer,
+// uniform in ±Bound, counting elements in PyTorch's order so that the values
+// do not depend on the device's layout: with
+// w = Philox4x32({e/4, i, 0, PurposeInit}, seed)[e%4] for element e,
+//
+//	value = Bound · (2·(w>>8)/2²⁴ − 1)
+func (n *Net) Init(i int, seed uint64) []float32 {
+	p := n.Params[i]
+	v := make([]float32, p.Tensor.Len())
+	if p.Bound == 0 {
+		return fill(v, p.Value)
+	}
+	key := [2]uint32{uint32(seed), uint32(seed >> 32)}
+	torch := make([]float32, len(v)) // in PyTorch's order
+	for e := 0; e < len(v); e += 4 {
+		words := kernels.Philox4x32([4]uint32{uint32(e / 4), uint32(i), 0, uint32(kernels.PurposeInit)}, key)
+		for j := 0; j < 4 && e+j < len(v); j++ {
+			torch[e+j] = float32(p.Bound * (2*float64(words[j]>>8)/(1<<24) - 1))
+		}
+	}
+	for d := range v {
+		v[d] = torch[p.Layout.Torch(d)]
+	}
+	return v
+}
+
+// fill sets every element of v to x and returns v.
+func fill(v []float32, x float32) []float32 {
+	for i := range v {
+		v[i] = x
+	}
+	return v
+}
+
+// WriteInit fills a compiled program with what training starts from: initial
+// parameters and running statistics, and the normalisation table.
+func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
+	for i, par := range n.Params {
+		if err := p.Write(par.Tensor, kernels.AsBytes(n.Init(i, seed))); err != nil {
+			return err
+		}
+	}
+	for _, s := range n.Stats {
+		if err := p.Write(s.Tensor, kernels.AsBytes(fill(make([]float32, s.Tensor.Len()), s.Value))); err != nil {
+			return err
+		}
+	}
+	return p.Write(n.Table, kernels.AsBytes(Normalization()))
+}

@@ -1,0 +1,365 @@
+// Package model writes the plans of the project's networks: which buffers
+// they need, and the ops of a training step and of an evaluation step, forward
+// and backward, one after the other.
+//
+// [Build] is the whole of it: a network is a list of layers (see
+// architectures), and each layer knows how to write its forward ops, its
+// backward ops and its parameters (layers.go).
+package model
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Side is the height and width of an image, Classes the number of labels.
+const (
+	Side    = 28
+	Classes = 10
+)
+
+// architectures lists the layers of each network, input first.
+var architectures = map[string]func(Config) []layer{
+	"fashioncnn": func(c Config) []layer {
+		return []layer{
+			&conv{name: "conv1", out: 32, kernel: 3, pad: 1}, &batchNorm{name: "bn1"}, &relu{}, &maxPool{name: "pool1"},
+			&conv{name: "conv2", out: 64, kernel: 3, pad: 1}, &batchNorm{name: "bn2"}, &relu{}, &maxPool{name: "pool2"},
+			&conv{name: "conv3", out: 128, kernel: 3, pad: 1}, &batchNorm{name: "bn3"}, &relu{},
+			&flatten{}, &linear{name: "fc1", out: 256}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
+			&linear{name: "fc2", out: Classes},
+		}
+	},
+	"alternative": func(c Config) []layer {
+		return []layer{
+			&conv{name: "conv1", out: 16, kernel: 5, pad: 2}, &batchNorm{name: "bn1"}, &relu{}, &maxPool{name: "pool1"},
+			&conv{name: "conv2", out: 32, kernel: 5, pad: 2}, &batchNorm{name: "bn2"}, &relu{}, &maxPool{name: "pool2"},
+			&flatten{}, &linear{name: "fc1", out: 128}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
+			&linear{name: "fc2", out: Classes},
+		}
+	},
+	"logistic": func(Config) []layer {
+		return []layer{&flatten{}, &linear{name: "linear", out: Classes}}
+	},
+}
+
+// Names returns the known models, sorted.
+func Names() []string { return slices.Sorted(maps.Keys(architectures)) }
+
+// Config says what to build. Sizes are fixed when a plan is compiled.
+type Config struct {
+	Model     string  // one of Names
+	Dropout   float32 // probability, ignored by models without dropout
+	Optimizer Optimizer
+	Smoothing float32 // label smoothing of the training loss
+
+	Images       int   // images resident on the device, training and test together
+	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
+	TrainImages  int   // entries of TrainOrder, the images of an epoch
+	EvalBatches  []int // batch sizes to write evaluation sections for
+	EvalImages   int   // entries of EvalOrder, the most images of one evaluation
+}
+
+// Optimizer holds the constants of Adam or SGD.
+type Optimizer struct {
+	Name         string  // "adam" or "sgd"
+	Beta1, Beta2 float64 // of Adam
+	Eps          float32 // of Adam
+	Momentum     float32 // of SGD
+	Nesterov     bool    // of SGD
+	WeightDecay  float32
+}
+
+// DefaultAdam returns PyTorch's defaults: β .9 and .999, ε 1e-8.
+func DefaultAdam() Optimizer { return Optimizer{Name: "adam", Beta1: .9, Beta2: .999, Eps: 1e-8} }
+
+// DefaultSGD returns SGD with Nesterov momentum .9.
+func DefaultSGD() Optimizer { return Optimizer{Name: "sgd", Momentum: .9, Nesterov: true} }
+
+// Net is a network's plan and the tensors that the training loop reads and
+// writes. Tensors for training are absent in a net built without TrainBatches.
+type Net struct {
+	Config Config
+	Plan   *kernels.Plan
+
+	Params []Param // trainable, in PyTorch's named_parameters() order
+	Stats  []Param // running means and variances of the batch-norms
+
+	// The trainable parameters and what goes with them as flat arenas.
+	Values    kernels.Tensor // every Param's value
+	Gradients kernels.Tensor
+	Moment1   kernels.Tensor // Adam's M, SGD's momentum buffer
+	Moment2   kernels.Tensor // Adam's V
+	Running   kernels.Tensor // every Stat's value
+
+	Images kernels.Tensor // (Images, 28, 28) uint8
+	Labels kernels.Tensor // (Images) uint8
+	Table  kernels.Tensor // (256), the normalised value of each byte
+
+	Train Loop // one epoch of training
+	Eval  Loop // one evaluation
+	// LearningRates has a rate for every step of an epoch.
+	LearningRates kernels.Tensor // (steps)
+	// Probs receives the softmax of each evaluated image, in EvalOrder.
+	Probs kernels.Tensor // (EvalImages, 10)
+
+	layers      []layer
+	activations map[string]int // name of a scratch tensor -> its buffer
+	gradients   *kernels.Arena
+	values      *kernels.Arena
+	running     *kernels.Arena
+}
+
+// Loop is what a pass over images reads and logs: which images, where it is,
+// and each step's mean loss and number of correct predictions.
+type Loop struct {
+	Order   kernels.Tensor // (images) uint32, indices into Images
+	State   kernels.Tensor // kernels.State
+	Loss    kernels.Tensor // (steps)
+	Correct kernels.Tensor // (steps) uint32
+}
+
+// Param is one named tensor of a network.
+type Param struct {
+	Name   string         // PyTorch's, "conv1.weight"
+	Tensor kernels.Tensor // view of Values or Running, in the device's layout
+	Grad   kernels.Tensor // view of Gradients; absent in a running statistic
+	Layout Layout         // how the device's layout maps to PyTorch's
+	Bound  float64        // PyTorch's default initial distribution is uniform in ±Bound; 0: constant
+	Value  float32        // the constant, where Bound is 0
+}
+
+// Layout maps a tensor between the device's order and PyTorch's, both seen as
+// four axes: the device has (Out, H, W, C), PyTorch (Out, C, H, W). Tensors
+// that are the same in both have H = W = 1. It serves convolution weights
+// (H, W the kernel) and the first fully connected layer (H, W the image that
+// was flattened) alike.
+type Layout struct {
+	Out, H, W, C int
+	Shape        []int // PyTorch's
+}
+
+// Torch returns the position in PyTorch's order of the device's element i.
+func (l Layout) Torch(i int) int {
+	c := i % l.C
+	hw := i / l.C % (l.H * l.W)
+	return (i/(l.C*l.H*l.W)*l.C+c)*l.H*l.W + hw
+}
+
+// plain is the layout of a tensor that has the same order in both.
+func plain(shape ...int) Layout {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return Layout{Out: n, H: 1, W: 1, C: 1, Shape: shape}
+}
+
+// TrainSection and EvalSection name the plan's section for a batch size.
+func TrainSection(batch int) string { return fmt.Sprintf("train/%d", batch) }
+
+// EvalSection names the evaluation section for a batch size.
+func EvalSection(batch int) string { return fmt.Sprintf("eval/%d", batch) }
+
+// Batches splits n images into batches: full ones of the given size and, where
+// n is no multiple, a last smaller one (0 if there is none).
+func Batches(n, batch int) (full, last int) { return n / batch, n % batch }
+
+// Steps returns the number of batches that n images make.
+func Steps(n, batch int) int { return (n + batch - 1) / batch }
+
+// Build writes the plan. The error names the setting that is wrong.
+func Build(c Config) (*Net, error) {
+	layers, ok := architectures[c.Model]
+	if !ok {
+		return nil, fmt.Errorf("unknown model %q: want one of %s", c.Model, strings.Join(Names(), ", "))
+	}
+	n := &Net{Config: c, Plan: &kernels.Plan{}, layers: layers(c), activations: map[string]int{}}
+	n.allocateDataset()
+	n.allocateParameters()
+	for _, b := range c.TrainBatches {
+		n.writeTrain(b)
+	}
+	for _, b := range c.EvalBatches {
+		n.writeEval(b)
+	}
+	if err := n.Plan.Check(); err != nil {
+		return nil, fmt.Errorf("model %s: %w", c.Model, err)
+	}
+	return n, nil
+}
+
+// ParameterCount returns the number of trainable parameters.
+func (n *Net) ParameterCount() int {
+	total := 0
+	for _, p := range n.Params {
+		total += p.Tensor.Len()
+	}
+	return total
+}
+
+// ForwardFLOPs returns the floating-point operations of classifying one image.
+func (n *Net) ForwardFLOPs() int {
+	batch := n.Config.EvalBatches[0]
+	total := 0
+	for _, op := range n.Plan.Find(EvalSection(batch)).Ops {
+		total += op.FLOPs()
+	}
+	return total / batch
+}
+
+// Normalization returns the table of [kernels.Gather]: entry b is
+// (b/255 − 0.5)/0.5 in float32 arithmetic, step by step as torchvision does.
+func Normalization() []float32 {
+	table := make([]float32, 256)
+	for b := range table {
+		table[b] = (float32(b)/255 - 0.5) / 0.5
+	}
+	return table
+}
+
+func (n *Net) allocateDataset() {
+	p, c := n.Plan, n.Config
+	n.Images = p.Tensor("images", kernels.Uint8, c.Images, Side, Side)
+	n.Labels = p.Tensor("labels", kernels.Uint8, c.Images)
+	n.Table = p.Tensor("normalization", kernels.Float32, 256)
+	if len(c.TrainBatches) > 0 {
+		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
+		n.Train = n.allocateLoop("train", c.TrainImages, steps)
+		n.LearningRates = p.Tensor("learning_rates", kernels.Float32, steps)
+	}
+	if len(c.EvalBatches) > 0 {
+		n.Eval = n.allocateLoop("eval", c.EvalImages, Steps(c.EvalImages, slices.Max(c.EvalBatches)))
+		n.Probs = p.Tensor("eval.probs", kernels.Float32, c.EvalImages, Classes)
+	}
+}
+
+func (n *Net) allocateLoop(name string, images, steps int) Loop {
+	return Loop{
+		Order:   n.Plan.Tensor(name+".order", kernels.Uint32, images),
+		State:   n.Plan.Tensor(name+".state", kernels.Uint32, kernels.StateWords),
+		Loss:    n.Plan.Tensor(name+".loss", kernels.Float32, steps),
+		Correct: n.Plan.Tensor(name+".correct", kernels.Uint32, steps),
+	}
+}
+
+// allocateParameters lets every layer declare its parameters, then closes the
+// arenas: from here on Values and its companions have their final length.
+func (n *Net) allocateParameters() {
+	training := len(n.Config.TrainBatches) > 0
+	n.values = n.Plan.Arena("parameters", kernels.Float32)
+	n.running = n.Plan.Arena("running", kernels.Float32)
+	if training {
+		n.gradients = n.Plan.Arena("gradients", kernels.Float32)
+	}
+	shape := []int{Side, Side, 1} // (H, W, C) of one sample
+	for _, l := range n.layers {
+		shape = l.declare(n, shape)
+	}
+	n.Values, n.Running = n.values.All(), n.running.All()
+	if !training {
+		return
+	}
+	n.Gradients = n.gradients.All()
+	if n.Config.Optimizer.Name == "adam" || n.Config.Optimizer.Momentum > 0 {
+		n.Moment1 = n.Plan.Tensor("moment1", kernels.Float32, n.Values.Len())
+	}
+	if n.Config.Optimizer.Name == "adam" {
+		n.Moment2 = n.Plan.Tensor("moment2", kernels.Float32, n.Values.Len())
+	}
+}
+
+// parameter declares a trainable tensor: its device shape, its layout, and the
+// bound of its initial values (0 with a constant value).
+func (n *Net) parameter(name string, shape []int, l Layout, bound float64, value float32) Param {
+	p := Param{Name: name, Tensor: n.values.Tensor(shape...), Layout: l, Bound: bound, Value: value}
+	if n.gradients != nil {
+		p.Grad = n.gradients.Tensor(shape...)
+	}
+	n.Params = append(n.Params, p)
+	return p
+}
+
+// statistic declares a running statistic of c channels.
+func (n *Net) statistic(name string, c int, value float32) kernels.Tensor {
+	t := n.running.Tensor(c)
+	n.Stats = append(n.Stats, Param{Name: name, Tensor: t, Layout: plain(c), Value: value})
+	return t
+}
+
+// activation returns the scratch tensor of that name, at the given shape.
+// Sections share it: its buffer is as large as the largest asks for.
+func (n *Net) activation(name string, t kernels.DType, shape ...int) kernels.Tensor {
+	i, ok := n.activations[name]
+	if !ok {
+		v := n.Plan.Tensor(name, t, shape...)
+		n.activations[name] = v.Buffer
+		return v
+	}
+	v := kernels.Tensor{Buffer: i, Type: t, Shape: append([]int{}, shape...)}
+	n.Plan.Buffers[i].Len = max(n.Plan.Buffers[i].Len, v.Len())
+	return v
+}
+
+// section is the state of writing one section: where ops go, and for which
+// batch.
+type section struct {
+	*Net
+	*kernels.Section
+	batch    int
+	training bool
+	state    kernels.Tensor
+}
+
+func (s *section) scratch(name string, shape ...int) kernels.Tensor {
+	return s.activation(name, kernels.Float32, shape...)
+}
+
+// forward writes the batch's gathering and every layer's forward ops, and
+// returns logits (batch, 10) and labels (batch).
+func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
+	x := s.scratch("x", s.batch, Side, Side, 1)
+	labels = s.activation("y", kernels.Uint32, s.batch)
+	s.Add(kernels.Gather{Images: s.Images, Labels: s.Labels, Order: loop.Order, State: loop.State, Table: s.Table, X: x, Y: labels})
+	for _, l := range s.layers {
+		x = l.forward(s, x)
+	}
+	return x, labels
+}
+
+// writeTrain writes one optimiser step on a batch.
+func (n *Net) writeTrain(batch int) {
+	s := &section{Net: n, Section: n.Plan.Section(TrainSection(batch)), batch: batch, training: true, state: n.Train.State}
+	logits, labels := s.forward(n.Train)
+	d := s.scratch("logits.grad", batch, Classes)
+	s.Add(kernels.SoftmaxCrossEntropy{Logits: logits, Labels: labels, State: n.Train.State,
+		Loss: n.Train.Loss, Correct: n.Train.Correct, DLogits: d, Smoothing: n.Config.Smoothing})
+	firstTrained := slices.IndexFunc(n.layers, layer.trained)
+	for i := len(n.layers) - 1; i >= firstTrained; i-- {
+		d = n.layers[i].backward(s, d, i > firstTrained)
+	}
+	s.Add(n.optimizer())
+	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
+}
+
+func (n *Net) optimizer() kernels.Op {
+	o := n.Config.Optimizer
+	if o.Name == "sgd" {
+		return kernels.SGD{Param: n.Values, Grad: n.Gradients, M: n.Moment1, State: n.Train.State,
+			LearningRates: n.LearningRates, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
+	}
+	return kernels.Adam{Param: n.Values, Grad: n.Gradients, M: n.Moment1, V: n.Moment2, State: n.Train.State,
+		LearningRates: n.LearningRates, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay}
+}
+
+// writeEval writes the classification of a batch, with its loss.
+func (n *Net) writeEval(batch int) {
+	s := &section{Net: n, Section: n.Plan.Section(EvalSection(batch)), batch: batch, state: n.Eval.State}
+	logits, labels := s.forward(n.Eval)
+	s.Add(kernels.SoftmaxCrossEntropy{Logits: logits, Labels: labels, State: n.Eval.State,
+		Loss: n.Eval.Loss, Correct: n.Eval.Correct, Probs: n.Probs})
+	s.Add(kernels.AdvanceState{State: n.Eval.State, Batch: batch})
+}

@@ -1,0 +1,132 @@
+package model
+
+import (
+	"math"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+func config(name string) Config {
+	return Config{Model: name, Dropout: .25, Optimizer: DefaultAdam(), Images: 300,
+		TrainBatches: []int{64, 32}, TrainImages: 224, EvalBatches: []int{50}, EvalImages: 100}
+}
+
+func build(t *testing.T, c Config) *Net {
+	t.Helper()
+	n, err := Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// The parameter counts that PyTorch reports for the original networks.
+func TestParameterCounts(t *testing.T) {
+	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850} {
+		if got := build(t, config(name)).ParameterCount(); got != want {
+			t.Errorf("%s has %d parameters, want %d", name, got, want)
+		}
+	}
+}
+
+func TestParameterNamesAndShapes(t *testing.T) {
+	n := build(t, config("alternative"))
+	want := []string{"conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "conv2.weight", "conv2.bias",
+		"bn2.weight", "bn2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
+	for i, p := range n.Params {
+		if p.Name != want[i] {
+			t.Errorf("parameter %d is %s, want %s", i, p.Name, want[i])
+		}
+	}
+	if got := n.Params[8].Layout.Shape; got[0] != 128 || got[1] != 1568 {
+		t.Errorf("fc1.weight is %v in PyTorch's order, want [128 1568]", got)
+	}
+}
+
+// Layout.Torch must visit every position of PyTorch's order exactly once, and
+// agree with the definition (O, KH, KW, I) -> (O, I, KH, KW).
+func TestLayout(t *testing.T) {
+	l := Layout{Out: 3, H: 2, W: 5, C: 7}
+	i := 0
+	for o := range l.Out {
+		for h := range l.H {
+			for w := range l.W {
+				for c := range l.C {
+					if got, want := l.Torch(i), ((o*l.C+c)*l.H+h)*l.W+w; got != want {
+						t.Fatalf("element (%d,%d,%d,%d) maps to %d, want %d", o, h, w, c, got, want)
+					}
+					i++
+				}
+			}
+		}
+	}
+}
+
+func TestInitIsUniformInBound(t *testing.T) {
+	n := build(t, config("fashioncnn"))
+	for i, p := range n.Params {
+		v := n.Init(i, 42)
+		if p.Bound == 0 {
+			for _, x := range v {
+				if x != p.Value {
+					t.Fatalf("%s holds %v, want %v", p.Name, x, p.Value)
+				}
+			}
+			continue
+		}
+		var sum, squares float64
+		for _, x := range v {
+			if !(math.Abs(float64(x)) <= p.Bound) {
+				t.Fatalf("%s holds %v, outside ±%v", p.Name, x, p.Bound)
+			}
+			sum += float64(x)
+			squares += float64(x) * float64(x)
+		}
+		// Five standard errors of the mean and of the mean square of a uniform variable.
+		count := float64(len(v))
+		if mean := sum / count; !(math.Abs(mean) <= 5*p.Bound/math.Sqrt(3*count)) {
+			t.Errorf("%s has mean %v", p.Name, mean)
+		}
+		wantSquare := p.Bound * p.Bound / 3
+		if got := squares / count; !(math.Abs(got-wantSquare) <= 5*p.Bound*p.Bound*math.Sqrt(4./45/count)) {
+			t.Errorf("%s has mean square %v, want %v", p.Name, got, wantSquare)
+		}
+	}
+}
+
+// Every parameter's gradient must be written by exactly one op of a training
+// section, before the optimiser reads it.
+func TestTrainSectionWritesEveryGradient(t *testing.T) {
+	for _, name := range Names() {
+		n := build(t, config(name))
+		for _, batch := range n.Config.TrainBatches {
+			written := map[int]int{}
+			for _, op := range n.Plan.Find(TrainSection(batch)).Ops {
+				for _, o := range op.Operands() {
+					if o.Tensor.Buffer == n.Gradients.Buffer && o.Access&kernels.Write != 0 {
+						written[o.Tensor.Offset]++
+					}
+				}
+			}
+			for _, p := range n.Params {
+				if written[p.Grad.Offset] != 1 {
+					t.Errorf("%s, batch %d: the gradient of %s is written %d times", name, batch, p.Name, written[p.Grad.Offset])
+				}
+			}
+		}
+	}
+}
+
+func TestUnknownModel(t *testing.T) {
+	if _, err := Build(Config{Model: "resnet"}); err == nil {
+		t.Fatal("no error")
+	}
+}
+
+func TestNormalizationEndpoints(t *testing.T) {
+	table := Normalization()
+	if table[0] != -1 || table[255] != 1 {
+		t.Errorf("0 and 255 normalise to %v and %v, want -1 and 1", table[0], table[255])
+	}
+}
