@@ -1,0 +1,14 @@
+// Package gpu runs compute shaders on Vulkan devices. It knows devices,
+// buffers, pipelines and recorded command lists, and nothing of what they
+// compute.
+//
+// A caller opens a [Device], makes a [Buffer] for each arena it needs and a
+// [Pipeline] for each shader variant, records dispatches once with a
+// [Recorder], and submits the resulting [Commands] as often as it likes with
+// [Device.Run]. Needed are a Vulkan loader (libvulkan.so.1 or its like) and a
+// driver of Vulkan 1.1; neither headers nor a development package.
+//
+// A Device runs one thing at a time: its methods may be called from several
+// goroutines and wait for each other where they must. A Recorder belongs to
+// one goroutine.
+package gpu
