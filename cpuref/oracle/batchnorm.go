@@ -1,0 +1,84 @@
+package oracle
+
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// batchNormForward takes the statistics of each channel in two passes: the
+// mean first, then the mean squared distance from it.
+func batchNormForward(m *memory, op kernels.BatchNormForward) {
+	x, y := m.floats(op.X), m.floats(op.Y)
+	gamma, beta := m.floats(op.Gamma), m.floats(op.Beta)
+	savedMean, savedInvStd := m.floats(op.Mean), m.floats(op.InvStd)
+	runningMean, runningVar := m.floats(op.RunningMean), m.floats(op.RunningVar)
+	rows, channels := op.X.Matrix()
+	momentum := float64(op.Momentum)
+	for c := range channels {
+		mean, variance := statistics(x[c:], rows, channels)
+		invStd := 1 / math.Sqrt(variance+float64(op.Eps))
+		for r := range rows {
+			xhat := (float64(x[r*channels+c]) - mean) * invStd
+			y[r*channels+c] = float32(xhat*float64(gamma[c]) + float64(beta[c]))
+		}
+		savedMean[c], savedInvStd[c] = float32(mean), float32(invStd)
+
+		unbiased := variance
+		if rows > 1 {
+			unbiased *= float64(rows) / float64(rows-1)
+		}
+		runningMean[c] = float32((1-momentum)*float64(runningMean[c]) + momentum*mean)
+		runningVar[c] = float32((1-momentum)*float64(runningVar[c]) + momentum*unbiased)
+	}
+}
+
+// statistics returns the mean and the biased variance of rows elements of x,
+// stride apart.
+func statistics(x []float32, rows, stride int) (mean, variance float64) {
+	for r := range rows {
+		mean += float64(x[r*stride])
+	}
+	mean /= float64(rows)
+	for r := range rows {
+		d := float64(x[r*stride]) - mean
+		variance += d * d
+	}
+	return mean, variance / float64(rows)
+}
+
+// batchNormInference normalises by the running statistics.
+func batchNormInference(m *memory, op kernels.BatchNormInference) {
+	x, y := m.floats(op.X), m.floats(op.Y)
+	gamma, beta := m.floats(op.Gamma), m.floats(op.Beta)
+	runningMean, runningVar := m.floats(op.RunningMean), m.floats(op.RunningVar)
+	rows, channels := op.X.Matrix()
+	for r := range rows {
+		for c := range channels {
+			i := r*channels + c
+			xhat := (float64(x[i]) - float64(runningMean[c])) / math.Sqrt(float64(runningVar[c])+float64(op.Eps))
+			y[i] = float32(xhat*float64(gamma[c]) + float64(beta[c]))
+		}
+	}
+}
+
+// batchNormBackward takes the two sums of each channel, then spreads them.
+func batchNormBackward(m *memory, op kernels.BatchNormBackward) {
+	x, dy, dx := m.floats(op.X), m.floats(op.DY), m.floats(op.DX)
+	gamma, mean, invStd := m.floats(op.Gamma), m.floats(op.Mean), m.floats(op.InvStd)
+	dgamma, dbeta := m.floats(op.DGamma), m.floats(op.DBeta)
+	rows, channels := op.X.Matrix()
+	for c := range channels {
+		xhat := func(i int) float64 { return (float64(x[i]) - float64(mean[c])) * float64(invStd[c]) }
+		sumDY, sumDYXhat := 0.0, 0.0
+		for i := c; i < rows*channels; i += channels {
+			sumDY += float64(dy[i])
+			sumDYXhat += float64(dy[i]) * xhat(i)
+		}
+		scale := float64(gamma[c]) * float64(invStd[c])
+		for i := c; i < rows*channels; i += channels {
+			dx[i] = float32(scale * (float64(dy[i]) - sumDY/float64(rows) - xhat(i)*sumDYXhat/float64(rows)))
+		}
+		dgamma[c], dbeta[c] = float32(sumDYXhat), float32(sumDY)
+	}
+}
