@@ -12,6 +12,7 @@ const (
 	PurposeAugment Purpose = 1 << 16
 	PurposeInit    Purpose = 1 << 17 // of weights
 	PurposeOrder   Purpose = 1 << 18 // of the training images
+	PurposeHoldout Purpose = 1 << 19 // choice of the validation images
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,

@@ -1,0 +1,58 @@
+// Package datasettest gives tests Fashion-MNIST: a small part that is always
+// there, and the whole where the machine has it.
+package datasettest
+
+import (
+	"embed"
+	"os"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+)
+
+//go:generate go run generate.go
+
+// The sizes of the parts in Subset.
+const (
+	SubsetTrain = 1280 // the first training images
+	SubsetTest  = 200  // the first test images
+)
+
+//go:embed testdata
+var testdata embed.FS
+
+// Subset returns the first 1,280 training images and the first 200 test images.
+// Its hashes are not those of the whole dataset, so SHA256 is empty.
+func Subset(tb testing.TB) *dataset.Dataset {
+	tb.Helper()
+	dir := tb.TempDir()
+	if err := os.CopyFS(dir, testdata); err != nil {
+		tb.Fatal(err)
+	}
+	split := func(part string) dataset.Split {
+		s, err := dataset.ReadSplit(dir+"/testdata/"+part+"-images-idx3-ubyte.gz", dir+"/testdata/"+part+"-labels-idx1-ubyte.gz")
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return s
+	}
+	return &dataset.Dataset{Train: split("train"), Test: split("t10k"), Dir: dir + "/testdata"}
+}
+
+// Full returns the whole dataset. Where the machine does not have it, the test
+// is skipped, or fails if FMNIST_REQUIRE_DATA=1.
+func Full(tb testing.TB) *dataset.Dataset {
+	tb.Helper()
+	loc, err := dataset.Find("")
+	if err != nil {
+		if os.Getenv("FMNIST_REQUIRE_DATA") == "1" {
+			tb.Fatal(err)
+		}
+		tb.Skipf("needs the whole dataset: %v", err)
+	}
+	d, err := dataset.Load(loc)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return d
+}

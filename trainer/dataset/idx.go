@@ -1,0 +1,129 @@
+package dataset
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/klauspost/compress/gzip" // a quarter faster than the standard library's
+)
+
+// maxContent is the largest uncompressed IDX file that is read, in bytes:
+// five times the largest of Fashion-MNIST, and far from what a machine has.
+const maxContent = 1 << 28
+
+// IDX is an array of bytes as MNIST's file format stores it.
+type IDX struct {
+	Shape []int
+	Data  []byte // row-major, its length is the product of Shape
+}
+
+// ReadIDX reads an IDX file of unsigned bytes, plain or gzip whatever its
+// name. Its errors name the file and are [ErrBadData], unless it cannot be
+// read at all.
+func ReadIDX(path string) (IDX, error) {
+	content, err := readContent(path)
+	if err != nil {
+		return IDX{}, err
+	}
+	x, err := ParseIDX(content)
+	if err != nil {
+		return IDX{}, badData("%s: %v", path, err)
+	}
+	return x, nil
+}
+
+// ParseIDX interprets the content of an IDX file
+// (http://yann.lecun.com/exdb/mnist): two zero bytes, the element type (8,
+// unsigned byte), the number of axes, each axis as a big-endian uint32, and
+// the elements, of which none may be missing or left over. Data is part of
+// content, not a copy.
+func ParseIDX(content []byte) (IDX, error) {
+	if len(content) < 4 {
+		return IDX{}, fmt.Errorf("%d bytes are too short for an IDX file", len(content))
+	}
+	magic := binary.BigEndian.Uint32(content)
+	axes := int(magic & 0xff)
+	if magic>>8 != 8 || axes == 0 {
+		return IDX{}, fmt.Errorf("magic number 0x%08x, want 0x00000801 (labels) or 0x00000803 (images)", magic)
+	}
+	header := 4 + 4*axes
+	if len(content) < header {
+		return IDX{}, fmt.Errorf("cut short: %d bytes, the header alone has %d", len(content), header)
+	}
+	x := IDX{Shape: make([]int, axes), Data: content[header:]}
+	want := uint64(1)
+	for i := range x.Shape {
+		extent := binary.BigEndian.Uint32(content[4+4*i:])
+		x.Shape[i] = int(extent)
+		// Below 2²⁸ before, so no overflow here.
+		if want *= uint64(extent); want > maxContent {
+			return IDX{}, fmt.Errorf("the header announces %v elements, more than %d", shapeString(x.Shape[:i+1]), maxContent)
+		}
+	}
+	if got := uint64(len(x.Data)); got < want {
+		return IDX{}, fmt.Errorf("cut short: %d elements of %d, shape %v", got, want, shapeString(x.Shape))
+	} else if got > want {
+		return IDX{}, fmt.Errorf("%d bytes after the last of %d elements, shape %v", got-want, want, shapeString(x.Shape))
+	}
+	return x, nil
+}
+
+// readContent reads a file and unpacks it if it is gzip.
+func readContent(path string) ([]byte, error) {
+	raw, err := readLimited(path)
+	if err != nil || !isGzip(raw) {
+		return raw, err
+	}
+	content, err := gunzip(raw, 0)
+	if err != nil {
+		return nil, badData("%s: damaged gzip: %v", path, err)
+	}
+	return content, nil
+}
+
+// readLimited reads a whole file of at most maxContent bytes.
+func readLimited(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, badData("%s is not a regular file", path)
+	}
+	if info.Size() > maxContent {
+		return nil, badData("%s has %d bytes, more than the %d of any IDX file read here", path, info.Size(), maxContent)
+	}
+	raw := make([]byte, info.Size())
+	if _, err := io.ReadFull(f, raw); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return raw, nil
+}
+
+func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b}) }
+
+// gunzip unpacks raw; sizeHint is the expected size, or 0.
+func gunzip(raw []byte, sizeHint int) ([]byte, error) {
+	r, err := gzip.NewReader(bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	// One byte more than expected, so that reading the end needs no growth.
+	var out bytes.Buffer
+	out.Grow(sizeHint + bytes.MinRead)
+	if _, err := out.ReadFrom(io.LimitReader(r, maxContent+1)); err != nil {
+		return nil, err
+	}
+	if out.Len() > maxContent {
+		return nil, fmt.Errorf("unpacks to more than %d bytes", maxContent)
+	}
+	return out.Bytes(), nil
+}

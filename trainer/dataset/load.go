@@ -1,0 +1,178 @@
+package dataset
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Load reads and verifies the four files at loc, each by the SHA-256 of the
+// file as it is, or of its content where it is packed in an unknown way. The
+// error is [ErrBadData], names the file with the expected and the found size
+// and hash, and says the remedy.
+func Load(loc Location) (*Dataset, error) {
+	d := &Dataset{Dir: loc.Dir, SHA256: map[string]string{}}
+	var idx [len(files)]IDX
+	for i, r := range loadAll(loc) {
+		if r.err != nil {
+			return nil, r.err
+		}
+		x, err := ParseIDX(r.content)
+		if err != nil {
+			return nil, badData("%s: %v", loc.paths[i], err)
+		}
+		idx[i] = x
+		d.SHA256[files[i].name] = files[i].sha256
+	}
+	var errTrain, errTest error
+	d.Train, errTrain = newSplit(loc.paths[trainImages], idx[trainImages], loc.paths[trainLabels], idx[trainLabels])
+	d.Test, errTest = newSplit(loc.paths[testImages], idx[testImages], loc.paths[testLabels], idx[testLabels])
+	if err := errors.Join(errTrain, errTest); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// ReadSplit reads the images and labels of one part from two IDX files, plain
+// or gzip, that need not be Fashion-MNIST's own: only the format is checked.
+// The error names the file.
+func ReadSplit(imagesPath, labelsPath string) (Split, error) {
+	images, err := ReadIDX(imagesPath)
+	if err != nil {
+		return Split{}, err
+	}
+	labels, err := ReadIDX(labelsPath)
+	if err != nil {
+		return Split{}, err
+	}
+	return newSplit(imagesPath, images, labelsPath, labels)
+}
+
+// FileStatus says where one of the four files was found and whether it is good.
+type FileStatus struct {
+	Name   string `json:"name"`   // of the uncompressed file
+	Path   string `json:"path"`   // "" where it was not found
+	Bytes  int    `json:"bytes"`  // of the file as it is
+	SHA256 string `json:"sha256"` // of the file as it is
+	OK     bool   `json:"ok"`     // its content is Fashion-MNIST's
+	// Problem is what is wrong with it and what to do, "" where it is OK.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Check reads and verifies the files at loc as [Load] does and reports on each.
+func Check(loc Location) []FileStatus {
+	status := make([]FileStatus, len(files))
+	for i, r := range loadAll(loc) {
+		status[i] = FileStatus{Name: files[i].name, Path: loc.paths[i], Bytes: r.size, SHA256: r.sha256, OK: r.err == nil}
+		if r.err != nil {
+			status[i].Problem = r.err.Error()
+		}
+	}
+	return status
+}
+
+// loaded is what reading one file gave.
+type loaded struct {
+	content []byte // unpacked
+	size    int    // of the file as it is
+	sha256  string // of the file as it is
+	err     error
+}
+
+// loadAll loads the files at the same time: unpacking the training images
+// takes longer than all the rest.
+func loadAll(loc Location) (result [len(files)]loaded) {
+	var wg sync.WaitGroup
+	for i, f := range files {
+		wg.Go(func() { result[i] = f.load(loc.paths[i]) })
+	}
+	wg.Wait()
+	return result
+}
+
+// load reads the file at path, unpacks it and verifies it.
+func (f file) load(path string) (r loaded) {
+	if path == "" {
+		r.err = badData("%s is missing; %s", f.gzipName(), remedy(""))
+		return r
+	}
+	unpacked := make(chan []byte, 1)
+	go func() { unpacked <- f.readUnpacked() }()
+
+	raw, err := readLimited(path)
+	if err != nil {
+		r.err = badData("%v; %s", err, remedy(filepath.Dir(path)))
+		return r
+	}
+	r.size, r.sha256 = len(raw), hexSHA256(raw)
+	switch {
+	case r.sha256 == f.sha256:
+		r.content = raw
+	case f.knowsPacking(r.sha256):
+		if r.content = <-unpacked; r.content == nil {
+			if r.content, r.err = gunzip(raw, f.size); r.err == nil {
+				f.writeUnpacked(r.content)
+			}
+		}
+	case isGzip(raw): // packed by someone else
+		if r.content, err = gunzip(raw, f.size); err != nil || hexSHA256(r.content) != f.sha256 {
+			r.err = f.mismatch(path, r)
+		}
+	default:
+		r.err = f.mismatch(path, r)
+	}
+	return r
+}
+
+func (f file) knowsPacking(sha256 string) bool {
+	return sha256 == f.gzipSHA256 || sha256 == f.debianSHA256
+}
+
+// mismatch is the error of a file that holds something else.
+func (f file) mismatch(path string, r loaded) error {
+	wantSize, wantSHA256 := f.size, f.sha256
+	if filepath.Ext(path) == ".gz" {
+		wantSize, wantSHA256 = f.gzipSize, f.gzipSHA256
+	}
+	return badData("%s is damaged or not Fashion-MNIST: found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s; %s",
+		path, r.size, r.sha256, wantSize, wantSHA256, remedy(filepath.Dir(path)))
+}
+
+// Unpacking takes five times as long as all else that happens before the first
+// training step, so an unpacked copy is kept in the user's cache folder. It is
+// used only in place of a file that is known to unpack to it, and only if its
+// own hash is right, so it can be missing, cut short or stale without harm.
+
+// readUnpacked returns the cached content of f, or nil.
+func (f file) readUnpacked() []byte {
+	dir := cacheDir("unpacked")
+	if dir == "" {
+		return nil
+	}
+	content, err := readLimited(filepath.Join(dir, f.name))
+	if err != nil || len(content) != f.size || hexSHA256(content) != f.sha256 {
+		return nil
+	}
+	return content
+}
+
+// writeUnpacked caches the content of f. It is an optimisation: where the
+// folder cannot be written, the next start takes longer and nothing is said.
+func (f file) writeUnpacked(content []byte) {
+	dir := cacheDir("unpacked")
+	if dir == "" || os.MkdirAll(dir, 0o777) != nil {
+		return
+	}
+	path := filepath.Join(dir, f.name)
+	if os.WriteFile(path, content, 0o666) != nil {
+		os.Remove(path) // do not hold a part on a full disk
+	}
+}
+
+func hexSHA256(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
