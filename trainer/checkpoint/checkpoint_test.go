@@ -1,0 +1,267 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// fixture returns what testdata/generate.py writes, in the order of its list.
+func fixture() ([]Tensor, map[string]string) {
+	shapes := []struct {
+		name  string
+		shape []int
+	}{
+		{"conv1.weight", []int{2, 3, 2, 2}}, {"conv1.bias", []int{2}},
+		{"bn1.weight", []int{2}}, {"bn1.bias", []int{2}},
+		{"bn1.running_mean", []int{2}}, {"bn1.running_var", []int{2}},
+		{"fc1.weight", []int{4, 18}}, {"fc1.bias", []int{4}},
+	}
+	var tensors []Tensor
+	for n, s := range shapes {
+		t := Tensor{Name: s.name, Shape: s.shape}
+		size := 1
+		for _, d := range s.shape {
+			size *= d
+		}
+		for i := range size {
+			t.Data = append(t.Data, float32((n+1)*(i-2))/8)
+		}
+		tensors = append(tensors, t)
+	}
+	tensors = append(tensors, Scalar("bn1.num_batches_tracked", 938))
+	return tensors, map[string]string{"model": "tiny", "epoch": "3", "note": "<ü>"}
+}
+
+// byName returns tensors by their names.
+func byName(tensors []Tensor) map[string]Tensor {
+	m := map[string]Tensor{}
+	for _, t := range tensors {
+		m[t.Name] = t
+	}
+	return m
+}
+
+// checkFixture fails the test if f is not the fixture.
+func checkFixture(t *testing.T, f *File) {
+	t.Helper()
+	tensors, metadata := fixture()
+	if got, want := byName(f.Tensors), byName(tensors); !reflect.DeepEqual(got, want) {
+		t.Errorf("tensors %v, want %v", got, want)
+	}
+	if !maps.Equal(f.Metadata, metadata) {
+		t.Errorf("metadata %v, want %v", f.Metadata, metadata)
+	}
+}
+
+func TestLoadPythonFile(t *testing.T) {
+	f, err := Load("testdata/python.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFixture(t, f)
+}
+
+func TestSaveLoad(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f.safetensors")
+	tensors, metadata := fixture()
+	if err := Save(path, tensors, metadata); err != nil {
+		t.Fatal(err)
+	}
+	f, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkFixture(t, f)
+
+	first, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Reverse(tensors)
+	if err := Save(path, tensors, metadata); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := os.ReadFile(path); err != nil || !bytes.Equal(first, second) {
+		t.Errorf("another order of the same tensors gives other bytes (%v)", err)
+	}
+}
+
+// TestPythonReadsOurs needs Python's package safetensors; $FMNIST_PYTHON may
+// name an interpreter that has it.
+func TestPythonReadsOurs(t *testing.T) {
+	python := os.Getenv("FMNIST_PYTHON")
+	if python == "" {
+		python = "python3"
+	}
+	if err := exec.Command(python, "-c", "import safetensors, numpy").Run(); err != nil {
+		t.Skipf("needs Python with safetensors and numpy (FMNIST_PYTHON=INTERPRETER): %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "f.safetensors")
+	tensors, metadata := fixture()
+	if err := Save(path, tensors, metadata); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(python, "testdata/read.py", path, "testdata/python.safetensors").CombinedOutput()
+	if err != nil || strings.TrimSpace(string(out)) != "ok" {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+func TestSaveRefuses(t *testing.T) {
+	for name, tensors := range map[string][]Tensor{
+		"short":          {{Name: "a", Shape: []int{2}, Data: []float32{1}}},
+		"negative":       {{Name: "a", Shape: []int{-1}, Data: []float32{}}},
+		"twice":          {Scalar("a", 1), Scalar("a", 1)},
+		"reserved name":  {Scalar("__metadata__", 1)},
+		"scalar of none": {{Name: "a"}},
+	} {
+		path := filepath.Join(t.TempDir(), "f")
+		if err := Save(path, tensors, nil); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if _, err := os.Stat(path); err == nil {
+			t.Errorf("%s: a file was written", name)
+		}
+	}
+}
+
+// raw returns the bytes of a file with the given header and data.
+func raw(header string, data int) []byte {
+	b := binary.LittleEndian.AppendUint64(nil, uint64(len(header)))
+	return append(append(b, header...), make([]byte, data)...)
+}
+
+func TestLoadRefuses(t *testing.T) {
+	good, err := os.ReadFile("testdata/python.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withNaN, _ := encode([]Tensor{{Name: "w", Shape: []int{3}, Data: []float32{0, 1, float32(math.NaN())}}}, nil)
+	withInf, _ := encode([]Tensor{{Name: "w", Shape: []int{1}, Data: []float32{float32(math.Inf(-1))}}}, nil)
+	for _, c := range []struct {
+		name    string
+		content []byte
+		want    string // part of the message
+	}{
+		{"empty", nil, "cut short: 0 bytes"},
+		{"header cut", good[:100], "cut short: 100 bytes, the header alone has"},
+		{"data cut", good[:len(good)-1], "the header announces 448"},
+		{"trailing", append(slices.Clone(good), 0), "1 bytes follow the last tensor"},
+		{"text", []byte("hello, this is text"), "not safetensors"},
+		{"pth", []byte("PK\x03\x04 and so on"), "PyTorch file"},
+		{"bad JSON", raw(`{"a":`, 0), "unexpected EOF"},
+		{"not an object", raw(`[1]`, 0), "cannot unmarshal"},
+		{"null tensor", raw(`{"a":null}`, 0), `"a"`},
+		{"overlap", raw(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}`, 4), "offset"},
+		{"hole", raw(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 8), "offset"},
+		{"backwards", raw(`{"a":{"dtype":"F32","shape":[0],"data_offsets":[0,0]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}}`, 4), "offset"},
+		{"shape mismatch", raw(`{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,4]}}`, 4), "mismatch"},
+		{"negative extent", raw(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`, 4), "shape"},
+		{"overflow", raw(`{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,0]}}`, 0), "overflow"},
+		{"vast empty", raw(`{"a":{"dtype":"F32","shape":[0,4294967296],"data_offsets":[0,0]}}`, 0), "extent of 4294967296"},
+		{"unknown type", raw(`{"a":{"dtype":"F8","shape":[1],"data_offsets":[0,1]}}`, 1), "F8"},
+		{"half", raw(`{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}`, 2), "a has elements of type F16"},
+		{"NaN", withNaN, "w: element 2 is NaN"},
+		{"Inf", withInf, "w: element 0 is -Inf"},
+	} {
+		path := filepath.Join(t.TempDir(), "f.safetensors")
+		if err := os.WriteFile(path, c.content, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(path)
+		if !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: error %q, want ErrBadCheckpoint with the path and %q", c.name, err, c.want)
+		}
+	}
+	for _, path := range []string{filepath.Join(t.TempDir(), "absent"), t.TempDir()} {
+		if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), path) {
+			t.Errorf("Load(%s): %v", path, err)
+		}
+	}
+}
+
+// TestLoadRefusesLargeFiles uses a sparse file, which takes no space.
+func TestLoadRefusesLargeFiles(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := os.WriteFile(path, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, maxFile+1); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestMatch(t *testing.T) {
+	tensors, _ := fixture()
+	var specs []Spec
+	for _, x := range tensors {
+		specs = append(specs, Spec{Name: x.Name, Shape: x.Shape, Integer: x.Ints != nil})
+	}
+	slices.Reverse(specs)
+	if err := Match(specs, tensors); err != nil {
+		t.Errorf("the same tensors: %v", err)
+	}
+
+	tensors[0].Shape = []int{2, 2, 2, 3}
+	tensors[1].Name = "conv9.bias"
+	tensors[2] = Tensor{Name: "bn1.weight", Shape: []int{2}, Ints: []int64{1, 2}}
+	err := Match(specs, tensors)
+	if !errors.Is(err, ErrBadCheckpoint) {
+		t.Fatalf("error %v", err)
+	}
+	for _, want := range []string{
+		"conv1.weight has shape (2, 2, 2, 3), expected (2, 3, 2, 2)",
+		"conv1.bias (2) is missing", "conv9.bias (2) is unknown",
+		"bn1.weight has elements of type I64, expected F32",
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "fc1") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q reports what fits, or has several lines", err)
+	}
+}
+
+// FuzzDecode checks that no input panics, and that what is read can be written
+// and read again.
+func FuzzDecode(f *testing.F) {
+	good, err := os.ReadFile("testdata/python.safetensors")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:50])
+	f.Add(raw(`{"a":{"dtype":"F32","shape":[0,7],"data_offsets":[0,0]}}`, 0))
+	f.Add(raw(`{"__metadata__":{"k":"v"},"a":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}  `, 8))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		file, err := decode(b)
+		if err != nil {
+			return
+		}
+		again, err := encode(file.Tensors, file.Metadata)
+		if err != nil {
+			t.Fatalf("cannot write what was read: %v", err)
+		}
+		second, err := decode(again)
+		if err != nil {
+			t.Fatalf("cannot read what was written: %v", err)
+		}
+		if !reflect.DeepEqual(byName(file.Tensors), byName(second.Tensors)) || !maps.Equal(file.Metadata, second.Metadata) {
+			t.Errorf("read %v, again %v", file, second)
+		}
+	})
+}
