@@ -1,0 +1,95 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// DX gathers, for each input pixel, the output gradients that it fed:
+// M = N·H·W input pixels, N = I channels, K = KH·KW·O.
+#include "common.glsl"
+
+const bool A_ALONG_K = true;
+const bool B_ALONG_K = false;
+#include "matrix_tile.glsl"
+#include "matrix_store.glsl"
+#include "conv_shape.glsl"
+
+layout(push_constant) uniform Push { uint pixels, split_k; };
+layout(binding = 0) readonly buffer DY { vec4 dy[]; };    // (N, OH, OW, O)
+layout(binding = 1) readonly buffer Weight { vec4 w[]; }; // (O, KH, KW, I)
+layout(binding = 2) buffer DX { vec4 dx[]; };             // (pixels, I) or (splits, pixels, I)
+
+const uint K = KH * KW * O;
+float bias_of(uint col) { return 0.0; }
+STORE_TILE(dx)
+
+// Offset in DY of the pixel that fed input pixel (n, h, w) through tap k / O,
+// or ~0 where there is none.
+uint source_of(uint n, uint h, uint w, uint k) {
+    uint y = h + PAD - k / (KW * O); // oh·STRIDE; wraps around above the image
+    uint x = w + PAD - k / O % KW;
+    if (k >= K || y % STRIDE != 0 || y / STRIDE >= OH || x % STRIDE != 0 || x / STRIDE >= OW) {
+        return ~0u;
+    }
+    return ((n * OH + y / STRIDE) * OW + x / STRIDE) * O;
+}
+
+vec4 gradient_quad(uint n, uint h, uint w, uint k) {
+    vec4 quad = vec4(0.0);
+    if (O % 4 == 0) {
+        uint source = source_of(n, h, w, k);
+        return source == ~0u ? quad : dy[(source + k % O) / 4];
+    }
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        uint source = source_of(n, h, w, k + j);
+        if (source != ~0u) {
+            uint at = source + (k + j) % O;
+            quad[j] = dy[at / 4][at % 4];
+        }
+    }
+    return quad;
+}
+
+mat4 load_a(uint pixel, uint k) {
+    uint w = pixel % W, h = pixel / W % H, n = pixel / (W * H);
+    mat4 block = mat4(0.0);
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        if (pixel + i < pixels) {
+            block[i] = gradient_quad(n, h, w, k);
+        }
+        w++;
+        if (w == W) {
+            w = 0;
+            h++;
+        }
+        if (h == H) {
+            h = 0;
+            n++;
+        }
+    }
+    return transpose(block);
+}
+
+mat4 load_b(uint k, uint i) {
+    mat4 block = mat4(0.0);
+    [[unroll]] for (uint r = 0; r < 4; r++) {
+        uint at = (((k + r) % O) * (KH * KW) + (k + r) / O) * I + i;
+        if (I % 4 == 0) {
+            if (k + r < K && i < I) {
+                block[r] = w[at / 4];
+            }
+            continue;
+        }
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            if (k + r < K && i + j < I) {
+                block[r][j] = w[(at + j) / 4][(at + j) % 4];
+            }
+        }
+    }
+    return block;
+}
+
+void main() {
+    Group g = group_of(I);
+    if (g.m0 >= pixels) {
+        return;
+    }
+    multiply_tile(g.m0, g.n0, g.split * split_k, min(K, (g.split + 1) * split_k));
+    store_tile(g, pixels, I, false, false);
+}

@@ -1,0 +1,28 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// Zeroes units and scales the others, forward and backward alike: the mask is
+// drawn from (seed, step, sample, layer). Four units of a sample a thread, as
+// many as one draw gives words; Y may be X.
+#include "common.glsl"
+#include "philox.glsl"
+#include "state.glsl"
+
+layout(push_constant) uniform Push { uint samples, units, threshold, layer; float scale; };
+layout(binding = 0) readonly buffer X { float x[]; };        // (samples, units)
+layout(binding = 1) readonly buffer State { uint state[]; }; //
+layout(binding = 2) writeonly buffer Y { float y[]; };       // (samples, units)
+
+void main() {
+    uint quads = (units + 3) / 4;
+    uint i = thread_index();
+    if (i >= samples * quads) {
+        return;
+    }
+    uint s = i / quads, q = i % quads;
+    uvec4 words = philox4x32(uvec4(q, s, state[STATE_STEP], PURPOSE_DROPOUT + layer),
+                             uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
+    for (uint j = 0; j < min(4, units - 4 * q); j++) {
+        uint e = s * units + 4 * q + j;
+        y[e] = words[j] < threshold ? 0.0 : x[e] * scale;
+    }
+}

@@ -1,0 +1,143 @@
+// Command generate compiles the shaders of the current folder with glslc into
+// spv/, and writes spv/manifest.json. Run it by go generate ./shaders.
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
+)
+
+// flags of glslc, apart from the output.
+var flags = []string{"-O", "--target-env=vulkan1.1", "-I", "include"}
+
+func main() {
+	if err := generate("."); err != nil {
+		fmt.Fprintln(os.Stderr, "generate:", err)
+		os.Exit(1)
+	}
+}
+
+// generate writes spv/ in the folder dir of sources.
+func generate(dir string) error {
+	m, code, err := build(dir)
+	if err != nil {
+		return err
+	}
+	out := filepath.Join(dir, "spv")
+	if err := os.RemoveAll(out); err != nil { // nothing may stay of a removed source
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	for name, words := range code {
+		if err := os.WriteFile(filepath.Join(out, name+".spv"), words, 0o644); err != nil {
+			return err
+		}
+	}
+	text, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(out, "manifest.json"), append(text, '\n'), 0o644)
+}
+
+// build compiles every source of dir and returns the manifest and the SPIR-V
+// by name.
+func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
+	compiler, err := compilerVersion()
+	if err != nil {
+		return nil, nil, err
+	}
+	sources, err := filepath.Glob(filepath.Join(dir, "*.comp"))
+	if err != nil {
+		return nil, nil, err
+	}
+	m := &manifest.Manifest{Compiler: compiler, Flags: flags}
+	code := map[string][]byte{}
+	for _, path := range sources { // sorted by Glob
+		name := strings.TrimSuffix(filepath.Base(path), ".comp")
+		if code[name], err = compile(dir, name); err != nil {
+			return nil, nil, err
+		}
+		e, err := reflectModule(code[name])
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if e.SourceSHA256, err = sourceHash(dir, name); err != nil {
+			return nil, nil, err
+		}
+		e.Name, e.SPIRVSHA256 = name, hash(code[name])
+		m.Modules = append(m.Modules, e)
+	}
+	return m, code, nil
+}
+
+// compilerVersion returns the first line of glslc --version, which names its
+// release.
+func compilerVersion() (string, error) {
+	text, err := exec.Command("glslc", "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("glslc: %w (install the package glslc)", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line, nil
+}
+
+func compile(dir, name string) ([]byte, error) {
+	cmd := exec.Command("glslc", append(append([]string{}, flags...), "-o", "-", name+".comp")...)
+	cmd.Dir = dir
+	var out, problems bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &problems
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("glslc %s.comp: %w\n%s", name, err, problems.String())
+	}
+	return out.Bytes(), nil
+}
+
+var includeLine = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
+
+// sourceHash returns the hash of a source followed by the includes it reaches,
+// each once, in the order they are met.
+func sourceHash(dir, name string) (string, error) {
+	h := sha256.New()
+	seen := map[string]bool{}
+	var add func(path string) error
+	add = func(path string) error {
+		if seen[path] {
+			return nil
+		}
+		seen[path] = true
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // a checkout may have changed them
+		h.Write(text)
+		for _, inc := range includeLine.FindAllSubmatch(text, -1) {
+			if err := add(filepath.Join(dir, "include", string(inc[1]))); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := add(filepath.Join(dir, name+".comp")); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil)), nil
+}
+
+func hash(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

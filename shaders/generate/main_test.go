@@ -1,0 +1,124 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
+)
+
+const dir = ".." // the folder of the sources
+
+func readManifest(t *testing.T) manifest.Manifest {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "spv", "manifest.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m manifest.Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// The committed SPIR-V belongs to the committed sources: no compiler needed.
+func TestCommittedModulesAreFresh(t *testing.T) {
+	m := readManifest(t)
+	sources, err := filepath.Glob(filepath.Join(dir, "*.comp"))
+	if err != nil || len(sources) == 0 || len(sources) != len(m.Modules) {
+		t.Fatalf("%d sources, %d modules in the manifest (%v): run go generate ./shaders", len(sources), len(m.Modules), err)
+	}
+	for _, e := range m.Modules {
+		want, err := sourceHash(dir, e.Name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.SourceSHA256 != want {
+			t.Errorf("%s.comp or an include has changed: run go generate ./shaders", e.Name)
+		}
+		code, err := os.ReadFile(filepath.Join(dir, "spv", e.Name+".spv"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hash(code) != e.SPIRVSHA256 {
+			t.Errorf("spv/%s.spv is not what the manifest says: run go generate ./shaders", e.Name)
+		}
+		got, err := reflectModule(code)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Bindings != e.Bindings || got.PushBytes != e.PushBytes || got.SpecConstants != e.SpecConstants {
+			t.Errorf("%s: reflection gives %+v, the manifest says %+v", e.Name, got, e)
+		}
+	}
+	files, err := os.ReadDir(filepath.Join(dir, "spv"))
+	if err != nil || len(files) != len(m.Modules)+1 {
+		t.Errorf("spv/ holds %d files, want the manifest and %d modules (%v)", len(files), len(m.Modules), err)
+	}
+}
+
+// The same compiler makes the same bytes.
+func TestRebuildGivesTheSameBytes(t *testing.T) {
+	m := readManifest(t)
+	version, err := compilerVersion()
+	if err != nil {
+		t.Skip("skipped, no compiler: ", err)
+	}
+	if version != m.Compiler || !slices.Equal(flags, m.Flags) {
+		t.Skipf("skipped: compiled by %s, this machine has %s, whose output may differ", m.Compiler, version)
+	}
+	rebuilt, _, err := build(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(rebuilt.Modules, m.Modules) {
+		t.Errorf("the rebuilt modules differ: run go generate ./shaders\ngot  %+v\nwant %+v", rebuilt.Modules, m.Modules)
+	}
+}
+
+// Every module is valid SPIR-V for Vulkan 1.1 and asks for no capability
+// beyond Shader, which every device has.
+func TestModulesAreCoreVulkan(t *testing.T) {
+	const opCapability, capabilityShader = 17, 1
+	validator, lookErr := exec.LookPath("spirv-val")
+	for _, e := range readManifest(t).Modules {
+		path := filepath.Join(dir, "spv", e.Name+".spv")
+		code, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 20; i < len(code) && code[i] == opCapability; i += 8 {
+			if code[i+4] != capabilityShader {
+				t.Errorf("%s asks for capability %d", e.Name, code[i+4])
+			}
+		}
+		if lookErr != nil {
+			continue
+		}
+		if out, err := exec.Command(validator, "--target-env", "vulkan1.1", path).CombinedOutput(); err != nil {
+			t.Errorf("spirv-val %s: %v\n%s", e.Name, err, strings.TrimSpace(string(out)))
+		}
+	}
+	if lookErr != nil {
+		t.Log("spirv-val is not installed: only the capabilities were checked")
+	}
+}
+
+func TestReflectRejectsWhatIsNoSPIRV(t *testing.T) {
+	good, err := os.ReadFile(filepath.Join(dir, "spv", "relu_forward.spv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, code := range map[string][]byte{"empty": nil, "text": []byte("this is a text of some length"),
+		"cut": good[:24]} {
+		if _, err := reflectModule(code); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}

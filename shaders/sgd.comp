@@ -1,0 +1,46 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// One step of SGD with momentum in PyTorch's form, four parameters a thread:
+//   g = grad + weight_decay·param;  m = μ·m + g
+//   param −= lr · (g + μ·m where Nesterov, else m; g without momentum)
+#include "common.glsl"
+#include "state.glsl"
+
+layout(constant_id = 1) const uint WITH_MOMENTUM = 1;
+layout(constant_id = 2) const uint NESTEROV = 0;
+
+layout(push_constant) uniform Push { uint len; float momentum, weight_decay; };
+layout(binding = 0) buffer Param { vec4 param[]; };
+layout(binding = 1) readonly buffer Grad { vec4 grad[]; };
+layout(binding = 2) readonly buffer State { uint state[]; };
+layout(binding = 3) readonly buffer LearningRates { float rates[]; };
+layout(binding = 4) buffer M { vec4 m[]; };
+
+void main() {
+    uint i = thread_index();
+    if (4 * i >= len) {
+        return;
+    }
+    float rate = rates[state[STATE_SLOT]];
+    vec4 p = param[i];
+    vec4 g = grad[i] + weight_decay * p;
+    vec4 direction = g, velocity = vec4(0.0);
+    if (WITH_MOMENTUM != 0) {
+        velocity = momentum * m[i] + g;
+        direction = NESTEROV != 0 ? g + momentum * velocity : velocity;
+    }
+    p -= rate * direction;
+    if (4 * i + 4 <= len) {
+        param[i] = p;
+        if (WITH_MOMENTUM != 0) {
+            m[i] = velocity;
+        }
+        return;
+    }
+    for (uint j = 0; j < len % 4; j++) {
+        param[i][j] = p[j];
+        if (WITH_MOMENTUM != 0) {
+            m[i][j] = velocity[j];
+        }
+    }
+}

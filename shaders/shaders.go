@@ -1,0 +1,65 @@
+// Package shaders holds the project's compute shaders: GLSL sources, and the
+// SPIR-V made from them, embedded so that a user needs no shader compiler.
+//
+// After a change to a source run go generate, which needs glslc; the tests
+// of package generate fail until then.
+package shaders
+
+import (
+	"embed"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
+)
+
+//go:generate go run ./generate
+
+//go:embed spv
+var spv embed.FS
+
+// Module is one compiled shader.
+type Module struct {
+	Name          string
+	SPIRV         []byte
+	Bindings      int // storage buffers, numbered from 0
+	PushBytes     int // of push constants
+	SpecConstants int // numbered from 0; 0 is the workgroup's number of threads
+}
+
+var load = sync.OnceValues(loadModules)
+
+func loadModules() (map[string]Module, error) {
+	text, err := spv.ReadFile("spv/manifest.json")
+	if err != nil {
+		return nil, fmt.Errorf("embedded shaders: %w", err)
+	}
+	var m manifest.Manifest
+	if err := json.Unmarshal(text, &m); err != nil {
+		return nil, fmt.Errorf("embedded shaders: manifest: %w", err)
+	}
+	modules := map[string]Module{}
+	for _, e := range m.Modules {
+		code, err := spv.ReadFile("spv/" + e.Name + ".spv")
+		if err != nil {
+			return nil, fmt.Errorf("embedded shaders: %w", err)
+		}
+		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: e.Bindings,
+			PushBytes: e.PushBytes, SpecConstants: e.SpecConstants}
+	}
+	return modules, nil
+}
+
+// Get returns the module made from name.comp.
+func Get(name string) (Module, error) {
+	modules, err := load()
+	if err != nil {
+		return Module{}, err
+	}
+	m, ok := modules[name]
+	if !ok {
+		return Module{}, fmt.Errorf("embedded shaders: there is no %q", name)
+	}
+	return m, nil
+}
