@@ -1,0 +1,227 @@
+// Package metrics computes what an evaluation reports, from the true labels
+// and the predicted probabilities, and writes it.
+package metrics
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"slices"
+
+	"gonum.org/v1/gonum/integrate"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+)
+
+// Classes is the number of classes.
+const Classes = dataset.Classes
+
+// Metrics is the content of metrics.json. [Compute] fills what follows from
+// the predictions, up to ConfusionMatrix but for Protocol; the rest is for the
+// caller to fill.
+type Metrics struct {
+	// Protocol says on which images the best epoch was selected: "val" or
+	// "test".
+	Protocol string `json:"protocol"`
+
+	Accuracy float64 `json:"accuracy"` // fraction
+	Loss     float64 `json:"loss"`     // mean cross-entropy, nats
+
+	PerClass []ClassMetrics `json:"per_class"`
+	Macro    Average        `json:"macro"`    // mean over the classes
+	Micro    Average        `json:"micro"`    // of all decisions pooled; all three equal the accuracy
+	Weighted Average        `json:"weighted"` // mean weighted by support
+
+	// ConfusionMatrix counts images; rows are true classes, columns predicted.
+	ConfusionMatrix [Classes][Classes]int `json:"confusion_matrix"`
+
+	Parameters            int     `json:"parameters"`
+	ModelBytes            int64   `json:"model_bytes"`
+	TrainingSeconds       float64 `json:"training_seconds"`
+	ImagesPerSecond       float64 `json:"images_per_second"`
+	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`
+	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes"`
+}
+
+// Average is precision, recall and F1 averaged over the classes.
+type Average struct {
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+}
+
+// ClassMetrics describes the decisions about one class against all others.
+// What is undefined, a quotient 0/0, is 0, as scikit-learn's zero_division=0.
+type ClassMetrics struct {
+	Name      string  `json:"name"`
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+	Support   int     `json:"support"` // images of the class
+	AUC       float64 `json:"auc"`     // area under the ROC curve
+}
+
+// Compute evaluates predictions: labels (N), probabilities (N, 10). It is an
+// error if there are none, the lengths differ, a label is above 9 or a
+// probability is not in [0, 1] but for rounding.
+func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
+	if err := check(labels, probabilities); err != nil {
+		return nil, err
+	}
+	m := &Metrics{Loss: crossEntropy(labels, probabilities)}
+	for i, label := range labels {
+		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
+	}
+	correct := 0
+	for c := range Classes {
+		m.PerClass = append(m.PerClass, m.class(c))
+		m.PerClass[c].AUC = AUC(labels, probabilities, c)
+		correct += m.ConfusionMatrix[c][c]
+	}
+	n := float64(len(labels))
+	m.Accuracy = float64(correct) / n
+	m.Micro = Average{m.Accuracy, m.Accuracy, m.Accuracy}
+	m.Macro = m.average(func(ClassMetrics) float64 { return 1. / Classes })
+	m.Weighted = m.average(func(c ClassMetrics) float64 { return float64(c.Support) / n })
+	return m, nil
+}
+
+func check(labels []byte, probabilities []float32) error {
+	if len(labels) == 0 || len(probabilities) != len(labels)*Classes {
+		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), Classes)
+	}
+	for i, label := range labels {
+		if label >= Classes {
+			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, Classes-1)
+		}
+		for c, p := range row(probabilities, i) {
+			if !(p >= 0 && p <= 1+1e-5) { // NaN too; a softmax may round up
+				return fmt.Errorf("metrics: image %d has probability %v of class %d", i, p, c)
+			}
+		}
+	}
+	return nil
+}
+
+// row returns the probabilities of image i.
+func row(probabilities []float32, i int) []float32 {
+	return probabilities[i*Classes : (i+1)*Classes]
+}
+
+// Predicted returns the class of the largest probability, the first of equals.
+func Predicted(p []float32) int {
+	best := 0
+	for c, x := range p {
+		if x > p[best] {
+			best = c
+		}
+	}
+	return best
+}
+
+// crossEntropy returns the mean of −ln p(label). A probability that float32
+// rounded to 0 counts as the smallest that it can hold, 2⁻¹⁴⁹.
+func crossEntropy(labels []byte, probabilities []float32) float64 {
+	var sum float64
+	for i, label := range labels {
+		p := max(float64(row(probabilities, i)[label]), math.SmallestNonzeroFloat32)
+		sum -= math.Log(p)
+	}
+	return sum / float64(len(labels))
+}
+
+// class computes the metrics of class c, but for the AUC, from the confusion
+// matrix.
+func (m *Metrics) class(c int) ClassMetrics {
+	var support, predicted int
+	for other := range Classes {
+		support += m.ConfusionMatrix[c][other]
+		predicted += m.ConfusionMatrix[other][c]
+	}
+	correct := m.ConfusionMatrix[c][c]
+	return ClassMetrics{
+		Name:      dataset.ClassNames[c],
+		Precision: ratio(correct, predicted),
+		Recall:    ratio(correct, support),
+		F1:        ratio(2*correct, predicted+support),
+		Support:   support,
+	}
+}
+
+func ratio(a, b int) float64 {
+	if b == 0 {
+		return 0
+	}
+	return float64(a) / float64(b)
+}
+
+// average returns the weighted sum of the classes' metrics.
+func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
+	for _, c := range m.PerClass {
+		w := weight(c)
+		a.Precision += w * c.Precision
+		a.Recall += w * c.Recall
+		a.F1 += w * c.F1
+	}
+	return a
+}
+
+// ROC returns the receiver operating characteristic of a class against all
+// others, both rates ascending from 0 to 1: one point for each distinct
+// probability, so equal probabilities make one straight segment. It returns
+// nil where all images, or none, are of the class. The arguments are as of
+// [Compute].
+func ROC(labels []byte, probabilities []float32, class int) (falsePositive, truePositive []float64) {
+	type decision struct {
+		p        float64
+		positive bool
+	}
+	decisions := make([]decision, len(labels))
+	positives := 0
+	for i, label := range labels {
+		decisions[i] = decision{float64(row(probabilities, i)[class]), int(label) == class}
+		if decisions[i].positive {
+			positives++
+		}
+	}
+	if positives == 0 || positives == len(labels) {
+		return nil, nil
+	}
+	slices.SortFunc(decisions, func(a, b decision) int {
+		switch {
+		case a.p < b.p:
+			return -1
+		case a.p > b.p:
+			return 1
+		}
+		return 0
+	})
+	p, positive := make([]float64, len(decisions)), make([]bool, len(decisions))
+	for i, d := range decisions {
+		p[i], positive[i] = d.p, d.positive
+	}
+	truePositive, falsePositive, _ = stat.ROC(nil, p, positive, nil)
+	return falsePositive, truePositive
+}
+
+// AUC returns the area under [ROC]: the probability that an image of the class
+// gets a higher one than another image, equal ones counted half. It is 0 where
+// it is undefined because all images, or none, are of the class.
+func AUC(labels []byte, probabilities []float32, class int) float64 {
+	falsePositive, truePositive := ROC(labels, probabilities, class)
+	if falsePositive == nil {
+		return 0
+	}
+	return integrate.Trapezoidal(falsePositive, truePositive)
+}
+
+// Write stores m as indented JSON at path, whole or not at all.
+func (m *Metrics) Write(path string) error {
+	b, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, append(b, '\n'))
+}

@@ -1,0 +1,271 @@
+package metrics
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"testing"
+)
+
+// reference is a case of testdata/sklearn.json.
+type reference struct {
+	Labels        []int
+	SixtyFourths  [][]int `json:"sixty_fourths"`
+	Accuracy      float64
+	Loss          float64
+	Confusion     [Classes][Classes]int `json:"confusion_matrix"`
+	Precision     []float64
+	Recall        []float64
+	F1            []float64
+	Support       []int
+	AUC           []float64
+	Macro         []float64
+	Micro         []float64
+	Weighted      []float64
+	labels        []byte
+	probabilities []float32
+}
+
+func references(t *testing.T) map[string]*reference {
+	t.Helper()
+	b, err := os.ReadFile("testdata/sklearn.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]*reference{}
+	if err := json.Unmarshal(b, &cases); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range cases {
+		for i, row := range r.SixtyFourths {
+			r.labels = append(r.labels, byte(r.Labels[i]))
+			for _, n := range row {
+				r.probabilities = append(r.probabilities, float32(n)/64)
+			}
+		}
+	}
+	if len(cases) != 2 {
+		t.Fatalf("%d cases, want 2", len(cases))
+	}
+	return cases
+}
+
+func TestComputeAgainstScikitLearn(t *testing.T) {
+	for name, r := range references(t) {
+		m, err := Compute(r.labels, r.probabilities)
+		if err != nil {
+			t.Fatal(err)
+		}
+		near := func(what string, got, want float64) {
+			t.Helper()
+			if !(math.Abs(got-want) <= 1e-9) {
+				t.Errorf("%s: %s %v, want %v", name, what, got, want)
+			}
+		}
+		nearAverage := func(what string, got Average, want []float64) {
+			t.Helper()
+			near(what+" precision", got.Precision, want[0])
+			near(what+" recall", got.Recall, want[1])
+			near(what+" F1", got.F1, want[2])
+		}
+		near("accuracy", m.Accuracy, r.Accuracy)
+		near("loss", m.Loss, r.Loss)
+		nearAverage("macro", m.Macro, r.Macro)
+		nearAverage("micro", m.Micro, r.Micro)
+		nearAverage("weighted", m.Weighted, r.Weighted)
+		if m.ConfusionMatrix != r.Confusion {
+			t.Errorf("%s: confusion matrix %v, want %v", name, m.ConfusionMatrix, r.Confusion)
+		}
+		for c, got := range m.PerClass {
+			near(fmt.Sprint("precision of ", c), got.Precision, r.Precision[c])
+			near(fmt.Sprint("recall of ", c), got.Recall, r.Recall[c])
+			near(fmt.Sprint("F1 of ", c), got.F1, r.F1[c])
+			near(fmt.Sprint("AUC of ", c), got.AUC, r.AUC[c])
+			if got.Support != r.Support[c] {
+				t.Errorf("%s: support of %d is %d, want %d", name, c, got.Support, r.Support[c])
+			}
+		}
+	}
+}
+
+// TestAUCIsTheRankStatistic compares with the definition, pair by pair.
+func TestAUCIsTheRankStatistic(t *testing.T) {
+	r := references(t)["ordinary"]
+	for class := range Classes {
+		var sum, pairs float64
+		for i, a := range r.labels {
+			for j, b := range r.labels {
+				if int(a) != class || int(b) == class {
+					continue
+				}
+				pairs++
+				switch p, q := row(r.probabilities, i)[class], row(r.probabilities, j)[class]; {
+				case p > q:
+					sum++
+				case p == q:
+					sum += .5
+				}
+			}
+		}
+		if got, want := AUC(r.labels, r.probabilities, class), sum/pairs; !(math.Abs(got-want) <= 1e-12) {
+			t.Errorf("class %d: AUC %v, want %v", class, got, want)
+		}
+	}
+}
+
+func TestROC(t *testing.T) {
+	// Class 1 in order of probability: + − (+ −) −, the middle two equal.
+	labels := []byte{1, 0, 1, 2, 0}
+	p := make([]float32, len(labels)*Classes)
+	for i, x := range []float32{.9, .8, .5, .5, .1} {
+		p[i*Classes+1] = x
+	}
+	fpr, tpr := ROC(labels, p, 1)
+	for i, want := range [][2]float64{{0, 0}, {0, .5}, {1. / 3, .5}, {2. / 3, 1}, {1, 1}} {
+		if i >= len(fpr) || len(fpr) != 5 || !(math.Abs(fpr[i]-want[0]) <= 1e-12) || !(math.Abs(tpr[i]-want[1]) <= 1e-12) {
+			t.Fatalf("false positive rates %v, true %v", fpr, tpr)
+		}
+	}
+	if fpr, tpr := ROC(labels, p, 7); fpr != nil || tpr != nil {
+		t.Errorf("a class without images has the curve %v %v", fpr, tpr)
+	}
+}
+
+func TestUndefinedIsZero(t *testing.T) {
+	p := make([]float32, Classes)
+	p[4] = 1
+	m, err := Compute([]byte{4}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := m.PerClass[4]; got != (ClassMetrics{"Coat", 1, 1, 1, 1, 0}) {
+		t.Errorf("class 4: %+v", got)
+	}
+	if got := m.PerClass[5]; got != (ClassMetrics{Name: "Sandal"}) {
+		t.Errorf("class 5: %+v", got)
+	}
+	if m.Loss != 0 {
+		t.Errorf("loss %v, want 0", m.Loss)
+	}
+	m, err = Compute([]byte{5}, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 149 * math.Ln2; !(math.Abs(m.Loss-want) <= 1e-9) {
+		t.Errorf("loss of probability 0 is %v, want %v", m.Loss, want)
+	}
+}
+
+func TestComputeRefuses(t *testing.T) {
+	with := func(x float32) []float32 {
+		p := make([]float32, 2*Classes)
+		p[13] = x
+		return p
+	}
+	for name, c := range map[string]struct {
+		labels        []byte
+		probabilities []float32
+	}{
+		"nothing":  {nil, nil},
+		"lengths":  {[]byte{1}, with(1)},
+		"label":    {[]byte{1, 10}, with(1)},
+		"NaN":      {[]byte{1, 2}, with(float32(math.NaN()))},
+		"negative": {[]byte{1, 2}, with(-.1)},
+		"above 1":  {[]byte{1, 2}, with(1.5)},
+	} {
+		if _, err := Compute(c.labels, c.probabilities); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+		if err := WritePredictions(filepath.Join(t.TempDir(), "f"), c.labels, c.probabilities); err == nil {
+			t.Errorf("%s: no error from WritePredictions", name)
+		}
+	}
+}
+
+func TestWrite(t *testing.T) {
+	r := references(t)["ordinary"]
+	m, err := Compute(r.labels, r.probabilities)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Protocol, m.Parameters = "val", 7850
+	path := filepath.Join(t.TempDir(), "metrics.json")
+	if err := m.Write(path); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Metrics
+	if err := json.Unmarshal(b, &back); err != nil || !reflect.DeepEqual(&back, m) {
+		t.Errorf("read back %+v (%v), want %+v", back, err, m)
+	}
+	var keys map[string]any
+	if err := json.Unmarshal(b, &keys); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for k := range keys {
+		got = append(got, k)
+	}
+	slices.Sort(got)
+	want := []string{"accuracy", "confusion_matrix", "images_per_second", "loss", "macro", "micro", "model_bytes",
+		"parameters", "peak_device_memory_bytes", "peak_host_memory_bytes", "per_class", "protocol", "training_seconds", "weighted"}
+	if !slices.Equal(got, want) {
+		t.Errorf("keys %v, want %v", got, want)
+	}
+}
+
+func TestWritePredictions(t *testing.T) {
+	labels := []byte{3, 9}
+	p := make([]float32, 2*Classes)
+	p[3], p[4] = .7, .3
+	p[10], p[19] = 1-1e-7, 1e-7
+	dir := t.TempDir()
+	all, wrong := filepath.Join(dir, "predictions.csv"), filepath.Join(dir, "misclassified.csv")
+	if err := WritePredictions(all, labels, p); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteMisclassified(wrong, labels, p); err != nil {
+		t.Fatal(err)
+	}
+	records := readCSV(t, all)
+	want := []string{"index", "label", "predicted", "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9"}
+	if len(records) != 3 || !slices.Equal(records[0], want) {
+		t.Fatalf("records %v", records)
+	}
+	for i, record := range records[1:] {
+		if got, want := record[:3], [][]string{{"0", "3", "3"}, {"1", "9", "0"}}[i]; !slices.Equal(got, want) {
+			t.Errorf("row %d starts %v, want %v", i, got, want)
+		}
+		for c, text := range record[3:] {
+			if got, err := strconv.ParseFloat(text, 32); err != nil || float32(got) != p[i*Classes+c] {
+				t.Errorf("row %d, class %d: %s is not %v", i, c, text, p[i*Classes+c])
+			}
+		}
+	}
+	if got := readCSV(t, wrong); !reflect.DeepEqual(got, [][]string{records[0], records[2]}) {
+		t.Errorf("misclassified %v", got)
+	}
+}
+
+func readCSV(t *testing.T, path string) [][]string {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	records, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return records
+}

@@ -1,0 +1,54 @@
+package metrics
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"strconv"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+)
+
+// WritePredictions writes predictions.csv: a header and for each image its
+// index, label, predicted class and the probabilities p0 to p9, in digits that
+// give the same float32 back. The arguments are as of [Compute], the file is
+// written whole or not at all.
+func WritePredictions(path string, labels []byte, probabilities []float32) error {
+	return writePredictions(path, labels, probabilities, func(label, predicted int) bool { return true })
+}
+
+// WriteMisclassified writes misclassified.csv: those rows of predictions.csv
+// whose predicted class is not the label.
+func WriteMisclassified(path string, labels []byte, probabilities []float32) error {
+	return writePredictions(path, labels, probabilities, func(label, predicted int) bool { return label != predicted })
+}
+
+func writePredictions(path string, labels []byte, probabilities []float32, include func(label, predicted int) bool) error {
+	if err := check(labels, probabilities); err != nil {
+		return err
+	}
+	var b bytes.Buffer
+	w := csv.NewWriter(&b)
+	header := []string{"index", "label", "predicted"}
+	for c := range Classes {
+		header = append(header, fmt.Sprintf("p%d", c))
+	}
+	w.Write(header) // a csv.Writer keeps its first error for Error
+	for i, label := range labels {
+		p := row(probabilities, i)
+		predicted := Predicted(p)
+		if !include(int(label), predicted) {
+			continue
+		}
+		record := []string{strconv.Itoa(i), strconv.Itoa(int(label)), strconv.Itoa(predicted)}
+		for _, x := range p {
+			record = append(record, strconv.FormatFloat(float64(x), 'g', -1, 32))
+		}
+		w.Write(record)
+	}
+	w.Flush()
+	if err := w.Error(); err != nil {
+		return err
+	}
+	return atomicfile.Write(path, b.Bytes())
+}

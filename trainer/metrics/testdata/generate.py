@@ -1,0 +1,47 @@
+"""Writes sklearn.json, the reference for metrics_test.go.
+
+    pip install scikit-learn==1.9.1 numpy && python3 generate.py
+
+Probabilities are multiples of 1/64, exact in float32, so they have many ties.
+In the case "unpredicted" one class is never predicted and one never right.
+"""
+import json
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
+
+CLASSES = 10
+
+
+def case(seed, n, unpredicted):
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, CLASSES, n)
+    alpha = np.full((n, CLASSES), .15)
+    alpha[np.arange(n), labels] += .6
+    counts = np.stack([rng.multinomial(64 - CLASSES, rng.dirichlet(a)) for a in alpha]) + 1
+    if unpredicted:
+        counts[:, 3] = 1  # never the largest
+        right = (labels == 7) & (counts.argmax(1) == 7)
+        counts[right] = np.roll(counts[right], 1, axis=1)  # now 8, wrong
+        for row in counts:
+            row[0] += 64 - row.sum()
+    probabilities = counts / 64
+    predicted = probabilities.argmax(1)
+    classes = range(CLASSES)
+    scores = dict(labels=classes, zero_division=0)
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, **scores)
+    average = lambda kind: list(precision_recall_fscore_support(labels, predicted, average=kind, **scores)[:3])
+    return {
+        "labels": labels.tolist(), "sixty_fourths": counts.tolist(),
+        "accuracy": float((labels == predicted).mean()),
+        "loss": float(log_loss(labels, probabilities, labels=classes)),
+        "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
+        "precision": precision.tolist(), "recall": recall.tolist(), "f1": f1.tolist(), "support": support.tolist(),
+        "auc": [float(roc_auc_score(labels == c, probabilities[:, c])) for c in classes],
+        "macro": average("macro"), "micro": average("micro"), "weighted": average("weighted"),
+    }
+
+
+with open("sklearn.json", "w") as f:
+    json.dump({"ordinary": case(1, 300, False), "unpredicted": case(2, 150, True)}, f, separators=(",", ":"))
+    f.write("\n")
