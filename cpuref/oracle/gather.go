@@ -17,7 +17,7 @@ func gather(m *memory, op kernels.Gather) error {
 		}
 		image := int(order[cursor+n])
 		if image >= len(labels) {
-			return fmt.Errorf("Order[%d] is image %d of %d", cursor+n, image, len(labels))
+			return fmt.Errorf("entry %d of Order is image %d of %d", cursor+n, image, len(labels))
 		}
 		for p := range size {
 			x[n*size+p] = table[images[image*size+p]]

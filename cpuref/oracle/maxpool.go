@@ -37,7 +37,7 @@ func maxPoolBackward(m *memory, op kernels.MaxPoolBackward) error {
 	sum := make([]float64, len(dx))
 	for out := range dy {
 		if index[out] >= uint32(op.Size*op.Size) {
-			return fmt.Errorf("Index holds %d, outside a window of %d×%d", index[out], op.Size, op.Size)
+			return fmt.Errorf("position %d in Index is outside a window of %d×%d", index[out], op.Size, op.Size)
 		}
 		sum[g.input(out, int(index[out]))] += float64(dy[out])
 	}

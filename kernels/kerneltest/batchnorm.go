@@ -1,0 +1,265 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// BatchNorm is the shape and the data of a batch-norm case: R rows of C
+// channels, whose channel c has a mean around Mean and a standard deviation
+// around Std.
+type BatchNorm struct {
+	Shape     []int
+	Mean, Std float64
+	InPlace   bool
+}
+
+// BatchNormForward is a case of [kernels.BatchNormForward].
+type BatchNormForward struct{ BatchNorm }
+
+// BatchNormInference is a case of [kernels.BatchNormInference].
+type BatchNormInference struct{ BatchNorm }
+
+// BatchNormBackward is a case of [kernels.BatchNormBackward].
+type BatchNormBackward struct{ BatchNorm }
+
+const batchNormEps = 1e-5
+
+// String describes the case: "64x7x7x128_mean0_std1".
+func (c BatchNorm) String() string {
+	return fmt.Sprintf("%s_mean%v_std%v", shapeName(c.Shape, c.InPlace), c.Mean, c.Std)
+}
+
+func (c BatchNorm) channels() int { return c.Shape[len(c.Shape)-1] }
+
+// x spreads the channels: no two have the same mean and deviation.
+func (c BatchNorm) x() fill {
+	return func(r *rand.Rand, i int) float32 {
+		channel := 1 + float64(i%c.channels())/float64(c.channels())
+		return float32(c.Mean*channel + c.Std*channel*r.NormFloat64())
+	}
+}
+
+// Trial implements [Case].
+func (c BatchNormForward) Trial() *Trial {
+	t := newTrial()
+	ch := c.channels()
+	op := kernels.BatchNormForward{Momentum: 0.1, Eps: batchNormEps}
+	op.X = t.floats("X", c.x(), c.Shape...)
+	op.Gamma = t.floats("Gamma", uniform(-1, 2), ch)
+	op.Beta = t.floats("Beta", normal(0, 1), ch)
+	op.RunningMean = t.floats("RunningMean", normal(0, 1), ch)
+	op.RunningVar = t.floats("RunningVar", uniform(0.5, 2), ch)
+	op.Mean = t.output("Mean", ch)
+	op.InvStd = t.output("InvStd", ch)
+	op.Y = op.X
+	if !c.InPlace {
+		op.Y = t.output("Y", c.Shape...)
+	}
+	t.run(op)
+	t.bound("Mean", c.bound(func(e batchNormErrors) float64 { return e.mean }))
+	t.bound("InvStd", c.bound(func(e batchNormErrors) float64 { return e.invStd }))
+	t.bound("RunningMean", c.bound(func(e batchNormErrors) float64 { return e.runningMean }))
+	t.bound("RunningVar", c.bound(func(e batchNormErrors) float64 { return e.runningVar }))
+	return t.bound("Y", c.boundY)
+}
+
+// batchNormErrors are the errors that a stable float32 implementation of the
+// statistics may make in one channel.
+//
+// Sums of R terms whose roundings are independent err by about √R·u; k allows
+// four times that and eight roundings more. The mean then errs by k·rms, rms
+// being √(mean² + var). Of the variance, Chan, Golub & LeVeque ("Algorithms
+// for computing the sample variance", 1983) show that Welford's and the
+// pairwise update err by the order of κ·u, κ = rms/std, and two passes by less;
+// the textbook Σx² − (Σx)²/R errs by κ²·u and fails where the mean is large. A
+// wrong mean adds its square.
+type batchNormErrors struct{ mean, invStd, runningMean, runningVar float64 }
+
+func (c BatchNormForward) errors(r *Results) []batchNormErrors {
+	x, rm, rv := r.In("X"), r.In("RunningMean"), r.In("RunningVar")
+	ch := c.channels()
+	rows := float64(len(x) / ch)
+	list := make([]batchNormErrors, ch)
+	for j := range list {
+		mean, variance := moments(x, j, ch)
+		k := 4 * (math.Sqrt(rows) + 8) * u
+		rms := math.Sqrt(mean*mean + variance)
+		e := &list[j]
+		e.mean = k*rms + tiny
+		errVar := k*rms*math.Sqrt(variance) + e.mean*e.mean
+		// d(v+ε)^−½ = −½ (v+ε)^−³ᐟ² dv; square root and division add 3 units.
+		e.invStd = errVar*math.Pow(variance+batchNormEps, -1.5)/2 + 8*u/math.Sqrt(variance+batchNormEps)
+		unbiased := 1.0
+		if rows > 1 {
+			unbiased = rows / (rows - 1)
+		}
+		e.runningMean = 0.1*e.mean + 4*u*(math.Abs(rm[j])+math.Abs(mean))
+		e.runningVar = 0.1*unbiased*errVar + 4*u*(rv[j]+unbiased*variance)
+	}
+	return list
+}
+
+// bound picks one error of each channel.
+func (c BatchNormForward) bound(pick func(batchNormErrors) float64) Bound {
+	return func(r *Results) []float64 {
+		list := c.errors(r)
+		bound := make([]float64, len(list))
+		for j, e := range list {
+			bound[j] = pick(e)
+		}
+		return bound
+	}
+}
+
+// boundY carries the errors of the statistics through
+// Y = (X − mean)·invStd·γ + β, which itself may be folded into X·scale + shift
+// and rounds four times.
+func (c BatchNormForward) boundY(r *Results) []float64 {
+	x, gamma, beta, mean, invStd := r.In("X"), r.In("Gamma"), r.In("Beta"), r.Ref("Mean"), r.Ref("InvStd")
+	errors := c.errors(r)
+	bound := make([]float64, len(x))
+	for i := range x {
+		j := i % c.channels()
+		g := math.Abs(gamma[j])
+		bound[i] = g*invStd[j]*errors[j].mean +
+			g*math.Abs(x[i]-mean[j])*errors[j].invStd +
+			4*u*(g*invStd[j]*(math.Abs(x[i])+math.Abs(mean[j]))+math.Abs(beta[j]))
+	}
+	return bound
+}
+
+// moments returns mean and biased variance of channel j.
+func moments(x []float64, j, channels int) (mean, variance float64) {
+	rows := float64(len(x) / channels)
+	for i := j; i < len(x); i += channels {
+		mean += x[i] / rows
+	}
+	for i := j; i < len(x); i += channels {
+		variance += (x[i] - mean) * (x[i] - mean) / rows
+	}
+	return mean, variance
+}
+
+// Trial implements [Case]. The op may be folded into X·scale + shift; scale
+// errs by 4 units (square root, division, product), the rest by 4 roundings.
+func (c BatchNormInference) Trial() *Trial {
+	t := newTrial()
+	ch := c.channels()
+	op := kernels.BatchNormInference{Eps: batchNormEps}
+	op.X = t.floats("X", c.x(), c.Shape...)
+	op.Gamma = t.floats("Gamma", uniform(-1, 2), ch)
+	op.Beta = t.floats("Beta", normal(0, 1), ch)
+	op.RunningMean = t.floats("RunningMean", normal(c.Mean, c.Std), ch)
+	op.RunningVar = t.floats("RunningVar", uniform(0, 2*c.Std*c.Std), ch)
+	op.Y = op.X
+	if !c.InPlace {
+		op.Y = t.output("Y", c.Shape...)
+	}
+	return t.run(op).bound("Y", func(r *Results) []float64 {
+		x, gamma, beta, mean, variance := r.In("X"), r.In("Gamma"), r.In("Beta"), r.In("RunningMean"), r.In("RunningVar")
+		bound := make([]float64, len(x))
+		for i := range x {
+			j := i % ch
+			scale := math.Abs(gamma[j]) / math.Sqrt(variance[j]+batchNormEps)
+			bound[i] = 12*u*scale*(math.Abs(x[i])+math.Abs(mean[j])) + 4*u*math.Abs(beta[j])
+		}
+		return bound
+	})
+}
+
+// Trial implements [Case]. Mean and InvStd are X's own, as after the forward
+// op.
+func (c BatchNormBackward) Trial() *Trial {
+	t := newTrial()
+	ch := c.channels()
+	statistic := func(f func(mean, variance float64) float64) func(map[string][]float32) []float32 {
+		return func(earlier map[string][]float32) []float32 {
+			x := make([]float64, len(earlier["X"]))
+			for i, v := range earlier["X"] {
+				x[i] = float64(v)
+			}
+			values := make([]float32, ch)
+			for j := range values {
+				values[j] = float32(f(moments(x, j, ch)))
+			}
+			return values
+		}
+	}
+	op := kernels.BatchNormBackward{}
+	op.X = t.floats("X", c.x(), c.Shape...)
+	op.DY = t.floats("DY", mixed, c.Shape...)
+	op.Gamma = t.floats("Gamma", uniform(-1, 2), ch)
+	op.Mean = t.derived("Mean", statistic(func(mean, _ float64) float64 { return mean }), ch)
+	op.InvStd = t.derived("InvStd", statistic(func(_, v float64) float64 { return 1 / math.Sqrt(v+batchNormEps) }), ch)
+	op.DX = op.DY
+	if !c.InPlace {
+		op.DX = t.output("DX", c.Shape...)
+	}
+	op.DGamma = t.output("DGamma", ch)
+	op.DBeta = t.output("DBeta", ch)
+	t.run(op)
+	t.bound("DBeta", func(r *Results) []float64 { b, _, _ := c.errors(r); return b })
+	t.bound("DGamma", func(r *Results) []float64 { _, g, _ := c.errors(r); return g })
+	return t.bound("DX", func(r *Results) []float64 { _, _, dx := c.errors(r); return dx })
+}
+
+// errors bounds the outputs. The two sums have R terms, of magnitudes |DY| and
+// |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into X·InvStd − Mean·InvStd, so
+// what cancels in it counts), and the usual (R+8)·u. DX carries the errors of
+// both sums, of x̂ (3 roundings) and of its own 6 operations.
+func (c BatchNormBackward) errors(r *Results) (dbeta, dgamma, dx []float64) {
+	x, dy, gamma, mean, invStd := r.In("X"), r.In("DY"), r.In("Gamma"), r.In("Mean"), r.In("InvStd")
+	sumDY, sumDYX := r.Ref("DBeta"), r.Ref("DGamma")
+	ch := c.channels()
+	rows := float64(len(x) / ch)
+	magnitude := func(i int) float64 { return (math.Abs(x[i]) + math.Abs(mean[i%ch])) * invStd[i%ch] }
+	dbeta, dgamma, dx = make([]float64, ch), make([]float64, ch), make([]float64, len(x))
+	for i := range x {
+		dbeta[i%ch] += (rows + 8) * u * math.Abs(dy[i])
+		dgamma[i%ch] += (rows + 8) * u * math.Abs(dy[i]) * magnitude(i)
+	}
+	for i := range x {
+		j := i % ch
+		xhat := math.Abs(x[i]-mean[j]) * invStd[j]
+		dx[i] = math.Abs(gamma[j]) * invStd[j] * (6*u*(math.Abs(dy[i])+math.Abs(sumDY[j])/rows+xhat*math.Abs(sumDYX[j])/rows) +
+			(dbeta[j]+xhat*dgamma[j]+3*u*magnitude(i)*math.Abs(sumDYX[j]))/rows)
+	}
+	return dbeta, dgamma, dx
+}
+
+func batchNormCases() []Case {
+	var cases []Case
+	shapes := []BatchNorm{
+		{Shape: []int{1, 1}, Std: 1}, // R = 1: no unbiased variance
+		{Shape: []int{1, 7}, Mean: 2, Std: 1},
+		{Shape: []int{2, 1}, Std: 1},
+		{Shape: []int{3, 5}, Mean: -1, Std: 2},
+		{Shape: []int{2, 3, 5, 17}, Std: 1},
+		{Shape: []int{15, 16}, Std: 1},
+		{Shape: []int{63, 33}, Mean: 3, Std: 0.5},
+		{Shape: []int{64, 64}, Std: 10},
+		{Shape: []int{65, 31}, Std: 1},
+		{Shape: []int{257, 4}, Mean: 1, Std: 1},
+		{Shape: []int{1025, 65}, Std: 1},
+		{Shape: []int{31, 129}, Std: 0.01},
+		{Shape: []int{40, 9}, Mean: 5, Std: 0}, // constant channels
+		// Mean ten thousand times the deviation: Σx² − (Σx)²/R has no digit left.
+		{Shape: []int{128, 32}, Mean: 1000, Std: 0.1},
+		{Shape: []int{4, 8, 8, 16}, Mean: -1000, Std: 0.1},
+		{Shape: []int{1, 28, 28, 32}, Std: 1},
+		{Shape: []int{32, 7, 7, 128}, Std: 1},
+		{Shape: []int{64, 7, 7, 128}, Std: 1},
+		{Shape: []int{64, 14, 14, 64}, Std: 1},
+		{Shape: []int{64, 28, 28, 32}, Std: 1},
+		{Shape: []int{64, 28, 28, 16}, Mean: 0.5, Std: 1},
+	}
+	for i, c := range shapes {
+		c.InPlace = i%2 == 1
+		cases = append(cases, BatchNormForward{c}, BatchNormInference{c}, BatchNormBackward{c})
+	}
+	return cases
+}

@@ -1,0 +1,87 @@
+package kerneltest
+
+import (
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Benchmark measures every op on the shapes of the three models' layers at
+// batch 64, in GFLOP/s and in GB/s of the op's operands, each counted once for
+// every access.
+func Benchmark(b *testing.B, backend kernels.Backend) {
+	for _, c := range modelLayers() {
+		trial := c.Trial()
+		b.Run(trial.Op.Kind()+"/"+c.String(), func(b *testing.B) { benchmark(b, backend, c, trial) })
+	}
+}
+
+func benchmark(b *testing.B, backend kernels.Backend, c Case, trial *Trial) {
+	// Only the op itself: the state does not advance, so any number of runs
+	// stays in the first slot.
+	trial.Plan.Find(sectionName).Ops = []kernels.Op{trial.Op}
+	program, err := backend.Compile(&trial.Plan)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer program.Close()
+	for i, content := range trial.contents(c.String(), false) {
+		if err := program.Write(trial.whole(i), content); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := program.Run(sectionName, 1); err != nil { // warm up
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	if err := program.Run(sectionName, b.N); err != nil {
+		b.Fatal(err)
+	}
+	seconds := b.Elapsed().Seconds()
+	b.ReportMetric(float64(b.N)*float64(trial.Op.FLOPs())/seconds/1e9, "GFLOP/s")
+	b.ReportMetric(float64(b.N)*float64(traffic(trial.Op))/seconds/1e9, "GB/s")
+}
+
+// traffic returns the bytes that an op must at least move.
+func traffic(op kernels.Op) int {
+	bytes := 0
+	for _, o := range op.Operands() {
+		if o.Access&kernels.Read != 0 {
+			bytes += o.Tensor.Bytes()
+		}
+		if o.Access&kernels.Write != 0 {
+			bytes += o.Tensor.Bytes()
+		}
+	}
+	return bytes
+}
+
+// modelLayers are the ops of a training step of the three models, at batch 64,
+// and the inference forms of batch-norm.
+func modelLayers() []Case {
+	const batch = 64
+	var cases []Case
+	for _, c := range modelConvs(batch) {
+		cases = append(cases, ConvForward{c, true}, ConvBackwardInput{c}, ConvBackwardWeight{c},
+			ColumnSum{R: c.N * c.H * c.W, C: c.O})
+		bn := BatchNorm{Shape: c.y(), Std: 1}
+		cases = append(cases, BatchNormForward{bn}, BatchNormInference{bn}, BatchNormBackward{bn},
+			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true})
+	}
+	for _, c := range modelPools(batch) {
+		cases = append(cases, MaxPoolForward{c, "mixed", false}, MaxPoolBackward{c, false})
+	}
+	for _, c := range modelGEMMs(batch) {
+		cases = append(cases, c)
+	}
+	dropout := Dropout{N: batch, U: 256, P: 0.25, Seed: 42}
+	return append(cases,
+		DropoutForward{dropout}, DropoutBackward{dropout},
+		SoftmaxCrossEntropy{N: batch, C: 10, Values: "normal", DLogits: true},
+		Adam{Len: 1701632, Steps: 1}, SGD{Len: 1701632, Momentum: 0.9, Steps: 1},
+		Gather{M: 10000, H: 28, W: 28, N: batch, Entries: 10000, Cursor: 640},
+		Fill{Len: 1701632},
+		AdvanceState{Start: kernels.NewState(42, 0, 0.9, 0.999), Batch: batch, Beta1: 0.9, Beta2: 0.999, Times: 1},
+	)
+}

@@ -1,0 +1,13 @@
+package kerneltest
+
+// Cases lists every case, op by op.
+func Cases() []Case {
+	var all []Case
+	for _, cases := range [][]Case{
+		convCases(), gemmCases(), batchNormCases(), reluCases(), maxPoolCases(), dropoutCases(),
+		lossCases(), optimizerCases(), gatherCases(), reduceCases(), stateCases(),
+	} {
+		all = append(all, cases...)
+	}
+	return all
+}

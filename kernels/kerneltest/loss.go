@@ -1,0 +1,160 @@
+package kerneltest
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// SoftmaxCrossEntropy is a case of [kernels.SoftmaxCrossEntropy].
+type SoftmaxCrossEntropy struct {
+	N, C      int
+	Values    string // "normal", "large" (±10⁴) or "ties" (few distinct logits)
+	Smoothing float32
+	Slot      int // of slot+3
+	Cursor    int
+	DLogits   bool
+	Probs     bool
+}
+
+// String describes the case.
+func (c SoftmaxCrossEntropy) String() string {
+	s := fmt.Sprintf("%dx%d_%s_smoothing%v_slot%d_cursor%d", c.N, c.C, c.Values, c.Smoothing, c.Slot, c.Cursor)
+	if c.DLogits {
+		s += "_dlogits"
+	}
+	if c.Probs {
+		s += "_probs"
+	}
+	return s
+}
+
+func (c SoftmaxCrossEntropy) values() fill {
+	switch c.Values {
+	case "large":
+		return uniform(-1e4, 1e4)
+	case "ties":
+		return func(r *rand.Rand, _ int) float32 { return float32(r.IntN(3)) }
+	}
+	return normal(0, 3)
+}
+
+// Trial implements [Case].
+func (c SoftmaxCrossEntropy) Trial() *Trial {
+	t := newTrial()
+	op := kernels.SoftmaxCrossEntropy{Smoothing: c.Smoothing}
+	op.Logits = t.floats("Logits", c.values(), c.N, c.C)
+	op.Labels = t.words("Labels", func(r *rand.Rand, _ int) uint32 { return r.Uint32N(uint32(c.C)) }, c.N)
+	op.State = t.state(kernels.State{Slot: uint32(c.Slot), Cursor: uint32(c.Cursor), Step: 77})
+	op.Loss = t.floats("Loss", normal(0, 1), c.Slot+3)
+	op.Correct = t.words("Correct", func(r *rand.Rand, _ int) uint32 { return r.Uint32() }, c.Slot+3)
+	if c.DLogits {
+		op.DLogits = t.output("DLogits", c.N, c.C)
+	}
+	if c.Probs {
+		op.Probs = t.floats("Probs", normal(0, 1), c.Cursor+c.N+2, c.C)
+	}
+	t.run(op).bound("Loss", c.boundLoss)
+	if c.DLogits {
+		t.bound("DLogits", c.boundDLogits)
+	}
+	if c.Probs {
+		t.bound("Probs", c.boundProbs)
+	}
+	return t
+}
+
+// Vulkan's exp errs by 3 + 2|x| units in the last place and its logarithm by
+// 3 units, or 2⁻²¹ = 8u near 1. With d = max − z, e = exp(−d) errs by
+// e·(6 + 4d + 2d)·u, the subtraction included; e·d is at most 1/ℯ, so the sum
+// S of C terms errs by S·(C + 8 + 3C)·u at most, as S is at least 1.
+// errorOfProb is the relative error of p = e/S, whose division adds 5u.
+func (c SoftmaxCrossEntropy) errorOfProb(d float64) float64 {
+	return u * (6 + 6*math.Min(d, 104) + 4*float64(c.C) + 8 + 5)
+}
+
+// boundProbs allows that error in the N rows that are written, none in the
+// others.
+func (c SoftmaxCrossEntropy) boundProbs(r *Results) []float64 {
+	bound := make([]float64, len(r.Ref("Probs")))
+	copy(bound[c.Cursor*c.C:], c.errorsOfProbs(r))
+	return bound
+}
+
+// errorsOfProbs returns the absolute error of each probability.
+func (c SoftmaxCrossEntropy) errorsOfProbs(r *Results) []float64 {
+	z := r.In("Logits")
+	errors := make([]float64, len(z))
+	for i := range z {
+		p, d := softmaxOf(z[i/c.C*c.C:][:c.C], i%c.C)
+		errors[i] = p*c.errorOfProb(d) + tiny
+	}
+	return errors
+}
+
+// boundDLogits adds the roundings of (p − q)/N: of q, of the difference and of
+// the division, against p + q.
+func (c SoftmaxCrossEntropy) boundDLogits(r *Results) []float64 {
+	z, labels, bound := r.In("Logits"), r.In("Labels"), c.errorsOfProbs(r)
+	for i := range bound {
+		p, _ := softmaxOf(z[i/c.C*c.C:][:c.C], i%c.C)
+		bound[i] = (bound[i] + 9*u*(p+c.target(labels, i))) / float64(c.N)
+	}
+	return bound
+}
+
+// boundLoss bounds the mean of N losses Σ_c q[c]·(d[c] + log S): the logarithm
+// of S errs by the relative error of S and 8u; each d by u, and the products
+// and sums of C + N terms by (C + N + 8)·u of the loss, which has no negative
+// terms.
+func (c SoftmaxCrossEntropy) boundLoss(r *Results) []float64 {
+	loss := r.Ref("Loss")
+	bound := make([]float64, len(loss))
+	bound[c.Slot] = u * (4*float64(c.C) + 16 + float64(c.C+c.N+8)*loss[c.Slot])
+	return bound
+}
+
+// target returns q of logit i.
+func (c SoftmaxCrossEntropy) target(labels []float64, i int) float64 {
+	q := float64(c.Smoothing) / float64(c.C)
+	if i%c.C == int(labels[i/c.C]) {
+		q += 1 - float64(c.Smoothing)
+	}
+	return q
+}
+
+// softmaxOf returns p[c] of the logits z, and how far z[c] lies below the
+// maximum.
+func softmaxOf(z []float64, c int) (p, below float64) {
+	largest := math.Inf(-1)
+	for _, v := range z {
+		largest = math.Max(largest, v)
+	}
+	sum := 0.0
+	for _, v := range z {
+		sum += math.Exp(v - largest)
+	}
+	return math.Exp(z[c]-largest) / sum, largest - z[c]
+}
+
+func lossCases() []Case {
+	var cases []Case
+	shapes := [][2]int{{1, 1}, {1, 2}, {1, 10}, {7, 3}, {5, 17}, {32, 10}, {63, 10}, {64, 10}, {65, 10}, {257, 33}, {3, 1000}, {1000, 10}}
+	for i, s := range shapes {
+		for k, values := range []string{"normal", "large", "ties"} {
+			c := SoftmaxCrossEntropy{N: s[0], C: s[1], Values: values, Smoothing: []float32{0, 0.1}[(i+k)%2]}
+			c.DLogits, c.Probs = (i+k)%3 != 0, (i+k)%3 != 1
+			if i%2 == 0 {
+				c.Slot, c.Cursor = 5, 3
+			}
+			cases = append(cases, c)
+		}
+	}
+	return append(cases,
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", DLogits: true},            // a training step's
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Slot: 936, Cursor: 59904}, // neither
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "large", Smoothing: 0.1, Slot: 1, Cursor: 64, DLogits: true, Probs: true},
+	)
+}

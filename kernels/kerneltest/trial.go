@@ -1,0 +1,232 @@
+package kerneltest
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+const (
+	sectionName = "op"
+	// fence is the number of elements before and after each tensor.
+	fence = kernels.Alignment
+	// poison fills outputs and fences: as float32 a NaN.
+	poison = 0xFFDEADBE
+	// wordPoison fills those of uint32, bytePoison those of uint8.
+	wordPoison = 0xDEADBEEF
+	bytePoison = 0xDE
+
+	u    = 0x1p-24  // half a unit in the last place of float32, relative
+	tiny = 0x1p-120 // absolute slack, for devices that flush subnormals to 0
+)
+
+// Case is one test of one op.
+type Case interface {
+	// String names the case among those of its op.
+	String() string
+	// Trial makes the case concrete.
+	Trial() *Trial
+}
+
+// Trial is a case made concrete: a plan whose only section runs one op (and
+// AdvanceState after it, where the case takes several steps), the contents of
+// its buffers, and the error that each output may have.
+type Trial struct {
+	Plan kernels.Plan
+	Op   kernels.Op
+
+	times   int
+	sources []source
+	bounds  map[string]Bound
+}
+
+// Bound returns how far each element of an output may lie from the
+// reference's; nil means not at all.
+type Bound func(r *Results) []float64
+
+// source says what a buffer's tensor holds before the op.
+type source struct {
+	name   string
+	tensor kernels.Tensor
+	// Exactly one of these is set, or none for an output.
+	float  func(r *rand.Rand, i int) float32
+	word   func(r *rand.Rand, i int) uint32
+	pixel  func(r *rand.Rand, i int) uint8
+	derive func(earlier map[string][]float32) []float32
+}
+
+func newTrial() *Trial { return &Trial{times: 1, bounds: map[string]Bound{}} }
+
+// floats, words and pixels add an input whose element i is fill(r, i).
+func (t *Trial) floats(name string, fill func(r *rand.Rand, i int) float32, shape ...int) kernels.Tensor {
+	return t.add(source{name: name, float: fill}, kernels.Float32, shape)
+}
+
+func (t *Trial) words(name string, fill func(r *rand.Rand, i int) uint32, shape ...int) kernels.Tensor {
+	return t.add(source{name: name, word: fill}, kernels.Uint32, shape)
+}
+
+func (t *Trial) pixels(name string, fill func(r *rand.Rand, i int) uint8, shape ...int) kernels.Tensor {
+	return t.add(source{name: name, pixel: fill}, kernels.Uint8, shape)
+}
+
+// derived adds an input that is computed from the inputs added before it.
+func (t *Trial) derived(name string, from func(earlier map[string][]float32) []float32, shape ...int) kernels.Tensor {
+	return t.add(source{name: name, derive: from}, kernels.Float32, shape)
+}
+
+// state adds a state tensor.
+func (t *Trial) state(s kernels.State) kernels.Tensor {
+	words := s.Words()
+	return t.words("State", func(_ *rand.Rand, i int) uint32 { return words[i] }, kernels.StateWords)
+}
+
+// output adds a poisoned tensor.
+func (t *Trial) output(name string, shape ...int) kernels.Tensor {
+	return t.add(source{name: name}, kernels.Float32, shape)
+}
+
+func (t *Trial) outputWords(name string, shape ...int) kernels.Tensor {
+	return t.add(source{name: name}, kernels.Uint32, shape)
+}
+
+func (t *Trial) add(s source, typ kernels.DType, shape []int) kernels.Tensor {
+	arena := t.Plan.Arena(s.name, typ)
+	arena.Tensor(fence)
+	s.tensor = arena.Tensor(shape...)
+	arena.Tensor(fence)
+	t.sources = append(t.sources, s)
+	return s.tensor
+}
+
+// run sets the op under test, and ops that follow it.
+func (t *Trial) run(op kernels.Op, then ...kernels.Op) *Trial {
+	t.Op = op
+	t.Plan.Section(sectionName).Add(op)
+	t.Plan.Section(sectionName).Add(then...)
+	return t
+}
+
+// bound sets the bound of an output operand; those without one must be exact.
+func (t *Trial) bound(operand string, b Bound) *Trial {
+	t.bounds[operand] = b
+	return t
+}
+
+// whole returns the tensor of a whole buffer, fences included.
+func (t *Trial) whole(buffer int) kernels.Tensor {
+	b := t.Plan.Buffers[buffer]
+	return kernels.Tensor{Buffer: buffer, Type: b.Type, Shape: []int{b.Len}}
+}
+
+// contents returns every buffer as it is before the op. With absolute, float
+// inputs lose their signs.
+func (t *Trial) contents(seed string, absolute bool) [][]byte {
+	buffers := make([][]byte, len(t.sources))
+	earlier := map[string][]float32{}
+	for i, s := range t.sources {
+		buffers[i] = poisoned(t.Plan.Buffers[i])
+		inner := buffers[i][s.tensor.Offset*s.tensor.Type.Size():][:s.tensor.Bytes()]
+		h := fnv.New64a()
+		fmt.Fprint(h, seed, s.name)
+		r := rand.New(rand.NewPCG(h.Sum64(), 0))
+		switch {
+		case s.float != nil || s.derive != nil:
+			v := s.generate(r, earlier)
+			earlier[s.name] = v
+			if absolute {
+				v = magnitudes(v)
+			}
+			copy(inner, kernels.AsBytes(v))
+		case s.word != nil:
+			for k := range s.tensor.Len() {
+				binary.NativeEndian.PutUint32(inner[4*k:], s.word(r, k))
+			}
+		case s.pixel != nil:
+			for k := range inner {
+				inner[k] = s.pixel(r, k)
+			}
+		}
+	}
+	return buffers
+}
+
+func (s *source) generate(r *rand.Rand, earlier map[string][]float32) []float32 {
+	if s.derive != nil {
+		return s.derive(earlier)
+	}
+	v := make([]float32, s.tensor.Len())
+	for k := range v {
+		v[k] = s.float(r, k)
+	}
+	return v
+}
+
+func magnitudes(v []float32) []float32 {
+	a := make([]float32, len(v))
+	for i := range v {
+		a[i] = float32(math.Abs(float64(v[i])))
+	}
+	return a
+}
+
+func poisoned(b kernels.Buffer) []byte {
+	bytes := make([]byte, b.Len*b.Type.Size())
+	for i := range b.Len {
+		switch b.Type {
+		case kernels.Float32:
+			binary.NativeEndian.PutUint32(bytes[4*i:], poison)
+		case kernels.Uint32:
+			binary.NativeEndian.PutUint32(bytes[4*i:], wordPoison)
+		case kernels.Uint8:
+			bytes[i] = bytePoison
+		}
+	}
+	return bytes
+}
+
+// execute writes the buffers, runs the section, and returns the buffers as
+// they are then; repeats times from the same start.
+func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]byte, error) {
+	program, err := b.Compile(&t.Plan)
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	after := make([][][]byte, repeats)
+	for r := range after {
+		for i := range before {
+			if err := program.Write(t.whole(i), before[i]); err != nil {
+				return nil, err
+			}
+		}
+		if err := program.Run(sectionName, t.times); err != nil {
+			return nil, err
+		}
+		after[r] = make([][]byte, len(before))
+		for i := range before {
+			after[r][i] = make([]byte, len(before[i]))
+			if err := program.Read(t.whole(i), after[r][i]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return after, nil
+}
+
+// outputs lists the operands that the section writes.
+func (t *Trial) outputs() []kernels.Operand {
+	var list []kernels.Operand
+	for _, op := range t.Plan.Find(sectionName).Ops {
+		for _, o := range op.Operands() {
+			if o.Access&kernels.Write != 0 && !o.Tensor.Absent() {
+				list = append(list, o)
+			}
+		}
+	}
+	return list
+}
