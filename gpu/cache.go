@@ -1,0 +1,116 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// pipelineCache is the driver's memory of compiled pipelines, kept in a file:
+// the SHA-256 of the data, then the data.
+type pipelineCache struct {
+	device *Device
+	handle vk.PipelineCache
+	path   string // "" where it is not kept
+	loaded []byte // what the file held
+}
+
+// openPipelineCache starts from the file of the device and driver, if it is
+// there and intact.
+func openPipelineCache(d *Device, dir string) (*pipelineCache, error) {
+	c := &pipelineCache{device: d, path: cachePath(d, dir)}
+	if c.path != "" {
+		data, err := readCache(c.path, d.physical)
+		if err != nil {
+			d.log(fmt.Sprintf("pipeline cache %s is ignored: %v", c.path, err))
+		}
+		c.loaded = data
+	}
+	var err error
+	if c.handle, err = createPipelineCache(d.handle, c.loaded); err != nil && c.loaded != nil {
+		d.log(fmt.Sprintf("pipeline cache %s is ignored: %v", c.path, err))
+		c.loaded = nil
+		c.handle, err = createPipelineCache(d.handle, nil)
+	}
+	return c, err
+}
+
+// cachePath names the file after everything that makes its contents unusable
+// when it changes.
+func cachePath(d *Device, dir string) string {
+	if dir == "off" {
+		return ""
+	}
+	if dir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			d.log(fmt.Sprintf("pipelines are not kept for the next start: %v", err))
+			return ""
+		}
+		dir = filepath.Join(user, "fmnist-gpu", "pipelines")
+	}
+	i := d.physical.info
+	return filepath.Join(dir, fmt.Sprintf("%08x-%08x-%08x-%x.bin", i.VendorID, i.DeviceID, i.DriverVersion, d.physical.cacheUUID))
+}
+
+// readCache returns the data of a cache file, nil if there is none. Drivers
+// trust what they are given, so the checksum and Vulkan's header are checked
+// here.
+func readCache(path string, p physicalDevice) ([]byte, error) {
+	file, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	const headerBytes = 32 // VkPipelineCacheHeaderVersionOne
+	if len(file) < sha256.Size+headerBytes {
+		return nil, fmt.Errorf("%d bytes are too short", len(file))
+	}
+	sum, data := file[:sha256.Size], file[sha256.Size:]
+	if want := sha256.Sum256(data); !bytes.Equal(sum, want[:]) {
+		return nil, fmt.Errorf("wrong checksum")
+	}
+	vendor, device := binary.NativeEndian.Uint32(data[8:]), binary.NativeEndian.Uint32(data[12:])
+	if vendor != p.info.VendorID || device != p.info.DeviceID || !bytes.Equal(data[16:headerBytes], p.cacheUUID[:]) {
+		return nil, fmt.Errorf("it is another device's or driver's")
+	}
+	return data, nil
+}
+
+// save writes the file if the cache has changed. Another process sees the old
+// file or the new one, never a part.
+func (c *pipelineCache) save() error {
+	if c.path == "" {
+		return nil
+	}
+	data, err := pipelineCacheData(c.device.handle, c.handle)
+	if err != nil || bytes.Equal(data, c.loaded) {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	sum := sha256.Sum256(data)
+	_, err = f.Write(append(sum[:], data...))
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), c.path)
+}

@@ -1,0 +1,199 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// Device is an open Vulkan device with one compute queue.
+type Device struct {
+	instance *instance
+	physical physicalDevice
+	memory   vk.PhysicalDeviceMemoryProperties
+	handle   vk.Device
+	queue    vk.Queue
+	cache    *pipelineCache
+	log      func(string)
+
+	allocated   atomic.Int64 // bytes of all buffers
+	allocations atomic.Int64 // their number
+
+	childMu  sync.Mutex
+	children map[child]struct{} // what Close has to destroy; nil once it has
+
+	mu       sync.Mutex // held while the queue works
+	transfer transfer
+	fences   [inFlight]vk.Fence
+}
+
+// child is something that lives on a device and dies with it.
+type child interface{ destroy() }
+
+var errClosed = errors.New("the device is closed")
+
+// Open opens a device. The selector is an index, a UUID or a part of the name
+// in any case, as [List] gives them; "" picks the best real GPU (discrete
+// before integrated before virtual), never a software driver. The error wraps
+// [ErrNoVulkan], or [ErrNoDevice] and then names the devices there are.
+func Open(selector string, o Options) (*Device, error) {
+	in, err := newInstance(o.Validate)
+	if err != nil {
+		return nil, err
+	}
+	d, err := open(in, selector, o)
+	if err != nil {
+		return nil, errors.Join(err, in.close())
+	}
+	return d, nil
+}
+
+func open(in *instance, selector string, o Options) (*Device, error) {
+	devices, err := in.devices()
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := selectDevice(infos(devices), selector)
+	if err != nil {
+		return nil, err
+	}
+	d := &Device{instance: in, log: o.Log, children: map[child]struct{}{}}
+	if d.log == nil {
+		d.log = func(string) {}
+	}
+	for _, p := range devices {
+		if p.info.Index == chosen.Index {
+			d.physical = p
+		}
+	}
+	if err := d.create(o.CacheDir); err != nil {
+		return nil, fmt.Errorf("device %v: %w", chosen, err)
+	}
+	return d, nil
+}
+
+func (d *Device) create(cacheDir string) error {
+	d.memory = getMemoryProperties(d.physical.handle)
+	features := d.instance.calls.featureChain(d.physical.handle, d.physical.extensions)
+	defer cFree(unsafe.Pointer(features))
+	var err error
+	d.handle, err = createDevice(d.physical.handle, unsafe.Pointer(features), d.physical.family, enabledExtensions(d.physical.extensions))
+	if err != nil {
+		return err
+	}
+	var queue vk.Queue
+	vk.GetDeviceQueue(d.handle, uint32(d.physical.family), 0, &queue)
+	d.queue = queue
+	if err := d.createParts(cacheDir); err != nil {
+		d.destroy()
+		return err
+	}
+	return d.instance.validation.err()
+}
+
+// createParts makes what a device needs besides its handle.
+func (d *Device) createParts(cacheDir string) error {
+	for i := range d.fences {
+		fence, err := createFence(d.handle)
+		if err != nil {
+			return err
+		}
+		d.fences[i] = fence
+	}
+	if err := d.transfer.create(d); err != nil {
+		return err
+	}
+	var err error
+	d.cache, err = openPipelineCache(d, cacheDir)
+	return err
+}
+
+// Info describes the device.
+func (d *Device) Info() Info { return d.physical.info }
+
+// MemoryBytes returns the device memory that the open buffers take now,
+// staging not counted.
+func (d *Device) MemoryBytes() int64 { return d.allocated.Load() }
+
+// Validation returns everything that the validation layer has said so far. The
+// calls that make, record, submit and close things also return what is new as
+// an error.
+func (d *Device) Validation() []string { return d.instance.validation.list() }
+
+// Close waits for the device, destroys everything made from it and saves the
+// pipeline cache. It returns what the validation layer still had to say. A
+// second Close does nothing.
+func (d *Device) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.usable() != nil {
+		return nil
+	}
+	wait := check("vkDeviceWaitIdle", vk.DeviceWaitIdle(d.handle))
+	if err := d.cache.save(); err != nil {
+		d.log(fmt.Sprintf("pipelines are not kept for the next start: %v", err))
+	}
+	d.destroy()
+	return errors.Join(wait, d.instance.close())
+}
+
+// destroy releases all Vulkan objects but the instance; each may be missing.
+func (d *Device) destroy() {
+	d.childMu.Lock()
+	children := d.children
+	d.children = nil
+	d.childMu.Unlock()
+	for c := range children {
+		c.destroy()
+	}
+	d.transfer.destroy()
+	if d.cache != nil {
+		vk.DestroyPipelineCache(d.handle, d.cache.handle, nil)
+	}
+	for _, f := range d.fences {
+		vk.DestroyFence(d.handle, f, nil)
+	}
+	vk.DestroyDevice(d.handle, nil)
+}
+
+// usable returns an error once the device is closed.
+func (d *Device) usable() error {
+	d.childMu.Lock()
+	defer d.childMu.Unlock()
+	if d.children == nil {
+		return errClosed
+	}
+	return nil
+}
+
+// adopt notes a child for Close.
+func (d *Device) adopt(c child) {
+	d.childMu.Lock()
+	defer d.childMu.Unlock()
+	d.children[c] = struct{}{}
+}
+
+// release destroys a child, the first time it is called for it.
+func (d *Device) release(c child) {
+	d.childMu.Lock()
+	_, alive := d.children[c]
+	delete(d.children, c)
+	d.childMu.Unlock()
+	if alive {
+		c.destroy()
+	}
+}
+
+// alive reports whether a child of this device has not been closed.
+func (d *Device) alive(c child) bool {
+	d.childMu.Lock()
+	defer d.childMu.Unlock()
+	_, alive := d.children[c]
+	return alive
+}

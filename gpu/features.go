@@ -1,0 +1,93 @@
+//go:build cgo
+
+package gpu
+
+/*
+#include <stdlib.h>
+#include "feature_chain.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// Device extensions that are switched on where there are any.
+const (
+	extStorage8          = "VK_KHR_8bit_storage"
+	extFloat16Int8       = "VK_KHR_shader_float16_int8"
+	extMemoryModel       = "VK_KHR_vulkan_memory_model"
+	extCooperativeMatrix = "VK_KHR_cooperative_matrix" // needs the memory model
+	extBFloat16          = "VK_KHR_shader_bfloat16"
+	extDriverProperties  = "VK_KHR_driver_properties"
+	extPortability       = "VK_KHR_portability_subset" // mandatory where it is listed
+)
+
+// cAlloc returns zeroed C memory, for structures that hold C pointers to each
+// other. Running out of it ends the program, as it does for Go memory.
+func cAlloc(bytes uintptr) unsafe.Pointer {
+	p := C.calloc(1, C.size_t(bytes))
+	if p == nil {
+		panic("gpu: out of host memory")
+	}
+	return p
+}
+
+func cFree(p unsafe.Pointer) { C.free(p) }
+
+// featureChain asks a device which features it has. The result is the chain
+// that switches them on when the device is created; it is freed with cFree.
+func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bool) *C.device_features {
+	has := func(name string) C.int {
+		if extensions[name] {
+			return 1
+		}
+		return 0
+	}
+	f := (*C.device_features)(cAlloc(unsafe.Sizeof(C.device_features{})))
+	C.features_query(e.features, object(d), has(extStorage8), has(extFloat16Int8), has(extMemoryModel),
+		has(extCooperativeMatrix), has(extBFloat16), f)
+	return f
+}
+
+// enabledExtensions lists what to switch on of the extensions a device has.
+func enabledExtensions(extensions map[string]bool) []string {
+	var on []string
+	for _, name := range []string{extStorage8, extFloat16Int8, extMemoryModel, extCooperativeMatrix, extBFloat16, extPortability} {
+		if extensions[name] {
+			on = append(on, name)
+		}
+	}
+	return on
+}
+
+// describe fills in all of Info that needs a chain of structures.
+func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, info *Info) {
+	driver := C.int(0)
+	if extensions[extDriverProperties] {
+		driver = 1
+	}
+	p := (*C.device_properties)(cAlloc(unsafe.Sizeof(C.device_properties{})))
+	defer cFree(unsafe.Pointer(p))
+	C.properties_query(e.properties, object(d), driver, p)
+	u := C.GoBytes(unsafe.Pointer(&p.id.device_uuid), 16)
+	info.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	info.SubgroupSize = int(p.subgroup.size)
+	info.Limits.MaxAllocationBytes = int64(min(p.maintenance3.max_memory_allocation_size, 1<<62))
+	if driver == 1 {
+		info.Driver = strings.TrimSpace(C.GoString(&p.driver.name[0]) + " " + C.GoString(&p.driver.info[0]))
+	}
+
+	f := e.featureChain(d, extensions)
+	defer cFree(unsafe.Pointer(f))
+	info.Float16 = f.float16_int8.float16 != 0
+	info.Int8 = f.float16_int8.int8 != 0
+	info.BFloat16 = f.bfloat16._type != 0
+	info.CooperativeMatrix = f.cooperative_matrix.matrix != 0
+	info.Storage8 = f.storage8.storage_buffer != 0
+	info.Storage16 = f.storage16.storage_buffer != 0
+}

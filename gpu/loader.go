@@ -1,0 +1,59 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// load finds the machine's Vulkan loader, once a process, and hands it to
+// vulkan-go. It returns vkGetInstanceProcAddr. The library stays loaded: the
+// driver's threads may outlive every instance.
+//
+// vulkan-go's own search is for libvulkan.so, which on Linux only development
+// packages install, and finds nothing on macOS.
+var load = sync.OnceValues(func() (unsafe.Pointer, error) {
+	var causes []error
+	for _, name := range libraryNames {
+		getProc, err := openLibrary(name)
+		if err != nil {
+			causes = append(causes, err)
+			continue
+		}
+		vk.SetGetInstanceProcAddr(getProc)
+		if err := vk.Init(); err != nil {
+			return nil, fmt.Errorf("%w: %s: %v", ErrNoVulkan, name, err)
+		}
+		return getProc, nil
+	}
+	return nil, fmt.Errorf("%w: cannot load %s; install %s (%s)", ErrNoVulkan,
+		strings.Join(libraryNames, " or "), libraryRemedy, oneLine(errors.Join(causes...)))
+})
+
+// oneLine puts an error that may have several lines into one.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// libraryRemedy says what to install where there is no loader.
+var libraryRemedy = map[string]string{
+	"darwin":  "the Vulkan SDK or MoltenVK (brew install molten-vk vulkan-loader)",
+	"windows": "the graphics driver of your GPU's maker",
+}[runtime.GOOS]
+
+func init() {
+	if libraryRemedy == "" {
+		libraryRemedy = "the Vulkan loader (Debian and Ubuntu: libvulkan1) and your GPU's Vulkan driver (mesa-vulkan-drivers or the maker's)"
+	}
+}
+
+// pointer turns the address of C code into a pointer. The detour tells vet
+// that the integer is no Go address.
+func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }

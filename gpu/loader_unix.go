@@ -1,0 +1,29 @@
+//go:build cgo && !windows
+
+package gpu
+
+import (
+	"runtime"
+	"unsafe"
+
+	"github.com/ebitengine/purego"
+)
+
+var libraryNames = unixLibraryNames()
+
+func unixLibraryNames() []string {
+	if runtime.GOOS == "darwin" {
+		return []string{"libvulkan.1.dylib", "/opt/homebrew/lib/libvulkan.1.dylib", "/usr/local/lib/libvulkan.1.dylib", "libMoltenVK.dylib"}
+	}
+	return []string{"libvulkan.so.1"}
+}
+
+// openLibrary returns vkGetInstanceProcAddr of the named library.
+func openLibrary(name string) (unsafe.Pointer, error) {
+	library, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
+	if err != nil {
+		return nil, err
+	}
+	getProc, err := purego.Dlsym(library, "vkGetInstanceProcAddr")
+	return pointer(getProc), err
+}

@@ -1,0 +1,22 @@
+//go:build cgo && windows
+
+package gpu
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/windows"
+)
+
+var libraryNames = []string{"vulkan-1.dll"}
+
+// openLibrary returns vkGetInstanceProcAddr of the named library, which is
+// looked for in the system's folder only.
+func openLibrary(name string) (unsafe.Pointer, error) {
+	library, err := windows.LoadLibraryEx(name, 0, windows.LOAD_LIBRARY_SEARCH_SYSTEM32)
+	if err != nil {
+		return nil, err
+	}
+	getProc, err := windows.GetProcAddress(library, "vkGetInstanceProcAddr")
+	return pointer(getProc), err
+}

@@ -1,0 +1,162 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"fmt"
+	"time"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// inFlight is how many submissions the queue has at a time: while it works on
+// one, the next is there already.
+const inFlight = 2
+
+// submissionTime is how long one submission should take: long against the cost
+// of submitting, short against the seconds after which systems take a GPU for
+// hung.
+const submissionTime = 250 * time.Millisecond
+
+// Commands is a finished recording.
+type Commands struct {
+	device      *Device
+	pool        vk.CommandPool
+	buffer      vk.CommandBuffer
+	descriptors []vk.DescriptorPool
+	queries     vk.QueryPool
+	timed       bool // there are queries
+	marks       int  // timestamps recorded
+	finished    bool
+	ran         bool
+	batch       int // submissions at a time, from how long earlier ones took
+}
+
+func (c *Commands) recording() bool { return !c.finished && c.device.alive(c) }
+
+// Close frees the recording. A second Close does nothing.
+func (c *Commands) Close() { c.device.release(c) }
+
+func (c *Commands) destroy() {
+	d := c.device.handle
+	for _, p := range c.descriptors {
+		vk.DestroyDescriptorPool(d, p, nil)
+	}
+	vk.DestroyQueryPool(d, c.queries, nil)
+	vk.DestroyCommandPool(d, c.pool, nil) // with the command buffer
+}
+
+// Run runs the commands the given number of times, one after the other, and
+// waits for the last. The host takes no part between two of them: the one
+// recorded command buffer is submitted many times over.
+func (d *Device) Run(c *Commands, times int) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.usable(); err != nil {
+		return err
+	}
+	switch {
+	case c.device != d || !d.alive(c):
+		return fmt.Errorf("the commands are closed or another device's")
+	case times < 0:
+		return fmt.Errorf("run %d times", times)
+	}
+	run := submissions{device: d, commands: c, last: time.Now()}
+	err := run.all(times)
+	for i := range run.pending { // also after an error: the queue is still busy
+		if failed := run.await(i); err == nil {
+			err = failed
+		}
+	}
+	if err != nil {
+		return err
+	}
+	c.ran = c.ran || times > 0
+	return d.instance.validation.err()
+}
+
+// submissions keeps track of what a Run has on the queue.
+type submissions struct {
+	device   *Device
+	commands *Commands
+	pending  [inFlight]int // runs under way behind each fence, 0 for none
+	last     time.Time     // when the queue took up what it works on
+}
+
+// all submits, waiting only for the submission before the last one.
+func (s *submissions) all(times int) error {
+	for i := 0; times > 0; i = (i + 1) % inFlight {
+		if err := s.await(i); err != nil {
+			return err
+		}
+		n := min(times, s.commands.batch)
+		if err := s.device.submit(s.commands.buffer, n, s.device.fences[i]); err != nil {
+			return err
+		}
+		s.pending[i] = n
+		times -= n
+	}
+	return nil
+}
+
+// await waits for the submission behind fence i, if there is one, and learns
+// from it how many runs to submit at a time.
+func (s *submissions) await(i int) error {
+	n := s.pending[i]
+	if n == 0 {
+		return nil
+	}
+	s.pending[i] = 0
+	if err := s.device.wait(s.device.fences[i]); err != nil {
+		return err
+	}
+	now := time.Now()
+	each := max(now.Sub(s.last)/time.Duration(n), 1)
+	s.last = now
+	s.commands.batch = int(min(max(submissionTime/each, 1), maxSubmissions))
+	return nil
+}
+
+// submit puts a command buffer on the queue.
+func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
+	return d.instance.calls.submitTimes(d.queue, c, times, f)
+}
+
+// wait waits for a submission's fence and makes the fence ready for the next.
+func (d *Device) wait(f vk.Fence) error {
+	fences := []vk.Fence{f}
+	if err := check("vkWaitForFences", vk.WaitForFences(d.handle, 1, fences, vk.True, vk.MaxUint64)); err != nil {
+		return err
+	}
+	return check("vkResetFences", vk.ResetFences(d.handle, 1, fences))
+}
+
+// Timestamps returns the marks of the last run, in nanoseconds since the
+// first.
+func (c *Commands) Timestamps() ([]int64, error) {
+	d := c.device
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.usable(); err != nil {
+		return nil, err
+	}
+	switch {
+	case !d.alive(c) || !c.timed || !c.ran:
+		return nil, fmt.Errorf("timestamps: the commands are closed, were recorded without timestamps or have not run")
+	case c.marks == 0:
+		return nil, nil
+	}
+	ticks := make([]uint64, c.marks)
+	r := vk.GetQueryPoolResults(d.handle, c.queries, 0, uint32(c.marks), uint(8*c.marks), unsafe.Pointer(&ticks[0]), 8,
+		vk.QueryResultFlags(vk.QueryResult64Bit|vk.QueryResultWaitBit))
+	if err := check("vkGetQueryPoolResults", r); err != nil {
+		return nil, err
+	}
+	marks := make([]int64, c.marks)
+	for i, t := range ticks {
+		elapsed := (t - ticks[0]) & d.physical.timestampMask // the counter wraps
+		marks[i] = int64(float64(elapsed) * d.physical.info.Limits.TimestampPeriod)
+	}
+	return marks, nil
+}
