@@ -1,0 +1,178 @@
+package cpuref
+
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// shiftRows is how many rows of a chunk give the value that its sums are taken
+// about. Sums about a value near the mean lose nothing to cancellation: the
+// variance's relative error is at most (1 + rows/shiftRows) roundings, however
+// the rows lie (Chan, Golub & LeVeque 1983, the shifted algorithm).
+const shiftRows = 32
+
+// batchNormForward takes the statistics in one pass over X, by chunks of rows
+// that are then combined in float64, and normalises in a second.
+func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
+	x, y := p.floats(op.X), p.floats(op.Y)
+	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
+	mean, invStd := p.floats(op.Mean), p.floats(op.InvStd)
+	runningMean, runningVar := p.floats(op.RunningMean), p.floats(op.RunningVar)
+	k := p.backend.simd
+	m := newColumns(k, op.X)
+	stats := 3 * m.width // of a chunk: shift, Σ(x − shift), Σ(x − shift)²
+	p.scratch.reserveShared(m.chunks*stats + 3*m.width)
+
+	measure := func(_, i int) {
+		s := p.scratch.shared[i*stats : (i+1)*stats]
+		clear(s)
+		shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
+		first, end := m.bounds(i)
+		rows := min(end-first, shiftRows)
+		k.ColumnSum(shift[:m.c], x[first*m.c:], m.c, rows)
+		for c := range m.c {
+			shift[c] /= float32(rows)
+		}
+		m.repeat(shift)
+		m.each(i, func(from, rows, width int) {
+			k.ColumnSquares(sum[:width], squares[:width], x[from:], shift[:width], width, rows)
+		})
+		m.foldSums(sum)
+		m.foldSums(squares)
+	}
+	normalize := p.normalizer(&m, x, y, m.chunks*stats)
+	return func() error {
+		p.backend.pool.run(m.chunks, measure)
+		v := p.scratch.shared[m.chunks*stats:]
+		for c := range m.c {
+			mu, variance := m.statistics(p.scratch.shared, c)
+			mean[c], invStd[c] = float32(mu), float32(1/math.Sqrt(variance+float64(op.Eps)))
+			v[c], v[m.width+c], v[2*m.width+c] = mean[c], gamma[c]*invStd[c], beta[c]
+			if m.rows > 1 {
+				variance *= float64(m.rows) / float64(m.rows-1)
+			}
+			runningMean[c] = blend(runningMean[c], mu, op.Momentum)
+			runningVar[c] = blend(runningVar[c], variance, op.Momentum)
+		}
+		m.repeatAll(v[:3*m.width])
+		p.backend.pool.run(m.chunks, normalize)
+		return nil
+	}
+}
+
+// statistics combines the chunks' sums about their shifts to the mean and the
+// biased variance of column c.
+func (m *columns) statistics(sums []float32, c int) (mean, variance float64) {
+	chunkMean := func(i int) float64 {
+		from, to := m.bounds(i)
+		s := sums[3*i*m.width+c:]
+		return float64(s[0]) + float64(s[m.width])/float64(to-from)
+	}
+	for i := range m.chunks {
+		from, to := m.bounds(i)
+		mean += chunkMean(i) * float64(to-from)
+	}
+	mean /= float64(m.rows)
+	for i := range m.chunks {
+		from, to := m.bounds(i)
+		rows := float64(to - from)
+		s := sums[3*i*m.width+c:]
+		sum, squares := float64(s[m.width]), float64(s[2*m.width])
+		d := chunkMean(i) - mean
+		variance += max(0, squares-sum*sum/rows) + rows*d*d
+	}
+	return mean, variance / float64(m.rows)
+}
+
+// blend moves a running statistic towards the batch's.
+func blend(running float32, batch float64, momentum float32) float32 {
+	return float32((1-float64(momentum))*float64(running) + float64(momentum)*batch)
+}
+
+// normalizer returns the task that normalises a chunk by mean, scale and
+// shift, c values each in the shared scratch from at on, width apart.
+func (p *program) normalizer(m *columns, x, y []float32, at int) func(worker, i int) {
+	return func(_, i int) {
+		v := p.scratch.shared[at : at+3*m.width]
+		mean, scale, shift := v[:m.width], v[m.width:2*m.width], v[2*m.width:]
+		m.each(i, func(from, rows, width int) {
+			p.backend.simd.Normalize(y[from:], x[from:], mean[:width], scale[:width], shift[:width], width, rows)
+		})
+	}
+}
+
+func (p *program) batchNormInference(op kernels.BatchNormInference) func() error {
+	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
+	mean, variance := p.floats(op.RunningMean), p.floats(op.RunningVar)
+	m := newColumns(p.backend.simd, op.X)
+	p.scratch.reserveShared(3 * m.width)
+	normalize := p.normalizer(&m, p.floats(op.X), p.floats(op.Y), 0)
+	return func() error {
+		v := p.scratch.shared
+		for c := range m.c {
+			scale := float64(gamma[c]) / math.Sqrt(float64(variance[c])+float64(op.Eps))
+			v[c], v[m.width+c], v[2*m.width+c] = mean[c], float32(scale), beta[c]
+		}
+		m.repeatAll(v[:3*m.width])
+		p.backend.pool.run(m.chunks, normalize)
+		return nil
+	}
+}
+
+// repeatAll is repeat for several vectors, width apart.
+func (m *columns) repeatAll(v []float32) {
+	for i := 0; i < len(v); i += m.width {
+		m.repeat(v[i : i+m.width])
+	}
+}
+
+// batchNormBackward takes the two sums of each channel in one pass over X and
+// DY, and applies them in a second:
+//
+//	DX = scale·DY + (slope·(X − Mean) + shift)
+//	scale = Gamma·InvStd, slope = −scale·InvStd·DGamma/R, shift = −scale·DBeta/R
+func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
+	x, dy, dx := p.floats(op.X), p.floats(op.DY), p.floats(op.DX)
+	gamma, mean, invStd := p.floats(op.Gamma), p.floats(op.Mean), p.floats(op.InvStd)
+	dgamma, dbeta := p.floats(op.DGamma), p.floats(op.DBeta)
+	k := p.backend.simd
+	m := newColumns(k, op.X)
+	w := m.width
+	p.scratch.reserveShared((2*m.chunks + 4) * w)
+
+	measure := func(_, i int) {
+		v := p.scratch.shared[:4*w]
+		s := p.scratch.shared[(4+2*i)*w : (6+2*i)*w]
+		clear(s)
+		m.each(i, func(from, rows, width int) {
+			k.ColumnDots(s[:width], s[w:w+width], dy[from:], x[from:], v[:width], width, rows)
+		})
+		m.foldSums(s[:w])
+		m.foldSums(s[w:])
+	}
+	apply := func(_, i int) {
+		v := p.scratch.shared[:4*w]
+		m.each(i, func(from, rows, width int) {
+			k.NormalizeBackward(dx[from:], dy[from:], x[from:],
+				v[:width], v[w:w+width], v[2*w:2*w+width], v[3*w:3*w+width], width, rows)
+		})
+	}
+	return func() error {
+		v, sums := p.scratch.shared[:4*w], p.scratch.shared[4*w:]
+		copy(v, mean)
+		m.repeat(v[:w])
+		p.backend.pool.run(m.chunks, measure)
+		for c := range m.c {
+			sum, dot := m.total(sums, c, 2*w), m.total(sums, w+c, 2*w)*float64(invStd[c])
+			dbeta[c], dgamma[c] = float32(sum), float32(dot)
+			scale := float64(gamma[c]) * float64(invStd[c])
+			v[w+c] = float32(scale)
+			v[2*w+c] = float32(-scale * float64(invStd[c]) * dot / float64(m.rows))
+			v[3*w+c] = float32(-scale * sum / float64(m.rows))
+		}
+		m.repeatAll(v)
+		p.backend.pool.run(m.chunks, apply)
+		return nil
+	}
+}

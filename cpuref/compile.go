@@ -1,0 +1,69 @@
+package cpuref
+
+import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// compile returns the function that runs op.
+func (p *program) compile(op kernels.Op) (func() error, error) {
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		return p.convForward(op), nil
+	case kernels.ConvBackwardInput:
+		return p.convBackwardInput(op), nil
+	case kernels.ConvBackwardWeight:
+		return p.convBackwardWeight(op), nil
+	case kernels.GEMM:
+		return p.gemm(op), nil
+	case kernels.BatchNormForward:
+		return p.batchNormForward(op), nil
+	case kernels.BatchNormInference:
+		return p.batchNormInference(op), nil
+	case kernels.BatchNormBackward:
+		return p.batchNormBackward(op), nil
+	case kernels.ReLUForward:
+		return p.reluForward(op), nil
+	case kernels.ReLUBackward:
+		return p.reluBackward(op), nil
+	case kernels.MaxPoolForward:
+		return p.maxPoolForward(op), nil
+	case kernels.MaxPoolBackward:
+		return p.maxPoolBackward(op), nil
+	case kernels.DropoutForward:
+		return p.dropout(op.X, op.Y, op.State, op.P, op.Layer), nil
+	case kernels.DropoutBackward: // the same mask and scale, on the gradient
+		return p.dropout(op.DY, op.DX, op.State, op.P, op.Layer), nil
+	case kernels.SoftmaxCrossEntropy:
+		return p.softmaxCrossEntropy(op), nil
+	case kernels.Adam:
+		return p.adam(op), nil
+	case kernels.SGD:
+		return p.sgd(op), nil
+	case kernels.AdvanceState:
+		return p.advanceState(op), nil
+	case kernels.Gather:
+		return p.gather(op), nil
+	case kernels.ColumnSum:
+		return p.columnSum(op), nil
+	case kernels.Fill:
+		return p.fill(op), nil
+	}
+	return nil, fmt.Errorf("the CPU backend has no such op")
+}
+
+// elementsPerTask is how many elements an element-wise op gives to a task:
+// enough to outweigh handing it out, few enough to stay in a core's cache.
+const elementsPerTask = 1 << 14
+
+// elementwise returns the function that runs body on parts of n elements, in
+// parallel.
+func (p *program) elementwise(n int, body func(from, to int)) func() error {
+	tasks := (n + elementsPerTask - 1) / elementsPerTask
+	task := func(_, i int) { body(i*elementsPerTask, min((i+1)*elementsPerTask, n)) }
+	return func() error {
+		p.backend.pool.run(tasks, task)
+		return nil
+	}
+}

@@ -1,0 +1,382 @@
+package cpuref
+
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// frame is a copy of an image inside a border of zeros, where no tap of a
+// convolution needs a test, and the taps of a filter's row lie side by side.
+// Image pixel (h, w) goes to frame pixel (top + h·dilation, left + w·dilation);
+// pixels that fall outside are left out.
+type frame struct {
+	h, w, c   int // image
+	fh, fw    int // frame, of the same c channels
+	top, left int
+	dilation  int
+}
+
+func (f *frame) imageSize() int { return f.h * f.w * f.c }
+func (f *frame) size() int      { return f.fh * f.fw * f.c }
+
+// fill copies an image into its frame.
+func (f *frame) fill(dst, image []float32) {
+	if f.dilation > 1 || f.top < 0 || f.left < 0 || f.top+f.h > f.fh || f.left+f.w > f.fw {
+		f.scatter(dst, image)
+		return
+	}
+	row, stride := f.w*f.c, f.fw*f.c
+	clear(dst[:f.top*stride])
+	for h := range f.h {
+		line := dst[(f.top+h)*stride : (f.top+h+1)*stride]
+		clear(line[:f.left*f.c])
+		copy(line[f.left*f.c:], image[h*row:(h+1)*row])
+		clear(line[f.left*f.c+row:])
+	}
+	clear(dst[(f.top+f.h)*stride : f.size()])
+}
+
+// scatter is fill where pixels are spread or fall outside.
+func (f *frame) scatter(dst, image []float32) {
+	clear(dst[:f.size()])
+	for h := range f.h {
+		for w := range f.w {
+			fh, fw := f.top+h*f.dilation, f.left+w*f.dilation
+			if fh >= 0 && fh < f.fh && fw >= 0 && fw < f.fw {
+				copy(dst[(fh*f.fw+fw)*f.c:][:f.c], image[(h*f.w+w)*f.c:])
+			}
+		}
+	}
+}
+
+// span is one row tile of a correlation: two groups of output pixels, the
+// pixels of each side by side in one row of the image.
+type span struct {
+	a0, a1       int // their first pixels in the frame
+	pixel        int // first output pixel
+	rows0, rows1 int
+}
+
+// newSpans cuts oh·ow output pixels into tiles. Neighbours in a row are
+// pixel elements apart in the frame, rows are line apart.
+func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
+	type group struct{ a, pixel, rows int }
+	var groups []group
+	perRow := (ow + k.Group - 1) / k.Group
+	for h := range oh {
+		for i := range perRow {
+			from, to := min(i*k.Group, ow), min((i+1)*k.Group, ow)
+			if k.UnevenGroups {
+				from, to = chunk(ow, perRow, i)
+			}
+			groups = append(groups, group{h*line + from*pixel, h*ow + from, to - from})
+		}
+	}
+	var spans []span
+	for i := 0; i < len(groups); i++ {
+		g := groups[i]
+		s := span{a0: g.a, pixel: g.pixel, rows0: g.rows}
+		if i+1 < len(groups) && (k.UnevenGroups || g.rows == k.Group) {
+			i++
+			s.a1, s.rows1 = groups[i].a, groups[i].rows
+		}
+		spans = append(spans, s)
+	}
+	return spans
+}
+
+// correlation slides filters over framed images: the forward convolution, and
+// the gradient of its input, which is one with the filters turned round.
+type correlation struct {
+	p        *program
+	frame    frame
+	kh, kw   int
+	stride   int
+	out      int // channels of the result
+	pixels   int // of a result
+	images   int
+	src, dst []float32
+	bias     []float32 // (out), or nil
+	spans    []span
+	splits   int // tasks an image
+	panels   int // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
+}
+
+func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
+
+// compile lays the correlation out and returns the function that runs it,
+// given the tasks that pack a panel's filters at one (kh, kw).
+func (x *correlation) compile(oh, ow int, pack func(packed []float32, panel, tap int)) func() error {
+	pool, k := x.p.backend.pool, x.p.backend.simd
+	x.pixels = oh * ow
+	x.spans = newSpans(k, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+	x.panels = (x.out + k.Cols - 1) / k.Cols
+	x.splits = min(len(x.spans), (tasksPerWorker*pool.workers+x.images-1)/x.images)
+	x.p.scratch.reserveShared((x.panels*x.taps() + 1) * k.Cols)
+	x.p.scratch.reservePrivate(x.frame.size())
+	packTask := func(_, task int) {
+		panel, tap := task%x.panels, task/x.panels
+		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], panel, tap)
+	}
+	return func() error {
+		pool.run(x.panels*x.kh*x.kw, packTask)
+		pool.run(x.images*x.splits, x.compute)
+		return nil
+	}
+}
+
+// compute is a task: a range of one image's tiles.
+func (x *correlation) compute(worker, task int) {
+	k := x.p.backend.simd
+	n := task / x.splits
+	from, to := chunk(len(x.spans), x.splits, task%x.splits)
+	image := x.p.scratch.private[worker]
+	x.frame.fill(image, x.src[n*x.frame.imageSize():(n+1)*x.frame.imageSize()])
+	out := x.dst[n*x.pixels*x.out : (n+1)*x.pixels*x.out]
+
+	t := &x.p.scratch.tiles[worker]
+	c := x.frame.c
+	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.out, nil, 0
+	t.Walk(x.kw*c, 1, k.Cols, x.kh, x.frame.fw*c, x.kw*c*k.Cols, 1, 0, 0)
+	for panel := range x.panels {
+		j := panel * k.Cols
+		t.B = &x.p.scratch.shared[panel*x.taps()*k.Cols]
+		if x.bias != nil {
+			t.Bias = &x.bias[j]
+		}
+		for _, s := range x.spans[from:to] {
+			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &out[s.pixel*x.out+j]
+			k.Tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+		}
+	}
+}
+
+func (p *program) convForward(op kernels.ConvForward) func() error {
+	f := forwardFrame(op.X, op.Pad)
+	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
+	w := p.floats(op.W)
+	k := p.backend.simd
+	x := &correlation{p: p, frame: f, kh: kh, kw: kw, stride: op.Stride, out: o, images: op.X.Shape[0],
+		src: p.floats(op.X), dst: p.floats(op.Y), bias: p.floats(op.Bias)}
+	return x.compile(op.Y.Shape[1], op.Y.Shape[2], func(packed []float32, panel, tap int) {
+		j := panel * k.Cols
+		k.Transpose(packed, k.Cols, w[(j*kh*kw+tap)*i:], kh*kw*i, min(k.Cols, o-j), i)
+	})
+}
+
+// forwardFrame returns the frame of a convolution's input.
+func forwardFrame(x kernels.Tensor, pad int) frame {
+	h, w, c := x.Shape[1], x.Shape[2], x.Shape[3]
+	return frame{h: h, w: w, c: c, fh: h + 2*pad, fw: w + 2*pad, top: pad, left: pad, dilation: 1}
+}
+
+// convBackwardInput correlates DY, spread by the stride, with the filters
+// turned by 180° and their channels exchanged.
+func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
+	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
+	h, w := op.DX.Shape[1], op.DX.Shape[2]
+	f := frame{h: op.DY.Shape[1], w: op.DY.Shape[2], c: o, fh: h + kh - 1, fw: w + kw - 1,
+		top: kh - 1 - op.Pad, left: kw - 1 - op.Pad, dilation: op.Stride}
+	weight := p.floats(op.W)
+	k := p.backend.simd
+	x := &correlation{p: p, frame: f, kh: kh, kw: kw, stride: 1, out: i, images: op.DX.Shape[0],
+		src: p.floats(op.DY), dst: p.floats(op.DX)}
+	return x.compile(h, w, func(packed []float32, panel, tap int) {
+		j := panel * k.Cols
+		cols := min(k.Cols, i-j)
+		turned := kh*kw - 1 - tap
+		for row := range o {
+			copy(packed[row*k.Cols:row*k.Cols+cols], weight[(row*kh*kw+turned)*i+j:])
+		}
+	})
+}
+
+// The images of a batch are taken in groups when the weights' gradient is
+// computed; each group has its own sum, and the sums are added in order.
+const (
+	imagesPerGroup     = 16
+	imagesPerGroupTaps = 4 // where the sums are small
+	// chunkElements is how many elements of X and DY are worked on at once,
+	// about half of a core's second-level cache.
+	chunkElements = 1 << 16
+)
+
+// weightGradient is a compiled [kernels.ConvBackwardWeight]:
+// for each kh, DW (O, KW·I) += DYᵀ · X, where row (oh, ow) of X is the KW·I
+// consecutive elements of the frame under the filter's row kh.
+type weightGradient struct {
+	p         *program
+	frame     frame
+	kh, kw    int
+	stride    int
+	oh, ow, o int
+	images    int
+	x, dy, dw []float32
+	groups    int
+	perGroup  int // images
+	perChunk  int // images
+	rows      rowTiles
+	panels    int // of KW·I
+	splits    int // tasks a group
+}
+
+func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
+	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
+	g := &weightGradient{p: p, frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
+		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, images: op.X.Shape[0],
+		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
+	if g.rowTaps()*2 <= p.backend.simd.Cols {
+		return g.compileByTaps()
+	}
+	return g.compile()
+}
+
+func (g *weightGradient) rowTaps() int { return g.kw * g.frame.c }
+func (g *weightGradient) taps() int    { return g.kh * g.rowTaps() }
+func (g *weightGradient) pixels() int  { return g.oh * g.ow }
+
+// group returns the images of group i.
+func (g *weightGradient) group(i int) (from, to int) {
+	return i * g.perGroup, min((i+1)*g.perGroup, g.images)
+}
+
+func (g *weightGradient) compile() func() error {
+	pool, k := g.p.backend.pool, g.p.backend.simd
+	g.perGroup = imagesPerGroup
+	g.groups = (g.images + g.perGroup - 1) / g.perGroup
+	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
+	g.rows = newRowTiles(k, g.o)
+	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
+	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
+	g.p.scratch.reserveShared(g.groups * len(g.dw))
+	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols)
+	sum := g.p.sumParts(g.dw, g.groups)
+	return func() error {
+		pool.run(g.groups*g.splits, g.compute)
+		return sum()
+	}
+}
+
+// compute is a task: a range of the tiles of one group's sum.
+func (g *weightGradient) compute(worker, task int) {
+	group := task / g.splits
+	tileFrom, tileTo := chunk(g.kh*g.panels*g.rows.count, g.splits, task%g.splits)
+	from, to := g.group(group)
+	frames := g.p.scratch.private[worker]
+	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
+	t := &g.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = 1, g.taps(), nil, 0
+	image, result := g.frame.imageSize(), g.pixels()*g.o
+	for n := from; n < to; n += g.perChunk {
+		images := min(g.perChunk, to-n)
+		for i := range images {
+			g.frame.fill(frames[i*g.frame.size():], g.x[(n+i)*image:(n+i+1)*image])
+		}
+		t.Walk(g.ow, g.o, g.stride*g.frame.c, g.oh, g.ow*g.o, g.stride*g.frame.fw*g.frame.c,
+			images, result, g.frame.size())
+		for i := tileFrom; i < tileTo; i++ {
+			g.tile(t, i, g.dy[n*result:], frames, part)
+		}
+		t.Accumulate = 1
+	}
+}
+
+// tile adds a chunk of images to tile i of a group's sum.
+func (g *weightGradient) tile(t *simd.Tile, i int, dy, frames, part []float32) {
+	k := g.p.backend.simd
+	row, panel, kh := i%g.rows.count, i/g.rows.count%g.panels, i/g.rows.count/g.panels
+	o, rows := g.rows.bounds(row)
+	rows0 := min(rows, k.Group)
+	j := panel * k.Cols
+	t.A0 = &dy[o]
+	if rows > rows0 {
+		t.A1 = &dy[o+rows0]
+	}
+	t.B = &frames[kh*g.frame.fw*g.frame.c+j]
+	t.C = &part[o*g.taps()+kh*g.rowTaps()+j]
+	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
+}
+
+// sumParts returns the function that adds up parts of len(dst) elements each
+// in the shared scratch, in order.
+func (p *program) sumParts(dst []float32, parts int) func() error {
+	return p.elementwise(len(dst), func(from, to int) {
+		copy(dst[from:to], p.scratch.shared[from:to])
+		for i := 1; i < parts; i++ {
+			p.backend.simd.Add(dst[from:to], p.scratch.shared[i*len(dst)+from:i*len(dst)+to])
+		}
+	})
+}
+
+// compileByTaps is compile for filters whose rows have too few taps to fill a
+// tile's columns, those of a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with a
+// copy of each image for each tap.
+func (g *weightGradient) compileByTaps() func() error {
+	pool, k := g.p.backend.pool, g.p.backend.simd
+	g.perGroup = imagesPerGroupTaps
+	g.groups = (g.images + g.perGroup - 1) / g.perGroup
+	g.rows = newRowTiles(k, g.taps())
+	g.panels = (g.o + k.Cols - 1) / k.Cols
+	g.p.scratch.reserveShared(g.groups * len(g.dw))
+	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels())
+	return func() error {
+		pool.run(g.groups, g.computeByTaps)
+		parts := g.p.scratch.shared
+		sum := parts[:len(g.dw)]
+		for i := 1; i < g.groups; i++ {
+			k.Add(sum, parts[i*len(g.dw):(i+1)*len(g.dw)])
+		}
+		k.Transpose(g.dw, g.taps(), sum, g.o, g.taps(), g.o)
+		return nil
+	}
+}
+
+// computeByTaps is a task: one group's sum.
+func (g *weightGradient) computeByTaps(worker, group int) {
+	k := g.p.backend.simd
+	from, to := g.group(group)
+	scratch := g.p.scratch.private[worker]
+	framed, byTap := scratch[:g.frame.size()], scratch[g.frame.size():]
+	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
+	t := &g.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = g.pixels(), g.o, nil, 0
+	t.Walk(g.pixels(), 1, g.o, 1, 0, 0, 1, 0, 0)
+	image := g.frame.imageSize()
+	for n := from; n < to; n++ {
+		g.frame.fill(framed, g.x[n*image:(n+1)*image])
+		g.copyByTap(byTap, framed)
+		for i := range g.panels * g.rows.count {
+			tap, rows := g.rows.bounds(i % g.rows.count)
+			rows0 := min(rows, k.Group)
+			j := i / g.rows.count * k.Cols
+			t.A0 = &byTap[tap*g.pixels()]
+			if rows > rows0 {
+				t.A1 = &byTap[(tap+rows0)*g.pixels()]
+			}
+			t.B = &g.dy[n*g.pixels()*g.o+j]
+			t.C = &part[tap*g.o+j]
+			k.Tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
+		}
+		t.Accumulate = 1
+	}
+}
+
+// copyByTap copies, for each tap, the elements of the frame that it meets:
+// dst (KH·KW·I, OH·OW).
+func (g *weightGradient) copyByTap(dst, framed []float32) {
+	c := g.frame.c
+	for tap := range g.taps() {
+		start := tap/g.rowTaps()*g.frame.fw*c + tap%g.rowTaps()
+		for h := range g.oh {
+			src := framed[start+h*g.stride*g.frame.fw*c:]
+			row := dst[tap*g.pixels()+h*g.ow:][:g.ow]
+			if g.stride*c == 1 {
+				copy(row, src)
+				continue
+			}
+			for w := range row {
+				row[w] = src[w*g.stride*c]
+			}
+		}
+	}
+}

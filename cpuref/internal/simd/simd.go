@@ -1,0 +1,114 @@
+// Package simd holds the inner loops of the CPU backend: one matrix-product
+// tile and the element-wise and column-wise passes, each in a portable form and
+// in one form for every instruction set that pays. [Tiers] lists the sets that
+// this machine can run; callers pick one and call through its function values.
+package simd
+
+import "unsafe"
+
+// Kernels are the inner loops of one instruction-set tier. Functions that work
+// on a matrix take its row distance ld in elements; the vectors of one value a
+// column are as long as the matrix is wide.
+type Kernels struct {
+	Name string
+
+	// Group is the number of rows in each of a tile's two groups, Cols the
+	// number of its columns: a tile is at most 2·Group by Cols.
+	Group, Cols int
+	// Block is the number of columns that the column-wise passes take at once:
+	// narrower matrices are best folded to it (see cpuref's columns).
+	Block int
+
+	// Tile computes a tile of rows0 + rows1 rows and cols columns. Where rows1
+	// is not 0 and the tier's UnevenGroups is false, rows0 must be Group.
+	Tile         func(t *Tile, rows0, rows1, cols int)
+	UnevenGroups bool
+
+	// Transpose: dst[j·ldd+i] = src[i·lds+j], i < rows, j < cols.
+	Transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)
+
+	Add          func(y, x []float32)      // y += x
+	ReLUForward  func(y, x []float32)      // y = max(x, 0), NaN stays
+	ReLUBackward func(dx, y, dy []float32) // dx = dy where y > 0, else 0
+
+	// ColumnSum: sum[j] += Σ_r x[r·ld+j].
+	ColumnSum func(sum, x []float32, ld, rows int)
+	// ColumnSquares: with d = x[r·ld+j] − shift[j], sum[j] += Σ_r d and squares[j] += Σ_r d².
+	ColumnSquares func(sum, squares, x, shift []float32, ld, rows int)
+	// ColumnDots: sum[j] += Σ_r dy[r·ld+j], dot[j] += Σ_r dy[r·ld+j]·(x[r·ld+j] − mean[j]).
+	ColumnDots func(sum, dot, dy, x, mean []float32, ld, rows int)
+	// Normalize: y[r·ld+j] = (x[r·ld+j] − mean[j])·scale[j] + shift[j].
+	Normalize func(y, x, mean, scale, shift []float32, ld, rows int)
+	// NormalizeBackward: dx = scale[j]·dy + (slope[j]·(x − mean[j]) + shift[j]).
+	NormalizeBackward func(dx, dy, x, mean, scale, slope, shift []float32, ld, rows int)
+
+	// MaxPool2x2 takes the maxima of the 2×2 windows over two input rows x0 and
+	// x1 of 2·len(y)/c pixels of c channels. index may be nil.
+	MaxPool2x2 func(y []float32, index []uint32, x0, x1 []float32, c int)
+	// MaxPool2x2Backward spreads dy over the two rows dx0 and dx1.
+	MaxPool2x2Backward func(dx0, dx1, dy []float32, index []uint32, c int)
+
+	Adam func(param, grad, m, v []float32, s *AdamStep)
+	SGD  func(param, grad, m []float32, s *SGDStep)
+
+	// Pause tells the core that the caller spins.
+	Pause func()
+}
+
+// Tile is a tile of a matrix product and where its operands lie:
+//
+//	C[i,j] = Σ_b Σ_s Σ_k A[i; b,s,k]·B[b,s,k; j]  [+ Bias[j]]  [+ C[i,j]]
+//
+// k runs over K steps, s over Segments runs of k, b over Blocks of segments,
+// each moving A and B by distances of their own, so that a convolution's taps
+// need no copy that lays them side by side. The rows of A come in two groups:
+// row i of the first is at A0 + i·RowA, of the second at A1 + i·RowA. C's rows
+// are RowC apart throughout. B's columns are contiguous, and B must be
+// readable for the tier's full Cols columns even where the tile has fewer. Distances are in elements.
+type Tile struct {
+	A0, A1, B, C *float32
+	Bias         *float32 // nil: none
+
+	RowA, RowC   int
+	StepA, StepB int // from one k to the next
+	K            int
+
+	// Segments and Blocks are at least 1. Their distances are counted from
+	// where the last run of k (of segments) has ended; Walk sets them.
+	Segments, JumpA, JumpB         int
+	Blocks, BlockJumpA, BlockJumpB int
+
+	Accumulate int // 1: add to what C holds
+}
+
+// Walk sets the extents of the reduction and its distances: steps of k,
+// segments from start to start, blocks from start to start.
+func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, blockA, blockB int) {
+	t.K, t.StepA, t.StepB = k, stepA, stepB
+	t.Segments, t.JumpA, t.JumpB = segments, segmentA-k*stepA, segmentB-k*stepB
+	t.Blocks = blocks
+	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
+}
+
+// AdamStep are the numbers of one Adam step that all elements share.
+type AdamStep struct {
+	Beta1, OneMinusBeta1 float32
+	Beta2, OneMinusBeta2 float32
+	StepSize             float32 // lr / (1−β₁ᵗ)
+	RootCorrection       float32 // √(1−β₂ᵗ)
+	Eps, WeightDecay     float32
+}
+
+// SGDStep are the numbers of one step of gradient descent with momentum.
+type SGDStep struct {
+	Rate, Momentum, WeightDecay float32
+	Nesterov                    bool
+}
+
+// Tiers returns the tiers that this machine can run, slowest first.
+func Tiers() []*Kernels { return append([]*Kernels{&generic}, machineTiers()...) }
+
+// at returns the element i elements after p.
+func at(p *float32, i int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*i))
+}

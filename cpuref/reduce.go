@@ -1,0 +1,106 @@
+package cpuref
+
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+func (p *program) fill(op kernels.Fill) func() error {
+	x := p.floats(op.X)
+	return p.elementwise(len(x), func(from, to int) {
+		part := x[from:to]
+		for i := range part {
+			part[i] = op.Value
+		}
+	})
+}
+
+func (p *program) columnSum(op kernels.ColumnSum) func() error {
+	x, y := p.floats(op.X), p.floats(op.Y)
+	m := newColumns(p.backend.simd, op.X)
+	p.scratch.reserveShared(m.chunks * m.width)
+	task := func(_, i int) {
+		sum := p.scratch.shared[i*m.width : (i+1)*m.width]
+		clear(sum)
+		m.each(i, func(from, rows, width int) {
+			p.backend.simd.ColumnSum(sum[:width], x[from:], width, rows)
+		})
+		m.foldSums(sum)
+	}
+	return func() error {
+		p.backend.pool.run(m.chunks, task)
+		for c := range y {
+			y[c] = float32(m.total(p.scratch.shared, c, m.width))
+		}
+		return nil
+	}
+}
+
+// columns is how the column-wise ops cut a matrix (rows, c): into chunks of
+// rows, the tasks, whose number depends on the shape alone. A narrow matrix is
+// taken as one of fewer, wider rows: fold rows side by side.
+type columns struct {
+	rows, c int
+	fold    int
+	width   int // fold·c
+	chunks  int
+}
+
+// A chunk has at least minChunkElements elements, and there are at most
+// maxChunks of them.
+const (
+	minChunkElements = 1 << 13
+	maxChunks        = 64
+)
+
+func newColumns(k *simd.Kernels, x kernels.Tensor) columns {
+	m := columns{fold: 1}
+	m.rows, m.c = x.Matrix()
+	if k.Block%m.c == 0 {
+		m.fold = k.Block / m.c
+	}
+	m.width = m.fold * m.c
+	m.chunks = min(max(1, x.Len()/minChunkElements), maxChunks, m.rows)
+	return m
+}
+
+// bounds returns the rows of chunk i.
+func (m *columns) bounds(i int) (from, to int) { return chunk(m.rows, m.chunks, i) }
+
+// each calls body for the folded rows of chunk i and for the rest, with the
+// offset of the first element, the number of rows and their width.
+func (m *columns) each(i int, body func(from, rows, width int)) {
+	first, end := m.bounds(i)
+	folded := (end - first) / m.fold
+	if folded > 0 {
+		body(first*m.c, folded, m.width)
+	}
+	if rest := (end - first) % m.fold; rest > 0 {
+		body((end-rest)*m.c, rest, m.c)
+	}
+}
+
+// foldSums adds the sums of folded rows up to those of c columns, in v[:c].
+func (m *columns) foldSums(v []float32) {
+	for i := m.c; i < m.width; i += m.c {
+		for c := range m.c {
+			v[c] += v[i+c]
+		}
+	}
+}
+
+// repeat copies v[:c] so that it fits folded rows.
+func (m *columns) repeat(v []float32) {
+	for i := m.c; i < m.width; i += m.c {
+		copy(v[i:i+m.c], v[:m.c])
+	}
+}
+
+// total adds up column c of the chunks' sums, which lie distance apart.
+func (m *columns) total(sums []float32, c, distance int) float64 {
+	sum := 0.0
+	for i := range m.chunks {
+		sum += float64(sums[i*distance+c])
+	}
+	return sum
+}
