@@ -16,26 +16,33 @@ import (
 // load finds the machine's Vulkan loader, once a process, and hands it to
 // vulkan-go. It returns vkGetInstanceProcAddr. The library stays loaded: the
 // driver's threads may outlive every instance.
-//
-// vulkan-go's own search is for libvulkan.so, which on Linux only development
-// packages install, and finds nothing on macOS.
 var load = sync.OnceValues(func() (unsafe.Pointer, error) {
+	getProc, err := findLoader(libraryNames)
+	if err != nil {
+		return nil, err
+	}
+	vk.SetGetInstanceProcAddr(getProc)
+	if err := vk.Init(); err != nil {
+		return nil, fmt.Errorf("%w: %v", ErrNoVulkan, err)
+	}
+	return getProc, nil
+})
+
+// findLoader opens the first of the libraries that is there. vulkan-go's own
+// search is for libvulkan.so, which on Linux only development packages
+// install, and finds nothing on macOS.
+func findLoader(names []string) (unsafe.Pointer, error) {
 	var causes []error
-	for _, name := range libraryNames {
+	for _, name := range names {
 		getProc, err := openLibrary(name)
-		if err != nil {
-			causes = append(causes, err)
-			continue
+		if err == nil {
+			return getProc, nil
 		}
-		vk.SetGetInstanceProcAddr(getProc)
-		if err := vk.Init(); err != nil {
-			return nil, fmt.Errorf("%w: %s: %v", ErrNoVulkan, name, err)
-		}
-		return getProc, nil
+		causes = append(causes, err)
 	}
 	return nil, fmt.Errorf("%w: cannot load %s; install %s (%s)", ErrNoVulkan,
-		strings.Join(libraryNames, " or "), libraryRemedy, oneLine(errors.Join(causes...)))
-})
+		strings.Join(names, " or "), libraryRemedy, oneLine(errors.Join(causes...)))
+}
 
 // oneLine puts an error that may have several lines into one.
 func oneLine(err error) string {

@@ -90,7 +90,7 @@ func (d *Device) checkRoom(bytes int64) error {
 func (d *Device) allocate(bytes int64, usage vk.BufferUsageFlagBits, required, wanted vk.MemoryPropertyFlagBits) (memoryBlock, error) {
 	handle, need, err := createBuffer(d.handle, bytes, usage)
 	if err != nil {
-		return memoryBlock{}, fmt.Errorf("buffer of %d bytes: %w", bytes, err)
+		return memoryBlock{}, fmt.Errorf("buffer of %d bytes on %s: %w", bytes, d.physical.info.Name, err)
 	}
 	block := memoryBlock{handle: handle, bytes: int64(need.Size)}
 	memoryType, ok := d.memoryType(need.MemoryTypeBits, required|wanted)

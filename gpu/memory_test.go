@@ -1,0 +1,57 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"errors"
+	"strings"
+	"testing"
+)
+
+func TestOutOfMemory(t *testing.T) {
+	d := testDevice(t)
+	for _, bytes := range []int64{d.Info().MemoryBytes + 1, 1 << 60, 1<<63 - 1} {
+		_, err := d.NewBuffer(bytes)
+		if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), d.Info().Name) {
+			t.Errorf("%d bytes: %v, want ErrOutOfMemory and the device's name", bytes, err)
+		}
+	}
+	for _, bytes := range []int64{0, -1} {
+		if _, err := d.NewBuffer(bytes); err == nil || errors.Is(err, ErrOutOfMemory) {
+			t.Errorf("%d bytes: %v", bytes, err)
+		}
+	}
+	if _, err := d.NewBuffer(16); err != nil {
+		t.Errorf("after running out of memory: %v", err)
+	}
+}
+
+// A refusal by the driver itself, past our own check, is told the same way and
+// leaves nothing behind.
+func TestDriverRefusesMemory(t *testing.T) {
+	d := openDevice(t, Options{CacheDir: "off"})
+	_, err := d.allocate(1<<46, bufferUsage, 0, 0)
+	if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), d.Info().Name) {
+		t.Errorf("%v, want ErrOutOfMemory and the device's name", err)
+	}
+}
+
+func TestMemoryBytes(t *testing.T) {
+	d := testDevice(t)
+	if n := d.MemoryBytes(); n != 0 {
+		t.Errorf("%d bytes in use before the first buffer", n)
+	}
+	a, b := newBuffer(t, d, 1<<20), newBuffer(t, d, 3)
+	if n := d.MemoryBytes(); n < 1<<20+3 || n > 1<<21 {
+		t.Errorf("%d bytes in use, want a little over 1 MiB", n)
+	}
+	a.Close()
+	a.Close()
+	b.Close()
+	if n := d.MemoryBytes(); n != 0 {
+		t.Errorf("%d bytes in use after the last buffer", n)
+	}
+	if d.Upload(a, 0, []byte{1}) == nil || d.Download(a, 0, make([]byte, 1)) == nil {
+		t.Error("a closed buffer is used")
+	}
+}

@@ -1,0 +1,85 @@
+//go:build cgo
+
+package gpu
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// provoke opens a device whose validation messages the test expects.
+func provoke(t *testing.T) *Device {
+	t.Helper()
+	requireVulkan(t)
+	d, err := Open("0", Options{Validate: true, CacheDir: "off"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func TestValidationReportsWrongCall(t *testing.T) {
+	d := provoke(t)
+	desc := axpyDesc(0)
+	desc.PushBytes = 4 // the shader reads 8
+	_, err := d.NewPipeline(desc)
+	if !errors.Is(err, ErrValidation) || !strings.Contains(err.Error(), "axpy") {
+		t.Errorf("NewPipeline: %v, want ErrValidation and the pipeline's name", err)
+	}
+	if len(d.Validation()) == 0 {
+		t.Error("Validation lists nothing")
+	}
+	must(t, d.Close()) // each message is an error once
+	if len(d.Validation()) == 0 {
+		t.Error("Validation lists nothing after Close")
+	}
+}
+
+func TestValidationReportsMissingBarrier(t *testing.T) {
+	d := provoke(t)
+	x, y, p := newBuffer(t, d, 256), newBuffer(t, d, 256), axpy(t, d, 0)
+	r := newRecorder(t, d, false)
+	must(t, r.Dispatch(p, []Region{whole(x), whole(y)}, axpyPush(64, 1), 1, 1, 1))
+	must(t, r.Dispatch(p, []Region{whole(y), whole(x)}, axpyPush(64, 1), 1, 1, 1))
+	if _, err := r.Finish(); !errors.Is(err, ErrValidation) || !strings.Contains(err.Error(), "SYNC-HAZARD") {
+		t.Errorf("Finish: %v, want a hazard", err)
+	}
+	must(t, d.Close())
+}
+
+// What the machine lacks is said in one line, with the remedy. The Vulkan
+// loader reads its environment when it starts, so each case is a process.
+func TestMissingParts(t *testing.T) {
+	cases := map[string]struct {
+		env, remedy string
+		is          error
+	}{
+		"layer":  {"VK_LAYER_PATH=/nonexistent", "vulkan-validationlayers", ErrValidation},
+		"driver": {"VK_ICD_FILENAMES=/nonexistent", "driver for your GPU", ErrNoVulkan},
+	}
+	if without := os.Getenv("GPU_TEST_WITHOUT"); without != "" {
+		_, err := Open("0", Options{Validate: without == "layer", CacheDir: "off"})
+		if c := cases[without]; !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.remedy) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%v: want one line with %q", err, c.remedy)
+		}
+		return
+	}
+	requireVulkan(t)
+	for name, c := range cases {
+		child := exec.Command(os.Args[0], "-test.run=^TestMissingParts$")
+		child.Env = append(os.Environ(), c.env, "GPU_TEST_WITHOUT="+name)
+		if out, err := child.CombinedOutput(); err != nil {
+			t.Errorf("without the %s: %v\n%s", name, err, out)
+		}
+	}
+}
+
+func TestMissingLoader(t *testing.T) {
+	_, err := findLoader([]string{"libnosuchvulkan.so.1"})
+	if !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), libraryRemedy) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v: want one line with the remedy", err)
+	}
+}
