@@ -38,7 +38,7 @@ func Find(dir string) (Location, error) {
 		}
 		return loc, nil
 	}
-	return findUnnamed()
+	return findIn(cacheDir("data"), systemDir)
 }
 
 // namedDir returns the folder that the user names and how, or "".
@@ -49,11 +49,11 @@ func namedDir(dir string) (path, source string) {
 	return os.Getenv(Environment), "$" + Environment
 }
 
-// findUnnamed looks in the folders that need no naming.
-func findUnnamed() (Location, error) {
+// findIn returns the first of dirs, but for empty ones, that has all files.
+func findIn(dirs ...string) (Location, error) {
 	var searched []string
 	var partial error
-	for _, dir := range []string{cacheDir("data"), systemDir} {
+	for _, dir := range dirs {
 		if dir == "" {
 			continue
 		}

@@ -77,7 +77,7 @@ func readContent(path string) ([]byte, error) {
 	if err != nil || !isGzip(raw) {
 		return raw, err
 	}
-	content, err := gunzip(raw, 0)
+	content, err := gunzip(raw, 0, maxContent)
 	if err != nil {
 		return nil, badData("%s: damaged gzip: %v", path, err)
 	}
@@ -110,20 +110,19 @@ func readLimited(path string) ([]byte, error) {
 
 func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b}) }
 
-// gunzip unpacks raw; sizeHint is the expected size, or 0.
-func gunzip(raw []byte, sizeHint int) ([]byte, error) {
+// gunzip unpacks raw, at most limit bytes; sizeHint is the expected size, or 0.
+func gunzip(raw []byte, sizeHint, limit int) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
 		return nil, err
 	}
-	// One byte more than expected, so that reading the end needs no growth.
 	var out bytes.Buffer
-	out.Grow(sizeHint + bytes.MinRead)
-	if _, err := out.ReadFrom(io.LimitReader(r, maxContent+1)); err != nil {
+	out.Grow(sizeHint + bytes.MinRead) // finding the end then needs no growth
+	if _, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1)); err != nil {
 		return nil, err
 	}
-	if out.Len() > maxContent {
-		return nil, fmt.Errorf("unpacks to more than %d bytes", maxContent)
+	if out.Len() > limit {
+		return nil, fmt.Errorf("unpacks to more than %d bytes", limit)
 	}
 	return out.Bytes(), nil
 }

@@ -113,12 +113,12 @@ func (f file) load(path string) (r loaded) {
 		r.content = raw
 	case f.knowsPacking(r.sha256):
 		if r.content = <-unpacked; r.content == nil {
-			if r.content, r.err = gunzip(raw, f.size); r.err == nil {
+			if r.content, r.err = gunzip(raw, f.size, f.size); r.err == nil {
 				f.writeUnpacked(r.content)
 			}
 		}
 	case isGzip(raw): // packed by someone else
-		if r.content, err = gunzip(raw, f.size); err != nil || hexSHA256(r.content) != f.sha256 {
+		if r.content, err = gunzip(raw, f.size, f.size); err != nil || hexSHA256(r.content) != f.sha256 {
 			r.err = f.mismatch(path, r)
 		}
 	default:

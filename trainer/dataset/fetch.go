@@ -1,0 +1,369 @@
+package dataset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	neturl "net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Mirrors are the public base URLs of the four gzip files, in the order in
+// which [Fetch] tries them: the authors' bucket, their repository, and the copy
+// that Keras downloads.
+var Mirrors = []string{
+	"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+	"https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion/",
+	"https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
+}
+
+// FetchOptions adjusts [Fetch].
+type FetchOptions struct {
+	// Mirrors are base URLs to try in order, [Mirrors] where there are none.
+	Mirrors []string
+	// Progress, if not nil, is told how many of a file's bytes are there.
+	Progress func(name string, done, total int64)
+	// Log, if not nil, gets a line for each file finished and each failure of
+	// a mirror.
+	Log func(line string)
+}
+
+// FetchDir returns the folder that files are downloaded to: dir, or
+// $FMNIST_DATA where dir is empty, or the user's cache folder.
+func FetchDir(dir string) (string, error) {
+	if dir, _ := namedDir(dir); dir != "" {
+		return dir, nil
+	}
+	if dir := cacheDir("data"); dir != "" {
+		return dir, nil
+	}
+	return "", errors.New("no folder to download to: the system names no cache folder for this user; name one by --data-dir")
+}
+
+// Fetch downloads what the folder dir lacks of the four gzip files. A file gets
+// its name only when its SHA-256 is right. Until then it is NAME.part, which a
+// later call continues, so a cancelled context or a lost connection wastes
+// nothing. A file of that name with other content is kept as NAME.bad.
+//
+// Mirrors that fail for the moment (a lost connection, no data for 30 s, a
+// server's error) are tried again with growing pauses, four times in all. The
+// error names the file and, for each mirror, the last failure.
+func Fetch(ctx context.Context, dir string, options FetchOptions) error {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true // or .gz files might arrive unpacked
+	f := fetcher{
+		FetchOptions: options,
+		client:       &http.Client{Transport: transport},
+		stall:        30 * time.Second,
+		pause:        time.Second,
+		rounds:       4,
+	}
+	if len(f.Mirrors) == 0 {
+		f.Mirrors = Mirrors
+	}
+	if f.Progress == nil {
+		f.Progress = func(string, int64, int64) {}
+	}
+	if f.Log == nil {
+		f.Log = func(string) {}
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return err
+	}
+	for _, file := range files {
+		if err := f.fetch(ctx, dir, file); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fetcher downloads files. No library found serves: cavaliergopher/grab
+// appends the whole file to the part when a server ignores Range, and has no
+// limit on how long a server may stall.
+type fetcher struct {
+	FetchOptions
+	client *http.Client
+	stall  time.Duration // without a byte, after which a server is given up
+	pause  time.Duration // before the second round, then doubled
+	rounds int           // over the mirrors
+}
+
+// permanent is a failure that trying the mirror again cannot mend.
+type permanent struct{ error }
+
+// fetch makes sure that dir holds the file.
+func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
+	path := filepath.Join(dir, file.gzipName())
+	good, err := file.settle(path)
+	if err != nil {
+		return err
+	}
+	if good {
+		f.Log(path + ": already there")
+		return nil
+	}
+	pause := f.pause
+	failures := make([]error, len(f.Mirrors)) // the last of each mirror
+	for round := range f.rounds {
+		if round > 0 {
+			if err := sleep(ctx, pause); err != nil {
+				return f.interrupted(path, err)
+			}
+			pause *= 2
+		}
+		for i, mirror := range f.Mirrors {
+			if errors.As(failures[i], &permanent{}) {
+				continue
+			}
+			url := strings.TrimSuffix(mirror, "/") + "/" + file.gzipName()
+			failures[i] = f.download(ctx, url, path, file)
+			if failures[i] == nil {
+				f.Log(path + ": downloaded from " + url)
+				return nil
+			}
+			if err := context.Cause(ctx); err != nil {
+				return f.interrupted(path, err)
+			}
+			if isLocal(failures[i]) {
+				return failures[i]
+			}
+			f.Log(failures[i].Error())
+		}
+	}
+	return fmt.Errorf("cannot download %s: %v; try again later to continue, or name another base URL by --mirror",
+		file.gzipName(), joinLine(failures))
+}
+
+// settle reports whether the file is already at path, and moves what else has
+// its name out of the way.
+func (f file) settle(path string) (good bool, err error) {
+	raw, err := readLimited(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err == nil && f.knowsPacking(hexSHA256(raw)):
+		return true, nil
+	case err != nil && !errors.Is(err, ErrBadData):
+		return false, err
+	}
+	return false, os.Rename(path, path+".bad")
+}
+
+func (f *fetcher) interrupted(path string, err error) error {
+	return fmt.Errorf("download of %s stopped: %w; the next `fmnist-gpu data fetch` continues it", path, err)
+}
+
+// download continues path.part from url to its end, verifies it and renames it
+// to path.
+func (f *fetcher) download(ctx context.Context, url, path string, file file) error {
+	part := path + ".part"
+	offset := sizeOf(part)
+	resumed := offset > 0
+	if offset < int64(file.gzipSize) {
+		var err error
+		if resumed, err = f.transfer(ctx, url, part, offset, file); err != nil {
+			return fmt.Errorf("%s: %w", url, err)
+		}
+	}
+	wrong := file.verifyPart(part)
+	if wrong == nil {
+		return os.Rename(part, path)
+	}
+	if err := os.Remove(part); err != nil {
+		return err
+	}
+	if resumed { // the first bytes may have been another file's
+		return f.download(ctx, url, path, file)
+	}
+	return permanent{fmt.Errorf("%s: %w", url, wrong)}
+}
+
+// isLocal reports whether err is about a file here, which no mirror can mend.
+func isLocal(err error) bool {
+	var path *fs.PathError
+	var link *os.LinkError
+	return errors.As(err, &path) || errors.As(err, &link)
+}
+
+// sizeOf returns the size of the file at path, 0 if there is none.
+func sizeOf(path string) int64 {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// verifyPart checks a finished part's size and hash.
+func (f file) verifyPart(part string) error {
+	raw, err := readLimited(part)
+	if err != nil {
+		return err
+	}
+	if sum := hexSHA256(raw); sum != f.gzipSHA256 {
+		return fmt.Errorf("downloaded %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s", len(raw), sum, f.gzipSize, f.gzipSHA256)
+	}
+	return nil
+}
+
+// transfer requests the file from offset on and appends it to part, or
+// replaces part where the server sends all of it. It reports whether bytes
+// from before were kept.
+func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, file file) (resumed bool, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("no data for %v", f.stall)) })
+	defer watchdog.Stop()
+	defer func() { // the reason, not "context canceled"
+		if cause := context.Cause(ctx); err != nil && cause != nil {
+			err = cause
+		}
+	}()
+
+	size := int64(file.gzipSize)
+	response, offset, err := f.request(ctx, url, offset, size)
+	if err != nil {
+		return false, err
+	}
+	defer response.Body.Close()
+	body := &progressReader{Reader: response.Body, done: offset, report: func(done int64) {
+		watchdog.Reset(f.stall)
+		f.Progress(file.name, done, size)
+	}}
+	// One byte more than there should be, so that verifying finds a longer file.
+	n, err := writeFrom(part, offset, io.LimitReader(body, size-offset+1))
+	if err == nil && offset+n < size {
+		err = fmt.Errorf("the connection ended after %d of %d bytes", offset+n, size)
+	}
+	return offset > 0, err
+}
+
+// writeFrom replaces what follows offset in the file at path, creating it if
+// need be, and flushes it to the disk. It returns the bytes written.
+func writeFrom(path string, offset int64, r io.Reader) (n int64, err error) {
+	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if err := out.Truncate(offset); err != nil {
+		return 0, err
+	}
+	if _, err := out.Seek(offset, io.SeekStart); err != nil {
+		return 0, err
+	}
+	n, err = io.Copy(out, r)
+	return n, errors.Join(err, out.Sync())
+}
+
+// request asks for what follows offset and returns the response with the
+// offset at which its body starts: the one asked for, or 0.
+func (f *fetcher) request(ctx context.Context, url string, offset, size int64) (*http.Response, int64, error) {
+	response, err := f.get(ctx, url, offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	accepted, err := acceptedOffset(response, offset, size)
+	if err == nil {
+		return response, accepted, nil
+	}
+	response.Body.Close()
+	if errors.Is(err, errRange) { // the file there is another: start over
+		return f.request(ctx, url, 0, size)
+	}
+	return nil, 0, err
+}
+
+// get sends the request for what follows offset.
+func (f *fetcher) get(ctx context.Context, url string, offset int64) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, permanent{err}
+	}
+	request.Header.Set("User-Agent", "fmnist-gpu")
+	request.Header.Set("Accept-Encoding", "identity")
+	if offset > 0 {
+		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
+	}
+	response, err := f.client.Do(request)
+	var urlError *neturl.Error
+	if errors.As(err, &urlError) { // whose text repeats the URL
+		err = urlError.Err
+	}
+	return response, err
+}
+
+// errRange is a server's failure to continue at an offset.
+var errRange = errors.New("the server does not continue the file")
+
+// acceptedOffset returns where in the file the response's body starts. The
+// error is errRange where another request, from 0, may succeed.
+func acceptedOffset(r *http.Response, offset, size int64) (int64, error) {
+	switch code := r.StatusCode; {
+	case code == http.StatusOK:
+		offset = 0
+	case code == http.StatusRequestedRangeNotSatisfiable && offset > 0:
+		return 0, errRange
+	case code == http.StatusPartialContent && offset > 0:
+		if !isRange(r.Header.Get("Content-Range"), offset, size) {
+			return 0, errRange
+		}
+	case code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, code >= 500:
+		return 0, errors.New(r.Status)
+	default:
+		return 0, permanent{errors.New(r.Status)}
+	}
+	if r.ContentLength >= 0 && r.ContentLength != size-offset {
+		return 0, permanent{fmt.Errorf("the server has %d bytes to send, expected %d", r.ContentLength, size-offset)}
+	}
+	return offset, nil
+}
+
+// isRange reports whether a Content-Range header, "bytes FIRST-LAST/SIZE" with
+// SIZE possibly "*", starts at offset in a file of the right size.
+func isRange(header string, offset, size int64) bool {
+	span, total, _ := strings.Cut(strings.TrimPrefix(header, "bytes "), "/")
+	first, _, _ := strings.Cut(span, "-")
+	return first == strconv.FormatInt(offset, 10) && (total == "*" || total == strconv.FormatInt(size, 10))
+}
+
+// progressReader reports how far reading has come.
+type progressReader struct {
+	io.Reader
+	done   int64
+	report func(done int64)
+}
+
+func (r *progressReader) Read(p []byte) (int, error) {
+	n, err := r.Reader.Read(p)
+	r.done += int64(n)
+	r.report(r.done)
+	return n, err
+}
+
+// sleep waits, or returns why the context ended before.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// joinLine joins errors on one line.
+func joinLine(errs []error) string {
+	var texts []string
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,130 @@
+package dataset
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// isolate makes the user's cache folder a new one, unsets $FMNIST_DATA and
+// returns the cache folder's place for downloads.
+func isolate(t testing.TB) string {
+	t.Helper()
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
+	t.Setenv("LocalAppData", filepath.Join(home, "cache"))
+	t.Setenv(Environment, "")
+	return cacheDir("data")
+}
+
+// touch creates empty files in dir.
+func touch(t testing.TB, dir string, names ...string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// allNames returns the names of the four files, some of them unpacked.
+func allNames() []string {
+	return []string{files[0].gzipName(), files[1].name, files[2].gzipName(), files[3].name}
+}
+
+func TestFindNamedFolder(t *testing.T) {
+	isolate(t)
+	flag, env := t.TempDir(), t.TempDir()
+	touch(t, flag, allNames()...)
+	touch(t, env, allNames()...)
+	t.Setenv(Environment, env)
+	if loc, err := Find(flag); err != nil || loc.Dir != flag {
+		t.Errorf("--data-dir: %v, %v", loc.Dir, err)
+	}
+	loc, err := Find("")
+	if err != nil || loc.Dir != env {
+		t.Errorf("$%s: %v, %v", Environment, loc.Dir, err)
+	}
+	for i, name := range allNames() {
+		if want := filepath.Join(env, name); loc.paths[i] != want {
+			t.Errorf("file %d is %s, want %s", i, loc.paths[i], want)
+		}
+	}
+}
+
+// A folder named but without data must not be passed over for another.
+func TestFindNamedFolderWithoutData(t *testing.T) {
+	touch(t, isolate(t), allNames()...)
+	empty := t.TempDir()
+	wantBad := func(err error, parts ...string) {
+		t.Helper()
+		if !errors.Is(err, ErrBadData) {
+			t.Errorf("error %v, want ErrBadData", err)
+			return
+		}
+		for _, part := range parts {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%q lacks %q", err, part)
+			}
+		}
+	}
+	_, err := Find(empty)
+	wantBad(err, "no Fashion-MNIST in "+empty, "--data-dir", "`fmnist-gpu data fetch --data-dir "+empty)
+	t.Setenv(Environment, empty)
+	_, err = Find("")
+	wantBad(err, "no Fashion-MNIST in "+empty, "$"+Environment)
+	touch(t, empty, allNames()[:3]...)
+	_, err = Find("")
+	wantBad(err, "t10k-labels-idx1-ubyte.gz is missing in "+empty)
+	_, err = Find(filepath.Join(empty, "absent"))
+	wantBad(err, "no Fashion-MNIST in")
+}
+
+func TestFindTorchvisionLayout(t *testing.T) {
+	isolate(t)
+	root := t.TempDir()
+	raw := filepath.Join(root, "FashionMNIST", "raw")
+	touch(t, raw, allNames()...)
+	touch(t, root, allNames()[0])
+	if loc, err := Find(root); err != nil || loc.Dir != raw {
+		t.Errorf("%v, %v; want %s", loc.Dir, err, raw)
+	}
+}
+
+func TestFindUnnamedFolder(t *testing.T) {
+	isolate(t)
+	first, second := t.TempDir(), t.TempDir()
+	if _, err := findIn("", first, second); !errors.Is(err, ErrBadData) ||
+		!strings.Contains(err.Error(), "no Fashion-MNIST in "+first+" or "+second) || !strings.Contains(err.Error(), "`fmnist-gpu data fetch`") {
+		t.Errorf("no files: %v", err)
+	}
+	// An interrupted download must not hide the system's complete files, ...
+	touch(t, first, allNames()[:2]...)
+	touch(t, second, allNames()...)
+	if loc, err := findIn(first, second); err != nil || loc.Dir != second {
+		t.Errorf("one incomplete: %v, %v", loc.Dir, err)
+	}
+	// ... but be named where there are none.
+	if _, err := findIn(first, t.TempDir()); !errors.Is(err, ErrBadData) ||
+		!strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz are missing in "+first) {
+		t.Errorf("incomplete: %v", err)
+	}
+	touch(t, first, allNames()...)
+	if loc, err := findIn(first, second); err != nil || loc.Dir != first {
+		t.Errorf("both complete: %v, %v", loc.Dir, err)
+	}
+}
+
+func TestQuote(t *testing.T) {
+	for path, want := range map[string]string{"/a/b": "/a/b", "/a b": "'/a b'", "/it's": `'/it'\''s'`} {
+		if got := quote(path); got != want {
+			t.Errorf("quote(%s) = %s, want %s", path, got, want)
+		}
+	}
+}

@@ -1,0 +1,138 @@
+package dataset
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// packed returns b as gzip.
+func packed(t testing.TB, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// writeFile stores b under name in a new folder and returns its path.
+func writeFile(t testing.TB, name string, b []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+var small = []byte{0, 0, 8, 2, 0, 0, 0, 2, 0, 0, 0, 3, 1, 2, 3, 4, 5, 6} // (2, 3)
+
+func TestReadIDX(t *testing.T) {
+	for name, content := range map[string][]byte{"plain": small, "gzip": packed(t, small)} {
+		x, err := ReadIDX(writeFile(t, "f", content))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !slices.Equal(x.Shape, []int{2, 3}) || !bytes.Equal(x.Data, []byte{1, 2, 3, 4, 5, 6}) {
+			t.Errorf("%s: %+v", name, x)
+		}
+	}
+	if _, err := ReadIDX(filepath.Join(t.TempDir(), "absent")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("absent file: %v", err)
+	}
+}
+
+func TestReadIDXRefuses(t *testing.T) {
+	gz := packed(t, small)
+	damaged := slices.Clone(gz)
+	damaged[len(damaged)-6] ^= 1 // of the CRC
+	for _, c := range []struct {
+		name    string
+		content []byte
+		want    string
+	}{
+		{"empty", nil, "0 bytes are too short"},
+		{"text", []byte("<html>not here</html>"), "magic number 0x3c68746d"},
+		{"floats", append([]byte{0, 0, 0x0d, 1}, small[4:]...), "magic number 0x00000d01"},
+		{"no axes", append([]byte{0, 0, 8, 0}, small[4:]...), "magic number 0x00000800"},
+		{"header cut", small[:9], "cut short: 9 bytes, the header alone has 12"},
+		{"data cut", small[:17], "cut short: 5 elements of 6, shape (2, 3)"},
+		{"trailing", append(slices.Clone(small), 7), "1 bytes after the last of 6 elements"},
+		{"vast", []byte{0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "announces (4294967295) elements"},
+		{"gzip cut", gz[:len(gz)-9], "damaged gzip: unexpected EOF"},
+		{"gzip damaged", damaged, "damaged gzip: gzip: invalid checksum"},
+		{"gzip header only", gz[:3], "damaged gzip"},
+	} {
+		path := writeFile(t, "f", c.content)
+		_, err := ReadIDX(path)
+		if !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), c.want) || !strings.HasPrefix(err.Error(), path) {
+			t.Errorf("%s: error %q, want ErrBadData with the path and %q", c.name, err, c.want)
+		}
+	}
+}
+
+// A gzip file can unpack to a thousand times its size.
+func TestGunzipLimit(t *testing.T) {
+	bomb := packed(t, make([]byte, 1<<20))
+	if b, err := gunzip(bomb, 0, 1<<20); err != nil || len(b) != 1<<20 {
+		t.Errorf("at the limit: %d bytes, %v", len(b), err)
+	}
+	if _, err := gunzip(bomb, 0, 1<<20-1); err == nil || !strings.Contains(err.Error(), "unpacks to more than") {
+		t.Errorf("above the limit: %v", err)
+	}
+}
+
+func TestReadSplitRefuses(t *testing.T) {
+	images := append([]byte{0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28}, make([]byte, 2*ImageBytes)...)
+	labels := []byte{0, 0, 8, 1, 0, 0, 0, 2, 9, 0}
+	three := []byte{0, 0, 8, 1, 0, 0, 0, 3, 9, 0, 1}
+	ten := []byte{0, 0, 8, 1, 0, 0, 0, 2, 9, 10}
+	if s, err := ReadSplit(writeFile(t, "i", images), writeFile(t, "l", labels)); err != nil || s.N != 2 || s.Labels[0] != 9 || len(s.Image(1)) != ImageBytes {
+		t.Errorf("good files: %v", err)
+	}
+	for _, c := range []struct {
+		name           string
+		images, labels []byte
+		want           string
+	}{
+		{"count", images, three, "holds 2 images but"},
+		{"label", images, ten, "label 1 is 10, want 0 to 9"},
+		{"swapped", labels, images, "holds data of shape (2), want (N, 28, 28) images"},
+		{"both images", images, images, "holds data of shape (2, 28, 28), want (N) labels"},
+		{"small images", small, labels, "holds data of shape (2, 3)"},
+	} {
+		_, err := ReadSplit(writeFile(t, "images", c.images), writeFile(t, "labels", c.labels))
+		if !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: error %q, want ErrBadData with %q", c.name, err, c.want)
+		}
+	}
+}
+
+// FuzzParseIDX checks that no input panics and that shape and data agree.
+func FuzzParseIDX(f *testing.F) {
+	f.Add(small)
+	f.Add(small[:7])
+	f.Fuzz(func(t *testing.T, b []byte) {
+		x, err := ParseIDX(b)
+		if err != nil {
+			return
+		}
+		n := 1
+		for _, d := range x.Shape {
+			n *= d
+		}
+		if n != len(x.Data) {
+			t.Errorf("shape %v with %d elements", x.Shape, len(x.Data))
+		}
+	})
+}

@@ -1,0 +1,229 @@
+package dataset_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+)
+
+var names = []string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
+
+func TestSubset(t *testing.T) {
+	d := datasettest.Subset(t)
+	if d.Train.N != datasettest.SubsetTrain || d.Test.N != datasettest.SubsetTest {
+		t.Fatalf("%d training and %d test images", d.Train.N, d.Test.N)
+	}
+	// The dataset's first labels, as every tutorial prints them.
+	if want := []byte{9, 0, 0, 3, 0, 2, 7, 2, 5, 5}; !bytes.Equal(d.Train.Labels[:10], want) {
+		t.Errorf("first training labels %v, want %v", d.Train.Labels[:10], want)
+	}
+	if want := []byte{9, 2, 1, 1, 6, 1, 4, 6, 5, 7}; !bytes.Equal(d.Test.Labels[:10], want) {
+		t.Errorf("first test labels %v, want %v", d.Test.Labels[:10], want)
+	}
+}
+
+func TestFullDataset(t *testing.T) {
+	d := datasettest.Full(t)
+	if d.Train.N != 60000 || d.Test.N != 10000 || len(d.SHA256) != 4 {
+		t.Fatalf("%d training and %d test images, hashes %v", d.Train.N, d.Test.N, d.SHA256)
+	}
+	for part, s := range map[string]dataset.Split{"training": d.Train, "test": d.Test} {
+		var counts [dataset.Classes]int
+		for _, label := range s.Labels {
+			counts[label]++
+		}
+		for class, n := range counts {
+			if n != s.N/dataset.Classes {
+				t.Errorf("%s class %d has %d images, want %d", part, class, n, s.N/dataset.Classes)
+			}
+		}
+	}
+	var sum int
+	for _, x := range d.Train.Images {
+		sum += int(x)
+	}
+	// The mean that torchvision users normalise by is 0.2860.
+	if mean := float64(sum) / 255 / float64(len(d.Train.Images)); !(mean > .28595 && mean < .28605) {
+		t.Errorf("mean %v, want 0.2860", mean)
+	}
+	subset := datasettest.Subset(t)
+	if !bytes.HasPrefix(d.Train.Images, subset.Train.Images) || !bytes.HasPrefix(d.Train.Labels, subset.Train.Labels) ||
+		!bytes.HasPrefix(d.Test.Images, subset.Test.Images) || !bytes.HasPrefix(d.Test.Labels, subset.Test.Labels) {
+		t.Error("the subset is not the beginning of the dataset")
+	}
+	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, 500, 42)
+	if err != nil || len(train) != 55000 || len(val) != 5000 {
+		t.Errorf("%d + %d images, %v", len(train), len(val), err)
+	}
+}
+
+// newHome gives the test a cache folder of its own and returns it.
+func newHome(t *testing.T) string {
+	t.Helper()
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv("XDG_CACHE_HOME", home)
+	t.Setenv("LocalAppData", home)
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(cache, "fmnist-gpu")
+}
+
+// idx returns the content of one of the four files.
+func idx(t *testing.T, d *dataset.Dataset, name string) []byte {
+	t.Helper()
+	switch name {
+	case "train-images-idx3-ubyte":
+		return append([]byte{0, 0, 8, 3, 0, 0, 0xea, 0x60, 0, 0, 0, 28, 0, 0, 0, 28}, d.Train.Images...)
+	case "train-labels-idx1-ubyte":
+		return append([]byte{0, 0, 8, 1, 0, 0, 0xea, 0x60}, d.Train.Labels...)
+	case "t10k-images-idx3-ubyte":
+		return append([]byte{0, 0, 8, 3, 0, 0, 0x27, 0x10, 0, 0, 0, 28, 0, 0, 0, 28}, d.Test.Images...)
+	}
+	return append([]byte{0, 0, 8, 1, 0, 0, 0x27, 0x10}, d.Test.Labels...)
+}
+
+func pack(t *testing.T, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, gzip.BestSpeed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func load(t *testing.T, dir string) (*dataset.Dataset, error) {
+	t.Helper()
+	loc, err := dataset.Find(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dataset.Load(loc)
+}
+
+// TestLoadVerifies checks all forms a good file can have, and each way of
+// being bad, on a copy of the whole dataset.
+func TestLoadVerifies(t *testing.T) {
+	d := datasettest.Full(t)
+	newHome(t)
+	dir := t.TempDir()
+	for i, name := range names { // half of them packed, by another program than upstream's
+		if content := idx(t, d, name); i < 2 {
+			write(t, filepath.Join(dir, name), content)
+		} else {
+			write(t, filepath.Join(dir, name+".gz"), pack(t, content))
+		}
+	}
+	got, err := load(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Train.Images, d.Train.Images) || !bytes.Equal(got.Test.Labels, d.Test.Labels) {
+		t.Error("the copy reads differently")
+	}
+
+	flipped := idx(t, d, names[3])
+	flipped[100] ^= 1
+	short := pack(t, idx(t, d, names[3]))
+	short = short[:len(short)/2]
+	for _, c := range []struct {
+		name    string
+		content []byte
+	}{
+		{"one bit", pack(t, flipped)},
+		{"cut short", short},
+		{"other data", pack(t, []byte{0, 0, 8, 1, 0, 0, 0, 0})},
+		{"too long", pack(t, append(idx(t, d, names[3]), 0))},
+		{"empty", nil},
+		{"no gzip", []byte("<html>")},
+	} {
+		path := filepath.Join(dir, names[3]+".gz")
+		write(t, path, c.content)
+		_, err := load(t, dir)
+		if !errors.Is(err, dataset.ErrBadData) {
+			t.Errorf("%s: error %v, want ErrBadData", c.name, err)
+			continue
+		}
+		for _, want := range []string{path, "found ", "expected 5148 bytes with SHA-256 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+			"`fmnist-gpu data fetch --data-dir " + dir} {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: %q lacks %q", c.name, err, want)
+			}
+		}
+	}
+	loc, err := dataset.Find(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range dataset.Check(loc) {
+		if good := i != 3; s.OK != good || (s.Problem == "") != good || s.Name != names[i] || len(s.SHA256) != 64 {
+			t.Errorf("status of %s: %+v", names[i], s)
+		}
+	}
+}
+
+// TestUnpackedCopy needs the files in a known packing. The copy in the cache
+// is used where it is right and replaced where it is not.
+func TestUnpackedCopy(t *testing.T) {
+	d := datasettest.Full(t)
+	copies := filepath.Join(newHome(t), "unpacked")
+	path := filepath.Join(copies, names[0])
+	want := idx(t, d, names[0])
+	for _, before := range []string{"absent", "right", "changed", "cut short"} {
+		switch before {
+		case "changed":
+			b := slices.Clone(want)
+			b[1000] ^= 1
+			write(t, path, b)
+		case "cut short":
+			write(t, path, want[:1000])
+		}
+		got, err := load(t, d.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(got.Train.Images, d.Train.Images) {
+			t.Errorf("copy %s: other images are read", before)
+		}
+		b, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) && before == "absent" {
+			t.Skipf("%s has files of another packing, which get no unpacked copy", d.Dir)
+		}
+		if err != nil || !bytes.Equal(b, want) {
+			t.Errorf("copy %s before, wrong after (%v)", before, err)
+		}
+	}
+}
+
+// Where nothing can be cached, all goes as well, only slower.
+func TestLoadWithoutCache(t *testing.T) {
+	d := datasettest.Full(t)
+	write(t, newHome(t), nil) // a file where the folder should be
+	if _, err := load(t, d.Dir); err != nil {
+		t.Error(err)
+	}
+}
