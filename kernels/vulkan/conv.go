@@ -1,0 +1,40 @@
+//go:build cgo
+
+package vulkan
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// Convolutions are matrix products whose operands are gathered on the way:
+// rows are pixels, a patch has KH·KW·I taps.
+
+func (l *lowering) convForward(op kernels.ConvForward) {
+	pixels, o := op.Y.Matrix()
+	p := l.planProduct(pixels, o, op.W.Len()/o)
+	spec := func(bias, _ bool) []uint32 {
+		return append(convConstants(p, op.X, op.W, op.Stride, op.Pad), flag(bias))
+	}
+	l.multiply("conv_forward", p, spec, pushed(pixels, p.splitK),
+		[]arg{l.read(op.X), l.read(op.W), l.readOr(op.Bias, op.W)}, op.Y, op.Bias, false)
+}
+
+func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
+	pixels, i := op.DX.Matrix()
+	p := l.planProduct(pixels, i, op.W.Len()/i)
+	spec := func(_, _ bool) []uint32 { return convConstants(p, op.DX, op.W, op.Stride, op.Pad) }
+	l.multiply("conv_backward_input", p, spec, pushed(pixels, p.splitK),
+		[]arg{l.read(op.DY), l.read(op.W)}, op.DX, kernels.Tensor{}, false)
+}
+
+func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
+	pixels, o := op.DY.Matrix()
+	p := l.planProduct(o, op.DW.Len()/o, pixels)
+	spec := func(_, _ bool) []uint32 { return convConstants(p, op.X, op.DW, op.Stride, op.Pad) }
+	l.multiply("conv_backward_weight", p, spec, pushed(pixels, p.splitK),
+		[]arg{l.read(op.X), l.read(op.DY)}, op.DW, kernels.Tensor{}, false)
+}
+
+// convConstants returns the constants of a product over the convolution of x
+// (N, H, W, I) with w (O, KH, KW, I), or of their gradients.
+func convConstants(p product, x, w kernels.Tensor, stride, pad int) []uint32 {
+	return p.constants(x.Shape[1], x.Shape[2], x.Shape[3], w.Shape[0], w.Shape[1], w.Shape[2], stride, pad)
+}

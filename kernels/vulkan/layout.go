@@ -1,0 +1,74 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// alignment of a buffer in its arena, in bytes: the strictest offset alignment
+// that Vulkan lets a device ask for.
+const alignment = 256
+
+// arenaBytes is the most that buffers share one arena for; a larger buffer has
+// an arena of its own. Every device can allocate this much at once.
+const arenaBytes = 1 << 30
+
+// span is a piece of an arena.
+type span struct {
+	arena        int
+	offset, size int64 // bytes
+}
+
+// overlaps reports whether the two spans share a byte.
+func (s span) overlaps(o span) bool {
+	return s.arena == o.arena && s.offset < o.offset+o.size && o.offset < s.offset+s.size
+}
+
+// layout places a plan's buffers in arenas.
+type layout struct {
+	plan   *kernels.Plan
+	spans  []span  // of each buffer of the plan
+	arenas []int64 // bytes of each arena
+}
+
+func newLayout(p *kernels.Plan) layout {
+	l := layout{plan: p}
+	for _, b := range p.Buffers {
+		size := align(int64(b.Len) * int64(b.Type.Size()))
+		last := len(l.arenas) - 1
+		if last < 0 || l.arenas[last]+size > arenaBytes {
+			l.arenas = append(l.arenas, 0)
+			last++
+		}
+		l.spans = append(l.spans, span{last, l.arenas[last], size})
+		l.arenas[last] += size
+	}
+	return l
+}
+
+// scratch is the arena of intermediate results, after those of the plan.
+func (l *layout) scratch() int { return len(l.arenas) }
+
+// tensor returns where a tensor lies.
+func (l *layout) tensor(t kernels.Tensor) span {
+	b := l.spans[t.Buffer]
+	return span{b.arena, b.offset + int64(t.Offset)*int64(t.Type.Size()), int64(t.Bytes())}
+}
+
+// checked is tensor for a caller's view and the bytes that go with it.
+func (l *layout) checked(t kernels.Tensor, bytes int) (span, error) {
+	if t.Absent() || t.Buffer < 0 || t.Buffer >= len(l.plan.Buffers) || t.Offset < 0 ||
+		t.Offset+t.Len() > l.plan.Buffers[t.Buffer].Len || t.Type != l.plan.Buffers[t.Buffer].Type {
+		return span{}, fmt.Errorf("%v is not a view of the program's buffers", t)
+	}
+	if bytes != t.Bytes() {
+		return span{}, fmt.Errorf("%v of buffer %q takes %d bytes, got %d", t, l.plan.Buffers[t.Buffer].Name, t.Bytes(), bytes)
+	}
+	return l.tensor(t), nil
+}
+
+// align rounds bytes up to the alignment of buffers.
+func align(bytes int64) int64 { return (bytes + alignment - 1) / alignment * alignment }

@@ -1,0 +1,213 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// dispatch is one launch of a shader variant, or a fill.
+type dispatch struct {
+	op     int      // index in the section, for errors and profiles
+	shader string   // module of package shaders; "" is a fill
+	spec   []uint32 // specialisation constants, the number of threads first
+	push   []byte   // push constants
+	args   []arg    // buffers in the order of their bindings
+	groups int      // workgroups, folded over x and y
+	splits int      // workgroups in z
+	word   uint32   // of a fill
+}
+
+// arg is a buffer in its role in a dispatch.
+type arg struct {
+	span
+	access kernels.Access
+}
+
+func (d *dispatch) isFill() bool { return d.shader == "" }
+
+// key identifies the pipeline that the dispatch needs.
+func (d *dispatch) key() string { return fmt.Sprint(d.shader, d.spec) }
+
+// target is what lowering knows of the device.
+type target struct {
+	limits  gpu.Limits
+	cpu     bool // a software driver: few, long workgroups suit it
+	threads int  // of a workgroup without special needs, a power of two
+	wanted  int  // workgroups that keep the device busy
+	tiles   []tile
+}
+
+// wantedGroups gives a GPU of 30 to 130 cores two or more workgroups a core.
+const wantedGroups = 256
+
+func newTarget(info gpu.Info) target {
+	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups}
+	if t.cpu {
+		t.wanted = 8
+	}
+	most := min(256, t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0])
+	for 2*t.threads <= most {
+		t.threads *= 2
+	}
+	t.tiles = usableTiles(t)
+	return t
+}
+
+// lowering turns the ops of one section into dispatches.
+type lowering struct {
+	target
+	layout
+	op         int   // index of the op being lowered
+	scratchEnd int64 // bytes of scratch in use
+	out        []dispatch
+}
+
+// lower appends the dispatches of an op.
+func (l *lowering) lower(op kernels.Op) error {
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		l.convForward(op)
+	case kernels.ConvBackwardInput:
+		l.convBackwardInput(op)
+	case kernels.ConvBackwardWeight:
+		l.convBackwardWeight(op)
+	case kernels.GEMM:
+		l.gemm(op)
+	case kernels.BatchNormForward:
+		l.batchNormForward(op)
+	case kernels.BatchNormInference:
+		l.batchNormInference(op)
+	case kernels.BatchNormBackward:
+		l.batchNormBackward(op)
+	case kernels.ReLUForward:
+		l.reluForward(op)
+	case kernels.ReLUBackward:
+		l.reluBackward(op)
+	case kernels.MaxPoolForward:
+		l.maxPoolForward(op)
+	case kernels.MaxPoolBackward:
+		l.maxPoolBackward(op)
+	case kernels.DropoutForward:
+		l.dropout(op.X, op.State, op.Y, op.P, op.Layer)
+	case kernels.DropoutBackward:
+		l.dropout(op.DY, op.State, op.DX, op.P, op.Layer)
+	case kernels.SoftmaxCrossEntropy:
+		l.softmaxCrossEntropy(op)
+	case kernels.Adam:
+		l.adam(op)
+	case kernels.SGD:
+		l.sgd(op)
+	case kernels.Gather:
+		l.gather(op)
+	case kernels.ColumnSum:
+		l.columnSum(op)
+	case kernels.Fill:
+		l.fill(op)
+	case kernels.AdvanceState:
+		l.advanceState(op)
+	default:
+		return fmt.Errorf("the Vulkan backend has no %s", op.Kind())
+	}
+	return nil
+}
+
+// read, write and update give a tensor its role in a dispatch.
+func (l *lowering) read(t kernels.Tensor) arg   { return arg{l.tensor(t), kernels.Read} }
+func (l *lowering) write(t kernels.Tensor) arg  { return arg{l.tensor(t), kernels.Write} }
+func (l *lowering) update(t kernels.Tensor) arg { return arg{l.tensor(t), kernels.ReadWrite} }
+
+// readOr is read for an optional tensor. A binding must hold some buffer, so
+// an absent tensor is replaced by one that the dispatch reads anyway and the
+// shader leaves alone.
+func (l *lowering) readOr(t, substitute kernels.Tensor) arg {
+	if t.Absent() {
+		return l.read(substitute)
+	}
+	return l.read(t)
+}
+
+// partials reserves scratch for n floats until the end of the section. Each op
+// has its own, so that ops do not wait for each other over it.
+func (l *lowering) partials(n int) span {
+	s := span{l.scratch(), l.scratchEnd, 4 * int64(n)}
+	l.scratchEnd += align(s.size)
+	return s
+}
+
+// dispatch appends a dispatch of the given threads a workgroup; spec are the
+// constants that follow the number of threads.
+func (l *lowering) dispatch(shader string, threads, groups, splits int, spec []uint32, push []byte, args ...arg) {
+	l.out = append(l.out, dispatch{op: l.op, shader: shader, spec: append([]uint32{uint32(threads)}, spec...),
+		push: push, args: args, groups: groups, splits: splits})
+}
+
+// each appends a dispatch of n threads that do not depend on each other.
+func (l *lowering) each(shader string, n int, spec []uint32, push []byte, args ...arg) {
+	l.dispatch(shader, l.threads, ceilDiv(n, l.threads), 1, spec, push, args...)
+}
+
+// grid folds a number of workgroups over x and y, where one axis is too short.
+func (t *target) grid(groups int) (x, y int) {
+	y = ceilDiv(groups, t.limits.MaxWorkgroupCount[0])
+	return ceilDiv(groups, y), y
+}
+
+// constants packs specialisation constants: ints and bools.
+func constants(values ...any) []uint32 {
+	var words []uint32
+	for _, v := range values {
+		switch v := v.(type) {
+		case int:
+			words = append(words, uint32(v))
+		case bool:
+			words = append(words, flag(v))
+		default:
+			panic(fmt.Sprintf("vulkan: constant of type %T", v))
+		}
+	}
+	return words
+}
+
+// pushed packs push constants: ints and uint32s as words, float32s.
+func pushed(values ...any) []byte {
+	var b []byte
+	for _, v := range values {
+		var word uint32
+		switch v := v.(type) {
+		case int:
+			word = uint32(v)
+		case uint32:
+			word = v
+		case float32:
+			word = math.Float32bits(v)
+		default:
+			panic(fmt.Sprintf("vulkan: push constant of type %T", v))
+		}
+		b = binary.LittleEndian.AppendUint32(b, word)
+	}
+	return b
+}
+
+func flag(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func ceilDiv(a, b int) int { return (a + b - 1) / b }
+
+// powerOfTwo returns the least power of two that is not below n.
+func powerOfTwo(n int) int {
+	p := 1
+	for p < n {
+		p *= 2
+	}
+	return p
+}

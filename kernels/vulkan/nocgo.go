@@ -1,0 +1,23 @@
+//go:build !cgo
+
+package vulkan
+
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Options are how [Open] sets up a device.
+type Options = gpu.Options
+
+// Backend runs plans on one Vulkan device; a build without cgo has none.
+type Backend struct{ kernels.Backend }
+
+// List returns an error that wraps [gpu.ErrNoVulkan].
+func List() ([]gpu.Info, error) { return gpu.List() }
+
+// Open returns an error that wraps [gpu.ErrNoVulkan].
+func Open(selector string, o Options) (*Backend, error) {
+	_, err := gpu.Open(selector, o)
+	return nil, err
+}

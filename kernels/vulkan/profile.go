@@ -1,0 +1,73 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Profile implements [kernels.Program]. The ops run one after the other, each
+// between two timestamps, so that their times add up to more than that of a
+// run, in which independent ones overlap.
+func (p *Program) Profile(name string) ([]kernels.OpTime, error) {
+	s, err := p.find(name)
+	if err != nil {
+		return nil, err
+	}
+	if p.backend.target.limits.TimestampPeriod == 0 {
+		return nil, errors.New("the device's compute queue has no timestamps: it cannot be profiled")
+	}
+	commands, err := p.recordProfile(s)
+	if err != nil {
+		return nil, fmt.Errorf("section %q: %w", name, err)
+	}
+	defer commands.Close()
+	if err := p.backend.device.Run(commands, 1); err != nil {
+		return nil, fmt.Errorf("section %q: %w", name, err)
+	}
+	marks, err := commands.Timestamps()
+	if err != nil {
+		return nil, fmt.Errorf("section %q: %w", name, err)
+	}
+	times := make([]kernels.OpTime, len(s.source.Ops))
+	for i, op := range s.source.Ops {
+		times[i] = kernels.OpTime{Op: op, Nanoseconds: marks[i+1] - marks[i]}
+	}
+	for _, d := range s.dispatches {
+		times[d.op].Dispatches++
+	}
+	return times, nil
+}
+
+// recordProfile records the section in the order of its ops, with a timestamp
+// before the first and after each.
+func (p *Program) recordProfile(s *section) (*gpu.Commands, error) {
+	r, err := p.backend.device.NewRecorder(true)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	r.Timestamp()
+	rest := s.dispatches
+	for i := range s.source.Ops {
+		n := 0
+		for n < len(rest) && rest[n].op == i {
+			n++
+		}
+		for _, level := range schedule(rest[:n]) {
+			for _, d := range level {
+				if err := p.put(r, d); err != nil {
+					return nil, opError(s.source, i, err)
+				}
+			}
+			r.Barrier()
+		}
+		r.Timestamp()
+		rest = rest[n:]
+	}
+	return r.Finish()
+}

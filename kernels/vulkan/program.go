@@ -1,0 +1,92 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Program is a compiled plan with its device memory. It implements
+// [kernels.Program].
+type Program struct {
+	backend  *Backend
+	layout   layout
+	arenas   []*gpu.Buffer // of the layout, then scratch; nil where empty
+	sections map[string]*section
+}
+
+var _ kernels.Program = (*Program)(nil)
+
+// section is a recorded section.
+type section struct {
+	source     *kernels.Section
+	dispatches []dispatch // in the order of the ops
+	commands   *gpu.Commands
+}
+
+func (p *Program) find(name string) (*section, error) {
+	if s := p.sections[name]; s != nil {
+		return s, nil
+	}
+	return nil, fmt.Errorf("the program has no section %q", name)
+}
+
+// Run implements [kernels.Program].
+func (p *Program) Run(name string, times int) error {
+	s, err := p.find(name)
+	if err != nil {
+		return err
+	}
+	if err := p.backend.device.Run(s.commands, times); err != nil {
+		return fmt.Errorf("section %q: %w", name, err)
+	}
+	return nil
+}
+
+// Write implements [kernels.Program].
+func (p *Program) Write(t kernels.Tensor, src []byte) error {
+	s, err := p.layout.checked(t, len(src))
+	if err != nil {
+		return err
+	}
+	return p.backend.device.Upload(p.arenas[s.arena], s.offset, src)
+}
+
+// Read implements [kernels.Program].
+func (p *Program) Read(t kernels.Tensor, dst []byte) error {
+	s, err := p.layout.checked(t, len(dst))
+	if err != nil {
+		return err
+	}
+	return p.backend.device.Download(p.arenas[s.arena], s.offset, dst)
+}
+
+// MemoryBytes implements [kernels.Program]: arenas and scratch.
+func (p *Program) MemoryBytes() int {
+	n := 0
+	for _, a := range p.arenas {
+		if a != nil {
+			n += int(a.Size())
+		}
+	}
+	return n
+}
+
+// Close implements [kernels.Program].
+func (p *Program) Close() error {
+	for _, s := range p.sections {
+		if s.commands != nil {
+			s.commands.Close()
+		}
+	}
+	for _, a := range p.arenas {
+		if a != nil {
+			a.Close()
+		}
+	}
+	p.sections, p.arenas = nil, nil
+	return nil
+}

@@ -1,0 +1,70 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// columns is how a (rows, cols) matrix is reduced over its rows: see
+// shaders/include/column_tile.glsl.
+type columns struct {
+	rows, cols int
+	width      int // columns of a workgroup, a power of two
+	chunkRows  int // rows of a workgroup
+	chunks     int
+}
+
+// Widths of a workgroup in columns: a cache line's worth where there are many
+// rows, less where few partial sums are left, for more threads along them.
+const (
+	wideColumns   = 32
+	narrowColumns = 8
+)
+
+// planColumns cuts the rows into as many chunks as keep the device busy, each
+// deep enough to be worth a workgroup.
+func (t *target) planColumns(rows, cols int) columns {
+	c := columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), wideColumns, t.threads)}
+	const rowsPerThread = 8
+	most := max(1, t.wanted/ceilDiv(cols, c.width))
+	c.chunkRows = max(ceilDiv(rows, most), rowsPerThread*t.threads/c.width)
+	c.chunks = ceilDiv(rows, c.chunkRows)
+	return c
+}
+
+// single is the reduction of the chunks' results, in one chunk.
+func (t *target) single(chunks, cols int) columns {
+	return columns{rows: chunks, cols: cols, width: min(powerOfTwo(cols), narrowColumns, t.threads), chunkRows: chunks, chunks: 1}
+}
+
+// reduceColumns appends a dispatch of one workgroup for each tile and chunk.
+func (l *lowering) reduceColumns(shader string, c columns, push []byte, args ...arg) {
+	l.dispatch(shader, l.threads, ceilDiv(c.cols, c.width)*c.chunks, 1, constants(c.width), push, args...)
+}
+
+// push is the push constants of the shaders that reduce chunks.
+func (c columns) push() []byte { return pushed(c.rows, c.cols, c.chunkRows) }
+
+func (l *lowering) columnSum(op kernels.ColumnSum) {
+	c := l.planColumns(op.X.Matrix())
+	if c.chunks == 1 {
+		l.reduceColumns("column_sum", c, c.push(), l.read(op.X), l.write(op.Y))
+		return
+	}
+	sums := l.partials(c.chunks * c.cols)
+	l.reduceColumns("column_sum", c, c.push(), l.read(op.X), arg{sums, kernels.Write})
+	l.sumChunks(c, sums, l.write(op.Y))
+}
+
+// sumChunks appends the sum of partial sums (chunks, cols) into y (cols).
+func (l *lowering) sumChunks(c columns, sums span, y arg) {
+	s := l.single(c.chunks, c.cols)
+	l.reduceColumns("column_sum", s, s.push(), arg{sums, kernels.Read}, y)
+}
+
+func (l *lowering) fill(op kernels.Fill) {
+	l.out = append(l.out, dispatch{op: l.op, args: []arg{l.write(op.X)}, word: math.Float32bits(op.Value)})
+}

@@ -1,0 +1,40 @@
+//go:build cgo
+
+package vulkan
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// schedule orders dispatches in levels: a dispatch goes to the first level
+// after those of all earlier dispatches that it conflicts with. Those of one
+// level may run at the same time, so barriers are needed between levels only;
+// in a training step, gradients of weights then run beside gradients of
+// activations.
+func schedule(dispatches []dispatch) [][]dispatch {
+	var levels [][]dispatch
+	at := make([]int, len(dispatches)) // level of each dispatch
+	for i := range dispatches {
+		for j := range i {
+			if at[j] >= at[i] && conflict(&dispatches[j], &dispatches[i]) {
+				at[i] = at[j] + 1
+			}
+		}
+		if at[i] == len(levels) {
+			levels = append(levels, nil)
+		}
+		levels[at[i]] = append(levels[at[i]], dispatches[i])
+	}
+	return levels
+}
+
+// conflict reports whether the two must stay in order: they share memory that
+// one of them writes.
+func conflict(a, b *dispatch) bool {
+	for _, x := range a.args {
+		for _, y := range b.args {
+			if (x.access|y.access)&kernels.Write != 0 && x.overlaps(y.span) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,131 @@
+//go:build cgo
+
+package vulkan
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// tile is a variant of the matrix-product core (shaders/include/matrix_tile.glsl).
+type tile struct {
+	bm, bn int     // rows and columns of C that a workgroup computes
+	tm, tn int     // of those, a thread's
+	speed  float64 // throughput on a large product, relative to the best variant
+}
+
+func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
+
+// sharedBytes is what the staged tiles of A and B take, for steps of bk.
+func (t tile) sharedBytes(bk int) int { return 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1) }
+
+// maxStep is the most columns of A that are staged at a time.
+const maxStep = 16
+
+// gpuTiles suit devices that want many threads. Larger tiles reuse more of
+// what they load; smaller ones fit small products and give more workgroups.
+var gpuTiles = []tile{
+	{128, 64, 8, 8, 1},
+	{64, 64, 8, 4, .95},
+	{128, 32, 8, 4, .9},
+	{64, 32, 4, 4, .75},
+	{32, 64, 4, 4, .75},
+	{32, 32, 4, 4, .6},
+	{64, 16, 4, 4, .5},
+	{32, 16, 4, 4, .4},
+	{16, 16, 4, 4, .25},
+}
+
+// cpuTiles suit software drivers, which run a thread as a lane of a vector
+// and where a load costs more than eight multiplications.
+var cpuTiles = []tile{
+	{64, 64, 8, 8, 1},
+	{64, 32, 8, 8, 1},
+	{32, 64, 8, 8, 1},
+	{32, 32, 8, 8, .9},
+	{32, 16, 4, 4, .6},
+	{16, 16, 4, 4, .5},
+}
+
+// usableTiles returns the variants that the device's limits allow. The last
+// one, 16 threads and 2.6 KB, fits every device that Vulkan admits.
+func usableTiles(t target) []tile {
+	all := gpuTiles
+	if t.cpu {
+		all = cpuTiles
+	}
+	var usable []tile
+	for _, v := range all {
+		if v.threads() <= min(t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0]) &&
+			v.sharedBytes(maxStep) <= t.limits.SharedMemoryBytes {
+			usable = append(usable, v)
+		}
+	}
+	return usable
+}
+
+// product is how an (m, n, k) product is run.
+type product struct {
+	m, n, k int
+	tile
+	bk     int // step along k
+	splits int // ranges of k that different workgroups sum up
+	splitK int // extent of one of them, a multiple of bk
+}
+
+// minSplit is the least extent of k that is worth a workgroup of its own.
+const minSplit = 128
+
+// planProduct picks the variant with the least estimated time: the padded
+// work, divided by the variant's speed and by the share of the device that its
+// workgroups fill.
+func (t *target) planProduct(m, n, k int) product {
+	var best product
+	least := 0.0
+	for _, v := range t.tiles {
+		p := product{m: m, n: n, k: k, tile: v, bk: min(maxStep, ceilDiv(k, 4)*4), splits: 1}
+		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
+		if tiles < t.wanted {
+			p.splits = max(1, min(t.wanted/tiles, k/minSplit))
+		}
+		p.splitK = ceilDiv(ceilDiv(k, p.splits), p.bk) * p.bk
+		p.splits = ceilDiv(k, p.splitK)
+		busy := min(1, float64(tiles*p.splits)/float64(t.wanted))
+		cost := float64(tiles*v.bm*v.bn) / (v.speed * busy)
+		if best.bm == 0 || cost < least {
+			best, least = p, cost
+		}
+	}
+	return best
+}
+
+// constants returns the variant's constants, then the shader's own.
+func (p product) constants(own ...any) []uint32 {
+	return append(constants(p.bm, p.bn, p.bk, p.tm, p.tn), constants(own...)...)
+}
+
+// groups returns the number of tiles of the result.
+func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
+
+// multiply appends the dispatch of a product into c, which is written or, with
+// accumulate, added to; args are the shader's inputs and spec makes its
+// constants. A product in several splits goes to scratch first and is added up
+// by a second dispatch, which then also adds the bias.
+func (l *lowering) multiply(shader string, p product, spec func(bias, accumulate bool) []uint32, push []byte,
+	args []arg, c, bias kernels.Tensor, accumulate bool) {
+	withBias := !bias.Absent()
+	result := l.write(c)
+	if accumulate {
+		result = l.update(c)
+	}
+	if p.splits == 1 {
+		l.dispatch(shader, p.threads(), p.groups(), 1, spec(withBias, accumulate), push, append(args, result)...)
+		return
+	}
+	sums := l.partials(p.splits * p.m * p.n)
+	l.dispatch(shader, p.threads(), p.groups(), p.splits, spec(false, false), push,
+		append(args, arg{sums, kernels.Write})...)
+	second := arg{sums, kernels.Read}
+	if withBias {
+		second = l.read(bias)
+	}
+	l.each("split_k_sum", p.m*p.n, constants(withBias, accumulate), pushed(p.m*p.n, p.n, p.splits),
+		arg{sums, kernels.Read}, second, result)
+}
