@@ -1,0 +1,99 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// Evaluation is the outcome of [Evaluate].
+type Evaluation struct {
+	Model         string
+	Metrics       *metrics.Metrics
+	Labels        []byte    // (N), the true classes
+	Probabilities []float32 // (N, 10), in the split's order
+	Seconds       float64   // of classifying, without set-up
+}
+
+// Evaluate classifies a split with the weights of a checkpoint: a safetensors
+// file, or a run's folder for its best weights. Names and shapes of the
+// tensors tell the model. An unusable checkpoint is
+// [checkpoint.ErrBadCheckpoint].
+func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split) (*Evaluation, error) {
+	path, err := WeightsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := checkpoint.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	name, err := identify(f)
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	s, err := open(backend, model.Config{Model: name, EvalBatches: evalBatches(split.N), EvalImages: split.N}, split)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	weights, err := parseSnapshot(s.net, f)
+	if err != nil {
+		return nil, err
+	}
+	if err := weights.write(s.net, s.prog); err != nil {
+		return nil, err
+	}
+	start := time.Now()
+	m, probs, err := s.measure(ctx, indices(0, split.N), split.Labels)
+	if err != nil {
+		return nil, err
+	}
+	m.Protocol = f.Metadata["select_on"]
+	seconds := time.Since(start).Seconds()
+	m.ImagesPerSecond = float64(split.N) / seconds
+	return &Evaluation{Model: name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
+}
+
+// measure classifies the images of the given indices and computes all metrics
+// against their labels; probabilities are (len(labels), 10).
+func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) (*metrics.Metrics, []float32, error) {
+	eval, err := s.evaluate(ctx, indices)
+	if err != nil {
+		return nil, nil, err
+	}
+	probs := make([]float32, len(indices)*model.Classes)
+	if err := s.prog.Read(s.net.Probs.First(len(indices)), kernels.AsBytes(probs)); err != nil {
+		return nil, nil, err
+	}
+	m, err := metrics.Compute(labels, probs)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.Loss = eval.loss // from the logits, which is exact where a probability is rounded to 0
+	m.Parameters = s.net.ParameterCount()
+	m.ModelBytes = int64(4 * (m.Parameters + statistics(s.net)))
+	m.PeakDeviceMemoryBytes = int64(s.prog.MemoryBytes())
+	m.PeakHostMemoryBytes = peakHostMemory()
+	return m, probs, nil
+}
+
+// statistics counts the elements of the running means and variances.
+func statistics(net *model.Net) int {
+	n := 0
+	for _, s := range net.Stats {
+		n += s.Tensor.Len()
+	}
+	return n
+}
+
+// WritePredictions writes an evaluation's predictions.csv.
+func WritePredictions(path string, e *Evaluation) error {
+	return metrics.WritePredictions(path, e.Labels, e.Probabilities)
+}

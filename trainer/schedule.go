@@ -1,0 +1,70 @@
+package trainer
+
+import "math"
+
+// Schedule is a learning-rate schedule and its state. The zero values of the
+// state fields are those before the first epoch.
+type Schedule struct {
+	Kind  string  `json:"kind"`  // plateau, none, onecycle or cosine
+	Rate  float64 `json:"rate"`  // the initial rate; plateau lowers it
+	Steps int     `json:"steps"` // optimiser steps of the whole run
+
+	Best      float64 `json:"best"`       // of plateau: highest accuracy so far
+	BadEpochs int     `json:"bad_epochs"` // of plateau: epochs since
+}
+
+// The constants of the schedules: ReduceLROnPlateau as the original set it,
+// OneCycleLR with PyTorch's defaults.
+const (
+	plateauFactor    = .5
+	plateauPatience  = 2
+	plateauThreshold = 1e-4 // relative
+	plateauMinChange = 1e-8
+
+	onecycleWarmUp   = .3 // share of the steps that raise the rate
+	onecycleStart    = 25 // peak rate / first rate
+	onecycleFinalDiv = 1e4
+)
+
+// At returns the learning rate of optimiser step number step, 0 the first.
+// cosine is Loshchilov & Hutter's (2017) annealing to 0 without restarts,
+// onecycle Smith & Topin's (2018) in PyTorch's form with cosine ramps.
+func (s *Schedule) At(step int) float64 {
+	switch s.Kind {
+	case "cosine":
+		return anneal(s.Rate, 0, float64(step)/float64(s.Steps))
+	case "onecycle":
+		first, last := s.Rate/onecycleStart, s.Rate/onecycleStart/onecycleFinalDiv
+		peak := onecycleWarmUp*float64(s.Steps) - 1
+		if float64(step) <= peak {
+			return anneal(first, s.Rate, float64(step)/peak)
+		}
+		return anneal(s.Rate, last, (float64(step)-peak)/(float64(s.Steps-1)-peak))
+	}
+	return s.Rate
+}
+
+// anneal goes from a to b along half a cosine as t goes from 0 to 1.
+func anneal(a, b, t float64) float64 {
+	return b + (a-b)/2*(1+math.Cos(math.Pi*min(max(t, 0), 1)))
+}
+
+// EpochDone tells the schedule an epoch's accuracy. Plateau is PyTorch's
+// ReduceLROnPlateau(mode max): after more than 2 epochs without an accuracy
+// above the best one by a relative 1e-4, the rate is halved.
+func (s *Schedule) EpochDone(accuracy float64) {
+	if s.Kind != "plateau" {
+		return
+	}
+	if accuracy > s.Best*(1+plateauThreshold) {
+		s.Best, s.BadEpochs = accuracy, 0
+		return
+	}
+	s.BadEpochs++
+	if s.BadEpochs > plateauPatience {
+		if lower := s.Rate * plateauFactor; s.Rate-lower > plateauMinChange {
+			s.Rate = lower
+		}
+		s.BadEpochs = 0
+	}
+}

@@ -1,0 +1,39 @@
+package trainer
+
+import (
+	"math"
+	"testing"
+)
+
+// Expected rates are PyTorch's: OneCycleLR(max_lr=.1, total_steps=10),
+// CosineAnnealingLR(T_max=10) from .1, both read after each step.
+func TestScheduleRates(t *testing.T) {
+	for kind, want := range map[string][]float64{
+		"onecycle": {0.004, 0.052, 0.1, 0.09504846320134738, 0.0811745653949763,
+			0.06112620219362893, 0.03887419780637107, 0.0188258346050237, 0.004951936798652629, 4e-07},
+		"cosine": {0.1, 0.09755282581475769, 0.09045084971874738, 0.07938926261462366, 0.06545084971874737,
+			0.05, 0.03454915028125264, 0.020610737385376343, 0.009549150281252628, 0.0024471741852423235},
+		"none": {.1, .1, .1},
+	} {
+		s := Schedule{Kind: kind, Rate: .1, Steps: 10}
+		for step, w := range want {
+			if got := s.At(step); !(math.Abs(got-w) <= 1e-15) {
+				t.Errorf("%s, step %d: %v, want %v", kind, step, got, w)
+			}
+		}
+	}
+}
+
+// ReduceLROnPlateau(mode='max', factor=.5, patience=2, threshold=1e-4): the
+// rate falls after the third epoch without an improvement above .01 %.
+func TestPlateau(t *testing.T) {
+	s := Schedule{Kind: "plateau", Rate: 1}
+	for i, e := range []struct{ accuracy, rate float64 }{
+		{.5, 1}, {.6, 1}, {.6, 1}, {.60005, 1}, {.6, .5}, {.6, .5}, {.7, .5}, {.7, .5}, {.7, .5}, {.7, .25},
+	} {
+		s.EpochDone(e.accuracy)
+		if got := s.At(0); got != e.rate {
+			t.Errorf("after epoch %d: %v, want %v", i+1, got, e.rate)
+		}
+	}
+}

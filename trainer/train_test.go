@@ -1,0 +1,222 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+)
+
+// small returns a training that the subset of 1,280 images allows: 20 steps
+// of 60 and one of 80 − 60 = 20 an epoch.
+func small() Config {
+	c := DefaultConfig()
+	c.Model, c.Epochs, c.BatchSize, c.SelectOn, c.LogEvery = "alternative", 3, 60, "test", 1
+	return c
+}
+
+func openBackend(t *testing.T) kernels.Backend {
+	t.Helper()
+	b, err := cpuref.Open(cpuref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func train(t *testing.T, ctx context.Context, c Config, o Options) (*Result, error) {
+	t.Helper()
+	if err := c.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return Train(ctx, c, openBackend(t), datasettest.Subset(t), o)
+}
+
+func readFile(t *testing.T, elem ...string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(elem...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestTrainLearnsAndWritesItsRun(t *testing.T) {
+	c := small()
+	c.Out = t.TempDir()
+	dir, err := NewFolder(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := train(t, context.Background(), c, Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Epochs) != 3 || !(r.Epochs[2].TrainLoss < r.Epochs[0].TrainLoss) || !(r.Metrics.Accuracy > .6) {
+		t.Errorf("three epochs: %+v, accuracy %v", r.Epochs, r.Metrics.Accuracy)
+	}
+	if lines := bytes.Count(readFile(t, dir, resultsFile), []byte("\n")); lines != 4 {
+		t.Errorf("results.csv has %d lines, want 4", lines)
+	}
+	if lines := bytes.Count(readFile(t, dir, stepsFile), []byte("\n")); lines != 1+3*22 {
+		t.Errorf("steps.csv has %d lines, want %d", lines, 1+3*22)
+	}
+	var m metrics.Metrics
+	if err := json.Unmarshal(readFile(t, dir, metricsFile), &m); err != nil {
+		t.Fatal(err)
+	}
+	if m.Protocol != "test" || m.Parameters != 215_466 || m.Accuracy != r.Metrics.Accuracy {
+		t.Errorf("metrics.json: %+v", m)
+	}
+	if lines := bytes.Count(readFile(t, dir, predictionsFile), []byte("\n")); lines != 1+datasettest.SubsetTest {
+		t.Errorf("predictions.csv has %d lines", lines)
+	}
+}
+
+// The best weights, read back by Evaluate, must give the run's own metrics.
+func TestEvaluateGivesTheRunsMetrics(t *testing.T) {
+	c := small()
+	c.Out = t.TempDir()
+	dir, err := NewFolder(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := train(t, context.Background(), c, Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Model != "alternative" || e.Metrics.Accuracy != r.Metrics.Accuracy || e.Metrics.Loss != r.Metrics.Loss {
+		t.Errorf("%s: accuracy %v, loss %v; the run had %v, %v", e.Model, e.Metrics.Accuracy, e.Metrics.Loss, r.Metrics.Accuracy, r.Metrics.Loss)
+	}
+}
+
+// cancelAfter cancels a context at the nth report of steps.
+type cancelAfter struct {
+	n      int
+	cancel context.CancelFunc
+}
+
+func (c *cancelAfter) Start(Summary)     {}
+func (c *cancelAfter) Epoch(EpochReport) {}
+func (c *cancelAfter) Step(StepReport) {
+	c.n--
+	if c.n == 0 {
+		c.cancel()
+	}
+}
+
+// A run that is interrupted in the middle of an epoch and resumed must end
+// with the same bits as one that ran through.
+func TestResumeIsExact(t *testing.T) {
+	c := small()
+	c.Dropout, c.Scheduler = .25, "onecycle"
+	whole, parts := t.TempDir(), t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	// The first report comes after the first step alone, so the run always
+	// ends inside the first epoch.
+	_, err := train(t, ctx, c, Options{Dir: parts, Progress: &cancelAfter{1, cancel}})
+	if !errors.Is(err, ErrInterrupted) {
+		t.Fatalf("cancelled: %v, want ErrInterrupted", err)
+	}
+	if bytes.Count(readFile(t, parts, stepsFile), []byte("\n")) != 2 {
+		t.Errorf("the interrupted run logged other than one step:\n%s", readFile(t, parts, stepsFile))
+	}
+	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
+		if !bytes.Equal(readFile(t, whole, name), readFile(t, parts, name)) {
+			t.Errorf("%s differs between the whole run and the resumed one", name)
+		}
+	}
+}
+
+func TestResumeRefusesDamage(t *testing.T) {
+	c := small()
+	c.Epochs = 1
+	dir := t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "checkpoint", "tensors-*.bin"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("checkpoint tensors: %v, %v", files, err)
+	}
+	if err := os.Truncate(files[0], 1000); err != nil {
+		t.Fatal(err)
+	}
+	c.Epochs = 2
+	if _, err := train(t, context.Background(), c, Options{Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) {
+		t.Errorf("truncated tensors: %v", err)
+	}
+	if _, err := train(t, context.Background(), c, Options{Dir: t.TempDir(), Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) {
+		t.Errorf("no checkpoint: %v", err)
+	}
+}
+
+func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
+	c := small()
+	c.MaxSteps = 25 // 22 an epoch
+	r, err := train(t, context.Background(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Epochs) != 2 || !strings.Contains(r.Stopped, "25 steps") {
+		t.Errorf("%d epochs, stopped %q", len(r.Epochs), r.Stopped)
+	}
+}
+
+func TestPatienceStops(t *testing.T) {
+	c := small()
+	c.Model, c.Epochs, c.Patience, c.LR = "logistic", 50, 1, 1e-12
+	r, err := train(t, context.Background(), c, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Epochs) == 50 || r.BestEpoch != len(r.Epochs)-1 {
+		t.Errorf("%d epochs, best %d: want to stop one epoch after the best", len(r.Epochs), r.BestEpoch)
+	}
+}
+
+func TestDivergenceIsNamed(t *testing.T) {
+	c := small()
+	c.LR, c.Optimizer = 1000, "sgd"
+	_, err := train(t, context.Background(), c, Options{})
+	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "--lr") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestNewFolderNumbersAndRefuses(t *testing.T) {
+	c := small()
+	c.Out = t.TempDir()
+	for _, want := range []string{"alternative", "alternative-2"} {
+		dir, err := NewFolder(c)
+		if err != nil || filepath.Base(dir) != want {
+			t.Errorf("%s, %v; want %s", dir, err, want)
+		}
+	}
+	c.Name = "alternative"
+	if _, err := NewFolder(c); !errors.Is(err, ErrUsage) {
+		t.Errorf("a name that is taken: %v", err)
+	}
+}
