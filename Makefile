@@ -1,0 +1,72 @@
+# make train   train the original's FashionCNN on this machine
+# make test    run all tests, the Vulkan path included
+# make help    everything else
+
+GO      ?= go
+MODULE  := github.com/fmnist-gpu/fmnist-gpu
+BINARY  := fmnist-gpu
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The Vulkan loader, Mesa's drivers (AMD, Intel, and the software one that
+# tests use), the validation layer, the dataset, and what checks the shaders.
+PACKAGES := libvulkan1 mesa-vulkan-drivers vulkan-validationlayers dataset-fashion-mnist spirv-tools glslc
+
+.PHONY: help setup build train test parity lint race stress portable generate clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: ## install what is missing (Debian, Ubuntu), or say what to install
+	@if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then \
+		echo "setup: no apt here; install by hand what you lack: a Vulkan loader and driver (Linux: vulkan-loader and"; \
+		echo "  mesa-vulkan-drivers or your GPU's; macOS: brew install molten-vk vulkan-loader), for the tests the Khronos"; \
+		echo "  validation layer, and the dataset: go run ./cmd/fmnist-gpu data fetch"; \
+	else \
+		missing=; for p in $(PACKAGES); do \
+			dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; \
+		done; \
+		if [ -n "$$missing" ]; then \
+			echo "setup: installing$$missing"; \
+			sudo=; [ "$$(id -u)" = 0 ] || sudo=sudo; \
+			$$sudo apt-get update -qq && \
+			$$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null || \
+			{ echo "setup: apt failed; run yourself: sudo apt-get install$$missing"; exit 1; }; \
+		fi; \
+	fi
+
+build: ## build ./fmnist-gpu
+	$(GO) build -o $(BINARY) ./cmd/fmnist-gpu
+
+train: setup build ## train FashionCNN on the best GPU, or on the CPU
+	./$(BINARY) train --preset main_no_aug
+
+test: setup ## run all tests
+	$(GO) test -timeout 15m ./...
+
+parity: setup ## print each op's worst error on the CPU and on Vulkan
+	$(GO) test -timeout 15m -count=1 -v ./cpuref/parity
+
+lint: ## gofmt, go vet, staticcheck
+	@test -z "$$(gofmt -l .)" || { echo "not gofmt-clean:"; gofmt -l .; exit 1; }
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+race: setup ## the tests of everything concurrent, under the race detector
+	$(GO) test -race -short -timeout 15m ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./trainer/...
+
+stress: setup ## the Vulkan layer under constant garbage collection
+	GOGC=1 $(GO) test -short -count=1 -timeout 15m ./gpu ./kernels/vulkan
+
+portable: ## what must build and run without cgo, without assembly, and elsewhere
+	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
+	CGO_ENABLED=0 $(GO) test -short ./cmd/... ./kernels
+	$(GO) test -short -tags noasm ./cpuref
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./cpuref/... ./trainer/... ./cmd/...
+	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
+
+generate: ## rebuild the shaders (needs glslc)
+	$(GO) generate ./shaders
+
+clean: ## remove what was built
+	rm -f $(BINARY)
