@@ -59,12 +59,25 @@ func (c BatchNormForward) Trial() *Trial {
 	if !c.InPlace {
 		op.Y = t.output("Y", c.Shape...)
 	}
-	t.run(op)
-	t.bound("Mean", c.bound(func(e batchNormErrors) float64 { return e.mean }))
-	t.bound("InvStd", c.bound(func(e batchNormErrors) float64 { return e.invStd }))
-	t.bound("RunningMean", c.bound(func(e batchNormErrors) float64 { return e.runningMean }))
-	t.bound("RunningVar", c.bound(func(e batchNormErrors) float64 { return e.runningVar }))
-	return t.bound("Y", c.boundY)
+	return t.run(op)
+}
+
+func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
+	pick := func(f func(batchNormErrors) float64) Bound {
+		return func(r *Results) (bound []float64) {
+			for _, e := range batchNormForwardErrors(op, r) {
+				bound = append(bound, f(e))
+			}
+			return bound
+		}
+	}
+	return map[string]Bound{
+		"Mean":        pick(func(e batchNormErrors) float64 { return e.mean }),
+		"InvStd":      pick(func(e batchNormErrors) float64 { return e.invStd }),
+		"RunningMean": pick(func(e batchNormErrors) float64 { return e.runningMean }),
+		"RunningVar":  pick(func(e batchNormErrors) float64 { return e.runningVar }),
+		"Y":           func(r *Results) []float64 { return batchNormBoundY(op, r) },
+	}
 }
 
 // batchNormErrors are the errors that a stable float32 implementation of the
@@ -79,51 +92,39 @@ func (c BatchNormForward) Trial() *Trial {
 // wrong mean adds its square.
 type batchNormErrors struct{ mean, invStd, runningMean, runningVar float64 }
 
-func (c BatchNormForward) errors(r *Results) []batchNormErrors {
-	x, rm, rv := r.In("X"), r.In("RunningMean"), r.In("RunningVar")
-	ch := c.channels()
-	rows := float64(len(x) / ch)
+func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNormErrors {
+	x, rm, rv := r.In["X"], r.In["RunningMean"], r.In["RunningVar"]
+	rows, ch := op.X.Matrix()
+	n, momentum, eps := float64(rows), float64(op.Momentum), float64(op.Eps)
 	list := make([]batchNormErrors, ch)
 	for j := range list {
 		mean, variance := moments(x, j, ch)
-		k := 4 * (math.Sqrt(rows) + 8) * u
+		k := 4 * (math.Sqrt(n) + 8) * u
 		rms := math.Sqrt(mean*mean + variance)
 		e := &list[j]
 		e.mean = k*rms + tiny
 		errVar := k*rms*math.Sqrt(variance) + e.mean*e.mean
 		// d(v+ε)^−½ = −½ (v+ε)^−³ᐟ² dv; square root and division add 3 units.
-		e.invStd = errVar*math.Pow(variance+batchNormEps, -1.5)/2 + 8*u/math.Sqrt(variance+batchNormEps)
+		e.invStd = errVar*math.Pow(variance+eps, -1.5)/2 + 8*u/math.Sqrt(variance+eps)
 		unbiased := 1.0
 		if rows > 1 {
-			unbiased = rows / (rows - 1)
+			unbiased = n / (n - 1)
 		}
-		e.runningMean = 0.1*e.mean + 4*u*(math.Abs(rm[j])+math.Abs(mean))
-		e.runningVar = 0.1*unbiased*errVar + 4*u*(rv[j]+unbiased*variance)
+		e.runningMean = momentum*e.mean + 4*u*(math.Abs(rm[j])+math.Abs(mean))
+		e.runningVar = momentum*unbiased*errVar + 4*u*(rv[j]+unbiased*variance)
 	}
 	return list
 }
 
-// bound picks one error of each channel.
-func (c BatchNormForward) bound(pick func(batchNormErrors) float64) Bound {
-	return func(r *Results) []float64 {
-		list := c.errors(r)
-		bound := make([]float64, len(list))
-		for j, e := range list {
-			bound[j] = pick(e)
-		}
-		return bound
-	}
-}
-
-// boundY carries the errors of the statistics through
+// batchNormBoundY carries the errors of the statistics through
 // Y = (X − mean)·invStd·γ + β, which itself may be folded into X·scale + shift
 // and rounds four times.
-func (c BatchNormForward) boundY(r *Results) []float64 {
-	x, gamma, beta, mean, invStd := r.In("X"), r.In("Gamma"), r.In("Beta"), r.Ref("Mean"), r.Ref("InvStd")
-	errors := c.errors(r)
+func batchNormBoundY(op kernels.BatchNormForward, r *Results) []float64 {
+	x, gamma, beta, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Beta"], r.Ref["Mean"], r.Ref["InvStd"]
+	errors := batchNormForwardErrors(op, r)
 	bound := make([]float64, len(x))
 	for i := range x {
-		j := i % c.channels()
+		j := i % len(gamma)
 		g := math.Abs(gamma[j])
 		bound[i] = g*invStd[j]*errors[j].mean +
 			g*math.Abs(x[i]-mean[j])*errors[j].invStd +
@@ -144,8 +145,7 @@ func moments(x []float64, j, channels int) (mean, variance float64) {
 	return mean, variance
 }
 
-// Trial implements [Case]. The op may be folded into X·scale + shift; scale
-// errs by 4 units (square root, division, product), the rest by 4 roundings.
+// Trial implements [Case].
 func (c BatchNormInference) Trial() *Trial {
 	t := newTrial()
 	ch := c.channels()
@@ -159,16 +159,22 @@ func (c BatchNormInference) Trial() *Trial {
 	if !c.InPlace {
 		op.Y = t.output("Y", c.Shape...)
 	}
-	return t.run(op).bound("Y", func(r *Results) []float64 {
-		x, gamma, beta, mean, variance := r.In("X"), r.In("Gamma"), r.In("Beta"), r.In("RunningMean"), r.In("RunningVar")
+	return t.run(op)
+}
+
+// batchNormInferenceBounds: the op may be folded into X·scale + shift; scale
+// errs by 4 units (square root, division, product), the rest by 4 roundings.
+func batchNormInferenceBounds(op kernels.BatchNormInference) map[string]Bound {
+	return map[string]Bound{"Y": func(r *Results) []float64 {
+		x, gamma, beta, mean, variance := r.In["X"], r.In["Gamma"], r.In["Beta"], r.In["RunningMean"], r.In["RunningVar"]
 		bound := make([]float64, len(x))
 		for i := range x {
-			j := i % ch
-			scale := math.Abs(gamma[j]) / math.Sqrt(variance[j]+batchNormEps)
+			j := i % len(gamma)
+			scale := math.Abs(gamma[j]) / math.Sqrt(variance[j]+float64(op.Eps))
 			bound[i] = 12*u*scale*(math.Abs(x[i])+math.Abs(mean[j])) + 4*u*math.Abs(beta[j])
 		}
 		return bound
-	})
+	}}
 }
 
 // Trial implements [Case]. Mean and InvStd are X's own, as after the forward
@@ -201,34 +207,53 @@ func (c BatchNormBackward) Trial() *Trial {
 	}
 	op.DGamma = t.output("DGamma", ch)
 	op.DBeta = t.output("DBeta", ch)
-	t.run(op)
-	t.bound("DBeta", func(r *Results) []float64 { b, _, _ := c.errors(r); return b })
-	t.bound("DGamma", func(r *Results) []float64 { _, g, _ := c.errors(r); return g })
-	return t.bound("DX", func(r *Results) []float64 { _, _, dx := c.errors(r); return dx })
+	return t.run(op)
 }
 
-// errors bounds the outputs. The two sums have R terms, of magnitudes |DY| and
+// batchNormBackwardBounds: the two sums have R terms, of magnitudes |DY| and
 // |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into X·InvStd − Mean·InvStd, so
-// what cancels in it counts), and the usual (R+8)·u. DX carries the errors of
-// both sums, of x̂ (3 roundings) and of its own 6 operations.
-func (c BatchNormBackward) errors(r *Results) (dbeta, dgamma, dx []float64) {
-	x, dy, gamma, mean, invStd := r.In("X"), r.In("DY"), r.In("Gamma"), r.In("Mean"), r.In("InvStd")
-	sumDY, sumDYX := r.Ref("DBeta"), r.Ref("DGamma")
-	ch := c.channels()
-	rows := float64(len(x) / ch)
-	magnitude := func(i int) float64 { return (math.Abs(x[i]) + math.Abs(mean[i%ch])) * invStd[i%ch] }
-	dbeta, dgamma, dx = make([]float64, ch), make([]float64, ch), make([]float64, len(x))
-	for i := range x {
-		dbeta[i%ch] += (rows + 8) * u * math.Abs(dy[i])
-		dgamma[i%ch] += (rows + 8) * u * math.Abs(dy[i]) * magnitude(i)
+// what cancels in it counts), and the usual (R+8)·u.
+func batchNormBackwardBounds(op kernels.BatchNormBackward) map[string]Bound {
+	sums := func(r *Results) (dbeta, dgamma []float64) {
+		rows, ch := op.X.Matrix()
+		dbeta, dgamma = make([]float64, ch), make([]float64, ch)
+		for i, dy := range r.In["DY"] {
+			dbeta[i%ch] += float64(rows+8) * u * math.Abs(dy)
+			dgamma[i%ch] += float64(rows+8) * u * math.Abs(dy) * xhatMagnitude(r, i)
+		}
+		return dbeta, dgamma
 	}
+	return map[string]Bound{
+		"DBeta":  func(r *Results) []float64 { dbeta, _ := sums(r); return dbeta },
+		"DGamma": func(r *Results) []float64 { _, dgamma := sums(r); return dgamma },
+		"DX": func(r *Results) []float64 {
+			dbeta, dgamma := sums(r)
+			return batchNormBoundDX(r, dbeta, dgamma)
+		},
+	}
+}
+
+// xhatMagnitude returns (|X| + |Mean|)·InvStd of element i.
+func xhatMagnitude(r *Results, i int) float64 {
+	j := i % len(r.In["Mean"])
+	return (math.Abs(r.In["X"][i]) + math.Abs(r.In["Mean"][j])) * r.In["InvStd"][j]
+}
+
+// batchNormBoundDX carries the errors of both sums and of x̂ (3 roundings)
+// through DX, whose own 6 operations round as well.
+func batchNormBoundDX(r *Results, errBeta, errGamma []float64) []float64 {
+	x, dy, gamma, mean, invStd := r.In["X"], r.In["DY"], r.In["Gamma"], r.In["Mean"], r.In["InvStd"]
+	sumDY, sumDYX := r.Ref["DBeta"], r.Ref["DGamma"]
+	rows := float64(len(x) / len(gamma))
+	bound := make([]float64, len(x))
 	for i := range x {
-		j := i % ch
+		j := i % len(gamma)
 		xhat := math.Abs(x[i]-mean[j]) * invStd[j]
-		dx[i] = math.Abs(gamma[j]) * invStd[j] * (6*u*(math.Abs(dy[i])+math.Abs(sumDY[j])/rows+xhat*math.Abs(sumDYX[j])/rows) +
-			(dbeta[j]+xhat*dgamma[j]+3*u*magnitude(i)*math.Abs(sumDYX[j]))/rows)
+		terms := math.Abs(dy[i]) + math.Abs(sumDY[j])/rows + xhat*math.Abs(sumDYX[j])/rows
+		sums := errBeta[j] + xhat*errGamma[j] + 3*u*xhatMagnitude(r, i)*math.Abs(sumDYX[j])
+		bound[i] = math.Abs(gamma[j])*invStd[j]*(6*u*terms+sums/rows) + tiny
 	}
-	return dbeta, dgamma, dx
+	return bound
 }
 
 func batchNormCases() []Case {

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -39,10 +40,20 @@ func (c DropoutBackward) Trial() *Trial {
 	return t.run(kernels.DropoutBackward{DY: from, State: state, DX: to, P: c.P, Layer: c.Layer})
 }
 
-// tensors adds what both ops have. The scale 1/(1−P) may be off by 2.5 units
-// in the last place (Vulkan's division) and the product by half a one. A
-// dropped unit is 0, whose bound is 0, and no input is 0, so the masks must be
-// equal.
+// dropoutBound: the scale 1/(1−P) may be off by 2.5 units in the last place
+// (Vulkan's division) and the product by half a one; a unit is 2u. A dropped
+// unit is 0, and so is its bound.
+func dropoutBound(operand string) Bound {
+	return func(r *Results) []float64 {
+		bound := make([]float64, len(r.Ref[operand]))
+		for i, v := range r.Ref[operand] {
+			bound[i] = 7 * u * math.Abs(v)
+		}
+		return bound
+	}
+}
+
+// tensors adds what both ops have. No input is 0, so the masks must be equal.
 func (c Dropout) tensors(fromName, toName string) (t *Trial, from, state, to kernels.Tensor) {
 	t = newTrial()
 	from = t.floats(fromName, uniform(0.5, 2), c.N, c.U)
@@ -51,7 +62,6 @@ func (c Dropout) tensors(fromName, toName string) (t *Trial, from, state, to ker
 	if !c.InPlace {
 		to = t.output(toName, c.N, c.U)
 	}
-	t.bound(toName, relativeBound(toName, 3.5))
 	return t, from, state, to
 }
 

@@ -56,73 +56,62 @@ func (c SoftmaxCrossEntropy) Trial() *Trial {
 	if c.Probs {
 		op.Probs = t.floats("Probs", normal(0, 1), c.Cursor+c.N+2, c.C)
 	}
-	t.run(op).bound("Loss", c.boundLoss)
-	if c.DLogits {
-		t.bound("DLogits", c.boundDLogits)
+	return t.run(op)
+}
+
+// lossBounds: Vulkan's exp errs by 3 + 2|x| units in the last place and its
+// logarithm by 3 units, or 2⁻²¹ = 8u near 1. With d = max − z, e = exp(−d)
+// errs by e·(6 + 4d + 2d)·u, the subtraction included; e·d is at most 1/ℯ, so
+// the sum S of C terms errs by S·(C + 8 + 3C)·u at most, as S is at least 1.
+func lossBounds(op kernels.SoftmaxCrossEntropy) map[string]Bound {
+	n, c := op.Logits.Shape[0], op.Logits.Shape[1]
+	return map[string]Bound{
+		"Loss":    func(r *Results) []float64 { return boundLoss(r, n, c) },
+		"DLogits": func(r *Results) []float64 { return boundDLogits(r, n, c, float64(op.Smoothing)) },
+		"Probs": func(r *Results) []float64 { // none in the rows that are not written
+			bound := make([]float64, len(r.Ref["Probs"]))
+			copy(bound[int(r.In["State"][kernels.StateCursor])*c:], errorsOfProbs(r, c))
+			return bound
+		},
 	}
-	if c.Probs {
-		t.bound("Probs", c.boundProbs)
-	}
-	return t
 }
 
-// Vulkan's exp errs by 3 + 2|x| units in the last place and its logarithm by
-// 3 units, or 2⁻²¹ = 8u near 1. With d = max − z, e = exp(−d) errs by
-// e·(6 + 4d + 2d)·u, the subtraction included; e·d is at most 1/ℯ, so the sum
-// S of C terms errs by S·(C + 8 + 3C)·u at most, as S is at least 1.
-// errorOfProb is the relative error of p = e/S, whose division adds 5u.
-func (c SoftmaxCrossEntropy) errorOfProb(d float64) float64 {
-	return u * (6 + 6*math.Min(d, 104) + 4*float64(c.C) + 8 + 5)
-}
-
-// boundProbs allows that error in the N rows that are written, none in the
-// others.
-func (c SoftmaxCrossEntropy) boundProbs(r *Results) []float64 {
-	bound := make([]float64, len(r.Ref("Probs")))
-	copy(bound[c.Cursor*c.C:], c.errorsOfProbs(r))
-	return bound
-}
-
-// errorsOfProbs returns the absolute error of each probability.
-func (c SoftmaxCrossEntropy) errorsOfProbs(r *Results) []float64 {
-	z := r.In("Logits")
+// errorsOfProbs returns the absolute error of each probability e/S; the
+// division adds 5u.
+func errorsOfProbs(r *Results, c int) []float64 {
+	z := r.In["Logits"]
 	errors := make([]float64, len(z))
 	for i := range z {
-		p, d := softmaxOf(z[i/c.C*c.C:][:c.C], i%c.C)
-		errors[i] = p*c.errorOfProb(d) + tiny
+		p, d := softmaxOf(z[i/c*c:][:c], i%c)
+		errors[i] = p*u*(6+6*math.Min(d, 104)+4*float64(c)+8+5) + tiny
 	}
 	return errors
 }
 
 // boundDLogits adds the roundings of (p − q)/N: of q, of the difference and of
 // the division, against p + q.
-func (c SoftmaxCrossEntropy) boundDLogits(r *Results) []float64 {
-	z, labels, bound := r.In("Logits"), r.In("Labels"), c.errorsOfProbs(r)
+func boundDLogits(r *Results, n, c int, smoothing float64) []float64 {
+	z, labels, bound := r.In["Logits"], r.In["Labels"], errorsOfProbs(r, c)
 	for i := range bound {
-		p, _ := softmaxOf(z[i/c.C*c.C:][:c.C], i%c.C)
-		bound[i] = (bound[i] + 9*u*(p+c.target(labels, i))) / float64(c.N)
+		p, _ := softmaxOf(z[i/c*c:][:c], i%c)
+		q := smoothing / float64(c)
+		if i%c == int(labels[i/c]) {
+			q += 1 - smoothing
+		}
+		bound[i] = (bound[i] + 9*u*(p+q)) / float64(n)
 	}
 	return bound
 }
 
 // boundLoss bounds the mean of N losses Σ_c q[c]·(d[c] + log S): the logarithm
-// of S errs by the relative error of S and 8u; each d by u, and the products
+// of S errs by the relative error of S and 8u, and the differences, products
 // and sums of C + N terms by (C + N + 8)·u of the loss, which has no negative
 // terms.
-func (c SoftmaxCrossEntropy) boundLoss(r *Results) []float64 {
-	loss := r.Ref("Loss")
+func boundLoss(r *Results, n, c int) []float64 {
+	loss, slot := r.Ref["Loss"], int(r.In["State"][kernels.StateSlot])
 	bound := make([]float64, len(loss))
-	bound[c.Slot] = u * (4*float64(c.C) + 16 + float64(c.C+c.N+8)*loss[c.Slot])
+	bound[slot] = u * (4*float64(c) + 16 + float64(c+n+8)*loss[slot])
 	return bound
-}
-
-// target returns q of logit i.
-func (c SoftmaxCrossEntropy) target(labels []float64, i int) float64 {
-	q := float64(c.Smoothing) / float64(c.C)
-	if i%c.C == int(labels[i/c.C]) {
-		q += 1 - float64(c.Smoothing)
-	}
-	return q
 }
 
 // softmaxOf returns p[c] of the logits z, and how far z[c] lies below the

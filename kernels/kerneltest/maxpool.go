@@ -92,10 +92,20 @@ func (c MaxPoolForward) Trial() *Trial {
 	return t.run(op)
 }
 
-// Trial implements [Case]. An element collects the gradients of the windows
-// it lies in, ⌈Size/Stride⌉² of them at most.
+// maxPoolBackwardBounds: an element collects the gradients of the windows it
+// lies in, ⌈Size/Stride⌉² of them at most; where that is one, it is copied.
+func maxPoolBackwardBounds(op kernels.MaxPoolBackward) map[string]Bound {
+	overlap := (op.Size + op.Stride - 1) / op.Stride
+	if overlap == 1 {
+		return nil
+	}
+	return map[string]Bound{"DX": sumBound("DX", overlap*overlap)}
+}
+
+// Trial implements [Case].
 func (c MaxPoolBackward) Trial() *Trial {
 	t := newTrial()
+	t.exact = c.Integers
 	op := kernels.MaxPoolBackward{Size: c.Size, Stride: c.Stride}
 	data := mixed
 	if c.Integers {
@@ -104,11 +114,7 @@ func (c MaxPoolBackward) Trial() *Trial {
 	op.DY = t.floats("DY", data, c.y()...)
 	op.Index = t.words("Index", func(r *rand.Rand, _ int) uint32 { return r.Uint32N(uint32(c.Size * c.Size)) }, c.y()...)
 	op.DX = t.output("DX", c.x()...)
-	t.run(op)
-	if overlap := (c.Size + c.Stride - 1) / c.Stride; overlap > 1 && !c.Integers {
-		t.bound("DX", sumBound("DX", overlap*overlap))
-	}
-	return t
+	return t.run(op)
 }
 
 var poolShapes = []MaxPool{

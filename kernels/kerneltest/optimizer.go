@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -55,7 +56,7 @@ func rates(t *Trial, slots int) kernels.Tensor {
 // Trial implements [Case].
 func (c Adam) Trial() *Trial {
 	t := newTrial()
-	t.times = c.Steps
+	t.steps = c.Steps
 	op := kernels.Adam{Beta1: beta1, Beta2: beta2, Eps: adamEps, WeightDecay: c.WeightDecay}
 	op.Param = t.floats("Param", normal(0, 0.1), c.Len)
 	op.Grad = t.floats("Grad", mixed, c.Len)
@@ -68,65 +69,83 @@ func (c Adam) Trial() *Trial {
 	state.Slot = uint32(c.Slot)
 	op.State = t.state(state)
 	op.LearningRates = rates(t, c.Slot+c.Steps+1)
-	t.run(op, kernels.AdvanceState{State: op.State, Batch: 64, Beta1: beta1, Beta2: beta2})
-	t.bound("State", stateBound(c.Steps))
-	t.bound("M", func(r *Results) []float64 { return c.errors(r).m })
-	t.bound("V", func(r *Results) []float64 { return c.errors(r).v })
-	return t.bound("Param", func(r *Results) []float64 { return c.errors(r).param })
+	return t.run(op, kernels.AdvanceState{State: op.State, Batch: 64, Beta1: beta1, Beta2: beta2})
 }
 
-type adamErrors struct{ m, v, param []float64 }
+func adamBounds(op kernels.Adam) map[string]Bound {
+	return map[string]Bound{
+		"M":     func(r *Results) []float64 { m, _ := adamMomentErrors(op, r); return m },
+		"V":     func(r *Results) []float64 { _, v := adamMomentErrors(op, r); return v },
+		"Param": func(r *Results) []float64 { return adamParamErrors(op, r) },
+	}
+}
 
-// errors bounds what Steps steps may err by. Each step rounds M and V four
-// times, relative to their terms β·old and (1−β)·g, and finds errors of
+// adamMomentErrors bounds what the moments may err by: each step rounds M and
+// V four times, relative to their terms β·old and (1−β)·g, and finds errors of
 // earlier steps that decay by β; g = Grad + WeightDecay·Param rounds twice.
-// The step lr/c₁ · M / (√V/√c₂ + Eps) has six operations, of which Vulkan's
-// divisions and roots err by up to 3 units: 32u relative in all, and 3u a step
-// from each bias correction. It also carries M's error directly, and V's
-// through the root, taken as √V − √(V − δV), which holds down to V = 0.
-func (c Adam) errors(r *Results) adamErrors {
-	param, grad, m0, v0 := r.In("Param"), r.In("Grad"), r.In("M"), r.In("V")
-	paramEnd, m, v := r.Ref("Param"), r.Ref("M"), r.Ref("V")
-	steps := float64(c.Steps)
-	lr := r.In("LearningRates")[c.Slot+c.Steps-1]
-	e := adamErrors{make([]float64, c.Len), make([]float64, c.Len), make([]float64, c.Len)}
-	for i := range param {
-		p := math.Max(math.Abs(param[i]), math.Abs(paramEnd[i]))
-		g := math.Abs(grad[i]) + float64(c.WeightDecay)*p
+func adamMomentErrors(op kernels.Adam, r *Results) (m, v []float64) {
+	steps := float64(r.Steps)
+	m, v = make([]float64, op.Param.Len()), make([]float64, op.Param.Len())
+	for i := range m {
+		g := math.Abs(r.In["Grad"][i]) + float64(op.WeightDecay)*largest(r, "Param", i)
 		errG := 3 * u * g
-		e.m[i] = steps*(4*u*(math.Max(math.Abs(m0[i]), math.Abs(m[i]))+(1-beta1)*g)+(1-beta1)*errG) + tiny
-		e.v[i] = steps*(4*u*(math.Max(v0[i], v[i])+(1-beta2)*g*g)+(1-beta2)*2*g*errG) + tiny
-
-		// The largest step: of M's largest magnitude and V's smallest, at the
-		// smallest bias corrections, which are the first step's.
-		largestM := math.Max(math.Abs(m0[i]), math.Abs(m[i])) + e.m[i]
-		first, last := float64(c.FirstStep)+1, float64(c.FirstStep)+steps
-		c1First, c2Last := 1-math.Pow(beta1, first), 1-math.Pow(beta2, last)
-		smallV := c.smallestV(v0[i], v[i], grad[i])
-		root := math.Sqrt(smallV)
-		errRoot := root - math.Sqrt(math.Max(smallV-e.v[i], 0))
-		denominator := math.Max(root-errRoot, 0)/math.Sqrt(c2Last) + adamEps
-		step := lr / c1First * largestM / denominator
-		relative := 32*u + 6*u*steps + errRoot/math.Sqrt(c2Last)/denominator
-		e.param[i] = steps*(step*relative+lr/c1First*e.m[i]/denominator) + 2*u*steps*p
+		m[i] = steps*(4*u*(largest(r, "M", i)+(1-op.Beta1)*g)+(1-op.Beta1)*errG) + tiny
+		v[i] = steps*(4*u*(largest(r, "V", i)+(1-op.Beta2)*g*g)+(1-op.Beta2)*2*g*errG) + tiny
 	}
-	return e
+	return m, v
 }
 
-// smallestV bounds V from below after any of the steps: V moves steadily from
-// its first value towards g².
-func (c Adam) smallestV(v0, vEnd, grad float64) float64 {
-	afterFirst := beta2*v0 + (1-beta2)*grad*grad
-	if c.WeightDecay > 0 {
-		afterFirst = beta2 * v0
+// adamParamErrors bounds what the parameters may err by. The step
+// lr/c₁ · M / (√V/√c₂ + Eps) has six operations, of which Vulkan's divisions
+// and roots err by up to 3 units: 32u relative in all, and 3u a step from each
+// bias correction. It also carries M's error directly, and V's through the
+// root, taken as √V − √(V − δV), which holds down to V = 0. Every step is
+// bounded by the largest there can be: of M's largest magnitude and V's
+// smallest, at the first step's bias correction of M and the last one's of V.
+func adamParamErrors(op kernels.Adam, r *Results) []float64 {
+	errM, errV := adamMomentErrors(op, r)
+	steps, lr := float64(r.Steps), largestRate(r)
+	done := r.In["State"][kernels.StateStep]
+	c1First, c2Last := 1-math.Pow(op.Beta1, done+1), 1-math.Pow(op.Beta2, done+steps)
+	bound := make([]float64, op.Param.Len())
+	for i := range bound {
+		v := adamSmallestV(op, r, i)
+		root := math.Sqrt(v)
+		errRoot := root - math.Sqrt(math.Max(v-errV[i], 0))
+		denominator := (root-errRoot)/math.Sqrt(c2Last) + float64(op.Eps)
+		step := lr / c1First * (largest(r, "M", i) + errM[i]) / denominator
+		relative := 32*u + 6*u*steps + errRoot/math.Sqrt(c2Last)/denominator
+		bound[i] = steps*(step*relative+lr/c1First*errM[i]/denominator) + 2*u*steps*largest(r, "Param", i)
 	}
-	return math.Min(afterFirst, vEnd)
+	return bound
+}
+
+// adamSmallestV bounds V from below after any of the steps: it moves steadily
+// from its first value towards g².
+func adamSmallestV(op kernels.Adam, r *Results, i int) float64 {
+	first := op.Beta2 * r.In["V"][i]
+	if op.WeightDecay == 0 {
+		first += (1 - op.Beta2) * r.In["Grad"][i] * r.In["Grad"][i]
+	}
+	return math.Min(first, r.Ref["V"][i])
+}
+
+// largest returns the larger magnitude of an operand's element before and
+// after the op.
+func largest(r *Results, operand string, i int) float64 {
+	return math.Max(math.Abs(r.In[operand][i]), math.Abs(r.Ref[operand][i]))
+}
+
+// largestRate returns the largest learning rate of the steps.
+func largestRate(r *Results) float64 {
+	slot := int(r.In["State"][kernels.StateSlot])
+	return slices.Max(r.In["LearningRates"][slot : slot+r.Steps])
 }
 
 // Trial implements [Case].
 func (c SGD) Trial() *Trial {
 	t := newTrial()
-	t.times = c.Steps
+	t.steps = c.Steps
 	op := kernels.SGD{Momentum: c.Momentum, WeightDecay: c.WeightDecay, Nesterov: c.Nesterov}
 	op.Param = t.floats("Param", normal(0, 0.1), c.Len)
 	op.Grad = t.floats("Grad", mixed, c.Len)
@@ -135,31 +154,30 @@ func (c SGD) Trial() *Trial {
 	}
 	op.State = t.state(kernels.State{Slot: uint32(c.Slot), BiasCorrection1: 1, BiasCorrection2: 1})
 	op.LearningRates = rates(t, c.Slot+c.Steps+1)
-	t.run(op, kernels.AdvanceState{State: op.State, Batch: 64})
-	if !c.NoBuffer {
-		t.bound("M", func(r *Results) []float64 { m, _ := c.errors(r); return m })
-	}
-	return t.bound("Param", func(r *Results) []float64 { _, p := c.errors(r); return p })
+	return t.run(op, kernels.AdvanceState{State: op.State, Batch: 64})
 }
 
-// errors bounds what Steps steps may err by: g rounds twice, M and the
-// direction twice each, against the magnitudes of what is added. Those
-// magnitudes grow by (1+μ) a step at most, and an error of M by μ < 1.
-func (c SGD) errors(r *Results) (m, param []float64) {
-	p0, pEnd, grad := r.In("Param"), r.Ref("Param"), r.In("Grad")
-	m0 := make([]float64, c.Len)
-	if !c.NoBuffer {
-		m0 = r.In("M")
+func sgdBounds(op kernels.SGD) map[string]Bound {
+	return map[string]Bound{
+		"M":     func(r *Results) []float64 { m, _ := sgdErrors(op, r); return m },
+		"Param": func(r *Results) []float64 { _, param := sgdErrors(op, r); return param },
 	}
-	steps, mu := float64(c.Steps), float64(c.Momentum)
-	lr := r.In("LearningRates")[c.Slot+c.Steps-1]
-	m, param = make([]float64, c.Len), make([]float64, c.Len)
+}
+
+// sgdErrors bounds what the steps may err by: g rounds twice, M and the
+// direction twice each, against the magnitudes of what is added. M grows by g
+// a step at most, and an error of M decays by μ.
+func sgdErrors(op kernels.SGD, r *Results) (m, param []float64) {
+	steps, mu, lr := float64(r.Steps), float64(op.Momentum), largestRate(r)
+	m, param = make([]float64, op.Param.Len()), make([]float64, op.Param.Len())
 	for i := range param {
-		p := math.Max(math.Abs(p0[i]), math.Abs(pEnd[i]))
-		g := math.Abs(grad[i]) + float64(c.WeightDecay)*p
-		largestM := math.Abs(m0[i]) + steps*g
-		errM := 4 * u * (g + mu*largestM)
-		m[i] = steps*errM + tiny
+		p := largest(r, "Param", i)
+		g := math.Abs(r.In["Grad"][i]) + float64(op.WeightDecay)*p
+		largestM := steps * g
+		if !op.M.Absent() {
+			largestM += math.Abs(r.In["M"][i])
+		}
+		m[i] = steps*4*u*(g+mu*largestM) + tiny
 		direction := g + (1+mu)*largestM
 		param[i] = steps*(lr*(4*u*direction+(1+mu)*m[i])+2*u*p) + tiny
 	}

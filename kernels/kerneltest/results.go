@@ -2,42 +2,156 @@ package kerneltest
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Results are what a [Bound] can be made of.
+const (
+	u    = 0x1p-24  // half a unit in the last place of float32, relative
+	tiny = 0x1p-120 // absolute slack, for devices that flush subnormals to 0
+)
+
+// Results are the elements of an op's operands, by name: before it ran, after
+// the reference ran it, and after the reference ran it on absolute values. Two
+// names of one tensor are two entries.
 type Results struct {
-	trial    *Trial
-	before   [][]byte
-	after    [][]byte // of the reference
-	absolute [][]byte // of the reference on absolute values
+	In, Ref, Abs map[string][]float64
+	Steps        int // times that the op ran, the state advancing in between
 }
 
-// In returns an operand's elements before the op, Ref the reference's after
-// it, and Abs the reference's after running it on absolute values.
-func (r *Results) In(operand string) []float64  { return r.elements(operand, r.before) }
-func (r *Results) Ref(operand string) []float64 { return r.elements(operand, r.after) }
-func (r *Results) Abs(operand string) []float64 { return r.elements(operand, r.absolute) }
+// Bound returns how far each element of an output may lie from the
+// reference's.
+type Bound func(r *Results) []float64
 
-func (r *Results) elements(operand string, buffers [][]byte) []float64 {
-	for _, op := range r.trial.Plan.Find(sectionName).Ops {
-		for _, o := range op.Operands() {
-			if o.Name == operand {
-				return decode(o, buffers[o.Tensor.Buffer])
-			}
+// Bounds returns the bounds of an op's outputs, by operand. An output that is
+// not among them must equal the reference's.
+func Bounds(op kernels.Op) map[string]Bound {
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		return map[string]Bound{"Y": sumBound("Y", op.W.Len()/op.W.Dim(0)+1)} // the bias is a term too
+	case kernels.ConvBackwardInput:
+		return map[string]Bound{"DX": sumBound("DX", op.W.Len()/op.W.Dim(-1))}
+	case kernels.ConvBackwardWeight:
+		return map[string]Bound{"DW": sumBound("DW", op.DY.Len()/op.DY.Dim(-1))}
+	case kernels.GEMM:
+		_, _, k := op.MNK()
+		return map[string]Bound{"C": sumBound("C", k+2)} // the bias and the old C are terms too
+	case kernels.ColumnSum:
+		return map[string]Bound{"Y": sumBound("Y", op.X.Len()/op.X.Dim(-1))}
+	case kernels.BatchNormForward:
+		return batchNormForwardBounds(op)
+	case kernels.BatchNormInference:
+		return batchNormInferenceBounds(op)
+	case kernels.BatchNormBackward:
+		return batchNormBackwardBounds(op)
+	case kernels.MaxPoolBackward:
+		return maxPoolBackwardBounds(op)
+	case kernels.DropoutForward:
+		return map[string]Bound{"Y": dropoutBound("Y")}
+	case kernels.DropoutBackward:
+		return map[string]Bound{"DX": dropoutBound("DX")}
+	case kernels.SoftmaxCrossEntropy:
+		return lossBounds(op)
+	case kernels.Adam:
+		return adamBounds(op)
+	case kernels.SGD:
+		return sgdBounds(op)
+	case kernels.AdvanceState:
+		return map[string]Bound{"State": stateBound}
+	}
+	return nil // the op only selects or copies
+}
+
+// sumBound is the bound of a sum of k terms whose magnitudes add up to the
+// same output of the run on absolute values.
+func sumBound(operand string, k int) Bound {
+	return func(r *Results) []float64 {
+		bound := make([]float64, len(r.Abs[operand]))
+		for i, sum := range r.Abs[operand] {
+			bound[i] = float64(k+8)*u*sum + tiny
+		}
+		return bound
+	}
+}
+
+// compareOutputs compares what an op wrote with the reference, and returns the
+// largest error over bound. With exact, nothing may differ.
+func compareOutputs(op kernels.Op, got map[string][]float64, r *Results, exact bool) (worst float64, err error) {
+	bounds := Bounds(op)
+	var problems []error
+	for _, o := range op.Operands() {
+		if o.Access&kernels.Write == 0 || o.Tensor.Absent() {
+			continue
+		}
+		var bound []float64
+		if b := bounds[o.Name]; b != nil && !exact {
+			bound = b(r)
+		}
+		ratio, err := Compare(o.Name, o.Tensor.Shape, got[o.Name], r.Ref[o.Name], bound)
+		worst, problems = max(worst, ratio), append(problems, err)
+	}
+	return worst, errors.Join(problems...)
+}
+
+// Compare returns an error where an element of got differs from ref by more
+// than its bound (nil: where it differs at all), and the largest difference
+// over bound. Two NaN are equal; one is not.
+func Compare(name string, shape []int, got, ref, bound []float64) (worst float64, err error) {
+	at, failed := 0, 0
+	for i := range ref {
+		ratio := errorRatio(got[i], ref[i], bound, i)
+		if !(ratio <= 1) {
+			failed++
+		}
+		if ratio > worst {
+			worst, at = ratio, i
 		}
 	}
-	panic(fmt.Sprintf("kerneltest: %s has no operand %q", r.trial.Op.Kind(), operand))
+	if failed == 0 {
+		return worst, nil
+	}
+	allowed := 0.0
+	if bound != nil {
+		allowed = bound[at]
+	}
+	return worst, fmt.Errorf("%s: %d of %d elements are off; the worst, %v: got %v, want %v ± %.3g (%.3g times the tolerance)",
+		name, failed, len(ref), position(at, shape), got[at], ref[at], allowed, worst)
+}
+
+// errorRatio returns |got − ref| / bound[i]: 0 where they are equal, +Inf
+// where there is no bound or no number.
+func errorRatio(got, ref float64, bound []float64, i int) float64 {
+	if got == ref || (math.IsNaN(got) && math.IsNaN(ref)) {
+		return 0
+	}
+	if bound == nil {
+		return math.Inf(1)
+	}
+	ratio := math.Abs(got-ref) / bound[i]
+	if math.IsNaN(ratio) {
+		return math.Inf(1)
+	}
+	return ratio
+}
+
+// position turns an element's number into its indices: "[3 0 27 31]".
+func position(i int, shape []int) string {
+	index := make([]int, len(shape))
+	for axis := len(shape) - 1; axis >= 0; axis-- {
+		index[axis] = i % shape[axis]
+		i /= shape[axis]
+	}
+	return fmt.Sprint(index)
 }
 
 // decode returns the elements of an operand as float64, which holds both
-// float32 and uint32 exactly. A state's bias corrections are floats.
-func decode(o kernels.Operand, buffer []byte) []float64 {
+// float32 and uint32 exactly; raw are its bytes. A state's bias corrections
+// are floats.
+func decode(o kernels.Operand, raw []byte) []float64 {
 	values := make([]float64, o.Tensor.Len())
-	raw := buffer[o.Tensor.Offset*o.Tensor.Type.Size():]
 	for i := range values {
 		if o.Tensor.Type == kernels.Uint8 {
 			values[i] = float64(raw[i])
@@ -52,27 +166,4 @@ func decode(o kernels.Operand, buffer []byte) []float64 {
 		}
 	}
 	return values
-}
-
-// sumBound is the bound of a sum of k terms whose magnitudes add up to the
-// same output of the run on absolute values.
-func sumBound(operand string, k int) Bound {
-	return func(r *Results) []float64 {
-		bound := r.Abs(operand)
-		for i := range bound {
-			bound[i] = float64(k+8)*u*bound[i] + tiny
-		}
-		return bound
-	}
-}
-
-// relativeBound allows ulps units in the last place, a unit being 2u.
-func relativeBound(operand string, ulps float64) Bound {
-	return func(r *Results) []float64 {
-		bound := r.Ref(operand)
-		for i := range bound {
-			bound[i] = ulps * 2 * u * math.Abs(bound[i])
-		}
-		return bound
-	}
 }

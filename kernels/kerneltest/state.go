@@ -19,25 +19,23 @@ func (c AdvanceState) String() string {
 	return fmt.Sprintf("from_%d_by_%d_beta_%v_%v_times_%d", c.Start.Step, c.Batch, c.Beta1, c.Beta2, c.Times)
 }
 
-// Trial implements [Case]. Words are exact. A bias correction's update rounds
-// twice at most, both relative to a result below which nothing cancels, and
-// carries at most the relative error it found: 2u a run, and u for the
-// reference's own rounding.
+// Trial implements [Case].
 func (c AdvanceState) Trial() *Trial {
 	t := newTrial()
-	t.times = c.Times
-	t.run(kernels.AdvanceState{State: t.state(c.Start), Batch: c.Batch, Beta1: c.Beta1, Beta2: c.Beta2})
-	return t.bound("State", stateBound(c.Times))
+	t.steps = c.Times
+	return t.run(kernels.AdvanceState{State: t.state(c.Start), Batch: c.Batch, Beta1: c.Beta1, Beta2: c.Beta2})
 }
 
-func stateBound(times int) Bound {
-	return func(r *Results) []float64 {
-		bound := make([]float64, kernels.StateWords)
-		for _, i := range []int{kernels.StateBiasCorrection1, kernels.StateBiasCorrection2} {
-			bound[i] = 3 * u * float64(times) * r.Ref("State")[i]
-		}
-		return bound
+// stateBound: words are exact. A bias correction's update rounds twice at
+// most, both relative to a result in which nothing cancels, and carries at
+// most the relative error it found: 2u a run, and u for the reference's own
+// rounding.
+func stateBound(r *Results) []float64 {
+	bound := make([]float64, kernels.StateWords)
+	for _, i := range []int{kernels.StateBiasCorrection1, kernels.StateBiasCorrection2} {
+		bound[i] = 3 * u * float64(r.Steps) * r.Ref["State"][i]
 	}
+	return bound
 }
 
 func stateCases() []Case {

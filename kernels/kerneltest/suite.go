@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -26,11 +25,10 @@ type Suite struct {
 	expected  map[string]*expectation // by op and case
 }
 
-// expectation is what the reference makes of a case.
+// expectation is a case's buffers before and after the reference ran it, and
+// after it ran on absolute values.
 type expectation struct {
-	before [][]byte
-	after  [][]byte
-	bounds map[string][]float64 // by operand
+	before, after, absolute [][]byte
 }
 
 // NewSuite returns a suite of all cases.
@@ -82,9 +80,10 @@ func (s *Suite) check(backend kernels.Backend, c Case, trial *Trial) (worst floa
 			problems = append(problems, fmt.Errorf("%s: two runs from the same start differ", trial.Plan.Buffers[i].Name))
 		}
 	}
-	for _, o := range trial.outputs() {
-		got, ref := decode(o, after[0][o.Tensor.Buffer]), decode(o, want.after[o.Tensor.Buffer])
-		ratio, err := Compare(o.Name, o.Tensor.Shape, got, ref, want.bounds[o.Name])
+	for _, op := range trial.ops() {
+		r := &Results{In: trial.values(op, want.before), Ref: trial.values(op, want.after),
+			Abs: trial.values(op, want.absolute), Steps: trial.steps}
+		ratio, err := compareOutputs(op, trial.values(op, after[0]), r, trial.exact)
 		worst, problems = max(worst, ratio), append(problems, err)
 	}
 	return worst, errors.Join(problems...)
@@ -96,22 +95,18 @@ func (s *Suite) expect(c Case, trial *Trial) (*expectation, error) {
 	if e := s.expected[key]; e != nil {
 		return e, nil
 	}
-	r := &Results{trial: trial, before: trial.contents(key, false)}
-	after, err := trial.execute(s.reference, r.before, 1)
+	before := trial.contents(key, false)
+	after, err := trial.execute(s.reference, before, 1)
 	if err != nil {
 		return nil, err
 	}
-	r.after = after[0]
-	if len(trial.bounds) > 0 {
-		after, err := trial.execute(s.reference, trial.contents(key, true), 1)
+	e := &expectation{before: before, after: after[0]}
+	if !trial.exact && Bounds(trial.Op) != nil {
+		absolute, err := trial.execute(s.reference, trial.contents(key, true), 1)
 		if err != nil {
 			return nil, err
 		}
-		r.absolute = after[0]
-	}
-	e := &expectation{before: r.before, after: r.after, bounds: map[string][]float64{}}
-	for operand, bound := range trial.bounds {
-		e.bounds[operand] = bound(r)
+		e.absolute = absolute[0]
 	}
 	s.expected[key] = e
 	return e, nil
@@ -120,10 +115,6 @@ func (s *Suite) expect(c Case, trial *Trial) (*expectation, error) {
 // checkUntouched returns an error for every fence and every read-only tensor
 // that changed.
 func checkUntouched(trial *Trial, before, after [][]byte) (problems []error) {
-	written := map[int]bool{}
-	for _, o := range trial.outputs() {
-		written[o.Tensor.Buffer] = true
-	}
 	for i, s := range trial.sources {
 		size := s.tensor.Type.Size()
 		start, end := s.tensor.Offset*size, (s.tensor.Offset+s.tensor.Len())*size
@@ -133,60 +124,9 @@ func checkUntouched(trial *Trial, before, after [][]byte) (problems []error) {
 		if !bytes.Equal(after[i][end:], before[i][end:]) {
 			problems = append(problems, fmt.Errorf("%s: written after its last element", s.name))
 		}
-		if !written[i] && !bytes.Equal(after[i][start:end], before[i][start:end]) {
+		if !trial.written(i) && !bytes.Equal(after[i][start:end], before[i][start:end]) {
 			problems = append(problems, fmt.Errorf("%s: an input that the op changed", s.name))
 		}
 	}
 	return problems
-}
-
-// Compare returns an error where an element of got differs from ref by more
-// than its bound (nil: where it differs at all), and the largest difference
-// over bound. Two NaN are equal; one is not.
-func Compare(name string, shape []int, got, ref, bound []float64) (worst float64, err error) {
-	at, failed := 0, 0
-	for i := range ref {
-		ratio := errorRatio(got[i], ref[i], bound, i)
-		if !(ratio <= 1) {
-			failed++
-		}
-		if ratio > worst {
-			worst, at = ratio, i
-		}
-	}
-	if failed == 0 {
-		return worst, nil
-	}
-	allowed := 0.0
-	if bound != nil {
-		allowed = bound[at]
-	}
-	return worst, fmt.Errorf("%s: %d of %d elements are off; the worst, %v: got %v, want %v ± %.3g (%.3g times the tolerance)",
-		name, failed, len(ref), position(at, shape), got[at], ref[at], allowed, worst)
-}
-
-// errorRatio returns |got − ref| / bound[i]: 0 where they are equal, +Inf
-// where there is no bound or no number.
-func errorRatio(got, ref float64, bound []float64, i int) float64 {
-	if got == ref || (math.IsNaN(got) && math.IsNaN(ref)) {
-		return 0
-	}
-	if bound == nil {
-		return math.Inf(1)
-	}
-	ratio := math.Abs(got-ref) / bound[i]
-	if math.IsNaN(ratio) {
-		return math.Inf(1)
-	}
-	return ratio
-}
-
-// position turns an element's number into its indices: "[3 0 27 31]".
-func position(i int, shape []int) string {
-	index := make([]int, len(shape))
-	for axis := len(shape) - 1; axis >= 0; axis-- {
-		index[axis] = i % shape[axis]
-		i /= shape[axis]
-	}
-	return fmt.Sprint(index)
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
-	"math"
 	"math/rand/v2"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -19,9 +18,6 @@ const (
 	// wordPoison fills those of uint32, bytePoison those of uint8.
 	wordPoison = 0xDEADBEEF
 	bytePoison = 0xDE
-
-	u    = 0x1p-24  // half a unit in the last place of float32, relative
-	tiny = 0x1p-120 // absolute slack, for devices that flush subnormals to 0
 )
 
 // Case is one test of one op.
@@ -33,20 +29,16 @@ type Case interface {
 }
 
 // Trial is a case made concrete: a plan whose only section runs one op (and
-// AdvanceState after it, where the case takes several steps), the contents of
-// its buffers, and the error that each output may have.
+// AdvanceState after it, where the case takes several steps), and the contents
+// of its buffers.
 type Trial struct {
 	Plan kernels.Plan
 	Op   kernels.Op
 
-	times   int
+	steps   int  // runs of the section
+	exact   bool // the data leaves nothing to round
 	sources []source
-	bounds  map[string]Bound
 }
-
-// Bound returns how far each element of an output may lie from the
-// reference's; nil means not at all.
-type Bound func(r *Results) []float64
 
 // source says what a buffer's tensor holds before the op.
 type source struct {
@@ -59,7 +51,7 @@ type source struct {
 	derive func(earlier map[string][]float32) []float32
 }
 
-func newTrial() *Trial { return &Trial{times: 1, bounds: map[string]Bound{}} }
+func newTrial() *Trial { return &Trial{steps: 1} }
 
 // floats, words and pixels add an input whose element i is fill(r, i).
 func (t *Trial) floats(name string, fill func(r *rand.Rand, i int) float32, shape ...int) kernels.Tensor {
@@ -111,12 +103,6 @@ func (t *Trial) run(op kernels.Op, then ...kernels.Op) *Trial {
 	return t
 }
 
-// bound sets the bound of an output operand; those without one must be exact.
-func (t *Trial) bound(operand string, b Bound) *Trial {
-	t.bounds[operand] = b
-	return t
-}
-
 // whole returns the tensor of a whole buffer, fences included.
 func (t *Trial) whole(buffer int) kernels.Tensor {
 	b := t.Plan.Buffers[buffer]
@@ -138,10 +124,10 @@ func (t *Trial) contents(seed string, absolute bool) [][]byte {
 		case s.float != nil || s.derive != nil:
 			v := s.generate(r, earlier)
 			earlier[s.name] = v
-			if absolute {
-				v = magnitudes(v)
-			}
 			copy(inner, kernels.AsBytes(v))
+			if absolute {
+				clearSigns(inner)
+			}
 		case s.word != nil:
 			for k := range s.tensor.Len() {
 				binary.NativeEndian.PutUint32(inner[4*k:], s.word(r, k))
@@ -164,14 +150,6 @@ func (s *source) generate(r *rand.Rand, earlier map[string][]float32) []float32 
 		v[k] = s.float(r, k)
 	}
 	return v
-}
-
-func magnitudes(v []float32) []float32 {
-	a := make([]float32, len(v))
-	for i := range v {
-		a[i] = float32(math.Abs(float64(v[i])))
-	}
-	return a
 }
 
 func poisoned(b kernels.Buffer) []byte {
@@ -204,7 +182,7 @@ func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]
 				return nil, err
 			}
 		}
-		if err := program.Run(sectionName, t.times); err != nil {
+		if err := program.Run(sectionName, t.steps); err != nil {
 			return nil, err
 		}
 		after[r] = make([][]byte, len(before))
@@ -218,15 +196,32 @@ func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]
 	return after, nil
 }
 
-// outputs lists the operands that the section writes.
-func (t *Trial) outputs() []kernels.Operand {
-	var list []kernels.Operand
-	for _, op := range t.Plan.Find(sectionName).Ops {
+// ops returns the ops of the section, the one under test first.
+func (t *Trial) ops() []kernels.Op { return t.Plan.Find(sectionName).Ops }
+
+// written reports whether an op of the section writes the buffer.
+func (t *Trial) written(buffer int) bool {
+	for _, op := range t.ops() {
 		for _, o := range op.Operands() {
-			if o.Access&kernels.Write != 0 && !o.Tensor.Absent() {
-				list = append(list, o)
+			if o.Access&kernels.Write != 0 && !o.Tensor.Absent() && o.Tensor.Buffer == buffer {
+				return true
 			}
 		}
 	}
-	return list
+	return false
+}
+
+// values returns the elements of an op's operands in the given buffers, by
+// name; nil buffers give nil.
+func (t *Trial) values(op kernels.Op, buffers [][]byte) map[string][]float64 {
+	if buffers == nil {
+		return nil
+	}
+	values := map[string][]float64{}
+	for _, o := range op.Operands() {
+		if !o.Tensor.Absent() {
+			values[o.Name] = decode(o, buffers[o.Tensor.Buffer][o.Tensor.Offset*o.Tensor.Type.Size():])
+		}
+	}
+	return values
 }
