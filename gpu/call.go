@@ -237,17 +237,20 @@ func loaderVersion(getProc unsafe.Pointer) vk.Version {
 	return vk.Version(v)
 }
 
-// terminated returns names with the \x00 that vulkan-go leaves to its caller.
-func terminated(names []string) []string {
+// pinned returns names as C strings that stay where they are.
+func pinned(pin *runtime.Pinner, names []string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
 		out[i] = n + "\x00"
+		pin.Pin(unsafe.StringData(out[i]))
 	}
 	return out
 }
 
 // createInstance asks for Vulkan 1.1. next is a chain in C memory or nil.
 func createInstance(next unsafe.Pointer, flags uint32, layers, extensions []string) (vk.Instance, error) {
+	var pin runtime.Pinner
+	defer pin.Unpin()
 	info := vk.InstanceCreateInfo{
 		SType: vk.StructureTypeInstanceCreateInfo,
 		PNext: next,
@@ -259,14 +262,13 @@ func createInstance(next unsafe.Pointer, flags uint32, layers, extensions []stri
 			ApiVersion:       vk.MakeVersion(1, 1, 0),
 		},
 		EnabledLayerCount:       uint32(len(layers)),
-		PpEnabledLayerNames:     terminated(layers),
+		PpEnabledLayerNames:     pinned(&pin, layers),
 		EnabledExtensionCount:   uint32(len(extensions)),
-		PpEnabledExtensionNames: terminated(extensions),
+		PpEnabledExtensionNames: pinned(&pin, extensions),
 	}
 	defer info.Free()
 	var instance vk.Instance
 	r := vk.CreateInstance(&info, nil, &instance)
-	runtime.KeepAlive(info) // its names
 	return instance, check("vkCreateInstance", r)
 }
 
@@ -287,12 +289,11 @@ func createDevice(physical vk.PhysicalDevice, next unsafe.Pointer, family int, e
 			PQueuePriorities: priorities,
 		}},
 		EnabledExtensionCount:   uint32(len(extensions)),
-		PpEnabledExtensionNames: terminated(extensions),
+		PpEnabledExtensionNames: pinned(&pin, extensions),
 	}
 	defer info.Free()
 	var device vk.Device
 	r := vk.CreateDevice(physical, &info, nil, &device)
-	runtime.KeepAlive(info) // its names
 	return device, check("vkCreateDevice", r)
 }
 
