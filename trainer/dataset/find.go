@@ -25,7 +25,8 @@ type Location struct {
 // one of the user's cache folder and Debian's /usr/share/datasets/fashion-mnist.
 // In each folder both the files themselves and torchvision's sub-folder
 // FashionMNIST/raw are looked for, each file as NAME.gz or unpacked as NAME.
-// The error is [ErrBadData] and names what is missing, and the remedy.
+// The error is [ErrBadData] and names what is missing, and the remedy; the
+// Location then has what was found.
 func Find(dir string) (Location, error) {
 	named, source := namedDir(dir)
 	if named != "" {
@@ -52,7 +53,8 @@ func namedDir(dir string) (path, source string) {
 // findIn returns the first of dirs, but for empty ones, that has all files.
 func findIn(dirs ...string) (Location, error) {
 	var searched []string
-	var partial error
+	var partial Location
+	var partialErr error
 	for _, dir := range dirs {
 		if dir == "" {
 			continue
@@ -61,13 +63,13 @@ func findIn(dirs ...string) (Location, error) {
 		if len(missing) == 0 {
 			return loc, nil
 		}
-		if len(missing) < len(files) && partial == nil {
-			partial = badData("%s in %s; %s", list(missing), loc.Dir, remedy(""))
+		if len(missing) < len(files) && partialErr == nil {
+			partial, partialErr = loc, badData("%s in %s; %s", list(missing), loc.Dir, remedy(""))
 		}
 		searched = append(searched, dir)
 	}
-	if partial != nil {
-		return Location{}, partial
+	if partialErr != nil {
+		return partial, partialErr
 	}
 	return Location{}, badData("no Fashion-MNIST in %s; %s, or name its folder by --data-dir or $%s",
 		strings.Join(searched, " or "), remedy(""), Environment)

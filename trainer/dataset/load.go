@@ -58,15 +58,18 @@ type FileStatus struct {
 	Bytes  int    `json:"bytes"`  // of the file as it is
 	SHA256 string `json:"sha256"` // of the file as it is
 	OK     bool   `json:"ok"`     // its content is Fashion-MNIST's
-	// Problem is what is wrong with it and what to do, "" where it is OK.
+	// Problem is what is wrong with it and what to do, "" where it is OK, and
+	// Err the same as an error that is [ErrBadData].
 	Problem string `json:"problem,omitempty"`
+	Err     error  `json:"-"`
 }
 
 // Check reads and verifies the files at loc as [Load] does and reports on each.
+// Unlike Load it takes a Location that [Find] returned with an error.
 func Check(loc Location) []FileStatus {
 	status := make([]FileStatus, len(files))
 	for i, r := range loadAll(loc) {
-		status[i] = FileStatus{Name: files[i].name, Path: loc.paths[i], Bytes: r.size, SHA256: r.sha256, OK: r.err == nil}
+		status[i] = FileStatus{Name: files[i].name, Path: loc.paths[i], Bytes: r.size, SHA256: r.sha256, OK: r.err == nil, Err: r.err}
 		if r.err != nil {
 			status[i].Problem = r.err.Error()
 		}
@@ -96,7 +99,7 @@ func loadAll(loc Location) (result [len(files)]loaded) {
 // load reads the file at path, unpacks it and verifies it.
 func (f file) load(path string) (r loaded) {
 	if path == "" {
-		r.err = badData("%s is missing; %s", f.gzipName(), remedy(""))
+		r.err = badData("%s is missing", f.gzipName())
 		return r
 	}
 	unpacked := make(chan []byte, 1)

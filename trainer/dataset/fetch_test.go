@@ -1,0 +1,361 @@
+package dataset
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// content is what the tests download, as the file fetched.
+var content = bytes.Repeat([]byte("0123456789abcdef"), 1000)
+
+var fetched = file{name: "numbers", gzipSize: len(content), gzipSHA256: hexSHA256(content)}
+
+// server is a mirror that records the Range header of each request.
+type server struct {
+	*httptest.Server
+	mu     sync.Mutex
+	ranges []string
+}
+
+// serve starts a mirror that answers request number i by handle.
+func serve(t *testing.T, handle func(w http.ResponseWriter, r *http.Request, i int)) *server {
+	s := &server{}
+	s.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/data/numbers.gz" {
+			t.Errorf("request for %s", r.URL.Path)
+		}
+		s.mu.Lock()
+		i := len(s.ranges)
+		s.ranges = append(s.ranges, r.Header.Get("Range"))
+		s.mu.Unlock()
+		handle(w, r, i)
+	}))
+	t.Cleanup(s.Close)
+	return s
+}
+
+// good serves the file with ranges.
+func good(w http.ResponseWriter, r *http.Request, _ int) {
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+}
+
+// withoutRange serves the file whatever range is asked for.
+func withoutRange(w http.ResponseWriter, _ *http.Request, _ int) { w.Write(content) }
+
+// status returns a mirror that answers with an HTTP status.
+func status(code int) func(http.ResponseWriter, *http.Request, int) {
+	return func(w http.ResponseWriter, _ *http.Request, _ int) { w.WriteHeader(code) }
+}
+
+// fetchFrom fetches the file from mirrors, of which each gets two rounds, and
+// returns its path.
+func fetchFrom(ctx context.Context, dir string, mirrors ...*server) (string, error) {
+	f := fetcher{client: &http.Client{}, stall: 5 * time.Second, pause: time.Millisecond, rounds: 2}
+	f.Progress = func(string, int64, int64) {}
+	f.Log = func(string) {}
+	for _, m := range mirrors {
+		f.Mirrors = append(f.Mirrors, m.URL+"/data/")
+	}
+	return filepath.Join(dir, "numbers.gz"), f.fetch(ctx, dir, fetched)
+}
+
+// checkFetched fails the test unless the file is right, and alone in its
+// folder but for the names given.
+func checkFetched(t *testing.T, path string, err error, others ...string) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || !bytes.Equal(b, content) {
+		t.Fatalf("%d bytes, %v; want %d", len(b), err, len(content))
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 1+len(others) {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+	for _, name := range others {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(path), name)); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// checkRequests fails the test unless the mirror got requests with these
+// ranges.
+func checkRequests(t *testing.T, s *server, ranges ...string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if fmt.Sprintf("%q", s.ranges) != fmt.Sprintf("%q", ranges) {
+		t.Errorf("requests with the ranges %q, want %q", s.ranges, ranges)
+	}
+}
+
+// putPart leaves a part of a download in a new folder.
+func putPart(t *testing.T, b []byte) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "numbers.gz.part"), b, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestFetch(t *testing.T) {
+	s := serve(t, good)
+	path, err := fetchFrom(t.Context(), t.TempDir(), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "")
+	// Again: it is there.
+	path, err = fetchFrom(t.Context(), filepath.Dir(path), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "")
+}
+
+func TestFetchKeepsOtherContentAside(t *testing.T) {
+	s := serve(t, good)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "numbers.gz"), []byte("MNIST"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	path, err := fetchFrom(t.Context(), dir, s)
+	checkFetched(t, path, err, "numbers.gz.bad")
+}
+
+func TestFetchResumes(t *testing.T) {
+	s := serve(t, good)
+	path, err := fetchFrom(t.Context(), putPart(t, content[:10000]), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "bytes=10000-")
+}
+
+func TestFetchFinishedPart(t *testing.T) {
+	s := serve(t, good)
+	path, err := fetchFrom(t.Context(), putPart(t, content), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s)
+}
+
+func TestFetchWrongPart(t *testing.T) {
+	for name, part := range map[string][]byte{
+		"other bytes": make([]byte, 10000), "as long": make([]byte, len(content)), "longer": make([]byte, len(content)+5),
+	} {
+		s := serve(t, good)
+		path, err := fetchFrom(t.Context(), putPart(t, part), s)
+		checkFetched(t, path, err)
+		if last := s.ranges[len(s.ranges)-1]; last != "" {
+			t.Errorf("%s: the last request has the range %s, want all", name, last)
+		}
+	}
+}
+
+func TestFetchServerWithoutRange(t *testing.T) {
+	s := serve(t, withoutRange)
+	path, err := fetchFrom(t.Context(), putPart(t, content[:10000]), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "bytes=10000-")
+}
+
+// A mirror whose file became shorter answers 416, one that became longer
+// another total in Content-Range: start over.
+func TestFetchServerCannotContinue(t *testing.T) {
+	for name, refuse := range map[string]func(w http.ResponseWriter){
+		"416": func(w http.ResponseWriter) { w.WriteHeader(http.StatusRequestedRangeNotSatisfiable) },
+		"other size": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Range", "bytes 10000-10001/10002")
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write([]byte{1, 2})
+		},
+		"other start": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes 9000-%d/%d", len(content)-1, len(content)))
+			w.WriteHeader(http.StatusPartialContent)
+			w.Write(content[9000:])
+		},
+	} {
+		s := serve(t, func(w http.ResponseWriter, r *http.Request, i int) {
+			if r.Header.Get("Range") != "" {
+				refuse(w)
+				return
+			}
+			good(w, r, i)
+		})
+		path, err := fetchFrom(t.Context(), putPart(t, content[:10000]), s)
+		t.Log(name)
+		checkFetched(t, path, err)
+		checkRequests(t, s, "bytes=10000-", "")
+	}
+}
+
+func TestFetchNextMirror(t *testing.T) {
+	wrong := bytes.Clone(content)
+	wrong[5] ^= 1
+	for name, handle := range map[string]func(http.ResponseWriter, *http.Request, int){
+		"404":       status(http.StatusNotFound),
+		"wrong":     func(w http.ResponseWriter, _ *http.Request, _ int) { w.Write(wrong) },
+		"page":      func(w http.ResponseWriter, _ *http.Request, _ int) { w.Write([]byte("<html>sign in</html>")) },
+		"longer":    func(w http.ResponseWriter, _ *http.Request, _ int) { w.Write(append(wrong, wrong...)) },
+		"500":       status(http.StatusInternalServerError),
+		"cut short": cut(3000),
+	} {
+		bad, s := serve(t, handle), serve(t, good)
+		path, err := fetchFrom(t.Context(), t.TempDir(), bad, s)
+		t.Log(name)
+		checkFetched(t, path, err)
+		checkRequests(t, bad, "")
+		if name == "cut short" { // what came before is not lost
+			checkRequests(t, s, "bytes=3000-")
+		} else {
+			checkRequests(t, s, "")
+		}
+	}
+}
+
+// cut returns a mirror that breaks the connection n bytes after the offset
+// asked for.
+func cut(n int) func(http.ResponseWriter, *http.Request, int) {
+	return func(w http.ResponseWriter, r *http.Request, _ int) {
+		var offset int
+		fmt.Sscanf(r.Header.Get("Range"), "bytes=%d-", &offset)
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)-offset))
+		if offset > 0 {
+			w.Header().Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", offset, len(content)-1, len(content)))
+			w.WriteHeader(http.StatusPartialContent)
+		}
+		w.Write(content[offset:min(offset+n, len(content))])
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func TestFetchTriesAgain(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request, i int) {
+		if i == 0 {
+			cut(5000)(w, r, i)
+		}
+		good(w, r, i)
+	})
+	path, err := fetchFrom(t.Context(), t.TempDir(), s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "", "bytes=5000-")
+}
+
+func TestFetchFails(t *testing.T) {
+	gone, broken := serve(t, status(http.StatusGone)), serve(t, status(http.StatusServiceUnavailable))
+	path, err := fetchFrom(t.Context(), t.TempDir(), gone, broken)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{"cannot download numbers.gz", gone.URL, "410 Gone", broken.URL, "503 Service Unavailable", "--mirror"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q lacks %q", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q has several lines", err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file is there: %v", err)
+	}
+	checkRequests(t, gone, "") // no use to ask again
+	checkRequests(t, broken, "", "")
+}
+
+func TestFetchStall(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		w.Write(content[:100])
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	})
+	f := fetcher{client: &http.Client{}, stall: 50 * time.Millisecond, rounds: 1}
+	f.Mirrors, f.Progress, f.Log = []string{s.URL + "/data"}, func(string, int64, int64) {}, func(string) {}
+	dir := t.TempDir()
+	if err := f.fetch(t.Context(), dir, fetched); err == nil || !strings.Contains(err.Error(), "no data for 50ms") {
+		t.Errorf("error %v", err)
+	}
+	if n := sizeOf(filepath.Join(dir, "numbers.gz.part")); n != 100 {
+		t.Errorf("the part has %d bytes, want 100", n)
+	}
+}
+
+func TestFetchInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	s := serve(t, func(w http.ResponseWriter, r *http.Request, i int) {
+		if i == 0 {
+			w.Write(content[:7000])
+			w.(http.Flusher).Flush()
+			time.Sleep(20 * time.Millisecond) // for the client to take it
+			interrupt()
+			<-r.Context().Done()
+			return
+		}
+		good(w, r, i)
+	})
+	dir := t.TempDir()
+	if _, err := fetchFrom(ctx, dir, s); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "continues it") {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if n := sizeOf(filepath.Join(dir, "numbers.gz.part")); n == 0 {
+		t.Fatal("what was downloaded is lost")
+	}
+	path, err := fetchFrom(t.Context(), dir, s)
+	checkFetched(t, path, err)
+	if s.ranges[1] == "" {
+		t.Error("the second download starts over")
+	}
+}
+
+func TestFetchLocalFailureIsFinal(t *testing.T) {
+	s := serve(t, good)
+	dir := t.TempDir()
+	// A folder in the place of the part cannot be written.
+	if err := os.Mkdir(filepath.Join(dir, "numbers.gz.part"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fetchFrom(t.Context(), dir, s); err == nil || !strings.Contains(err.Error(), "numbers.gz.part") || len(s.ranges) > 1 {
+		t.Errorf("error %v after %d requests", err, len(s.ranges))
+	}
+}
+
+func TestFetchProgress(t *testing.T) {
+	s := serve(t, good)
+	f := fetcher{client: &http.Client{}, stall: 5 * time.Second, rounds: 1}
+	var first, last int64
+	f.Progress = func(name string, done, total int64) {
+		if first == 0 {
+			first = done
+		}
+		if name != "numbers" || done < last || total != int64(len(content)) {
+			t.Errorf("progress %s %d of %d after %d", name, done, total, last)
+		}
+		last = done
+	}
+	f.Mirrors, f.Log = []string{s.URL + "/data"}, func(string) {}
+	if err := f.fetch(t.Context(), putPart(t, content[:10000]), fetched); err != nil {
+		t.Fatal(err)
+	}
+	if first < 10000 || last != int64(len(content)) {
+		t.Errorf("progress from %d to %d, want from above 10000 to %d", first, last, len(content))
+	}
+}
+
+func TestFetchDir(t *testing.T) {
+	cache := isolate(t)
+	for _, c := range []struct{ flag, env, want string }{{"/a", "/b", "/a"}, {"", "/b", "/b"}, {"", "", cache}} {
+		t.Setenv(Environment, c.env)
+		if got, err := FetchDir(c.flag); err != nil || got != c.want {
+			t.Errorf("FetchDir(%q) with %q is %q, %v; want %q", c.flag, c.env, got, err, c.want)
+		}
+	}
+}
