@@ -219,11 +219,7 @@ func sgdGeneric(param, grad, m []float32, s *SGDStep) {
 		g += s.WeightDecay * param[i]
 		if m != nil {
 			m[i] = s.Momentum*m[i] + g
-			if s.Nesterov {
-				g += s.Momentum * m[i]
-			} else {
-				g = m[i]
-			}
+			g = s.ShareG*g + s.ShareM*m[i]
 		}
 		param[i] -= s.Rate * g
 	}

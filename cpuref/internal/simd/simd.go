@@ -4,6 +4,9 @@
 // this machine can run; callers pick one and call through its function values.
 package simd
 
+// The generator sees this package without its products: with noasm it compiles before they exist.
+//go:generate env GOFLAGS=-tags=noasm go -C avo run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg simd
+
 import "unsafe"
 
 // Kernels are the inner loops of one instruction-set tier. Functions that work
@@ -79,6 +82,8 @@ type Tile struct {
 	Blocks, BlockJumpA, BlockJumpB int
 
 	Accumulate int // 1: add to what C holds
+
+	edge [6 * 16]float32 // where the AVX2 tier puts a tile of too few columns
 }
 
 // Walk sets the extents of the reduction and its distances: steps of k,
@@ -99,10 +104,11 @@ type AdamStep struct {
 	Eps, WeightDecay     float32
 }
 
-// SGDStep are the numbers of one step of gradient descent with momentum.
+// SGDStep are the numbers of one step of gradient descent: with the velocity
+// m ← Momentum·m + g, the direction is ShareG·g + ShareM·m.
 type SGDStep struct {
 	Rate, Momentum, WeightDecay float32
-	Nesterov                    bool
+	ShareG, ShareM              float32 // 0 and 1, or with Nesterov's momentum 1 and Momentum
 }
 
 // Tiers returns the tiers that this machine can run, slowest first.

@@ -1,0 +1,104 @@
+// Command avo generates the amd64 inner loops of package simd. Run it with
+// "go generate" in the package's folder.
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+
+	_ "github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd" // its structs' layouts
+)
+
+func main() {
+	Package("github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd")
+	ConstraintExpr("amd64,!noasm")
+	tilesAVX512()
+	tilesAVX2()
+	for _, v := range []vector{avx2, avx512} {
+		add(v)
+		reluForward(v)
+		reluBackward(v)
+		adam(v)
+		sgd(v)
+		sgdMomentum(v)
+		columnSum(v)
+		columnSquares(v)
+		columnDots(v)
+		normalize(v)
+		normalizeBackward(v)
+		maxPool(v, true)
+		maxPool(v, false)
+		maxPoolBackward(v)
+	}
+	transpose8()
+	pause()
+	Generate()
+}
+
+// vector is a width of vector registers.
+type vector struct {
+	suffix string
+	lanes  int
+	new    func() reg.VecVirtual
+}
+
+var (
+	avx2   = vector{"AVX2", 8, YMM}
+	avx512 = vector{"AVX512", 16, ZMM}
+)
+
+// bytes is the width of a register in memory.
+func (v vector) bytes() int { return 4 * v.lanes }
+
+// several returns n new registers.
+func (v vector) several(n int) []reg.VecVirtual {
+	r := make([]reg.VecVirtual, n)
+	for i := range r {
+		r[i] = v.new()
+	}
+	return r
+}
+
+// function begins a function of the given name, less the suffix, and
+// parameters.
+func (v vector) function(name, parameters, doc string) {
+	begin(name+v.suffix, parameters, doc)
+}
+
+func begin(name, parameters, doc string) {
+	TEXT(name, NOSPLIT, "func("+parameters+")")
+	Doc(name + " " + doc)
+	Pragma("noescape")
+}
+
+// param loads a parameter of the function.
+func param(name string) reg.GPVirtual {
+	r := GP64()
+	Load(Param(name), r)
+	return r
+}
+
+// field loads a field of the struct that a pointer parameter points to.
+func field(parameter, name string) reg.GPVirtual {
+	r := GP64()
+	Load(Dereference(Param(parameter)).Field(name), r)
+	return r
+}
+
+// bytesOf turns a number of elements in r into bytes.
+func bytesOf(r reg.GPVirtual) reg.GPVirtual {
+	SHLQ(Imm(2), r)
+	return r
+}
+
+// at is the memory offset bytes after the address in r.
+func at(r reg.Register, offset int) Mem { return Mem{Base: r, Disp: offset} }
+
+// loop repeats body as often as the counter in n says, which is not 0.
+func loop(label string, n reg.GPVirtual, body func()) {
+	Label(label)
+	body()
+	DECQ(n)
+	JNZ(LabelRef(label))
+}

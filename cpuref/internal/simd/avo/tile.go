@@ -1,0 +1,219 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// tile is the generator of one tile kernel: its rows in two groups, its
+// columns in vectors, one accumulator register for each pair.
+type tile struct {
+	vector
+	rows0, rows1 int
+	vectors      int
+
+	sum  [][]reg.VecVirtual // by row and column vector
+	b    []reg.VecVirtual   // one row of B
+	mask reg.OpmaskVirtual  // of the last column vector; AVX-512 only
+}
+
+func (t *tile) rows() int { return t.rows0 + t.rows1 }
+
+// tilesAVX512 generates 1 to 14 rows by one or two vectors. The first group
+// has 7 rows wherever there is a second.
+func tilesAVX512() {
+	for rows := 1; rows <= 14; rows++ {
+		for vectors := 1; vectors <= 2; vectors++ {
+			t := &tile{vector: avx512, rows0: min(rows, 7), rows1: max(0, rows-7), vectors: vectors}
+			t.function(fmt.Sprintf("tile%dx%d", rows, vectors*16), "t *Tile, cols int",
+				fmt.Sprintf("computes a tile of %d rows and at most %d columns.", rows, vectors*16))
+			t.generate()
+		}
+	}
+}
+
+// tilesAVX2 generates 1 to 3 and 0 to 3 rows by two vectors.
+func tilesAVX2() {
+	for rows0 := 1; rows0 <= 3; rows0++ {
+		for rows1 := 0; rows1 <= 3; rows1++ {
+			t := &tile{vector: avx2, rows0: rows0, rows1: rows1, vectors: 2}
+			t.function(fmt.Sprintf("tile%dplus%dx16", rows0, rows1), "t *Tile",
+				fmt.Sprintf("computes a tile of %d + %d rows and 16 columns.", rows0, rows1))
+			t.generate()
+		}
+	}
+}
+
+func (t *tile) generate() {
+	t.b = t.several(t.vectors)
+	for range t.rows() {
+		row := t.several(t.vectors)
+		for _, r := range row {
+			VXORPS(r, r, r)
+		}
+		t.sum = append(t.sum, row)
+	}
+	t.reduce()
+	if t.lanes == 16 {
+		t.makeMask()
+	}
+	t.finish()
+	VZEROUPPER()
+	RET()
+}
+
+// reduce walks along k, segments and blocks.
+func (t *tile) reduce() {
+	a := []reg.GPVirtual{field("t", "A0")}
+	if t.rows1 > 0 {
+		a = append(a, field("t", "A1"))
+	}
+	b := field("t", "B")
+	rowA := t.rowDistances()
+	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
+
+	blocks := field("t", "Blocks")
+	Label("blocks")
+	segments := field("t", "Segments")
+	Label("segments")
+	k := field("t", "K")
+	loop("k", k, func() {
+		for j, r := range t.b {
+			VMOVUPS(at(b, j*t.bytes()), r)
+		}
+		for i := range t.rows0 {
+			t.multiply(rowA(a[0], i), i)
+		}
+		for i := range t.rows1 {
+			t.multiply(rowA(a[1], i), t.rows0+i)
+		}
+		for _, r := range a {
+			ADDQ(stepA, r)
+		}
+		ADDQ(stepB, b)
+	})
+	t.jump(a, b, "JumpA", "JumpB")
+	DECQ(segments)
+	JNZ(LabelRef("segments"))
+	t.jump(a, b, "BlockJumpA", "BlockJumpB")
+	DECQ(blocks)
+	JNZ(LabelRef("blocks"))
+}
+
+// rowDistances returns the address of row i, up to 6, of a group that begins
+// at a base.
+func (t *tile) rowDistances() func(base reg.GPVirtual, i int) Mem {
+	one := bytesOf(field("t", "RowA"))
+	multiple := map[int]reg.GPVirtual{}
+	for _, n := range []int{3, 5} {
+		if max(t.rows0, t.rows1) > n {
+			multiple[n] = GP64()
+			LEAQ(Mem{Base: one, Index: one, Scale: uint8(n - 1)}, multiple[n])
+		}
+	}
+	return func(base reg.GPVirtual, i int) Mem {
+		switch i {
+		case 0:
+			return Mem{Base: base}
+		case 1, 2, 4:
+			return Mem{Base: base, Index: one, Scale: uint8(i)}
+		case 6:
+			return Mem{Base: base, Index: multiple[3], Scale: 2}
+		}
+		return Mem{Base: base, Index: multiple[i], Scale: 1}
+	}
+}
+
+// multiply adds element a times the row of B to the sums of a row.
+func (t *tile) multiply(a Mem, row int) {
+	if t.lanes == 16 && t.vectors == 1 {
+		VFMADD231PS_BCST(a, t.b[0], t.sum[row][0])
+		return
+	}
+	x := t.new()
+	VBROADCASTSS(a, x)
+	for j, b := range t.b {
+		VFMADD231PS(x, b, t.sum[row][j])
+	}
+}
+
+// jump moves the operands' addresses by the distances in two fields.
+func (t *tile) jump(a []reg.GPVirtual, b reg.GPVirtual, fieldA, fieldB string) {
+	d := field("t", fieldA)
+	for _, r := range a {
+		LEAQ(Mem{Base: r, Index: d, Scale: 4}, r)
+	}
+	d = field("t", fieldB)
+	LEAQ(Mem{Base: b, Index: d, Scale: 4}, b)
+}
+
+// makeMask sets the mask of the columns that the last vector has.
+func (t *tile) makeMask() {
+	cols, ones := param("cols"), GP32()
+	if t.vectors > 1 {
+		SUBQ(U32(t.lanes*(t.vectors-1)), cols)
+	}
+	MOVL(I32(-1), ones)
+	BZHIL(cols.As32(), ones, ones)
+	t.mask = K()
+	KMOVW(ones, t.mask)
+}
+
+// finish adds C and the bias where they are wanted, and stores the sums.
+func (t *tile) finish() {
+	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
+	accumulate, bias := field("t", "Accumulate"), field("t", "Bias")
+
+	TESTQ(accumulate, accumulate)
+	JZ(LabelRef("bias"))
+	row := GP64()
+	MOVQ(c, row)
+	for _, sums := range t.sum {
+		for j, s := range sums {
+			t.addMemory(at(row, j*t.bytes()), j, s)
+		}
+		ADDQ(rowC, row)
+	}
+
+	Label("bias")
+	TESTQ(bias, bias)
+	JZ(LabelRef("store"))
+	for j, b := range t.b {
+		VXORPS(b, b, b)
+		t.addMemory(at(bias, j*t.bytes()), j, b)
+	}
+	for _, sums := range t.sum {
+		for j, s := range sums {
+			VADDPS(t.b[j], s, s)
+		}
+	}
+
+	Label("store")
+	for _, sums := range t.sum {
+		for j, s := range sums {
+			if t.masked(j) {
+				VMOVUPS(s, t.mask, at(c, j*t.bytes()))
+			} else {
+				VMOVUPS(s, at(c, j*t.bytes()))
+			}
+		}
+		ADDQ(rowC, c)
+	}
+}
+
+// masked reports whether column vector j may have fewer columns than lanes.
+func (t *tile) masked(j int) bool { return t.lanes == 16 && j == t.vectors-1 }
+
+// addMemory adds what lies at m, in column vector j, to s.
+func (t *tile) addMemory(m Mem, j int, s reg.VecVirtual) {
+	if !t.masked(j) {
+		VADDPS(m, s, s)
+		return
+	}
+	x := t.new()
+	VMOVUPS_Z(m, t.mask, x)
+	VADDPS(x, s, s)
+}

@@ -1,0 +1,138 @@
+//go:build amd64 && !noasm
+
+package simd
+
+// The functions here turn an assembly kernel, which takes whole vectors or
+// whole blocks of columns only, into one that takes any number: the portable
+// code does what is left.
+
+func pairwise(lanes int, vector func(y, x *float32, n int), rest func(y, x []float32)) func(y, x []float32) {
+	return func(y, x []float32) {
+		n := len(x) &^ (lanes - 1)
+		if n > 0 {
+			vector(&y[0], &x[0], n)
+		}
+		rest(y[n:], x[n:])
+	}
+}
+
+func reluBackwardWith(lanes int, vector func(dx, y, dy *float32, n int)) func(dx, y, dy []float32) {
+	return func(dx, y, dy []float32) {
+		n := len(y) &^ (lanes - 1)
+		if n > 0 {
+			vector(&dx[0], &y[0], &dy[0], n)
+		}
+		reluBackwardGeneric(dx[n:], y[n:], dy[n:])
+	}
+}
+
+func adamWith(lanes int, vector func(param, grad, m, v *float32, n int, s *AdamStep)) func(param, grad, m, v []float32, s *AdamStep) {
+	return func(param, grad, m, v []float32, s *AdamStep) {
+		n := len(grad) &^ (lanes - 1)
+		if n > 0 {
+			vector(&param[0], &grad[0], &m[0], &v[0], n, s)
+		}
+		adamGeneric(param[n:], grad[n:], m[n:], v[n:], s)
+	}
+}
+
+func sgdWith(lanes int, plain func(param, grad *float32, n int, s *SGDStep), momentum func(param, grad, m *float32, n int, s *SGDStep)) func(param, grad, m []float32, s *SGDStep) {
+	return func(param, grad, m []float32, s *SGDStep) {
+		n := len(grad) &^ (lanes - 1)
+		if m == nil {
+			if n > 0 {
+				plain(&param[0], &grad[0], n, s)
+			}
+			sgdGeneric(param[n:], grad[n:], nil, s)
+			return
+		}
+		if n > 0 {
+			momentum(&param[0], &grad[0], &m[0], n, s)
+		}
+		sgdGeneric(param[n:], grad[n:], m[n:], s)
+	}
+}
+
+func columnSumWith(block int, vector func(sum, x *float32, ld, rows int)) func(sum, x []float32, ld, rows int) {
+	return func(sum, x []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(sum); j += block {
+			vector(&sum[j], &x[j], ld, rows)
+		}
+		if j < len(sum) {
+			columnSumGeneric(sum[j:], x[j:], ld, rows)
+		}
+	}
+}
+
+func columnSquaresWith(block int, vector func(sum, squares, x, shift *float32, ld, rows int)) func(sum, squares, x, shift []float32, ld, rows int) {
+	return func(sum, squares, x, shift []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(sum); j += block {
+			vector(&sum[j], &squares[j], &x[j], &shift[j], ld, rows)
+		}
+		if j < len(sum) {
+			columnSquaresGeneric(sum[j:], squares[j:], x[j:], shift[j:], ld, rows)
+		}
+	}
+}
+
+func columnDotsWith(block int, vector func(sum, dot, dy, x, mean *float32, ld, rows int)) func(sum, dot, dy, x, mean []float32, ld, rows int) {
+	return func(sum, dot, dy, x, mean []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(sum); j += block {
+			vector(&sum[j], &dot[j], &dy[j], &x[j], &mean[j], ld, rows)
+		}
+		if j < len(sum) {
+			columnDotsGeneric(sum[j:], dot[j:], dy[j:], x[j:], mean[j:], ld, rows)
+		}
+	}
+}
+
+func normalizeWith(block int, vector func(y, x, mean, scale, shift *float32, ld, rows int)) func(y, x, mean, scale, shift []float32, ld, rows int) {
+	return func(y, x, mean, scale, shift []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(mean); j += block {
+			vector(&y[j], &x[j], &mean[j], &scale[j], &shift[j], ld, rows)
+		}
+		if j < len(mean) {
+			normalizeGeneric(y[j:], x[j:], mean[j:], scale[j:], shift[j:], ld, rows)
+		}
+	}
+}
+
+func normalizeBackwardWith(block int, vector func(dx, dy, x, mean, scale, slope, shift *float32, ld, rows int)) func(dx, dy, x, mean, scale, slope, shift []float32, ld, rows int) {
+	return func(dx, dy, x, mean, scale, slope, shift []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(mean); j += block {
+			vector(&dx[j], &dy[j], &x[j], &mean[j], &scale[j], &slope[j], &shift[j], ld, rows)
+		}
+		if j < len(mean) {
+			normalizeBackwardGeneric(dx[j:], dy[j:], x[j:], mean[j:], scale[j:], slope[j:], shift[j:], ld, rows)
+		}
+	}
+}
+
+// maxPoolWith needs whole vectors of channels, as the models have.
+func maxPoolWith(lanes int, plain func(y, x0, x1 *float32, c, pixels int), withIndex func(y *float32, index *uint32, x0, x1 *float32, c, pixels int)) func(y []float32, index []uint32, x0, x1 []float32, c int) {
+	return func(y []float32, index []uint32, x0, x1 []float32, c int) {
+		switch {
+		case c%lanes != 0:
+			maxPool2x2Generic(y, index, x0, x1, c)
+		case index == nil:
+			plain(&y[0], &x0[0], &x1[0], c, len(y)/c)
+		default:
+			withIndex(&y[0], &index[0], &x0[0], &x1[0], c, len(y)/c)
+		}
+	}
+}
+
+func maxPoolBackwardWith(lanes int, vector func(dx0, dx1, dy *float32, index *uint32, c, pixels int)) func(dx0, dx1, dy []float32, index []uint32, c int) {
+	return func(dx0, dx1, dy []float32, index []uint32, c int) {
+		if c%lanes != 0 {
+			maxPool2x2BackwardGeneric(dx0, dx1, dy, index, c)
+			return
+		}
+		vector(&dx0[0], &dx1[0], &dy[0], &index[0], c, len(dy)/c)
+	}
+}

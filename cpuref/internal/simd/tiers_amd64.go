@@ -1,0 +1,115 @@
+//go:build amd64 && !noasm
+
+package simd
+
+import "github.com/klauspost/cpuid/v2"
+
+// machineTiers returns the vector tiers that the processor and the operating
+// system support, slowest first.
+func machineTiers() []*Kernels {
+	var tiers []*Kernels
+	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
+		tiers = append(tiers, &tierAVX2)
+		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
+			tiers = append(tiers, &tierAVX512)
+		}
+	}
+	return tiers
+}
+
+var tierAVX2 = Kernels{
+	Name:  "avx2",
+	Group: 3, Cols: 16, Block: 32,
+	Tile: tileAVX2, UnevenGroups: true,
+	Transpose: transposeAVX2,
+
+	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
+	ReLUBackward: reluBackwardWith(8, reluBackwardAVX2),
+	ColumnSum:    columnSumWith(32, columnSumAVX2), ColumnSquares: columnSquaresWith(32, columnSquaresAVX2),
+	ColumnDots: columnDotsWith(32, columnDotsAVX2),
+	Normalize:  normalizeWith(32, normalizeAVX2), NormalizeBackward: normalizeBackwardWith(32, normalizeBackwardAVX2),
+	MaxPool2x2:         maxPoolWith(8, maxPool2x2AVX2, maxPool2x2IndexAVX2),
+	MaxPool2x2Backward: maxPoolBackwardWith(8, maxPool2x2BackwardAVX2),
+	Adam:               adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2),
+	Pause: pause,
+}
+
+var tierAVX512 = Kernels{
+	Name:  "avx512",
+	Group: 7, Cols: 32, Block: 64,
+	Tile:      tileAVX512,
+	Transpose: transposeAVX2,
+
+	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
+	ReLUBackward: reluBackwardWith(16, reluBackwardAVX512),
+	ColumnSum:    columnSumWith(64, columnSumAVX512), ColumnSquares: columnSquaresWith(64, columnSquaresAVX512),
+	ColumnDots: columnDotsWith(64, columnDotsAVX512),
+	Normalize:  normalizeWith(64, normalizeAVX512), NormalizeBackward: normalizeBackwardWith(64, normalizeBackwardAVX512),
+	MaxPool2x2:         maxPoolWith(16, maxPool2x2AVX512, maxPool2x2IndexAVX512),
+	MaxPool2x2Backward: maxPoolBackwardWith(16, maxPool2x2BackwardAVX512),
+	Adam:               adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512),
+	Pause: pause,
+}
+
+// tilesAVX512 are the tile kernels by rows − 1, of 16 and 32 columns.
+var tilesAVX512 = [14][2]func(t *Tile, cols int){
+	{tile1x16AVX512, tile1x32AVX512}, {tile2x16AVX512, tile2x32AVX512},
+	{tile3x16AVX512, tile3x32AVX512}, {tile4x16AVX512, tile4x32AVX512},
+	{tile5x16AVX512, tile5x32AVX512}, {tile6x16AVX512, tile6x32AVX512},
+	{tile7x16AVX512, tile7x32AVX512}, {tile8x16AVX512, tile8x32AVX512},
+	{tile9x16AVX512, tile9x32AVX512}, {tile10x16AVX512, tile10x32AVX512},
+	{tile11x16AVX512, tile11x32AVX512}, {tile12x16AVX512, tile12x32AVX512},
+	{tile13x16AVX512, tile13x32AVX512}, {tile14x16AVX512, tile14x32AVX512},
+}
+
+func tileAVX512(t *Tile, rows0, rows1, cols int) {
+	tilesAVX512[rows0+rows1-1][(cols-1)/16](t, cols)
+}
+
+// tilesAVX2 are the tile kernels by rows0 − 1 and rows1.
+var tilesAVX2 = [3][4]func(t *Tile){
+	{tile1plus0x16AVX2, tile1plus1x16AVX2, tile1plus2x16AVX2, tile1plus3x16AVX2},
+	{tile2plus0x16AVX2, tile2plus1x16AVX2, tile2plus2x16AVX2, tile2plus3x16AVX2},
+	{tile3plus0x16AVX2, tile3plus1x16AVX2, tile3plus2x16AVX2, tile3plus3x16AVX2},
+}
+
+// tileAVX2 computes a tile of fewer than 16 columns aside and copies those.
+func tileAVX2(t *Tile, rows0, rows1, cols int) {
+	kernel := tilesAVX2[rows0-1][rows1]
+	if cols == 16 {
+		kernel(t)
+		return
+	}
+	c, rowC, accumulate, bias := t.C, t.RowC, t.Accumulate, t.Bias
+	t.C, t.RowC, t.Accumulate, t.Bias = &t.edge[0], 16, 0, nil
+	kernel(t)
+	t.C, t.RowC, t.Accumulate, t.Bias = c, rowC, accumulate, bias
+	for i := range rows0 + rows1 {
+		for j, v := range t.edge[i*16 : i*16+cols] {
+			to := at(c, i*rowC+j)
+			if accumulate != 0 {
+				v += *to
+			}
+			if bias != nil {
+				v += *at(bias, j)
+			}
+			*to = v
+		}
+	}
+}
+
+// transposeAVX2 turns blocks of 8×8; the edges are left to the portable code.
+func transposeAVX2(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	rows8, cols8 := rows&^7, cols&^7
+	if cols8 > 0 {
+		for i := 0; i < rows8; i += 8 {
+			transpose8AVX2(&dst[i], ldd, &src[i*lds], lds, cols8/8)
+		}
+	}
+	if cols8 < cols && rows8 > 0 {
+		transposeGeneric(dst[cols8*ldd:], ldd, src[cols8:], lds, rows8, cols-cols8)
+	}
+	if rows8 < rows {
+		transposeGeneric(dst[rows8:], ldd, src[rows8*lds:], lds, rows-rows8, cols)
+	}
+}
