@@ -72,7 +72,7 @@ func check(call string, result vk.Result) error {
 type entryPoints struct {
 	submit, write, barrier, copy, invalidate, pipeline unsafe.Pointer
 	families, deviceExtensions, properties, features   unsafe.Pointer
-	createMessenger, destroyMessenger                  unsafe.Pointer
+	createMessenger, destroyMessenger, name            unsafe.Pointer
 }
 
 // procAddr looks a function up; instance is nil for global ones.
@@ -105,6 +105,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 	// Only there where the extension VK_EXT_debug_utils is on.
 	e.createMessenger = procAddr(getProc, instance, "vkCreateDebugUtilsMessengerEXT")
 	e.destroyMessenger = procAddr(getProc, instance, "vkDestroyDebugUtilsMessengerEXT")
+	e.name = procAddr(getProc, instance, "vkSetDebugUtilsObjectNameEXT")
 	return e, nil
 }
 
@@ -150,6 +151,13 @@ func (e *entryPoints) createPipeline(d vk.Device, cache vk.PipelineCache, module
 		C.uint32_t(len(spec)), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(spec))), &bits))
 	p := *(*vk.Pipeline)(unsafe.Pointer(&bits))
 	return p, check("vkCreateComputePipelines", r)
+}
+
+// namePipeline names a pipeline in the validation layer's messages.
+func (e *entryPoints) namePipeline(d vk.Device, p vk.Pipeline, name string) error {
+	cname := []byte(name + "\x00")
+	r := C.call_name_pipeline(e.name, object(d), handle(p), (*C.char)(unsafe.Pointer(&cname[0])))
+	return check("vkSetDebugUtilsObjectNameEXT", vk.Result(r))
 }
 
 // queueFamily is what of a VkQueueFamilyProperties matters here.

@@ -155,6 +155,20 @@ static inline void call_destroy_messenger(void *f, void *instance, uint64_t mess
 	((void (*)(void *, uint64_t, const void *))f)(instance, messenger, NULL);
 }
 
+typedef struct { // VkDebugUtilsObjectNameInfoEXT
+	int32_t type;
+	const void *next;
+	int32_t object_type;
+	uint64_t object;
+	const char *name;
+} object_name;
+
+// call_name_pipeline names a pipeline for the validation layer's messages.
+static inline int32_t call_name_pipeline(void *f, void *device, uint64_t pipeline, const char *name) {
+	object_name info = {.type = 1000128000, .object_type = 19, .object = pipeline, .name = name};
+	return ((int32_t (*)(void *, const object_name *))f)(device, &info);
+}
+
 enum { MAX_SUBMISSIONS = 64 }; // command buffers in one call_submit
 
 // call_submit submits one command buffer several times over.

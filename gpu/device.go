@@ -49,7 +49,7 @@ func Open(selector string, o Options) (*Device, error) {
 	}
 	d, err := open(in, selector, o)
 	if err != nil {
-		return nil, errors.Join(err, in.close())
+		return nil, both(err, in.close())
 	}
 	return d, nil
 }
@@ -140,7 +140,18 @@ func (d *Device) Close() error {
 		d.log(fmt.Sprintf("pipelines are not kept for the next start: %v", err))
 	}
 	d.destroy()
-	return errors.Join(wait, d.instance.close())
+	return both(wait, d.instance.close())
+}
+
+// both puts two errors, either of which may be nil, into one line.
+func both(a, b error) error {
+	switch {
+	case a == nil:
+		return b
+	case b == nil:
+		return a
+	}
+	return fmt.Errorf("%w; %w", a, b)
 }
 
 // destroy releases all Vulkan objects but the instance; each may be missing.

@@ -41,7 +41,7 @@ func findLoader(names []string) (unsafe.Pointer, error) {
 		causes = append(causes, err)
 	}
 	return nil, fmt.Errorf("%w: cannot load %s; install %s (%s)", ErrNoVulkan,
-		strings.Join(names, " or "), libraryRemedy, oneLine(errors.Join(causes...)))
+		strings.Join(names, " or "), libraryRemedy(), oneLine(errors.Join(causes...)))
 }
 
 // oneLine puts an error that may have several lines into one.
@@ -50,15 +50,14 @@ func oneLine(err error) string {
 }
 
 // libraryRemedy says what to install where there is no loader.
-var libraryRemedy = map[string]string{
-	"darwin":  "the Vulkan SDK or MoltenVK (brew install molten-vk vulkan-loader)",
-	"windows": "the graphics driver of your GPU's maker",
-}[runtime.GOOS]
-
-func init() {
-	if libraryRemedy == "" {
-		libraryRemedy = "the Vulkan loader (Debian and Ubuntu: libvulkan1) and your GPU's Vulkan driver (mesa-vulkan-drivers or the maker's)"
+func libraryRemedy() string {
+	switch runtime.GOOS {
+	case "darwin":
+		return "the Vulkan SDK or MoltenVK (brew install molten-vk vulkan-loader)"
+	case "windows":
+		return "the graphics driver of your GPU's maker"
 	}
+	return "the Vulkan loader (Debian and Ubuntu: libvulkan1) and your GPU's Vulkan driver (mesa-vulkan-drivers or the maker's)"
 }
 
 // pointer turns the address of C code into a pointer. The detour tells vet

@@ -9,14 +9,12 @@ import (
 	"github.com/ebitengine/purego"
 )
 
-var libraryNames = unixLibraryNames()
-
-func unixLibraryNames() []string {
+var libraryNames = func() []string {
 	if runtime.GOOS == "darwin" {
-		return []string{"libvulkan.1.dylib", "/opt/homebrew/lib/libvulkan.1.dylib", "/usr/local/lib/libvulkan.1.dylib", "libMoltenVK.dylib"}
+		return []string{"libvulkan.1.dylib", "/opt/homebrew/lib/libvulkan.1.dylib", "libMoltenVK.dylib", "/opt/homebrew/lib/libMoltenVK.dylib"}
 	}
 	return []string{"libvulkan.so.1"}
-}
+}()
 
 // openLibrary returns vkGetInstanceProcAddr of the named library.
 func openLibrary(name string) (unsafe.Pointer, error) {

@@ -107,6 +107,9 @@ func (p *Pipeline) create(code []uint32) error {
 	}
 	defer vk.DestroyShaderModule(d.handle, module, nil)
 	p.handle, err = d.instance.calls.createPipeline(d.handle, d.cache.handle, module, p.layout, p.desc.Spec)
+	if err == nil && d.instance.validation != nil {
+		err = d.instance.calls.namePipeline(d.handle, p.handle, p.desc.Name)
+	}
 	return err
 }
 

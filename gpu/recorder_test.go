@@ -5,9 +5,12 @@ package gpu
 import (
 	_ "embed"
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 )
 
 //go:embed testdata/axpy.spv
@@ -134,9 +137,71 @@ func TestRepeatedSubmission(t *testing.T) {
 			t.Fatalf("after %d more runs: %d, %d, want %d, %d", times, gotX, gotY, wantX, wantY)
 		}
 	}
-	if c.batch < 2 {
-		t.Errorf("short commands are still submitted %d at a time", c.batch)
+}
+
+func TestNextBatch(t *testing.T) {
+	for _, c := range []struct {
+		took    time.Duration
+		n, want int
+	}{
+		{0, 1, 64}, {time.Microsecond, 1, 64}, {10 * time.Millisecond, 1, 25}, {10 * time.Millisecond, 2, 50},
+		{640 * time.Millisecond, 64, 25}, {time.Second, 1, 1}, {time.Hour, 64, 1},
+	} {
+		if got := nextBatch(c.took, c.n); got != c.want {
+			t.Errorf("nextBatch(%v, %d) = %d, want %d", c.took, c.n, got, c.want)
+		}
 	}
+}
+
+// A device may be used from several goroutines; each sees its own results.
+func TestConcurrentUse(t *testing.T) {
+	d := testDevice(t)
+	const goroutines = 4
+	errs := make([]error, goroutines)
+	var wg sync.WaitGroup
+	for i := range goroutines {
+		wg.Go(func() { errs[i] = countTo(d, uint32(i), 100) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		must(t, err)
+	}
+}
+
+// countTo adds step to every word of a buffer of its own, times over.
+func countTo(d *Device, step uint32, times int) error {
+	p, err := d.NewPipeline(axpyDesc(step))
+	if err != nil {
+		return err
+	}
+	b, err := d.NewBuffer(256)
+	if err != nil {
+		return err
+	}
+	r, err := d.NewRecorder(false)
+	if err != nil {
+		return err
+	}
+	if err := r.Dispatch(p, []Region{whole(b), whole(b)}, axpyPush(64, 0), 1, 1, 1); err != nil {
+		return err
+	}
+	c, err := r.Finish()
+	if err != nil {
+		return err
+	}
+	for range times {
+		if err := d.Run(c, 1); err != nil {
+			return err
+		}
+	}
+	got := make([]byte, 256)
+	if err := d.Download(b, 0, got); err != nil {
+		return err
+	}
+	if w := words(got)[63]; w != step*uint32(times) {
+		return fmt.Errorf("counted to %d in steps of %d, want %d", w, step, step*uint32(times))
+	}
+	return nil
 }
 
 func TestTimestamps(t *testing.T) {

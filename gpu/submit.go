@@ -112,10 +112,15 @@ func (s *submissions) await(i int) error {
 		return err
 	}
 	now := time.Now()
-	each := max(now.Sub(s.last)/time.Duration(n), 1)
+	s.commands.batch = nextBatch(now.Sub(s.last), n)
 	s.last = now
-	s.commands.batch = int(min(max(submissionTime/each, 1), maxSubmissions))
 	return nil
+}
+
+// nextBatch returns how many runs to submit at a time after n took so long.
+func nextBatch(took time.Duration, n int) int {
+	each := max(took/time.Duration(n), 1)
+	return int(min(max(submissionTime/each, 1), maxSubmissions))
 }
 
 // submit puts a command buffer on the queue.

@@ -69,7 +69,7 @@ func newValidation(getProc unsafe.Pointer) (*validation, error) {
 		return nil, err
 	}
 	if !extensions[debugUtils] || !extensions[validationFeatures] {
-		return nil, fmt.Errorf("%w: %s lacks %s or %s; install a newer one", ErrValidation, validationLayer, debugUtils, validationFeatures)
+		return nil, fmt.Errorf("%w: %s lacks %s or %s; install another version", ErrValidation, validationLayer, debugUtils, validationFeatures)
 	}
 	v := &validation{
 		messenger: (*C.messenger_info)(cAlloc(unsafe.Sizeof(C.messenger_info{}))),

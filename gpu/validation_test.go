@@ -44,8 +44,9 @@ func TestValidationReportsMissingBarrier(t *testing.T) {
 	r := newRecorder(t, d, false)
 	must(t, r.Dispatch(p, []Region{whole(x), whole(y)}, axpyPush(64, 1), 1, 1, 1))
 	must(t, r.Dispatch(p, []Region{whole(y), whole(x)}, axpyPush(64, 1), 1, 1, 1))
-	if _, err := r.Finish(); !errors.Is(err, ErrValidation) || !strings.Contains(err.Error(), "SYNC-HAZARD") {
-		t.Errorf("Finish: %v, want a hazard", err)
+	if _, err := r.Finish(); !errors.Is(err, ErrValidation) || !strings.Contains(err.Error(), "SYNC-HAZARD") ||
+		!strings.Contains(err.Error(), "axpy") {
+		t.Errorf("Finish: %v, want a hazard and the pipeline's name", err)
 	}
 	must(t, d.Close())
 }
@@ -79,7 +80,7 @@ func TestMissingParts(t *testing.T) {
 
 func TestMissingLoader(t *testing.T) {
 	_, err := findLoader([]string{"libnosuchvulkan.so.1"})
-	if !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), libraryRemedy) || strings.Contains(err.Error(), "\n") {
+	if !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), libraryRemedy()) || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%v: want one line with the remedy", err)
 	}
 }
