@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # tests use), the validation layer, the dataset, and what checks the shaders.
 PACKAGES := libvulkan1 mesa-vulkan-drivers vulkan-validationlayers dataset-fashion-mnist spirv-tools glslc
 
-.PHONY: help setup build train test parity lint race stress portable generate clean
+.PHONY: help setup build train test parity lint race stress portable generate gpu-bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -68,5 +68,12 @@ portable: ## what must build and run without cgo, without assembly, and elsewher
 generate: ## rebuild the shaders (needs glslc)
 	$(GO) generate ./shaders
 
+gpu-bundle: setup build ## a folder to carry to a bare machine with a GPU; there run gpu-bundle/gpu-check
+	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
+	cp $(BINARY) .ci/gpu-check gpu-bundle/
+	cp /usr/share/datasets/fashion-mnist/*.gz gpu-bundle/data/
+	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
+	cp -r cpuref/parity/testdata gpu-bundle/parity/
+
 clean: ## remove what was built
-	rm -f $(BINARY)
+	rm -rf $(BINARY) gpu-bundle

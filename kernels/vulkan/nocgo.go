@@ -21,3 +21,6 @@ func Open(selector string, o Options) (*Backend, error) {
 	_, err := gpu.Open(selector, o)
 	return nil, err
 }
+
+// Info describes the backend's device; Open returns none here.
+func (b *Backend) Info() gpu.Info { return gpu.Info{} }

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+)
+
+// device is an opened backend, what it is, and why it was chosen.
+type device struct {
+	kernels.Backend
+	environment trainer.Environment
+	why         string
+}
+
+// deviceFlags are the settings that choose a backend.
+type deviceFlags struct {
+	selector string // of a Vulkan device; "" for the best one
+	cpu      bool
+	threads  int // of the CPU backend, 0 for all
+	validate bool
+}
+
+// openDevice is the one place that chooses a backend: the one asked for, else
+// the best real GPU if there is one, else the CPU.
+func openDevice(f deviceFlags) (*device, error) {
+	switch {
+	case f.selector != "" && f.cpu:
+		return nil, &commandLineError{"--device and --cpu exclude each other: leave one out"}
+	case f.cpu:
+		return openCPU(f, "--cpu")
+	case f.selector != "":
+		return openVulkan(f, "--device "+f.selector)
+	}
+	d, err := openVulkan(f, "the best GPU; --cpu for the CPU")
+	if errors.Is(err, gpu.ErrNoVulkan) || errors.Is(err, gpu.ErrNoDevice) {
+		return openCPU(f, oneLine(err))
+	}
+	return d, err
+}
+
+func openCPU(f deviceFlags, why string) (*device, error) {
+	b, err := cpuref.Open(cpuref.Options{Threads: f.threads})
+	if err != nil {
+		return nil, err
+	}
+	e := environment("cpu", b)
+	e.Threads = f.threads
+	if e.Threads == 0 {
+		e.Threads = cpuref.DefaultThreads()
+	}
+	return &device{b, e, why}, nil
+}
+
+func openVulkan(f deviceFlags, why string) (*device, error) {
+	b, err := vulkan.Open(f.selector, vulkan.Options{Validate: f.validate})
+	if err != nil {
+		return nil, err
+	}
+	e := environment("vulkan", b)
+	e.Driver = b.Info().Driver
+	return &device{b, e, why}, nil
+}
+
+func environment(kind string, b kernels.Backend) trainer.Environment {
+	return trainer.Environment{Version: version(), Go: runtime.Version(), OS: runtime.GOOS + "/" + runtime.GOARCH,
+		Backend: kind, Device: b.Name()}
+}
+
+// announce is the first line printed: which device, and why.
+func (d *device) announce() string { return fmt.Sprintf("device: %s (%s)", d.Name(), d.why) }
+
+// loadData finds, verifies and reads the dataset.
+func loadData(dir string) (*dataset.Dataset, error) {
+	loc, err := dataset.Find(dir)
+	if err != nil {
+		return nil, err
+	}
+	return dataset.Load(loc)
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+)
+
+func newEvalCommand() *cobra.Command {
+	var checkpoint, dataDir, predictions string
+	var asJSON bool
+	var f deviceFlags
+	c := &cobra.Command{
+		Use:   "eval --checkpoint PATH",
+		Short: "All metrics of a checkpoint on the test set",
+		Long: `Classify the 10,000 test images with the weights of a checkpoint, a run's folder
+or a .safetensors file, and print all metrics. The tensors' names and shapes tell
+the model.`,
+		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
+  fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --cpu --json`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if checkpoint == "" {
+				return &commandLineError{"--checkpoint is missing: name a run's folder or a .safetensors file"}
+			}
+			e, d, err := evaluate(c, f, checkpoint, dataDir)
+			if err != nil {
+				return err
+			}
+			if predictions != "" {
+				if err := trainer.WritePredictions(predictions, e); err != nil {
+					return err
+				}
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), e.Metrics)
+			}
+			fmt.Fprintln(c.OutOrStdout(), d.announce())
+			return printMetrics(c.OutOrStdout(), e)
+		},
+	}
+	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder or .safetensors `file`")
+	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
+	c.Flags().StringVar(&predictions, "predictions", "", "write each image's probabilities to this CSV `file`")
+	c.Flags().BoolVar(&asJSON, "json", false, "print metrics.json")
+	addDeviceFlags(c, &f)
+	return c
+}
+
+// addDeviceFlags adds the flags that choose a backend.
+func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
+	c.Flags().StringVar(&f.selector, "device", "", "Vulkan device: index, name or UUID, as the command devices lists them")
+	c.Flags().BoolVar(&f.cpu, "cpu", false, "use the CPU")
+	c.Flags().IntVar(&f.threads, "threads", 0, "of the CPU backend; 0 for all cores")
+	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
+}
+
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (*trainer.Evaluation, *device, error) {
+	if f.threads < 0 {
+		return nil, nil, &commandLineError{fmt.Sprintf("--threads is %d: want 0 or a positive number", f.threads)}
+	}
+	d, err := openDevice(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer d.Close()
+	data, err := loadData(dataDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test)
+	return e, d, err
+}
+
+func printMetrics(w io.Writer, e *trainer.Evaluation) error {
+	m := e.Metrics
+	fmt.Fprintf(w, "%s, %s parameters, %d test images in %.2f s (%s images/s)\n\n", e.Model,
+		humanize.Comma(int64(m.Parameters)), len(e.Labels), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "CLASS\tPRECISION\tRECALL\tF1\tAUC\tIMAGES\t")
+	for _, c := range m.PerClass {
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t\n", c.Name, c.Precision, c.Recall, c.F1, c.AUC, c.Support)
+	}
+	fmt.Fprintf(t, "macro average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Macro.Precision, m.Macro.Recall, m.Macro.F1)
+	fmt.Fprintf(t, "weighted average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Weighted.Precision, m.Weighted.Recall, m.Weighted.F1)
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f\n", 100*m.Accuracy, m.Macro.F1, m.Loss)
+	return err
+}

@@ -1,0 +1,128 @@
+// Command fmnist-gpu trains convolutional networks on Fashion-MNIST, on any
+// Vulkan GPU or on the CPU alone.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+)
+
+// The exit codes of every command.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNoDevice    = 3
+	exitBadFile     = 4
+	exitInterrupted = 130
+)
+
+func main() {
+	// A second Ctrl-C is not caught: it ends the program at once.
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)
+	err := newRootCommand().ExecuteContext(ctx)
+	if err != nil && !errors.Is(err, trainer.ErrInterrupted) {
+		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+oneLine(err))
+	}
+	os.Exit(exitCode(err))
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "fmnist-gpu",
+		Short: "Train CNNs on Fashion-MNIST on any Vulkan GPU, or on the CPU",
+		Example: `  fmnist-gpu train                      train on the best GPU, or on the CPU
+  fmnist-gpu train --cpu --epochs 3     train on the CPU
+  fmnist-gpu devices                    list what can be trained on
+  fmnist-gpu eval --checkpoint runs/fashioncnn`,
+		Version:           version(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		Args:              cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return c.Help()
+		},
+	}
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand())
+	refuseArguments(root)
+	return root
+}
+
+// refuseArguments makes the errors of cobra's argument checks wrong usage.
+func refuseArguments(c *cobra.Command) {
+	check := c.Args
+	c.Args = func(c *cobra.Command, args []string) error {
+		if check == nil {
+			check = cobra.ArbitraryArgs
+		}
+		if err := check(c, args); err != nil {
+			return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
+		}
+		return nil
+	}
+	for _, sub := range c.Commands() {
+		refuseArguments(sub)
+	}
+}
+
+// commandLineError is a command line that cannot be understood.
+type commandLineError struct{ text string }
+
+func (e *commandLineError) Error() string        { return e.text }
+func (e *commandLineError) Is(target error) bool { return target == trainer.ErrUsage }
+
+// exitCode maps an error to the program's exit code.
+func exitCode(err error) int {
+	switch {
+	case err == nil:
+		return exitDone
+	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled):
+		return exitInterrupted
+	case errors.Is(err, trainer.ErrUsage):
+		return exitUsage
+	case errors.Is(err, gpu.ErrNoVulkan), errors.Is(err, gpu.ErrNoDevice):
+		return exitNoDevice
+	case errors.Is(err, dataset.ErrBadData), errors.Is(err, checkpoint.ErrBadCheckpoint):
+		return exitBadFile
+	}
+	return exitFailed
+}
+
+// oneLine formats an error for a person.
+func oneLine(err error) string {
+	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
+}
+
+// version returns the version of the module this program was built from, with
+// the commit where there is none.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	v := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
+			v = "devel-" + s.Value[:min(12, len(s.Value))]
+		}
+	}
+	return v
+}

@@ -1,0 +1,226 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+func newTrainCommand() *cobra.Command {
+	c := trainer.DefaultConfig()
+	var file, resume string
+	var dryRun bool
+	cmd := &cobra.Command{
+		Use:   "train",
+		Short: "Train one model",
+		Long: `Train one model on Fashion-MNIST and write its run to a folder: settings, results
+of every epoch, best and last weights, and the best weights' metrics on the test set.
+
+Without --device or --cpu it trains on the best GPU, or on the CPU where there is
+none. Settings come from the defaults, then the preset, then --config, then flags.
+Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there.`,
+		Example: `  fmnist-gpu train                                   fashioncnn, 10 epochs
+  fmnist-gpu train --cpu --epochs 3
+  fmnist-gpu train --device 0 --preset main_no_aug --select-on test
+  fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
+  fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
+  fmnist-gpu train --resume runs/fashioncnn`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if resume != "" {
+				file = filepath.Join(resume, trainer.ArgsFile)
+			}
+			if err := resolve(cmd.Flags(), &c, file); err != nil {
+				return err
+			}
+			if resume != "" {
+				return resumeTraining(cmd, c, resume)
+			}
+			if dryRun {
+				return printPlan(cmd.OutOrStdout(), c)
+			}
+			return train(cmd, c)
+		},
+	}
+	addTrainFlags(cmd.Flags(), &c)
+	cmd.Flags().StringVar(&file, "config", "", "YAML `file` of settings, keys as the flags; flags win")
+	cmd.Flags().StringVar(&resume, "resume", "", "go on with the interrupted run of this `folder`")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the settings, parameters and memory; train nothing")
+	return cmd
+}
+
+// addTrainFlags binds a flag to each setting. Its default is what c holds.
+func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
+	f.SortFlags = false
+	f.StringVar(&c.Preset, "preset", c.Preset, "training of the original study: "+presetNames())
+	f.StringVar(&c.Model, "model", c.Model, strings.Join(model.Names(), ", "))
+	f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
+	f.IntVar(&c.BatchSize, "batch-size", c.BatchSize, "images a step")
+	f.Float64Var(&c.LR, "lr", c.LR, "learning rate")
+	f.StringVar(&c.Optimizer, "optimizer", c.Optimizer, "adam or sgd")
+	f.Float64Var(&c.Momentum, "momentum", c.Momentum, "Nesterov momentum of sgd")
+	f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "L2 penalty")
+	f.StringVar(&c.Scheduler, "scheduler", c.Scheduler, "plateau, none, onecycle or cosine")
+	f.StringVar(&c.Augment, "augment", c.Augment, "none, original or light")
+	f.Float64Var(&c.Dropout, "dropout", c.Dropout, "probability of dropping a unit")
+	f.Float64Var(&c.Smoothing, "label-smoothing", c.Smoothing, "of the training loss")
+	f.Uint64Var(&c.Seed, "seed", c.Seed, "of weights, image order, dropout and hold-out")
+	f.StringVar(&c.SelectOn, "select-on", c.SelectOn, "images that choose the best epoch: val holds out 5,000 training images, test is the original's protocol")
+	f.IntVar(&c.Patience, "patience", c.Patience, "stop after this many epochs without improvement; 0 never")
+	f.StringVar(&c.Precision, "precision", c.Precision, "fp32 or mixed")
+	f.StringVar(&c.Device, "device", c.Device, "Vulkan device: index, name or UUID, as `devices` lists them")
+	f.BoolVar(&c.CPU, "cpu", c.CPU, "train on the CPU")
+	f.IntVar(&c.Threads, "threads", c.Threads, "of the CPU backend; 0 for all cores")
+	f.BoolVar(&c.Validate, "validate", c.Validate, "run under the Vulkan validation layer; whatever it says is an error")
+	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "`folder` of the dataset's files")
+	f.StringVar(&c.Out, "out", c.Out, "`folder` that gets the run's folder")
+	f.StringVar(&c.Name, "name", c.Name, "of the run's folder (default the preset's or model's, numbered)")
+	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` or run's folder")
+	f.BoolVar(&c.NoShuffle, "no-shuffle", c.NoShuffle, "take training images in file order")
+	f.IntVar(&c.MaxSteps, "max-steps", c.MaxSteps, "stop after this many optimiser steps; 0 never")
+	f.IntVar(&c.LogEvery, "log-every", c.LogEvery, "write each Nth step to steps.csv; 0 none")
+	f.BoolVar(&c.Quiet, "quiet", c.Quiet, "print only the result")
+	f.BoolVar(&c.NoProgress, "no-progress", c.NoProgress, "print a line an epoch, without a progress bar")
+}
+
+func presetNames() string {
+	var names []string
+	for _, p := range trainer.Presets() {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// resolve fills c from the defaults, the preset, the file and the flags that
+// were given, in that order.
+func resolve(flags *pflag.FlagSet, c *trainer.Config, file string) error {
+	given := map[string]string{}
+	flags.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
+	*c = trainer.DefaultConfig()
+	preset := given["preset"]
+	if file != "" {
+		var inFile trainer.Config
+		if err := inFile.LoadYAML(file); err != nil {
+			return err
+		}
+		if preset == "" {
+			preset = inFile.Preset
+		}
+	}
+	if preset != "" {
+		if err := c.ApplyPreset(preset); err != nil {
+			return err
+		}
+	}
+	if file != "" {
+		if err := c.LoadYAML(file); err != nil {
+			return err
+		}
+	}
+	for name, value := range given {
+		if err := flags.Set(name, value); err != nil {
+			return err
+		}
+	}
+	return c.Check()
+}
+
+// train runs a new training.
+func train(cmd *cobra.Command, c trainer.Config) error {
+	d, err := openDevice(deviceFlags{c.Device, c.CPU, c.Threads, c.Validate})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	dir, err := trainer.NewFolder(c)
+	if err != nil {
+		return err
+	}
+	return runTraining(cmd, c, d, trainer.Options{Dir: dir})
+}
+
+// resumeTraining goes on with the run of a folder, whose args.yaml is in c.
+func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
+	d, err := openDevice(deviceFlags{c.Device, c.CPU, c.Threads, c.Validate})
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return runTraining(cmd, c, d, trainer.Options{Dir: dir, Resume: true})
+}
+
+// runTraining trains, prints how it goes and what came out.
+func runTraining(cmd *cobra.Command, c trainer.Config, d *device, o trainer.Options) error {
+	out := cmd.OutOrStdout()
+	if !c.Quiet {
+		fmt.Fprintln(out, d.announce())
+	}
+	data, err := loadData(c.DataDir)
+	if err != nil {
+		return err
+	}
+	d.environment.Data, d.environment.SHA256 = data.Dir, data.SHA256
+	o.Environment = d.environment
+	printer := newProgress(out, cmd.ErrOrStderr(), c, o.Dir)
+	o.Progress = printer
+	result, err := trainer.Train(cmd.Context(), c, d.Backend, data, o)
+	printer.finish()
+	if errors.Is(err, trainer.ErrInterrupted) {
+		fmt.Fprintf(out, "interrupted; all is saved, go on with: fmnist-gpu train --resume %s\n", o.Dir)
+	}
+	if err != nil {
+		return err
+	}
+	printResult(out, c, result, o.Dir)
+	return nil
+}
+
+// printResult says how well the best weights do on the test set.
+func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
+	if r.Stopped != "" && !c.Quiet {
+		fmt.Fprintln(w, "stopped", r.Stopped)
+	}
+	protocol := "best epoch by 5,000 held-out training images"
+	if c.SelectOn == "test" {
+		protocol = "best epoch by the test images themselves, so optimistic"
+	}
+	fmt.Fprintf(w, "test accuracy %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
+		100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
+	fmt.Fprintf(w, "trained in %.1f s at %s images/s; the run is in %s\n",
+		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), dir)
+}
+
+// printPlan is --dry-run.
+func printPlan(w io.Writer, c trainer.Config) error {
+	data, err := loadData(c.DataDir)
+	if err != nil {
+		return err
+	}
+	s, err := trainer.Describe(c, data)
+	if err != nil {
+		return err
+	}
+	text, err := s.Config.YAML()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(w, `%s
+# a dry run: nothing is trained
+parameters       %s
+training images  %s an epoch, %s steps of %d
+evaluated on     %s images after each epoch (%s)
+device memory    %s for weights, optimiser, activations and the dataset
+data             %s
+`, text, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.StepsPerEpoch)),
+		c.BatchSize, humanize.Comma(int64(s.SelectImages)), c.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), data.Dir)
+	return err
+}
