@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"text/tabwriter"
 
@@ -94,6 +95,11 @@ SHA-256 before it gets its name. An interrupted download goes on where it stoppe
   fmnist-gpu data fetch --data-dir ~/fashion-mnist --mirror https://example.org/fashion-mnist/`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			for _, m := range mirrors {
+				if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+					return &commandLineError{fmt.Sprintf("--mirror is %q: want a URL that starts with http:// or https://", m)}
+				}
+			}
 			dir, err := dataset.FetchDir(*dataDir)
 			if err != nil {
 				return err

@@ -102,20 +102,15 @@ type permanent struct{ error }
 // fetch makes sure that dir holds the file.
 func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 	path := filepath.Join(dir, file.gzipName())
-	good, err := file.settle(path)
-	if err != nil {
+	if good, err := f.settle(path, file); good || err != nil {
 		return err
-	}
-	if good {
-		f.Log(path + ": already there")
-		return nil
 	}
 	pause := f.pause
 	failures := make([]error, len(f.Mirrors)) // the last of each mirror
 	for round := range f.rounds {
 		if round > 0 {
 			if err := sleep(ctx, pause); err != nil {
-				return f.interrupted(path, err)
+				return interrupted(path, err)
 			}
 			pause *= 2
 		}
@@ -124,18 +119,19 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 				continue
 			}
 			url := strings.TrimSuffix(mirror, "/") + "/" + file.gzipName()
-			failures[i] = f.download(ctx, url, path, file)
-			if failures[i] == nil {
+			err := f.download(ctx, url, path, file)
+			switch {
+			case err == nil:
 				f.Log(path + ": downloaded from " + url)
 				return nil
+			case ctx.Err() != nil:
+				return interrupted(path, ctx.Err())
+			case isLocal(err):
+				return err
+			case failures[i] == nil || failures[i].Error() != err.Error():
+				f.Log(err.Error())
 			}
-			if err := context.Cause(ctx); err != nil {
-				return f.interrupted(path, err)
-			}
-			if isLocal(failures[i]) {
-				return failures[i]
-			}
-			f.Log(failures[i].Error())
+			failures[i] = err
 		}
 	}
 	return fmt.Errorf("cannot download %s: %v; try again later to continue, or name another base URL by --mirror",
@@ -143,22 +139,24 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 }
 
 // settle reports whether the file is already at path, and moves what else has
-// its name out of the way.
-func (f file) settle(path string) (good bool, err error) {
+// its name out of the way: MNIST's files have the same names.
+func (f *fetcher) settle(path string, file file) (good bool, err error) {
 	raw, err := readLimited(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
-	case err == nil && f.knowsPacking(hexSHA256(raw)):
+	case err == nil && file.knowsPacking(hexSHA256(raw)):
+		f.Log(path + ": already there")
 		return true, nil
 	case err != nil && !errors.Is(err, ErrBadData):
 		return false, err
 	}
+	f.Log(path + ": damaged or not Fashion-MNIST, kept as " + filepath.Base(path) + ".bad")
 	return false, os.Rename(path, path+".bad")
 }
 
-func (f *fetcher) interrupted(path string, err error) error {
-	return fmt.Errorf("download of %s stopped: %w; the next `fmnist-gpu data fetch` continues it", path, err)
+func interrupted(path string, err error) error {
+	return fmt.Errorf("download of %s interrupted (%w); the next `fmnist-gpu data fetch` continues it", path, err)
 }
 
 // download continues path.part from url to its end, verifies it and renames it
@@ -355,7 +353,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-time.After(d):
 		return nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return ctx.Err()
 	}
 }
 

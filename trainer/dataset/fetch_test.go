@@ -271,6 +271,24 @@ func TestFetchFails(t *testing.T) {
 	checkRequests(t, broken, "", "")
 }
 
+// Fetch itself, with its defaults, stops at the first file that no mirror has.
+func TestFetchFirstFileMissing(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	dir := filepath.Join(t.TempDir(), "new", "folder")
+	var lines []string
+	err := Fetch(t.Context(), dir, FetchOptions{Mirrors: []string{s.URL}, Log: func(line string) { lines = append(lines, line) }})
+	if err == nil || !strings.Contains(err.Error(), "cannot download train-images-idx3-ubyte.gz: "+s.URL+"/train-images-idx3-ubyte.gz: 404 Not Found") {
+		t.Errorf("error %v", err)
+	}
+	if len(lines) != 1 || !strings.HasSuffix(lines[0], "404 Not Found") {
+		t.Errorf("log %q", lines)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+}
+
 func TestFetchStall(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
 		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
