@@ -2,8 +2,10 @@
 
 package gpu
 
-// This file is the one place that passes structures to Vulkan. vulkan-go
-// (pinned in go.mod) sets traps there, which decide who makes which call:
+// This file is the one place where structures go through vulkan-go or, as
+// those that features.go and validation.go build in C memory, around it.
+// vulkan-go (pinned in go.mod) sets traps there, which decide who makes which
+// call:
 //
 //   - An argument that is a slice of structures is copied to C memory owned by
 //     a finalizer of a variable that dies before the C call begins: a garbage
@@ -40,12 +42,9 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// handle returns the bits of a Vulkan handle. A handle need not be an address,
+// handle returns the bits of a non-dispatchable handle, 64 everywhere. A handle need not be an address,
 // so it must not sit in a Go pointer while a stack moves.
 func handle[H any](h H) C.uint64_t {
-	if unsafe.Sizeof(h) == 4 {
-		return C.uint64_t(*(*uint32)(unsafe.Pointer(&h)))
-	}
 	return C.uint64_t(*(*uint64)(unsafe.Pointer(&h)))
 }
 
@@ -116,11 +115,8 @@ func (e *entryPoints) submitTimes(q vk.Queue, c vk.CommandBuffer, times int, f v
 
 const maxSubmissions = C.MAX_SUBMISSIONS
 
-// writeBuffers binds regions to bindings 0, 1, … of a descriptor set.
+// writeBuffers binds regions, at least one, to bindings 0, 1, … of a descriptor set.
 func (e *entryPoints) writeBuffers(d vk.Device, set vk.DescriptorSet, regions []Region) {
-	if len(regions) == 0 {
-		return
-	}
 	infos := make([]C.descriptor_buffer, len(regions))
 	for i, r := range regions {
 		infos[i] = C.descriptor_buffer{buffer: handle(r.Buffer.handle), offset: C.uint64_t(r.Offset), _range: C.uint64_t(r.Size)}

@@ -104,14 +104,14 @@ typedef struct { // VkDebugUtilsMessengerCallbackDataEXT, as far as it is read
 	const char *message;
 } message_data;
 
-typedef uint32_t (*message_callback)(uint32_t severity, uint32_t types, message_data *data, void *user);
+typedef uint32_t (*message_callback)(uint32_t severity, uint32_t types, message_data *data, uintptr_t user);
 
 typedef struct { // VkDebugUtilsMessengerCreateInfoEXT
 	int32_t type;
 	const void *next;
 	uint32_t flags, severities, types;
 	message_callback callback;
-	void *user;
+	uintptr_t user;
 } messenger_info;
 
 typedef struct { // VkValidationFeaturesEXT

@@ -6,7 +6,8 @@
 // [Pipeline] for each shader variant, records dispatches once with a
 // [Recorder], and submits the resulting [Commands] as often as it likes with
 // [Device.Run]. Needed are a Vulkan loader (libvulkan.so.1 or its like) and a
-// driver of Vulkan 1.1; neither headers nor a development package.
+// driver of Vulkan 1.1; neither headers nor a development package, save on macOS,
+// where vulkan-go links against libMoltenVK.
 //
 // A Device runs one thing at a time: its methods may be called from several
 // goroutines and wait for each other where they must. A Recorder belongs to

@@ -70,8 +70,8 @@ func (desc PipelineDesc) check(l Limits) error {
 	if len(desc.SPIRV) < 20 || len(desc.SPIRV)%4 != 0 || binary.LittleEndian.Uint32(desc.SPIRV) != spirvMagic {
 		return fmt.Errorf("%d bytes that are no SPIR-V module", len(desc.SPIRV))
 	}
-	if desc.Bindings < 0 || desc.Bindings > l.StorageBuffers {
-		return fmt.Errorf("%d bindings, the device allows %d", desc.Bindings, l.StorageBuffers)
+	if desc.Bindings < 1 || desc.Bindings > l.StorageBuffers {
+		return fmt.Errorf("%d bindings, the device allows 1 to %d", desc.Bindings, l.StorageBuffers)
 	}
 	if desc.PushBytes < 0 || desc.PushBytes%4 != 0 || desc.PushBytes > l.PushConstantBytes {
 		return fmt.Errorf("%d bytes of push constants: want a multiple of 4 up to the device's %d", desc.PushBytes, l.PushConstantBytes)

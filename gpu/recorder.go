@@ -94,14 +94,12 @@ func (r *Recorder) Dispatch(p *Pipeline, args []Region, push []byte, x, y, z int
 		vk.CmdBindPipeline(c, vk.PipelineBindPointCompute, p.handle)
 		r.bound = p
 	}
-	if len(args) > 0 {
-		set, err := r.descriptorSet(p)
-		if err != nil {
-			return fmt.Errorf("dispatch of %s: %w", p.desc.Name, err)
-		}
-		d.instance.calls.writeBuffers(d.handle, set, args)
-		vk.CmdBindDescriptorSets(c, vk.PipelineBindPointCompute, p.layout, 0, 1, []vk.DescriptorSet{set}, 0, nil)
+	set, err := r.descriptorSet(p)
+	if err != nil {
+		return fmt.Errorf("dispatch of %s: %w", p.desc.Name, err)
 	}
+	d.instance.calls.writeBuffers(d.handle, set, args)
+	vk.CmdBindDescriptorSets(c, vk.PipelineBindPointCompute, p.layout, 0, 1, []vk.DescriptorSet{set}, 0, nil)
 	if len(push) > 0 {
 		vk.CmdPushConstants(c, p.layout, vk.ShaderStageFlags(vk.ShaderStageComputeBit), 0, uint32(len(push)), unsafe.Pointer(&push[0]))
 	}

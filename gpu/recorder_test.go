@@ -305,6 +305,7 @@ func TestPipelineErrors(t *testing.T) {
 		"no module":                func(p *PipelineDesc) { p.SPIRV = nil },
 		"a module of another kind": func(p *PipelineDesc) { p.SPIRV = make([]byte, 64) },
 		"half a word":              func(p *PipelineDesc) { p.SPIRV = axpySPIRV[:len(axpySPIRV)-2] },
+		"no bindings":              func(p *PipelineDesc) { p.Bindings = 0 },
 		"too many bindings":        func(p *PipelineDesc) { p.Bindings = limits.StorageBuffers + 1 },
 		"too many push constants":  func(p *PipelineDesc) { p.PushBytes = limits.PushConstantBytes + 4 },
 		"odd push constants":       func(p *PipelineDesc) { p.PushBytes = 7 },

@@ -5,7 +5,7 @@ package gpu
 /*
 #include "call.h"
 
-uint32_t gpuValidationMessage(uint32_t severity, uint32_t types, message_data *data, void *user);
+uint32_t gpuValidationMessage(uint32_t severity, uint32_t types, message_data *data, uintptr_t user);
 */
 import "C"
 
@@ -85,7 +85,7 @@ func newValidation(getProc unsafe.Pointer) (*validation, error) {
 		severities: severityWarning | severityError,
 		types:      messageValidation | messagePerformance,
 		callback:   C.message_callback(C.gpuValidationMessage),
-		user:       pointer(uintptr(v.self)),
+		user:       C.uintptr_t(v.self),
 	}
 	return v, nil
 }
@@ -156,8 +156,8 @@ func (v *validation) add(message string) {
 // returns false: the Vulkan call at fault goes on.
 //
 //export gpuValidationMessage
-func gpuValidationMessage(severity, types C.uint32_t, data *C.message_data, user unsafe.Pointer) C.uint32_t {
-	v := cgo.Handle(uintptr(user)).Value().(*validation)
+func gpuValidationMessage(severity, types C.uint32_t, data *C.message_data, user C.uintptr_t) C.uint32_t {
+	v := cgo.Handle(user).Value().(*validation)
 	v.add(strings.Join(strings.Fields(C.GoString(data.message)), " "))
 	return 0
 }
