@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -27,7 +28,12 @@ type section struct {
 	commands   *gpu.Commands
 }
 
+var errClosed = errors.New("the program is closed")
+
 func (p *Program) find(name string) (*section, error) {
+	if p.sections == nil {
+		return nil, errClosed
+	}
 	if s := p.sections[name]; s != nil {
 		return s, nil
 	}
@@ -46,9 +52,18 @@ func (p *Program) Run(name string, times int) error {
 	return nil
 }
 
+// view returns where a caller's tensor lies, if the program is open and the
+// tensor takes the given bytes.
+func (p *Program) view(t kernels.Tensor, bytes int) (span, error) {
+	if p.sections == nil {
+		return span{}, errClosed
+	}
+	return p.layout.checked(t, bytes)
+}
+
 // Write implements [kernels.Program].
 func (p *Program) Write(t kernels.Tensor, src []byte) error {
-	s, err := p.layout.checked(t, len(src))
+	s, err := p.view(t, len(src))
 	if err != nil {
 		return err
 	}
@@ -57,7 +72,7 @@ func (p *Program) Write(t kernels.Tensor, src []byte) error {
 
 // Read implements [kernels.Program].
 func (p *Program) Read(t kernels.Tensor, dst []byte) error {
-	s, err := p.layout.checked(t, len(dst))
+	s, err := p.view(t, len(dst))
 	if err != nil {
 		return err
 	}

@@ -16,9 +16,6 @@ func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 // sharedBytes is what the staged tiles of A and B take, for steps of bk.
 func (t tile) sharedBytes(bk int) int { return 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1) }
 
-// maxStep is the most columns of A that are staged at a time.
-const maxStep = 16
-
 // gpuTiles suit devices that want many threads. Larger tiles reuse more of
 // what they load; smaller ones fit small products and give more workgroups.
 var gpuTiles = []tile{
@@ -34,18 +31,19 @@ var gpuTiles = []tile{
 }
 
 // cpuTiles suit software drivers, which run a thread as a lane of a vector
-// and where a load costs more than eight multiplications.
+// and for which a load is dear: more of the tile to each thread.
 var cpuTiles = []tile{
-	{64, 64, 8, 8, 1},
-	{64, 32, 8, 8, 1},
-	{32, 64, 8, 8, 1},
-	{32, 32, 8, 8, .9},
-	{32, 16, 4, 4, .6},
-	{16, 16, 4, 4, .5},
+	{64, 32, 8, 16, 1},
+	{32, 64, 16, 8, 1},
+	{64, 32, 8, 8, .9},
+	{32, 64, 8, 8, .9},
+	{32, 32, 8, 8, .8},
+	{32, 16, 4, 4, .5},
+	{16, 16, 4, 4, .4},
 }
 
 // usableTiles returns the variants that the device's limits allow. The last
-// one, 16 threads and 2.6 KB, fits every device that Vulkan admits.
+// one, 16 threads and at most 5 KB, fits every device that Vulkan admits.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {
@@ -54,7 +52,7 @@ func usableTiles(t target) []tile {
 	var usable []tile
 	for _, v := range all {
 		if v.threads() <= min(t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0]) &&
-			v.sharedBytes(maxStep) <= t.limits.SharedMemoryBytes {
+			v.sharedBytes(t.step) <= t.limits.SharedMemoryBytes {
 			usable = append(usable, v)
 		}
 	}
@@ -80,7 +78,7 @@ func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := 0.0
 	for _, v := range t.tiles {
-		p := product{m: m, n: n, k: k, tile: v, bk: min(maxStep, ceilDiv(k, 4)*4), splits: 1}
+		p := product{m: m, n: n, k: k, tile: v, bk: min(t.step, ceilDiv(k, 4)*4), splits: 1}
 		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
 		if tiles < t.wanted {
 			p.splits = max(1, min(t.wanted/tiles, k/minSplit))

@@ -3,10 +3,14 @@
 package vulkan_test
 
 import (
+	"errors"
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 )
@@ -40,6 +44,72 @@ func TestCases(t *testing.T) {
 	reference := oracle.New()
 	defer reference.Close()
 	t.Log("\n", kerneltest.Run(t, b, reference))
+}
+
+// strange is an op that no backend knows.
+type strange struct{ kernels.ReLUForward }
+
+func (strange) Kind() string { return "Strange" }
+
+// Errors name what failed: the section, the op, the tensor.
+func TestErrorsNameTheirCause(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	var unknown, wrong kernels.Plan
+	x := unknown.Tensor("x", kernels.Float32, 4)
+	unknown.Section("forward").Add(kernels.ReLUForward{X: x, Y: x}, strange{kernels.ReLUForward{X: x, Y: x}})
+	_, err := b.Compile(&unknown)
+	wantError(t, err, `section "forward", op 1 (Strange)`)
+
+	x = wrong.Tensor("x", kernels.Float32, 4)
+	wrong.Section("forward").Add(kernels.ReLUForward{X: x, Y: x.Reshape(2, 2)})
+	_, err = b.Compile(&wrong)
+	wantError(t, err, `section "forward", op 0 (ReLUForward): Y`)
+
+	var huge kernels.Plan
+	huge.Tensor("x", kernels.Float32, 1<<42)
+	if _, err = b.Compile(&huge); !errors.Is(err, gpu.ErrOutOfMemory) {
+		t.Errorf("16 TiB: %v, want out of memory", err)
+	}
+}
+
+func wantError(t *testing.T, err error, part string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), part) {
+		t.Errorf("error %v, want one with %q", err, part)
+	}
+}
+
+// A closed program is closed for good, and its memory is given back.
+func TestProgramClose(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	var plan kernels.Plan
+	x := plan.Tensor("x", kernels.Float32, 1000)
+	plan.Section("forward").Add(kernels.Fill{X: x, Value: 3})
+	p, err := b.Compile(&plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := p.MemoryBytes(); n < 4000 || n > 4096 {
+		t.Errorf("%d bytes for a buffer of 4000", n)
+	}
+	got := make([]float32, 1000)
+	if err := p.Run("forward", 1); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Read(x, kernels.AsBytes(got)); err != nil || got[0] != 3 || got[999] != 3 {
+		t.Errorf("filled with %v … %v (%v), want 3", got[0], got[999], err)
+	}
+	for range 2 {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	wantError(t, p.Run("forward", 1), "closed")
+	wantError(t, p.Read(x, kernels.AsBytes(got)), "closed")
+	wantError(t, p.Write(x, kernels.AsBytes(got)), "closed")
+	if n := p.MemoryBytes(); n != 0 {
+		t.Errorf("%d bytes after Close", n)
+	}
 }
 
 func BenchmarkOps(b *testing.B) {

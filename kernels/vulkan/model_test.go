@@ -1,0 +1,137 @@
+//go:build cgo
+
+package vulkan_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+const (
+	testBatch  = 64
+	testImages = 640
+)
+
+// train compiles a model's training step over random images.
+func train(tb testing.TB, b *vulkan.Backend, name string) (*model.Net, kernels.Program) {
+	tb.Helper()
+	net, err := model.Build(model.Config{Model: name, Dropout: .25, Optimizer: model.DefaultAdam(),
+		Images: testImages, TrainBatches: []int{testBatch}, TrainImages: testImages})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p, err := b.Compile(net.Plan)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	images, labels, order := make([]byte, testImages*model.Side*model.Side), make([]byte, testImages), make([]uint32, testImages)
+	for i := range images {
+		images[i] = byte(kernels.Philox4x32([4]uint32{uint32(i)}, [2]uint32{})[0])
+	}
+	for i := range labels {
+		labels[i], order[i] = byte(i%model.Classes), uint32(testImages-1-i)
+	}
+	rates := make([]float32, net.LearningRates.Len())
+	for i := range rates {
+		rates[i] = 1e-3
+	}
+	if err := net.WriteInit(p, 42); err != nil {
+		tb.Fatal(err)
+	}
+	write(tb, p, net.Images, images)
+	write(tb, p, net.Labels, labels)
+	write(tb, p, net.Train.Order, kernels.AsBytes(order))
+	write(tb, p, net.LearningRates, kernels.AsBytes(rates))
+	write(tb, p, net.Train.State, kernels.AsBytes(kernels.NewState(42, 0, .9, .999).Words()))
+	return net, p
+}
+
+func write(tb testing.TB, p kernels.Program, t kernels.Tensor, src []byte) {
+	tb.Helper()
+	if err := p.Write(t, src); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Training steps of every model run without a word from the validation layer,
+// which also watches for missing barriers, and give the same bits again.
+func TestTrainingIsReproducible(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	for _, name := range model.Names() {
+		t.Run(name, func(t *testing.T) {
+			const steps = 3
+			first, again := trainSteps(t, b, name, steps), trainSteps(t, b, name, steps)
+			if !bytes.Equal(first, again) {
+				t.Error("the parameters differ between two runs from the same start")
+			}
+		})
+	}
+}
+
+// trainSteps returns the parameters after some steps, the last one profiled.
+func trainSteps(t *testing.T, b *vulkan.Backend, name string, steps int) []byte {
+	net, p := train(t, b, name)
+	section := model.TrainSection(testBatch)
+	if err := p.Run(section, steps-1); err != nil {
+		t.Fatal(err)
+	}
+	times, err := p.Profile(section)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ops := net.Plan.Find(section).Ops; len(times) != len(ops) {
+		t.Errorf("%d times for %d ops", len(times), len(ops))
+	}
+	for _, o := range times {
+		if o.Nanoseconds < 0 || o.Dispatches < 1 {
+			t.Errorf("%s took %d ns in %d dispatches", o.Op.Kind(), o.Nanoseconds, o.Dispatches)
+		}
+	}
+	state := make([]uint32, kernels.StateWords)
+	if err := p.Read(net.Train.State, kernels.AsBytes(state)); err != nil || kernels.ParseState(state).Step != uint32(steps) {
+		t.Errorf("the state after %d steps is %+v (%v)", steps, kernels.ParseState(state), err)
+	}
+	losses := make([]float32, steps)
+	if err := p.Read(net.Train.Loss.First(steps), kernels.AsBytes(losses)); err != nil {
+		t.Fatal(err)
+	}
+	for _, loss := range losses {
+		if !(loss > 0 && loss < 10) {
+			t.Errorf("losses %v", losses)
+		}
+	}
+	values := make([]byte, net.Values.Bytes())
+	if err := p.Read(net.Values, values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+// BenchmarkTrain measures training steps of the models at batch 64.
+func BenchmarkTrain(b *testing.B) {
+	backend := open(b, vulkan.Options{})
+	for _, name := range model.Names() {
+		b.Run(name, func(b *testing.B) {
+			_, p := train(b, backend, name)
+			section := model.TrainSection(testBatch)
+			if err := p.Run(section, 1); err != nil { // warm up
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			if err := p.Run(section, b.N); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportMetric(float64(b.N*testBatch)/b.Elapsed().Seconds(), "images/s")
+		})
+	}
+}

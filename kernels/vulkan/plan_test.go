@@ -1,0 +1,165 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// smallest is a device with the least limits that Vulkan 1.1 admits.
+var smallest = gpu.Info{Type: "integrated", Limits: gpu.Limits{
+	MaxWorkgroupSize: [3]int{128, 128, 64}, MaxWorkgroupInvocations: 128,
+	MaxWorkgroupCount: [3]int{65535, 65535, 65535}, SharedMemoryBytes: 16384}}
+
+// targets are devices of different kinds.
+func targets() map[string]target {
+	desktop, software := smallest, smallest
+	desktop.Type = "discrete"
+	desktop.Limits.MaxWorkgroupSize = [3]int{1024, 1024, 64}
+	desktop.Limits.MaxWorkgroupInvocations = 1024
+	desktop.Limits.SharedMemoryBytes = 49152
+	software.Type = "cpu"
+	software.Limits.MaxWorkgroupInvocations = 1024
+	software.Limits.SharedMemoryBytes = 32768
+	return map[string]target{"smallest": newTarget(smallest), "desktop": newTarget(desktop), "software": newTarget(software)}
+}
+
+// Whatever the shape, the tiles cover the result, the splits cover K without
+// an empty one, and the variant fits the device.
+func TestPlanProduct(t *testing.T) {
+	sizes := []int{1, 2, 9, 10, 16, 17, 31, 64, 65, 127, 256, 577, 6272, 50176}
+	for name, target := range targets() {
+		for _, m := range sizes {
+			for _, n := range sizes {
+				for _, k := range sizes {
+					if err := checkProduct(&target, target.planProduct(m, n, k), m, n, k); err != nil {
+						t.Fatalf("%s: (%d, %d, %d): %v", name, m, n, k, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkProduct(t *target, p product, m, n, k int) error {
+	switch {
+	case p.m != m || p.n != n || p.k != k:
+		return fmt.Errorf("planned for another shape: %+v", p)
+	case p.bm%p.tm != 0 || p.bn%p.tn != 0 || p.tm%4 != 0 || p.tn%4 != 0 || p.bk%4 != 0:
+		return fmt.Errorf("the tile does not divide: %+v", p)
+	case p.threads() > t.limits.MaxWorkgroupInvocations || p.sharedBytes(p.bk) > t.limits.SharedMemoryBytes:
+		return fmt.Errorf("%d threads and %d bytes are beyond the device: %+v", p.threads(), p.sharedBytes(p.bk), p)
+	case p.groups() != ceilDiv(m, p.bm)*ceilDiv(n, p.bn):
+		return fmt.Errorf("%d groups do not cover the result: %+v", p.groups(), p)
+	case p.splits > 1 && p.splitK%p.bk != 0, p.splits*p.splitK < k, (p.splits-1)*p.splitK >= k:
+		return fmt.Errorf("the splits do not cover K: %+v", p)
+	case p.splits > t.limits.MaxWorkgroupCount[2]:
+		return fmt.Errorf("%d splits are beyond the device: %+v", p.splits, p)
+	}
+	return nil
+}
+
+// Every chunk of a column reduction has rows, and together they have all.
+func TestPlanColumns(t *testing.T) {
+	for name, target := range targets() {
+		for _, rows := range []int{1, 2, 63, 64, 65, 3136, 50176, 1 << 20} {
+			for _, cols := range []int{1, 3, 10, 32, 33, 128, 1000} {
+				c := target.planColumns(rows, cols)
+				if c.chunks*c.chunkRows < rows || (c.chunks-1)*c.chunkRows >= rows || target.threads%c.width != 0 {
+					t.Errorf("%s: (%d, %d): %+v", name, rows, cols, c)
+				}
+			}
+		}
+	}
+}
+
+// More workgroups than one axis holds are folded over two.
+func TestGrid(t *testing.T) {
+	target := newTarget(smallest)
+	for _, groups := range []int{1, 65535, 65536, 1000003, 65535 * 65535} {
+		x, y := target.grid(groups)
+		if x < 1 || x > 65535 || y < 1 || y > 65535 || x*y < groups || x*y-groups >= x+y {
+			t.Errorf("%d groups: %d × %d", groups, x, y)
+		}
+	}
+}
+
+// at is a dispatch that reads and writes 256-byte blocks of one arena.
+func at(op int, read, write []int64) dispatch {
+	d := dispatch{op: op}
+	for _, b := range read {
+		d.args = append(d.args, arg{span{0, 256 * b, 256}, kernels.Read})
+	}
+	for _, b := range write {
+		d.args = append(d.args, arg{span{0, 256 * b, 256}, kernels.Write})
+	}
+	return d
+}
+
+func TestScheduleKeepsHazardsInOrder(t *testing.T) {
+	type b = []int64
+	for _, c := range []struct {
+		name string
+		list []dispatch
+		want string // ops of each level
+	}{
+		{"none", nil, "[]"},
+		{"independent", []dispatch{at(0, b{0}, b{1}), at(1, b{0}, b{2})}, "[[0 1]]"},
+		{"read after write", []dispatch{at(0, nil, b{1}), at(1, b{1}, b{2})}, "[[0] [1]]"},
+		{"write after read", []dispatch{at(0, b{1}, b{2}), at(1, nil, b{1})}, "[[0] [1]]"},
+		{"write after write", []dispatch{at(0, nil, b{1}), at(1, nil, b{1})}, "[[0] [1]]"},
+		{"two chains", []dispatch{at(0, nil, b{1}), at(1, b{1}, b{2}), at(2, nil, b{3}), at(3, b{3}, b{4})}, "[[0 2] [1 3]]"},
+		{"diamond", []dispatch{at(0, nil, b{1}), at(1, b{1}, b{2}), at(2, b{1}, b{3}), at(3, b{2, 3}, b{4})}, "[[0] [1 2] [3]]"},
+		{"reuse", []dispatch{at(0, nil, b{1}), at(1, b{1}, b{2}), at(2, nil, b{1}), at(3, b{1}, b{3})}, "[[0] [1] [2] [3]]"},
+	} {
+		levels := [][]int{}
+		for _, level := range schedule(c.list) {
+			var ops []int
+			for _, d := range level {
+				ops = append(ops, d.op)
+			}
+			levels = append(levels, ops)
+		}
+		if got := fmt.Sprint(levels); got != c.want {
+			t.Errorf("%s: levels %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestSpanOverlaps(t *testing.T) {
+	s := span{0, 256, 100}
+	for o, want := range map[span]bool{
+		{0, 256, 100}: true, {0, 0, 256}: false, {0, 0, 257}: true, {0, 355, 1}: true, {0, 356, 10}: false, {1, 256, 100}: false,
+	} {
+		if s.overlaps(o) != want || o.overlaps(s) != want {
+			t.Errorf("%v and %v: want overlap %v", s, o, want)
+		}
+	}
+}
+
+// Buffers do not overlap, start aligned, and share arenas of bounded size.
+func TestLayout(t *testing.T) {
+	var p kernels.Plan
+	for i, n := range []int{1, 63, 64, 65, 1 << 28, 1 << 28, 7} { // two of a GiB
+		p.Tensor(fmt.Sprint(i), kernels.Float32, n)
+	}
+	p.Tensor("bytes", kernels.Uint8, 3)
+	l := newLayout(&p)
+	for i, s := range l.spans {
+		if s.offset%alignment != 0 || s.size < int64(p.Buffers[i].Len*p.Buffers[i].Type.Size()) || s.offset+s.size > l.arenas[s.arena] {
+			t.Errorf("buffer %d: %+v in arenas %v", i, s, l.arenas)
+		}
+		for j := range i {
+			if s.overlaps(l.spans[j]) {
+				t.Errorf("buffers %d and %d share memory", j, i)
+			}
+		}
+	}
+	if len(l.arenas) != 4 {
+		t.Errorf("arenas of %v bytes, want one before the two large ones and one after", l.arenas)
+	}
+}
