@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -136,38 +138,45 @@ func resolve(flags *pflag.FlagSet, c *trainer.Config, file string) error {
 
 // train runs a new training.
 func train(cmd *cobra.Command, c trainer.Config) error {
-	d, err := openDevice(deviceFlags{c.Device, c.CPU, c.Threads, c.Validate})
-	if err != nil {
+	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
+		dir, err := trainer.NewFolder(c)
+		if err != nil {
+			return err
+		}
+		err = runTraining(cmd, c, d, data, trainer.Options{Dir: dir})
+		if err != nil {
+			_ = os.Remove(dir) // does nothing if the run has left files
+		}
 		return err
-	}
-	defer d.Close()
-	dir, err := trainer.NewFolder(c)
-	if err != nil {
-		return err
-	}
-	return runTraining(cmd, c, d, trainer.Options{Dir: dir})
+	})
 }
 
 // resumeTraining goes on with the run of a folder, whose args.yaml is in c.
 func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
+	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
+		return runTraining(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
+	})
+}
+
+// withDevice opens the device and loads the data that the settings name.
+func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.Dataset) error) error {
 	d, err := openDevice(deviceFlags{c.Device, c.CPU, c.Threads, c.Validate})
 	if err != nil {
 		return err
 	}
-	defer d.Close()
-	return runTraining(cmd, c, d, trainer.Options{Dir: dir, Resume: true})
+	if !c.Quiet {
+		fmt.Fprintln(cmd.OutOrStdout(), d.announce())
+	}
+	data, err := loadData(c.DataDir)
+	if err == nil {
+		err = do(d, data)
+	}
+	return errors.Join(err, d.Close())
 }
 
 // runTraining trains, prints how it goes and what came out.
-func runTraining(cmd *cobra.Command, c trainer.Config, d *device, o trainer.Options) error {
+func runTraining(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	out := cmd.OutOrStdout()
-	if !c.Quiet {
-		fmt.Fprintln(out, d.announce())
-	}
-	data, err := loadData(c.DataDir)
-	if err != nil {
-		return err
-	}
 	d.environment.Data, d.environment.SHA256 = data.Dir, data.SHA256
 	o.Environment = d.environment
 	printer := newProgress(out, cmd.ErrOrStderr(), c, o.Dir)

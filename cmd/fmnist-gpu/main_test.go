@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+)
+
+// asProgram makes the test binary behave as fmnist-gpu.
+const asProgram = "FMNIST_GPU_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+func program(args ...string) *exec.Cmd {
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
+// run executes the program and returns what it printed and its exit code.
+func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	c := program(args...)
+	var out, err bytes.Buffer
+	c.Stdout, c.Stderr = &out, &err
+	if e := c.Run(); e != nil && c.ProcessState == nil {
+		t.Fatal(e)
+	}
+	return out.String(), err.String(), c.ProcessState.ExitCode()
+}
+
+// wantFailure checks an exit code, and that standard error is one line with
+// all of the given words.
+func wantFailure(t *testing.T, args []string, code int, words ...string) {
+	t.Helper()
+	_, stderr, got := run(t, args...)
+	if got != code {
+		t.Errorf("%v: exit code %d, want %d (%s)", args, got, code, stderr)
+	}
+	if strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "fmnist-gpu: ") {
+		t.Errorf("%v: want one line of error, got %q", args, stderr)
+	}
+	for _, w := range words {
+		if !strings.Contains(stderr, w) {
+			t.Errorf("%v: %q does not say %q", args, stderr, w)
+		}
+	}
+}
+
+func TestWrongUsage(t *testing.T) {
+	yaml := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(yaml, []byte("epoch: 3\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args  []string
+		words []string
+	}{
+		{[]string{"train", "--preset", "main"}, []string{`unknown preset "main"`, "main_no_aug"}},
+		{[]string{"train", "--batch-size", "0"}, []string{"--batch-size is 0"}},
+		{[]string{"train", "--lr", "nan"}, []string{"--lr is NaN"}},
+		{[]string{"train", "--lr", "fast"}, []string{"--lr"}},
+		{[]string{"train", "--cpu", "--device", "0"}, []string{"exclude each other"}},
+		{[]string{"train", "--config", yaml}, []string{yaml, "line 1", `"epoch"`, `"epochs"`}},
+		{[]string{"train", "--config", yaml + ".missing"}, []string{"missing"}},
+		{[]string{"train", "--augment", "original"}, []string{"not available", "--augment none"}},
+		{[]string{"train", "extra"}, []string{"extra"}},
+		{[]string{"train", "--colour"}, []string{"--colour"}},
+		{[]string{"fly"}, []string{"fly"}},
+		{[]string{"eval"}, []string{"--checkpoint"}},
+	} {
+		wantFailure(t, c.args, exitUsage, c.words...)
+	}
+}
+
+func TestNoSuchDevice(t *testing.T) {
+	wantFailure(t, []string{"train", "--device", "99"}, exitNoDevice)
+	wantFailure(t, []string{"eval", "--checkpoint", "x", "--device", "no such device"}, exitNoDevice)
+}
+
+func TestUnwritableOut(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"train", "--cpu", "--out", filepath.Join(file, "runs")}, exitFailed, "--out", file)
+}
+
+func TestBadData(t *testing.T) {
+	dir := t.TempDir()
+	wantFailure(t, []string{"train", "--cpu", "--out", t.TempDir(), "--data-dir", dir}, exitBadFile, dir, "data fetch")
+}
+
+// A damaged dataset is named with its hash, and no run is left behind.
+func TestDamagedData(t *testing.T) {
+	source := datasettest.Full(t).Dir
+	for name, damage := range map[string]func([]byte) []byte{
+		"truncated": func(b []byte) []byte { return b[:len(b)/2] },
+		"flipped":   func(b []byte) []byte { b[len(b)/2] ^= 1; return b },
+	} {
+		dir, out := t.TempDir(), t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
+			t.Fatal(err)
+		}
+		files, err := filepath.Glob(filepath.Join(dir, "t10k-images*"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		b, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(files[0], damage(b), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(name, func(t *testing.T) {
+			wantFailure(t, []string{"train", "--cpu", "--out", out, "--data-dir", dir}, exitBadFile, "t10k-images", "expected", "found")
+		})
+		if left, err := os.ReadDir(out); err != nil || len(left) != 0 {
+			t.Errorf("%s: %v, %v left in the output folder", name, left, err)
+		}
+	}
+}
+
+func TestBadCheckpoint(t *testing.T) {
+	datasettest.Full(t)
+	dir := t.TempDir()
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", dir}, exitBadFile, dir)
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(dir, "none.safetensors")}, exitBadFile, "none.safetensors")
+	cut := filepath.Join(dir, "cut.safetensors")
+	if err := os.WriteFile(cut, []byte{0x90, 0, 0, 0, 0, 0, 0, 0, '{'}, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", cut}, exitBadFile, cut)
+}
+
+func TestHelpHasExamples(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"train", "--help"}, {"eval", "--help"}, {"devices", "--help"}, {"data", "--help"}, {"data", "fetch", "--help"}, {"data", "show", "--help"}} {
+		stdout, stderr, code := run(t, args...)
+		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:") {
+			t.Errorf("%v: code %d, stderr %q, no examples in:\n%s", args, code, stderr, stdout)
+		}
+	}
+}
+
+func TestDevicesJSON(t *testing.T) {
+	stdout, stderr, code := run(t, "devices", "--json")
+	var v struct {
+		Devices []struct {
+			Index      *int
+			Name, UUID string
+		}
+		CPU struct{ Threads int }
+	}
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || code != 0 || v.Devices == nil || v.CPU.Threads < 1 {
+		t.Errorf("code %d, %v, %s\n%s", code, err, stderr, stdout)
+	}
+}
+
+func TestDryRunTrainsNothing(t *testing.T) {
+	datasettest.Full(t)
+	out := filepath.Join(t.TempDir(), "runs")
+	stdout, stderr, code := run(t, "train", "--dry-run", "--cpu", "--preset", "main_no_aug", "--out", out)
+	if code != 0 || !strings.Contains(stdout, "1,701,578") || !strings.Contains(stdout, "batch-size: 64") {
+		t.Errorf("code %d, %s\n%s", code, stderr, stdout)
+	}
+	if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the dry run made %s", out)
+	}
+}
+
+// Flags win over the file, the file over the preset, the preset over defaults.
+func TestPrecedenceOfSettings(t *testing.T) {
+	datasettest.Full(t)
+	file := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(file, []byte("preset: alternative_shallow\naugment: none\nepochs: 7\nseed: 5\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := run(t, "train", "--dry-run", "--cpu", "--config", file, "--seed", "6")
+	if code != 0 {
+		t.Fatalf("code %d: %s", code, stderr)
+	}
+	for _, want := range []string{"model: alternative", "augment: none", "epochs: 7", "seed: 6", "batch-size: 64"} {
+		if !strings.Contains(stdout, want+"\n") {
+			t.Errorf("no %q in:\n%s", want, stdout)
+		}
+	}
+}
+
+// Ctrl-C saves and exits with 130; --resume goes on from there.
+func TestInterruptAndResume(t *testing.T) {
+	datasettest.Full(t)
+	out := t.TempDir()
+	c := program("train", "--cpu", "--model", "alternative", "--epochs", "50", "--patience", "0", "--out", out, "--name", "r")
+	var stdout, stderr bytes.Buffer
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(out, "r")
+	for range 600 { // until the training is under way
+		if _, err := os.Stat(filepath.Join(dir, "args.yaml")); err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err := c.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Wait()
+	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
+		t.Fatalf("exit code %d, want %d: %s", code, exitInterrupted, stderr.String())
+	}
+	if !strings.Contains(stdout.String(), "--resume "+dir) || stderr.Len() != 0 {
+		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
+	}
+	for _, name := range []string{"weights/last.safetensors", "checkpoint/state.json"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1", "--max-steps", "60")
+	if code != 0 || !strings.Contains(more, "test accuracy") {
+		t.Errorf("resume: code %d, %s\n%s", code, errs, more)
+	}
+}
