@@ -6,11 +6,19 @@ import "fmt"
 // conv2d) over channels-last data, with a square stride and zero padding:
 //
 //	Y[n,oh,ow,o] = Bias[o] + Σ_{kh,kw,i} W[o,kh,kw,i] · X[n, oh·Stride+kh−Pad, ow·Stride+kw−Pad, i]
+//
+// On request it also computes the statistics of Y that a batch-norm behind it
+// needs, while Y is at hand. With R = N·OH·OW rows:
+//
+//	Mean[o] = Σ_r Y[r,o] / R
+//	Var[o]  = Σ_r (Y[r,o] − Mean[o])² / R           (by a stable method)
 type ConvForward struct {
 	X    Tensor // (N, H, W, I)
 	W    Tensor // (O, KH, KW, I)
 	Bias Tensor // (O), optional
 	Y    Tensor // (N, OH, OW, O), OH = ⌊(H + 2·Pad − KH) / Stride⌋ + 1, OW alike
+	Mean Tensor // (O), optional
+	Var  Tensor // (O), present where Mean is
 
 	Stride, Pad int
 }
@@ -30,11 +38,14 @@ type ConvBackwardInput struct {
 //
 //	DW[o,kh,kw,i] = Σ_{n,oh,ow} DY[n,oh,ow,o] · X[n, oh·Stride+kh−Pad, ow·Stride+kw−Pad, i]
 //
-// The bias gradient is the [ColumnSum] of DY.
+// and, on request, that with respect to Bias, the [ColumnSum] of DY:
+//
+//	DBias[o] = Σ_{n,oh,ow} DY[n,oh,ow,o]
 type ConvBackwardWeight struct {
-	X  Tensor // (N, H, W, I)
-	DY Tensor // (N, OH, OW, O)
-	DW Tensor // (O, KH, KW, I)
+	X     Tensor // (N, H, W, I)
+	DY    Tensor // (N, OH, OW, O)
+	DW    Tensor // (O, KH, KW, I)
+	DBias Tensor // (O), optional
 
 	Stride, Pad int
 }
@@ -50,7 +61,8 @@ func (ConvBackwardWeight) Kind() string { return "ConvBackwardWeight" }
 
 // Operands implements [Op].
 func (op ConvForward) Operands() []Operand {
-	return []Operand{in("X", op.X), in("W", op.W), in("Bias", op.Bias).optional(), out("Y", op.Y)}
+	return []Operand{in("X", op.X), in("W", op.W), in("Bias", op.Bias).optional(), out("Y", op.Y),
+		out("Mean", op.Mean).optional(), out("Var", op.Var).optional()}
 }
 
 // Operands implements [Op].
@@ -60,7 +72,7 @@ func (op ConvBackwardInput) Operands() []Operand {
 
 // Operands implements [Op].
 func (op ConvBackwardWeight) Operands() []Operand {
-	return []Operand{in("X", op.X), in("DY", op.DY), out("DW", op.DW)}
+	return []Operand{in("X", op.X), in("DY", op.DY), out("DW", op.DW), out("DBias", op.DBias).optional()}
 }
 
 // Check implements [Op].
@@ -68,7 +80,11 @@ func (op ConvForward) Check() error {
 	if err := checkConv("X", op.X, op.W, "Y", op.Y, op.Stride, op.Pad); err != nil {
 		return err
 	}
-	return wantIfPresent("Bias", op.Bias, op.W.Shape[0])
+	if op.Mean.Absent() != op.Var.Absent() {
+		return fmt.Errorf("outputs Mean (%v) and Var (%v): want both or neither", op.Mean, op.Var)
+	}
+	o := op.W.Shape[0]
+	return first(wantIfPresent("Bias", op.Bias, o), wantIfPresent("Mean", op.Mean, o), wantIfPresent("Var", op.Var, o))
 }
 
 // Check implements [Op].
@@ -78,7 +94,10 @@ func (op ConvBackwardInput) Check() error {
 
 // Check implements [Op].
 func (op ConvBackwardWeight) Check() error {
-	return checkConv("X", op.X, op.DW, "DY", op.DY, op.Stride, op.Pad)
+	if err := checkConv("X", op.X, op.DW, "DY", op.DY, op.Stride, op.Pad); err != nil {
+		return err
+	}
+	return wantIfPresent("DBias", op.DBias, op.DW.Shape[0])
 }
 
 // FLOPs implements [Op].

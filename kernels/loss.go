@@ -52,7 +52,7 @@ func (op SoftmaxCrossEntropy) Check() error {
 			return err
 		}
 		if op.Probs.Shape[0] < n || op.Probs.Shape[1] != c {
-			return fmt.Errorf("Probs has shape %v, want at least %d rows of %d", op.Probs.Shape, n, c)
+			return fmt.Errorf("output Probs has shape %v, want at least %d rows of %d", op.Probs.Shape, n, c)
 		}
 	}
 	return first(want("Labels", op.Labels, n), want("State", op.State, StateWords),
