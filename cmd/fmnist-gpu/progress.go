@@ -68,12 +68,20 @@ func (p *progress) Epoch(r trainer.EpochReport) {
 	if r.Best {
 		mark = "  best"
 	}
-	done := r.Epoch - p.summary.FirstEpoch + 1
-	left := time.Since(p.started) / time.Duration(done) * time.Duration(p.config.Epochs-r.Epoch)
-	fmt.Fprintf(p.out, "epoch %*d/%d  train loss %.4f  %s loss %.4f  %s accuracy %.2f %%  lr %.2g  %.1f s  %s images/s  left %s%s\n",
+	fmt.Fprintf(p.out, "epoch %*d/%d  train loss %.4f  %s loss %.4f  %s accuracy %.2f %%  lr %.2g  %.1f s  %s images/s%s%s\n",
 		len(fmt.Sprint(p.config.Epochs)), r.Epoch, p.config.Epochs, r.TrainLoss, p.config.SelectOn, r.ValLoss,
 		p.config.SelectOn, 100*r.ValAccuracy, r.LR, r.Seconds, humanize.Comma(int64(r.ImagesPerSecond)),
-		left.Round(time.Second), mark)
+		p.left(r.Epoch), mark)
+}
+
+// left says how long the epochs after the given one will take.
+func (p *progress) left(epoch int) string {
+	if epoch == p.config.Epochs || p.config.MaxSteps > 0 {
+		return ""
+	}
+	done := epoch - p.summary.FirstEpoch + 1
+	left := time.Since(p.started) / time.Duration(done) * time.Duration(p.config.Epochs-epoch)
+	return "  left " + left.Round(time.Second).String()
 }
 
 // finish clears the bar.
