@@ -1,28 +1,31 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Second pass of a product whose K was split: adds up the partial sums in the
-// order of k, then Bias and what C held. One element a thread.
-#include "common.glsl"
+// Second pass of a product whose K was split: adds up the partial sums, then
+// Bias and what C held. The partial sums are a matrix of splits rows.
+#include "column_tile.glsl"
 
-layout(constant_id = 1) const uint WITH_BIAS = 0;
-layout(constant_id = 2) const uint ACCUMULATE = 0;
+layout(constant_id = 2) const uint WITH_BIAS = 0;
+layout(constant_id = 3) const uint ACCUMULATE = 0;
 
-layout(push_constant) uniform Push { uint len, n, splits; };         // len: M·N
+layout(push_constant) uniform Push { uint splits, len, n; };        // len: M·N
 layout(binding = 0) readonly buffer Partials { float partials[]; }; // (splits, M, N)
 layout(binding = 1) readonly buffer Bias { float bias[]; };         // (N)
 layout(binding = 2) buffer C { float c[]; };                        // (M, N)
 
 void main() {
-    uint e = thread_index();
-    if (e >= len) {
+    Lane lane = lane_of(splits, len, splits);
+    float sum = 0.0;
+    if (lane.live) {
+        for (uint s = lane.row; s < splits; s += DEPTH) {
+            sum += partials[s * len + lane.col];
+        }
+    }
+    sum = sum_depth(sum);
+    if (!lane.live || !is_top()) {
         return;
     }
-    float sum = 0.0;
-    for (uint s = 0; s < splits; s++) {
-        sum += partials[s * len + e];
-    }
     if (WITH_BIAS != 0) {
-        sum += bias[e % n];
+        sum += bias[lane.col % n];
     }
-    c[e] = ACCUMULATE != 0 ? c[e] + sum : sum;
+    c[lane.col] = ACCUMULATE != 0 ? c[lane.col] + sum : sum;
 }

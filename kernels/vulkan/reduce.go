@@ -17,17 +17,17 @@ type columns struct {
 	chunks     int
 }
 
-// Widths of a workgroup in columns: a cache line's worth where there are many
-// rows, less where few partial sums are left, for more threads along them.
+// Bounds of a workgroup's width: the most, a cache line's worth, is best for
+// long columns, but the threads must also find enough rows.
 const (
-	wideColumns   = 32
-	narrowColumns = 8
+	mostColumns  = 32
+	leastColumns = 8
 )
 
 // planColumns cuts the rows into as many chunks as keep the device busy, each
 // deep enough to be worth a workgroup.
 func (t *target) planColumns(rows, cols int) columns {
-	c := columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), wideColumns, t.threads)}
+	c := columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), mostColumns, t.threads)}
 	const rowsPerThread = 8
 	most := max(1, t.wanted/ceilDiv(cols, c.width))
 	c.chunkRows = max(ceilDiv(rows, most), rowsPerThread*t.threads/c.width)
@@ -35,15 +35,19 @@ func (t *target) planColumns(rows, cols int) columns {
 	return c
 }
 
-// single is the reduction of the chunks' results, in one chunk.
-func (t *target) single(chunks, cols int) columns {
-	return columns{rows: chunks, cols: cols, width: min(powerOfTwo(cols), narrowColumns, t.threads), chunkRows: chunks, chunks: 1}
+// single is a reduction in one chunk, for the few rows that an earlier pass
+// left; a thread takes about four.
+func (t *target) single(rows, cols int) columns {
+	width := max(leastColumns, t.threads/powerOfTwo(ceilDiv(rows, 4)))
+	return columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), width, t.threads), chunkRows: rows, chunks: 1}
 }
 
 // reduceColumns appends a dispatch of one workgroup for each tile and chunk.
 func (l *lowering) reduceColumns(shader string, c columns, push []byte, args ...arg) {
-	l.dispatch(shader, l.threads, ceilDiv(c.cols, c.width)*c.chunks, 1, constants(c.width), push, args...)
+	l.dispatch(shader, l.threads, c.groups(), 1, constants(c.width), push, args...)
 }
+
+func (c columns) groups() int { return ceilDiv(c.cols, c.width) * c.chunks }
 
 // push is the push constants of the shaders that reduce chunks.
 func (c columns) push() []byte { return pushed(c.rows, c.cols, c.chunkRows) }

@@ -35,6 +35,7 @@ var gpuTiles = []tile{
 var cpuTiles = []tile{
 	{64, 32, 8, 16, 1},
 	{32, 64, 16, 8, 1},
+	{128, 16, 16, 8, .8},
 	{64, 32, 8, 8, .9},
 	{32, 64, 8, 8, .9},
 	{32, 32, 8, 8, .8},
@@ -71,9 +72,14 @@ type product struct {
 // minSplit is the least extent of k that is worth a workgroup of its own.
 const minSplit = 128
 
-// planProduct picks the variant with the least estimated time: the padded
-// work, divided by the variant's speed and by the share of the device that its
-// workgroups fill.
+// trafficCost is the multiplications that a device does in the time in which
+// it moves one float to or from memory, roughly.
+const trafficCost = 32
+
+// planProduct picks the variant with the least estimated time, counted in
+// multiplications: the padded work, divided by the variant's speed and by the
+// share of the device that its workgroups fill, and the partial sums of splits,
+// which are written and read again.
 func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := 0.0
@@ -86,7 +92,10 @@ func (t *target) planProduct(m, n, k int) product {
 		p.splitK = ceilDiv(ceilDiv(k, p.splits), p.bk) * p.bk
 		p.splits = ceilDiv(k, p.splitK)
 		busy := min(1, float64(tiles*p.splits)/float64(t.wanted))
-		cost := float64(tiles*v.bm*v.bn) / (v.speed * busy)
+		cost := float64(tiles*v.bm*v.bn) * float64(k) / (v.speed * busy)
+		if p.splits > 1 {
+			cost += float64(2*p.splits*m*n) * trafficCost
+		}
 		if best.bm == 0 || cost < least {
 			best, least = p, cost
 		}
@@ -124,6 +133,7 @@ func (l *lowering) multiply(shader string, p product, spec func(bias, accumulate
 	if withBias {
 		second = l.read(bias)
 	}
-	l.each("split_k_sum", p.m*p.n, constants(withBias, accumulate), pushed(p.m*p.n, p.n, p.splits),
-		arg{sums, kernels.Read}, second, result)
+	s := l.single(p.splits, p.m*p.n)
+	l.dispatch("split_k_sum", l.threads, s.groups(), 1, constants(s.width, withBias, accumulate),
+		pushed(p.splits, p.m*p.n, p.n), arg{sums, kernels.Read}, second, result)
 }
