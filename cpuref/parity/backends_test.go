@@ -1,0 +1,69 @@
+package parity
+
+import (
+	"os"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+)
+
+// forEachBackend runs f on every fast backend of this machine: each
+// instruction-set tier of the CPU, and Vulkan.
+func forEachBackend(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
+	t.Helper()
+	for _, tier := range cpuref.Tiers() {
+		t.Run("cpu-"+tier, func(t *testing.T) {
+			b, err := cpuref.Open(cpuref.Options{Tier: tier})
+			if err != nil {
+				t.Fatal(err)
+			}
+			closeAfter(t, b)
+			f(t, b)
+		})
+	}
+	t.Run("vulkan", func(t *testing.T) { f(t, openVulkan(t)) })
+}
+
+// withOracle is forEachBackend and the oracle itself, which is too slow for
+// -short runs of what PyTorch's fixtures cover.
+func withOracle(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
+	t.Helper()
+	t.Run("oracle", func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("the oracle is slow; left out with -short")
+		}
+		f(t, oracle.New())
+	})
+	forEachBackend(t, f)
+}
+
+// openVulkan opens the device under test, or skips the test.
+func openVulkan(t *testing.T) kernels.Backend {
+	t.Helper()
+	selector := os.Getenv("FMNIST_DEVICE")
+	if selector == "" {
+		selector = "0"
+	}
+	b, err := vulkan.Open(selector, vulkan.Options{Validate: true})
+	if err != nil {
+		if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
+			t.Fatalf("FMNIST_REQUIRE_VULKAN is 1: %v", err)
+		}
+		t.Skipf("no Vulkan device: %v", err)
+	}
+	closeAfter(t, b)
+	return b
+}
+
+// closeAfter closes b after the test. On Vulkan, an error says what the
+// validation layer found.
+func closeAfter(t *testing.T, b kernels.Backend) {
+	t.Cleanup(func() {
+		if err := b.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+}

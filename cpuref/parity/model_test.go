@@ -1,0 +1,386 @@
+package parity
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+const seed = 42 // of testdata/fixtures.py
+
+// run is a compiled network and its images.
+type run struct {
+	t       *testing.T
+	net     *model.Net
+	program kernels.Program
+}
+
+// start compiles a network and writes its initial weights and what an epoch
+// or an evaluation reads. Images are taken in order.
+func start(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte) *run {
+	t.Helper()
+	net := build(t, c)
+	program, err := b.Compile(net.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := program.Close(); err != nil {
+			t.Errorf("close the program: %v", err)
+		}
+	})
+	if err := initialise(net, program, images, labels); err != nil {
+		t.Fatal(err)
+	}
+	return &run{t, net, program}
+}
+
+func build(t *testing.T, c model.Config) *model.Net {
+	t.Helper()
+	net, err := model.Build(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return net
+}
+
+// initialise writes everything a program of the net reads.
+func initialise(net *model.Net, p kernels.Program, images, labels []byte) error {
+	if err := net.WriteInit(p, seed); err != nil {
+		return err
+	}
+	if err := p.Write(net.Images, images); err != nil {
+		return err
+	}
+	if err := p.Write(net.Labels, labels); err != nil {
+		return err
+	}
+	state := kernels.NewState(seed, 0, net.Config.Optimizer.Beta1, net.Config.Optimizer.Beta2).Words()
+	for _, l := range []model.Loop{net.Train, net.Eval} {
+		if l.State.Absent() {
+			continue
+		}
+		order := make([]uint32, l.Order.Len())
+		for i := range order {
+			order[i] = uint32(i)
+		}
+		if err := p.Write(l.Order, kernels.AsBytes(order)); err != nil {
+			return err
+		}
+		if err := p.Write(l.State, kernels.AsBytes(state)); err != nil {
+			return err
+		}
+	}
+	if net.LearningRates.Absent() {
+		return nil
+	}
+	rates := make([]float32, net.LearningRates.Len())
+	for i := range rates {
+		rates[i] = 1e-3
+	}
+	return p.Write(net.LearningRates, kernels.AsBytes(rates))
+}
+
+func (r *run) steps(section string, times int) {
+	r.t.Helper()
+	if err := r.program.Run(section, times); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *run) read(t kernels.Tensor) []float32 {
+	r.t.Helper()
+	v := make([]float32, t.Len())
+	if err := r.program.Read(t, kernels.AsBytes(v)); err != nil {
+		r.t.Fatal(err)
+	}
+	return v
+}
+
+func (r *run) write(t kernels.Tensor, v []float32) {
+	r.t.Helper()
+	if err := r.program.Write(t, kernels.AsBytes(v)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// A network with PyTorch's weights gives PyTorch's logits, for the first test
+// images.
+func TestLogitsAgainstPyTorch(t *testing.T) {
+	file, test := loadFixtures(t, "models.safetensors"), datasettest.Subset(t).Test
+	withOracle(t, func(t *testing.T, b kernels.Backend) {
+		for _, name := range model.Names() {
+			t.Run(name, func(t *testing.T) {
+				want := file.get(t, name+".logits64")
+				n := want.Shape[0]
+				r := start(t, b, model.Config{Model: name, Images: n, EvalBatches: []int{n}, EvalImages: n},
+					test.Images[:n*784], test.Labels[:n])
+				for _, p := range append(append([]model.Param{}, r.net.Params...), r.net.Stats...) {
+					// Batch-norm tensors are in the fixtures, the rest is drawn.
+					if stored, ok := file.Tensor(name + "." + p.Name); ok {
+						r.write(p.Tensor, stored.Data)
+					}
+				}
+				r.steps(model.EvalSection(n), 1)
+				compareLogits(t, r, file.get(t, name+".logits").Data, want.Data)
+			})
+		}
+	})
+}
+
+// compareLogits allows 1e-5 of the largest logit against float64, five times
+// what PyTorch's float32 itself is off, and the same more against float32.
+func compareLogits(t *testing.T, r *run, torch32, torch64 []float32) {
+	t.Helper()
+	got := r.read(logits(r.net))
+	scale := largest(torch64)
+	worst32, worst64 := 0.0, 0.0
+	for i := range torch64 {
+		worst64 = worse(worst64, math.Abs(float64(got[i])-float64(torch64[i]))/scale)
+		worst32 = worse(worst32, math.Abs(float64(got[i])-float64(torch32[i]))/scale)
+	}
+	t.Logf("off by %.2g of the largest logit from PyTorch's float64, %.2g from its float32", worst64, worst32)
+	if !(worst64 <= 1e-5) || !(worst32 <= 2e-5) {
+		t.Errorf("logits are off by %.3g (float64) and %.3g (float32) of the largest, want 1e-5 and 2e-5", worst64, worst32)
+	}
+}
+
+// worse is max, but a NaN stays.
+func worse(a, b float64) float64 {
+	if math.IsNaN(a) || math.IsNaN(b) {
+		return math.NaN()
+	}
+	return max(a, b)
+}
+
+// logits returns the network's output: the input of its loss.
+func logits(net *model.Net) kernels.Tensor {
+	for _, op := range net.Plan.Sections[0].Ops {
+		if loss, ok := op.(kernels.SoftmaxCrossEntropy); ok {
+			return loss.Logits
+		}
+	}
+	panic("the network has no loss")
+}
+
+// Twenty steps of training from the same weights follow PyTorch's losses:
+// within 1e-3 for ten steps and 1e-2 for twenty. PyTorch in float32 is itself
+// up to 8e-4 away from float64 there.
+func TestTrajectoryAgainstPyTorch(t *testing.T) {
+	var want struct {
+		Model            string
+		Seed             uint64
+		Batch            int
+		Float32, Float64 []float64
+	}
+	loadJSON(t, "trajectory.json", &want)
+	train := datasettest.Subset(t).Train
+	steps := len(want.Float32)
+	images := steps * want.Batch
+	config := model.Config{Model: want.Model, Optimizer: model.DefaultAdam(), Images: images,
+		TrainBatches: []int{want.Batch}, TrainImages: images}
+	withOracle(t, func(t *testing.T, b kernels.Backend) {
+		r := start(t, b, config, train.Images[:images*784], train.Labels[:images])
+		r.steps(model.TrainSection(want.Batch), steps)
+		losses := r.read(r.net.Train.Loss)
+		for _, torch := range []struct {
+			name   string
+			losses []float64
+		}{{"float32", want.Float32}, {"float64", want.Float64}} {
+			first, all := 0.0, 0.0
+			for i, w := range torch.losses {
+				off := math.Abs(float64(losses[i])-w) / w
+				all = worse(all, off)
+				if i < 10 {
+					first = worse(first, off)
+				}
+			}
+			t.Logf("worst relative distance from PyTorch's %s: %.2g in 10 steps, %.2g in %d", torch.name, first, all, steps)
+			if !(first <= 1e-3) || !(all <= 1e-2) {
+				t.Errorf("losses are %.3g (10 steps) and %.3g (%d steps) away from PyTorch's %s, want 1e-3 and 1e-2:\n%v\n%v",
+					first, all, steps, torch.name, losses, torch.losses)
+			}
+		}
+	})
+}
+
+// network is a small training.
+type network struct {
+	name string
+	model.Config
+}
+
+// networks train every model, with all that a step can have.
+func networks() []network {
+	var list []network
+	for _, name := range model.Names() {
+		list = append(list, network{name, model.Config{Model: name, Dropout: 0.25, Optimizer: model.DefaultAdam()}})
+	}
+	sgd := model.DefaultSGD()
+	sgd.WeightDecay = 1e-3
+	list = append(list, network{"alternative-sgd",
+		model.Config{Model: "alternative", Dropout: 0.5, Smoothing: 0.1, Optimizer: sgd}})
+	for i := range list {
+		c := &list[i].Config
+		c.TrainBatches, c.TrainImages, c.Images = []int{batch, tail}, fullSteps*batch+tail, fullSteps*batch+tail
+		c.EvalBatches, c.EvalImages = []int{batch}, fullSteps*batch
+	}
+	return list
+}
+
+const batch, tail, fullSteps = 16, 5, 4 // images
+
+// synthetic returns n images that a network can tell apart: class k is
+// brighter in its own rows.
+func synthetic(n int) (images, labels []byte) {
+	r := rand.New(rand.NewPCG(3, 0))
+	images, labels = make([]byte, n*784), make([]byte, n)
+	for i := range n {
+		labels[i] = byte(r.IntN(model.Classes))
+		for p := range 784 {
+			v := r.IntN(100)
+			if p/28/2 == int(labels[i]) {
+				v += 150
+			}
+			images[i*784+p] = byte(v)
+		}
+	}
+	return images, labels
+}
+
+// Each op of a training step and of an evaluation agrees with the oracle when
+// it starts from the oracle's own tensors; an error names the op.
+func TestIsolated(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
+		for _, c := range networks() {
+			t.Run(c.name, func(t *testing.T) {
+				net := build(t, c.Config)
+				images, labels := synthetic(c.Images)
+				for _, section := range []string{model.TrainSection(batch), model.TrainSection(tail), model.EvalSection(batch)} {
+					report := kerneltest.Replay(t, net.Plan, section, b, oracle.New(), func(p kernels.Program) error {
+						return initialise(net, p, images, labels)
+					})
+					t.Logf("%s on %v", section, report)
+				}
+			})
+		}
+	})
+}
+
+// An epoch of training, its smaller last batch included, and an evaluation
+// stay close to the oracle's without any help.
+func TestFreeRunning(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the oracle trains whole networks; left out with -short")
+	}
+	want := map[string]*run{}
+	for _, c := range networks() {
+		want[c.name] = epoch(t, oracle.New(), c.Config)
+	}
+	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
+		for _, c := range networks() {
+			t.Run(c.name, func(t *testing.T) { compareEpochs(t, epoch(t, b, c.Config), want[c.name]) })
+		}
+	})
+}
+
+// epoch trains on every image once and evaluates.
+func epoch(t *testing.T, b kernels.Backend, c model.Config) *run {
+	t.Helper()
+	images, labels := synthetic(c.Images)
+	r := start(t, b, c, images, labels)
+	r.steps(model.TrainSection(batch), fullSteps)
+	r.steps(model.TrainSection(tail), 1)
+	r.steps(model.EvalSection(batch), fullSteps)
+	return r
+}
+
+// compareEpochs allows losses 1e-3, relative, and weights a distance of 2 % of
+// the way they have come. (Adam divides each gradient by its own size, so
+// where one is nearly 0 its rounding becomes a step of the full length.)
+func compareEpochs(t *testing.T, got, want *run) {
+	t.Helper()
+	for name, loop := range map[string][2]kernels.Tensor{
+		"training": {got.net.Train.Loss, want.net.Train.Loss}, "evaluation": {got.net.Eval.Loss, want.net.Eval.Loss},
+	} {
+		g, w := got.read(loop[0]), want.read(loop[1])
+		worst := 0.0
+		for i := range w {
+			worst = worse(worst, math.Abs(float64(g[i])-float64(w[i]))/math.Abs(float64(w[i])))
+		}
+		t.Logf("%s losses are off by %.2g", name, worst)
+		if !(worst <= 1e-3) {
+			t.Errorf("%s losses are off by %.3g, want 1e-3:\n%v\n%v", name, worst, g, w)
+		}
+	}
+	off, way := 0.0, 0.0
+	for i, p := range want.net.Params {
+		g, w, w0 := got.read(got.net.Params[i].Tensor), want.read(p.Tensor), want.net.Init(i, seed)
+		for k := range w {
+			off += (float64(g[k]) - float64(w[k])) * (float64(g[k]) - float64(w[k]))
+			way += (float64(w0[k]) - float64(w[k])) * (float64(w0[k]) - float64(w[k]))
+		}
+	}
+	ratio := math.Sqrt(off / way)
+	t.Logf("weights are off by %.2g of their way", ratio)
+	if !(ratio <= 0.02) {
+		t.Errorf("weights are off by %.3g of the way they came, want 0.02", ratio)
+	}
+}
+
+// Training that is stopped, stored and loaded into a new program goes on with
+// the same bits.
+func TestReload(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
+		for _, c := range networks() {
+			t.Run(c.name, func(t *testing.T) {
+				images, labels := synthetic(c.Images)
+				first := start(t, b, c.Config, images, labels)
+				first.steps(model.TrainSection(batch), 2)
+				second := start(t, b, c.Config, images, labels)
+				for _, tensor := range stored(first.net) {
+					if err := second.program.Write(tensor, first.bytes(tensor)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for _, r := range []*run{first, second} {
+					r.steps(model.TrainSection(batch), 2)
+					r.steps(model.TrainSection(tail), 1)
+				}
+				for _, tensor := range stored(first.net) {
+					if !bytes.Equal(first.bytes(tensor), second.bytes(tensor)) {
+						t.Errorf("%s differs after a reload", first.net.Plan.Buffers[tensor.Buffer].Name)
+					}
+				}
+			})
+		}
+	})
+}
+
+// stored lists what a checkpoint keeps.
+func stored(net *model.Net) []kernels.Tensor {
+	all := []kernels.Tensor{net.Values, net.Running, net.Moment1, net.Moment2, net.Train.State, net.Train.Loss, net.Train.Correct}
+	var list []kernels.Tensor
+	for _, t := range all {
+		if t.Len() > 0 { // SGD has no second moment, logistic no running statistics
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func (r *run) bytes(t kernels.Tensor) []byte {
+	r.t.Helper()
+	b := make([]byte, t.Bytes())
+	if err := r.program.Read(t, b); err != nil {
+		r.t.Fatal(err)
+	}
+	return b
+}
