@@ -1,6 +1,10 @@
 package cpuref_test
 
 import (
+	"bytes"
+	"math"
+	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -30,4 +34,201 @@ func TestOps(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
 		t.Run(tier, func(t *testing.T) { suite.Run(t, open(t, tier, 2)) })
 	}
+}
+
+// Each op of the models' layers gives the same bits with 1, 2, 3 and 7 threads.
+func TestThreadsDoNotChangeResults(t *testing.T) {
+	for _, tier := range cpuref.Tiers() {
+		t.Run(tier, func(t *testing.T) {
+			p := newStepPlan()
+			want := p.results(t, open(t, tier, 1))
+			for _, threads := range []int{2, 3, 7} {
+				got := p.results(t, open(t, tier, threads))
+				for i, b := range p.Buffers {
+					if !bytes.Equal(got[i], want[i]) {
+						t.Errorf("%d threads: %s differs from one thread's", threads, b.Name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// A run allocates nothing.
+func TestRunAllocatesNothing(t *testing.T) {
+	for _, threads := range []int{1, 2} {
+		p := newStepPlan()
+		program := p.compile(t, open(t, "", threads))
+		allocations := testing.AllocsPerRun(5, func() {
+			if err := program.Run("step", 1); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if allocations != 0 {
+			t.Errorf("%d threads: a run of every op allocates %v times", threads, allocations)
+		}
+	}
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	b, err := cpuref.Open(cpuref.Options{Threads: 5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := newStepPlan().compile(t, b).Run("step", 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
+
+func TestOpenErrors(t *testing.T) {
+	if _, err := cpuref.Open(cpuref.Options{Tier: "sse9"}); err == nil || !strings.Contains(err.Error(), `"sse9"`) || !strings.Contains(err.Error(), "generic") {
+		t.Errorf("unknown tier: %v, want an error that names it and lists the others", err)
+	}
+	if _, err := cpuref.Open(cpuref.Options{Threads: -1}); err == nil {
+		t.Error("-1 threads: no error")
+	}
+	t.Setenv(cpuref.TierVariable, "sse8")
+	if _, err := cpuref.Open(cpuref.Options{}); err == nil || !strings.Contains(err.Error(), "$FMNIST_CPU") {
+		t.Errorf("unknown tier in the environment: %v, want an error that names the variable", err)
+	}
+}
+
+func TestTierFromEnvironment(t *testing.T) {
+	t.Setenv(cpuref.TierVariable, "generic")
+	if b := open(t, "", 1); !strings.Contains(b.Name(), "generic, 1 thread)") {
+		t.Errorf("%s: want the generic tier", b.Name())
+	}
+	if got := cpuref.Info(); got.Tier != "generic" || got.Threads != cpuref.DefaultThreads() || got.Model == "" {
+		t.Errorf("Info is %+v", got)
+	}
+}
+
+// stepPlan has every op once, on shapes of a small network with odd extents.
+type stepPlan struct {
+	*kernels.Plan
+	state kernels.Tensor
+	order kernels.Tensor
+}
+
+// newStepPlan writes the plan, section "step".
+func newStepPlan() stepPlan {
+	const n, classes = 21, 10
+	p := &kernels.Plan{}
+	f := func(name string, shape ...int) kernels.Tensor { return p.Tensor(name, kernels.Float32, shape...) }
+	u := func(name string, shape ...int) kernels.Tensor { return p.Tensor(name, kernels.Uint32, shape...) }
+	state, order := u("state", kernels.StateWords), u("order", 10*n)
+	images, labels := p.Tensor("images", kernels.Uint8, 50, 28, 28), p.Tensor("labels", kernels.Uint8, 50)
+	x, y := f("x", n, 28, 28, 1), u("y", n)
+	loss, correct, rates := f("loss", 20), u("correct", 20), f("rates", 20)
+
+	w1, b1, c1, dw1 := f("w1", 32, 3, 3, 1), f("b1", 32), f("c1", n, 28, 28, 32), f("dw1", 32, 3, 3, 1)
+	gamma, beta, mean, variance := f("gamma", 32), f("beta", 32), f("running mean", 32), f("running var", 32)
+	saved, invStd, norm, inference := f("mean", 32), f("invstd", 32), f("norm", n, 28, 28, 32), f("inference", n, 28, 28, 32)
+	dgamma, dbeta, dnorm := f("dgamma", 32), f("dbeta", 32), f("dnorm", n, 28, 28, 32)
+	pool, index, dpool := f("pool", n, 14, 14, 32), u("index", n, 14, 14, 32), f("dpool", n, 14, 14, 32)
+	w2, c2, dw2 := f("w2", 40, 3, 3, 32), f("c2", n, 14, 14, 40), f("dw2", 40, 3, 3, 32)
+	w3, logits, dlogits, dw3 := f("w3", classes, 7840), f("logits", n, classes), f("dlogits", n, classes), f("dw3", classes, 7840)
+	b3, drop, dc2, sum := f("b3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
+	param, grad, m, v, velocity := f("param", 100_001), f("grad", 100_001), f("m", 100_001), f("v", 100_001), f("velocity", 100_001)
+
+	p.Section("step").Add(
+		kernels.Gather{Images: images, Labels: labels, Order: order, State: state, Table: f("table", 256), X: x, Y: y},
+		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Stride: 1, Pad: 1},
+		kernels.BatchNormForward{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Mean: saved, InvStd: invStd, Y: norm, Momentum: .1, Eps: 1e-5},
+		kernels.BatchNormInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: inference, Eps: 1e-5},
+		kernels.ReLUForward{X: norm, Y: norm},
+		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},
+		kernels.ConvForward{X: pool, W: w2, Y: c2, Stride: 1, Pad: 1},
+		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
+		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true},
+		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: y, State: state, Loss: loss, Correct: correct, DLogits: dlogits},
+		kernels.GEMM{A: dlogits, B: drop, C: dw3, TransA: true},
+		kernels.GEMM{A: dlogits, B: w3, C: dc2.Reshape(n, 7840)},
+		kernels.DropoutBackward{DY: dc2.Reshape(n, 7840), State: state, DX: dc2.Reshape(n, 7840), P: .25},
+		kernels.ColumnSum{X: dc2, Y: sum},
+		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, Stride: 1, Pad: 1},
+		kernels.ConvBackwardInput{DY: dc2, W: w2, DX: dpool, Stride: 1, Pad: 1},
+		kernels.MaxPoolBackward{DY: dpool, Index: index, DX: dnorm, Size: 2, Stride: 2},
+		kernels.ReLUBackward{Y: norm, DY: dnorm, DX: dnorm},
+		kernels.BatchNormBackward{X: c1, DY: dnorm, Gamma: gamma, Mean: saved, InvStd: invStd, DX: dnorm, DGamma: dgamma, DBeta: dbeta},
+		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, Stride: 1, Pad: 1},
+		kernels.Adam{Param: param, Grad: grad, M: m, V: v, State: state, LearningRates: rates, Beta1: .9, Beta2: .999, Eps: 1e-8},
+		kernels.SGD{Param: param, Grad: grad, M: velocity, State: state, LearningRates: rates, Momentum: .9},
+		kernels.Fill{X: f("fill", 50_000), Value: 3},
+		kernels.AdvanceState{State: state, Batch: 0, Beta1: .9, Beta2: .999},
+	)
+	return stepPlan{p, state, order}
+}
+
+// compile returns the plan's program with contents in every buffer.
+func (p stepPlan) compile(t *testing.T, b kernels.Backend) kernels.Program {
+	t.Helper()
+	program, err := b.Compile(p.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	random := [4]uint32{}
+	for i, buffer := range p.Buffers {
+		whole := kernels.Tensor{Buffer: i, Type: buffer.Type, Shape: []int{buffer.Len}}
+		content := make([]byte, whole.Bytes())
+		switch buffer.Type {
+		case kernels.Float32:
+			values := make([]float32, buffer.Len)
+			for j := range values {
+				random[0]++
+				values[j] = float32(kernels.Philox4x32(random, [2]uint32{})[0]>>8) / (1 << 24)
+				if buffer.Name != "running var" && buffer.Name != "v" { // those are not negative
+					values[j] -= .4
+				}
+			}
+			copy(content, kernels.AsBytes(values))
+		case kernels.Uint8:
+			for j := range content {
+				content[j] = byte(j * 7 % 10)
+			}
+		}
+		if err := program.Write(whole, content); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := program.Write(p.state, kernels.AsBytes(kernels.NewState(42, 7, .9, .999).Words())); err != nil {
+		t.Fatal(err)
+	}
+	return program
+}
+
+// results returns every buffer after two steps; all numbers are finite.
+func (p stepPlan) results(t *testing.T, b kernels.Backend) [][]byte {
+	t.Helper()
+	program := p.compile(t, b)
+	if err := program.Run("step", 2); err != nil {
+		t.Fatal(err)
+	}
+	var all [][]byte
+	for i, buffer := range p.Buffers {
+		whole := kernels.Tensor{Buffer: i, Type: buffer.Type, Shape: []int{buffer.Len}}
+		content := make([]byte, whole.Bytes())
+		if err := program.Read(whole, content); err != nil {
+			t.Fatal(err)
+		}
+		if buffer.Type == kernels.Float32 {
+			values := make([]float32, buffer.Len)
+			copy(kernels.AsBytes(values), content)
+			for j, v := range values {
+				if !(math.Abs(float64(v)) <= math.MaxFloat32) {
+					t.Fatalf("%s[%d] is %v", buffer.Name, j, v)
+				}
+			}
+		}
+		all = append(all, content)
+	}
+	return all
 }

@@ -118,9 +118,10 @@ func (x *correlation) compile(oh, ow int, pack func(packed []float32, panel, tap
 		panel, tap := task%x.panels, task/x.panels
 		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], panel, tap)
 	}
+	compute := x.compute
 	return func() error {
 		pool.run(x.panels*x.kh*x.kw, packTask)
-		pool.run(x.images*x.splits, x.compute)
+		pool.run(x.images*x.splits, compute)
 		return nil
 	}
 }
@@ -250,9 +251,9 @@ func (g *weightGradient) compile() func() error {
 	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
 	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols)
-	sum := g.p.sumParts(g.dw, g.groups)
+	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
-		pool.run(g.groups*g.splits, g.compute)
+		pool.run(g.groups*g.splits, compute)
 		return sum()
 	}
 }
@@ -319,8 +320,9 @@ func (g *weightGradient) compileByTaps() func() error {
 	g.panels = (g.o + k.Cols - 1) / k.Cols
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
 	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels())
+	compute := g.computeByTaps
 	return func() error {
-		pool.run(g.groups, g.computeByTaps)
+		pool.run(g.groups, compute)
 		parts := g.p.scratch.shared
 		sum := parts[:len(g.dw)]
 		for i := 1; i < g.groups; i++ {

@@ -32,7 +32,7 @@ func (p *program) gather(op kernels.Gather) func() error {
 		batch = order[cursor : cursor+samples]
 		for i, image := range batch {
 			if int(image) >= len(labels) {
-				return fmt.Errorf("Order[%d] is image %d of %d", cursor+i, image, len(labels))
+				return fmt.Errorf("entry %d of Order is image %d of %d", cursor+i, image, len(labels))
 			}
 		}
 		p.backend.pool.run(samples, task)

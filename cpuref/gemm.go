@@ -63,13 +63,13 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 		}
 	}
 	g.layOut()
-	pack := g.packTask()
+	pack, compute := g.packTask(), g.compute
 	blocks := (g.k + kBlock - 1) / kBlock
 	return func() error {
 		if g.packed {
 			p.backend.pool.run(g.panels*blocks, pack)
 		}
-		p.backend.pool.run(g.rowParts*g.panelParts, g.compute)
+		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
 	}
 }

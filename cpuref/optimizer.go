@@ -34,7 +34,10 @@ func (p *program) adam(op kernels.Adam) func() error {
 func (p *program) sgd(op kernels.SGD) func() error {
 	param, grad, m := p.floats(op.Param), p.floats(op.Grad), p.floats(op.M)
 	state, rates := p.words(op.State), p.floats(op.LearningRates)
-	s := simd.SGDStep{Momentum: op.Momentum, WeightDecay: op.WeightDecay, Nesterov: op.Nesterov}
+	s := simd.SGDStep{Momentum: op.Momentum, WeightDecay: op.WeightDecay, ShareM: 1}
+	if op.Nesterov {
+		s.ShareG, s.ShareM = 1, op.Momentum
+	}
 	sgd := p.backend.simd.SGD
 	update := p.elementwise(len(param), func(from, to int) {
 		if m == nil {

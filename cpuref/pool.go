@@ -95,12 +95,15 @@ func left(ticket uint64) int64 { return int64(ticket>>32) - int64(ticket&0xfffff
 func (p *pool) finish(worker, task int) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.failed.CompareAndSwap(nil, &r)
+			p.fail(r)
 		}
 		p.done.Add(1)
 	}()
 	p.task(worker, task)
 }
+
+// fail keeps the region's first panic.
+func (p *pool) fail(value any) { p.failed.CompareAndSwap(nil, &value) }
 
 // work is the life of a worker: run tasks, else spin, else sleep.
 func (p *pool) work(worker int) {

@@ -1,0 +1,325 @@
+package simd
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+// eachTier runs a test for every tier that this machine has.
+func eachTier(t *testing.T, test func(t *testing.T, k *Kernels)) {
+	for _, k := range Tiers() {
+		t.Run(k.Name, func(t *testing.T) { test(t, k) })
+	}
+}
+
+// values returns n numbers around 0.
+func values(r *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(r.NormFloat64())
+	}
+	return v
+}
+
+func clone(v []float32) []float32 { return append([]float32{}, v...) }
+
+// isClose reports whether got is want up to n roundings of numbers around size.
+func isClose(got, want, size float64, n int) bool {
+	return math.Abs(got-want) <= float64(n+8)*size*0x1p-24
+}
+
+// tileCase is a tile and the extents of its reduction.
+type tileCase struct {
+	rows0, rows1, cols       int
+	k, segments, blocks      int
+	rowA, stepA              int // of A
+	stepB                    int
+	bias, accumulate, linked bool // linked: A1 continues A0's rows
+}
+
+func (c tileCase) String() string { type plain tileCase; return fmt.Sprintf("%+v", plain(c)) }
+
+// Every tile height and width, every walk: compared with sums in float64, and
+// nothing outside the tile is touched.
+func TestTile(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(1, 2))
+		for rows0 := 1; rows0 <= k.Group; rows0++ {
+			for rows1 := 0; rows1 <= k.Group; rows1++ {
+				if rows1 > 0 && rows0 < k.Group && !k.UnevenGroups {
+					continue
+				}
+				for cols := 1; cols <= k.Cols; cols++ {
+					checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
+						k: 1 + r.IntN(5), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
+						rowA: r.IntN(50), stepA: r.IntN(40), stepB: k.Cols + r.IntN(10),
+						bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0})
+				}
+			}
+		}
+	})
+}
+
+func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
+	t.Helper()
+	const size, untouched = 4000, 1e30
+	a, b, bias := values(r, size), values(r, size), values(r, k.Cols)
+	segmentA, segmentB, blockA, blockB := r.IntN(300)-150, r.IntN(300)-150, r.IntN(300), r.IntN(300)
+	a0, b0 := 1000, 1000 // room for negative distances
+	a1 := 1000 + r.IntN(100)
+	if c.linked {
+		a1 = a0 + c.rows0*c.rowA
+	}
+	rowC := c.cols + r.IntN(5)
+	rows := c.rows0 + c.rows1
+	got := make([]float32, rows*rowC+k.Cols)
+	for i := range got {
+		got[i] = untouched
+		if c.accumulate && i/rowC < rows && i%rowC < c.cols {
+			got[i] = float32(r.NormFloat64())
+		}
+	}
+	old := clone(got)
+
+	tile := &Tile{A0: &a[a0], A1: &a[a1], B: &b[b0], C: &got[0], RowA: c.rowA, RowC: rowC}
+	tile.Walk(c.k, c.stepA, c.stepB, c.segments, segmentA, segmentB, c.blocks, blockA, blockB)
+	if c.bias {
+		tile.Bias = &bias[0]
+	}
+	if c.accumulate {
+		tile.Accumulate = 1
+	}
+	k.Tile(tile, c.rows0, c.rows1, c.cols)
+
+	for p, v := range got {
+		i, j := p/rowC, p%rowC
+		if i >= rows || j >= c.cols {
+			if v != untouched {
+				t.Fatalf("%v: element (%d, %d) outside the tile became %v", c, i, j, v)
+			}
+			continue
+		}
+		start := a0 + i*c.rowA
+		if i >= c.rows0 {
+			start = a1 + (i-c.rows0)*c.rowA
+		}
+		want, magnitude := 0.0, 0.0
+		for block := range c.blocks {
+			for segment := range c.segments {
+				for step := range c.k {
+					x := float64(a[start+block*blockA+segment*segmentA+step*c.stepA])
+					y := float64(b[b0+block*blockB+segment*segmentB+step*c.stepB+j])
+					want += x * y
+					magnitude += math.Abs(x * y)
+				}
+			}
+		}
+		if c.bias {
+			want += float64(bias[j])
+			magnitude += math.Abs(float64(bias[j]))
+		}
+		if c.accumulate {
+			want += float64(old[p])
+			magnitude += math.Abs(float64(old[p]))
+		}
+		if !isClose(float64(v), want, magnitude, c.k*c.segments*c.blocks) {
+			t.Fatalf("%v: element (%d, %d) is %v, want %v", c, i, j, v, want)
+		}
+	}
+}
+
+// The vector tiers' other functions give what the portable ones give, for
+// lengths around their vectors and blocks, and leave the rest alone.
+func TestElementwise(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for n := range 150 {
+			compare(t, fmt.Sprintf("Add of %d", n), r, []int{n, n}, func(k *Kernels, v [][]float32) {
+				k.Add(v[0], v[1])
+			}, k)
+			compare(t, fmt.Sprintf("ReLUForward of %d", n), r, []int{n, n}, func(k *Kernels, v [][]float32) {
+				k.ReLUForward(v[0], v[1])
+			}, k)
+			compare(t, fmt.Sprintf("ReLUBackward of %d", n), r, []int{n, n, n}, func(k *Kernels, v [][]float32) {
+				k.ReLUBackward(v[0], v[1], v[2])
+			}, k)
+			compare(t, fmt.Sprintf("Adam of %d", n), r, []int{n, n, n, n}, func(k *Kernels, v [][]float32) {
+				for i := range v[3] {
+					v[3][i] *= v[3][i]
+				}
+				k.Adam(v[0], v[1], v[2], v[3], &AdamStep{Beta1: .9, OneMinusBeta1: .1, Beta2: .999, OneMinusBeta2: .001,
+					StepSize: .01, RootCorrection: .5, Eps: 1e-8, WeightDecay: .1})
+			}, k)
+			compare(t, fmt.Sprintf("SGD of %d", n), r, []int{n, n, n}, func(k *Kernels, v [][]float32) {
+				k.SGD(v[0], v[1], nil, &SGDStep{Rate: .1, WeightDecay: .1})
+				k.SGD(v[0], v[1], v[2], &SGDStep{Rate: .1, Momentum: .9, WeightDecay: .1, ShareG: 1, ShareM: .9})
+				k.SGD(v[0], v[1], v[2], &SGDStep{Rate: .1, Momentum: .9, ShareM: 1})
+			}, k)
+		}
+	})
+}
+
+func TestColumnwise(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(5, 6))
+		for c := 1; c < 150; c++ {
+			ld, rows := c+r.IntN(3), r.IntN(4)+1
+			m := rows*ld + 3
+			compare(t, fmt.Sprintf("ColumnSum of %d×%d", rows, c), r, []int{c, m}, func(k *Kernels, v [][]float32) {
+				k.ColumnSum(v[0], v[1], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("ColumnSquares of %d×%d", rows, c), r, []int{c, c, m, c}, func(k *Kernels, v [][]float32) {
+				k.ColumnSquares(v[0], v[1], v[2], v[3], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("ColumnDots of %d×%d", rows, c), r, []int{c, c, m, m, c}, func(k *Kernels, v [][]float32) {
+				k.ColumnDots(v[0], v[1], v[2], v[3], v[4], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("Normalize of %d×%d", rows, c), r, []int{m, m, c, c, c}, func(k *Kernels, v [][]float32) {
+				k.Normalize(v[0], v[1], v[2], v[3], v[4], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("NormalizeBackward of %d×%d", rows, c), r, []int{m, m, m, c, c, c, c}, func(k *Kernels, v [][]float32) {
+				k.NormalizeBackward(v[0], v[1], v[2], v[3], v[4], v[5], v[6], ld, rows)
+			}, k)
+		}
+	})
+}
+
+// compare runs body on k and on the portable tier over the same arrays of the
+// given lengths, each followed by a fence, and compares all of them.
+func compare(t *testing.T, what string, r *rand.Rand, lengths []int, body func(k *Kernels, v [][]float32), k *Kernels) {
+	t.Helper()
+	const fence = 64
+	var got, want [][]float32 // with their fences
+	for _, n := range lengths {
+		v := values(r, n+fence)
+		got, want = append(got, v), append(want, clone(v))
+	}
+	arrays := func(all [][]float32) [][]float32 {
+		v := make([][]float32, len(all))
+		for i := range v {
+			v[i] = all[i][:lengths[i]:lengths[i]]
+		}
+		return v
+	}
+	body(k, arrays(got))
+	body(&generic, arrays(want))
+	for i := range got {
+		for j := range got[i] {
+			g, w := float64(got[i][j]), float64(want[i][j])
+			if j >= lengths[i] && g != w {
+				t.Fatalf("%s: array %d, element %d of %d became %v", what, i, j, lengths[i], g)
+			}
+			if !isClose(g, w, 10+math.Abs(w), 30) {
+				t.Fatalf("%s: array %d, element %d is %v, want %v", what, i, j, g, w)
+			}
+		}
+	}
+}
+
+func TestTranspose(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		for rows := 1; rows < 36; rows++ {
+			for cols := 1; cols < 36; cols++ {
+				lds, ldd := cols+3, rows+2
+				src, dst := make([]float32, rows*lds+1), make([]float32, cols*ldd+1)
+				for i := range src {
+					src[i] = float32(i + 1)
+				}
+				k.Transpose(dst, ldd, src, lds, rows, cols)
+				for p, got := range dst {
+					i, j, want := p%ldd, p/ldd, float32(0)
+					if i < rows && j < cols {
+						want = src[i*lds+j]
+					}
+					if got != want {
+						t.Fatalf("%d×%d: dst[%d] is %v, want %v", rows, cols, p, got, want)
+					}
+				}
+			}
+		}
+	})
+}
+
+// Ties go to the first, a NaN beats any number and the first NaN the others.
+func TestMaxPool2x2(t *testing.T) {
+	nan := float32(math.NaN())
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(7, 8))
+		for _, c := range []int{1, 3, 8, 16, 24, 32, 33} {
+			for pixels := 1; pixels < 6; pixels++ {
+				n := pixels * c
+				x0, x1 := make([]float32, 2*n), make([]float32, 2*n)
+				for i := range x0 {
+					choice := []float32{0, 1, 2, nan}
+					x0[i], x1[i] = choice[r.IntN(4)], choice[r.IntN(4)]
+				}
+				checkMaxPool(t, k, x0, x1, c, n)
+			}
+		}
+	})
+}
+
+func checkMaxPool(t *testing.T, k *Kernels, x0, x1 []float32, c, n int) {
+	t.Helper()
+	y, plain, index := make([]float32, n), make([]float32, n), make([]uint32, n)
+	k.MaxPool2x2(y, index, x0, x1, c)
+	k.MaxPool2x2(plain, nil, x0, x1, c)
+	dy, dx0, dx1 := make([]float32, n), clone(x0), clone(x1)
+	for i := range dy {
+		dy[i] = float32(i + 1)
+	}
+	k.MaxPool2x2Backward(dx0, dx1, dy, index, c)
+	for i := range n {
+		p := i/c*2*c + i%c
+		window, best := []float32{x0[p], x0[p+c], x1[p], x1[p+c]}, 0
+		for j, v := range window {
+			b := window[best]
+			if v > b || (v != v && b == b) {
+				best = j
+			}
+		}
+		want := window[best]
+		if same := func(a float32) bool { return a == want || (a != a && want != want) }; !same(y[i]) || !same(plain[i]) || index[i] != uint32(best) {
+			t.Fatalf("c %d, element %d of %v: got %v, %v at %d, want %v at %d", c, i, window, y[i], plain[i], index[i], want, best)
+		}
+		for j, got := range []float32{dx0[p], dx0[p+c], dx1[p], dx1[p+c]} {
+			if wantDX := float32(0); (j == best && got != dy[i]) || (j != best && got != wantDX) {
+				t.Fatalf("c %d, element %d: gradient %v at %d, maximum at %d", c, i, got, j, best)
+			}
+		}
+	}
+}
+
+// A NaN passes through the rectifier.
+func TestReLUKeepsNaN(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		x := make([]float32, 37)
+		for i := range x {
+			x[i] = float32(math.NaN())
+		}
+		k.ReLUForward(x, x)
+		for i, v := range x {
+			if v == v {
+				t.Fatalf("element %d is %v, want NaN", i, v)
+			}
+		}
+	})
+}
+
+func BenchmarkTile(b *testing.B) {
+	for _, k := range Tiers() {
+		b.Run(k.Name, func(b *testing.B) {
+			const steps = 256
+			a, panel, c := make([]float32, 2*k.Group*steps), make([]float32, k.Cols*(steps+1)), make([]float32, 2*k.Group*k.Cols)
+			t := &Tile{A0: &a[0], A1: &a[k.Group*steps], B: &panel[0], C: &c[0], RowA: steps, RowC: k.Cols}
+			t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+			for b.Loop() {
+				k.Tile(t, k.Group, k.Group, k.Cols)
+			}
+			flops := 2 * 2 * float64(k.Group*k.Cols*steps) * float64(b.N)
+			b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
+		})
+	}
+}

@@ -1,0 +1,68 @@
+package cpuref
+
+import (
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Every task of every region runs exactly once, whether the workers are awake
+// or asleep.
+func TestPoolRunsEveryTaskOnce(t *testing.T) {
+	p := newPool(4, func() {})
+	defer p.close()
+	for region := range 300 {
+		tasks := 1 + region*7%50
+		runs := make([]atomic.Int32, tasks)
+		p.run(tasks, func(worker, task int) {
+			if worker < 0 || worker >= 4 {
+				t.Errorf("worker %d of 4", worker)
+			}
+			runs[task].Add(1)
+		})
+		for i := range runs {
+			if n := runs[i].Load(); n != 1 {
+				t.Fatalf("region %d: task %d of %d ran %d times", region, i, tasks, n)
+			}
+		}
+		if region%100 == 50 {
+			time.Sleep(5 * time.Millisecond) // long enough to fall asleep
+		}
+	}
+}
+
+// A task's panic arrives at the caller, and the pool goes on.
+func TestPoolPanic(t *testing.T) {
+	p := newPool(3, func() {})
+	defer p.close()
+	func() {
+		defer func() {
+			if r := recover(); r != "task 5" {
+				t.Errorf("recovered %v, want the panic of task 5", r)
+			}
+		}()
+		p.run(20, func(_, task int) {
+			if task == 5 {
+				panic("task 5")
+			}
+		})
+	}()
+	var ran atomic.Int32
+	p.run(20, func(_, _ int) { ran.Add(1) })
+	if ran.Load() != 20 {
+		t.Errorf("after a panic %d of 20 tasks ran", ran.Load())
+	}
+}
+
+func TestPoolCloseLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	for range 20 {
+		p := newPool(8, func() {})
+		p.run(100, func(_, _ int) {})
+		p.close()
+	}
+	if after := runtime.NumGoroutine(); after > before {
+		t.Errorf("%d goroutines before, %d after", before, after)
+	}
+}
