@@ -82,6 +82,12 @@ func (p *program) execute(op kernels.Op) error {
 		batchNormInference(m, op)
 	case kernels.BatchNormBackward:
 		batchNormBackward(m, op)
+	case kernels.BatchNormReLUPoolForward:
+		batchNormReLUPoolForward(m, op)
+	case kernels.BatchNormReLUPoolInference:
+		batchNormReLUPoolInference(m, op)
+	case kernels.BatchNormReLUPoolBackward:
+		return batchNormReLUPoolBackward(m, op)
 	case kernels.ReLUForward:
 		reluForward(m, op)
 	case kernels.ReLUBackward:

@@ -14,23 +14,34 @@ func batchNormForward(m *memory, op kernels.BatchNormForward) {
 	savedMean, savedInvStd := m.floats(op.Mean), m.floats(op.InvStd)
 	runningMean, runningVar := m.floats(op.RunningMean), m.floats(op.RunningVar)
 	rows, channels := op.X.Matrix()
-	momentum := float64(op.Momentum)
 	for c := range channels {
 		mean, variance := statistics(x[c:], rows, channels)
-		invStd := 1 / math.Sqrt(variance+float64(op.Eps))
+		invStd := inverseStd(variance, op.Eps)
 		for r := range rows {
 			xhat := (float64(x[r*channels+c]) - mean) * invStd
 			y[r*channels+c] = float32(xhat*float64(gamma[c]) + float64(beta[c]))
 		}
 		savedMean[c], savedInvStd[c] = float32(mean), float32(invStd)
-
-		unbiased := variance
-		if rows > 1 {
-			unbiased *= float64(rows) / float64(rows-1)
-		}
-		runningMean[c] = float32((1-momentum)*float64(runningMean[c]) + momentum*mean)
-		runningVar[c] = float32((1-momentum)*float64(runningVar[c]) + momentum*unbiased)
+		updateRunning(&runningMean[c], mean, op.Momentum)
+		updateRunning(&runningVar[c], unbiased(variance, rows), op.Momentum)
 	}
+}
+
+// inverseStd returns 1 / √(variance + eps).
+func inverseStd(variance float64, eps float32) float64 { return 1 / math.Sqrt(variance+float64(eps)) }
+
+// unbiased turns the variance of a sample into the estimate of its
+// population's; of one row there is none, and it stays as it is.
+func unbiased(variance float64, rows int) float64 {
+	if rows == 1 {
+		return variance
+	}
+	return variance * float64(rows) / float64(rows-1)
+}
+
+// updateRunning moves a running statistic towards the batch's by momentum.
+func updateRunning(running *float32, batch float64, momentum float32) {
+	*running = float32((1-float64(momentum))*float64(*running) + float64(momentum)*batch)
 }
 
 // statistics returns the mean and the biased variance of rows elements of x,
@@ -62,9 +73,14 @@ func batchNormInference(m *memory, op kernels.BatchNormInference) {
 	}
 }
 
-// batchNormBackward takes the two sums of each channel, then spreads them.
 func batchNormBackward(m *memory, op kernels.BatchNormBackward) {
-	x, dy, dx := m.floats(op.X), m.floats(op.DY), m.floats(op.DX)
+	batchNormGradients(m, op, m.floats(op.DY))
+}
+
+// batchNormGradients takes the two sums of each channel, then spreads them; dy
+// stands in for op.DY.
+func batchNormGradients(m *memory, op kernels.BatchNormBackward, dy []float32) {
+	x, dx := m.floats(op.X), m.floats(op.DX)
 	gamma, mean, invStd := m.floats(op.Gamma), m.floats(op.Mean), m.floats(op.InvStd)
 	dgamma, dbeta := m.floats(op.DGamma), m.floats(op.DBeta)
 	rows, channels := op.X.Matrix()

@@ -25,6 +25,19 @@ func convForward(m *memory, op kernels.ConvForward) {
 			}
 		}
 	}
+	if !op.Mean.Absent() {
+		columnStatistics(y, m.floats(op.Mean), m.floats(op.Var))
+	}
+}
+
+// columnStatistics stores mean and biased variance of each column of y, as it
+// is after rounding.
+func columnStatistics(y, mean, variance []float32) {
+	channels := len(mean)
+	for o := range channels {
+		m, v := statistics(y[o:], len(y)/channels, channels)
+		mean[o], variance[o] = float32(m), float32(v)
+	}
 }
 
 // convBackwardInput is convForward's chain rule, tap by tap: each product
@@ -67,6 +80,9 @@ func convBackwardWeight(m *memory, op kernels.ConvBackwardWeight) {
 		}
 	}
 	round(dw, sum)
+	if !op.DBias.Absent() {
+		columnSum(m, kernels.ColumnSum{X: op.DY, Y: op.DBias})
+	}
 }
 
 // convGeometry holds the extents of a convolution, under the names that the
