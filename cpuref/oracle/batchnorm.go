@@ -74,12 +74,12 @@ func batchNormInference(m *memory, op kernels.BatchNormInference) {
 }
 
 func batchNormBackward(m *memory, op kernels.BatchNormBackward) {
-	batchNormGradients(m, op, m.floats(op.DY))
+	spreadGradients(m, op, m.floats(op.DY))
 }
 
-// batchNormGradients takes the two sums of each channel, then spreads them; dy
+// spreadGradients takes the two sums of each channel, then spreads them; dy
 // stands in for op.DY.
-func batchNormGradients(m *memory, op kernels.BatchNormBackward, dy []float32) {
+func spreadGradients(m *memory, op kernels.BatchNormBackward, dy []float32) {
 	x, dx := m.floats(op.X), m.floats(op.DX)
 	gamma, mean, invStd := m.floats(op.Gamma), m.floats(op.Mean), m.floats(op.InvStd)
 	dgamma, dbeta := m.floats(op.DGamma), m.floats(op.DBeta)

@@ -70,7 +70,7 @@ func batchNormReLUPoolBackward(m *memory, op kernels.BatchNormReLUPoolBackward) 
 			g[geometry.input(out, int(k))] = dy[out]
 		}
 	}
-	batchNormGradients(m, kernels.BatchNormBackward{X: op.X, Gamma: op.Gamma, Mean: op.Mean, InvStd: op.InvStd,
+	spreadGradients(m, kernels.BatchNormBackward{X: op.X, Gamma: op.Gamma, Mean: op.Mean, InvStd: op.InvStd,
 		DX: op.DX, DGamma: op.DGamma, DBeta: op.DBeta}, g)
 	return nil
 }
