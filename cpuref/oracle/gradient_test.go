@@ -9,11 +9,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// gradient is a forward op, an input of it, and the op that claims to compute
-// the input's gradient.
+// gradient is a forward op (or several), an input of it, and the ops that claim
+// to compute the input's gradient.
 type gradient struct {
 	name     string
-	forward  kernels.Op
+	forward  []kernels.Op
 	input    kernels.Tensor
 	output   kernels.Tensor
 	backward []kernels.Op
@@ -26,11 +26,12 @@ type gradient struct {
 func TestGradients(t *testing.T) {
 	for _, build := range []func(*bench) []gradient{
 		convGradients, gemmGradients, batchNormGradients, reluGradients, maxPoolGradients, dropoutGradients,
+		batchNormReLUPoolGradients,
 	} {
 		b := newBench(t)
 		cases := build(b)
 		for _, g := range cases {
-			b.plan.Section(g.name + "/forward").Add(g.forward)
+			b.plan.Section(g.name + "/forward").Add(g.forward...)
 			b.plan.Section(g.name + "/backward").Add(g.backward...)
 		}
 		b.compile()
@@ -120,9 +121,9 @@ func convGradients(b *bench) (cases []gradient) {
 		x, w, bias := b.random(2, s.h, s.w, s.i), b.random(s.o, s.kh, s.kw, s.i), b.random(s.o)
 		y, dy := b.f32(nil, 2, oh, ow, s.o), b.random(2, oh, ow, s.o)
 		dx, dw, db := b.f32(nil, x.Shape...), b.f32(nil, w.Shape...), b.f32(nil, s.o)
-		forward := kernels.ConvForward{X: x, W: w, Bias: bias, Y: y, Stride: s.stride, Pad: s.pad}
+		forward := []kernels.Op{kernels.ConvForward{X: x, W: w, Bias: bias, Y: y, Stride: s.stride, Pad: s.pad}}
 		backward := []kernels.Op{kernels.ConvBackwardInput{DY: dy, W: w, DX: dx, Stride: s.stride, Pad: s.pad},
-			kernels.ConvBackwardWeight{X: x, DY: dy, DW: dw, Stride: s.stride, Pad: s.pad}, kernels.ColumnSum{X: dy, Y: db}}
+			kernels.ConvBackwardWeight{X: x, DY: dy, DW: dw, DBias: db, Stride: s.stride, Pad: s.pad}}
 		name := fmt.Sprintf("conv %dx%d stride %d pad %d ", s.kh, s.kw, s.stride, s.pad)
 		cases = append(cases, gradient{name + "input", forward, x, y, backward, dy, dx},
 			gradient{name + "weight", forward, w, y, backward, dy, dw}, gradient{name + "bias", forward, bias, y, backward, dy, db})
@@ -136,7 +137,7 @@ func gemmGradients(b *bench) []gradient {
 	x, w, bias := b.random(4, 5), b.random(3, 5), b.random(3)
 	y, dy := b.f32(nil, 4, 3), b.random(4, 3)
 	dx, dw, db := b.f32(nil, 4, 5), b.f32(nil, 3, 5), b.f32(nil, 3)
-	forward := kernels.GEMM{A: x, B: w, Bias: bias, C: y, TransB: true}
+	forward := []kernels.Op{kernels.GEMM{A: x, B: w, Bias: bias, C: y, TransB: true}}
 	backward := []kernels.Op{kernels.GEMM{A: dy, B: w, C: dx}, kernels.GEMM{A: dy, B: x, C: dw, TransA: true}, kernels.ColumnSum{X: dy, Y: db}}
 	return []gradient{{"linear input", forward, x, y, backward, dy, dx}, {"linear weight", forward, w, y, backward, dy, dw},
 		{"linear bias", forward, bias, y, backward, dy, db}}
@@ -147,16 +148,16 @@ func batchNormGradients(b *bench) []gradient {
 		RunningVar: b.f32(nil, 3), Mean: b.f32(nil, 3), InvStd: b.f32(nil, 3), Y: b.f32(nil, 3, 2, 2, 3), Momentum: 0.1, Eps: 0.1}
 	backward := kernels.BatchNormBackward{X: forward.X, DY: b.random(3, 2, 2, 3), Gamma: forward.Gamma, Mean: forward.Mean,
 		InvStd: forward.InvStd, DX: b.f32(nil, 3, 2, 2, 3), DGamma: b.f32(nil, 3), DBeta: b.f32(nil, 3)}
-	ops := []kernels.Op{backward}
-	return []gradient{{"batch-norm input", forward, forward.X, forward.Y, ops, backward.DY, backward.DX},
-		{"batch-norm gamma", forward, forward.Gamma, forward.Y, ops, backward.DY, backward.DGamma},
-		{"batch-norm beta", forward, forward.Beta, forward.Y, ops, backward.DY, backward.DBeta}}
+	there, back := []kernels.Op{forward}, []kernels.Op{backward}
+	return []gradient{{"batch-norm input", there, forward.X, forward.Y, back, backward.DY, backward.DX},
+		{"batch-norm gamma", there, forward.Gamma, forward.Y, back, backward.DY, backward.DGamma},
+		{"batch-norm beta", there, forward.Beta, forward.Y, back, backward.DY, backward.DBeta}}
 }
 
 func reluGradients(b *bench) []gradient {
 	forward := kernels.ReLUForward{X: b.apart(5, 4), Y: b.f32(nil, 5, 4)}
 	backward := kernels.ReLUBackward{Y: forward.Y, DY: b.random(5, 4), DX: b.f32(nil, 5, 4)}
-	return []gradient{{"relu", forward, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
+	return []gradient{{"relu", []kernels.Op{forward}, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
 }
 
 func maxPoolGradients(b *bench) (cases []gradient) {
@@ -166,7 +167,7 @@ func maxPoolGradients(b *bench) (cases []gradient) {
 			Size: s.size, Stride: s.stride}
 		backward := kernels.MaxPoolBackward{DY: b.random(1, oh, ow, 2), Index: forward.Index, DX: b.f32(nil, 1, s.h, s.w, 2),
 			Size: s.size, Stride: s.stride}
-		cases = append(cases, gradient{fmt.Sprintf("max-pool size %d stride %d", s.size, s.stride), forward, forward.X, forward.Y,
+		cases = append(cases, gradient{fmt.Sprintf("max-pool size %d stride %d", s.size, s.stride), []kernels.Op{forward}, forward.X, forward.Y,
 			[]kernels.Op{backward}, backward.DY, backward.DX})
 	}
 	return cases
@@ -176,7 +177,7 @@ func dropoutGradients(b *bench) []gradient {
 	state := b.state(kernels.State{Seed: 9, Step: 4})
 	forward := kernels.DropoutForward{X: b.random(3, 7), State: state, Y: b.f32(nil, 3, 7), P: 0.5, Layer: 1}
 	backward := kernels.DropoutBackward{DY: b.random(3, 7), State: state, DX: b.f32(nil, 3, 7), P: 0.5, Layer: 1}
-	return []gradient{{"dropout", forward, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
+	return []gradient{{"dropout", []kernels.Op{forward}, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
 }
 
 // DLogits is the derivative of the loss, with and without label smoothing.

@@ -19,10 +19,14 @@ func TestConvByHand(t *testing.T) {
 	bias := b.f32([]float32{0.5}, 1)
 	dy := b.f32([]float32{1, 2, 3, 4}, 1, 2, 2, 1)
 	y, dx, dw := b.f32(nil, 1, 2, 2, 1), b.f32(nil, 1, 2, 2, 2), b.f32(nil, 1, 2, 2, 2)
-	b.run(kernels.ConvForward{X: x, W: w, Bias: bias, Y: y, Stride: 2, Pad: 1},
+	mean, variance, dbias := b.f32(nil, 1), b.f32(nil, 1), b.f32(nil, 1)
+	b.run(kernels.ConvForward{X: x, W: w, Bias: bias, Y: y, Mean: mean, Var: variance, Stride: 2, Pad: 1},
 		kernels.ConvBackwardInput{DY: dy, W: w, DX: dx, Stride: 2, Pad: 1},
-		kernels.ConvBackwardWeight{X: x, DY: dy, DW: dw, Stride: 2, Pad: 1})
+		kernels.ConvBackwardWeight{X: x, DY: dy, DW: dw, DBias: dbias, Stride: 2, Pad: 1})
 	b.want("Y", y, 1*4+2*40+0.5, 3*3+4*30+0.5, 5*2+6*20+0.5, 7*1+8*10+0.5)
+	b.want("Mean", mean, 107.5+0.5) // of 84, 129, 130, 87, and the bias
+	b.want("Var", variance, (23.5*23.5+21.5*21.5+22.5*22.5+20.5*20.5)/4)
+	b.want("DBias", dbias, 1+2+3+4)
 	b.want("DX", dx, 1*4, 1*40, 2*3, 2*30, 3*2, 3*20, 4*1, 4*10)
 	b.want("DW", dw, 4*7, 4*8, 3*5, 3*6, 2*3, 2*4, 1*1, 1*2)
 }
@@ -283,8 +287,14 @@ func TestBrokenContents(t *testing.T) {
 	index := func(b *bench) kernels.Op {
 		return kernels.MaxPoolBackward{DY: b.f32(nil, 1, 1, 1, 1), Index: b.u32([]uint32{4}, 1, 1, 1, 1), DX: b.f32(nil, 1, 2, 2, 1), Size: 2, Stride: 2}
 	}
+	fusedIndex := func(b *bench) kernels.Op {
+		return kernels.BatchNormReLUPoolBackward{X: b.f32(nil, 1, 2, 2, 1), Y: b.f32(nil, 1, 1, 1, 1), DY: b.f32(nil, 1, 1, 1, 1),
+			Index: b.u32([]uint32{4}, 1, 1, 1, 1), Gamma: b.f32(nil, 1), Mean: b.f32(nil, 1), InvStd: b.f32(nil, 1),
+			DX: b.f32(nil, 1, 2, 2, 1), DGamma: b.f32(nil, 1), DBeta: b.f32(nil, 1), Size: 2}
+	}
 	for want, op := range map[string]func(*bench) kernels.Op{
 		"(SoftmaxCrossEntropy): label 2": label, "(SGD): slot 1": slot, "(Gather): entry 0 of Order": image, "(MaxPoolBackward): position 4": index,
+		"(BatchNormReLUPoolBackward): position 4": fusedIndex,
 	} {
 		b := newBench(t)
 		b.plan.Section("ops").Add(op(b))
