@@ -40,3 +40,10 @@ func (op Gather) Check() error {
 
 // FLOPs implements [Op].
 func (op Gather) FLOPs() int { return 0 }
+
+// Traffic returns the bytes that one run moves: of Images, Labels and Order
+// only the batch's share.
+func (op Gather) Traffic() int {
+	pixels := op.X.Len()
+	return pixels*(1+op.X.Type.Size()) + op.Y.Len()*(1+2*op.Y.Type.Size())
+}

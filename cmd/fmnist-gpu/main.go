@@ -61,7 +61,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newBenchCommand())
 	refuseArguments(root)
 	return root
 }

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+func newBenchCommand() *cobra.Command {
+	o := bench.Options{Dropout: .25}
+	var f deviceFlags
+	var against string
+	var asJSON, noProfile bool
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Throughput of a model on a device, as a whole and op by op",
+		Long: `Measure how many images a second a device trains (or, with --infer, classifies),
+and where a step's time goes. Images are random, so no dataset is needed.
+
+--against runs another program in turn with each round and compares medians. The
+program prints a line of JSON for each of its configurations:
+{"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
+		Example: `  fmnist-gpu bench --cpu
+  fmnist-gpu bench --device 0 --batch-size 256 --json
+  fmnist-gpu bench --cpu --threads 2 --against "python3 trainer/bench/pytorch.py --threads 2"`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			if err := checkBench(o, f); err != nil {
+				return err
+			}
+			r, peers, err := runBench(c, f, o, against, !noProfile)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), map[string]any{"result": r, "peers": peers})
+			}
+			return printBench(c.OutOrStdout(), r, peers)
+		},
+	}
+	c.Flags().StringVar(&o.Model, "model", "fashioncnn", strings.Join(model.Names(), ", "))
+	c.Flags().IntVar(&o.Batch, "batch-size", 64, "images a step")
+	c.Flags().BoolVar(&o.Infer, "infer", false, "classify instead of train")
+	c.Flags().IntVar(&o.Rounds, "rounds", 5, "timed rounds, of which the median counts")
+	c.Flags().Float64Var(&o.Seconds, "seconds", 1, "length of a round")
+	c.Flags().StringVar(&against, "against", "", "`command` to run in turn with each round")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&noProfile, "no-profile", false, "leave out the table of ops")
+	addDeviceFlags(c, &f)
+	return c
+}
+
+func checkBench(o bench.Options, f deviceFlags) error {
+	switch {
+	case !slices.Contains(model.Names(), o.Model):
+		return &commandLineError{fmt.Sprintf("--model %q is unknown: want one of %s", o.Model, strings.Join(model.Names(), ", "))}
+	case o.Batch < 1 || o.Batch > 1<<14:
+		return &commandLineError{fmt.Sprintf("--batch-size is %d: want a number from 1 to %d", o.Batch, 1<<14)}
+	case o.Rounds < 1:
+		return &commandLineError{fmt.Sprintf("--rounds is %d: want at least 1", o.Rounds)}
+	case !(o.Seconds > 0 && o.Seconds <= 3600):
+		return &commandLineError{fmt.Sprintf("--seconds is %v: want a positive number", o.Seconds)}
+	case f.threads < 0:
+		return &commandLineError{fmt.Sprintf("--threads is %d: want 0 or a positive number", f.threads)}
+	}
+	return nil
+}
+
+// peer is a configuration of the program that --against runs.
+type peer struct {
+	Name            string    `json:"name"`
+	ImagesPerSecond float64   `json:"images_per_second"` // median
+	Rounds          []float64 `json:"rounds"`
+	Ratio           float64   `json:"ratio"` // ours / theirs, of the medians
+}
+
+func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, profile bool) (r bench.Result, peers []peer, err error) {
+	d, err := openDevice(f)
+	if err != nil {
+		return r, nil, err
+	}
+	defer d.Close()
+	s, err := bench.Open(d.Backend, o)
+	if err != nil {
+		return r, nil, err
+	}
+	defer s.Close()
+	rounds, peers, err := alternate(c, s, o.Rounds, against)
+	if err != nil {
+		return r, nil, err
+	}
+	var ops []bench.Op
+	if profile {
+		if ops, err = s.Profile(); err != nil {
+			return r, nil, err
+		}
+	}
+	r = s.Result(rounds, ops)
+	if m, ok := d.Backend.(kernels.PeakMeasurer); ok && profile {
+		peak, err := m.MeasurePeak()
+		if err != nil {
+			return r, nil, err
+		}
+		r.Peak = &peak
+	}
+	for i := range peers {
+		peers[i].ImagesPerSecond = bench.Median(peers[i].Rounds)
+		peers[i].Ratio = r.ImagesPerSecond / peers[i].ImagesPerSecond
+	}
+	return r, peers, nil
+}
+
+// alternate takes turns between our rounds and the other program's.
+func alternate(c *cobra.Command, s *bench.Session, rounds int, against string) (ours []float64, peers []peer, err error) {
+	for range rounds {
+		if err := c.Context().Err(); err != nil {
+			return nil, nil, err
+		}
+		speed, err := s.Round()
+		if err != nil {
+			return nil, nil, err
+		}
+		ours = append(ours, speed)
+		if against != "" {
+			if peers, err = runPeer(c, against, peers); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return ours, peers, nil
+}
+
+// runPeer runs the other program once and adds its figures to peers.
+func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
+	words := strings.Fields(against)
+	cmd := exec.CommandContext(c.Context(), words[0], words[1:]...)
+	cmd.Stderr = c.ErrOrStderr()
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("--against %s: %w", against, err)
+	}
+	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		var p peer
+		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || !(p.ImagesPerSecond > 0) {
+			return nil, fmt.Errorf("--against %s: printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
+		}
+		i := slices.IndexFunc(peers, func(q peer) bool { return q.Name == p.Name })
+		if i < 0 {
+			i = len(peers)
+			peers = append(peers, peer{Name: p.Name})
+		}
+		peers[i].Rounds = append(peers[i].Rounds, p.ImagesPerSecond)
+	}
+	return peers, nil
+}
+
+func printBench(w io.Writer, r bench.Result, peers []peer) error {
+	fmt.Fprintf(w, "%s: %s %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
+		r.Device, r.Mode, r.Model, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
+		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
+	if r.Peak != nil {
+		fmt.Fprintf(w, "peak: %.0f GFLOP/s, %.1f GB/s\n", r.Peak.FLOPs/1e9, r.Peak.Bytes/1e9)
+	}
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	if len(peers) > 0 {
+		fmt.Fprint(t, "\nAGAINST\tIMAGES/S\tROUNDS\tOURS / THEIRS\n")
+	}
+	for _, p := range peers {
+		fmt.Fprintf(t, "%s\t%s\t%s to %s\t%.2f\n", p.Name, humanize.Comma(int64(p.ImagesPerSecond)),
+			humanize.Comma(int64(slices.Min(p.Rounds))), humanize.Comma(int64(slices.Max(p.Rounds))), p.Ratio)
+	}
+	if len(r.Ops) > 0 {
+		fmt.Fprint(t, "\nOP\tOUTPUT\tµS\tSHARE\tGFLOP/S\tOF PEAK\tGB/S\n")
+	}
+	for _, op := range r.Ops {
+		ofPeak := ""
+		if r.Peak != nil {
+			ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/r.Peak.FLOPs)
+		}
+		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f %%\t%.1f\t%s\t%.1f\n", op.Kind, op.Shape, op.Micros, 100*op.Share, op.GFLOPs, ofPeak, op.GBs)
+	}
+	return t.Flush()
+}

@@ -1,0 +1,256 @@
+// Package bench measures how fast a backend trains and classifies, as a whole
+// and op by op, on random images: it needs no dataset.
+package bench
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// Options say what to measure.
+type Options struct {
+	Model   string  // one of model.Names
+	Dropout float32 // probability
+	Batch   int     // images a step
+	Infer   bool    // classify instead of train
+	Rounds  int     // timed runs, of which the median counts
+	Seconds float64 // of each
+}
+
+// Result is what was measured.
+type Result struct {
+	Device          string    `json:"device"`
+	Model           string    `json:"model"`
+	Mode            string    `json:"mode"` // train or infer
+	Batch           int       `json:"batch"`
+	ImagesPerSecond float64   `json:"images_per_second"` // median over the rounds
+	Rounds          []float64 `json:"rounds"`            // images per second of each
+	StepMillis      float64   `json:"step_ms"`           // at the median
+	GFLOPs          float64   `json:"gflops"`            // 10⁹ operations per second at the median
+	DeviceBytes     int       `json:"device_bytes"`      // that the program allocated
+	Peak            *Peak     `json:"peak,omitempty"`    // where the backend can measure it
+	Ops             []Op      `json:"ops"`               // in the order of a step
+}
+
+// Peak is the speed of the device's arithmetic and memory by microbenchmark.
+type Peak = kernels.Peak
+
+// Op is one op's share of a step: the median of several profiled steps.
+type Op struct {
+	Kind       string  `json:"kind"`
+	Shape      string  `json:"shape"` // of its first output
+	Micros     float64 `json:"us"`
+	Share      float64 `json:"share"`  // of the sum over all ops
+	GFLOPs     float64 `json:"gflops"` // 10⁹ operations per second
+	GBs        float64 `json:"gbs"`    // 10⁹ bytes of operands per second
+	Dispatches int     `json:"dispatches,omitempty"`
+}
+
+// profiledSteps is the number of steps whose median makes an [Op].
+const profiledSteps = 15
+
+// Session is a compiled network, ready to be timed.
+type Session struct {
+	options Options
+	device  string
+	net     *model.Net
+	prog    kernels.Program
+	section string
+	images  int // resident
+	perStep time.Duration
+}
+
+// residentImages bounds the random dataset: enough batches that no cache holds
+// them all.
+const residentImages = 10_000
+
+// Open compiles the network and uploads random images.
+func Open(backend kernels.Backend, o Options) (*Session, error) {
+	s := &Session{options: o, device: backend.Name(), images: max(residentImages/o.Batch, 1) * o.Batch}
+	c := model.Config{Model: o.Model, Dropout: o.Dropout, Optimizer: model.DefaultAdam(), Images: s.images}
+	s.section = model.EvalSection(o.Batch)
+	if o.Infer {
+		c.EvalBatches, c.EvalImages = []int{o.Batch}, s.images
+	} else {
+		s.section = model.TrainSection(o.Batch)
+		c.TrainBatches, c.TrainImages = []int{o.Batch}, s.images
+	}
+	var err error
+	if s.net, err = model.Build(c); err != nil {
+		return nil, err
+	}
+	if s.prog, err = backend.Compile(s.net.Plan); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(); err != nil {
+		s.prog.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Close frees the program.
+func (s *Session) Close() error { return s.prog.Close() }
+
+// loop returns what the measured section reads its images by.
+func (s *Session) loop() model.Loop {
+	if s.options.Infer {
+		return s.net.Eval
+	}
+	return s.net.Train
+}
+
+// prepare writes weights, images, labels and rates, and runs a first step.
+func (s *Session) prepare() error {
+	r := rand.New(rand.NewPCG(1, 2))
+	images, labels, order := make([]byte, s.images*model.Side*model.Side), make([]byte, s.images), make([]uint32, s.images)
+	for i := range images {
+		images[i] = byte(r.Uint32())
+	}
+	for i := range labels {
+		labels[i], order[i] = byte(r.IntN(model.Classes)), uint32(i)
+	}
+	if err := s.net.WriteInit(s.prog, 42); err != nil {
+		return err
+	}
+	for _, w := range []struct {
+		to   kernels.Tensor
+		data []byte
+	}{{s.net.Images, images}, {s.net.Labels, labels}, {s.loop().Order, kernels.AsBytes(order)}} {
+		if err := s.prog.Write(w.to, w.data); err != nil {
+			return err
+		}
+	}
+	if !s.options.Infer {
+		rates := slices.Repeat([]float32{1e-3}, s.net.LearningRates.Len())
+		if err := s.prog.Write(s.net.LearningRates, kernels.AsBytes(rates)); err != nil {
+			return err
+		}
+	}
+	for range 2 { // the first run may still set things up
+		if _, err := s.epoch(1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// epoch runs a number of steps from the first image on, at most an epoch.
+func (s *Session) epoch(steps int) (time.Duration, error) {
+	if err := s.rewind(); err != nil {
+		return 0, err
+	}
+	start := time.Now()
+	err := s.prog.Run(s.section, steps)
+	d := time.Since(start)
+	s.perStep = max(d/time.Duration(steps), 1)
+	return d, err
+}
+
+// rewind puts the section's state back to its first image.
+func (s *Session) rewind() error {
+	o := s.net.Config.Optimizer
+	return s.prog.Write(s.loop().State, kernels.AsBytes(kernels.NewState(42, 0, o.Beta1, o.Beta2).Words()))
+}
+
+// Round returns the images per second of one timed run.
+func (s *Session) Round() (float64, error) {
+	limit := s.images / s.options.Batch
+	var steps int
+	var total time.Duration
+	for total.Seconds() < s.options.Seconds {
+		n := min(limit, max(1, int((s.options.Seconds-total.Seconds())/s.perStep.Seconds())))
+		d, err := s.epoch(n)
+		if err != nil {
+			return 0, err
+		}
+		steps += n
+		total += d
+	}
+	return float64(steps*s.options.Batch) / total.Seconds(), nil
+}
+
+// Profile returns the median time of each op over several steps.
+func (s *Session) Profile() ([]Op, error) {
+	var runs [][]kernels.OpTime
+	for range profiledSteps {
+		if err := s.rewind(); err != nil {
+			return nil, err
+		}
+		times, err := s.prog.Profile(s.section)
+		if err != nil {
+			return nil, err
+		}
+		runs = append(runs, times)
+	}
+	ops := make([]Op, len(runs[0]))
+	total := 0.
+	for i := range ops {
+		ops[i] = summarise(i, runs)
+		total += ops[i].Micros
+	}
+	for i := range ops {
+		ops[i].Share = ops[i].Micros / total
+	}
+	return ops, nil
+}
+
+// summarise takes the median of op number i over the runs.
+func summarise(i int, runs [][]kernels.OpTime) Op {
+	var ns []float64
+	for _, r := range runs {
+		ns = append(ns, float64(r[i].Nanoseconds))
+	}
+	op, shape := runs[0][i].Op, ""
+	for _, o := range op.Operands() {
+		if shape == "" && o.Access&kernels.Write != 0 {
+			shape = fmt.Sprint(o.Tensor.Shape)
+		}
+	}
+	median := max(Median(ns), 1)
+	return Op{Kind: op.Kind(), Shape: shape, Micros: median / 1e3, GFLOPs: float64(op.FLOPs()) / median,
+		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches}
+}
+
+// traffic returns the bytes that an op moves at least: those of its operands,
+// or what the op itself says.
+func traffic(op kernels.Op) int {
+	if t, ok := op.(interface{ Traffic() int }); ok {
+		return t.Traffic()
+	}
+	bytes := 0
+	for _, o := range op.Operands() {
+		bytes += o.Tensor.Bytes()
+	}
+	return bytes
+}
+
+// Result puts the rounds' images per second and the profile together.
+func (s *Session) Result(rounds []float64, ops []Op) Result {
+	mode := "train"
+	if s.options.Infer {
+		mode = "infer"
+	}
+	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Batch: s.options.Batch,
+		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: ops}
+	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
+	flops := 0
+	for _, op := range s.net.Plan.Find(s.section).Ops {
+		flops += op.FLOPs()
+	}
+	r.GFLOPs = float64(flops) / r.StepMillis / 1e6
+	return r
+}
+
+// Median returns the median of x, the mean of the middle two where their
+// number is even, and leaves x as it is.
+func Median(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	n := len(x)
+	return (x[(n-1)/2] + x[n/2]) / 2
+}
