@@ -1,35 +1,59 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Last pass of BatchNormBackward:
-// DX = Gamma·InvStd · (DY − DBeta/R − x̂·DGamma/R), x̂ = (X − Mean)·InvStd.
+// Last pass of batch-norm's gradient, with that of ReLU and pooling:
+// DX = Gamma·InvStd · (G − DBeta/R − x̂·DGamma/R), x̂ = (X − Mean)·InvStd.
+// Four channels of a pixel a thread; DX may be X, or DY without pooling.
 #include "common.glsl"
 
-layout(constant_id = 1) const uint C = 4; // channels
+layout(constant_id = 1) const uint H = 1;
+layout(constant_id = 2) const uint W = 1;
+layout(constant_id = 3) const uint C = 1;
+layout(constant_id = 4) const uint SIZE = 1;
+layout(constant_id = 5) const uint WITH_RELU = 0;
 
-layout(push_constant) uniform Push { uint len; float rows; };
-layout(binding = 0) readonly buffer X { vec4 x[]; };            // (rows, C)
-layout(binding = 1) readonly buffer DY { vec4 dy[]; };          // (rows, C), may be DX
-layout(binding = 2) readonly buffer Gamma { vec4 gamma[]; };    // (C)
-layout(binding = 3) readonly buffer Mean { vec4 mean[]; };      // (C)
-layout(binding = 4) readonly buffer InvStd { vec4 inv_std[]; }; // (C)
-layout(binding = 5) readonly buffer DGamma { vec4 dgamma[]; };  // (C)
-layout(binding = 6) readonly buffer DBeta { vec4 dbeta[]; };    // (C)
-layout(binding = 7) writeonly buffer DX { vec4 dx[]; };         // (rows, C)
+layout(push_constant) uniform Push { uint pixels; };            // R = N·H·W
+layout(binding = 0) readonly buffer X { vec4 x[]; };            // (N, H, W, C)
+layout(binding = 1) readonly buffer Y { vec4 y[]; };            // (N, OH, OW, C)
+layout(binding = 2) readonly buffer DY { vec4 dy[]; };          // (N, OH, OW, C)
+layout(binding = 3) readonly buffer Index { uvec4 index[]; };   // (N, OH, OW, C)
+layout(binding = 4) readonly buffer Gamma { vec4 gamma[]; };    // (C)
+layout(binding = 5) readonly buffer Mean { vec4 mean[]; };      // (C)
+layout(binding = 6) readonly buffer InvStd { vec4 inv_std[]; }; // (C)
+layout(binding = 7) readonly buffer DGamma { vec4 dgamma[]; };  // (C)
+layout(binding = 8) readonly buffer DBeta { vec4 dbeta[]; };    // (C)
+layout(binding = 9) writeonly buffer DX { vec4 dx[]; };         // (N, H, W, C)
+
+#include "batchnorm_window.glsl"
+#include "channel_quad.glsl"
+LOAD_QUAD(x_quad, vec4, x)
+LOAD_QUAD(y_quad, vec4, y)
+LOAD_QUAD(dy_quad, vec4, dy)
+LOAD_QUAD(index_quad, uvec4, index)
+STORE_QUAD(store_dx, vec4, dx)
+
+// G at a pixel: the gradient of its window if the maximum was here.
+vec4 gradient(uint pixel, uint q) {
+    uint window = pixel;
+    bvec4 here = bvec4(true);
+    if (SIZE != 1) {
+        uint w = pixel % W, h = pixel / W % H, n = pixel / (W * H);
+        if (h / SIZE >= OH || w / SIZE >= OW) { // fills no window
+            return vec4(0.0);
+        }
+        window = (n * OH + h / SIZE) * OW + w / SIZE;
+        here = equal(index_quad(window, q), uvec4(h % SIZE * SIZE + w % SIZE));
+    }
+    vec4 g = mix(vec4(0.0), dy_quad(window, q), here);
+    return WITH_RELU != 0 ? mix(vec4(0.0), g, greaterThan(y_quad(window, q), vec4(0.0))) : g;
+}
 
 void main() {
-    uint i = thread_index();
-    if (C % 4 == 0) {
-        if (i < len / 4) {
-            uint c = i % (C / 4);
-            vec4 xhat = (x[i] - mean[c]) * inv_std[c];
-            dx[i] = gamma[c] * inv_std[c] * (dy[i] - dbeta[c] / rows - xhat * (dgamma[c] / rows));
-        }
+    uint pixel = thread_index() / QUADS, q = thread_index() % QUADS;
+    if (pixel >= pixels) {
         return;
     }
-    for (uint e = 4 * i; e < min(4 * i + 4, len); e++) {
-        uint c = e % C, v = c / 4, j = c % 4;
-        float xhat = (x[e / 4][e % 4] - mean[v][j]) * inv_std[v][j];
-        dx[e / 4][e % 4] = gamma[v][j] * inv_std[v][j] *
-            (dy[e / 4][e % 4] - dbeta[v][j] / rows - xhat * (dgamma[v][j] / rows));
-    }
+    float rows = float(pixels);
+    vec4 xhat = (x_quad(pixel, q) - mean[q]) * inv_std[q];
+    store_dx(pixel, q, gamma[q] * inv_std[q] *
+                           (gradient(pixel, q) - dbeta[q] / rows - xhat * (dgamma[q] / rows)));
 }

@@ -1,33 +1,45 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// First pass of BatchNormBackward: Σ DY and Σ DY·x̂ of each chunk of rows,
-// with x̂ = (X − Mean)·InvStd. The chunks are added up by column_sum.
+// First pass of batch-norm's gradient: Σ G and Σ G·x̂ of each chunk of rows,
+// with x̂ = (X − Mean)·InvStd and G the gradient before ReLU and pooling. G is
+// 0 off the maxima of the windows, so the rows are those of DY. The chunks are
+// added up by column_sum.
 #include "column_tile.glsl"
 
-layout(push_constant) uniform Push { uint rows, cols, chunk_rows; };
-layout(binding = 0) readonly buffer X { float x[]; };            // (rows, cols)
-layout(binding = 1) readonly buffer DY { float dy[]; };          // (rows, cols)
-layout(binding = 2) readonly buffer Mean { float mean[]; };      // (cols)
-layout(binding = 3) readonly buffer InvStd { float inv_std[]; }; // (cols)
-layout(binding = 4) writeonly buffer DBeta { float dbeta[]; };   // (chunks, cols)
-layout(binding = 5) writeonly buffer DGamma { float dgamma[]; }; // (chunks, cols)
+layout(constant_id = 2) const uint H = 1;
+layout(constant_id = 3) const uint W = 1;
+layout(constant_id = 4) const uint SIZE = 1;
+layout(constant_id = 5) const uint WITH_RELU = 0;
+
+layout(push_constant) uniform Push { uint rows, cols, chunk_rows; }; // rows: N·OH·OW
+layout(binding = 0) readonly buffer X { float x[]; };            // (N, H, W, cols)
+layout(binding = 1) readonly buffer Y { float y[]; };            // (rows, cols)
+layout(binding = 2) readonly buffer DY { float dy[]; };          // (rows, cols)
+layout(binding = 3) readonly buffer Index { uint index[]; };     // (rows, cols)
+layout(binding = 4) readonly buffer Mean { float mean[]; };      // (cols)
+layout(binding = 5) readonly buffer InvStd { float inv_std[]; }; // (cols)
+layout(binding = 6) writeonly buffer DBeta { float dbeta[]; };   // (chunks, cols)
+layout(binding = 7) writeonly buffer DGamma { float dgamma[]; }; // (chunks, cols)
+
+#include "batchnorm_window.glsl"
 
 void main() {
     Lane lane = lane_of(rows, cols, chunk_rows);
-    float sum_dy = 0.0, sum_dy_xhat = 0.0;
+    float sum_g = 0.0, sum_g_xhat = 0.0;
     if (lane.live) {
         float m = mean[lane.col], s = inv_std[lane.col];
         for (uint r = lane.row; r < lane.row_end; r += DEPTH) {
             uint e = r * cols + lane.col;
-            float d = dy[e];
-            sum_dy += d;
-            sum_dy_xhat += d * ((x[e] - m) * s);
+            uint source = SIZE == 1 ? e : pixel_of(r, index[e]) * cols + lane.col;
+            float g = WITH_RELU == 0 || y[e] > 0.0 ? dy[e] : 0.0;
+            sum_g += g;
+            sum_g_xhat += g * ((x[source] - m) * s);
         }
     }
-    sum_dy = sum_depth(sum_dy);
-    sum_dy_xhat = sum_depth(sum_dy_xhat);
+    sum_g = sum_depth(sum_g);
+    sum_g_xhat = sum_depth(sum_g_xhat);
     if (lane.live && is_top()) {
-        dbeta[lane.chunk * cols + lane.col] = sum_dy;
-        dgamma[lane.chunk * cols + lane.col] = sum_dy_xhat;
+        dbeta[lane.chunk * cols + lane.col] = sum_g;
+        dgamma[lane.chunk * cols + lane.col] = sum_g_xhat;
     }
 }

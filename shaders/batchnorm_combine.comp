@@ -1,22 +1,14 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Second pass of BatchNormForward: combines the chunks' statistics (Chan,
-// Golub & LeVeque 1983), saves mean and inverse deviation, and moves the
-// running statistics. One workgroup a tile of columns.
+// Combines the statistics of chunks of rows into those of all rows (Chan,
+// Golub & LeVeque 1983). The chunks come from batchnorm_statistics or from the
+// tiles of conv_forward. One workgroup a tile of columns.
 #include "column_tile.glsl"
 
-layout(push_constant) uniform Push {
-    uint rows, cols, chunk_rows, chunks;
-    float keep;     // 1 − momentum
-    float momentum; //
-    float eps;      //
-    float unbias;   // rows / (rows − 1)
-};
-layout(binding = 0) readonly buffer Partials { float partials[]; }; // (chunks, 2, cols)
-layout(binding = 1) buffer RunningMean { float running_mean[]; };   // (cols)
-layout(binding = 2) buffer RunningVar { float running_var[]; };     // (cols)
-layout(binding = 3) writeonly buffer Mean { float mean_out[]; };    // (cols)
-layout(binding = 4) writeonly buffer InvStd { float inv_std[]; };   // (cols)
+layout(push_constant) uniform Push { uint rows, cols, chunk_rows, chunks; };
+layout(binding = 0) readonly buffer Partials { float partials[]; }; // (chunks, 2, cols): mean, squared deviations
+layout(binding = 1) writeonly buffer Mean { float mean_out[]; };    // (cols)
+layout(binding = 2) writeonly buffer Var { float var_out[]; };      // (cols), biased
 
 float rows_of(uint chunk) { return float(min(chunk_rows, rows - chunk * chunk_rows)); }
 
@@ -37,11 +29,9 @@ void main() {
             square += partials[(2 * i + 1) * cols + lane.col] + rows_of(i) * d * d;
         }
     }
-    float variance = sum_depth(square) / float(rows);
+    square = sum_depth(square);
     if (lane.live && is_top()) {
         mean_out[lane.col] = mean;
-        inv_std[lane.col] = 1.0 / sqrt(variance + eps);
-        running_mean[lane.col] = keep * running_mean[lane.col] + momentum * mean;
-        running_var[lane.col] = keep * running_var[lane.col] + momentum * (variance * unbias);
+        var_out[lane.col] = square / float(rows);
     }
 }

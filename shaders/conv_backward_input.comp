@@ -16,7 +16,6 @@ layout(binding = 1) readonly buffer Weight { vec4 w[]; }; // (O, KH, KW, I)
 layout(binding = 2) buffer DX { vec4 dx[]; };             // (pixels, I) or (splits, pixels, I)
 
 const uint K = KH * KW * O;
-float bias_of(uint col) { return 0.0; }
 STORE_TILE(dx)
 
 // Offset in DY of the pixel that fed input pixel (n, h, w) through tap k / O,
@@ -91,5 +90,5 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(K, (g.split + 1) * split_k));
-    store_tile(g, pixels, I, false, false);
+    store_tile(g, pixels, I, false);
 }

@@ -15,7 +15,6 @@ layout(binding = 1) readonly buffer DY { vec4 dy[]; }; // (pixels, O)
 layout(binding = 2) buffer DW { vec4 dw[]; };          // (O, KH·KW·I) or (splits, O, KH·KW·I)
 
 #include "conv_patch.glsl"
-float bias_of(uint col) { return 0.0; }
 STORE_TILE(dw)
 
 mat4 load_a(uint o, uint pixel) {
@@ -45,5 +44,5 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(pixels, (g.split + 1) * split_k));
-    store_tile(g, O, TAPS, false, false);
+    store_tile(g, O, TAPS, false);
 }

@@ -1,25 +1,30 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Y = patches(X)·Wᵀ + Bias: M = N·OH·OW pixels, N = O channels, K = KH·KW·I
-// taps.
+// taps. On request it also writes the statistics of each tile of rows, which
+// batchnorm_combine combines.
 #include "common.glsl"
 
 layout(constant_id = 14) const uint WITH_BIAS = 0;
+layout(constant_id = 15) const uint WITH_STATISTICS = 0;
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
+#include "matrix_statistics.glsl"
 
 layout(push_constant) uniform Push { uint pixels, split_k; };
 layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
 layout(binding = 3) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
+layout(binding = 4) writeonly buffer Partials { float partials[]; }; // (tiles of rows, 2, O)
 
 #include "conv_patch.glsl"
-float bias_of(uint col) { return bias[col]; }
+ADD_BIAS(bias)
 STORE_TILE(y)
+STORE_STATISTICS(partials)
 
 mat4 load_a(uint pixel, uint tap) { return transpose(patch_block(pixels, pixel, tap)); }
 
@@ -48,5 +53,11 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(TAPS, (g.split + 1) * split_k));
-    store_tile(g, pixels, O, WITH_BIAS != 0, false);
+    if (WITH_BIAS != 0) {
+        add_bias(g, O);
+    }
+    store_tile(g, pixels, O, false);
+    if (WITH_STATISTICS != 0) {
+        store_statistics(g, pixels, O);
+    }
 }

@@ -44,7 +44,7 @@ layout(binding = 3) buffer C { vec4 c[]; };                 // (M, N) or (splits
     }
 LOAD_BLOCK(stored_a, a, VECTOR_A)
 LOAD_BLOCK(stored_b, b, VECTOR_B)
-float bias_of(uint col) { return bias[col]; }
+ADD_BIAS(bias)
 STORE_TILE(c)
 
 mat4 load_a(uint row, uint kk) {
@@ -61,5 +61,8 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(k, (g.split + 1) * split_k));
-    store_tile(g, m, n, WITH_BIAS != 0, ACCUMULATE != 0);
+    if (WITH_BIAS != 0) {
+        add_bias(g, n);
+    }
+    store_tile(g, m, n, ACCUMULATE != 0);
 }

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // DX[h, w] = sum of the gradients of the windows whose maximum was at (h, w),
-// one element of DX a thread, windows in a fixed order.
+// windows in a fixed order. Four channels of a pixel of DX a thread.
 #include "common.glsl"
 
 layout(constant_id = 1) const uint H = 1;
@@ -12,30 +12,33 @@ layout(constant_id = 5) const uint STRIDE = 1;
 const uint OH = (H - SIZE) / STRIDE + 1;
 const uint OW = (W - SIZE) / STRIDE + 1;
 
-layout(push_constant) uniform Push { uint len; };            // of DX
-layout(binding = 0) readonly buffer DY { float dy[]; };      // (N, OH, OW, C)
-layout(binding = 1) readonly buffer Index { uint index[]; }; // (N, OH, OW, C)
-layout(binding = 2) writeonly buffer DX { float dx[]; };     // (N, H, W, C)
+layout(push_constant) uniform Push { uint pixels; };          // N·H·W
+layout(binding = 0) readonly buffer DY { vec4 dy[]; };        // (N, OH, OW, C)
+layout(binding = 1) readonly buffer Index { uvec4 index[]; }; // (N, OH, OW, C)
+layout(binding = 2) writeonly buffer DX { vec4 dx[]; };       // (N, H, W, C)
 
-// First and last window along an axis that cover position p. Past the last
-// window's end the range is empty or holds windows that end before p, which no
-// index points from.
+#include "channel_quad.glsl"
+LOAD_QUAD(dy_quad, vec4, dy)
+LOAD_QUAD(index_quad, uvec4, index)
+STORE_QUAD(store_dx, vec4, dx)
+
+// First window along an axis that covers position p. Where it is after the
+// last one, windows with gaps between them leave p out.
 uint first_window(uint p) { return p < SIZE ? 0 : (p - SIZE) / STRIDE + 1; }
 
 void main() {
-    uint e = thread_index();
-    if (e >= len) {
+    uint pixel = thread_index() / QUADS, q = thread_index() % QUADS;
+    if (pixel >= pixels) {
         return;
     }
-    uint c = e % C, w = e / C % W, h = e / (C * W) % H, n = e / (C * W * H);
-    float sum = 0.0;
+    uint w = pixel % W, h = pixel / W % H, n = pixel / (W * H);
+    vec4 sum = vec4(0.0);
     for (uint oh = first_window(h); oh <= min(h / STRIDE, OH - 1); oh++) {
         for (uint ow = first_window(w); ow <= min(w / STRIDE, OW - 1); ow++) {
-            uint o = ((n * OH + oh) * OW + ow) * C + c;
-            if (index[o] == (h - oh * STRIDE) * SIZE + (w - ow * STRIDE)) {
-                sum += dy[o];
-            }
+            uint window = (n * OH + oh) * OW + ow;
+            uint position = (h - oh * STRIDE) * SIZE + (w - ow * STRIDE);
+            sum += mix(vec4(0.0), dy_quad(window, q), equal(index_quad(window, q), uvec4(position)));
         }
     }
-    dx[e] = sum;
+    store_dx(pixel, q, sum);
 }

@@ -1,8 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Y = maximum of each SIZE×SIZE window of X, one output element a thread. The
-// first maximum wins; a NaN wins over numbers.
-#include "common.glsl"
+// Y = maximum of each SIZE×SIZE window of X, four channels a thread.
+#include "max_window.glsl"
 
 layout(constant_id = 1) const uint H = 1;
 layout(constant_id = 2) const uint W = 1;
@@ -13,31 +12,30 @@ layout(constant_id = 6) const uint WITH_INDEX = 1; // write Index
 const uint OH = (H - SIZE) / STRIDE + 1;
 const uint OW = (W - SIZE) / STRIDE + 1;
 
-layout(push_constant) uniform Push { uint len; };             // of Y
-layout(binding = 0) readonly buffer X { float x[]; };         // (N, H, W, C)
-layout(binding = 1) writeonly buffer Y { float y[]; };        // (N, OH, OW, C)
-layout(binding = 2) writeonly buffer Index { uint index[]; }; // (N, OH, OW, C): kh·SIZE + kw
+layout(push_constant) uniform Push { uint windows; };          // N·OH·OW
+layout(binding = 0) readonly buffer X { vec4 x[]; };           // (N, H, W, C)
+layout(binding = 1) writeonly buffer Y { vec4 y[]; };          // (N, OH, OW, C)
+layout(binding = 2) writeonly buffer Index { uvec4 index[]; }; // (N, OH, OW, C): kh·SIZE + kw
+
+#include "channel_quad.glsl"
+LOAD_QUAD(x_quad, vec4, x)
+STORE_QUAD(store_y, vec4, y)
+STORE_QUAD(store_index, uvec4, index)
 
 void main() {
-    uint e = thread_index();
-    if (e >= len) {
+    uint window = thread_index() / QUADS, q = thread_index() % QUADS;
+    if (window >= windows) {
         return;
     }
-    uint c = e % C, ow = e / C % OW, oh = e / (C * OW) % OH, n = e / (C * OW * OH);
-    uint corner = ((n * H + oh * STRIDE) * W + ow * STRIDE) * C + c;
-    float best = x[corner];
-    uint best_at = 0;
-    for (uint kh = 0; kh < SIZE; kh++) {
-        for (uint kw = 0; kw < SIZE; kw++) {
-            float v = x[corner + (kh * W + kw) * C];
-            if (!is_nan(best) && (v > best || is_nan(v))) {
-                best = v;
-                best_at = kh * SIZE + kw;
-            }
-        }
+    uint ow = window % OW, oh = window / OW % OH, n = window / (OW * OH);
+    uint corner = (n * H + oh * STRIDE) * W + ow * STRIDE;
+    vec4 best = x_quad(corner, q);
+    uvec4 best_at = uvec4(0);
+    for (uint p = 1; p < SIZE * SIZE; p++) {
+        take_max(x_quad(corner + p / SIZE * W + p % SIZE, q), p, best, best_at);
     }
-    y[e] = best;
+    store_y(window, q, best);
     if (WITH_INDEX != 0) {
-        index[e] = best_at;
+        store_index(window, q, best_at);
     }
 }

@@ -4,46 +4,102 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-func (l *lowering) batchNormForward(op kernels.BatchNormForward) {
-	rows, cols := op.X.Matrix()
-	c := l.planColumns(rows, cols)
-	partials := l.partials(2 * c.chunks * cols)
-	l.reduceColumns("batchnorm_statistics", c, c.push(), l.read(op.X), arg{partials, kernels.Write})
+// normalization is what batchnorm_forward.comp does, but for the statistics
+// that it takes: the common form of all forward ops of batch-norm.
+type normalization struct {
+	x, gamma, beta, y               kernels.Tensor
+	index                           kernels.Tensor // absent without pooling and in inference
+	invStd, runningMean, runningVar kernels.Tensor // written in training, else absent
 
+	window        int // Size of the pooling, 1 for none
+	relu          bool
+	momentum, eps float32
+}
+
+func (l *lowering) normalize(n normalization, mean, variance arg) {
+	h, w, c := planes(n.x)
+	rows, _ := n.x.Matrix()
+	windows, _ := n.y.Matrix()
 	unbias := 1.0
 	if rows > 1 {
 		unbias = float64(rows) / float64(rows-1)
 	}
-	keep := float32(1 - float64(op.Momentum))
-	l.reduceColumns("batchnorm_combine", l.single(c.chunks, cols),
-		pushed(rows, cols, c.chunkRows, c.chunks, keep, op.Momentum, op.Eps, float32(unbias)),
-		arg{partials, kernels.Read}, l.update(op.RunningMean), l.update(op.RunningVar), l.write(op.Mean), l.write(op.InvStd))
+	// Outputs that are not wanted are left alone by the shader, so their
+	// bindings can hold Y.
+	training, withIndex := !n.invStd.Absent(), !n.index.Absent()
+	y := l.write(n.y)
+	index, invStd, runningMean, runningVar := y, y, y, y
+	if withIndex {
+		index = l.write(n.index)
+	}
+	if training {
+		invStd, runningMean, runningVar = l.write(n.invStd), l.update(n.runningMean), l.update(n.runningVar)
+	}
+	l.each("batchnorm_forward", windows*ceilDiv(c, 4), constants(h, w, c, n.window, n.relu, withIndex, training),
+		pushed(windows, float32(1-float64(n.momentum)), n.momentum, n.eps, float32(unbias)),
+		l.read(n.x), mean, variance, l.read(n.gamma), l.read(n.beta), y, index, invStd, runningMean, runningVar)
+}
 
-	l.each("batchnorm_normalize", ceilDiv(rows*cols, 4), constants(cols, false), pushed(rows*cols, op.Eps),
-		l.read(op.X), l.read(op.Mean), l.read(op.InvStd), l.read(op.Gamma), l.read(op.Beta), l.write(op.Y))
+func (l *lowering) batchNormForward(op kernels.BatchNormForward) {
+	mean := l.write(op.Mean)
+	variance := arg{l.partials(op.Mean.Len()), kernels.Write}
+	l.statistics(op.X, mean, variance)
+	l.normalize(normalization{x: op.X, gamma: op.Gamma, beta: op.Beta, y: op.Y, invStd: op.InvStd,
+		runningMean: op.RunningMean, runningVar: op.RunningVar, window: 1, momentum: op.Momentum, eps: op.Eps},
+		l.read(op.Mean), arg{variance.span, kernels.Read})
+}
+
+// statistics appends mean and biased variance of x's columns.
+func (l *lowering) statistics(x kernels.Tensor, mean, variance arg) {
+	c := l.planColumns(x.Matrix())
+	partials := l.partials(2 * c.chunks * c.cols)
+	l.reduceColumns("batchnorm_statistics", c, c.push(), l.read(x), arg{partials, kernels.Write})
+	l.combine(c, partials, mean, variance)
+}
+
+// combine appends the statistics of all rows from those of c's chunks.
+func (l *lowering) combine(c columns, partials span, mean, variance arg) {
+	l.reduceColumns("batchnorm_combine", l.single(c.chunks, c.cols), pushed(c.rows, c.cols, c.chunkRows, c.chunks),
+		arg{partials, kernels.Read}, mean, variance)
 }
 
 func (l *lowering) batchNormInference(op kernels.BatchNormInference) {
-	rows, cols := op.X.Matrix()
-	l.each("batchnorm_normalize", ceilDiv(rows*cols, 4), constants(cols, true), pushed(rows*cols, op.Eps),
-		l.read(op.X), l.read(op.RunningMean), l.read(op.RunningVar), l.read(op.Gamma), l.read(op.Beta), l.write(op.Y))
+	l.normalize(normalization{x: op.X, gamma: op.Gamma, beta: op.Beta, y: op.Y, window: 1, eps: op.Eps},
+		l.read(op.RunningMean), l.read(op.RunningVar))
 }
 
 func (l *lowering) batchNormBackward(op kernels.BatchNormBackward) {
-	rows, cols := op.X.Matrix()
-	c := l.planColumns(rows, cols)
+	l.normalizeBackward(kernels.BatchNormReLUPoolBackward{X: op.X, Y: op.DY, DY: op.DY, Gamma: op.Gamma, Mean: op.Mean,
+		InvStd: op.InvStd, DX: op.DX, DGamma: op.DGamma, DBeta: op.DBeta, Size: 1}, false)
+}
+
+// normalizeBackward lowers the gradient of batch-norm, with pooling where
+// op.Size is above 1 and with that of ReLU on request.
+func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu bool) {
+	h, w, channels := planes(op.X)
+	c := l.planColumns(op.DY.Matrix())
 	dbeta, dgamma := l.write(op.DBeta), l.write(op.DGamma)
 	if c.chunks > 1 {
-		dbeta = arg{l.partials(c.chunks * cols), kernels.Write}
-		dgamma = arg{l.partials(c.chunks * cols), kernels.Write}
+		dbeta = arg{l.partials(c.chunks * c.cols), kernels.Write}
+		dgamma = arg{l.partials(c.chunks * c.cols), kernels.Write}
 	}
-	l.reduceColumns("batchnorm_backward_sums", c, c.push(),
-		l.read(op.X), l.read(op.DY), l.read(op.Mean), l.read(op.InvStd), dbeta, dgamma)
+	l.dispatch("batchnorm_backward_sums", l.threads, c.groups(), 1, constants(c.width, h, w, op.Size, relu), c.push(),
+		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Mean), l.read(op.InvStd), dbeta, dgamma)
 	if c.chunks > 1 {
 		l.sumChunks(c, dbeta.span, l.write(op.DBeta))
 		l.sumChunks(c, dgamma.span, l.write(op.DGamma))
 	}
-	l.each("batchnorm_backward_input", ceilDiv(rows*cols, 4), constants(cols), pushed(rows*cols, float32(rows)),
-		l.read(op.X), l.read(op.DY), l.read(op.Gamma), l.read(op.Mean), l.read(op.InvStd),
-		l.read(op.DGamma), l.read(op.DBeta), l.write(op.DX))
+	pixels, _ := op.X.Matrix()
+	l.each("batchnorm_backward_input", pixels*ceilDiv(channels, 4), constants(h, w, channels, op.Size, relu), pushed(pixels),
+		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Gamma), l.read(op.Mean),
+		l.read(op.InvStd), l.read(op.DGamma), l.read(op.DBeta), l.write(op.DX))
+}
+
+// planes returns the extents of x as planes of pixels: those of (N, H, W, C),
+// or single pixels of C channels.
+func planes(x kernels.Tensor) (h, w, c int) {
+	if len(x.Shape) == 4 {
+		return x.Shape[1], x.Shape[2], x.Shape[3]
+	}
+	return 1, 1, x.Dim(-1)
 }

@@ -10,11 +10,26 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 func (l *lowering) convForward(op kernels.ConvForward) {
 	pixels, o := op.Y.Matrix()
 	p := l.planProduct(pixels, o, op.W.Len()/o)
+	// The statistics of the tiles come from the product itself, unless its
+	// tiles are only partial sums.
+	statistics := !op.Mean.Absent()
+	ofTiles := statistics && p.splits == 1
+	c := columns{rows: pixels, cols: o, chunkRows: p.bm, chunks: ceilDiv(pixels, p.bm)}
+	partials := l.write(op.Y) // left alone by the shader
+	if ofTiles {
+		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
+	}
 	spec := func(bias, _ bool) []uint32 {
-		return append(convConstants(p, op.X, op.W, op.Stride, op.Pad), flag(bias))
+		return append(convConstants(p, op.X, op.W, op.Stride, op.Pad), flag(bias), flag(ofTiles))
 	}
 	l.multiply("conv_forward", p, spec, pushed(pixels, p.splitK),
-		[]arg{l.read(op.X), l.read(op.W), l.readOr(op.Bias, op.W)}, op.Y, op.Bias, false)
+		[]arg{l.read(op.X), l.read(op.W), l.readOr(op.Bias, op.W)}, op.Y, op.Bias, false, partials)
+	switch {
+	case ofTiles:
+		l.combine(c, partials.span, l.write(op.Mean), l.write(op.Var))
+	case statistics:
+		l.statistics(op.Y, l.write(op.Mean), l.write(op.Var))
+	}
 }
 
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
@@ -31,6 +46,9 @@ func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	spec := func(_, _ bool) []uint32 { return convConstants(p, op.X, op.DW, op.Stride, op.Pad) }
 	l.multiply("conv_backward_weight", p, spec, pushed(pixels, p.splitK),
 		[]arg{l.read(op.X), l.read(op.DY)}, op.DW, kernels.Tensor{}, false)
+	if !op.DBias.Absent() {
+		l.columnSum(kernels.ColumnSum{X: op.DY, Y: op.DBias})
+	}
 }
 
 // convConstants returns the constants of a product over the convolution of x

@@ -87,6 +87,12 @@ func (l *lowering) lower(op kernels.Op) error {
 		l.batchNormInference(op)
 	case kernels.BatchNormBackward:
 		l.batchNormBackward(op)
+	case kernels.BatchNormReLUPoolForward:
+		l.batchNormReLUPoolForward(op)
+	case kernels.BatchNormReLUPoolInference:
+		l.batchNormReLUPoolInference(op)
+	case kernels.BatchNormReLUPoolBackward:
+		l.batchNormReLUPoolBackward(op)
 	case kernels.ReLUForward:
 		l.reluForward(op)
 	case kernels.ReLUBackward:

@@ -10,11 +10,13 @@ func (l *lowering) maxPoolForward(op kernels.MaxPoolForward) {
 		index = l.write(op.Index)
 	}
 	spec := append(poolConstants(op.X, op.Size, op.Stride), flag(withIndex))
-	l.each("maxpool_forward", op.Y.Len(), spec, pushed(op.Y.Len()), l.read(op.X), l.write(op.Y), index)
+	windows, c := op.Y.Matrix()
+	l.each("maxpool_forward", windows*ceilDiv(c, 4), spec, pushed(windows), l.read(op.X), l.write(op.Y), index)
 }
 
 func (l *lowering) maxPoolBackward(op kernels.MaxPoolBackward) {
-	l.each("maxpool_backward", op.DX.Len(), poolConstants(op.DX, op.Size, op.Stride), pushed(op.DX.Len()),
+	pixels, c := op.DX.Matrix()
+	l.each("maxpool_backward", pixels*ceilDiv(c, 4), poolConstants(op.DX, op.Size, op.Stride), pushed(pixels),
 		l.read(op.DY), l.read(op.Index), l.write(op.DX))
 }
 

@@ -13,8 +13,11 @@ type tile struct {
 
 func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 
-// sharedBytes is what the staged tiles of A and B take, for steps of bk.
-func (t tile) sharedBytes(bk int) int { return 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1) }
+// sharedBytes is what the staged tiles of A and B take, for steps of bk, and
+// the sums of column statistics.
+func (t tile) sharedBytes(bk int) int {
+	return 16*bk*(t.bm/4+1+t.bn/4+1) + 4*t.bm/t.tm*t.bn
+}
 
 // gpuTiles suit devices that want many threads. Larger tiles reuse more of
 // what they load; smaller ones fit small products and give more workgroups.
@@ -44,7 +47,7 @@ var cpuTiles = []tile{
 }
 
 // usableTiles returns the variants that the device's limits allow. The last
-// one, 16 threads and at most 5 KB, fits every device that Vulkan admits.
+// one, 16 threads and at most 6 KB, fits every device that Vulkan admits.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {
@@ -114,21 +117,23 @@ func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
 // multiply appends the dispatch of a product into c, which is written or, with
 // accumulate, added to; args are the shader's inputs and spec makes its
 // constants. A product in several splits goes to scratch first and is added up
-// by a second dispatch, which then also adds the bias.
+// by a second dispatch, which then also adds the bias. extra are bindings after
+// that of the result.
 func (l *lowering) multiply(shader string, p product, spec func(bias, accumulate bool) []uint32, push []byte,
-	args []arg, c, bias kernels.Tensor, accumulate bool) {
+	args []arg, c, bias kernels.Tensor, accumulate bool, extra ...arg) {
 	withBias := !bias.Absent()
 	result := l.write(c)
 	if accumulate {
 		result = l.update(c)
 	}
 	if p.splits == 1 {
-		l.dispatch(shader, p.threads(), p.groups(), 1, spec(withBias, accumulate), push, append(args, result)...)
+		l.dispatch(shader, p.threads(), p.groups(), 1, spec(withBias, accumulate), push,
+			append(append(args, result), extra...)...)
 		return
 	}
 	sums := l.partials(p.splits * p.m * p.n)
 	l.dispatch(shader, p.threads(), p.groups(), p.splits, spec(false, false), push,
-		append(args, arg{sums, kernels.Write})...)
+		append(append(args, arg{sums, kernels.Write}), extra...)...)
 	second := arg{sums, kernels.Read}
 	if withBias {
 		second = l.read(bias)

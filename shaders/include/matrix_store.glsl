@@ -1,14 +1,30 @@
-// Writes a workgroup's tile, after multiply_tile, to the binding C: the result
-// (M, N), or with several splits of K the partial sums (splits, M, N) that
-// split_k_sum adds up.
+// Writes a workgroup's tile, after multiply_tile, to the result (M, N), or with
+// several splits of K to the partial sums (splits, M, N) that split_k_sum adds
+// up.
 #ifndef MATRIX_STORE_GLSL
 #define MATRIX_STORE_GLSL
 
-// STORE_TILE defines store_tile for the name of the result's buffer (vec4s).
-// The including shader defines float bias_of(uint n), which is added to column
-// n where with_bias.
+// ADD_BIAS defines add_bias, which adds BIAS (N) to every row of the tile.
+#define ADD_BIAS(BIAS)                                                                        \
+    void add_bias(Group g, uint n) {                                                          \
+        [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                        \
+            uint col = g.n0 + col_of(q);                                                      \
+            vec4 v = vec4(0.0);                                                               \
+            [[unroll]] for (uint j = 0; j < 4; j++) {                                         \
+                if (col + j < n) {                                                            \
+                    v[j] = BIAS[col + j];                                                     \
+                }                                                                             \
+            }                                                                                 \
+            [[unroll]] for (uint i = 0; i < TM; i++) {                                        \
+                accumulator[i * (TN / 4) + q] += v;                                           \
+            }                                                                                 \
+        }                                                                                     \
+    }
+
+// STORE_TILE defines store_tile, which writes the tile to RESULT (vec4s) or,
+// with accumulate, adds it.
 #define STORE_TILE(RESULT)                                                                    \
-    void store_tile(Group g, uint m, uint n, bool with_bias, bool accumulate) {               \
+    void store_tile(Group g, uint m, uint n, bool accumulate) {                               \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
@@ -18,9 +34,6 @@
                 }                                                                             \
                 uint at = (g.split * m + row) * n + col;                                      \
                 vec4 v = accumulator[i * (TN / 4) + q];                                       \
-                [[unroll]] for (uint j = 0; j < 4; j++) {                                     \
-                    v[j] += with_bias && col + j < n ? bias_of(col + j) : 0.0;                \
-                }                                                                             \
                 if (n % 4 == 0) {                                                             \
                     RESULT[at / 4] = accumulate ? RESULT[at / 4] + v : v;                     \
                     continue;                                                                 \

@@ -1,0 +1,70 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// Y = pooled ReLU of (X − Mean)/√(Var + eps)·Gamma + Beta, by the statistics
+// of the batch (training) or the running ones (inference); ReLU and pooling on
+// request. Four channels of a window a thread. In training the first workgroup
+// also saves the inverse deviation and moves the running statistics.
+#include "relu.glsl"
+#include "max_window.glsl"
+
+layout(constant_id = 1) const uint H = 1;
+layout(constant_id = 2) const uint W = 1;
+layout(constant_id = 3) const uint C = 1;
+layout(constant_id = 4) const uint SIZE = 1;
+layout(constant_id = 5) const uint WITH_RELU = 0;
+layout(constant_id = 6) const uint WITH_INDEX = 0;
+layout(constant_id = 7) const uint TRAINING = 0;
+
+layout(push_constant) uniform Push {
+    uint windows;   // N·OH·OW
+    float keep;     // 1 − momentum
+    float momentum; //
+    float eps;      //
+    float unbias;   // R / (R − 1)
+};
+layout(binding = 0) readonly buffer X { vec4 x[]; };                // (N, H, W, C)
+layout(binding = 1) readonly buffer Mean { vec4 mean[]; };          // (C)
+layout(binding = 2) readonly buffer Var { vec4 var[]; };            // (C), biased
+layout(binding = 3) readonly buffer Gamma { vec4 gamma[]; };        // (C)
+layout(binding = 4) readonly buffer Beta { vec4 beta[]; };          // (C)
+layout(binding = 5) writeonly buffer Y { vec4 y[]; };               // (N, OH, OW, C)
+layout(binding = 6) writeonly buffer Index { uvec4 index[]; };      // (N, OH, OW, C)
+layout(binding = 7) writeonly buffer InvStd { float inv_std_out[]; }; // (C)
+layout(binding = 8) buffer RunningMean { float running_mean[]; };   // (C)
+layout(binding = 9) buffer RunningVar { float running_var[]; };     // (C)
+
+#include "batchnorm_window.glsl"
+#include "channel_quad.glsl"
+LOAD_QUAD(x_quad, vec4, x)
+STORE_QUAD(store_y, vec4, y)
+STORE_QUAD(store_index, uvec4, index)
+
+void save_statistics() {
+    for (uint c = gl_LocalInvocationID.x; c < C; c += THREADS) {
+        float v = var[c / 4][c % 4];
+        inv_std_out[c] = 1.0 / sqrt(v + eps);
+        running_mean[c] = keep * running_mean[c] + momentum * mean[c / 4][c % 4];
+        running_var[c] = keep * running_var[c] + momentum * (v * unbias);
+    }
+}
+
+void main() {
+    if (TRAINING != 0 && group_index() == 0) {
+        save_statistics();
+    }
+    uint window = thread_index() / QUADS, q = thread_index() % QUADS;
+    if (window >= windows) {
+        return;
+    }
+    vec4 inv_std = 1.0 / sqrt(var[q] + eps);
+    vec4 best = (x_quad(pixel_of(window, 0), q) - mean[q]) * inv_std * gamma[q] + beta[q];
+    uvec4 best_at = uvec4(0);
+    for (uint p = 1; p < SIZE * SIZE; p++) {
+        vec4 v = (x_quad(pixel_of(window, p), q) - mean[q]) * inv_std * gamma[q] + beta[q];
+        take_max(v, p, best, best_at);
+    }
+    store_y(window, q, WITH_RELU != 0 ? relu(best) : best);
+    if (WITH_INDEX != 0) {
+        store_index(window, q, best_at);
+    }
+}
