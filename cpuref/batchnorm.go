@@ -6,11 +6,12 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// shiftRows is how many rows of a chunk give the value that its sums are taken
-// about. Sums about a value near the mean lose nothing to cancellation: the
-// variance's relative error is at most (1 + rows/shiftRows) roundings, however
-// the rows lie (Chan, Golub & LeVeque 1983, the shifted algorithm).
-const shiftRows = 32
+// rowsPerShiftRow is how many rows of a chunk there are for each that gives the
+// value its sums are taken about. Sums about a value near the mean lose little
+// to cancellation: the variance's relative error grows by at most as many
+// roundings, however the rows lie (Chan, Golub & LeVeque 1983, the shifted
+// algorithm).
+const rowsPerShiftRow = 16
 
 // batchNormForward takes the statistics in one pass over X, by chunks of rows
 // that are then combined in float64, and normalises in a second.
@@ -29,7 +30,7 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 		clear(s)
 		shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
 		first, end := m.bounds(i)
-		rows := min(end-first, shiftRows)
+		rows := (end - first + rowsPerShiftRow - 1) / rowsPerShiftRow
 		k.ColumnSum(shift[:m.c], x[first*m.c:], m.c, rows)
 		for c := range m.c {
 			shift[c] /= float32(rows)
@@ -42,11 +43,13 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 		m.foldSums(squares)
 	}
 	normalize := p.normalizer(&m, x, y, m.chunks*stats)
+	batchMean, batchVar := make([]float64, m.c), make([]float64, m.c)
 	return func() error {
 		p.backend.pool.run(m.chunks, measure)
+		m.statistics(batchMean, batchVar, p.scratch.shared)
 		v := p.scratch.shared[m.chunks*stats:]
 		for c := range m.c {
-			mu, variance := m.statistics(p.scratch.shared, c)
+			mu, variance := batchMean[c], batchVar[c]
 			mean[c], invStd[c] = float32(mu), float32(1/math.Sqrt(variance+float64(op.Eps)))
 			v[c], v[m.width+c], v[2*m.width+c] = mean[c], gamma[c]*invStd[c], beta[c]
 			if m.rows > 1 {
@@ -62,27 +65,37 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 }
 
 // statistics combines the chunks' sums about their shifts to the mean and the
-// biased variance of column c.
-func (m *columns) statistics(sums []float32, c int) (mean, variance float64) {
-	chunkMean := func(i int) float64 {
-		from, to := m.bounds(i)
-		s := sums[3*i*m.width+c:]
-		return float64(s[0]) + float64(s[m.width])/float64(to-from)
+// biased variance of each column.
+func (m *columns) statistics(mean, variance []float64, sums []float32) {
+	clear(mean)
+	clear(variance)
+	for i := range m.chunks {
+		rows, shift, sum, _ := m.chunkSums(sums, i)
+		for c := range mean {
+			mean[c] += rows*float64(shift[c]) + float64(sum[c])
+		}
+	}
+	for c := range mean {
+		mean[c] /= float64(m.rows)
 	}
 	for i := range m.chunks {
-		from, to := m.bounds(i)
-		mean += chunkMean(i) * float64(to-from)
+		rows, shift, sum, squares := m.chunkSums(sums, i)
+		for c := range variance {
+			s := float64(sum[c])
+			d := float64(shift[c]) + s/rows - mean[c] // the chunk's mean less the batch's
+			variance[c] += max(0, float64(squares[c])-s*s/rows) + rows*d*d
+		}
 	}
-	mean /= float64(m.rows)
-	for i := range m.chunks {
-		from, to := m.bounds(i)
-		rows := float64(to - from)
-		s := sums[3*i*m.width+c:]
-		sum, squares := float64(s[m.width]), float64(s[2*m.width])
-		d := chunkMean(i) - mean
-		variance += max(0, squares-sum*sum/rows) + rows*d*d
+	for c := range variance {
+		variance[c] /= float64(m.rows)
 	}
-	return mean, variance / float64(m.rows)
+}
+
+// chunkSums returns the number of rows of chunk i, its shift and its sums.
+func (m *columns) chunkSums(sums []float32, i int) (rows float64, shift, sum, squares []float32) {
+	from, to := m.bounds(i)
+	s := sums[3*i*m.width : 3*(i+1)*m.width]
+	return float64(to - from), s[:m.c], s[m.width : m.width+m.c], s[2*m.width : 2*m.width+m.c]
 }
 
 // blend moves a running statistic towards the batch's.
@@ -140,6 +153,7 @@ func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 	m := newColumns(k, op.X)
 	w := m.width
 	p.scratch.reserveShared((2*m.chunks + 4) * w)
+	total, totalDot := make([]float64, m.c), make([]float64, m.c)
 
 	measure := func(_, i int) {
 		v := p.scratch.shared[:4*w]
@@ -163,8 +177,10 @@ func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 		copy(v, mean)
 		m.repeat(v[:w])
 		p.backend.pool.run(m.chunks, measure)
+		m.totals(total, sums, 2*w)
+		m.totals(totalDot, sums[w:], 2*w)
 		for c := range m.c {
-			sum, dot := m.total(sums, c, 2*w), m.total(sums, w+c, 2*w)*float64(invStd[c])
+			sum, dot := total[c], totalDot[c]*float64(invStd[c])
 			dbeta[c], dgamma[c] = float32(sum), float32(dot)
 			scale := float64(gamma[c]) * float64(invStd[c])
 			v[w+c] = float32(scale)

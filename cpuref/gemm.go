@@ -9,6 +9,10 @@ import (
 // tile: a panel of B that long stays in a core's cache while the tiles pass.
 const kBlock = 384
 
+// groupElements is the size of the blocks of B that are worked on at once, an
+// eighth of a core's second-level cache.
+const groupElements = 1 << 15
+
 // tasksPerWorker is how many tasks a matrix product is cut into for each
 // worker, so that one which starts late or runs slowly holds up little. Every
 // element is computed in the same order however the product is cut.
@@ -38,6 +42,7 @@ type product struct {
 
 	rows   rowTiles
 	panels int  // of B
+	group  int  // panels that are worked on at once
 	packed bool // B is packed in the shared scratch: [panel][K][tile's columns]
 
 	rowParts, panelParts int // the grid of tasks
@@ -89,12 +94,18 @@ func (g *product) layOut() {
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
 	}
-	private := (kBlock + 1) * k.Cols // a panel's block
+	g.group = max(1, groupElements/(min(kBlock, g.k)*k.Cols))
+	private := g.blockLength()
 	if g.turned {
 		tilesPerTask := (g.rows.count + g.rowParts - 1) / g.rowParts
 		private += (tilesPerTask*2*k.Group + 1) * g.stripWidth()
 	}
 	g.p.scratch.reservePrivate(private)
+}
+
+// blockLength is the private scratch that a block of a group of panels takes.
+func (g *product) blockLength() int {
+	return (g.group*min(kBlock, g.k) + 1) * g.p.backend.simd.Cols
 }
 
 // stripWidth is the row length of a task's strip of a turned C.
@@ -111,12 +122,14 @@ func (g *product) packTask() func(worker, task int) {
 	}
 }
 
-// compute is a task: a range of row tiles by a range of panels.
+// compute is a task: a range of row tiles by a range of panels. Panels are
+// taken in groups, so that a row tile's part of A serves several from the
+// first-level cache, and C is written in longer runs.
 func (g *product) compute(worker, task int) {
 	rowFrom, rowTo := chunk(g.rows.count, g.rowParts, task%g.rowParts)
 	panelFrom, panelTo := chunk(g.panels, g.panelParts, task/g.rowParts)
-	k := g.p.backend.simd
-	block, strip := g.p.scratch.private[worker][:(kBlock+1)*k.Cols], g.p.scratch.private[worker][(kBlock+1)*k.Cols:]
+	private := g.p.scratch.private[worker]
+	block, strip := private[:g.blockLength()], private[g.blockLength():]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC = g.a.row, g.n
 	if g.turned {
@@ -124,14 +137,15 @@ func (g *product) compute(worker, task int) {
 		g.startStrip(strip, rowFrom, rowTo, panelFrom, panelTo)
 	}
 	for k0 := 0; k0 < g.k; k0 += kBlock {
-		steps := min(kBlock, g.k-k0)
-		for panel := panelFrom; panel < panelTo; panel++ {
-			cols := min(k.Cols, g.n-panel*k.Cols)
-			b, stepB := g.panel(block, panel, k0, steps, cols, rowTo-rowFrom)
-			t.B = b
-			t.Walk(steps, g.a.col, stepB, 1, 0, 0, 1, 0, 0)
+		for p0 := panelFrom; p0 < panelTo; p0 += g.group {
+			p1 := min(p0+g.group, panelTo)
+			b := g.panelBlock(block, p0, p1, k0, rowTo-rowFrom)
+			t.Walk(b.steps, g.a.col, b.row, 1, 0, 0, 1, 0, 0)
 			for r := rowFrom; r < rowTo; r++ {
-				g.tile(t, strip, r, rowFrom, panel, k0, cols)
+				for panel := p0; panel < p1; panel++ {
+					t.B = &b.data[(panel-p0)*b.distance]
+					g.tile(t, strip, r, rowFrom, panel, k0)
+				}
 			}
 		}
 	}
@@ -140,27 +154,39 @@ func (g *product) compute(worker, task int) {
 	}
 }
 
-// panel returns the block of steps k from k0 on of a panel of B, and the
-// distance of its rows: out of the packed B, or copied to block where several
-// row tiles use it, or in place.
-func (g *product) panel(block []float32, panel, k0, steps, cols, uses int) (b *float32, step int) {
+// panelBlock is a block of steps k of some panels of B: row k of panel i is
+// at data[i·distance + k·row].
+type panelBlock struct {
+	data          []float32
+	steps         int
+	row, distance int
+}
+
+// panelBlock returns the block from k0 on of panels p0 to p1: out of the packed
+// B, or copied to block where several row tiles use it, or in place.
+func (g *product) panelBlock(block []float32, p0, p1, k0, uses int) panelBlock {
 	width := g.p.backend.simd.Cols
+	steps := min(kBlock, g.k-k0)
 	if g.packed {
-		return &g.p.scratch.shared[(panel*g.k+k0)*width], width
+		return panelBlock{g.p.scratch.shared[(p0*g.k+k0)*width:], steps, width, g.k * width}
 	}
-	from := k0*g.b.row + panel*width
+	from := k0*g.b.row + p0*width
 	if uses < 3 {
-		return &g.b.data[from], g.b.row
+		return panelBlock{g.b.data[from:], steps, g.b.row, width}
 	}
-	for i := range steps {
-		copy(block[i*width:i*width+cols], g.b.data[from+i*g.b.row:])
+	cols := min(p1*width, g.n) - p0*width
+	for k := range steps {
+		row := g.b.data[from+k*g.b.row:][:cols]
+		for i := 0; i < cols; i += width {
+			copy(block[(i/width*steps+k)*width:][:width], row[i:])
+		}
 	}
-	return &block[0], width
+	return panelBlock{block, steps, width, steps * width}
 }
 
 // tile computes one block of k of one tile. The strip begins with row tile
 // firstRow.
-func (g *product) tile(t *simd.Tile, strip []float32, r, firstRow, panel, k0, cols int) {
+func (g *product) tile(t *simd.Tile, strip []float32, r, firstRow, panel, k0 int) {
 	k := g.p.backend.simd
 	i, rows := g.rows.bounds(r)
 	j := panel * k.Cols
@@ -185,7 +211,7 @@ func (g *product) tile(t *simd.Tile, strip []float32, r, firstRow, panel, k0, co
 			}
 		}
 	}
-	k.Tile(t, rows0, rows-rows0, cols)
+	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.n-j))
 }
 
 // startStrip gives a turned C its initial values: bias and old contents.

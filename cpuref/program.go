@@ -182,29 +182,3 @@ func (p *program) words(t kernels.Tensor) []uint32 {
 	}
 	return unsafe.Slice((*uint32)(unsafe.Pointer(&b[0])), len(b)/4)
 }
-
-// floats returns the memory of b as float32.
-func floats(b []byte) []float32 {
-	if len(b) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), len(b)/4)
-}
-
-// cacheLine is the alignment of buffers and scratch in bytes, also that of a
-// vector of 16 float32.
-const cacheLine = 64
-
-// overread is how many bytes after a buffer the vector code may read, to no
-// effect: a tile reads B in whole tile rows (see simd.Tile).
-const overread = 4 * 32
-
-// allocate returns n zero bytes that start on a cache line.
-func allocate(n int) []byte {
-	if n == 0 {
-		return nil
-	}
-	b := make([]byte, n+cacheLine+overread)
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (cacheLine - 1)
-	return b[skip : skip+n : skip+n]
-}

@@ -27,10 +27,12 @@ func (p *program) columnSum(op kernels.ColumnSum) func() error {
 		})
 		m.foldSums(sum)
 	}
+	total := make([]float64, m.c)
 	return func() error {
 		p.backend.pool.run(m.chunks, task)
+		m.totals(total, p.scratch.shared, m.width)
 		for c := range y {
-			y[c] = float32(m.total(p.scratch.shared, c, m.width))
+			y[c] = float32(total[c])
 		}
 		return nil
 	}
@@ -50,7 +52,7 @@ type columns struct {
 // maxChunks of them.
 const (
 	minChunkElements = 1 << 13
-	maxChunks        = 64
+	maxChunks        = 32
 )
 
 func newColumns(k *simd.Kernels, x kernels.Tensor) columns {
@@ -96,11 +98,12 @@ func (m *columns) repeat(v []float32) {
 	}
 }
 
-// total adds up column c of the chunks' sums, which lie distance apart.
-func (m *columns) total(sums []float32, c, distance int) float64 {
-	sum := 0.0
+// totals adds up the chunks' sums, which lie distance apart.
+func (m *columns) totals(total []float64, sums []float32, distance int) {
+	clear(total)
 	for i := range m.chunks {
-		sum += float64(sums[i*distance+c])
+		for c, v := range sums[i*distance:][:m.c] {
+			total[c] += float64(v)
+		}
 	}
-	return sum
 }

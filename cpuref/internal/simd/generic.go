@@ -1,6 +1,10 @@
 package simd
 
-import "math"
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // generic is the portable tier. Its functions also finish what the vector
 // tiers leave over, and are what those are tested against.
@@ -15,7 +19,8 @@ var generic = Kernels{
 	ColumnSum: columnSumGeneric, ColumnSquares: columnSquaresGeneric, ColumnDots: columnDotsGeneric,
 	Normalize: normalizeGeneric, NormalizeBackward: normalizeBackwardGeneric,
 	MaxPool2x2: maxPool2x2Generic, MaxPool2x2Backward: maxPool2x2BackwardGeneric,
-	Adam: adamGeneric, SGD: sgdGeneric,
+	Dropout: dropoutGeneric,
+	Adam:    adamGeneric, SGD: sgdGeneric,
 	Pause: func() {},
 }
 
@@ -201,6 +206,24 @@ func maxPool2x2BackwardGeneric(dx0, dx1, dy []float32, index []uint32, c int) {
 		var spread [4]float32
 		spread[index[i]] = g
 		dx0[p], dx0[p+c], dx1[p], dx1[p+c] = spread[0], spread[1], spread[2], spread[3]
+	}
+}
+
+func dropoutGeneric(y, x []float32, sample uint32, d *Dropout) { dropoutFrom(0, y, x, sample, d) }
+
+// dropoutFrom is dropoutGeneric for the units from 4·block on.
+func dropoutFrom(block uint32, y, x []float32, sample uint32, d *Dropout) {
+	counter := [4]uint32{block, sample, d.Step, d.Purpose}
+	for u := 0; u < len(x); u += 4 {
+		random := kernels.Philox4x32(counter, d.Keys[0])
+		for i, v := range x[u:min(u+4, len(x))] {
+			if random[i] < d.Threshold {
+				y[u+i] = 0
+			} else {
+				y[u+i] = v * d.Scale
+			}
+		}
+		counter[0]++
 	}
 }
 

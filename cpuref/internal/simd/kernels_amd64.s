@@ -5,24 +5,30 @@
 #include "textflag.h"
 
 // func tile1x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), DX
-	MOVQ   56(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   64(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   104(SI), SI
+	VXORPS     Z1, Z1, Z1
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
 
 blocks:
 	MOVQ t+0(FP), DI
@@ -90,25 +96,32 @@ store:
 	RET
 
 // func tile1x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), DX
-	MOVQ   56(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   64(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   104(SI), SI
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
 
 blocks:
 	MOVQ t+0(FP), DI
@@ -185,25 +198,33 @@ store:
 	RET
 
 // func tile2x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -278,27 +299,37 @@ store:
 	RET
 
 // func tile2x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -387,26 +418,36 @@ store:
 	RET
 
 // func tile3x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -488,29 +529,42 @@ store:
 	RET
 
 // func tile3x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -611,28 +665,40 @@ store:
 	RET
 
 // func tile4x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -721,32 +787,48 @@ store:
 	RET
 
 // func tile4x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -859,29 +941,43 @@ store:
 	RET
 
 // func tile5x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -977,34 +1073,53 @@ store:
 	RET
 
 // func tile5x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -1129,31 +1244,47 @@ store:
 	RET
 
 // func tile6x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	LEAQ   (DX)(DX*4), SI
-	MOVQ   t+0(FP), DI
-	MOVQ   56(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   64(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   104(R9), R9
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
 	MOVQ t+0(FP), R10
@@ -1256,37 +1387,59 @@ store:
 	RET
 
 // func tile6x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	LEAQ   (DX)(DX*4), SI
-	MOVQ   t+0(FP), DI
-	MOVQ   56(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   64(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   104(R9), R9
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
 	MOVQ t+0(FP), R10
@@ -1423,32 +1576,50 @@ store:
 	RET
 
 // func tile7x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	LEAQ   (DX)(DX*4), SI
-	MOVQ   t+0(FP), DI
-	MOVQ   56(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   64(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   104(R9), R9
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
 	MOVQ t+0(FP), R10
@@ -1558,39 +1729,64 @@ store:
 	RET
 
 // func tile7x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	LEAQ   (DX)(DX*2), BX
-	LEAQ   (DX)(DX*4), SI
-	MOVQ   t+0(FP), DI
-	MOVQ   56(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   64(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   104(R9), R9
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
 	MOVQ t+0(FP), R10
@@ -1739,35 +1935,55 @@ store:
 	RET
 
 // func tile8x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -1887,43 +2103,71 @@ store:
 	RET
 
 // func tile8x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -2087,36 +2331,58 @@ store:
 	RET
 
 // func tile9x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -2243,45 +2509,76 @@ store:
 	RET
 
 // func tile9x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -2457,37 +2754,61 @@ store:
 	RET
 
 // func tile10x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -2621,47 +2942,81 @@ store:
 	RET
 
 // func tile10x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -2849,38 +3204,64 @@ store:
 	RET
 
 // func tile11x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -3021,49 +3402,86 @@ store:
 	RET
 
 // func tile11x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -3263,39 +3681,67 @@ store:
 	RET
 
 // func tile12x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -3443,51 +3889,91 @@ store:
 	RET
 
 // func tile12x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	VXORPS Z24, Z24, Z24
-	VXORPS Z25, Z25, Z25
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -3699,40 +4185,70 @@ store:
 	RET
 
 // func tile13x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -3887,53 +4403,96 @@ store:
 	RET
 
 // func tile13x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	VXORPS Z24, Z24, Z24
-	VXORPS Z25, Z25, Z25
-	VXORPS Z26, Z26, Z26
-	VXORPS Z27, Z27, Z27
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	VXORPS     Z27, Z27, Z27
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -4157,41 +4716,73 @@ store:
 	RET
 
 // func tile14x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z1, Z1, Z1
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -4353,55 +4944,101 @@ store:
 	RET
 
 // func tile14x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS Z2, Z2, Z2
-	VXORPS Z3, Z3, Z3
-	VXORPS Z4, Z4, Z4
-	VXORPS Z5, Z5, Z5
-	VXORPS Z6, Z6, Z6
-	VXORPS Z7, Z7, Z7
-	VXORPS Z8, Z8, Z8
-	VXORPS Z9, Z9, Z9
-	VXORPS Z10, Z10, Z10
-	VXORPS Z11, Z11, Z11
-	VXORPS Z12, Z12, Z12
-	VXORPS Z13, Z13, Z13
-	VXORPS Z14, Z14, Z14
-	VXORPS Z15, Z15, Z15
-	VXORPS Z16, Z16, Z16
-	VXORPS Z17, Z17, Z17
-	VXORPS Z18, Z18, Z18
-	VXORPS Z19, Z19, Z19
-	VXORPS Z20, Z20, Z20
-	VXORPS Z21, Z21, Z21
-	VXORPS Z22, Z22, Z22
-	VXORPS Z23, Z23, Z23
-	VXORPS Z24, Z24, Z24
-	VXORPS Z25, Z25, Z25
-	VXORPS Z26, Z26, Z26
-	VXORPS Z27, Z27, Z27
-	VXORPS Z28, Z28, Z28
-	VXORPS Z29, Z29, Z29
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	LEAQ   (BX)(BX*2), SI
-	LEAQ   (BX)(BX*4), DI
-	MOVQ   t+0(FP), R8
-	MOVQ   56(R8), R8
-	SHLQ   $0x02, R8
-	MOVQ   t+0(FP), R9
-	MOVQ   64(R9), R9
-	SHLQ   $0x02, R9
-	MOVQ   t+0(FP), R10
-	MOVQ   104(R10), R10
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	VXORPS     Z27, Z27, Z27
+	VXORPS     Z28, Z28, Z28
+	VXORPS     Z29, Z29, Z29
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
 	MOVQ t+0(FP), R11
@@ -4637,25 +5274,31 @@ store:
 	RET
 
 // func tile1plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), DX
-	MOVQ   56(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   64(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   104(SI), SI
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
 
 blocks:
 	MOVQ t+0(FP), DI
@@ -4725,29 +5368,37 @@ store:
 	RET
 
 // func tile1plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -4831,31 +5482,41 @@ store:
 	RET
 
 // func tile1plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -4950,33 +5611,45 @@ store:
 	RET
 
 // func tile1plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5082,27 +5755,35 @@ store:
 	RET
 
 // func tile2plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -5183,31 +5864,41 @@ store:
 	RET
 
 // func tile2plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5302,33 +5993,45 @@ store:
 	RET
 
 // func tile2plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5434,35 +6137,49 @@ store:
 	RET
 
 // func tile2plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5579,29 +6296,39 @@ store:
 	RET
 
 // func tile3plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   16(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   40(DX), DX
-	SHLQ   $0x02, DX
-	MOVQ   t+0(FP), BX
-	MOVQ   56(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   64(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   104(DI), DI
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
 
 blocks:
 	MOVQ t+0(FP), R8
@@ -5693,33 +6420,45 @@ store:
 	RET
 
 // func tile3plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5825,35 +6564,49 @@ store:
 	RET
 
 // func tile3plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -5970,37 +6723,53 @@ store:
 	RET
 
 // func tile3plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
-	VXORPS Y12, Y12, Y12
-	VXORPS Y13, Y13, Y13
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   8(CX), CX
-	MOVQ   t+0(FP), DX
-	MOVQ   16(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   40(BX), BX
-	SHLQ   $0x02, BX
-	MOVQ   t+0(FP), SI
-	MOVQ   56(SI), SI
-	SHLQ   $0x02, SI
-	MOVQ   t+0(FP), DI
-	MOVQ   64(DI), DI
-	SHLQ   $0x02, DI
-	MOVQ   t+0(FP), R8
-	MOVQ   104(R8), R8
+	VXORPS     Y2, Y2, Y2
+	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
+	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
+	VXORPS     Y11, Y11, Y11
+	VXORPS     Y12, Y12, Y12
+	VXORPS     Y13, Y13, Y13
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
 	MOVQ t+0(FP), R9
@@ -6933,6 +7702,290 @@ channels:
 	VZEROUPPER
 	RET
 
+// func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
+// Requires: AVX, AVX2, SSE2
+TEXT ·dropoutAVX2(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VMOVUPS      countersAVX2<>+0(SB), Y0
+	MOVL         first+24(FP), BX
+	MOVD         BX, X1
+	VPBROADCASTD X1, Y1
+	VPADDD       Y1, Y0, Y0
+	MOVL         $0x00000008, BX
+	MOVD         BX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0xd2511f53, BX
+	MOVD         BX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0xcd9e8d57, BX
+	MOVD         BX, X3
+	VPBROADCASTD X3, Y3
+	MOVQ         d+32(FP), BX
+	VPBROADCASTD 88(BX), Y4
+	MOVQ         d+32(FP), BX
+	VBROADCASTSS 92(BX), Y5
+	MOVL         sample+28(FP), BX
+	MOVD         BX, X6
+	VPBROADCASTD X6, Y6
+	MOVQ         d+32(FP), BX
+
+units:
+	VMOVUPS      Y0, Y7
+	VMOVUPS      Y6, Y8
+	MOVQ         d+32(FP), SI
+	VPBROADCASTD 80(SI), Y9
+	VMOVUPS      Y9, Y9
+	MOVQ         d+32(FP), SI
+	VPBROADCASTD 84(SI), Y10
+	VMOVUPS      Y10, Y10
+	VPSRLQ       $0x20, Y7, Y11
+	VPMULUDQ     Y7, Y2, Y7
+	VPMULUDQ     Y11, Y2, Y11
+	VMOVSHDUP    Y7, Y12
+	VBLENDPS     $0xaa, Y11, Y12, Y12
+	VMOVSLDUP    Y11, Y11
+	VBLENDPS     $0xaa, Y11, Y7, Y11
+	VPSRLQ       $0x20, Y9, Y7
+	VPMULUDQ     Y9, Y3, Y9
+	VPMULUDQ     Y7, Y3, Y7
+	VMOVSHDUP    Y9, Y13
+	VBLENDPS     $0xaa, Y7, Y13, Y13
+	VMOVSLDUP    Y7, Y7
+	VBLENDPS     $0xaa, Y7, Y9, Y7
+	VPBROADCASTD (BX), Y9
+	VXORPS       Y8, Y13, Y13
+	VXORPS       Y9, Y13, Y13
+	VPBROADCASTD 4(BX), Y8
+	VXORPS       Y10, Y12, Y12
+	VXORPS       Y8, Y12, Y12
+	VPSRLQ       $0x20, Y13, Y8
+	VPMULUDQ     Y13, Y2, Y9
+	VPMULUDQ     Y8, Y2, Y8
+	VMOVSHDUP    Y9, Y10
+	VBLENDPS     $0xaa, Y8, Y10, Y10
+	VMOVSLDUP    Y8, Y8
+	VBLENDPS     $0xaa, Y8, Y9, Y8
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     Y12, Y3, Y12
+	VPMULUDQ     Y9, Y3, Y9
+	VMOVSHDUP    Y12, Y13
+	VBLENDPS     $0xaa, Y9, Y13, Y13
+	VMOVSLDUP    Y9, Y9
+	VBLENDPS     $0xaa, Y9, Y12, Y9
+	VPBROADCASTD 8(BX), Y12
+	VXORPS       Y7, Y13, Y13
+	VXORPS       Y12, Y13, Y13
+	VPBROADCASTD 12(BX), Y7
+	VXORPS       Y11, Y10, Y10
+	VXORPS       Y7, Y10, Y10
+	VPSRLQ       $0x20, Y13, Y7
+	VPMULUDQ     Y13, Y2, Y11
+	VPMULUDQ     Y7, Y2, Y7
+	VMOVSHDUP    Y11, Y12
+	VBLENDPS     $0xaa, Y7, Y12, Y12
+	VMOVSLDUP    Y7, Y7
+	VBLENDPS     $0xaa, Y7, Y11, Y7
+	VPSRLQ       $0x20, Y10, Y11
+	VPMULUDQ     Y10, Y3, Y10
+	VPMULUDQ     Y11, Y3, Y11
+	VMOVSHDUP    Y10, Y13
+	VBLENDPS     $0xaa, Y11, Y13, Y13
+	VMOVSLDUP    Y11, Y11
+	VBLENDPS     $0xaa, Y11, Y10, Y11
+	VPBROADCASTD 16(BX), Y10
+	VXORPS       Y9, Y13, Y13
+	VXORPS       Y10, Y13, Y13
+	VPBROADCASTD 20(BX), Y9
+	VXORPS       Y8, Y12, Y12
+	VXORPS       Y9, Y12, Y12
+	VPSRLQ       $0x20, Y13, Y8
+	VPMULUDQ     Y13, Y2, Y9
+	VPMULUDQ     Y8, Y2, Y8
+	VMOVSHDUP    Y9, Y10
+	VBLENDPS     $0xaa, Y8, Y10, Y10
+	VMOVSLDUP    Y8, Y8
+	VBLENDPS     $0xaa, Y8, Y9, Y8
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     Y12, Y3, Y12
+	VPMULUDQ     Y9, Y3, Y9
+	VMOVSHDUP    Y12, Y13
+	VBLENDPS     $0xaa, Y9, Y13, Y13
+	VMOVSLDUP    Y9, Y9
+	VBLENDPS     $0xaa, Y9, Y12, Y9
+	VPBROADCASTD 24(BX), Y12
+	VXORPS       Y11, Y13, Y13
+	VXORPS       Y12, Y13, Y13
+	VPBROADCASTD 28(BX), Y11
+	VXORPS       Y7, Y10, Y10
+	VXORPS       Y11, Y10, Y10
+	VPSRLQ       $0x20, Y13, Y7
+	VPMULUDQ     Y13, Y2, Y11
+	VPMULUDQ     Y7, Y2, Y7
+	VMOVSHDUP    Y11, Y12
+	VBLENDPS     $0xaa, Y7, Y12, Y12
+	VMOVSLDUP    Y7, Y7
+	VBLENDPS     $0xaa, Y7, Y11, Y7
+	VPSRLQ       $0x20, Y10, Y11
+	VPMULUDQ     Y10, Y3, Y10
+	VPMULUDQ     Y11, Y3, Y11
+	VMOVSHDUP    Y10, Y13
+	VBLENDPS     $0xaa, Y11, Y13, Y13
+	VMOVSLDUP    Y11, Y11
+	VBLENDPS     $0xaa, Y11, Y10, Y11
+	VPBROADCASTD 32(BX), Y10
+	VXORPS       Y9, Y13, Y13
+	VXORPS       Y10, Y13, Y13
+	VPBROADCASTD 36(BX), Y9
+	VXORPS       Y8, Y12, Y12
+	VXORPS       Y9, Y12, Y12
+	VPSRLQ       $0x20, Y13, Y8
+	VPMULUDQ     Y13, Y2, Y9
+	VPMULUDQ     Y8, Y2, Y8
+	VMOVSHDUP    Y9, Y10
+	VBLENDPS     $0xaa, Y8, Y10, Y10
+	VMOVSLDUP    Y8, Y8
+	VBLENDPS     $0xaa, Y8, Y9, Y8
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     Y12, Y3, Y12
+	VPMULUDQ     Y9, Y3, Y9
+	VMOVSHDUP    Y12, Y13
+	VBLENDPS     $0xaa, Y9, Y13, Y13
+	VMOVSLDUP    Y9, Y9
+	VBLENDPS     $0xaa, Y9, Y12, Y9
+	VPBROADCASTD 40(BX), Y12
+	VXORPS       Y11, Y13, Y13
+	VXORPS       Y12, Y13, Y13
+	VPBROADCASTD 44(BX), Y11
+	VXORPS       Y7, Y10, Y10
+	VXORPS       Y11, Y10, Y10
+	VPSRLQ       $0x20, Y13, Y7
+	VPMULUDQ     Y13, Y2, Y11
+	VPMULUDQ     Y7, Y2, Y7
+	VMOVSHDUP    Y11, Y12
+	VBLENDPS     $0xaa, Y7, Y12, Y12
+	VMOVSLDUP    Y7, Y7
+	VBLENDPS     $0xaa, Y7, Y11, Y7
+	VPSRLQ       $0x20, Y10, Y11
+	VPMULUDQ     Y10, Y3, Y10
+	VPMULUDQ     Y11, Y3, Y11
+	VMOVSHDUP    Y10, Y13
+	VBLENDPS     $0xaa, Y11, Y13, Y13
+	VMOVSLDUP    Y11, Y11
+	VBLENDPS     $0xaa, Y11, Y10, Y11
+	VPBROADCASTD 48(BX), Y10
+	VXORPS       Y9, Y13, Y13
+	VXORPS       Y10, Y13, Y13
+	VPBROADCASTD 52(BX), Y9
+	VXORPS       Y8, Y12, Y12
+	VXORPS       Y9, Y12, Y12
+	VPSRLQ       $0x20, Y13, Y8
+	VPMULUDQ     Y13, Y2, Y9
+	VPMULUDQ     Y8, Y2, Y8
+	VMOVSHDUP    Y9, Y10
+	VBLENDPS     $0xaa, Y8, Y10, Y10
+	VMOVSLDUP    Y8, Y8
+	VBLENDPS     $0xaa, Y8, Y9, Y8
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     Y12, Y3, Y12
+	VPMULUDQ     Y9, Y3, Y9
+	VMOVSHDUP    Y12, Y13
+	VBLENDPS     $0xaa, Y9, Y13, Y13
+	VMOVSLDUP    Y9, Y9
+	VBLENDPS     $0xaa, Y9, Y12, Y9
+	VPBROADCASTD 56(BX), Y12
+	VXORPS       Y11, Y13, Y13
+	VXORPS       Y12, Y13, Y13
+	VPBROADCASTD 60(BX), Y11
+	VXORPS       Y7, Y10, Y10
+	VXORPS       Y11, Y10, Y10
+	VPSRLQ       $0x20, Y13, Y7
+	VPMULUDQ     Y13, Y2, Y11
+	VPMULUDQ     Y7, Y2, Y7
+	VMOVSHDUP    Y11, Y12
+	VBLENDPS     $0xaa, Y7, Y12, Y12
+	VMOVSLDUP    Y7, Y7
+	VBLENDPS     $0xaa, Y7, Y11, Y7
+	VPSRLQ       $0x20, Y10, Y11
+	VPMULUDQ     Y10, Y3, Y10
+	VPMULUDQ     Y11, Y3, Y11
+	VMOVSHDUP    Y10, Y13
+	VBLENDPS     $0xaa, Y11, Y13, Y13
+	VMOVSLDUP    Y11, Y11
+	VBLENDPS     $0xaa, Y11, Y10, Y11
+	VPBROADCASTD 64(BX), Y10
+	VXORPS       Y9, Y13, Y13
+	VXORPS       Y10, Y13, Y13
+	VPBROADCASTD 68(BX), Y9
+	VXORPS       Y8, Y12, Y12
+	VXORPS       Y9, Y12, Y12
+	VPSRLQ       $0x20, Y13, Y8
+	VPMULUDQ     Y13, Y2, Y9
+	VPMULUDQ     Y8, Y2, Y8
+	VMOVSHDUP    Y9, Y10
+	VBLENDPS     $0xaa, Y8, Y10, Y10
+	VMOVSLDUP    Y8, Y8
+	VBLENDPS     $0xaa, Y8, Y9, Y8
+	VPSRLQ       $0x20, Y12, Y9
+	VPMULUDQ     Y12, Y3, Y12
+	VPMULUDQ     Y9, Y3, Y9
+	VMOVSHDUP    Y12, Y13
+	VBLENDPS     $0xaa, Y9, Y13, Y13
+	VMOVSLDUP    Y9, Y9
+	VBLENDPS     $0xaa, Y9, Y12, Y9
+	VPBROADCASTD 72(BX), Y12
+	VXORPS       Y11, Y13, Y13
+	VXORPS       Y12, Y13, Y13
+	VPBROADCASTD 76(BX), Y11
+	VXORPS       Y7, Y10, Y10
+	VXORPS       Y11, Y10, Y10
+	VUNPCKLPS    Y9, Y13, Y7
+	VUNPCKHPS    Y9, Y13, Y9
+	VUNPCKLPS    Y8, Y10, Y11
+	VUNPCKHPS    Y8, Y10, Y8
+	VUNPCKLPD    Y11, Y7, Y10
+	VUNPCKHPD    Y11, Y7, Y7
+	VUNPCKLPD    Y8, Y9, Y11
+	VUNPCKHPD    Y8, Y9, Y8
+	VPMAXUD      Y4, Y10, Y9
+	VPCMPEQD     Y10, Y9, Y9
+	VMULPS       (CX), Y5, Y10
+	VANDPS       Y9, Y10, Y10
+	VMOVUPS      Y10, (AX)
+	VPMAXUD      Y4, Y7, Y9
+	VPCMPEQD     Y7, Y9, Y9
+	VMULPS       32(CX), Y5, Y7
+	VANDPS       Y9, Y7, Y7
+	VMOVUPS      Y7, 32(AX)
+	VPMAXUD      Y4, Y11, Y7
+	VPCMPEQD     Y11, Y7, Y7
+	VMULPS       64(CX), Y5, Y9
+	VANDPS       Y7, Y9, Y9
+	VMOVUPS      Y9, 64(AX)
+	VPMAXUD      Y4, Y8, Y7
+	VPCMPEQD     Y8, Y7, Y7
+	VMULPS       96(CX), Y5, Y8
+	VANDPS       Y7, Y8, Y8
+	VMOVUPS      Y8, 96(AX)
+	VPADDD       Y1, Y0, Y0
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, AX
+	SUBQ         $0x00000020, DX
+	JNZ          units
+	VZEROUPPER
+	RET
+
+DATA countersAVX2<>+0(SB)/4, $0x00000000
+DATA countersAVX2<>+4(SB)/4, $0x00000002
+DATA countersAVX2<>+8(SB)/4, $0x00000004
+DATA countersAVX2<>+12(SB)/4, $0x00000006
+DATA countersAVX2<>+16(SB)/4, $0x00000001
+DATA countersAVX2<>+20(SB)/4, $0x00000003
+DATA countersAVX2<>+24(SB)/4, $0x00000005
+DATA countersAVX2<>+28(SB)/4, $0x00000007
+GLOBL countersAVX2<>(SB), RODATA|NOPTR, $32
+
 // func addAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·addAVX512(SB), NOSPLIT, $0-24
@@ -7732,6 +8785,294 @@ channels:
 	JNZ       pixels
 	VZEROUPPER
 	RET
+
+// func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
+	MOVQ         y+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         n+16(FP), DX
+	VMOVUPS      countersAVX512<>+0(SB), Z0
+	MOVL         first+24(FP), BX
+	MOVD         BX, X1
+	VPBROADCASTD X1, Z1
+	VPADDD       Z1, Z0, Z0
+	MOVL         $0x00000010, BX
+	MOVD         BX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0xd2511f53, BX
+	MOVD         BX, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0xcd9e8d57, BX
+	MOVD         BX, X3
+	VPBROADCASTD X3, Z3
+	MOVQ         d+32(FP), BX
+	VPBROADCASTD 88(BX), Z4
+	MOVQ         d+32(FP), BX
+	VBROADCASTSS 92(BX), Z5
+	MOVL         sample+28(FP), BX
+	MOVD         BX, X6
+	VPBROADCASTD X6, Z6
+	MOVQ         d+32(FP), BX
+	MOVL         $0x00005555, SI
+	KMOVW        SI, K1
+	MOVL         $0x0000aaaa, SI
+	KMOVW        SI, K2
+
+units:
+	VMOVUPS      Z0, Z7
+	VMOVUPS      Z6, Z8
+	MOVQ         d+32(FP), SI
+	VPBROADCASTD 80(SI), Z9
+	VMOVUPS      Z9, Z9
+	MOVQ         d+32(FP), SI
+	VPBROADCASTD 84(SI), Z10
+	VMOVUPS      Z10, Z10
+	VPSRLQ       $0x20, Z7, Z11
+	VPMULUDQ     Z7, Z2, Z7
+	VPMULUDQ     Z11, Z2, Z11
+	VMOVUPS      Z11, Z12
+	VMOVSHDUP    Z7, K1, Z12
+	VMOVUPS      Z7, Z7
+	VMOVSLDUP    Z11, K2, Z7
+	VPSRLQ       $0x20, Z9, Z11
+	VPMULUDQ     Z9, Z3, Z9
+	VPMULUDQ     Z11, Z3, Z11
+	VMOVUPS      Z11, Z13
+	VMOVSHDUP    Z9, K1, Z13
+	VMOVUPS      Z9, Z9
+	VMOVSLDUP    Z11, K2, Z9
+	VPBROADCASTD (BX), Z11
+	VXORPS       Z8, Z13, Z13
+	VXORPS       Z11, Z13, Z13
+	VPBROADCASTD 4(BX), Z8
+	VXORPS       Z10, Z12, Z12
+	VXORPS       Z8, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z8
+	VPMULUDQ     Z13, Z2, Z10
+	VPMULUDQ     Z8, Z2, Z8
+	VMOVUPS      Z8, Z11
+	VMOVSHDUP    Z10, K1, Z11
+	VMOVUPS      Z10, Z10
+	VMOVSLDUP    Z8, K2, Z10
+	VPSRLQ       $0x20, Z12, Z8
+	VPMULUDQ     Z12, Z3, Z12
+	VPMULUDQ     Z8, Z3, Z8
+	VMOVUPS      Z8, Z13
+	VMOVSHDUP    Z12, K1, Z13
+	VMOVUPS      Z12, Z12
+	VMOVSLDUP    Z8, K2, Z12
+	VPBROADCASTD 8(BX), Z8
+	VXORPS       Z9, Z13, Z13
+	VXORPS       Z8, Z13, Z13
+	VPBROADCASTD 12(BX), Z8
+	VXORPS       Z7, Z11, Z11
+	VXORPS       Z8, Z11, Z11
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z9
+	VMOVSHDUP    Z8, K1, Z9
+	VMOVUPS      Z8, Z8
+	VMOVSLDUP    Z7, K2, Z8
+	VPSRLQ       $0x20, Z11, Z7
+	VPMULUDQ     Z11, Z3, Z11
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z11, K1, Z13
+	VMOVUPS      Z11, Z11
+	VMOVSLDUP    Z7, K2, Z11
+	VPBROADCASTD 16(BX), Z7
+	VXORPS       Z12, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 20(BX), Z7
+	VXORPS       Z10, Z9, Z9
+	VXORPS       Z7, Z9, Z9
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z10
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z12
+	VMOVSHDUP    Z10, K1, Z12
+	VMOVUPS      Z10, Z10
+	VMOVSLDUP    Z7, K2, Z10
+	VPSRLQ       $0x20, Z9, Z7
+	VPMULUDQ     Z9, Z3, Z9
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z9, K1, Z13
+	VMOVUPS      Z9, Z9
+	VMOVSLDUP    Z7, K2, Z9
+	VPBROADCASTD 24(BX), Z7
+	VXORPS       Z11, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 28(BX), Z7
+	VXORPS       Z8, Z12, Z12
+	VXORPS       Z7, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z11
+	VMOVSHDUP    Z8, K1, Z11
+	VMOVUPS      Z8, Z8
+	VMOVSLDUP    Z7, K2, Z8
+	VPSRLQ       $0x20, Z12, Z7
+	VPMULUDQ     Z12, Z3, Z12
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z12, K1, Z13
+	VMOVUPS      Z12, Z12
+	VMOVSLDUP    Z7, K2, Z12
+	VPBROADCASTD 32(BX), Z7
+	VXORPS       Z9, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 36(BX), Z7
+	VXORPS       Z10, Z11, Z11
+	VXORPS       Z7, Z11, Z11
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z9
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z10
+	VMOVSHDUP    Z9, K1, Z10
+	VMOVUPS      Z9, Z9
+	VMOVSLDUP    Z7, K2, Z9
+	VPSRLQ       $0x20, Z11, Z7
+	VPMULUDQ     Z11, Z3, Z11
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z11, K1, Z13
+	VMOVUPS      Z11, Z11
+	VMOVSLDUP    Z7, K2, Z11
+	VPBROADCASTD 40(BX), Z7
+	VXORPS       Z12, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 44(BX), Z7
+	VXORPS       Z8, Z10, Z10
+	VXORPS       Z7, Z10, Z10
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z12
+	VMOVSHDUP    Z8, K1, Z12
+	VMOVUPS      Z8, Z8
+	VMOVSLDUP    Z7, K2, Z8
+	VPSRLQ       $0x20, Z10, Z7
+	VPMULUDQ     Z10, Z3, Z10
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z10, K1, Z13
+	VMOVUPS      Z10, Z10
+	VMOVSLDUP    Z7, K2, Z10
+	VPBROADCASTD 48(BX), Z7
+	VXORPS       Z11, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 52(BX), Z7
+	VXORPS       Z9, Z12, Z12
+	VXORPS       Z7, Z12, Z12
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z9
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z11
+	VMOVSHDUP    Z9, K1, Z11
+	VMOVUPS      Z9, Z9
+	VMOVSLDUP    Z7, K2, Z9
+	VPSRLQ       $0x20, Z12, Z7
+	VPMULUDQ     Z12, Z3, Z12
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z12, K1, Z13
+	VMOVUPS      Z12, Z12
+	VMOVSLDUP    Z7, K2, Z12
+	VPBROADCASTD 56(BX), Z7
+	VXORPS       Z10, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 60(BX), Z7
+	VXORPS       Z8, Z11, Z11
+	VXORPS       Z7, Z11, Z11
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z8
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z10
+	VMOVSHDUP    Z8, K1, Z10
+	VMOVUPS      Z8, Z8
+	VMOVSLDUP    Z7, K2, Z8
+	VPSRLQ       $0x20, Z11, Z7
+	VPMULUDQ     Z11, Z3, Z11
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z11, K1, Z13
+	VMOVUPS      Z11, Z11
+	VMOVSLDUP    Z7, K2, Z11
+	VPBROADCASTD 64(BX), Z7
+	VXORPS       Z12, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 68(BX), Z7
+	VXORPS       Z9, Z10, Z10
+	VXORPS       Z7, Z10, Z10
+	VPSRLQ       $0x20, Z13, Z7
+	VPMULUDQ     Z13, Z2, Z9
+	VPMULUDQ     Z7, Z2, Z7
+	VMOVUPS      Z7, Z12
+	VMOVSHDUP    Z9, K1, Z12
+	VMOVUPS      Z9, Z9
+	VMOVSLDUP    Z7, K2, Z9
+	VPSRLQ       $0x20, Z10, Z7
+	VPMULUDQ     Z10, Z3, Z10
+	VPMULUDQ     Z7, Z3, Z7
+	VMOVUPS      Z7, Z13
+	VMOVSHDUP    Z10, K1, Z13
+	VMOVUPS      Z10, Z10
+	VMOVSLDUP    Z7, K2, Z10
+	VPBROADCASTD 72(BX), Z7
+	VXORPS       Z11, Z13, Z13
+	VXORPS       Z7, Z13, Z13
+	VPBROADCASTD 76(BX), Z7
+	VXORPS       Z8, Z12, Z12
+	VXORPS       Z7, Z12, Z12
+	VUNPCKLPS    Z10, Z13, Z7
+	VUNPCKHPS    Z10, Z13, Z8
+	VUNPCKLPS    Z9, Z12, Z10
+	VUNPCKHPS    Z9, Z12, Z9
+	VUNPCKLPD    Z10, Z7, Z11
+	VUNPCKHPD    Z10, Z7, Z7
+	VUNPCKLPD    Z9, Z8, Z10
+	VUNPCKHPD    Z9, Z8, Z8
+	VPCMPUD      $0x05, Z4, Z11, K3
+	VMULPS.Z     (CX), Z5, K3, Z9
+	VMOVUPS      Z9, (AX)
+	VPCMPUD      $0x05, Z4, Z7, K3
+	VMULPS.Z     64(CX), Z5, K3, Z7
+	VMOVUPS      Z7, 64(AX)
+	VPCMPUD      $0x05, Z4, Z10, K3
+	VMULPS.Z     128(CX), Z5, K3, Z7
+	VMOVUPS      Z7, 128(AX)
+	VPCMPUD      $0x05, Z4, Z8, K3
+	VMULPS.Z     192(CX), Z5, K3, Z7
+	VMOVUPS      Z7, 192(AX)
+	VPADDD       Z1, Z0, Z0
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, AX
+	SUBQ         $0x00000040, DX
+	JNZ          units
+	VZEROUPPER
+	RET
+
+DATA countersAVX512<>+0(SB)/4, $0x00000000
+DATA countersAVX512<>+4(SB)/4, $0x00000004
+DATA countersAVX512<>+8(SB)/4, $0x00000008
+DATA countersAVX512<>+12(SB)/4, $0x0000000c
+DATA countersAVX512<>+16(SB)/4, $0x00000001
+DATA countersAVX512<>+20(SB)/4, $0x00000005
+DATA countersAVX512<>+24(SB)/4, $0x00000009
+DATA countersAVX512<>+28(SB)/4, $0x0000000d
+DATA countersAVX512<>+32(SB)/4, $0x00000002
+DATA countersAVX512<>+36(SB)/4, $0x00000006
+DATA countersAVX512<>+40(SB)/4, $0x0000000a
+DATA countersAVX512<>+44(SB)/4, $0x0000000e
+DATA countersAVX512<>+48(SB)/4, $0x00000003
+DATA countersAVX512<>+52(SB)/4, $0x00000007
+DATA countersAVX512<>+56(SB)/4, $0x0000000b
+DATA countersAVX512<>+60(SB)/4, $0x0000000f
+GLOBL countersAVX512<>(SB), RODATA|NOPTR, $64
 
 // func transpose8AVX2(dst *float32, ldd int, src *float32, lds int, blocks int)
 // Requires: AVX

@@ -26,6 +26,16 @@ func reluBackwardWith(lanes int, vector func(dx, y, dy *float32, n int)) func(dx
 	}
 }
 
+func dropoutWith(lanes int, vector func(y, x *float32, n int, first, sample uint32, d *Dropout)) func(y, x []float32, sample uint32, d *Dropout) {
+	return func(y, x []float32, sample uint32, d *Dropout) {
+		n := len(x) &^ (4*lanes - 1)
+		if n > 0 {
+			vector(&y[0], &x[0], n, 0, sample, d)
+		}
+		dropoutFrom(uint32(n/4), y[n:], x[n:], sample, d)
+	}
+}
+
 func adamWith(lanes int, vector func(param, grad, m, v *float32, n int, s *AdamStep)) func(param, grad, m, v []float32, s *AdamStep) {
 	return func(param, grad, m, v []float32, s *AdamStep) {
 		n := len(grad) &^ (lanes - 1)

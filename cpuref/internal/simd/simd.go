@@ -51,6 +51,9 @@ type Kernels struct {
 	// MaxPool2x2Backward spreads dy over the two rows dx0 and dx1.
 	MaxPool2x2Backward func(dx0, dx1, dy []float32, index []uint32, c int)
 
+	// Dropout zeroes or scales the units of one sample.
+	Dropout func(y, x []float32, sample uint32, d *Dropout)
+
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
 
@@ -93,6 +96,24 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 	t.Segments, t.JumpA, t.JumpB = segments, segmentA-k*stepA, segmentB-k*stepB
 	t.Blocks = blocks
 	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
+}
+
+// Dropout is what the units of one dropout share: unit u of a sample is dropped
+// where Philox4x32({u/4, sample, Step, Purpose}, Keys[0])[u%4] < Threshold.
+type Dropout struct {
+	Keys          [10][2]uint32 // of the rounds; SetKey fills them
+	Step, Purpose uint32
+	Threshold     uint32
+	Scale         float32 // of the units that stay
+}
+
+// SetKey sets the key of the first round and those that follow from it.
+func (d *Dropout) SetKey(low, high uint32) {
+	for i := range d.Keys {
+		d.Keys[i] = [2]uint32{low, high}
+		low += 0x9E3779B9 // the Weyl increments of Philox4x32
+		high += 0xBB67AE85
+	}
 }
 
 // AdamStep are the numbers of one Adam step that all elements share.

@@ -161,6 +161,20 @@ func TestElementwise(t *testing.T) {
 	})
 }
 
+// The mask is the same in every tier, whatever the number of units.
+func TestDropout(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		d := &Dropout{Step: 0xfffffffe, Purpose: 3, Threshold: 1 << 30, Scale: 4. / 3}
+		d.SetKey(0x89abcdef, 0x01234567)
+		r := rand.New(rand.NewPCG(9, 10))
+		for n := range 200 {
+			compare(t, fmt.Sprintf("Dropout of %d", n), r, []int{n, n}, func(k *Kernels, v [][]float32) {
+				k.Dropout(v[0], v[1], uint32(n)<<24, d)
+			}, k)
+		}
+	})
+}
+
 func TestColumnwise(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(5, 6))

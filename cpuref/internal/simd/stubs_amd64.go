@@ -274,6 +274,11 @@ func maxPool2x2AVX2(y *float32, x0 *float32, x1 *float32, c int, pixels int)
 //go:noescape
 func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
 
+// dropoutAVX2 drops and scales units, whose random words begin with counter first.
+//
+//go:noescape
+func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -343,6 +348,11 @@ func maxPool2x2AVX512(y *float32, x0 *float32, x1 *float32, c int, pixels int)
 //
 //go:noescape
 func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
+
+// dropoutAVX512 drops and scales units, whose random words begin with counter first.
+//
+//go:noescape
+func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
 
 // transpose8AVX2 turns 8 rows of 8·blocks elements into columns.
 //

@@ -30,6 +30,7 @@ var tierAVX2 = Kernels{
 	Normalize:  normalizeWith(32, normalizeAVX2), NormalizeBackward: normalizeBackwardWith(32, normalizeBackwardAVX2),
 	MaxPool2x2:         maxPoolWith(8, maxPool2x2AVX2, maxPool2x2IndexAVX2),
 	MaxPool2x2Backward: maxPoolBackwardWith(8, maxPool2x2BackwardAVX2),
+	Dropout:            dropoutWith(8, dropoutAVX2),
 	Adam:               adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2),
 	Pause: pause,
 }
@@ -47,6 +48,7 @@ var tierAVX512 = Kernels{
 	Normalize:  normalizeWith(64, normalizeAVX512), NormalizeBackward: normalizeBackwardWith(64, normalizeBackwardAVX512),
 	MaxPool2x2:         maxPoolWith(16, maxPool2x2AVX512, maxPool2x2IndexAVX512),
 	MaxPool2x2Backward: maxPoolBackwardWith(16, maxPool2x2BackwardAVX512),
+	Dropout:            dropoutWith(16, dropoutAVX512),
 	Adam:               adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512),
 	Pause: pause,
 }

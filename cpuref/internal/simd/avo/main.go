@@ -30,6 +30,7 @@ func main() {
 		maxPool(v, true)
 		maxPool(v, false)
 		maxPoolBackward(v)
+		dropout(v)
 	}
 	transpose8()
 	pause()

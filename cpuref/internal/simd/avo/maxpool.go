@@ -8,13 +8,9 @@ import (
 
 // numbers returns registers filled with the integers below n.
 func (v vector) numbers(n int) []reg.VecVirtual {
-	r := v.several(n)
-	for i, x := range r {
-		s := GP32()
-		MOVL(U32(i), s)
-		m := XMM()
-		MOVD(s, m)
-		VPBROADCASTD(m, x)
+	r := make([]reg.VecVirtual, n)
+	for i := range r {
+		r[i] = v.broadcastInt(U32(i))
 	}
 	return r
 }

@@ -56,6 +56,7 @@ func (t *tile) generate() {
 		}
 		t.sum = append(t.sum, row)
 	}
+	t.prefetch()
 	t.reduce()
 	if t.lanes == 16 {
 		t.makeMask()
@@ -63,6 +64,19 @@ func (t *tile) generate() {
 	t.finish()
 	VZEROUPPER()
 	RET()
+}
+
+// prefetch asks for the lines of C, so that they are there when the sums are.
+func (t *tile) prefetch() {
+	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
+	for i := range t.rows() {
+		for offset := 0; offset < t.vectors*t.bytes(); offset += 64 {
+			PREFETCHT0(at(c, offset))
+		}
+		if i < t.rows()-1 {
+			ADDQ(rowC, c)
+		}
+	}
 }
 
 // reduce walks along k, segments and blocks.

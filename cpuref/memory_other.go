@@ -1,0 +1,6 @@
+//go:build !linux
+
+package cpuref
+
+// adviseHugePages does nothing: only Linux is asked for large pages.
+func adviseHugePages([]byte) {}
