@@ -80,8 +80,12 @@ func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
 	}
 }
 
-// batchNormErrors are the errors that a stable float32 implementation of the
-// statistics may make in one channel.
+// batchNormErrors are the errors that a stable float32 implementation may make
+// in one channel.
+type batchNormErrors struct{ mean, invStd, runningMean, runningVar float64 }
+
+// statisticsErrors returns the errors that a stable float32 implementation may
+// make in mean and variance of so many rows.
 //
 // Sums of R terms whose roundings are independent err by about √R·u; k allows
 // four times that and eight roundings more. The mean then errs by k·rms, rms
@@ -90,7 +94,12 @@ func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
 // pairwise update err by the order of κ·u, κ = rms/std, and two passes by less;
 // the textbook Σx² − (Σx)²/R errs by κ²·u and fails where the mean is large. A
 // wrong mean adds its square.
-type batchNormErrors struct{ mean, invStd, runningMean, runningVar float64 }
+func statisticsErrors(rows int, mean, variance float64) (errMean, errVar float64) {
+	k := 4 * (math.Sqrt(float64(rows)) + 8) * u
+	rms := math.Sqrt(mean*mean + variance)
+	errMean = k*rms + tiny
+	return errMean, k*rms*math.Sqrt(variance) + errMean*errMean
+}
 
 func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNormErrors {
 	x, rm, rv := r.In["X"], r.In["RunningMean"], r.In["RunningVar"]
@@ -99,11 +108,9 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 	list := make([]batchNormErrors, ch)
 	for j := range list {
 		mean, variance := moments(x, j, ch)
-		k := 4 * (math.Sqrt(n) + 8) * u
-		rms := math.Sqrt(mean*mean + variance)
 		e := &list[j]
-		e.mean = k*rms + tiny
-		errVar := k*rms*math.Sqrt(variance) + e.mean*e.mean
+		var errVar float64
+		e.mean, errVar = statisticsErrors(rows, mean, variance)
 		// d(v+ε)^−½ = −½ (v+ε)^−³ᐟ² dv; square root and division add 3 units.
 		e.invStd = errVar*math.Pow(variance+eps, -1.5)/2 + 8*u/math.Sqrt(variance+eps)
 		unbiased := 1.0
@@ -182,25 +189,12 @@ func batchNormInferenceBounds(op kernels.BatchNormInference) map[string]Bound {
 func (c BatchNormBackward) Trial() *Trial {
 	t := newTrial()
 	ch := c.channels()
-	statistic := func(f func(mean, variance float64) float64) func(map[string][]float32) []float32 {
-		return func(earlier map[string][]float32) []float32 {
-			x := make([]float64, len(earlier["X"]))
-			for i, v := range earlier["X"] {
-				x[i] = float64(v)
-			}
-			values := make([]float32, ch)
-			for j := range values {
-				values[j] = float32(f(moments(x, j, ch)))
-			}
-			return values
-		}
-	}
 	op := kernels.BatchNormBackward{}
 	op.X = t.floats("X", c.x(), c.Shape...)
 	op.DY = t.floats("DY", mixed, c.Shape...)
 	op.Gamma = t.floats("Gamma", uniform(-1, 2), ch)
-	op.Mean = t.derived("Mean", statistic(func(mean, _ float64) float64 { return mean }), ch)
-	op.InvStd = t.derived("InvStd", statistic(func(_, v float64) float64 { return 1 / math.Sqrt(v+batchNormEps) }), ch)
+	op.Mean = t.derived("Mean", statisticOfX(ch, meanOf), ch)
+	op.InvStd = t.derived("InvStd", statisticOfX(ch, invStdOf), ch)
 	op.DX = op.DY
 	if !c.InPlace {
 		op.DX = t.output("DX", c.Shape...)
@@ -210,16 +204,41 @@ func (c BatchNormBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// batchNormBackwardBounds: the two sums have R terms, of magnitudes |DY| and
-// |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into X·InvStd − Mean·InvStd, so
-// what cancels in it counts), and the usual (R+8)·u.
+// statisticOfX derives an input from mean and biased variance of each channel
+// of X, as they are after the forward op.
+func statisticOfX(channels int, statistic func(mean, variance float64) float64) func(map[string][]float32) []float32 {
+	return func(earlier map[string][]float32) []float32 {
+		x := make([]float64, len(earlier["X"]))
+		for i, v := range earlier["X"] {
+			x[i] = float64(v)
+		}
+		values := make([]float32, channels)
+		for j := range values {
+			values[j] = float32(statistic(moments(x, j, channels)))
+		}
+		return values
+	}
+}
+
+func meanOf(mean, _ float64) float64         { return mean }
+func varianceOf(_, variance float64) float64 { return variance }
+func invStdOf(_, variance float64) float64   { return 1 / math.Sqrt(variance+batchNormEps) }
+
 func batchNormBackwardBounds(op kernels.BatchNormBackward) map[string]Bound {
+	rows, ch := op.X.Matrix()
+	return batchNormGradientBounds(ch, rows, func(r *Results) []float64 { return r.In["DY"] })
+}
+
+// batchNormGradientBounds: the two sums have so many terms, of magnitudes |DY|
+// and |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into X·InvStd − Mean·InvStd,
+// so what cancels in it counts), and the usual (K+8)·u. gradient returns DY, of
+// X's shape.
+func batchNormGradientBounds(ch, terms int, gradient func(r *Results) []float64) map[string]Bound {
 	sums := func(r *Results) (dbeta, dgamma []float64) {
-		rows, ch := op.X.Matrix()
 		dbeta, dgamma = make([]float64, ch), make([]float64, ch)
-		for i, dy := range r.In["DY"] {
-			dbeta[i%ch] += float64(rows+8) * u * math.Abs(dy)
-			dgamma[i%ch] += float64(rows+8) * u * math.Abs(dy) * xhatMagnitude(r, i)
+		for i, dy := range gradient(r) {
+			dbeta[i%ch] += float64(terms+8) * u * math.Abs(dy)
+			dgamma[i%ch] += float64(terms+8) * u * math.Abs(dy) * xhatMagnitude(r, i)
 		}
 		return dbeta, dgamma
 	}
@@ -228,7 +247,7 @@ func batchNormBackwardBounds(op kernels.BatchNormBackward) map[string]Bound {
 		"DGamma": func(r *Results) []float64 { _, dgamma := sums(r); return dgamma },
 		"DX": func(r *Results) []float64 {
 			dbeta, dgamma := sums(r)
-			return batchNormBoundDX(r, dbeta, dgamma)
+			return batchNormBoundDX(r, gradient(r), dbeta, dgamma)
 		},
 	}
 }
@@ -241,8 +260,8 @@ func xhatMagnitude(r *Results, i int) float64 {
 
 // batchNormBoundDX carries the errors of both sums and of x̂ (3 roundings)
 // through DX, whose own 6 operations round as well.
-func batchNormBoundDX(r *Results, errBeta, errGamma []float64) []float64 {
-	x, dy, gamma, mean, invStd := r.In["X"], r.In["DY"], r.In["Gamma"], r.In["Mean"], r.In["InvStd"]
+func batchNormBoundDX(r *Results, dy, errBeta, errGamma []float64) []float64 {
+	x, gamma, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Mean"], r.In["InvStd"]
 	sumDY, sumDYX := r.Ref["DBeta"], r.Ref["DGamma"]
 	rows := float64(len(x) / len(gamma))
 	bound := make([]float64, len(x))

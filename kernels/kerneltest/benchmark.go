@@ -58,16 +58,20 @@ func traffic(op kernels.Op) int {
 }
 
 // modelLayers are the ops of a training step of the three models, at batch 64,
-// and the inference forms of batch-norm.
+// from fused and from single ops, and the inference forms of batch-norm.
 func modelLayers() []Case {
 	const batch = 64
 	var cases []Case
 	for _, c := range modelConvs(batch) {
-		cases = append(cases, ConvForward{c, true}, ConvBackwardInput{c}, ConvBackwardWeight{c},
+		cases = append(cases, ConvForward{Conv: c, Bias: true}, ConvForward{Conv: c, Bias: true, Statistics: true},
+			ConvBackwardInput{c}, ConvBackwardWeight{c, false}, ConvBackwardWeight{c, true},
 			ColumnSum{R: c.N * c.H * c.W, C: c.O})
 		bn := BatchNorm{Shape: c.y(), Std: 1}
 		cases = append(cases, BatchNormForward{bn}, BatchNormInference{bn}, BatchNormBackward{bn},
 			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true})
+	}
+	for _, c := range modelFused(batch) {
+		cases = append(cases, BatchNormReLUPoolForward{c}, BatchNormReLUPoolInference{c}, BatchNormReLUPoolBackward{c, true, false})
 	}
 	for _, c := range modelPools(batch) {
 		cases = append(cases, MaxPoolForward{c, "mixed", false}, MaxPoolBackward{c, false})

@@ -4,7 +4,7 @@ package kerneltest
 func Cases() []Case {
 	var all []Case
 	for _, cases := range [][]Case{
-		convCases(), gemmCases(), batchNormCases(), reluCases(), maxPoolCases(), dropoutCases(),
+		convCases(), gemmCases(), batchNormCases(), batchNormReLUPoolCases(), reluCases(), maxPoolCases(), dropoutCases(),
 		lossCases(), optimizerCases(), gatherCases(), reduceCases(), stateCases(),
 	} {
 		all = append(all, cases...)

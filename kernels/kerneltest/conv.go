@@ -2,6 +2,8 @@ package kerneltest
 
 import (
 	"fmt"
+	"maps"
+	"math"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -17,14 +19,19 @@ type Conv struct {
 // ConvForward is a case of [kernels.ConvForward].
 type ConvForward struct {
 	Conv
-	Bias bool
+	Bias       bool
+	Statistics bool
+	LargeMean  bool // Y's mean is thousands of times its deviation; instead of Integers, with Bias
 }
 
 // ConvBackwardInput is a case of [kernels.ConvBackwardInput].
 type ConvBackwardInput struct{ Conv }
 
 // ConvBackwardWeight is a case of [kernels.ConvBackwardWeight].
-type ConvBackwardWeight struct{ Conv }
+type ConvBackwardWeight struct {
+	Conv
+	Bias bool
+}
 
 // String describes the shape: "8x28x28x1_32x3x3_stride1_pad1".
 func (c Conv) String() string {
@@ -37,6 +44,21 @@ func (c Conv) String() string {
 
 // String describes the case.
 func (c ConvForward) String() string {
+	s := c.Conv.String()
+	if c.Bias {
+		s += "_bias"
+	}
+	if c.Statistics {
+		s += "_statistics"
+	}
+	if c.LargeMean {
+		s += "_largemean"
+	}
+	return s
+}
+
+// String describes the case.
+func (c ConvBackwardWeight) String() string {
 	if c.Bias {
 		return c.Conv.String() + "_bias"
 	}
@@ -56,28 +78,70 @@ func (c Conv) y() []int {
 	return []int{c.N, kernels.ConvOutput(c.H, c.KH, c.Stride, c.Pad), kernels.ConvOutput(c.W, c.KW, c.Stride, c.Pad), c.O}
 }
 
-func (c Conv) newTrial() *Trial {
+// newTrial starts a trial with the outputs that integers make exact.
+func (c Conv) newTrial(exact ...string) *Trial {
 	t := newTrial()
-	t.exact = c.Integers
+	if c.Integers {
+		t.exact = exact
+	}
 	return t
 }
 
 // Trial implements [Case].
 func (c ConvForward) Trial() *Trial {
-	t := c.newTrial()
+	t := c.newTrial("Y")
 	op := kernels.ConvForward{Stride: c.Stride, Pad: c.Pad}
-	op.X = t.floats("X", c.fill(), c.x()...)
-	op.W = t.floats("W", c.fill(), c.w()...)
+	x, w, bias := c.fill(), c.fill(), c.fill()
+	if c.LargeMean {
+		x, w, bias = normal(0, 1), normal(0, 0.1/math.Sqrt(float64(c.KH*c.KW*c.I))), normal(1000, 1)
+	}
+	op.X = t.floats("X", x, c.x()...)
+	op.W = t.floats("W", w, c.w()...)
 	if c.Bias {
-		op.Bias = t.floats("Bias", c.fill(), c.O)
+		op.Bias = t.floats("Bias", bias, c.O)
 	}
 	op.Y = t.output("Y", c.y()...)
+	if c.Statistics {
+		op.Mean = t.output("Mean", c.O)
+		op.Var = t.output("Var", c.O)
+	}
 	return t.run(op)
+}
+
+func convForwardBounds(op kernels.ConvForward) map[string]Bound {
+	rows, ch := op.Y.Matrix()
+	statistics := func(pick func(errMean, errVar float64) float64) Bound {
+		return func(r *Results) []float64 {
+			bound := make([]float64, ch)
+			for j := range bound {
+				bound[j] = pick(statisticsErrors(rows, r.Ref["Mean"][j], r.Ref["Var"][j]))
+			}
+			return bound
+		}
+	}
+	return map[string]Bound{
+		"Y":    sumBound("Y", op.W.Len()/op.W.Dim(0)+1), // the bias is a term too
+		"Mean": statistics(func(errMean, _ float64) float64 { return errMean }),
+		"Var":  statistics(func(_, errVar float64) float64 { return errVar }),
+	}
+}
+
+// withStatisticsOf returns r with Mean and Var of y for the reference's. The
+// statistics that a convolution hands over are those of its own Y, so they are
+// held to it: the errors of that Y are not theirs.
+func withStatisticsOf(y []float64, channels int, r *Results) *Results {
+	own := *r
+	own.Ref = maps.Clone(r.Ref)
+	own.Ref["Mean"], own.Ref["Var"] = make([]float64, channels), make([]float64, channels)
+	for j := range channels {
+		own.Ref["Mean"][j], own.Ref["Var"][j] = moments(y, j, channels)
+	}
+	return &own
 }
 
 // Trial implements [Case].
 func (c ConvBackwardInput) Trial() *Trial {
-	t := c.newTrial()
+	t := c.newTrial("DX")
 	op := kernels.ConvBackwardInput{Stride: c.Stride, Pad: c.Pad}
 	op.DY = t.floats("DY", c.fill(), c.y()...)
 	op.W = t.floats("W", c.fill(), c.w()...)
@@ -87,11 +151,14 @@ func (c ConvBackwardInput) Trial() *Trial {
 
 // Trial implements [Case].
 func (c ConvBackwardWeight) Trial() *Trial {
-	t := c.newTrial()
+	t := c.newTrial("DW", "DBias")
 	op := kernels.ConvBackwardWeight{Stride: c.Stride, Pad: c.Pad}
 	op.X = t.floats("X", c.fill(), c.x()...)
 	op.DY = t.floats("DY", c.fill(), c.y()...)
 	op.DW = t.output("DW", c.w()...)
+	if c.Bias {
+		op.DBias = t.output("DBias", c.O)
+	}
 	return t.run(op)
 }
 
@@ -141,21 +208,27 @@ func convCases() []Case {
 	shapes = append(shapes, modelConvs(1)...)
 	shapes = append(shapes, modelConvs(8)...)
 	var cases []Case
-	add := func(c Conv, bias bool) {
-		cases = append(cases, ConvForward{c, bias}, ConvBackwardInput{c}, ConvBackwardWeight{c})
+	add := func(c Conv, bias, statistics bool) {
+		cases = append(cases, ConvForward{Conv: c, Bias: bias, Statistics: statistics}, ConvBackwardInput{c}, ConvBackwardWeight{c, bias})
 	}
 	for i, c := range shapes {
-		add(c, i%2 == 0)
+		bias, statistics := i%2 == 0, i%4 < 2
+		add(c, bias, statistics)
 		c.Integers = true
-		add(c, i%2 == 1)
+		add(c, !bias, !statistics)
 	}
-	// The full batch and the epoch's last one: exact data shows a lost term
-	// however long the sum.
+	// The small shapes also the other way round, and with a large mean.
+	for i, c := range convShapes {
+		cases = append(cases, ConvForward{Conv: c, Bias: i%2 == 0, Statistics: i%4 >= 2},
+			ConvForward{Conv: c, Bias: true, Statistics: true, LargeMean: true})
+	}
+	// The full batch and the epoch's last one, as the models run them: exact
+	// data shows a lost term however long the sum.
 	for _, batch := range []int{32, 64} {
 		for _, c := range modelConvs(batch)[:3] {
 			c.Integers = true
-			add(c, true)
+			add(c, true, true)
 		}
 	}
-	return cases
+	return append(cases, ConvForward{Conv: modelConvs(8)[0], Bias: true, Statistics: true, LargeMean: true})
 }

@@ -34,10 +34,10 @@ func (c GEMM) String() string {
 // Trial implements [Case].
 func (c GEMM) Trial() *Trial {
 	t := newTrial()
-	t.exact = c.Integers
 	data := mixed
 	if c.Integers {
 		data = integers
+		t.exact = []string{"C"}
 	}
 	op := kernels.GEMM{TransA: c.TransA, TransB: c.TransB, Accumulate: c.Accumulate}
 	if c.TransA {

@@ -32,10 +32,10 @@ func (c Fill) String() string { return fmt.Sprintf("%d_of_%v", c.Len, c.Value) }
 // Trial implements [Case].
 func (c ColumnSum) Trial() *Trial {
 	t := newTrial()
-	t.exact = c.Integers
 	data := mixed
 	if c.Integers {
 		data = integers
+		t.exact = []string{"Y"}
 	}
 	return t.run(kernels.ColumnSum{X: t.floats("X", data, c.R, c.C), Y: t.output("Y", c.C)})
 }

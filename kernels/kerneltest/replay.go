@@ -77,7 +77,7 @@ func (r *replay) step(section string, op kernels.Op) (worst float64, err error) 
 	if err != nil {
 		return 0, err
 	}
-	return compareOutputs(op, got, results, false)
+	return compareOutputs(op, got, results, nil)
 }
 
 // spread copies what the op reads from the reference to the other two, as it

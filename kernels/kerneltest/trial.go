@@ -35,8 +35,8 @@ type Trial struct {
 	Plan kernels.Plan
 	Op   kernels.Op
 
-	steps   int  // runs of the section
-	exact   bool // the data leaves nothing to round
+	steps   int      // runs of the section
+	exact   []string // outputs in which the data leaves nothing to round
 	sources []source
 }
 
