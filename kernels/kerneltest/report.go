@@ -53,9 +53,9 @@ func (r *Report) Skipped() int {
 // String formats the report as a table.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n%-20s %6s %8s  %s\n", r.Backend, "op", "cases", "skipped", "worst error/tolerance")
+	fmt.Fprintf(&b, "%s\n%-26s %6s %8s  %s\n", r.Backend, "op", "cases", "skipped", "worst error/tolerance")
 	for _, o := range r.Ops {
-		fmt.Fprintf(&b, "%-20s %6d %8d  %-8.3g %s\n", o.Kind, o.Cases, o.Skipped, o.Worst, o.WorstCase)
+		fmt.Fprintf(&b, "%-26s %6d %8d  %-8.3g %s\n", o.Kind, o.Cases, o.Skipped, o.Worst, o.WorstCase)
 	}
 	return b.String()
 }
