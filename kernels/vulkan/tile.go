@@ -34,14 +34,13 @@ var gpuTiles = []tile{
 }
 
 // cpuTiles suit software drivers, which run a thread as a lane of a vector
-// and for which a load is dear: more of the tile to each thread.
+// and for which a load is dear: more of the tile to each thread, but not so
+// much that compiling the unrolled code takes longer than running it.
 var cpuTiles = []tile{
-	{64, 32, 8, 16, 1},
-	{32, 64, 16, 8, 1},
-	{128, 16, 16, 8, .8},
-	{64, 32, 8, 8, .9},
-	{32, 64, 8, 8, .9},
-	{32, 32, 8, 8, .8},
+	{64, 32, 8, 8, 1},
+	{32, 64, 8, 8, 1},
+	{128, 16, 8, 8, .9},
+	{32, 32, 8, 8, .9},
 	{32, 16, 4, 4, .5},
 	{16, 16, 4, 4, .4},
 }

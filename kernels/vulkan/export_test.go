@@ -1,0 +1,17 @@
+//go:build cgo
+
+package vulkan
+
+// Tiles returns the number of variants of the matrix-product core, for GPUs
+// and for software drivers.
+func Tiles() int { return len(gpuTiles) + len(cpuTiles) }
+
+// ForceTile makes the backend use variant i for every product, and returns it.
+func (b *Backend) ForceTile(i int) any {
+	t := append(append([]tile{}, gpuTiles...), cpuTiles...)[i]
+	b.target.tiles = []tile{t}
+	return t
+}
+
+// BoundGrid makes the backend believe that a grid's x axis is n long.
+func (b *Backend) BoundGrid(n int) { b.target.limits.MaxWorkgroupCount[0] = n }

@@ -1,0 +1,91 @@
+//go:build cgo
+
+package vulkan_test
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+)
+
+// Every variant of the matrix product gives the oracle's results, whichever
+// device it is meant for, also where a grid must be folded over two axes. The
+// inputs are small integers, whose sums are exact in any order.
+func TestEveryTile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: a software driver compiles each variant for half a second")
+	}
+	b := open(t, vulkan.Options{Validate: true})
+	b.BoundGrid(5)
+	reference := oracle.New()
+	defer reference.Close()
+	for i := range vulkan.Tiles() {
+		tile := b.ForceTile(i)
+		t.Run(fmt.Sprintf("%+v", tile), func(t *testing.T) {
+			for _, c := range []int{4, 5} { // channels in whole vec4s and not
+				plan := products(c)
+				got, want := runOnIntegers(t, b, plan), runOnIntegers(t, reference, plan)
+				for j, buffer := range plan.Buffers {
+					if !bytes.Equal(got[j], want[j]) {
+						t.Errorf("%d channels: %s differs", c, buffer.Name)
+					}
+				}
+			}
+		})
+	}
+}
+
+// products returns a plan of matrix products and convolutions of c channels,
+// larger than a tile in both directions.
+func products(c int) *kernels.Plan {
+	var p kernels.Plan
+	tensor := func(name string, shape ...int) kernels.Tensor { return p.Tensor(name, kernels.Float32, shape...) }
+	m, n, k := 37*c, 17*c, 10*c
+	x, w := tensor("x", 3, 9, 7, c), tensor("w", 18*c, 3, 3, c)
+	y := tensor("y", 3, 9, 7, 18*c)
+	p.Section("all").Add(
+		kernels.GEMM{A: tensor("a", m, k), B: tensor("b", k, n), C: tensor("c", m, n)},
+		kernels.GEMM{A: tensor("at", k, m), B: tensor("bt", n, k), Bias: tensor("bias", n), C: tensor("ct", m, n),
+			TransA: true, TransB: true, Accumulate: true},
+		kernels.ConvForward{X: x, W: w, Y: y, Stride: 1, Pad: 1},
+		kernels.ConvBackwardInput{DY: y, W: w, DX: tensor("dx", x.Shape...), Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: x, DY: y, DW: tensor("dw", w.Shape...), Stride: 1, Pad: 1},
+	)
+	return &p
+}
+
+// runOnIntegers runs the plan's only section over buffers of small integers
+// and returns all buffers.
+func runOnIntegers(t *testing.T, b kernels.Backend, plan *kernels.Plan) [][]byte {
+	t.Helper()
+	p, err := b.Compile(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	all := func(i int) kernels.Tensor {
+		return kernels.Tensor{Buffer: i, Type: kernels.Float32, Shape: []int{plan.Buffers[i].Len}}
+	}
+	for i, buffer := range plan.Buffers {
+		v := make([]float32, buffer.Len)
+		for e := range v {
+			v[e] = float32(kernels.Philox4x32([4]uint32{uint32(e), uint32(i)}, [2]uint32{})[0]%5) - 2
+		}
+		write(t, p, all(i), kernels.AsBytes(v))
+	}
+	if err := p.Run(plan.Sections[0].Name, 1); err != nil {
+		t.Fatal(err)
+	}
+	var out [][]byte
+	for i := range plan.Buffers {
+		out = append(out, make([]byte, all(i).Bytes()))
+		if err := p.Read(all(i), out[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
