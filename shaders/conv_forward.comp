@@ -5,8 +5,7 @@
 // batchnorm_combine combines.
 #include "common.glsl"
 
-layout(constant_id = 14) const uint WITH_BIAS = 0;
-layout(constant_id = 15) const uint WITH_STATISTICS = 0;
+layout(constant_id = 14) const uint WITH_STATISTICS = 0;
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
@@ -14,7 +13,7 @@ const bool B_ALONG_K = true;
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"
 
-layout(push_constant) uniform Push { uint pixels, split_k; };
+layout(push_constant) uniform Push { uint pixels, split_k, with_bias; };
 layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
@@ -53,7 +52,7 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(TAPS, (g.split + 1) * split_k));
-    if (WITH_BIAS != 0) {
+    if (with_bias != 0) {
         add_bias(g, O);
     }
     store_tile(g, pixels, O, false);

@@ -7,15 +7,18 @@ layout(constant_id = 6) const uint TRANS_A = 0;    // A is stored (K, M)
 layout(constant_id = 7) const uint TRANS_B = 0;    // B is stored (N, K)
 layout(constant_id = 8) const uint VECTOR_A = 0;   // A's stored rows are whole vec4s
 layout(constant_id = 9) const uint VECTOR_B = 0;   // B's stored rows are whole vec4s
-layout(constant_id = 10) const uint WITH_BIAS = 0;
-layout(constant_id = 11) const uint ACCUMULATE = 0;
 
 const bool A_ALONG_K = TRANS_A == 0;
 const bool B_ALONG_K = TRANS_B != 0;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 
-layout(push_constant) uniform Push { uint m, n, k, split_k; }; // split_k: extent of K of one split
+layout(push_constant) uniform Push {
+    uint m, n, k;
+    uint split_k;    // extent of K of one split
+    uint with_bias;  // add Bias
+    uint accumulate; // add to what C holds
+};
 layout(binding = 0) readonly buffer A { vec4 a[]; };
 layout(binding = 1) readonly buffer B { vec4 b[]; };
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (N)
@@ -61,8 +64,8 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(k, (g.split + 1) * split_k));
-    if (WITH_BIAS != 0) {
+    if (with_bias != 0) {
         add_bias(g, n);
     }
-    store_tile(g, m, n, ACCUMULATE != 0);
+    store_tile(g, m, n, accumulate != 0);
 }

@@ -19,10 +19,9 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	if ofTiles {
 		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
 	}
-	spec := func(bias, _ bool) []uint32 {
-		return append(convConstants(p, op.X, op.W, op.Stride, op.Pad), flag(bias), flag(ofTiles))
-	}
-	l.multiply("conv_forward", p, spec, pushed(pixels, p.splitK),
+	spec := append(convConstants(p, op.X, op.W, op.Stride, op.Pad), flag(ofTiles))
+	push := func(bias, _ bool) []byte { return pushed(pixels, p.splitK, flag(bias)) }
+	l.multiply("conv_forward", p, spec, push,
 		[]arg{l.read(op.X), l.read(op.W), l.readOr(op.Bias, op.W)}, op.Y, op.Bias, false, partials)
 	switch {
 	case ofTiles:
@@ -35,16 +34,16 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
 	pixels, i := op.DX.Matrix()
 	p := l.planProduct(pixels, i, op.W.Len()/i)
-	spec := func(_, _ bool) []uint32 { return convConstants(p, op.DX, op.W, op.Stride, op.Pad) }
-	l.multiply("conv_backward_input", p, spec, pushed(pixels, p.splitK),
+	push := func(_, _ bool) []byte { return pushed(pixels, p.splitK) }
+	l.multiply("conv_backward_input", p, convConstants(p, op.DX, op.W, op.Stride, op.Pad), push,
 		[]arg{l.read(op.DY), l.read(op.W)}, op.DX, kernels.Tensor{}, false)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
 	p := l.planProduct(o, op.DW.Len()/o, pixels)
-	spec := func(_, _ bool) []uint32 { return convConstants(p, op.X, op.DW, op.Stride, op.Pad) }
-	l.multiply("conv_backward_weight", p, spec, pushed(pixels, p.splitK),
+	push := func(_, _ bool) []byte { return pushed(pixels, p.splitK) }
+	l.multiply("conv_backward_weight", p, convConstants(p, op.X, op.DW, op.Stride, op.Pad), push,
 		[]arg{l.read(op.X), l.read(op.DY)}, op.DW, kernels.Tensor{}, false)
 	if !op.DBias.Absent() {
 		l.columnSum(kernels.ColumnSum{X: op.DY, Y: op.DBias})

@@ -41,7 +41,6 @@ type target struct {
 	cpu     bool // a software driver: few, long workgroups suit it
 	threads int  // of a workgroup without special needs, a power of two
 	wanted  int  // workgroups that keep the device busy
-	step    int  // most columns of A that a matrix product stages at a time
 	tiles   []tile
 }
 
@@ -49,9 +48,9 @@ type target struct {
 const wantedGroups = 256
 
 func newTarget(info gpu.Info) target {
-	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups, step: 16}
+	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups}
 	if t.cpu {
-		t.wanted, t.step = 4*runtime.NumCPU(), 32
+		t.wanted = 4 * runtime.NumCPU()
 	}
 	most := min(256, t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0])
 	for 2*t.threads <= most {

@@ -19,6 +19,9 @@ func (t tile) sharedBytes(bk int) int {
 	return 16*bk*(t.bm/4+1+t.bn/4+1) + 4*t.bm/t.tm*t.bn
 }
 
+// maxStep is the most columns of A that are staged at a time.
+const maxStep = 16
+
 // gpuTiles suit devices that want many threads. Larger tiles reuse more of
 // what they load; smaller ones fit small products and give more workgroups.
 var gpuTiles = []tile{
@@ -46,7 +49,7 @@ var cpuTiles = []tile{
 }
 
 // usableTiles returns the variants that the device's limits allow. The last
-// one, 16 threads and at most 6 KB, fits every device that Vulkan admits.
+// one, 16 threads and 3 KB, fits every device that Vulkan admits.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {
@@ -55,7 +58,7 @@ func usableTiles(t target) []tile {
 	var usable []tile
 	for _, v := range all {
 		if v.threads() <= min(t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0]) &&
-			v.sharedBytes(t.step) <= t.limits.SharedMemoryBytes {
+			v.sharedBytes(maxStep) <= t.limits.SharedMemoryBytes {
 			usable = append(usable, v)
 		}
 	}
@@ -86,7 +89,7 @@ func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := 0.0
 	for _, v := range t.tiles {
-		p := product{m: m, n: n, k: k, tile: v, bk: min(t.step, ceilDiv(k, 4)*4), splits: 1}
+		p := product{m: m, n: n, k: k, tile: v, bk: min(maxStep, ceilDiv(k, 4)*4), splits: 1}
 		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
 		if tiles < t.wanted {
 			p.splits = max(1, min(t.wanted/tiles, k/minSplit))
@@ -114,11 +117,11 @@ func (p product) constants(own ...any) []uint32 {
 func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
 
 // multiply appends the dispatch of a product into c, which is written or, with
-// accumulate, added to; args are the shader's inputs and spec makes its
-// constants. A product in several splits goes to scratch first and is added up
-// by a second dispatch, which then also adds the bias. extra are bindings after
-// that of the result.
-func (l *lowering) multiply(shader string, p product, spec func(bias, accumulate bool) []uint32, push []byte,
+// accumulate, added to. args are the shader's inputs, push makes its push
+// constants, and extra are bindings after that of the result. A product in
+// several splits goes to scratch first and is added up by a second dispatch,
+// which then also adds the bias.
+func (l *lowering) multiply(shader string, p product, spec []uint32, push func(bias, accumulate bool) []byte,
 	args []arg, c, bias kernels.Tensor, accumulate bool, extra ...arg) {
 	withBias := !bias.Absent()
 	result := l.write(c)
@@ -126,12 +129,12 @@ func (l *lowering) multiply(shader string, p product, spec func(bias, accumulate
 		result = l.update(c)
 	}
 	if p.splits == 1 {
-		l.dispatch(shader, p.threads(), p.groups(), 1, spec(withBias, accumulate), push,
+		l.dispatch(shader, p.threads(), p.groups(), 1, spec, push(withBias, accumulate),
 			append(append(args, result), extra...)...)
 		return
 	}
 	sums := l.partials(p.splits * p.m * p.n)
-	l.dispatch(shader, p.threads(), p.groups(), p.splits, spec(false, false), push,
+	l.dispatch(shader, p.threads(), p.groups(), p.splits, spec, push(false, false),
 		append(append(args, arg{sums, kernels.Write}), extra...)...)
 	second := arg{sums, kernels.Read}
 	if withBias {

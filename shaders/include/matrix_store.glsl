@@ -21,10 +21,10 @@
         }                                                                                     \
     }
 
-// STORE_TILE defines store_tile, which writes the tile to RESULT (vec4s) or,
-// with accumulate, adds it.
+// STORE_TILE defines store_tile, which writes the tile to RESULT (vec4s) or
+// adds it.
 #define STORE_TILE(RESULT)                                                                    \
-    void store_tile(Group g, uint m, uint n, bool accumulate) {                               \
+    void store_tile(Group g, uint m, uint n, bool add) {                               \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
@@ -35,13 +35,13 @@
                 uint at = (g.split * m + row) * n + col;                                      \
                 vec4 v = accumulator[i * (TN / 4) + q];                                       \
                 if (n % 4 == 0) {                                                             \
-                    RESULT[at / 4] = accumulate ? RESULT[at / 4] + v : v;                     \
+                    RESULT[at / 4] = add ? RESULT[at / 4] + v : v;                     \
                     continue;                                                                 \
                 }                                                                             \
                 [[unroll]] for (uint j = 0; j < 4; j++) {                                     \
                     uint e = at + j;                                                          \
                     if (col + j < n) {                                                        \
-                        RESULT[e / 4][e % 4] = accumulate ? RESULT[e / 4][e % 4] + v[j] : v[j]; \
+                        RESULT[e / 4][e % 4] = add ? RESULT[e / 4][e % 4] + v[j] : v[j]; \
                     }                                                                         \
                 }                                                                             \
             }                                                                                 \
