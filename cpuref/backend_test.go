@@ -131,10 +131,13 @@ func newStepPlan() stepPlan {
 	w1, b1, c1, dw1 := f("w1", 32, 3, 3, 1), f("b1", 32), f("c1", n, 28, 28, 32), f("dw1", 32, 3, 3, 1)
 	gamma, beta, mean, variance := f("gamma", 32), f("beta", 32), f("running mean", 32), f("running var", 32)
 	saved, invStd, norm, inference := f("mean", 32), f("invstd", 32), f("norm", n, 28, 28, 32), f("inference", n, 28, 28, 32)
+	fusedMean, fusedVar, fusedDGamma, fusedDBeta := f("fused mean", 32), f("fused var", 32), f("fused dgamma", 32), f("fused dbeta", 32)
+	fusedY, fusedDX := f("fused y", n, 28, 28, 32), f("fused dx", n, 28, 28, 32)
 	dgamma, dbeta, dnorm := f("dgamma", 32), f("dbeta", 32), f("dnorm", n, 28, 28, 32)
 	pool, index, dpool := f("pool", n, 14, 14, 32), u("index", n, 14, 14, 32), f("dpool", n, 14, 14, 32)
 	w2, c2, dw2 := f("w2", 40, 3, 3, 32), f("c2", n, 14, 14, 40), f("dw2", 40, 3, 3, 32)
 	w3, logits, dlogits, dw3 := f("w3", classes, 7840), f("logits", n, classes), f("dlogits", n, classes), f("dw3", classes, 7840)
+	db1, db2 := f("db1", 32), f("db2", 40)
 	b3, drop, dc2, sum := f("b3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
 	param, grad, m, v, velocity := f("param", 100_001), f("grad", 100_001), f("m", 100_001), f("v", 100_001), f("velocity", 100_001)
 
@@ -142,6 +145,12 @@ func newStepPlan() stepPlan {
 		kernels.Gather{Images: images, Labels: labels, Order: order, State: state, Table: f("table", 256), X: x, Y: y},
 		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Stride: 1, Pad: 1},
 		kernels.BatchNormForward{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Mean: saved, InvStd: invStd, Y: norm, Momentum: .1, Eps: 1e-5},
+		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Mean: fusedMean, Var: fusedVar, Stride: 1, Pad: 1},
+		kernels.BatchNormReLUPoolForward{X: c1, Mean: fusedMean, Var: fusedVar, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, InvStd: invStd, Y: pool, Index: index, Size: 2, Momentum: .1, Eps: 1e-5},
+		kernels.BatchNormReLUPoolBackward{X: c1, Y: pool, DY: pool, Index: index, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 2},
+		kernels.BatchNormReLUPoolForward{X: c1, Mean: fusedMean, Var: fusedVar, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, InvStd: invStd, Y: fusedY, Size: 1, Momentum: .1, Eps: 1e-5},
+		kernels.BatchNormReLUPoolInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: pool, Size: 2, Eps: 1e-5},
+		kernels.BatchNormReLUPoolBackward{X: c1, Y: fusedY, DY: fusedDX, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 1},
 		kernels.BatchNormInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: inference, Eps: 1e-5},
 		kernels.ReLUForward{X: norm, Y: norm},
 		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},
@@ -153,12 +162,12 @@ func newStepPlan() stepPlan {
 		kernels.GEMM{A: dlogits, B: w3, C: dc2.Reshape(n, 7840)},
 		kernels.DropoutBackward{DY: dc2.Reshape(n, 7840), State: state, DX: dc2.Reshape(n, 7840), P: .25},
 		kernels.ColumnSum{X: dc2, Y: sum},
-		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, DBias: db2, Stride: 1, Pad: 1},
 		kernels.ConvBackwardInput{DY: dc2, W: w2, DX: dpool, Stride: 1, Pad: 1},
 		kernels.MaxPoolBackward{DY: dpool, Index: index, DX: dnorm, Size: 2, Stride: 2},
 		kernels.ReLUBackward{Y: norm, DY: dnorm, DX: dnorm},
 		kernels.BatchNormBackward{X: c1, DY: dnorm, Gamma: gamma, Mean: saved, InvStd: invStd, DX: dnorm, DGamma: dgamma, DBeta: dbeta},
-		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, DBias: db1, Stride: 1, Pad: 1},
 		kernels.Adam{Param: param, Grad: grad, M: m, V: v, State: state, LearningRates: rates, Beta1: .9, Beta2: .999, Eps: 1e-8},
 		kernels.SGD{Param: param, Grad: grad, M: velocity, State: state, LearningRates: rates, Momentum: .9},
 		kernels.Fill{X: f("fill", 50_000), Value: 3},

@@ -3,6 +3,7 @@ package cpuref
 import (
 	"math"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
@@ -22,46 +23,49 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 	runningMean, runningVar := p.floats(op.RunningMean), p.floats(op.RunningVar)
 	k := p.backend.simd
 	m := newColumns(k, op.X)
-	stats := 3 * m.width // of a chunk: shift, Σ(x − shift), Σ(x − shift)²
-	p.scratch.reserveShared(m.chunks*stats + 3*m.width)
-
-	measure := func(_, i int) {
-		s := p.scratch.shared[i*stats : (i+1)*stats]
-		clear(s)
-		shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
-		first, end := m.bounds(i)
-		rows := (end - first + rowsPerShiftRow - 1) / rowsPerShiftRow
-		k.ColumnSum(shift[:m.c], x[first*m.c:], m.c, rows)
-		for c := range m.c {
-			shift[c] /= float32(rows)
-		}
-		m.repeat(shift)
-		m.each(i, func(from, rows, width int) {
-			k.ColumnSquares(sum[:width], squares[:width], x[from:], shift[:width], width, rows)
-		})
-		m.foldSums(sum)
-		m.foldSums(squares)
-	}
-	normalize := p.normalizer(&m, x, y, m.chunks*stats)
+	sums := m.chunks * m.statisticsLength()
+	p.scratch.reserveShared(sums + 3*m.width)
+	measure := func(_, i int) { m.measure(k, p.scratch.shared, x, i) }
+	normalize := p.normalizer(&m, x, y, sums)
 	batchMean, batchVar := make([]float64, m.c), make([]float64, m.c)
 	return func() error {
 		p.backend.pool.run(m.chunks, measure)
 		m.statistics(batchMean, batchVar, p.scratch.shared)
-		v := p.scratch.shared[m.chunks*stats:]
+		v := p.scratch.shared[sums:]
 		for c := range m.c {
 			mu, variance := batchMean[c], batchVar[c]
 			mean[c], invStd[c] = float32(mu), float32(1/math.Sqrt(variance+float64(op.Eps)))
 			v[c], v[m.width+c], v[2*m.width+c] = mean[c], gamma[c]*invStd[c], beta[c]
-			if m.rows > 1 {
-				variance *= float64(m.rows) / float64(m.rows-1)
-			}
 			runningMean[c] = blend(runningMean[c], mu, op.Momentum)
-			runningVar[c] = blend(runningVar[c], variance, op.Momentum)
+			runningVar[c] = blend(runningVar[c], unbiased(variance, m.rows), op.Momentum)
 		}
 		m.repeatAll(v[:3*m.width])
 		p.backend.pool.run(m.chunks, normalize)
 		return nil
 	}
+}
+
+// statisticsLength is what the sums of one chunk take: its shift, Σ(x − shift)
+// and Σ(x − shift)², width long each.
+func (m *columns) statisticsLength() int { return 3 * m.width }
+
+// measure stores the sums of chunk i of x, from which statistics are combined.
+func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
+	s := sums[i*m.statisticsLength() : (i+1)*m.statisticsLength()]
+	clear(s)
+	shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
+	first, end := m.bounds(i)
+	rows := (end - first + rowsPerShiftRow - 1) / rowsPerShiftRow
+	k.ColumnSum(shift[:m.c], x[first*m.c:], m.c, rows)
+	for c := range m.c {
+		shift[c] /= float32(rows)
+	}
+	m.repeat(shift)
+	m.each(i, func(from, rows, width int) {
+		k.ColumnSquares(sum[:width], squares[:width], x[from:], shift[:width], width, rows)
+	})
+	m.foldSums(sum)
+	m.foldSums(squares)
 }
 
 // statistics combines the chunks' sums about their shifts to the mean and the
@@ -94,8 +98,17 @@ func (m *columns) statistics(mean, variance []float64, sums []float32) {
 // chunkSums returns the number of rows of chunk i, its shift and its sums.
 func (m *columns) chunkSums(sums []float32, i int) (rows float64, shift, sum, squares []float32) {
 	from, to := m.bounds(i)
-	s := sums[3*i*m.width : 3*(i+1)*m.width]
+	s := sums[i*m.statisticsLength() : (i+1)*m.statisticsLength()]
 	return float64(to - from), s[:m.c], s[m.width : m.width+m.c], s[2*m.width : 2*m.width+m.c]
+}
+
+// unbiased turns a biased variance of some rows into the unbiased one, which
+// one row has none of.
+func unbiased(variance float64, rows int) float64 {
+	if rows == 1 {
+		return variance
+	}
+	return variance * float64(rows) / float64(rows-1)
 }
 
 // blend moves a running statistic towards the batch's.
@@ -141,19 +154,14 @@ func (m *columns) repeatAll(v []float32) {
 }
 
 // batchNormBackward takes the two sums of each channel in one pass over X and
-// DY, and applies them in a second:
-//
-//	DX = scale·DY + (slope·(X − Mean) + shift)
-//	scale = Gamma·InvStd, slope = −scale·InvStd·DGamma/R, shift = −scale·DBeta/R
+// DY, and applies them in a second.
 func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 	x, dy, dx := p.floats(op.X), p.floats(op.DY), p.floats(op.DX)
-	gamma, mean, invStd := p.floats(op.Gamma), p.floats(op.Mean), p.floats(op.InvStd)
-	dgamma, dbeta := p.floats(op.DGamma), p.floats(op.DBeta)
 	k := p.backend.simd
 	m := newColumns(k, op.X)
 	w := m.width
+	b := newBatchNormGradient(p, op.Gamma, op.Mean, op.InvStd, op.DGamma, op.DBeta, m.rows)
 	p.scratch.reserveShared((2*m.chunks + 4) * w)
-	total, totalDot := make([]float64, m.c), make([]float64, m.c)
 
 	measure := func(_, i int) {
 		v := p.scratch.shared[:4*w]
@@ -174,21 +182,52 @@ func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 	}
 	return func() error {
 		v, sums := p.scratch.shared[:4*w], p.scratch.shared[4*w:]
-		copy(v, mean)
+		copy(v, b.mean)
 		m.repeat(v[:w])
 		p.backend.pool.run(m.chunks, measure)
-		m.totals(total, sums, 2*w)
-		m.totals(totalDot, sums[w:], 2*w)
-		for c := range m.c {
-			sum, dot := total[c], totalDot[c]*float64(invStd[c])
-			dbeta[c], dgamma[c] = float32(sum), float32(dot)
-			scale := float64(gamma[c]) * float64(invStd[c])
-			v[w+c] = float32(scale)
-			v[2*w+c] = float32(-scale * float64(invStd[c]) * dot / float64(m.rows))
-			v[3*w+c] = float32(-scale * sum / float64(m.rows))
-		}
+		b.combine(sums, m.chunks, w)
+		b.constants(v[w:], v[2*w:], v[3*w:])
 		m.repeatAll(v)
 		p.backend.pool.run(m.chunks, apply)
 		return nil
+	}
+}
+
+// batchNormGradient is what the backward ops do channel by channel. Its
+// gradient is linear in DY and X:
+//
+//	DX = scale·DY + (slope·(X − Mean) + shift)
+//	scale = Gamma·InvStd, slope = −scale·InvStd·DGamma/R, shift = −scale·DBeta/R
+type batchNormGradient struct {
+	gamma, mean, invStd, dgamma, dbeta []float32 // (C)
+	rows                               float64
+	sum, dot                           []float64 // (C), Σ DY and Σ DY·(X − Mean)
+}
+
+func newBatchNormGradient(p *program, gamma, mean, invStd, dgamma, dbeta kernels.Tensor, rows int) *batchNormGradient {
+	c := gamma.Len()
+	return &batchNormGradient{gamma: p.floats(gamma), mean: p.floats(mean), invStd: p.floats(invStd),
+		dgamma: p.floats(dgamma), dbeta: p.floats(dbeta), rows: float64(rows),
+		sum: make([]float64, c), dot: make([]float64, c)}
+}
+
+// combine adds up the parts' sums (parts, 2, width) to DBeta and DGamma.
+func (b *batchNormGradient) combine(sums []float32, parts, width int) {
+	addParts(b.sum, sums, parts, 2*width)
+	addParts(b.dot, sums[width:], parts, 2*width)
+	for c := range b.sum {
+		b.dbeta[c] = float32(b.sum[c])
+		b.dgamma[c] = float32(b.dot[c] * float64(b.invStd[c]))
+	}
+}
+
+// constants stores the factors of DX for each channel.
+func (b *batchNormGradient) constants(scale, slope, shift []float32) {
+	for c := range b.sum {
+		invStd := float64(b.invStd[c])
+		s := float64(b.gamma[c]) * invStd
+		scale[c] = float32(s)
+		slope[c] = float32(-s * invStd * invStd * b.dot[c] / b.rows)
+		shift[c] = float32(-s * b.sum[c] / b.rows)
 	}
 }

@@ -23,6 +23,12 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 		return p.batchNormInference(op), nil
 	case kernels.BatchNormBackward:
 		return p.batchNormBackward(op), nil
+	case kernels.BatchNormReLUPoolForward:
+		return p.batchNormReLUPoolForward(op), nil
+	case kernels.BatchNormReLUPoolInference:
+		return p.batchNormReLUPoolInference(op), nil
+	case kernels.BatchNormReLUPoolBackward:
+		return p.batchNormReLUPoolBackward(op), nil
 	case kernels.ReLUForward:
 		return p.reluForward(op), nil
 	case kernels.ReLUBackward:

@@ -98,8 +98,9 @@ type correlation struct {
 	src, dst []float32
 	bias     []float32 // (out), or nil
 	spans    []span
-	splits   int // tasks an image
-	panels   int // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
+	splits   int              // tasks an image
+	stats    *imageStatistics // of the result, or nil
+	panels   int              // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
 }
 
 func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
@@ -122,6 +123,12 @@ func (x *correlation) compile(oh, ow int, pack func(packed []float32, panel, tap
 	return func() error {
 		pool.run(x.panels*x.kh*x.kw, packTask)
 		pool.run(x.images*x.splits, compute)
+		if x.stats != nil {
+			if x.splits > 1 {
+				pool.run(x.images, x.stats.task)
+			}
+			x.stats.combine()
+		}
 		return nil
 	}
 }
@@ -150,6 +157,41 @@ func (x *correlation) compute(worker, task int) {
 			k.Tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
 		}
 	}
+	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
+		x.stats.measure(n)
+	}
+}
+
+// imageStatistics takes the mean and the variance of each channel of a
+// convolution's result, image by image.
+type imageStatistics struct {
+	m              columns // a chunk is an image
+	k              *simd.Kernels
+	y              []float32
+	mean, variance []float32 // (O)
+	sums           []float32 // see columns.measure
+	task           func(worker, n int)
+	total, totalSq []float64 // (O)
+}
+
+func newImageStatistics(p *program, op kernels.ConvForward) *imageStatistics {
+	s := &imageStatistics{m: newColumns(p.backend.simd, op.Y), k: p.backend.simd,
+		y: p.floats(op.Y), mean: p.floats(op.Mean), variance: p.floats(op.Var)}
+	s.m.chunks = op.Y.Shape[0]
+	s.sums = make([]float32, s.m.chunks*s.m.statisticsLength())
+	s.total, s.totalSq = make([]float64, s.m.c), make([]float64, s.m.c)
+	s.task = func(_, n int) { s.measure(n) }
+	return s
+}
+
+func (s *imageStatistics) measure(n int) { s.m.measure(s.k, s.sums, s.y, n) }
+
+// combine stores the statistics of the batch.
+func (s *imageStatistics) combine() {
+	s.m.statistics(s.total, s.totalSq, s.sums)
+	for c := range s.mean {
+		s.mean[c], s.variance[c] = float32(s.total[c]), float32(s.totalSq[c])
+	}
 }
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
@@ -159,6 +201,9 @@ func (p *program) convForward(op kernels.ConvForward) func() error {
 	k := p.backend.simd
 	x := &correlation{p: p, frame: f, kh: kh, kw: kw, stride: op.Stride, out: o, images: op.X.Shape[0],
 		src: p.floats(op.X), dst: p.floats(op.Y), bias: p.floats(op.Bias)}
+	if !op.Mean.Absent() {
+		x.stats = newImageStatistics(p, op)
+	}
 	return x.compile(op.Y.Shape[1], op.Y.Shape[2], func(packed []float32, panel, tap int) {
 		j := panel * k.Cols
 		k.Transpose(packed, k.Cols, w[(j*kh*kw+tap)*i:], kh*kw*i, min(k.Cols, o-j), i)
@@ -213,6 +258,7 @@ type weightGradient struct {
 	oh, ow, o int
 	images    int
 	x, dy, dw []float32
+	dbias     *biasGradient // or nil
 	groups    int
 	perGroup  int // images
 	perChunk  int // images
@@ -226,6 +272,9 @@ func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error
 	g := &weightGradient{p: p, frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
 		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, images: op.X.Shape[0],
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
+	if !op.DBias.Absent() {
+		g.dbias = newBiasGradient(p, op)
+	}
 	if g.rowTaps()*2 <= p.backend.simd.Cols {
 		return g.compileByTaps()
 	}
@@ -254,6 +303,7 @@ func (g *weightGradient) compile() func() error {
 	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
 		pool.run(g.groups*g.splits, compute)
+		g.dbias.combine()
 		return sum()
 	}
 }
@@ -277,6 +327,9 @@ func (g *weightGradient) compute(worker, task int) {
 			images, result, g.frame.size())
 		for i := tileFrom; i < tileTo; i++ {
 			g.tile(t, i, g.dy[n*result:], frames, part)
+		}
+		if tileFrom == 0 { // one task of the group
+			g.dbias.measure(n, n+images)
 		}
 		t.Accumulate = 1
 	}
@@ -329,6 +382,7 @@ func (g *weightGradient) compileByTaps() func() error {
 			k.Add(sum, parts[i*len(g.dw):(i+1)*len(g.dw)])
 		}
 		k.Transpose(g.dw, g.taps(), sum, g.o, g.taps(), g.o)
+		g.dbias.combine()
 		return nil
 	}
 }
@@ -347,6 +401,7 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 	for n := from; n < to; n++ {
 		g.frame.fill(framed, g.x[n*image:(n+1)*image])
 		g.copyByTap(byTap, framed)
+		g.dbias.measure(n, n+1)
 		for i := range g.panels * g.rows.count {
 			tap, rows := g.rows.bounds(i % g.rows.count)
 			rows0 := min(rows, k.Group)
@@ -360,6 +415,46 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 			k.Tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
 		}
 		t.Accumulate = 1
+	}
+}
+
+// biasGradient adds up DY image by image, while the images are in the cache.
+// A nil one does nothing.
+type biasGradient struct {
+	m     columns // a chunk is an image
+	k     *simd.Kernels
+	dy    []float32
+	dbias []float32 // (O)
+	sums  []float32 // (N, width)
+	total []float64 // (O)
+}
+
+func newBiasGradient(p *program, op kernels.ConvBackwardWeight) *biasGradient {
+	b := &biasGradient{m: newColumns(p.backend.simd, op.DY), k: p.backend.simd,
+		dy: p.floats(op.DY), dbias: p.floats(op.DBias)}
+	b.m.chunks = op.DY.Shape[0]
+	b.sums, b.total = make([]float32, b.m.chunks*b.m.width), make([]float64, b.m.c)
+	return b
+}
+
+// measure adds up the images from first to below end.
+func (b *biasGradient) measure(first, end int) {
+	if b == nil {
+		return
+	}
+	for n := first; n < end; n++ {
+		b.m.sum(b.k, b.sums[n*b.m.width:(n+1)*b.m.width], b.dy, n)
+	}
+}
+
+// combine stores the sum over the batch.
+func (b *biasGradient) combine() {
+	if b == nil {
+		return
+	}
+	addParts(b.total, b.sums, b.m.chunks, b.m.width)
+	for c, v := range b.total {
+		b.dbias[c] = float32(v)
 	}
 }
 

@@ -20,17 +20,12 @@ func (p *program) columnSum(op kernels.ColumnSum) func() error {
 	m := newColumns(p.backend.simd, op.X)
 	p.scratch.reserveShared(m.chunks * m.width)
 	task := func(_, i int) {
-		sum := p.scratch.shared[i*m.width : (i+1)*m.width]
-		clear(sum)
-		m.each(i, func(from, rows, width int) {
-			p.backend.simd.ColumnSum(sum[:width], x[from:], width, rows)
-		})
-		m.foldSums(sum)
+		m.sum(p.backend.simd, p.scratch.shared[i*m.width:(i+1)*m.width], x, i)
 	}
 	total := make([]float64, m.c)
 	return func() error {
 		p.backend.pool.run(m.chunks, task)
-		m.totals(total, p.scratch.shared, m.width)
+		addParts(total, p.scratch.shared, m.chunks, m.width)
 		for c := range y {
 			y[c] = float32(total[c])
 		}
@@ -82,6 +77,13 @@ func (m *columns) each(i int, body func(from, rows, width int)) {
 	}
 }
 
+// sum stores the sums of chunk i of x in sum[:c]; sum is width long.
+func (m *columns) sum(k *simd.Kernels, sum, x []float32, i int) {
+	clear(sum)
+	m.each(i, func(from, rows, width int) { k.ColumnSum(sum[:width], x[from:], width, rows) })
+	m.foldSums(sum)
+}
+
 // foldSums adds the sums of folded rows up to those of c columns, in v[:c].
 func (m *columns) foldSums(v []float32) {
 	for i := m.c; i < m.width; i += m.c {
@@ -98,11 +100,11 @@ func (m *columns) repeat(v []float32) {
 	}
 }
 
-// totals adds up the chunks' sums, which lie distance apart.
-func (m *columns) totals(total []float64, sums []float32, distance int) {
+// addParts adds up parts of a sum, which lie distance apart, in their order.
+func addParts(total []float64, sums []float32, parts, distance int) {
 	clear(total)
-	for i := range m.chunks {
-		for c, v := range sums[i*distance:][:m.c] {
+	for i := range parts {
+		for c, v := range sums[i*distance:][:len(total)] {
 			total[c] += float64(v)
 		}
 	}

@@ -19,8 +19,11 @@ var generic = Kernels{
 	ColumnSum: columnSumGeneric, ColumnSquares: columnSquaresGeneric, ColumnDots: columnDotsGeneric,
 	Normalize: normalizeGeneric, NormalizeBackward: normalizeBackwardGeneric,
 	MaxPool2x2: maxPool2x2Generic, MaxPool2x2Backward: maxPool2x2BackwardGeneric,
-	Dropout: dropoutGeneric,
-	Adam:    adamGeneric, SGD: sgdGeneric,
+	NormalizeReLU: normalizeReLUGeneric, ReLUDots: reluDotsGeneric, NormalizeReLUBackward: normalizeReLUBackwardGeneric,
+	NormalizeReLUPool2x2: normalizeReLUPool2x2Generic, ReLUPool2x2Dots: reluPool2x2DotsGeneric,
+	ReLUPool2x2Backward: reluPool2x2BackwardGeneric,
+	Dropout:             dropoutGeneric,
+	Adam:                adamGeneric, SGD: sgdGeneric,
 	Pause: func() {},
 }
 

@@ -7986,6 +7986,488 @@ DATA countersAVX2<>+24(SB)/4, $0x00000005
 DATA countersAVX2<>+28(SB)/4, $0x00000007
 GLOBL countersAVX2<>(SB), RODATA|NOPTR, $32
 
+// func normalizeReLUAVX2(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+// Requires: AVX, FMA3
+TEXT ·normalizeReLUAVX2(SB), NOSPLIT, $0-56
+	MOVQ    mean+16(FP), AX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	MOVQ    scale+24(FP), AX
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+	MOVQ    shift+32(FP), AX
+	VXORPS  Y8, Y8, Y8
+	MOVQ    y+0(FP), CX
+	MOVQ    x+8(FP), DX
+	MOVQ    ld+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    rows+48(FP), SI
+
+rows:
+	VMOVUPS     (DX), Y9
+	VSUBPS      Y0, Y9, Y9
+	VFMADD213PS (AX), Y4, Y9
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, (CX)
+	VMOVUPS     32(DX), Y9
+	VSUBPS      Y1, Y9, Y9
+	VFMADD213PS 32(AX), Y5, Y9
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 32(CX)
+	VMOVUPS     64(DX), Y9
+	VSUBPS      Y2, Y9, Y9
+	VFMADD213PS 64(AX), Y6, Y9
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 64(CX)
+	VMOVUPS     96(DX), Y9
+	VSUBPS      Y3, Y9, Y9
+	VFMADD213PS 96(AX), Y7, Y9
+	VMAXPS      Y9, Y8, Y9
+	VMOVUPS     Y9, 96(CX)
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	DECQ        SI
+	JNZ         rows
+	VZEROUPPER
+	RET
+
+// func reluDotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+// Requires: AVX, FMA3
+TEXT ·reluDotsAVX2(SB), NOSPLIT, $0-64
+	MOVQ    sum+0(FP), AX
+	MOVQ    dot+8(FP), CX
+	MOVQ    mean+40(FP), DX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+	VMOVUPS (CX), Y4
+	VMOVUPS 32(CX), Y5
+	VMOVUPS 64(CX), Y6
+	VMOVUPS 96(CX), Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    dy+16(FP), BX
+	MOVQ    y+24(FP), SI
+	MOVQ    x+32(FP), DI
+	MOVQ    ld+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rows+56(FP), R9
+
+rows:
+	VMOVUPS     (SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      (BX), Y9, Y9
+	VMOVUPS     (DI), Y10
+	VSUBPS      (DX), Y10, Y10
+	VADDPS      Y9, Y0, Y0
+	VFMADD231PS Y9, Y10, Y4
+	VMOVUPS     32(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      32(BX), Y9, Y9
+	VMOVUPS     32(DI), Y10
+	VSUBPS      32(DX), Y10, Y10
+	VADDPS      Y9, Y1, Y1
+	VFMADD231PS Y9, Y10, Y5
+	VMOVUPS     64(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      64(BX), Y9, Y9
+	VMOVUPS     64(DI), Y10
+	VSUBPS      64(DX), Y10, Y10
+	VADDPS      Y9, Y2, Y2
+	VFMADD231PS Y9, Y10, Y6
+	VMOVUPS     96(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      96(BX), Y9, Y9
+	VMOVUPS     96(DI), Y10
+	VSUBPS      96(DX), Y10, Y10
+	VADDPS      Y9, Y3, Y3
+	VFMADD231PS Y9, Y10, Y7
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNZ         rows
+	VMOVUPS     Y0, (AX)
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     Y2, 64(AX)
+	VMOVUPS     Y3, 96(AX)
+	VMOVUPS     Y4, (CX)
+	VMOVUPS     Y5, 32(CX)
+	VMOVUPS     Y6, 64(CX)
+	VMOVUPS     Y7, 96(CX)
+	VZEROUPPER
+	RET
+
+// func normalizeReLUBackwardAVX2(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+// Requires: AVX, FMA3
+TEXT ·normalizeReLUBackwardAVX2(SB), NOSPLIT, $0-80
+	MOVQ    mean+32(FP), AX
+	MOVQ    shift+56(FP), CX
+	MOVQ    scale+40(FP), DX
+	VMOVUPS (DX), Y0
+	VMOVUPS 32(DX), Y1
+	VMOVUPS 64(DX), Y2
+	VMOVUPS 96(DX), Y3
+	MOVQ    slope+48(FP), DX
+	VMOVUPS (DX), Y4
+	VMOVUPS 32(DX), Y5
+	VMOVUPS 64(DX), Y6
+	VMOVUPS 96(DX), Y7
+	VXORPS  Y8, Y8, Y8
+	MOVQ    dx+0(FP), DX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), SI
+	MOVQ    x+24(FP), DI
+	MOVQ    ld+64(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rows+72(FP), R9
+
+rows:
+	VMOVUPS     (SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      (BX), Y9, Y9
+	VMOVUPS     (DI), Y10
+	VSUBPS      (AX), Y10, Y10
+	VFMADD213PS (CX), Y4, Y10
+	VFMADD231PS Y9, Y0, Y10
+	VMOVUPS     Y10, (DX)
+	VMOVUPS     32(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      32(BX), Y9, Y9
+	VMOVUPS     32(DI), Y10
+	VSUBPS      32(AX), Y10, Y10
+	VFMADD213PS 32(CX), Y5, Y10
+	VFMADD231PS Y9, Y1, Y10
+	VMOVUPS     Y10, 32(DX)
+	VMOVUPS     64(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      64(BX), Y9, Y9
+	VMOVUPS     64(DI), Y10
+	VSUBPS      64(AX), Y10, Y10
+	VFMADD213PS 64(CX), Y6, Y10
+	VFMADD231PS Y9, Y2, Y10
+	VMOVUPS     Y10, 64(DX)
+	VMOVUPS     96(SI), Y9
+	VCMPPS      $0x1e, Y8, Y9, Y9
+	VANDPS      96(BX), Y9, Y9
+	VMOVUPS     96(DI), Y10
+	VSUBPS      96(AX), Y10, Y10
+	VFMADD213PS 96(CX), Y7, Y10
+	VFMADD231PS Y9, Y3, Y10
+	VMOVUPS     Y10, 96(DX)
+	ADDQ        R8, DX
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNZ         rows
+	VZEROUPPER
+	RET
+
+// func normalizeReLUPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·normalizeReLUPool2x2IndexAVX2(SB), NOSPLIT, $0-72
+	MOVL         $0x00000000, AX
+	MOVD         AX, X0
+	VPBROADCASTD X0, Y0
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000002, AX
+	MOVD         AX, X2
+	VPBROADCASTD X2, Y2
+	MOVL         $0x00000003, AX
+	MOVD         AX, X3
+	VPBROADCASTD X3, Y3
+	VXORPS       Y4, Y4, Y4
+	MOVQ         x0+16(FP), AX
+	MOVQ         x1+24(FP), CX
+	MOVQ         y+0(FP), DX
+	MOVQ         index+8(FP), BX
+	MOVQ         c+56(FP), SI
+	SHLQ         $0x02, SI
+	XORQ         DI, DI
+
+channels:
+	MOVQ    mean+32(FP), R8
+	VMOVUPS (R8)(DI*1), Y5
+	MOVQ    scale+40(FP), R8
+	VMOVUPS (R8)(DI*1), Y6
+	MOVQ    shift+48(FP), R8
+	VMOVUPS (R8)(DI*1), Y7
+	XORQ    R8, R8
+	MOVQ    SI, R9
+	XORQ    R10, R10
+	MOVQ    windows+64(FP), R11
+
+windows:
+	VMOVUPS     (AX)(R8*1), Y8
+	VSUBPS      Y5, Y8, Y8
+	VFMADD213PS Y7, Y6, Y8
+	VMOVUPS     Y0, Y9
+	VMOVUPS     (AX)(R9*1), Y10
+	VSUBPS      Y5, Y10, Y10
+	VFMADD213PS Y7, Y6, Y10
+	VCMPPS      $0x1e, Y8, Y10, Y11
+	VBLENDVPS   Y11, Y10, Y8, Y8
+	VBLENDVPS   Y11, Y1, Y9, Y9
+	VMOVUPS     (CX)(R8*1), Y10
+	VSUBPS      Y5, Y10, Y10
+	VFMADD213PS Y7, Y6, Y10
+	VCMPPS      $0x1e, Y8, Y10, Y11
+	VBLENDVPS   Y11, Y10, Y8, Y8
+	VBLENDVPS   Y11, Y2, Y9, Y9
+	VMOVUPS     (CX)(R9*1), Y10
+	VSUBPS      Y5, Y10, Y10
+	VFMADD213PS Y7, Y6, Y10
+	VCMPPS      $0x1e, Y8, Y10, Y11
+	VBLENDVPS   Y11, Y10, Y8, Y8
+	VBLENDVPS   Y11, Y3, Y9, Y9
+	VMAXPS      Y8, Y4, Y8
+	VMOVUPS     Y8, (DX)(R10*1)
+	VMOVUPS     Y9, (BX)(R10*1)
+	LEAQ        (R8)(SI*2), R8
+	LEAQ        (R9)(SI*2), R9
+	ADDQ        SI, R10
+	DECQ        R11
+	JNZ         windows
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, DI
+	CMPQ        DI, SI
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func normalizeReLUPool2x2AVX2(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: AVX, FMA3
+TEXT ·normalizeReLUPool2x2AVX2(SB), NOSPLIT, $0-64
+	VXORPS Y0, Y0, Y0
+	MOVQ   x0+8(FP), AX
+	MOVQ   x1+16(FP), CX
+	MOVQ   y+0(FP), DX
+	MOVQ   c+48(FP), BX
+	SHLQ   $0x02, BX
+	XORQ   SI, SI
+
+channels:
+	MOVQ    mean+24(FP), DI
+	VMOVUPS (DI)(SI*1), Y1
+	MOVQ    scale+32(FP), DI
+	VMOVUPS (DI)(SI*1), Y2
+	MOVQ    shift+40(FP), DI
+	VMOVUPS (DI)(SI*1), Y3
+	XORQ    DI, DI
+	MOVQ    BX, R8
+	XORQ    R9, R9
+	MOVQ    windows+56(FP), R10
+
+windows:
+	VMOVUPS     (AX)(DI*1), Y4
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y3, Y2, Y4
+	VMOVUPS     (AX)(R8*1), Y5
+	VSUBPS      Y1, Y5, Y5
+	VFMADD213PS Y3, Y2, Y5
+	VCMPPS      $0x1e, Y4, Y5, Y6
+	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMOVUPS     (CX)(DI*1), Y5
+	VSUBPS      Y1, Y5, Y5
+	VFMADD213PS Y3, Y2, Y5
+	VCMPPS      $0x1e, Y4, Y5, Y6
+	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMOVUPS     (CX)(R8*1), Y5
+	VSUBPS      Y1, Y5, Y5
+	VFMADD213PS Y3, Y2, Y5
+	VCMPPS      $0x1e, Y4, Y5, Y6
+	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, (DX)(R9*1)
+	LEAQ        (DI)(BX*2), DI
+	LEAQ        (R8)(BX*2), R8
+	ADDQ        BX, R9
+	DECQ        R10
+	JNZ         windows
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, SI
+	CMPQ        SI, BX
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·reluPool2x2DotsAVX2(SB), NOSPLIT, $0-80
+	VXORPS       Y0, Y0, Y0
+	MOVL         $0x00000000, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y1
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y4
+	MOVL         $0x00000002, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y5
+	MOVL         $0x00000003, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y6
+	MOVQ         x0+40(FP), AX
+	MOVQ         x1+48(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         y+24(FP), BX
+	MOVQ         index+32(FP), SI
+	MOVQ         c+64(FP), DI
+	SHLQ         $0x02, DI
+	XORQ         R8, R8
+
+channels:
+	MOVQ    mean+56(FP), R9
+	VMOVUPS (R9)(R8*1), Y1
+	MOVQ    sum+0(FP), R9
+	VMOVUPS (R9)(R8*1), Y2
+	MOVQ    dot+8(FP), R9
+	VMOVUPS (R9)(R8*1), Y3
+	XORQ    R9, R9
+	MOVQ    DI, R10
+	XORQ    R11, R11
+	MOVQ    windows+72(FP), R12
+
+windows:
+	VMOVUPS     (BX)(R11*1), Y7
+	VCMPPS      $0x1e, Y0, Y7, Y7
+	VANDPS      (DX)(R11*1), Y7, Y7
+	VMOVUPS     (SI)(R11*1), Y8
+	VMOVUPS     (AX)(R9*1), Y9
+	VPCMPEQD    Y4, Y8, Y10
+	VBLENDVPS   Y10, (AX)(R10*1), Y9, Y9
+	VPCMPEQD    Y5, Y8, Y10
+	VBLENDVPS   Y10, (CX)(R9*1), Y9, Y9
+	VPCMPEQD    Y6, Y8, Y8
+	VBLENDVPS   Y8, (CX)(R10*1), Y9, Y9
+	VSUBPS      Y1, Y9, Y9
+	VADDPS      Y7, Y2, Y2
+	VFMADD231PS Y7, Y9, Y3
+	LEAQ        (R9)(DI*2), R9
+	LEAQ        (R10)(DI*2), R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         windows
+	MOVQ        sum+0(FP), R9
+	VMOVUPS     Y2, (R9)(R8*1)
+	MOVQ        dot+8(FP), R9
+	VMOVUPS     Y3, (R9)(R8*1)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, R8
+	CMPQ        R8, DI
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+// Requires: AVX, AVX2, FMA3, SSE2
+TEXT ·reluPool2x2BackwardAVX2(SB), NOSPLIT, $0-104
+	VXORPS       Y0, Y0, Y0
+	MOVL         $0x00000000, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y5
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y6
+	MOVL         $0x00000002, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y7
+	MOVL         $0x00000003, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Y8
+	MOVQ         dx0+0(FP), AX
+	MOVQ         dx1+8(FP), CX
+	MOVQ         x0+40(FP), DX
+	MOVQ         x1+48(FP), BX
+	MOVQ         dy+16(FP), SI
+	MOVQ         y+24(FP), DI
+	MOVQ         index+32(FP), R8
+	MOVQ         c+88(FP), R9
+	SHLQ         $0x02, R9
+	XORQ         R10, R10
+
+channels:
+	MOVQ    mean+56(FP), R11
+	VMOVUPS (R11)(R10*1), Y1
+	MOVQ    scale+64(FP), R11
+	VMOVUPS (R11)(R10*1), Y2
+	MOVQ    slope+72(FP), R11
+	VMOVUPS (R11)(R10*1), Y3
+	MOVQ    shift+80(FP), R11
+	VMOVUPS (R11)(R10*1), Y4
+	XORQ    R11, R11
+	MOVQ    R9, R12
+	XORQ    R13, R13
+	MOVQ    windows+96(FP), R14
+
+windows:
+	VMOVUPS     (DI)(R13*1), Y9
+	VCMPPS      $0x1e, Y0, Y9, Y9
+	VANDPS      (SI)(R13*1), Y9, Y9
+	VMOVUPS     (R8)(R13*1), Y10
+	VMULPS      Y2, Y9, Y9
+	VMOVUPS     (DX)(R11*1), Y11
+	VSUBPS      Y1, Y11, Y11
+	VFMADD213PS Y4, Y3, Y11
+	VPCMPEQD    Y5, Y10, Y12
+	VANDPS      Y9, Y12, Y12
+	VADDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)(R11*1)
+	VMOVUPS     (DX)(R12*1), Y11
+	VSUBPS      Y1, Y11, Y11
+	VFMADD213PS Y4, Y3, Y11
+	VPCMPEQD    Y6, Y10, Y12
+	VANDPS      Y9, Y12, Y12
+	VADDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (AX)(R12*1)
+	VMOVUPS     (BX)(R11*1), Y11
+	VSUBPS      Y1, Y11, Y11
+	VFMADD213PS Y4, Y3, Y11
+	VPCMPEQD    Y7, Y10, Y12
+	VANDPS      Y9, Y12, Y12
+	VADDPS      Y12, Y11, Y11
+	VMOVUPS     Y11, (CX)(R11*1)
+	VMOVUPS     (BX)(R12*1), Y11
+	VSUBPS      Y1, Y11, Y11
+	VFMADD213PS Y4, Y3, Y11
+	VPCMPEQD    Y8, Y10, Y10
+	VANDPS      Y9, Y10, Y10
+	VADDPS      Y10, Y11, Y11
+	VMOVUPS     Y11, (CX)(R12*1)
+	LEAQ        (R11)(R9*2), R11
+	LEAQ        (R12)(R9*2), R12
+	ADDQ        R9, R13
+	DECQ        R14
+	JNZ         windows
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	ADDQ        $0x00000020, DX
+	ADDQ        $0x00000020, BX
+	ADDQ        $0x00000020, SI
+	ADDQ        $0x00000020, DI
+	ADDQ        $0x00000020, R8
+	ADDQ        $0x00000020, R10
+	CMPQ        R10, R9
+	JNE         channels
+	VZEROUPPER
+	RET
+
 // func addAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·addAVX512(SB), NOSPLIT, $0-24
@@ -9073,6 +9555,484 @@ DATA countersAVX512<>+52(SB)/4, $0x00000007
 DATA countersAVX512<>+56(SB)/4, $0x0000000b
 DATA countersAVX512<>+60(SB)/4, $0x0000000f
 GLOBL countersAVX512<>(SB), RODATA|NOPTR, $64
+
+// func normalizeReLUAVX512(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalizeReLUAVX512(SB), NOSPLIT, $0-56
+	MOVQ    mean+16(FP), AX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+	MOVQ    scale+24(FP), AX
+	VMOVUPS (AX), Z4
+	VMOVUPS 64(AX), Z5
+	VMOVUPS 128(AX), Z6
+	VMOVUPS 192(AX), Z7
+	MOVQ    shift+32(FP), AX
+	VXORPS  Z8, Z8, Z8
+	MOVQ    y+0(FP), CX
+	MOVQ    x+8(FP), DX
+	MOVQ    ld+40(FP), BX
+	SHLQ    $0x02, BX
+	MOVQ    rows+48(FP), SI
+
+rows:
+	VMOVUPS     (DX), Z9
+	VSUBPS      Z0, Z9, Z9
+	VFMADD213PS (AX), Z4, Z9
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, (CX)
+	VMOVUPS     64(DX), Z9
+	VSUBPS      Z1, Z9, Z9
+	VFMADD213PS 64(AX), Z5, Z9
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 64(CX)
+	VMOVUPS     128(DX), Z9
+	VSUBPS      Z2, Z9, Z9
+	VFMADD213PS 128(AX), Z6, Z9
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 128(CX)
+	VMOVUPS     192(DX), Z9
+	VSUBPS      Z3, Z9, Z9
+	VFMADD213PS 192(AX), Z7, Z9
+	VMAXPS      Z9, Z8, Z9
+	VMOVUPS     Z9, 192(CX)
+	ADDQ        BX, CX
+	ADDQ        BX, DX
+	DECQ        SI
+	JNZ         rows
+	VZEROUPPER
+	RET
+
+// func reluDotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·reluDotsAVX512(SB), NOSPLIT, $0-64
+	MOVQ    sum+0(FP), AX
+	MOVQ    dot+8(FP), CX
+	MOVQ    mean+40(FP), DX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+	VMOVUPS 128(AX), Z2
+	VMOVUPS 192(AX), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS 64(CX), Z5
+	VMOVUPS 128(CX), Z6
+	VMOVUPS 192(CX), Z7
+	VXORPS  Z8, Z8, Z8
+	MOVQ    dy+16(FP), BX
+	MOVQ    y+24(FP), SI
+	MOVQ    x+32(FP), DI
+	MOVQ    ld+48(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rows+56(FP), R9
+
+rows:
+	VMOVUPS     (SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS     (DI), Z10
+	VSUBPS      (DX), Z10, Z10
+	VADDPS      Z9, Z0, Z0
+	VFMADD231PS Z9, Z10, Z4
+	VMOVUPS     64(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   64(BX), K1, Z9
+	VMOVUPS     64(DI), Z10
+	VSUBPS      64(DX), Z10, Z10
+	VADDPS      Z9, Z1, Z1
+	VFMADD231PS Z9, Z10, Z5
+	VMOVUPS     128(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   128(BX), K1, Z9
+	VMOVUPS     128(DI), Z10
+	VSUBPS      128(DX), Z10, Z10
+	VADDPS      Z9, Z2, Z2
+	VFMADD231PS Z9, Z10, Z6
+	VMOVUPS     192(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   192(BX), K1, Z9
+	VMOVUPS     192(DI), Z10
+	VSUBPS      192(DX), Z10, Z10
+	VADDPS      Z9, Z3, Z3
+	VFMADD231PS Z9, Z10, Z7
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNZ         rows
+	VMOVUPS     Z0, (AX)
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     Z2, 128(AX)
+	VMOVUPS     Z3, 192(AX)
+	VMOVUPS     Z4, (CX)
+	VMOVUPS     Z5, 64(CX)
+	VMOVUPS     Z6, 128(CX)
+	VMOVUPS     Z7, 192(CX)
+	VZEROUPPER
+	RET
+
+// func normalizeReLUBackwardAVX512(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalizeReLUBackwardAVX512(SB), NOSPLIT, $0-80
+	MOVQ    mean+32(FP), AX
+	MOVQ    shift+56(FP), CX
+	MOVQ    scale+40(FP), DX
+	VMOVUPS (DX), Z0
+	VMOVUPS 64(DX), Z1
+	VMOVUPS 128(DX), Z2
+	VMOVUPS 192(DX), Z3
+	MOVQ    slope+48(FP), DX
+	VMOVUPS (DX), Z4
+	VMOVUPS 64(DX), Z5
+	VMOVUPS 128(DX), Z6
+	VMOVUPS 192(DX), Z7
+	VXORPS  Z8, Z8, Z8
+	MOVQ    dx+0(FP), DX
+	MOVQ    dy+8(FP), BX
+	MOVQ    y+16(FP), SI
+	MOVQ    x+24(FP), DI
+	MOVQ    ld+64(FP), R8
+	SHLQ    $0x02, R8
+	MOVQ    rows+72(FP), R9
+
+rows:
+	VMOVUPS     (SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   (BX), K1, Z9
+	VMOVUPS     (DI), Z10
+	VSUBPS      (AX), Z10, Z10
+	VFMADD213PS (CX), Z4, Z10
+	VFMADD231PS Z9, Z0, Z10
+	VMOVUPS     Z10, (DX)
+	VMOVUPS     64(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   64(BX), K1, Z9
+	VMOVUPS     64(DI), Z10
+	VSUBPS      64(AX), Z10, Z10
+	VFMADD213PS 64(CX), Z5, Z10
+	VFMADD231PS Z9, Z1, Z10
+	VMOVUPS     Z10, 64(DX)
+	VMOVUPS     128(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   128(BX), K1, Z9
+	VMOVUPS     128(DI), Z10
+	VSUBPS      128(AX), Z10, Z10
+	VFMADD213PS 128(CX), Z6, Z10
+	VFMADD231PS Z9, Z2, Z10
+	VMOVUPS     Z10, 128(DX)
+	VMOVUPS     192(SI), Z9
+	VCMPPS      $0x1e, Z8, Z9, K1
+	VMOVUPS.Z   192(BX), K1, Z9
+	VMOVUPS     192(DI), Z10
+	VSUBPS      192(AX), Z10, Z10
+	VFMADD213PS 192(CX), Z7, Z10
+	VFMADD231PS Z9, Z3, Z10
+	VMOVUPS     Z10, 192(DX)
+	ADDQ        R8, DX
+	ADDQ        R8, BX
+	ADDQ        R8, SI
+	ADDQ        R8, DI
+	DECQ        R9
+	JNZ         rows
+	VZEROUPPER
+	RET
+
+// func normalizeReLUPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·normalizeReLUPool2x2IndexAVX512(SB), NOSPLIT, $0-72
+	MOVL         $0x00000000, AX
+	MOVD         AX, X0
+	VPBROADCASTD X0, Z0
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000002, AX
+	MOVD         AX, X2
+	VPBROADCASTD X2, Z2
+	MOVL         $0x00000003, AX
+	MOVD         AX, X3
+	VPBROADCASTD X3, Z3
+	VXORPS       Z4, Z4, Z4
+	MOVQ         x0+16(FP), AX
+	MOVQ         x1+24(FP), CX
+	MOVQ         y+0(FP), DX
+	MOVQ         index+8(FP), BX
+	MOVQ         c+56(FP), SI
+	SHLQ         $0x02, SI
+	XORQ         DI, DI
+
+channels:
+	MOVQ    mean+32(FP), R8
+	VMOVUPS (R8)(DI*1), Z5
+	MOVQ    scale+40(FP), R8
+	VMOVUPS (R8)(DI*1), Z6
+	MOVQ    shift+48(FP), R8
+	VMOVUPS (R8)(DI*1), Z7
+	XORQ    R8, R8
+	MOVQ    SI, R9
+	XORQ    R10, R10
+	MOVQ    windows+64(FP), R11
+
+windows:
+	VMOVUPS     (AX)(R8*1), Z8
+	VSUBPS      Z5, Z8, Z8
+	VFMADD213PS Z7, Z6, Z8
+	VMOVUPS     Z0, Z9
+	VMOVUPS     (AX)(R9*1), Z10
+	VSUBPS      Z5, Z10, Z10
+	VFMADD213PS Z7, Z6, Z10
+	VCMPPS      $0x1e, Z8, Z10, K1
+	VMOVAPS     Z10, K1, Z8
+	VMOVDQA32   Z1, K1, Z9
+	VMOVUPS     (CX)(R8*1), Z10
+	VSUBPS      Z5, Z10, Z10
+	VFMADD213PS Z7, Z6, Z10
+	VCMPPS      $0x1e, Z8, Z10, K1
+	VMOVAPS     Z10, K1, Z8
+	VMOVDQA32   Z2, K1, Z9
+	VMOVUPS     (CX)(R9*1), Z10
+	VSUBPS      Z5, Z10, Z10
+	VFMADD213PS Z7, Z6, Z10
+	VCMPPS      $0x1e, Z8, Z10, K1
+	VMOVAPS     Z10, K1, Z8
+	VMOVDQA32   Z3, K1, Z9
+	VMAXPS      Z8, Z4, Z8
+	VMOVUPS     Z8, (DX)(R10*1)
+	VMOVUPS     Z9, (BX)(R10*1)
+	LEAQ        (R8)(SI*2), R8
+	LEAQ        (R9)(SI*2), R9
+	ADDQ        SI, R10
+	DECQ        R11
+	JNZ         windows
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, DI
+	CMPQ        DI, SI
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func normalizeReLUPool2x2AVX512(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·normalizeReLUPool2x2AVX512(SB), NOSPLIT, $0-64
+	VXORPS Z0, Z0, Z0
+	MOVQ   x0+8(FP), AX
+	MOVQ   x1+16(FP), CX
+	MOVQ   y+0(FP), DX
+	MOVQ   c+48(FP), BX
+	SHLQ   $0x02, BX
+	XORQ   SI, SI
+
+channels:
+	MOVQ    mean+24(FP), DI
+	VMOVUPS (DI)(SI*1), Z1
+	MOVQ    scale+32(FP), DI
+	VMOVUPS (DI)(SI*1), Z2
+	MOVQ    shift+40(FP), DI
+	VMOVUPS (DI)(SI*1), Z3
+	XORQ    DI, DI
+	MOVQ    BX, R8
+	XORQ    R9, R9
+	MOVQ    windows+56(FP), R10
+
+windows:
+	VMOVUPS     (AX)(DI*1), Z4
+	VSUBPS      Z1, Z4, Z4
+	VFMADD213PS Z3, Z2, Z4
+	VMOVUPS     (AX)(R8*1), Z5
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z3, Z2, Z5
+	VCMPPS      $0x1e, Z4, Z5, K1
+	VMOVAPS     Z5, K1, Z4
+	VMOVUPS     (CX)(DI*1), Z5
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z3, Z2, Z5
+	VCMPPS      $0x1e, Z4, Z5, K1
+	VMOVAPS     Z5, K1, Z4
+	VMOVUPS     (CX)(R8*1), Z5
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z3, Z2, Z5
+	VCMPPS      $0x1e, Z4, Z5, K1
+	VMOVAPS     Z5, K1, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, (DX)(R9*1)
+	LEAQ        (DI)(BX*2), DI
+	LEAQ        (R8)(BX*2), R8
+	ADDQ        BX, R9
+	DECQ        R10
+	JNZ         windows
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, SI
+	CMPQ        SI, BX
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·reluPool2x2DotsAVX512(SB), NOSPLIT, $0-80
+	VXORPS       Z0, Z0, Z0
+	MOVL         $0x00000000, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z1
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z4
+	MOVL         $0x00000002, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z5
+	MOVL         $0x00000003, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z6
+	MOVQ         x0+40(FP), AX
+	MOVQ         x1+48(FP), CX
+	MOVQ         dy+16(FP), DX
+	MOVQ         y+24(FP), BX
+	MOVQ         index+32(FP), SI
+	MOVQ         c+64(FP), DI
+	SHLQ         $0x02, DI
+	XORQ         R8, R8
+
+channels:
+	MOVQ    mean+56(FP), R9
+	VMOVUPS (R9)(R8*1), Z1
+	MOVQ    sum+0(FP), R9
+	VMOVUPS (R9)(R8*1), Z2
+	MOVQ    dot+8(FP), R9
+	VMOVUPS (R9)(R8*1), Z3
+	XORQ    R9, R9
+	MOVQ    DI, R10
+	XORQ    R11, R11
+	MOVQ    windows+72(FP), R12
+
+windows:
+	VMOVUPS     (BX)(R11*1), Z7
+	VCMPPS      $0x1e, Z0, Z7, K1
+	VMOVUPS.Z   (DX)(R11*1), K1, Z7
+	VMOVUPS     (SI)(R11*1), Z8
+	VMOVUPS     (AX)(R9*1), Z9
+	VPCMPEQD    Z4, Z8, K1
+	VMOVUPS     (AX)(R10*1), K1, Z9
+	VPCMPEQD    Z5, Z8, K1
+	VMOVUPS     (CX)(R9*1), K1, Z9
+	VPCMPEQD    Z6, Z8, K1
+	VMOVUPS     (CX)(R10*1), K1, Z9
+	VSUBPS      Z1, Z9, Z9
+	VADDPS      Z7, Z2, Z2
+	VFMADD231PS Z7, Z9, Z3
+	LEAQ        (R9)(DI*2), R9
+	LEAQ        (R10)(DI*2), R10
+	ADDQ        DI, R11
+	DECQ        R12
+	JNZ         windows
+	MOVQ        sum+0(FP), R9
+	VMOVUPS     Z2, (R9)(R8*1)
+	MOVQ        dot+8(FP), R9
+	VMOVUPS     Z3, (R9)(R8*1)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, R8
+	CMPQ        R8, DI
+	JNE         channels
+	VZEROUPPER
+	RET
+
+// func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+// Requires: AVX, AVX512DQ, AVX512F, SSE2
+TEXT ·reluPool2x2BackwardAVX512(SB), NOSPLIT, $0-104
+	VXORPS       Z0, Z0, Z0
+	MOVL         $0x00000000, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z5
+	MOVL         $0x00000001, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z6
+	MOVL         $0x00000002, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z7
+	MOVL         $0x00000003, AX
+	MOVD         AX, X1
+	VPBROADCASTD X1, Z8
+	MOVQ         dx0+0(FP), AX
+	MOVQ         dx1+8(FP), CX
+	MOVQ         x0+40(FP), DX
+	MOVQ         x1+48(FP), BX
+	MOVQ         dy+16(FP), SI
+	MOVQ         y+24(FP), DI
+	MOVQ         index+32(FP), R8
+	MOVQ         c+88(FP), R9
+	SHLQ         $0x02, R9
+	XORQ         R10, R10
+
+channels:
+	MOVQ    mean+56(FP), R11
+	VMOVUPS (R11)(R10*1), Z1
+	MOVQ    scale+64(FP), R11
+	VMOVUPS (R11)(R10*1), Z2
+	MOVQ    slope+72(FP), R11
+	VMOVUPS (R11)(R10*1), Z3
+	MOVQ    shift+80(FP), R11
+	VMOVUPS (R11)(R10*1), Z4
+	XORQ    R11, R11
+	MOVQ    R9, R12
+	XORQ    R13, R13
+	MOVQ    windows+96(FP), R14
+
+windows:
+	VMOVUPS     (DI)(R13*1), Z9
+	VCMPPS      $0x1e, Z0, Z9, K1
+	VMOVUPS.Z   (SI)(R13*1), K1, Z9
+	VMOVUPS     (R8)(R13*1), Z10
+	VMULPS      Z2, Z9, Z9
+	VMOVUPS     (DX)(R11*1), Z11
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z4, Z3, Z11
+	VPCMPEQD    Z5, Z10, K1
+	VADDPS      Z9, Z11, K1, Z11
+	VMOVUPS     Z11, (AX)(R11*1)
+	VMOVUPS     (DX)(R12*1), Z11
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z4, Z3, Z11
+	VPCMPEQD    Z6, Z10, K1
+	VADDPS      Z9, Z11, K1, Z11
+	VMOVUPS     Z11, (AX)(R12*1)
+	VMOVUPS     (BX)(R11*1), Z11
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z4, Z3, Z11
+	VPCMPEQD    Z7, Z10, K1
+	VADDPS      Z9, Z11, K1, Z11
+	VMOVUPS     Z11, (CX)(R11*1)
+	VMOVUPS     (BX)(R12*1), Z11
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z4, Z3, Z11
+	VPCMPEQD    Z8, Z10, K1
+	VADDPS      Z9, Z11, K1, Z11
+	VMOVUPS     Z11, (CX)(R12*1)
+	LEAQ        (R11)(R9*2), R11
+	LEAQ        (R12)(R9*2), R12
+	ADDQ        R9, R13
+	DECQ        R14
+	JNZ         windows
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	ADDQ        $0x00000040, DX
+	ADDQ        $0x00000040, BX
+	ADDQ        $0x00000040, SI
+	ADDQ        $0x00000040, DI
+	ADDQ        $0x00000040, R8
+	ADDQ        $0x00000040, R10
+	CMPQ        R10, R9
+	JNE         channels
+	VZEROUPPER
+	RET
 
 // func transpose8AVX2(dst *float32, ldd int, src *float32, lds int, blocks int)
 // Requires: AVX

@@ -99,14 +99,14 @@ func columnDotsWith(block int, vector func(sum, dot, dy, x, mean *float32, ld, r
 	}
 }
 
-func normalizeWith(block int, vector func(y, x, mean, scale, shift *float32, ld, rows int)) func(y, x, mean, scale, shift []float32, ld, rows int) {
+func normalizeWith(block int, vector func(y, x, mean, scale, shift *float32, ld, rows int), rest func(y, x, mean, scale, shift []float32, ld, rows int)) func(y, x, mean, scale, shift []float32, ld, rows int) {
 	return func(y, x, mean, scale, shift []float32, ld, rows int) {
 		j := 0
 		for ; j+block <= len(mean); j += block {
 			vector(&y[j], &x[j], &mean[j], &scale[j], &shift[j], ld, rows)
 		}
 		if j < len(mean) {
-			normalizeGeneric(y[j:], x[j:], mean[j:], scale[j:], shift[j:], ld, rows)
+			rest(y[j:], x[j:], mean[j:], scale[j:], shift[j:], ld, rows)
 		}
 	}
 }
@@ -144,5 +144,64 @@ func maxPoolBackwardWith(lanes int, vector func(dx0, dx1, dy *float32, index *ui
 			return
 		}
 		vector(&dx0[0], &dx1[0], &dy[0], &index[0], c, len(dy)/c)
+	}
+}
+
+func reluDotsWith(block int, vector func(sum, dot, dy, y, x, mean *float32, ld, rows int)) func(sum, dot, dy, y, x, mean []float32, ld, rows int) {
+	return func(sum, dot, dy, y, x, mean []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(sum); j += block {
+			vector(&sum[j], &dot[j], &dy[j], &y[j], &x[j], &mean[j], ld, rows)
+		}
+		if j < len(sum) {
+			reluDotsGeneric(sum[j:], dot[j:], dy[j:], y[j:], x[j:], mean[j:], ld, rows)
+		}
+	}
+}
+
+func normalizeReLUBackwardWith(block int, vector func(dx, dy, y, x, mean, scale, slope, shift *float32, ld, rows int)) func(dx, dy, y, x, mean, scale, slope, shift []float32, ld, rows int) {
+	return func(dx, dy, y, x, mean, scale, slope, shift []float32, ld, rows int) {
+		j := 0
+		for ; j+block <= len(mean); j += block {
+			vector(&dx[j], &dy[j], &y[j], &x[j], &mean[j], &scale[j], &slope[j], &shift[j], ld, rows)
+		}
+		if j < len(mean) {
+			normalizeReLUBackwardGeneric(dx[j:], dy[j:], y[j:], x[j:], mean[j:], scale[j:], slope[j:], shift[j:], ld, rows)
+		}
+	}
+}
+
+// The fused pools need whole vectors of channels, as maxPoolWith does.
+
+func normalizeReLUPoolWith(lanes int, plain func(y, x0, x1, mean, scale, shift *float32, c, windows int), withIndex func(y *float32, index *uint32, x0, x1, mean, scale, shift *float32, c, windows int)) func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int) {
+	return func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int) {
+		switch {
+		case c%lanes != 0:
+			normalizeReLUPool2x2Generic(y, index, x0, x1, mean, scale, shift, c)
+		case index == nil:
+			plain(&y[0], &x0[0], &x1[0], &mean[0], &scale[0], &shift[0], c, len(y)/c)
+		default:
+			withIndex(&y[0], &index[0], &x0[0], &x1[0], &mean[0], &scale[0], &shift[0], c, len(y)/c)
+		}
+	}
+}
+
+func reluPoolDotsWith(lanes int, vector func(sum, dot, dy, y *float32, index *uint32, x0, x1, mean *float32, c, windows int)) func(sum, dot, dy, y []float32, index []uint32, x0, x1, mean []float32, c int) {
+	return func(sum, dot, dy, y []float32, index []uint32, x0, x1, mean []float32, c int) {
+		if c%lanes != 0 {
+			reluPool2x2DotsGeneric(sum, dot, dy, y, index, x0, x1, mean, c)
+			return
+		}
+		vector(&sum[0], &dot[0], &dy[0], &y[0], &index[0], &x0[0], &x1[0], &mean[0], c, len(y)/c)
+	}
+}
+
+func reluPoolBackwardWith(lanes int, vector func(dx0, dx1, dy, y *float32, index *uint32, x0, x1, mean, scale, slope, shift *float32, c, windows int)) func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int) {
+	return func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int) {
+		if c%lanes != 0 {
+			reluPool2x2BackwardGeneric(dx0, dx1, dy, y, index, x0, x1, mean, scale, slope, shift, c)
+			return
+		}
+		vector(&dx0[0], &dx1[0], &dy[0], &y[0], &index[0], &x0[0], &x1[0], &mean[0], &scale[0], &slope[0], &shift[0], c, len(y)/c)
 	}
 }

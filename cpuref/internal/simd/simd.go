@@ -51,6 +51,23 @@ type Kernels struct {
 	// MaxPool2x2Backward spreads dy over the two rows dx0 and dx1.
 	MaxPool2x2Backward func(dx0, dx1, dy []float32, index []uint32, c int)
 
+	// NormalizeReLU: y = max(0, (x − mean[j])·scale[j] + shift[j]), NaN stays.
+	NormalizeReLU func(y, x, mean, scale, shift []float32, ld, rows int)
+	// ReLUDots is ColumnDots where y > 0.
+	ReLUDots func(sum, dot, dy, y, x, mean []float32, ld, rows int)
+	// NormalizeReLUBackward is NormalizeBackward with dy taken as 0 unless y > 0.
+	NormalizeReLUBackward func(dx, dy, y, x, mean, scale, slope, shift []float32, ld, rows int)
+
+	// NormalizeReLUPool2x2 is NormalizeReLU with the maxima of the windows of
+	// MaxPool2x2, of which the first largest wins. The channels' values are c
+	// long. index may be nil.
+	NormalizeReLUPool2x2 func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int)
+	// ReLUPool2x2Dots is ReLUDots over such windows, x that at index.
+	ReLUPool2x2Dots func(sum, dot, dy, y []float32, index []uint32, x0, x1, mean []float32, c int)
+	// ReLUPool2x2Backward is NormalizeReLUBackward over such windows: dy goes to
+	// the element at index, and the others have none.
+	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
+
 	// Dropout zeroes or scales the units of one sample.
 	Dropout func(y, x []float32, sample uint32, d *Dropout)
 

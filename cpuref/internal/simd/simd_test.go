@@ -193,6 +193,15 @@ func TestColumnwise(t *testing.T) {
 			compare(t, fmt.Sprintf("Normalize of %d×%d", rows, c), r, []int{m, m, c, c, c}, func(k *Kernels, v [][]float32) {
 				k.Normalize(v[0], v[1], v[2], v[3], v[4], ld, rows)
 			}, k)
+			compare(t, fmt.Sprintf("NormalizeReLU of %d×%d", rows, c), r, []int{m, m, c, c, c}, func(k *Kernels, v [][]float32) {
+				k.NormalizeReLU(v[0], v[1], v[2], v[3], v[4], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("ReLUDots of %d×%d", rows, c), r, []int{c, c, m, m, m, c}, func(k *Kernels, v [][]float32) {
+				k.ReLUDots(v[0], v[1], v[2], v[3], v[4], v[5], ld, rows)
+			}, k)
+			compare(t, fmt.Sprintf("NormalizeReLUBackward of %d×%d", rows, c), r, []int{m, m, m, m, c, c, c, c}, func(k *Kernels, v [][]float32) {
+				k.NormalizeReLUBackward(v[0], v[1], v[2], v[3], v[4], v[5], v[6], v[7], ld, rows)
+			}, k)
 			compare(t, fmt.Sprintf("NormalizeBackward of %d×%d", rows, c), r, []int{m, m, m, c, c, c, c}, func(k *Kernels, v [][]float32) {
 				k.NormalizeBackward(v[0], v[1], v[2], v[3], v[4], v[5], v[6], ld, rows)
 			}, k)
@@ -304,6 +313,37 @@ func checkMaxPool(t *testing.T, k *Kernels, x0, x1 []float32, c, n int) {
 			}
 		}
 	}
+}
+
+// The fused passes over windows give what the portable ones give. Values are
+// few, so that windows have ties.
+func TestReLUPool2x2(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(11, 12))
+		for _, c := range []int{1, 3, 8, 16, 24, 32, 48} {
+			for windows := 1; windows < 6; windows++ {
+				n, index := windows*c, make([]uint32, windows*c)
+				for i := range index {
+					index[i] = r.Uint32N(4)
+				}
+				lengths := []int{n, 2 * n, 2 * n, c, c, c, c, n, n, 2 * n, 2 * n}
+				compare(t, fmt.Sprintf("windows of %d×%d", windows, c), r, lengths, func(k *Kernels, v [][]float32) {
+					y, x0, x1, mean, scale, shift, slope := v[0], v[1], v[2], v[3], v[4], v[5], v[6]
+					for i := range x0 {
+						x0[i], x1[i] = float32(math.Round(float64(x0[i]))), float32(math.Round(float64(x1[i])))
+					}
+					k.ReLUPool2x2Dots(mean, scale, v[7], v[8], index, x0, x1, shift, c)
+					k.ReLUPool2x2Backward(v[9], v[10], v[7], v[8], index, x0, x1, mean, scale, slope, shift, c)
+					where := make([]uint32, n)
+					k.NormalizeReLUPool2x2(y, nil, x0, x1, mean, scale, shift, c)
+					k.NormalizeReLUPool2x2(v[7], where, x0, x1, mean, scale, shift, c)
+					for i, w := range where {
+						v[8][i] = float32(w)
+					}
+				}, k)
+			}
+		}
+	})
 }
 
 // A NaN passes through the rectifier.

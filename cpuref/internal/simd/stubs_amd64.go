@@ -279,6 +279,41 @@ func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint
 //go:noescape
 func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
 
+// normalizeReLUAVX2 computes (x − mean)·scale + shift, at least 0, in one block of columns.
+//
+//go:noescape
+func normalizeReLUAVX2(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+
+// reluDotsAVX2 adds up the gradients that pass, and times x − mean, in the columns of one block.
+//
+//go:noescape
+func reluDotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+
+// normalizeReLUBackwardAVX2 computes scale·g + (slope·(x − mean) + shift), g the gradient that passes, in one block of columns.
+//
+//go:noescape
+func normalizeReLUBackwardAVX2(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+
+// normalizeReLUPool2x2IndexAVX2 computes the largest of each window of (x − mean)·scale + shift, at least 0, and where it was.
+//
+//go:noescape
+func normalizeReLUPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// normalizeReLUPool2x2AVX2 computes the largest of each window of (x − mean)·scale + shift, at least 0.
+//
+//go:noescape
+func normalizeReLUPool2x2AVX2(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// reluPool2x2DotsAVX2 adds up the gradients that pass, and times x − mean where they go.
+//
+//go:noescape
+func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+
+// reluPool2x2BackwardAVX2 computes scale·g + (slope·(x − mean) + shift), g the gradient where it goes.
+//
+//go:noescape
+func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -353,6 +388,41 @@ func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *ui
 //
 //go:noescape
 func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
+
+// normalizeReLUAVX512 computes (x − mean)·scale + shift, at least 0, in one block of columns.
+//
+//go:noescape
+func normalizeReLUAVX512(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+
+// reluDotsAVX512 adds up the gradients that pass, and times x − mean, in the columns of one block.
+//
+//go:noescape
+func reluDotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+
+// normalizeReLUBackwardAVX512 computes scale·g + (slope·(x − mean) + shift), g the gradient that passes, in one block of columns.
+//
+//go:noescape
+func normalizeReLUBackwardAVX512(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+
+// normalizeReLUPool2x2IndexAVX512 computes the largest of each window of (x − mean)·scale + shift, at least 0, and where it was.
+//
+//go:noescape
+func normalizeReLUPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// normalizeReLUPool2x2AVX512 computes the largest of each window of (x − mean)·scale + shift, at least 0.
+//
+//go:noescape
+func normalizeReLUPool2x2AVX512(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// reluPool2x2DotsAVX512 adds up the gradients that pass, and times x − mean where they go.
+//
+//go:noescape
+func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+
+// reluPool2x2BackwardAVX512 computes scale·g + (slope·(x − mean) + shift), g the gradient where it goes.
+//
+//go:noescape
+func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
 // transpose8AVX2 turns 8 rows of 8·blocks elements into columns.
 //

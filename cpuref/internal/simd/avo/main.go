@@ -31,6 +31,13 @@ func main() {
 		maxPool(v, false)
 		maxPoolBackward(v)
 		dropout(v)
+		normalizeReLU(v)
+		reluDots(v)
+		normalizeReLUBackward(v)
+		normalizeReLUPool(v, true)
+		normalizeReLUPool(v, false)
+		reluPoolDots(v)
+		reluPoolBackward(v)
 	}
 	transpose8()
 	pause()
