@@ -15,3 +15,11 @@ func (b *Backend) ForceTile(i int) any {
 
 // BoundGrid makes the backend believe that a grid's x axis is n long.
 func (b *Backend) BoundGrid(n int) { b.target.limits.MaxWorkgroupCount[0] = n }
+
+// PlanAsGPU makes the backend plan as if its device were a GPU of the same
+// limits.
+func (b *Backend) PlanAsGPU() {
+	info := b.device.Info()
+	info.Type = "discrete"
+	b.target = newTarget(info)
+}
