@@ -193,7 +193,10 @@ def cross_entropy(ops, n, c, smoothing, scale):
 
 
 def optimizer(ops, op, steps=6, length=10, **settings):
-    param, grads, rates = ops.normal(length), ops.normal(steps, length), [1e-3 * (i + 1) for i in range(steps)]
+    # Parameters no larger than the steps, so that a step's last digits show;
+    # some gradients so small that Adam's epsilon counts.
+    param, grads, rates = ops.normal(length, scale=1e-3), ops.normal(steps, length), [1e-3 * (i + 1) for i in range(steps)]
+    grads[:, ::3] *= 1e-7
     p = double(param)
     optim = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[op]([p], lr=1, **settings)
     after = []
