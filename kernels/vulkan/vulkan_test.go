@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
@@ -110,6 +111,36 @@ func TestProgramClose(t *testing.T) {
 	if n := p.MemoryBytes(); n != 0 {
 		t.Errorf("%d bytes after Close", n)
 	}
+}
+
+// Programs may be compiled, run and closed side by side.
+func TestConcurrentPrograms(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for range 3 {
+				if got, err := filled(b, float32(i)); err != nil || got != float32(i) {
+					t.Errorf("program %d: %v (%v)", i, got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// filled returns the ReLU of an element that a program filled with v.
+func filled(b *vulkan.Backend, v float32) (float32, error) {
+	var plan kernels.Plan
+	x, y := plan.Tensor("x", kernels.Float32, 100), plan.Tensor("y", kernels.Float32, 100)
+	plan.Section("forward").Add(kernels.Fill{X: x, Value: v}, kernels.ReLUForward{X: x, Y: y})
+	p, err := b.Compile(&plan)
+	if err != nil {
+		return 0, err
+	}
+	got := make([]float32, 100)
+	err = errors.Join(p.Run("forward", 2), p.Read(y, kernels.AsBytes(got)), p.Close())
+	return got[99], err
 }
 
 func BenchmarkOps(b *testing.B) {
