@@ -150,7 +150,7 @@ func newStepPlan() stepPlan {
 		kernels.BatchNormReLUPoolBackward{X: c1, Y: pool, DY: pool, Index: index, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 2},
 		kernels.BatchNormReLUPoolForward{X: c1, Mean: fusedMean, Var: fusedVar, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, InvStd: invStd, Y: fusedY, Size: 1, Momentum: .1, Eps: 1e-5},
 		kernels.BatchNormReLUPoolInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: pool, Size: 2, Eps: 1e-5},
-		kernels.BatchNormReLUPoolBackward{X: c1, Y: fusedY, DY: fusedDX, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 1},
+		kernels.BatchNormReLUPoolBackward{X: c1, Y: fusedY, DY: norm, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 1},
 		kernels.BatchNormInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: inference, Eps: 1e-5},
 		kernels.ReLUForward{X: norm, Y: norm},
 		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},

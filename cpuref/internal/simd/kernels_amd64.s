@@ -8304,7 +8304,7 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+, SSE2
 TEXT ·reluPool2x2DotsAVX2(SB), NOSPLIT, $0-80
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
@@ -8341,6 +8341,13 @@ channels:
 	MOVQ    windows+72(FP), R12
 
 windows:
+	PREFETCHT0  4096(AX)(R9*1)
+	PREFETCHT0  4096(AX)(R10*1)
+	PREFETCHT0  4096(CX)(R9*1)
+	PREFETCHT0  4096(CX)(R10*1)
+	PREFETCHT0  1024(DX)(R11*1)
+	PREFETCHT0  1024(BX)(R11*1)
+	PREFETCHT0  1024(SI)(R11*1)
 	VMOVUPS     (BX)(R11*1), Y7
 	VCMPPS      $0x1e, Y0, Y7, Y7
 	VANDPS      (DX)(R11*1), Y7, Y7
@@ -8376,7 +8383,7 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+, SSE2
 TEXT ·reluPool2x2BackwardAVX2(SB), NOSPLIT, $0-104
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
@@ -8417,6 +8424,17 @@ channels:
 	MOVQ    windows+96(FP), R14
 
 windows:
+	PREFETCHT0  4096(AX)(R11*1)
+	PREFETCHT0  4096(AX)(R12*1)
+	PREFETCHT0  4096(CX)(R11*1)
+	PREFETCHT0  4096(CX)(R12*1)
+	PREFETCHT0  4096(DX)(R11*1)
+	PREFETCHT0  4096(DX)(R12*1)
+	PREFETCHT0  4096(BX)(R11*1)
+	PREFETCHT0  4096(BX)(R12*1)
+	PREFETCHT0  1024(SI)(R13*1)
+	PREFETCHT0  1024(DI)(R13*1)
+	PREFETCHT0  1024(R8)(R13*1)
 	VMOVUPS     (DI)(R13*1), Y9
 	VCMPPS      $0x1e, Y0, Y9, Y9
 	VANDPS      (SI)(R13*1), Y9, Y9
@@ -9874,7 +9892,7 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
 TEXT ·reluPool2x2DotsAVX512(SB), NOSPLIT, $0-80
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
@@ -9911,6 +9929,13 @@ channels:
 	MOVQ    windows+72(FP), R12
 
 windows:
+	PREFETCHT0  4096(AX)(R9*1)
+	PREFETCHT0  4096(AX)(R10*1)
+	PREFETCHT0  4096(CX)(R9*1)
+	PREFETCHT0  4096(CX)(R10*1)
+	PREFETCHT0  1024(DX)(R11*1)
+	PREFETCHT0  1024(BX)(R11*1)
+	PREFETCHT0  1024(SI)(R11*1)
 	VMOVUPS     (BX)(R11*1), Z7
 	VCMPPS      $0x1e, Z0, Z7, K1
 	VMOVUPS.Z   (DX)(R11*1), K1, Z7
@@ -9946,7 +9971,7 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
 TEXT ·reluPool2x2BackwardAVX512(SB), NOSPLIT, $0-104
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
@@ -9987,6 +10012,17 @@ channels:
 	MOVQ    windows+96(FP), R14
 
 windows:
+	PREFETCHT0  4096(AX)(R11*1)
+	PREFETCHT0  4096(AX)(R12*1)
+	PREFETCHT0  4096(CX)(R11*1)
+	PREFETCHT0  4096(CX)(R12*1)
+	PREFETCHT0  4096(DX)(R11*1)
+	PREFETCHT0  4096(DX)(R12*1)
+	PREFETCHT0  4096(BX)(R11*1)
+	PREFETCHT0  4096(BX)(R12*1)
+	PREFETCHT0  1024(SI)(R13*1)
+	PREFETCHT0  1024(DI)(R13*1)
+	PREFETCHT0  1024(R8)(R13*1)
 	VMOVUPS     (DI)(R13*1), Z9
 	VCMPPS      $0x1e, Z0, Z9, K1
 	VMOVUPS.Z   (SI)(R13*1), K1, Z9

@@ -1,0 +1,72 @@
+package cpuref
+
+import (
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Each ceiling is the best of peakRounds rounds, of about peakRound each.
+const (
+	peakRounds = 8
+	peakRound  = 50 * time.Millisecond
+	peakCopy   = 1 << 26 // bytes each way, larger than common last-level caches' share of a core
+)
+
+// MeasurePeak implements [kernels.PeakMeasurer]: the matrix-product tile on
+// operands in the first-level cache, and a copy of memory, on all workers.
+func (b *backend) MeasurePeak() (kernels.Peak, error) {
+	b.turn.Lock()
+	defer b.turn.Unlock()
+	return kernels.Peak{FLOPs: b.peakFLOPs(), Bytes: b.peakBytes()}, nil
+}
+
+// peakFLOPs measures tiles of 256 steps.
+func (b *backend) peakFLOPs() float64 {
+	const steps = 256
+	k := b.simd
+	tiles := make([]simd.Tile, b.pool.workers)
+	for i := range tiles {
+		x := floats(allocate(4 * (2*k.Group*steps + k.Cols*steps + 2*k.Group*k.Cols)))
+		t := &tiles[i]
+		t.A0, t.A1, t.B, t.C = &x[0], &x[k.Group*steps], &x[2*k.Group*steps], &x[(2*k.Group+k.Cols)*steps]
+		t.RowA, t.RowC = steps, k.Cols
+		t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+	}
+	const tilesPerTask = 64
+	task := func(worker, _ int) {
+		for range tilesPerTask {
+			k.Tile(&tiles[worker], k.Group, k.Group, k.Cols)
+		}
+	}
+	return float64(tilesPerTask*2*2*k.Group*k.Cols*steps) * b.peakRate(task)
+}
+
+// peakBytes measures copies, which read and write each byte.
+func (b *backend) peakBytes() float64 {
+	const parts = 256
+	from, to := allocate(peakCopy), allocate(peakCopy)
+	size := peakCopy / parts
+	task := func(_, i int) {
+		part := i % parts * size
+		copy(to[part:part+size], from[part:part+size])
+	}
+	return float64(2*size) * b.peakRate(task)
+}
+
+// peakRate returns how many tasks a second all workers finish at best.
+func (b *backend) peakRate(task func(worker, i int)) float64 {
+	best := 0.0
+	tasks := 256 * b.pool.workers
+	for range peakRounds {
+		start := time.Now()
+		done := 0
+		for time.Since(start) < peakRound {
+			b.pool.run(tasks, task)
+			done += tasks
+		}
+		best = max(best, float64(done)/time.Since(start).Seconds())
+	}
+	return best
+}
