@@ -27,41 +27,74 @@ type layer interface {
 // uniform with a = √5 is uniform in ±1/√fan_in.
 func defaultBound(fanIn int) float64 { return 1 / math.Sqrt(float64(fanIn)) }
 
-// conv is a convolution with stride 1.
-type conv struct {
-	name             string
+// convBlock is a convolution with stride 1, batch-norm, ReLU and a max-pool of
+// pool×pool windows (1: none). Batch-norm normalises by the batch's statistics
+// in training and by running ones in evaluation, with PyTorch's ε 1e-5 and
+// momentum .1.
+type convBlock struct {
+	conv, norm       string // names of the parameters
 	out, kernel, pad int
+	pool             int
 
-	w, b Param
-	x, y kernels.Tensor
+	w, b, gamma, beta    Param
+	runningMean          kernels.Tensor
+	runningVar           kernels.Tensor
+	x, z, y, index       kernels.Tensor // input, convolution, output, where the maxima came from
+	mean, variance, invS kernels.Tensor // of the batch
 }
 
-func (l *conv) trained() bool { return true }
+const (
+	batchNormEps      = 1e-5
+	batchNormMomentum = .1
+)
 
-func (l *conv) declare(n *Net, in []int) []int {
+func (l *convBlock) trained() bool { return true }
+
+func (l *convBlock) declare(n *Net, in []int) []int {
 	c, k := in[2], l.kernel
 	bound := defaultBound(c * k * k)
-	l.w = n.parameter(l.name+".weight", []int{l.out, k, k, c},
+	l.w = n.parameter(l.conv+".weight", []int{l.out, k, k, c},
 		Layout{Out: l.out, H: k, W: k, C: c, Shape: []int{l.out, c, k, k}}, bound, 0)
-	l.b = n.parameter(l.name+".bias", []int{l.out}, plain(l.out), bound, 0)
-	return []int{kernels.ConvOutput(in[0], k, 1, l.pad), kernels.ConvOutput(in[1], k, 1, l.pad), l.out}
+	l.b = n.parameter(l.conv+".bias", []int{l.out}, plain(l.out), bound, 0)
+	l.gamma = n.parameter(l.norm+".weight", []int{l.out}, plain(l.out), 0, 1)
+	l.beta = n.parameter(l.norm+".bias", []int{l.out}, plain(l.out), 0, 0)
+	l.runningMean = n.statistic(l.norm+".running_mean", l.out, 0)
+	l.runningVar = n.statistic(l.norm+".running_var", l.out, 1)
+	return []int{kernels.ConvOutput(in[0], k, 1, l.pad) / l.pool, kernels.ConvOutput(in[1], k, 1, l.pad) / l.pool, l.out}
 }
 
-func (l *conv) forward(s *section, x kernels.Tensor) kernels.Tensor {
-	oh, ow := kernels.ConvOutput(x.Dim(1), l.kernel, 1, l.pad), kernels.ConvOutput(x.Dim(2), l.kernel, 1, l.pad)
-	l.x, l.y = x, s.scratch(l.name, s.batch, oh, ow, l.out)
-	s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.y, Stride: 1, Pad: l.pad})
+func (l *convBlock) forward(s *section, x kernels.Tensor) kernels.Tensor {
+	h, w := kernels.ConvOutput(x.Dim(1), l.kernel, 1, l.pad), kernels.ConvOutput(x.Dim(2), l.kernel, 1, l.pad)
+	out := []int{s.batch, h / l.pool, w / l.pool, l.out}
+	l.x, l.z, l.y = x, s.scratch(l.conv, s.batch, h, w, l.out), s.scratch(l.norm, out...)
+	if !s.training {
+		s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Stride: 1, Pad: l.pad},
+			kernels.BatchNormReLUPoolInference{X: l.z, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
+				RunningMean: l.runningMean, RunningVar: l.runningVar, Y: l.y, Size: l.pool, Eps: batchNormEps})
+		return l.y
+	}
+	l.mean, l.variance, l.invS = s.scratch(l.norm+".mean", l.out), s.scratch(l.norm+".var", l.out), s.scratch(l.norm+".inv_std", l.out)
+	if l.pool > 1 {
+		l.index = s.activation(l.norm+".index", kernels.Uint32, out...)
+	}
+	s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Mean: l.mean, Var: l.variance, Stride: 1, Pad: l.pad},
+		kernels.BatchNormReLUPoolForward{X: l.z, Mean: l.mean, Var: l.variance, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
+			RunningMean: l.runningMean, RunningVar: l.runningVar, InvStd: l.invS, Y: l.y, Index: l.index,
+			Size: l.pool, Momentum: batchNormMomentum, Eps: batchNormEps})
 	return l.y
 }
 
-func (l *conv) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
-	s.Add(kernels.ColumnSum{X: dy, Y: l.b.Grad},
-		kernels.ConvBackwardWeight{X: l.x, DY: dy, DW: l.w.Grad, Stride: 1, Pad: l.pad})
+// backward overwrites the convolution's output with its gradient: nothing
+// else reads it.
+func (l *convBlock) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
+	s.Add(kernels.BatchNormReLUPoolBackward{X: l.z, Y: l.y, DY: dy, Index: l.index, Gamma: l.gamma.Tensor,
+		Mean: l.mean, InvStd: l.invS, DX: l.z, DGamma: l.gamma.Grad, DBeta: l.beta.Grad, Size: l.pool},
+		kernels.ConvBackwardWeight{X: l.x, DY: l.z, DW: l.w.Grad, DBias: l.b.Grad, Stride: 1, Pad: l.pad})
 	if !needDX {
 		return kernels.Tensor{}
 	}
-	dx := s.scratch(l.name+".grad_input", l.x.Shape...)
-	s.Add(kernels.ConvBackwardInput{DY: dy, W: l.w.Tensor, DX: dx, Stride: 1, Pad: l.pad})
+	dx := s.scratch(l.conv+".grad_input", l.x.Shape...)
+	s.Add(kernels.ConvBackwardInput{DY: l.z, W: l.w.Tensor, DX: dx, Stride: 1, Pad: l.pad})
 	return dx
 }
 
@@ -105,56 +138,7 @@ func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Te
 	return dx
 }
 
-// batchNorm normalises by the batch's statistics in training and by running
-// ones in evaluation, with PyTorch's ε 1e-5 and momentum .1.
-type batchNorm struct {
-	name string
-
-	gamma, beta           Param
-	mean, variance        kernels.Tensor // running
-	batchMean, batchInvSD kernels.Tensor
-	x                     kernels.Tensor
-}
-
-const (
-	batchNormEps      = 1e-5
-	batchNormMomentum = .1
-)
-
-func (l *batchNorm) trained() bool { return true }
-
-func (l *batchNorm) declare(n *Net, in []int) []int {
-	c := in[2]
-	l.gamma = n.parameter(l.name+".weight", []int{c}, plain(c), 0, 1)
-	l.beta = n.parameter(l.name+".bias", []int{c}, plain(c), 0, 0)
-	l.mean = n.statistic(l.name+".running_mean", c, 0)
-	l.variance = n.statistic(l.name+".running_var", c, 1)
-	return in
-}
-
-func (l *batchNorm) forward(s *section, x kernels.Tensor) kernels.Tensor {
-	if !s.training {
-		s.Add(kernels.BatchNormInference{X: x, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
-			RunningMean: l.mean, RunningVar: l.variance, Y: x, Eps: batchNormEps})
-		return x
-	}
-	c := x.Dim(-1)
-	l.x, l.batchMean, l.batchInvSD = x, s.scratch(l.name+".mean", c), s.scratch(l.name+".inv_std", c)
-	y := s.scratch(l.name, x.Shape...)
-	s.Add(kernels.BatchNormForward{X: x, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
-		RunningMean: l.mean, RunningVar: l.variance, Mean: l.batchMean, InvStd: l.batchInvSD, Y: y,
-		Momentum: batchNormMomentum, Eps: batchNormEps})
-	return y
-}
-
-func (l *batchNorm) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
-	s.Add(kernels.BatchNormBackward{X: l.x, DY: dy, Gamma: l.gamma.Tensor, Mean: l.batchMean, InvStd: l.batchInvSD,
-		DX: dy, DGamma: l.gamma.Grad, DBeta: l.beta.Grad})
-	return dy
-}
-
-// relu works in place, forward and backward: batch-norm keeps its input, not
-// its output.
+// relu works in place, forward and backward.
 type relu struct{ y kernels.Tensor }
 
 func (l *relu) trained() bool { return false }
@@ -170,38 +154,6 @@ func (l *relu) forward(s *section, x kernels.Tensor) kernels.Tensor {
 func (l *relu) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
 	s.Add(kernels.ReLUBackward{Y: l.y, DY: dy, DX: dy})
 	return dy
-}
-
-// maxPool takes the maximum of 2×2 windows.
-type maxPool struct {
-	name string
-
-	x, index kernels.Tensor
-}
-
-const poolSize = 2
-
-func (l *maxPool) trained() bool { return false }
-
-func (l *maxPool) declare(_ *Net, in []int) []int {
-	return []int{in[0] / poolSize, in[1] / poolSize, in[2]}
-}
-
-func (l *maxPool) forward(s *section, x kernels.Tensor) kernels.Tensor {
-	shape := []int{x.Dim(0), x.Dim(1) / poolSize, x.Dim(2) / poolSize, x.Dim(3)}
-	y := s.scratch(l.name, shape...)
-	l.x, l.index = x, kernels.Tensor{}
-	if s.training {
-		l.index = s.activation(l.name+".index", kernels.Uint32, shape...)
-	}
-	s.Add(kernels.MaxPoolForward{X: x, Y: y, Index: l.index, Size: poolSize, Stride: poolSize})
-	return y
-}
-
-func (l *maxPool) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
-	dx := s.scratch(l.name+".grad_input", l.x.Shape...)
-	s.Add(kernels.MaxPoolBackward{DY: dy, Index: l.index, DX: dx, Size: poolSize, Stride: poolSize})
-	return dx
 }
 
 // flatten turns (batch, H, W, C) into (batch, H·W·C). The shape of one sample

@@ -26,17 +26,17 @@ const (
 var architectures = map[string]func(Config) []layer{
 	"fashioncnn": func(c Config) []layer {
 		return []layer{
-			&conv{name: "conv1", out: 32, kernel: 3, pad: 1}, &batchNorm{name: "bn1"}, &relu{}, &maxPool{name: "pool1"},
-			&conv{name: "conv2", out: 64, kernel: 3, pad: 1}, &batchNorm{name: "bn2"}, &relu{}, &maxPool{name: "pool2"},
-			&conv{name: "conv3", out: 128, kernel: 3, pad: 1}, &batchNorm{name: "bn3"}, &relu{},
+			&convBlock{conv: "conv1", norm: "bn1", out: 32, kernel: 3, pad: 1, pool: 2},
+			&convBlock{conv: "conv2", norm: "bn2", out: 64, kernel: 3, pad: 1, pool: 2},
+			&convBlock{conv: "conv3", norm: "bn3", out: 128, kernel: 3, pad: 1, pool: 1},
 			&flatten{}, &linear{name: "fc1", out: 256}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
 			&linear{name: "fc2", out: Classes},
 		}
 	},
 	"alternative": func(c Config) []layer {
 		return []layer{
-			&conv{name: "conv1", out: 16, kernel: 5, pad: 2}, &batchNorm{name: "bn1"}, &relu{}, &maxPool{name: "pool1"},
-			&conv{name: "conv2", out: 32, kernel: 5, pad: 2}, &batchNorm{name: "bn2"}, &relu{}, &maxPool{name: "pool2"},
+			&convBlock{conv: "conv1", norm: "bn1", out: 16, kernel: 5, pad: 2, pool: 2},
+			&convBlock{conv: "conv2", norm: "bn2", out: 32, kernel: 5, pad: 2, pool: 2},
 			&flatten{}, &linear{name: "fc1", out: 128}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
 			&linear{name: "fc2", out: Classes},
 		}
