@@ -2,7 +2,11 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // tile is a variant of the matrix-product core (shaders/include/matrix_tile.glsl).
 type tile struct {
@@ -77,35 +81,48 @@ type product struct {
 // minSplit is the least extent of k that is worth a workgroup of its own.
 const minSplit = 128
 
-// trafficCost is the multiplications that a device does in the time in which
-// it moves one float to or from memory, roughly.
-const trafficCost = 32
+// What splits cost, in the multiplications that a GPU of middle size (5·10¹² a
+// second, 600 GB/s) does in the same time.
+const (
+	trafficCost = 32   // of a float that is written or read
+	passCost    = 20e6 // of the second pass's launch and barrier, some 4 µs
+)
 
 // planProduct picks the variant with the least estimated time, counted in
 // multiplications: the padded work, divided by the variant's speed and by the
-// share of the device that its workgroups fill, and the partial sums of splits,
-// which are written and read again.
+// share of the device that its workgroups fill, and the second pass over the
+// partial sums of splits.
 func (t *target) planProduct(m, n, k int) product {
 	var best product
-	least := 0.0
+	least := math.Inf(1)
 	for _, v := range t.tiles {
-		p := product{m: m, n: n, k: k, tile: v, bk: min(maxStep, ceilDiv(k, 4)*4), splits: 1}
 		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
-		if tiles < t.wanted {
-			p.splits = max(1, min(t.wanted/tiles, k/minSplit))
-		}
-		p.splitK = ceilDiv(ceilDiv(k, p.splits), p.bk) * p.bk
-		p.splits = ceilDiv(k, p.splitK)
-		busy := min(1, float64(tiles*p.splits)/float64(t.wanted))
-		cost := float64(tiles*v.bm*v.bn) * float64(k) / (v.speed * busy)
-		if p.splits > 1 {
-			cost += float64(2*p.splits*m*n) * trafficCost
-		}
-		if best.bm == 0 || cost < least {
-			best, least = p, cost
+		for _, splits := range []int{1, min(t.wanted/tiles, k/minSplit)} {
+			p := product{m: m, n: n, k: k, tile: v}.split(max(1, splits))
+			if cost := t.cost(p); cost < least {
+				best, least = p, cost
+			}
 		}
 	}
 	return best
+}
+
+// split divides K in at most the given number of ranges.
+func (p product) split(splits int) product {
+	p.bk = min(maxStep, ceilDiv(p.k, 4)*4)
+	p.splitK = ceilDiv(ceilDiv(p.k, splits), p.bk) * p.bk
+	p.splits = ceilDiv(p.k, p.splitK)
+	return p
+}
+
+func (t *target) cost(p product) float64 {
+	groups := p.groups() * p.splits
+	busy := min(1, float64(groups)/float64(t.wanted))
+	cost := float64(p.groups()*p.bm*p.bn) * float64(p.k) / (p.speed * busy)
+	if p.splits > 1 {
+		cost += float64(2*p.splits*p.m*p.n)*trafficCost + passCost
+	}
+	return cost
 }
 
 // constants returns the variant's constants, then the shader's own.
