@@ -46,6 +46,7 @@ type product struct {
 	packed bool // B is packed in the shared scratch: [panel][K][tile's columns]
 
 	rowParts, panelParts int // the grid of tasks
+	blockLength          int // private scratch for B
 }
 
 // gemm compiles a matrix product.
@@ -94,18 +95,15 @@ func (g *product) layOut() {
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
 	}
-	g.group = max(1, groupElements/(min(kBlock, g.k)*k.Cols))
-	private := g.blockLength()
+	steps := min(kBlock, g.k)
+	g.group = max(1, groupElements/(steps*k.Cols))
+	g.blockLength = (g.group*steps + 1) * k.Cols
+	strip := 0
 	if g.turned {
 		tilesPerTask := (g.rows.count + g.rowParts - 1) / g.rowParts
-		private += (tilesPerTask*2*k.Group + 1) * g.stripWidth()
+		strip = (tilesPerTask*2*k.Group + 1) * g.stripWidth()
 	}
-	g.p.scratch.reservePrivate(private)
-}
-
-// blockLength is the private scratch that a block of a group of panels takes.
-func (g *product) blockLength() int {
-	return (g.group*min(kBlock, g.k) + 1) * g.p.backend.simd.Cols
+	g.p.scratch.reservePrivate(g.blockLength + strip)
 }
 
 // stripWidth is the row length of a task's strip of a turned C.
@@ -122,35 +120,49 @@ func (g *product) packTask() func(worker, task int) {
 	}
 }
 
-// compute is a task: a range of row tiles by a range of panels. Panels are
-// taken in groups, so that a row tile's part of A serves several from the
-// first-level cache, and C is written in longer runs.
-func (g *product) compute(worker, task int) {
-	rowFrom, rowTo := chunk(g.rows.count, g.rowParts, task%g.rowParts)
-	panelFrom, panelTo := chunk(g.panels, g.panelParts, task/g.rowParts)
+// productPart is what a task computes: row tiles from rowFrom to below rowTo
+// by panels from panelFrom to below panelTo, and the scratch it does so in.
+type productPart struct {
+	rowFrom, rowTo, panelFrom, panelTo int
+	block                              []float32 // of B
+	strip                              []float32 // of a turned C
+}
+
+func (g *product) part(worker, task int) productPart {
+	var part productPart
+	part.rowFrom, part.rowTo = chunk(g.rows.count, g.rowParts, task%g.rowParts)
+	part.panelFrom, part.panelTo = chunk(g.panels, g.panelParts, task/g.rowParts)
 	private := g.p.scratch.private[worker]
-	block, strip := private[:g.blockLength()], private[g.blockLength():]
+	part.block, part.strip = private[:g.blockLength], private[g.blockLength:]
+	return part
+}
+
+// compute is a task. Panels are taken in groups, so that a row tile's part of A
+// serves several from the first-level cache, and C is written in longer runs.
+func (g *product) compute(worker, task int) {
+	part := g.part(worker, task)
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC = g.a.row, g.n
 	if g.turned {
 		t.RowC = g.stripWidth()
-		g.startStrip(strip, rowFrom, rowTo, panelFrom, panelTo)
+		g.startStrip(&part)
 	}
 	for k0 := 0; k0 < g.k; k0 += kBlock {
-		for p0 := panelFrom; p0 < panelTo; p0 += g.group {
-			p1 := min(p0+g.group, panelTo)
-			b := g.panelBlock(block, p0, p1, k0, rowTo-rowFrom)
-			t.Walk(b.steps, g.a.col, b.row, 1, 0, 0, 1, 0, 0)
-			for r := rowFrom; r < rowTo; r++ {
+		steps := min(kBlock, g.k-k0)
+		for p0 := part.panelFrom; p0 < part.panelTo; p0 += g.group {
+			p1 := min(p0+g.group, part.panelTo)
+			b := g.panelBlock(&part, p0, p1, k0, steps)
+			t.Walk(steps, g.a.col, b.row, 1, 0, 0, 1, 0, 0)
+			for r := part.rowFrom; r < part.rowTo; r++ {
 				for panel := p0; panel < p1; panel++ {
 					t.B = &b.data[(panel-p0)*b.distance]
-					g.tile(t, strip, r, rowFrom, panel, k0)
+					g.tile(t, &part, r, panel, k0)
 				}
 			}
 		}
 	}
 	if g.turned {
-		g.finishStrip(strip, rowFrom, rowTo, panelFrom, panelTo)
+		g.finishStrip(&part)
 	}
 }
 
@@ -158,68 +170,63 @@ func (g *product) compute(worker, task int) {
 // at data[i·distance + k·row].
 type panelBlock struct {
 	data          []float32
-	steps         int
 	row, distance int
 }
 
-// panelBlock returns the block from k0 on of panels p0 to p1: out of the packed
-// B, or copied to block where several row tiles use it, or in place.
-func (g *product) panelBlock(block []float32, p0, p1, k0, uses int) panelBlock {
+// panelBlock returns the steps from k0 on of panels p0 to below p1: out of the
+// packed B, or copied where several row tiles use it, or in place.
+func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
-	steps := min(kBlock, g.k-k0)
 	if g.packed {
-		return panelBlock{g.p.scratch.shared[(p0*g.k+k0)*width:], steps, width, g.k * width}
+		return panelBlock{g.p.scratch.shared[(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
-	if uses < 3 {
-		return panelBlock{g.b.data[from:], steps, g.b.row, width}
+	if part.rowTo-part.rowFrom < 3 {
+		return panelBlock{g.b.data[from:], g.b.row, width}
 	}
 	cols := min(p1*width, g.n) - p0*width
 	for k := range steps {
 		row := g.b.data[from+k*g.b.row:][:cols]
 		for i := 0; i < cols; i += width {
-			copy(block[(i/width*steps+k)*width:][:width], row[i:])
+			copy(part.block[(i/width*steps+k)*width:][:width], row[i:])
 		}
 	}
-	return panelBlock{block, steps, width, steps * width}
+	return panelBlock{part.block, width, steps * width}
 }
 
-// tile computes one block of k of one tile. The strip begins with row tile
-// firstRow.
-func (g *product) tile(t *simd.Tile, strip []float32, r, firstRow, panel, k0 int) {
+// tile computes one block of k, from k0 on, of one tile.
+func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 	k := g.p.backend.simd
 	i, rows := g.rows.bounds(r)
 	j := panel * k.Cols
 	a := g.a.data[i*g.a.row+k0*g.a.col:]
-	t.A0 = &a[0]
 	rows0 := min(rows, k.Group)
+	t.A0 = &a[0]
 	if rows > rows0 {
 		t.A1 = &a[rows0*g.a.row]
 	}
 	t.Bias, t.Accumulate = nil, 1
 	if g.turned {
-		firstI, _ := g.rows.bounds(firstRow)
-		t.C = &strip[(i-firstI)*t.RowC+j]
+		first, _ := g.rows.bounds(part.rowFrom)
+		t.C = &part.strip[(i-first)*t.RowC+j]
 	} else {
 		t.C = &g.c[i*g.n+j]
-		if k0 == 0 {
-			if g.bias != nil {
-				t.Bias = &g.bias[j]
-			}
-			if !g.accumulate {
-				t.Accumulate = 0
-			}
+		if k0 == 0 && g.bias != nil {
+			t.Bias = &g.bias[j]
+		}
+		if k0 == 0 && !g.accumulate {
+			t.Accumulate = 0
 		}
 	}
 	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.n-j))
 }
 
 // startStrip gives a turned C its initial values: bias and old contents.
-func (g *product) startStrip(strip []float32, rowFrom, rowTo, panelFrom, panelTo int) {
+func (g *product) startStrip(part *productPart) {
 	width := g.stripWidth()
-	first, end, from, to := g.stripBounds(rowFrom, rowTo, panelFrom, panelTo)
+	first, end, from, to := g.stripBounds(part)
 	for i := first; i < end; i++ {
-		row := strip[(i-first)*width:]
+		row := part.strip[(i-first)*width:]
 		bias := float32(0)
 		if g.bias != nil {
 			bias = g.bias[i]
@@ -234,17 +241,17 @@ func (g *product) startStrip(strip []float32, rowFrom, rowTo, panelFrom, panelTo
 }
 
 // finishStrip stores a turned C.
-func (g *product) finishStrip(strip []float32, rowFrom, rowTo, panelFrom, panelTo int) {
-	first, end, from, to := g.stripBounds(rowFrom, rowTo, panelFrom, panelTo)
-	g.p.backend.simd.Transpose(g.c[from*g.m+first:], g.m, strip[from:], g.stripWidth(), end-first, to-from)
+func (g *product) finishStrip(part *productPart) {
+	first, end, from, to := g.stripBounds(part)
+	g.p.backend.simd.Transpose(g.c[from*g.m+first:], g.m, part.strip[from:], g.stripWidth(), end-first, to-from)
 }
 
 // stripBounds returns the rows and columns of C that a task computes.
-func (g *product) stripBounds(rowFrom, rowTo, panelFrom, panelTo int) (first, end, from, to int) {
-	first, _ = g.rows.bounds(rowFrom)
-	last, rows := g.rows.bounds(rowTo - 1)
+func (g *product) stripBounds(part *productPart) (first, end, from, to int) {
+	first, _ = g.rows.bounds(part.rowFrom)
+	last, rows := g.rows.bounds(part.rowTo - 1)
 	width := g.p.backend.simd.Cols
-	return first, last + rows, panelFrom * width, min(panelTo*width, g.n)
+	return first, last + rows, part.panelFrom * width, min(part.panelTo*width, g.n)
 }
 
 // rowTiles cuts n rows into tiles of nearly equal height.

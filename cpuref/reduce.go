@@ -9,8 +9,9 @@ func (p *program) fill(op kernels.Fill) func() error {
 	x := p.floats(op.X)
 	return p.elementwise(len(x), func(from, to int) {
 		part := x[from:to]
-		for i := range part {
-			part[i] = op.Value
+		part[0] = op.Value
+		for done := 1; done < len(part); done *= 2 {
+			copy(part[done:], part[:done])
 		}
 	})
 }
