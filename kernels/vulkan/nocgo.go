@@ -24,6 +24,3 @@ func Open(selector string, o Options) (*Backend, error) {
 
 // Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }
-
-// Info describes the backend's device.
-func (*Backend) Info() gpu.Info { return gpu.Info{} }
