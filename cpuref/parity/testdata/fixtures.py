@@ -30,7 +30,12 @@ import torch.nn.functional as F
 
 HERE = pathlib.Path(__file__).parent
 DATASET = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/datasets/fashion-mnist")
-SEED = 42
+# Where a ReLU's input lies within rounding error of 0, or two pixels of a pooling
+# window within that of each other, rounding decides which way the gradient goes,
+# and after Adam's first steps, which divide every gradient by its own size, the
+# losses of two correct programs are 5e-3 apart. Of the first 200 seeds this is
+# the one whose first three steps keep farthest from that; see nearest_kink.
+SEED = 155
 PURPOSE_INIT = 1 << 17
 
 
@@ -294,25 +299,50 @@ def write_models():
     save_safetensors(HERE / "models.safetensors", tensors)
 
 
+def nearest_kink(model, x):
+    """Distance of the ReLU input nearest to 0, or of the two largest pixels of a
+    pooling window nearest to each other. Equal pixels do not count: they have
+    equal neighbourhoods, and it is the same which of them is taken."""
+    distances = []
+    for i in range(1, model.layers + 1):
+        x = getattr(model, f"bn{i}")(getattr(model, f"conv{i}")(x))
+        distances.append(x.abs())
+        if i <= model.pooled:
+            windows = F.unfold(x.reshape(-1, 1, *x.shape[2:]), 2, stride=2)
+            first, second = windows.topk(2, dim=1).values.unbind(1)
+            distances.append((first - second)[first > 0])
+            x = F.max_pool2d(x, 2)
+        x = F.relu(x)
+    distances.append(model.fc1(x.flatten(1)).abs())
+    return min(d[d > 1e-12].min().item() for d in distances)
+
+
 def losses(dtype, steps=20, batch=64):
+    """Losses of the training steps, and nearest_kink of the first three."""
     model = MODELS["fashioncnn"]()
     init(model)
     model.to(dtype).train()
     optim = torch.optim.Adam(model.parameters(), lr=1e-3)
     x, y = images("train", 0, steps * batch)
-    result = []
+    result, kinks = [], []
     for i in range(0, steps * batch, batch):
-        loss = F.cross_entropy(model(x[i:i + batch].to(dtype)), y[i:i + batch])
+        inputs = x[i:i + batch].to(dtype)
+        if len(kinks) < 3:
+            with torch.no_grad():  # batch statistics alone count, so running ones may move
+                kinks.append(nearest_kink(model, inputs))
+        loss = F.cross_entropy(model(inputs), y[i:i + batch])
         optim.zero_grad()
         loss.backward()
         optim.step()
         result.append(loss.item())
-    return result
+    return result, kinks
 
 
 def write_trajectory():
-    trajectory = {"model": "fashioncnn", "seed": SEED, "batch": 64, "float32": losses(torch.float32),
-                  "float64": losses(torch.float64)}
+    exact, kinks = losses(torch.float64)
+    assert min(kinks) > 4e-7, kinks  # three times what float32 errs by there
+    trajectory = {"model": "fashioncnn", "seed": SEED, "batch": 64, "nearest_kink": kinks,
+                  "float32": losses(torch.float32)[0], "float64": exact}
     (HERE / "trajectory.json").write_text(json.dumps(trajectory, indent=1) + "\n")
 
 
