@@ -171,8 +171,8 @@ func logits(net *model.Net) kernels.Tensor {
 }
 
 // Twenty steps of training (ten with -short) from the same weights follow
-// PyTorch's losses: within 1e-3 for ten steps and 1e-2 for twenty. PyTorch in float32 is itself
-// 4e-4 and 1.6e-3 away from float64 there.
+// PyTorch's losses: within 1e-3 for ten steps and 1e-2 for twenty. PyTorch's
+// float32 is itself 4e-4 and 1.6e-3 away from its float64 there.
 func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	var want struct {
 		Model            string
