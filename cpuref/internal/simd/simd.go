@@ -6,6 +6,7 @@ package simd
 
 // The generator sees this package without its products: with noasm it compiles before they exist.
 //go:generate env GOFLAGS=-tags=noasm go -C avo run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg simd
+//go:generate go -C avo run ./neon
 
 import "unsafe"
 
@@ -103,7 +104,7 @@ type Tile struct {
 
 	Accumulate int // 1: add to what C holds
 
-	edge [6 * 16]float32 // where the AVX2 tier puts a tile of too few columns
+	TileScratch // of the vector tiers
 }
 
 // Walk sets the extents of the reduction and its distances: steps of k,

@@ -65,6 +65,11 @@ var tierAVX512 = Kernels{
 	Pause: pause,
 }
 
+// TileScratch is where the AVX2 tier puts a tile of too few columns.
+type TileScratch struct {
+	edge [6 * 16]float32
+}
+
 // tilesAVX512 are the tile kernels by rows − 1, of 16 and 32 columns.
 var tilesAVX512 = [14][2]func(t *Tile, cols int){
 	{tile1x16AVX512, tile1x32AVX512}, {tile2x16AVX512, tile2x32AVX512},
@@ -87,29 +92,8 @@ var tilesAVX2 = [3][4]func(t *Tile){
 	{tile3plus0x16AVX2, tile3plus1x16AVX2, tile3plus2x16AVX2, tile3plus3x16AVX2},
 }
 
-// tileAVX2 computes a tile of fewer than 16 columns aside and copies those.
 func tileAVX2(t *Tile, rows0, rows1, cols int) {
-	kernel := tilesAVX2[rows0-1][rows1]
-	if cols == 16 {
-		kernel(t)
-		return
-	}
-	c, rowC, accumulate, bias := t.C, t.RowC, t.Accumulate, t.Bias
-	t.C, t.RowC, t.Accumulate, t.Bias = &t.edge[0], 16, 0, nil
-	kernel(t)
-	t.C, t.RowC, t.Accumulate, t.Bias = c, rowC, accumulate, bias
-	for i := range rows0 + rows1 {
-		for j, v := range t.edge[i*16 : i*16+cols] {
-			to := at(c, i*rowC+j)
-			if accumulate != 0 {
-				v += *to
-			}
-			if bias != nil {
-				v += *at(bias, j)
-			}
-			*to = v
-		}
-	}
+	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols)
 }
 
 // transposeAVX2 turns blocks of 8×8; the edges are left to the portable code.

@@ -1,0 +1,35 @@
+//go:build !noasm
+
+package simd
+
+// machineTiers returns the NEON tier: every arm64 processor that Go supports
+// has it. Its tile is in vector instructions; the other passes are portable.
+func machineTiers() []*Kernels {
+	k := generic
+	k.Name = "neon"
+	k.Group, k.Cols = 3, 16
+	k.Tile = tileNEON
+	return []*Kernels{&k}
+}
+
+// TileScratch holds the addresses of a tile's rows of A, and a tile of too few
+// columns.
+type TileScratch struct {
+	edge [6 * 16]float32
+	rows [6]*float32
+}
+
+// tilesNEON are the tile kernels by rows − 1.
+var tilesNEON = [6]func(t *Tile){
+	tile1x16NEON, tile2x16NEON, tile3x16NEON, tile4x16NEON, tile5x16NEON, tile6x16NEON,
+}
+
+func tileNEON(t *Tile, rows0, rows1, cols int) {
+	for i := range rows0 {
+		t.rows[i] = at(t.A0, i*t.RowA)
+	}
+	for i := range rows1 {
+		t.rows[rows0+i] = at(t.A1, i*t.RowA)
+	}
+	t.wide(tilesNEON[rows0+rows1-1], rows0+rows1, cols)
+}
