@@ -11,7 +11,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # tests use), the validation layer, the dataset, and what checks the shaders.
 PACKAGES := libvulkan1 mesa-vulkan-drivers vulkan-validationlayers dataset-fashion-mnist spirv-tools glslc
 
-.PHONY: help setup build train test parity lint race stress portable generate gpu-bundle clean
+.PHONY: help setup build train test parity lint race stress portable bench-cpu generate fresh gpu-bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -65,8 +65,24 @@ portable: ## what must build and run without cgo, without assembly, and elsewher
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 
-generate: ## rebuild the shaders (needs glslc)
-	$(GO) generate ./shaders
+# Needs PyTorch in $(PYTHON); leave the machine idle. Each line of bench-cpu is
+# one run of 5 rounds in turn with PyTorch.
+PYTHON ?= python3
+bench-cpu: build ## images/s of the CPU backend beside PyTorch's, in turn
+	@for threads in 1 $$(nproc); do \
+		for args in "--model fashioncnn" "--model alternative" "--model logistic" "--model fashioncnn --infer --batch-size 256"; do \
+			./$(BINARY) bench --cpu --threads $$threads $$args --no-profile \
+				--against "$(PYTHON) trainer/bench/pytorch.py --threads $$threads $$args" || exit 1; echo; \
+		done; \
+	done
+	./$(BINARY) bench --cpu
+
+generate: ## rebuild the shaders (needs glslc) and the CPU's assembly
+	$(GO) generate ./shaders ./cpuref/internal/simd
+
+fresh: ## the CPU's assembly is what its generator makes
+	$(GO) generate ./cpuref/internal/simd
+	git diff --exit-code -- cpuref/internal/simd
 
 gpu-bundle: setup build ## a folder to carry to a bare machine with a GPU; there run gpu-bundle/gpu-check
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity

@@ -43,13 +43,18 @@ func (t *training) saveCheckpoint() error {
 	if t.folder.dir == "" {
 		return nil
 	}
-	var data []byte
+	size := 0
 	for _, x := range t.resumable() {
-		part := make([]byte, x.Bytes())
-		if err := t.prog.Read(x, part); err != nil {
+		size += 8 + x.Bytes()
+	}
+	data := make([]byte, 0, size)
+	for _, x := range t.resumable() {
+		data = binary.LittleEndian.AppendUint64(data, uint64(x.Bytes()))
+		start := len(data)
+		data = data[:start+x.Bytes()]
+		if err := t.prog.Read(x, data[start:]); err != nil {
 			return err
 		}
-		data = append(binary.LittleEndian.AppendUint64(data, uint64(len(part))), part...)
 	}
 	state, err := json.MarshalIndent(t.state, "", "  ")
 	if err != nil {
@@ -87,7 +92,7 @@ func (t *training) restore() error {
 		return badCheckpoint("%s cannot be resumed: %v", t.folder.dir, err)
 	}
 	if err := json.Unmarshal(text, &t.state); err != nil {
-		return badCheckpoint("%s: %v", t.folder.path(stateFile), err)
+		return badCheckpoint("%s is damaged: %v", t.folder.path(stateFile), err)
 	}
 	path := t.folder.path(fmt.Sprintf(tensors, t.state.Step))
 	data, err := os.ReadFile(path)
@@ -113,7 +118,7 @@ func (t *training) restore() error {
 }
 
 func badCheckpoint(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", checkpoint.ErrBadCheckpoint, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
 // save writes what a finished or interrupted epoch leaves: results, last and

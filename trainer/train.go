@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -198,9 +199,12 @@ func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Opt
 	if err != nil {
 		return nil, err
 	}
-	t := &training{session: s, config: c, options: o, folder: folder{o.Dir},
-		classes: slices.Concat(data.Train.Labels, data.Test.Labels),
-		train:   train, selected: selected, test: indices(data.Train.N, data.Test.N)}
+	labels := slices.Concat(data.Train.Labels, data.Test.Labels)
+	// The images are on the device now: unless the caller keeps data, its
+	// 55 MB can go back before activations and checkpoints claim theirs.
+	debug.FreeOSMemory()
+	t := &training{session: s, config: c, options: o, folder: folder{o.Dir}, classes: labels,
+		train: train, selected: selected, test: indices(data.Train.N, data.Test.N)}
 	t.state = runState{Best: -1, Schedule: Schedule{Kind: c.Scheduler, Rate: c.LR, Steps: t.totalSteps()}}
 	if err := t.initialise(); err != nil {
 		s.close()

@@ -40,14 +40,15 @@ func withOracle(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 	forEachBackend(t, f)
 }
 
-// openVulkan opens the device under test, or skips the test.
+// openVulkan opens the device under test, or skips the test. The validation
+// layer is on, unless FMNIST_VALIDATION=off says that the machine has none.
 func openVulkan(t *testing.T) kernels.Backend {
 	t.Helper()
 	selector := os.Getenv("FMNIST_DEVICE")
 	if selector == "" {
 		selector = "0"
 	}
-	b, err := vulkan.Open(selector, vulkan.Options{Validate: true})
+	b, err := vulkan.Open(selector, vulkan.Options{Validate: os.Getenv("FMNIST_VALIDATION") != "off"})
 	if err != nil {
 		if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
 			t.Fatalf("FMNIST_REQUIRE_VULKAN is 1: %v", err)
