@@ -7,9 +7,11 @@ MODULE  := github.com/fmnist-gpu/fmnist-gpu
 BINARY  := fmnist-gpu
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-# The Vulkan loader, Mesa's drivers (AMD, Intel, and the software one that
-# tests use), the validation layer, the dataset, and what checks the shaders.
-PACKAGES := libvulkan1 mesa-vulkan-drivers vulkan-validationlayers dataset-fashion-mnist spirv-tools glslc
+# To train: the Vulkan loader, Mesa's drivers (AMD, Intel, and the software one
+# that tests use) and the dataset. To test: the validation layer, and what
+# checks the shaders.
+RUN_PACKAGES := libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist
+PACKAGES := $(RUN_PACKAGES) vulkan-validationlayers spirv-tools glslc
 
 .PHONY: help setup build train test parity lint race stress portable bench-cpu generate fresh gpu-bundle clean
 
@@ -37,6 +39,7 @@ setup: ## install what is missing (Debian, Ubuntu), or say what to install
 build: ## build ./fmnist-gpu
 	$(GO) build -o $(BINARY) ./cmd/fmnist-gpu
 
+train: PACKAGES := $(RUN_PACKAGES)
 train: setup build ## train FashionCNN on the best GPU, or on the CPU
 	./$(BINARY) train --preset main_no_aug
 

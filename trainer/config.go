@@ -90,15 +90,25 @@ func Presets() []Preset {
 	}
 }
 
+// FindPreset returns the preset of that name and whether there is one.
+func FindPreset(name string) (Preset, bool) {
+	all := Presets()
+	i := slices.IndexFunc(all, func(p Preset) bool { return p.Name == name })
+	if i < 0 {
+		return Preset{}, false
+	}
+	return all[i], true
+}
+
 // ApplyPreset overwrites what the named preset sets: model, augmentation and
 // dropout.
 func (c *Config) ApplyPreset(name string) error {
-	names := make([]string, 0, 5)
+	if p, ok := FindPreset(name); ok {
+		c.Preset, c.Model, c.Augment, c.Dropout = p.Name, p.Model, p.Augment, p.Dropout
+		return nil
+	}
+	var names []string
 	for _, p := range Presets() {
-		if p.Name == name {
-			c.Preset, c.Model, c.Augment, c.Dropout = p.Name, p.Model, p.Augment, p.Dropout
-			return nil
-		}
 		names = append(names, p.Name)
 	}
 	return usage("unknown preset %q: want one of %s", name, strings.Join(names, ", "))

@@ -55,9 +55,11 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	if err != nil {
 		return nil, err
 	}
-	m.Protocol = f.Metadata["select_on"]
 	seconds := time.Since(start).Seconds()
 	m.ImagesPerSecond = float64(split.N) / seconds
+	if m.Protocol = f.Metadata["select_on"]; m.Protocol == "" {
+		m.Protocol = "unknown"
+	}
 	return &Evaluation{Model: name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
 }
 

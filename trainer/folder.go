@@ -3,7 +3,6 @@ package trainer
 import (
 	"bytes"
 	"encoding/csv"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -136,7 +135,7 @@ func (f folder) appendSteps(rows [][]string) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.path(stepsFile), err)
 		}
-		for _, row := range old[1:] {
+		for _, row := range old[min(1, len(old)):] {
 			if step, err := strconv.Atoi(row[0]); err == nil && step < first {
 				all = append(all, row)
 			}
@@ -159,11 +158,7 @@ func (f folder) writeMetrics(m *metrics.Metrics, labels []byte, probs []float32)
 	if f.dir == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(m, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := f.write(metricsFile, append(text, '\n')); err != nil {
+	if err := m.Write(f.path(metricsFile)); err != nil {
 		return err
 	}
 	if err := metrics.WritePredictions(f.path(predictionsFile), labels, probs); err != nil {

@@ -3,12 +3,10 @@ package trainer
 import (
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
@@ -21,9 +19,6 @@ const (
 	stateFile = "checkpoint/state.json"
 	tensors   = "checkpoint/tensors-%d.bin"
 )
-
-// checkpointEvery spaces the checkpoints of a run whose epochs are short.
-const checkpointEvery = 10 * time.Second
 
 // resumable lists the tensors that an exact resume restores, absent ones left
 // out.
@@ -61,10 +56,12 @@ func (t *training) saveCheckpoint() error {
 		return err
 	}
 	name := fmt.Sprintf(tensors, t.state.Step)
-	if err := errors.Join(t.folder.write(name, data), t.folder.write(stateFile, state)); err != nil {
+	if err := t.folder.write(name, data); err != nil {
+		return err // the former state still names the former tensors
+	}
+	if err := t.folder.write(stateFile, state); err != nil {
 		return err
 	}
-	t.checkpointed = time.Now()
 	return t.removeOldCheckpoints(name)
 }
 
@@ -111,6 +108,7 @@ func (t *training) restore() error {
 	if len(data) > 0 {
 		return badCheckpoint("%s has %d bytes too many", path, len(data))
 	}
+	t.state.Schedule.Steps = t.totalSteps() // the number of epochs may be another now
 	if t.state.BestEpoch > 0 {
 		t.best, err = loadSnapshot(t.folder.path(bestWeights), t.net)
 	}
@@ -121,9 +119,8 @@ func badCheckpoint(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
-// save writes what a finished or interrupted epoch leaves: results, last and
-// best weights, and the checkpoint (at an epoch's end only if the last one is
-// some time ago, or this epoch is the run's last).
+// save writes what a finished or interrupted epoch leaves: results, and last
+// and best weights.
 func (t *training) save(best bool) error {
 	last, err := readSnapshot(t.net, t.prog, t.state.Step)
 	if err != nil {
@@ -144,14 +141,7 @@ func (t *training) save(best bool) error {
 	if err := last.save(t.folder.path(lastWeights), t.net, about); err != nil {
 		return err
 	}
-	if err := t.folder.writeResults(t.state.Epochs); err != nil {
-		return err
-	}
-	interrupted := t.state.Slot > 0
-	if interrupted || time.Since(t.checkpointed) > checkpointEvery || len(t.state.Epochs) == t.config.Epochs {
-		return t.saveCheckpoint()
-	}
-	return nil
+	return t.folder.writeResults(t.state.Epochs)
 }
 
 // logSteps adds the epoch's steps to steps.csv, each --log-every'th, given

@@ -165,7 +165,7 @@ func sum(counts []uint32) int {
 // progress bar need not wait.
 type pace struct{ perStep time.Duration }
 
-const paceTarget = 250 * time.Millisecond
+var paceTarget = 250 * time.Millisecond // tests shorten it
 
 func (p *pace) next(left int) int {
 	if p.perStep == 0 {

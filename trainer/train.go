@@ -100,8 +100,7 @@ type training struct {
 	state    runState
 	best     snapshot // weights of the best epoch
 
-	recent       time.Time // of the last StepReport
-	checkpointed time.Time // of the last checkpoint
+	recent time.Time // of the last StepReport
 }
 
 // runState is what varies over a run on the host; with the tensors of the
@@ -125,10 +124,8 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 		return nil, err
 	}
 	defer t.close()
-	if !o.Resume {
-		if err := t.folder.start(c, o.Environment); err != nil {
-			return nil, err
-		}
+	if err := t.folder.start(c, o.Environment); err != nil {
+		return nil, err
 	}
 	if o.Progress != nil {
 		o.Progress.Start(t.summary())
@@ -253,6 +250,9 @@ func (t *training) summary() Summary {
 func (t *training) epochs(ctx context.Context) (stopped string, err error) {
 	for len(t.state.Epochs) < t.config.Epochs {
 		if t.config.MaxSteps > 0 && t.state.Step >= t.config.MaxSteps {
+			if len(t.state.Epochs) == 0 {
+				return "", usage("the run has done %d steps, and --max-steps %d allows no more: raise it, or 0 for no limit", t.state.Step, t.config.MaxSteps)
+			}
 			return fmt.Sprintf("after %d steps, as --max-steps asks", t.state.Step), nil
 		}
 		done := len(t.state.Epochs)
@@ -279,10 +279,18 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 	if err != nil {
 		return EpochReport{}, err
 	}
+	if t.state.Slot < t.stepsPerEpoch() { // --max-steps: a resume goes on inside the epoch
+		if err := t.saveCheckpoint(); err != nil {
+			return EpochReport{}, err
+		}
+	}
 	images := min(t.state.Slot*t.config.BatchSize, len(t.train))
 	eval, err := t.evaluate(context.WithoutCancel(ctx), t.selected)
 	if err != nil {
 		return EpochReport{}, err
+	}
+	if math.IsNaN(eval.loss) || math.IsInf(eval.loss, 0) {
+		return EpochReport{}, t.diverged(eval.loss, t.state.Step)
 	}
 	report := EpochReport{Epoch: len(t.state.Epochs) + 1, TrainLoss: trainLoss, TrainAccuracy: trainAccuracy,
 		ValLoss: eval.loss, ValAccuracy: eval.accuracy, LR: t.state.Schedule.At(t.state.Step - 1),
@@ -292,13 +300,17 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 
 // epochDone moves the host's state on to the next epoch and saves.
 func (t *training) epochDone(r EpochReport) error {
+	whole := t.state.Slot == t.stepsPerEpoch()
 	if r.Best {
 		t.state.Best, t.state.BestEpoch = r.ValAccuracy, r.Epoch
 	}
 	t.state.Epochs = append(t.state.Epochs, r)
 	t.state.Slot, t.state.Seconds = 0, 0
 	t.state.Schedule.EpochDone(r.ValAccuracy)
-	return t.save(r.Best)
+	if err := t.save(r.Best); err != nil || !whole {
+		return err
+	}
+	return t.saveCheckpoint()
 }
 
 // prepareEpoch writes what the device needs for the steps of the epoch: the
@@ -313,22 +325,19 @@ func (t *training) prepareEpoch() error {
 	for i := range rates {
 		rates[i] = float32(t.state.Schedule.At(t.state.Step - t.state.Slot + i))
 	}
+	if err := t.prog.Write(t.net.Train.Order, kernels.AsBytes(order)); err != nil {
+		return err
+	}
+	if err := t.prog.Write(t.net.LearningRates, kernels.AsBytes(rates)); err != nil {
+		return err
+	}
+	if t.state.Slot > 0 {
+		return nil // resumed inside the epoch: the device's state was restored with the tensors
+	}
 	o := t.net.Config.Optimizer
 	state := kernels.NewState(t.config.Seed, uint32(t.state.Step), o.Beta1, o.Beta2)
-	state.Epoch, state.Slot, state.Cursor = uint32(epoch), uint32(t.state.Slot), uint32(t.state.Slot*t.config.BatchSize)
-	for _, w := range []struct {
-		to   kernels.Tensor
-		data []byte
-	}{
-		{t.net.Train.Order, kernels.AsBytes(order)},
-		{t.net.LearningRates, kernels.AsBytes(rates)},
-		{t.net.Train.State, kernels.AsBytes(state.Words())},
-	} {
-		if err := t.prog.Write(w.to, w.data); err != nil {
-			return err
-		}
-	}
-	return nil
+	state.Epoch = uint32(epoch)
+	return t.prog.Write(t.net.Train.State, kernels.AsBytes(state.Words()))
 }
 
 // shuffled returns the images of an epoch in an order that only the seed and
@@ -412,8 +421,7 @@ func (t *training) reportSteps(from int) error {
 	}
 	for i, l := range losses {
 		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
-			step := t.state.Step - len(losses) + i + 1
-			return fmt.Errorf("%w: the loss is %v at step %d; try a lower --lr than %v", ErrDiverged, l, step, t.config.LR)
+			return t.diverged(float64(l), t.state.Step-len(losses)+i+1)
 		}
 	}
 	if t.options.Progress == nil {
@@ -429,13 +437,21 @@ func (t *training) reportSteps(from int) error {
 	return nil
 }
 
-// interrupted saves a run in the middle of an epoch.
+func (t *training) diverged(loss float64, step int) error {
+	return fmt.Errorf("%w: the loss is %v at step %d; try a lower --lr than %v", ErrDiverged, loss, step, t.config.LR)
+}
+
+// interrupted saves a run in the middle of an epoch. It returns
+// ErrInterrupted only if everything is saved.
 func (t *training) interrupted() error {
 	losses, _, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.logSteps(losses), t.save(false), ErrInterrupted)
+	if err := errors.Join(t.logSteps(losses), t.save(false), t.saveCheckpoint()); err != nil {
+		return fmt.Errorf("interrupted, and not all could be saved: %w", err)
+	}
+	return ErrInterrupted
 }
 
 // finish evaluates the best epoch's weights on the test set.

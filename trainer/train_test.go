@@ -5,10 +5,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -131,14 +133,16 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	// The first report comes after the first step alone, so the run always
-	// ends inside the first epoch.
-	_, err := train(t, ctx, c, Options{Dir: parts, Progress: &cancelAfter{1, cancel}})
+	// One step a submission, so the run ends after step 30, inside the second
+	// epoch of 22 steps.
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1
+	_, err := train(t, ctx, c, Options{Dir: parts, Progress: &cancelAfter{30, cancel}})
 	if !errors.Is(err, ErrInterrupted) {
 		t.Fatalf("cancelled: %v, want ErrInterrupted", err)
 	}
-	if bytes.Count(readFile(t, parts, stepsFile), []byte("\n")) != 2 {
-		t.Errorf("the interrupted run logged other than one step:\n%s", readFile(t, parts, stepsFile))
+	if bytes.Count(readFile(t, parts, stepsFile), []byte("\n")) != 31 {
+		t.Errorf("the interrupted run logged other than 30 steps:\n%s", readFile(t, parts, stepsFile))
 	}
 	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)
@@ -182,6 +186,51 @@ func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
 	}
 	if len(r.Epochs) != 2 || !strings.Contains(r.Stopped, "25 steps") {
 		t.Errorf("%d epochs, stopped %q", len(r.Epochs), r.Stopped)
+	}
+}
+
+// A run that --max-steps ended inside an epoch goes on inside it.
+func TestResumeAfterMaxSteps(t *testing.T) {
+	c := small()
+	c.Scheduler = "none"
+	whole, parts := t.TempDir(), t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	short := c
+	short.MaxSteps = 30
+	if _, err := train(t, context.Background(), short, Options{Dir: parts}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
+		if !bytes.Equal(readFile(t, whole, name), readFile(t, parts, name)) {
+			t.Errorf("%s differs between the whole run and the resumed one", name)
+		}
+	}
+}
+
+// A checkpoint that cannot be written is an error of its own, and leaves the
+// former one as it was.
+func TestFailedSaveIsNoInterruption(t *testing.T) {
+	c := small()
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1
+	// The tensors of step 3 cannot replace a folder.
+	if err := os.MkdirAll(filepath.Join(dir, fmt.Sprintf(tensors, 3), "x"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	_, err := train(t, ctx, c, Options{Dir: dir, Progress: &cancelAfter{3, cancel}})
+	if err == nil || errors.Is(err, ErrInterrupted) {
+		t.Errorf("error %v, want that of the save", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, stateFile)); err == nil {
+		t.Error("the state was written without its tensors")
 	}
 }
 

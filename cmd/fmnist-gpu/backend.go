@@ -32,6 +32,8 @@ type deviceFlags struct {
 // the best real GPU if there is one, else the CPU.
 func openDevice(f deviceFlags) (*device, error) {
 	switch {
+	case f.threads < 0 || f.threads > maxThreads:
+		return nil, &commandLineError{fmt.Sprintf("--threads is %d: want a number from 0 to %d", f.threads, maxThreads)}
 	case f.selector != "" && f.cpu:
 		return nil, &commandLineError{"--device and --cpu exclude each other: leave one out"}
 	case f.cpu:
@@ -44,6 +46,18 @@ func openDevice(f deviceFlags) (*device, error) {
 		return openCPU(f, oneLine(err))
 	}
 	return d, err
+}
+
+const maxThreads = 1 << 12
+
+// closeDevice closes d after something that ended with err. What the
+// validation layer says at the end counts, unless there is an error already.
+func closeDevice(d *device, err error) error {
+	closing := d.Close()
+	if closing != nil && (err == nil || errors.Is(err, trainer.ErrInterrupted)) {
+		return closing
+	}
+	return err
 }
 
 func openCPU(f deviceFlags, why string) (*device, error) {

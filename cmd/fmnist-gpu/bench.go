@@ -38,7 +38,7 @@ program prints a line of JSON for each of its configurations:
   fmnist-gpu bench --cpu --threads 2 --against "python3 trainer/bench/pytorch.py --threads 2"`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkBench(o, f); err != nil {
+			if err := checkBench(o, against); err != nil {
 				return err
 			}
 			r, peers, err := runBench(c, f, o, against, !noProfile)
@@ -63,7 +63,7 @@ program prints a line of JSON for each of its configurations:
 	return c
 }
 
-func checkBench(o bench.Options, f deviceFlags) error {
+func checkBench(o bench.Options, against string) error {
 	switch {
 	case !slices.Contains(model.Names(), o.Model):
 		return &commandLineError{fmt.Sprintf("--model %q is unknown: want one of %s", o.Model, strings.Join(model.Names(), ", "))}
@@ -73,8 +73,8 @@ func checkBench(o bench.Options, f deviceFlags) error {
 		return &commandLineError{fmt.Sprintf("--rounds is %d: want at least 1", o.Rounds)}
 	case !(o.Seconds > 0 && o.Seconds <= 3600):
 		return &commandLineError{fmt.Sprintf("--seconds is %v: want a positive number", o.Seconds)}
-	case f.threads < 0:
-		return &commandLineError{fmt.Sprintf("--threads is %d: want 0 or a positive number", f.threads)}
+	case against != "" && strings.TrimSpace(against) == "":
+		return &commandLineError{"--against is blank: name a command"}
 	}
 	return nil
 }
@@ -92,7 +92,7 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 	if err != nil {
 		return r, nil, err
 	}
-	defer d.Close()
+	defer func() { err = closeDevice(d, err) }()
 	s, err := bench.Open(d.Backend, o)
 	if err != nil {
 		return r, nil, err

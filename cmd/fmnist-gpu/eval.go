@@ -60,20 +60,16 @@ func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
 	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (*trainer.Evaluation, *device, error) {
-	if f.threads < 0 {
-		return nil, nil, &commandLineError{fmt.Sprintf("--threads is %d: want 0 or a positive number", f.threads)}
-	}
-	d, err := openDevice(f)
-	if err != nil {
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (e *trainer.Evaluation, d *device, err error) {
+	if d, err = openDevice(f); err != nil {
 		return nil, nil, err
 	}
-	defer d.Close()
+	defer func() { err = closeDevice(d, err) }()
 	data, err := loadData(dataDir)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test)
+	e, err = trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test)
 	return e, d, err
 }
 
@@ -91,6 +87,7 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f\n", 100*m.Accuracy, m.Macro.F1, m.Loss)
+	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (best epoch selected on: %s)\n",
+		100*m.Accuracy, m.Macro.F1, m.Loss, m.Protocol)
 	return err
 }

@@ -82,6 +82,10 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"train", "--colour"}, []string{"--colour"}},
 		{[]string{"fly"}, []string{"fly"}},
 		{[]string{"eval"}, []string{"--checkpoint"}},
+		{[]string{"bench", "--against", " "}, []string{"--against"}},
+		{[]string{"bench", "--threads", "-1"}, []string{"--threads"}},
+		{[]string{"train", "--resume", t.TempDir(), "--lr", "1"}, []string{"--lr", "new run"}},
+		{[]string{"train", "--resume", t.TempDir(), "--dry-run"}, []string{"--dry-run"}},
 	} {
 		wantFailure(t, c.args, exitUsage, c.words...)
 	}
@@ -140,6 +144,7 @@ func TestBadCheckpoint(t *testing.T) {
 	datasettest.Full(t)
 	dir := t.TempDir()
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", dir}, exitBadFile, dir)
+	wantFailure(t, []string{"train", "--cpu", "--resume", dir}, exitBadFile, dir, "args.yaml")
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(dir, "none.safetensors")}, exitBadFile, "none.safetensors")
 	cut := filepath.Join(dir, "cut.safetensors")
 	if err := os.WriteFile(cut, []byte{0x90, 0, 0, 0, 0, 0, 0, 0, '{'}, 0o666); err != nil {
@@ -149,7 +154,7 @@ func TestBadCheckpoint(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"train", "--help"}, {"eval", "--help"}, {"devices", "--help"}, {"data", "--help"}, {"data", "fetch", "--help"}, {"data", "show", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"train", "--help"}, {"eval", "--help"}, {"bench", "--help"}, {"devices", "--help"}, {"data", "--help"}, {"data", "fetch", "--help"}, {"data", "show", "--help"}} {
 		stdout, stderr, code := run(t, args...)
 		if code != 0 || stderr != "" || !strings.Contains(stdout, "Examples:") {
 			t.Errorf("%v: code %d, stderr %q, no examples in:\n%s", args, code, stderr, stdout)
@@ -199,6 +204,10 @@ func TestPrecedenceOfSettings(t *testing.T) {
 			t.Errorf("no %q in:\n%s", want, stdout)
 		}
 	}
+	stdout, stderr, code = run(t, "train", "--dry-run", "--cpu", "--config", file, "--preset", "main_no_aug")
+	if code != 0 || !strings.Contains(stdout, "model: fashioncnn\n") || !strings.Contains(stdout, "epochs: 7\n") {
+		t.Errorf("a preset given as a flag does not win over the file's: code %d, %s\n%s", code, stderr, stdout)
+	}
 }
 
 // Ctrl-C saves and exits with 130; --resume goes on from there.
@@ -233,7 +242,7 @@ func TestInterruptAndResume(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1", "--max-steps", "60")
+	more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1")
 	if code != 0 || !strings.Contains(more, "test accuracy") {
 		t.Errorf("resume: code %d, %s\n%s", code, errs, more)
 	}

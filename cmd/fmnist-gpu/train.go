@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
@@ -28,7 +30,8 @@ func newTrainCommand() *cobra.Command {
 of every epoch, best and last weights, and the best weights' metrics on the test set.
 
 Without --device or --cpu it trains on the best GPU, or on the CPU where there is
-none. Settings come from the defaults, then the preset, then --config, then flags.
+none. Settings come from the defaults, then the preset, then --config, then flags,
+a preset among them first.
 Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there.`,
 		Example: `  fmnist-gpu train                                   fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
@@ -39,6 +42,9 @@ Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume != "" {
+				if err := checkResume(cmd.Flags(), resume); err != nil {
+					return err
+				}
 				file = filepath.Join(resume, trainer.ArgsFile)
 			}
 			if err := resolve(cmd.Flags(), &c, file); err != nil {
@@ -102,31 +108,27 @@ func presetNames() string {
 	return strings.Join(names, ", ")
 }
 
-// resolve fills c from the defaults, the preset, the file and the flags that
-// were given, in that order.
+// resolve fills c from the defaults, the file, and the flags that were given
+// (a preset before the others), in that order.
 func resolve(flags *pflag.FlagSet, c *trainer.Config, file string) error {
 	given := map[string]string{}
 	flags.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
 	*c = trainer.DefaultConfig()
-	preset := given["preset"]
 	if file != "" {
-		var inFile trainer.Config
-		if err := inFile.LoadYAML(file); err != nil {
+		if err := loadFile(c, file); err != nil {
 			return err
 		}
-		if preset == "" {
-			preset = inFile.Preset
-		}
 	}
-	if preset != "" {
+	if preset := given["preset"]; preset != "" {
 		if err := c.ApplyPreset(preset); err != nil {
 			return err
 		}
 	}
-	if file != "" {
-		if err := c.LoadYAML(file); err != nil {
-			return err
-		}
+	// A device that is chosen here takes the place of the file's.
+	if given["cpu"] == "true" {
+		c.Device = ""
+	} else if given["device"] != "" {
+		c.CPU = false
 	}
 	for name, value := range given {
 		if err := flags.Set(name, value); err != nil {
@@ -134,6 +136,42 @@ func resolve(flags *pflag.FlagSet, c *trainer.Config, file string) error {
 		}
 	}
 	return c.Check()
+}
+
+// loadFile overwrites c with a file's settings, its preset before the others.
+func loadFile(c *trainer.Config, file string) error {
+	var inFile trainer.Config
+	if err := inFile.LoadYAML(file); err != nil {
+		return err
+	}
+	if inFile.Preset != "" {
+		if err := c.ApplyPreset(inFile.Preset); err != nil {
+			return err
+		}
+	}
+	return c.LoadYAML(file)
+}
+
+// resumable are the flags that can change in the middle of a run.
+var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
+	"max-steps", "log-every", "quiet", "no-progress"}
+
+// checkResume refuses flags that would make another run of the one that is
+// resumed, and a folder that holds none.
+func checkResume(flags *pflag.FlagSet, dir string) error {
+	var refused string
+	flags.Visit(func(f *pflag.Flag) {
+		if !slices.Contains(resumable, f.Name) {
+			refused = f.Name
+		}
+	})
+	if refused != "" {
+		return &commandLineError{fmt.Sprintf("--%s cannot change in a run that is resumed: leave it out, or start a new run", refused)}
+	}
+	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err != nil {
+		return fmt.Errorf("%w: %s is no run's folder: it has no %s", checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
+	}
+	return nil
 }
 
 // train runs a new training.
@@ -171,7 +209,7 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 	if err == nil {
 		err = do(d, data)
 	}
-	return errors.Join(err, d.Close())
+	return closeDevice(d, err)
 }
 
 // runTraining trains, prints how it goes and what came out.
@@ -204,6 +242,10 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	}
 	fmt.Fprintf(w, "test accuracy %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
 		100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
+	if p, ok := trainer.FindPreset(c.Preset); ok {
+		fmt.Fprintf(w, "the original's %s reached %.2f %%, macro F1 %.4f, selecting on the test images\n",
+			p.Name, 100*p.OriginalAccuracy, p.OriginalMacroF1)
+	}
 	fmt.Fprintf(w, "trained in %.1f s at %s images/s; the run is in %s\n",
 		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), dir)
 }

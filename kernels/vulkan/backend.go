@@ -48,7 +48,7 @@ func (b *Backend) Name() string { return b.device.Info().Name + " (Vulkan)" }
 func (b *Backend) Info() gpu.Info { return b.device.Info() }
 
 // Close implements [kernels.Backend]. It returns an error if the validation
-// layer reported anything since Open.
+// layer reported anything that no earlier error told of.
 func (b *Backend) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -23,7 +23,7 @@ const Classes = dataset.Classes
 // caller to fill.
 type Metrics struct {
 	// Protocol says on which images the best epoch was selected: "val" or
-	// "test".
+	// "test", or "unknown" for weights of another program.
 	Protocol string `json:"protocol"`
 
 	Accuracy float64 `json:"accuracy"` // fraction
@@ -39,8 +39,8 @@ type Metrics struct {
 
 	Parameters            int     `json:"parameters"`
 	ModelBytes            int64   `json:"model_bytes"`
-	TrainingSeconds       float64 `json:"training_seconds"`
-	ImagesPerSecond       float64 `json:"images_per_second"`
+	TrainingSeconds       float64 `json:"training_seconds"`  // 0 in an evaluation alone
+	ImagesPerSecond       float64 `json:"images_per_second"` // in training; of classifying in an evaluation alone
 	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes"`
 }

@@ -58,9 +58,9 @@ type Config struct {
 
 	Images       int   // images resident on the device, training and test together
 	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
-	TrainImages  int   // entries of TrainOrder, the images of an epoch
+	TrainImages  int   // the images of an epoch
 	EvalBatches  []int // batch sizes to write evaluation sections for
-	EvalImages   int   // entries of EvalOrder, the most images of one evaluation
+	EvalImages   int   // the most images of one evaluation
 }
 
 // Optimizer holds the constants of Adam or SGD.
@@ -103,7 +103,7 @@ type Net struct {
 	Eval  Loop // one evaluation
 	// LearningRates has a rate for every step of an epoch.
 	LearningRates kernels.Tensor // (steps)
-	// Probs receives the softmax of each evaluated image, in EvalOrder.
+	// Probs receives the softmax of each evaluated image, in Eval.Order.
 	Probs kernels.Tensor // (EvalImages, 10)
 
 	layers      []layer
@@ -199,16 +199,6 @@ func (n *Net) ParameterCount() int {
 		total += p.Tensor.Len()
 	}
 	return total
-}
-
-// ForwardFLOPs returns the floating-point operations of classifying one image.
-func (n *Net) ForwardFLOPs() int {
-	batch := n.Config.EvalBatches[0]
-	total := 0
-	for _, op := range n.Plan.Find(EvalSection(batch)).Ops {
-		total += op.FLOPs()
-	}
-	return total / batch
 }
 
 // Normalization returns the table of [kernels.Gather]: entry b is
