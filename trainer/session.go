@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*se
 	if err != nil {
 		return nil, err
 	}
+	debug.FreeOSMemory() // what reading the dataset left would add to the peak
 	prog, err := backend.Compile(net.Plan)
 	if err != nil {
 		return nil, err

@@ -124,6 +124,9 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 		return nil, err
 	}
 	defer t.close()
+	// The images are on the device now: unless the caller keeps data, its
+	// 55 MB can go back before checkpoints claim theirs.
+	debug.FreeOSMemory()
 	if err := t.folder.start(c, o.Environment); err != nil {
 		return nil, err
 	}
@@ -197,9 +200,6 @@ func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Opt
 		return nil, err
 	}
 	labels := slices.Concat(data.Train.Labels, data.Test.Labels)
-	// The images are on the device now: unless the caller keeps data, its
-	// 55 MB can go back before activations and checkpoints claim theirs.
-	debug.FreeOSMemory()
 	t := &training{session: s, config: c, options: o, folder: folder{o.Dir}, classes: labels,
 		train: train, selected: selected, test: indices(data.Train.N, data.Test.N)}
 	t.state = runState{Best: -1, Schedule: Schedule{Kind: c.Scheduler, Rate: c.LR, Steps: t.totalSteps()}}

@@ -122,6 +122,16 @@ func (c *cancelAfter) Step(StepReport) {
 	}
 }
 
+// wantSameFiles checks that two runs' results are the same bits.
+func wantSameFiles(t *testing.T, whole, resumed string) {
+	t.Helper()
+	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
+		if !bytes.Equal(readFile(t, whole, name), readFile(t, resumed, name)) {
+			t.Errorf("%s differs between the whole run and the resumed one", name)
+		}
+	}
+}
+
 // A run that is interrupted in the middle of an epoch and resumed must end
 // with the same bits as one that ran through.
 func TestResumeIsExact(t *testing.T) {
@@ -147,11 +157,7 @@ func TestResumeIsExact(t *testing.T) {
 	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
-		if !bytes.Equal(readFile(t, whole, name), readFile(t, parts, name)) {
-			t.Errorf("%s differs between the whole run and the resumed one", name)
-		}
-	}
+	wantSameFiles(t, whole, parts)
 }
 
 func TestResumeRefusesDamage(t *testing.T) {
@@ -205,11 +211,7 @@ func TestResumeAfterMaxSteps(t *testing.T) {
 	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
-		if !bytes.Equal(readFile(t, whole, name), readFile(t, parts, name)) {
-			t.Errorf("%s differs between the whole run and the resumed one", name)
-		}
-	}
+	wantSameFiles(t, whole, parts)
 }
 
 // A checkpoint that cannot be written is an error of its own, and leaves the
