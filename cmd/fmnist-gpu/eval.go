@@ -54,7 +54,7 @@ the model.`,
 
 // addDeviceFlags adds the flags that choose a backend.
 func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
-	c.Flags().StringVar(&f.selector, "device", "", "Vulkan device: index, name or UUID, as the command devices lists them")
+	c.Flags().StringVar(&f.selector, "device", "", "Vulkan device: `index`, name or UUID, as the command devices lists them")
 	c.Flags().BoolVar(&f.cpu, "cpu", false, "use the CPU")
 	c.Flags().IntVar(&f.threads, "threads", 0, "of the CPU backend; 0 for all cores")
 	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")

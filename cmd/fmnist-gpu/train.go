@@ -85,7 +85,7 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.StringVar(&c.SelectOn, "select-on", c.SelectOn, "images that choose the best epoch: val holds out 5,000 training images, test is the original's protocol")
 	f.IntVar(&c.Patience, "patience", c.Patience, "stop after this many epochs without improvement; 0 never")
 	f.StringVar(&c.Precision, "precision", c.Precision, "fp32 or mixed")
-	f.StringVar(&c.Device, "device", c.Device, "Vulkan device: index, name or UUID, as `devices` lists them")
+	f.StringVar(&c.Device, "device", c.Device, "Vulkan device: `index`, name or UUID, as the command devices lists them")
 	f.BoolVar(&c.CPU, "cpu", c.CPU, "train on the CPU")
 	f.IntVar(&c.Threads, "threads", c.Threads, "of the CPU backend; 0 for all cores")
 	f.BoolVar(&c.Validate, "validate", c.Validate, "run under the Vulkan validation layer; whatever it says is an error")
