@@ -21,6 +21,7 @@ type ConvForward struct {
 	Var  Tensor // (O), present where Mean is
 
 	Stride, Pad int
+	Precision   Precision // of the products W·X
 }
 
 // ConvBackwardInput is the gradient of [ConvForward] with respect to X:
@@ -32,6 +33,7 @@ type ConvBackwardInput struct {
 	DX Tensor // (N, H, W, I)
 
 	Stride, Pad int
+	Precision   Precision // of the products DY·W
 }
 
 // ConvBackwardWeight is the gradient of [ConvForward] with respect to W:
@@ -48,6 +50,7 @@ type ConvBackwardWeight struct {
 	DBias Tensor // (O), optional
 
 	Stride, Pad int
+	Precision   Precision // of the products DY·X
 }
 
 // Kind implements [Op].

@@ -15,6 +15,7 @@ type GEMM struct {
 
 	TransA, TransB bool
 	Accumulate     bool // add to what C holds
+	Precision      Precision
 }
 
 // Kind implements [Op].

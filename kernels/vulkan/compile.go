@@ -29,6 +29,9 @@ func (p *Program) compile(plan *kernels.Plan) error {
 		l := lowering{target: p.backend.target, layout: p.layout}
 		for i, op := range s.Ops {
 			l.op = i
+			if kernels.PrecisionOf(op) != kernels.FP32 {
+				return opError(s, i, fmt.Errorf("%w: mixed precision is for the CPU alone in this version", kernels.ErrPrecision))
+			}
 			if err := l.lower(op); err != nil {
 				return opError(s, i, err)
 			}
