@@ -2,6 +2,7 @@ package cpuref_test
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"runtime"
 	"strings"
@@ -39,8 +40,8 @@ func TestOps(t *testing.T) {
 // Each op of the models' layers gives the same bits with 1, 2, 3 and 7 threads.
 func TestThreadsDoNotChangeResults(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
-		t.Run(tier, func(t *testing.T) {
-			p := newStepPlan()
+		eachPrecision(t, tier, func(t *testing.T, precision kernels.Precision) {
+			p := newStepPlan(precision)
 			want := p.results(t, open(t, tier, 1))
 			for _, threads := range []int{2, 3, 7} {
 				got := p.results(t, open(t, tier, threads))
@@ -54,18 +55,49 @@ func TestThreadsDoNotChangeResults(t *testing.T) {
 	}
 }
 
+// eachPrecision runs a test in every precision that a tier has ("" is the
+// fastest), and skips those it has not.
+func eachPrecision(t *testing.T, tier string, test func(t *testing.T, precision kernels.Precision)) {
+	t.Helper()
+	for _, precision := range []kernels.Precision{kernels.FP32, kernels.Mixed} {
+		t.Run(tier+"/"+precision.String(), func(t *testing.T) {
+			if err := kernels.CheckPrecision(open(t, tier, 1), precision); err != nil {
+				t.Skip(err)
+			}
+			test(t, precision)
+		})
+	}
+}
+
 // A run allocates nothing.
 func TestRunAllocatesNothing(t *testing.T) {
-	for _, threads := range []int{1, 2} {
-		p := newStepPlan()
-		program := p.compile(t, open(t, "", threads))
-		allocations := testing.AllocsPerRun(5, func() {
-			if err := program.Run("step", 1); err != nil {
-				t.Fatal(err)
+	eachPrecision(t, "", func(t *testing.T, precision kernels.Precision) {
+		for _, threads := range []int{1, 2} {
+			program := newStepPlan(precision).compile(t, open(t, "", threads))
+			allocations := testing.AllocsPerRun(5, func() {
+				if err := program.Run("step", 1); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if allocations != 0 {
+				t.Errorf("%d threads: a run of every op allocates %v times", threads, allocations)
 			}
-		})
-		if allocations != 0 {
-			t.Errorf("%d threads: a run of every op allocates %v times", threads, allocations)
+		}
+	})
+}
+
+// A tier without bfloat16 arithmetic says so.
+func TestPrecisionOfTiers(t *testing.T) {
+	if err := kernels.CheckPrecision(open(t, "generic", 1), kernels.Mixed); err != nil {
+		t.Error(err)
+	}
+	for _, tier := range cpuref.Tiers() {
+		if tier != "avx2" && tier != "neon" {
+			continue
+		}
+		err := kernels.CheckPrecision(open(t, tier, 1), kernels.Mixed)
+		if lacking := (*kernels.PrecisionError)(nil); !errors.As(err, &lacking) || !strings.Contains(err.Error(), tier) {
+			t.Errorf("mixed precision with tier %s: %v, want a PrecisionError with the tier's name", tier, err)
 		}
 	}
 }
@@ -76,7 +108,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := newStepPlan().compile(t, b).Run("step", 2); err != nil {
+	if err := newStepPlan(kernels.FP32).compile(t, b).Run("step", 2); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.Close(); err != nil {
@@ -117,8 +149,8 @@ type stepPlan struct {
 	order kernels.Tensor
 }
 
-// newStepPlan writes the plan, section "step".
-func newStepPlan() stepPlan {
+// newStepPlan writes the plan, section "step", its products in the given precision.
+func newStepPlan(precision kernels.Precision) stepPlan {
 	const n, classes = 21, 10
 	p := &kernels.Plan{}
 	f := func(name string, shape ...int) kernels.Tensor { return p.Tensor(name, kernels.Float32, shape...) }
@@ -143,9 +175,9 @@ func newStepPlan() stepPlan {
 
 	p.Section("step").Add(
 		kernels.Gather{Images: images, Labels: labels, Order: order, State: state, Table: f("table", 256), X: x, Y: y},
-		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Stride: 1, Pad: 1},
+		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Stride: 1, Pad: 1, Precision: precision},
 		kernels.BatchNormForward{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Mean: saved, InvStd: invStd, Y: norm, Momentum: .1, Eps: 1e-5},
-		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Mean: fusedMean, Var: fusedVar, Stride: 1, Pad: 1},
+		kernels.ConvForward{X: x, W: w1, Bias: b1, Y: c1, Mean: fusedMean, Var: fusedVar, Stride: 1, Pad: 1, Precision: precision},
 		kernels.BatchNormReLUPoolForward{X: c1, Mean: fusedMean, Var: fusedVar, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, InvStd: invStd, Y: pool, Index: index, Size: 2, Momentum: .1, Eps: 1e-5},
 		kernels.BatchNormReLUPoolBackward{X: c1, Y: pool, DY: pool, Index: index, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 2},
 		kernels.BatchNormReLUPoolForward{X: c1, Mean: fusedMean, Var: fusedVar, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, InvStd: invStd, Y: fusedY, Size: 1, Momentum: .1, Eps: 1e-5},
@@ -154,20 +186,20 @@ func newStepPlan() stepPlan {
 		kernels.BatchNormInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: inference, Eps: 1e-5},
 		kernels.ReLUForward{X: norm, Y: norm},
 		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},
-		kernels.ConvForward{X: pool, W: w2, Y: c2, Stride: 1, Pad: 1},
+		kernels.ConvForward{X: pool, W: w2, Y: c2, Stride: 1, Pad: 1, Precision: precision},
 		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
-		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true},
+		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true, Precision: precision},
 		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: y, State: state, Loss: loss, Correct: correct, DLogits: dlogits},
-		kernels.GEMM{A: dlogits, B: drop, C: dw3, TransA: true},
-		kernels.GEMM{A: dlogits, B: w3, C: dc2.Reshape(n, 7840)},
+		kernels.GEMM{A: dlogits, B: drop, C: dw3, TransA: true, Precision: precision},
+		kernels.GEMM{A: dlogits, B: w3, C: dc2.Reshape(n, 7840), Precision: precision},
 		kernels.DropoutBackward{DY: dc2.Reshape(n, 7840), State: state, DX: dc2.Reshape(n, 7840), P: .25},
 		kernels.ColumnSum{X: dc2, Y: sum},
-		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, DBias: db2, Stride: 1, Pad: 1},
-		kernels.ConvBackwardInput{DY: dc2, W: w2, DX: dpool, Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, DBias: db2, Stride: 1, Pad: 1, Precision: precision},
+		kernels.ConvBackwardInput{DY: dc2, W: w2, DX: dpool, Stride: 1, Pad: 1, Precision: precision},
 		kernels.MaxPoolBackward{DY: dpool, Index: index, DX: dnorm, Size: 2, Stride: 2},
 		kernels.ReLUBackward{Y: norm, DY: dnorm, DX: dnorm},
 		kernels.BatchNormBackward{X: c1, DY: dnorm, Gamma: gamma, Mean: saved, InvStd: invStd, DX: dnorm, DGamma: dgamma, DBeta: dbeta},
-		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, DBias: db1, Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, DBias: db1, Stride: 1, Pad: 1, Precision: precision},
 		kernels.Adam{Param: param, Grad: grad, M: m, V: v, State: state, LearningRates: rates, Beta1: .9, Beta2: .999, Eps: 1e-8},
 		kernels.SGD{Param: param, Grad: grad, M: velocity, State: state, LearningRates: rates, Momentum: .9},
 		kernels.Fill{X: f("fill", 50_000), Value: 3},

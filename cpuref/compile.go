@@ -8,6 +8,9 @@ import (
 
 // compile returns the function that runs op.
 func (p *program) compile(op kernels.Op) (func() error, error) {
+	if err := p.backend.checkPrecision(op); err != nil {
+		return nil, err
+	}
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		return p.convForward(op), nil

@@ -89,7 +89,10 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 // the gradient of its input, which is one with the filters turned round.
 type correlation struct {
 	p        *program
-	frame    frame
+	tile     tileFunc
+	channels int   // of an image
+	frame    frame // of the image; its channels are pairs in mixed precision
+	paired   bool  // mixed precision
 	kh, kw   int
 	stride   int
 	out      int // channels of the result
@@ -105,19 +108,45 @@ type correlation struct {
 
 func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
 
+// newCorrelation returns the correlation of images with the given precision.
+func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
+	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f,
+		images: images.Shape[0], src: p.floats(images)}
+	if precision == kernels.Mixed {
+		x.paired = true
+		x.frame.c = pairs(f.c)
+	}
+	return x
+}
+
+// image copies image n into its frame.
+func (x *correlation) image(worker, n int) []float32 {
+	private := x.p.scratch.private[worker]
+	size := x.frame.h * x.frame.w * x.channels
+	image := x.src[n*size : (n+1)*size]
+	if x.paired {
+		rounded := private[x.frame.size():][:x.frame.imageSize()]
+		x.p.pairChannels(rounded, image, x.channels)
+		image = rounded
+	}
+	x.frame.fill(private, image)
+	return private
+}
+
 // compile lays the correlation out and returns the function that runs it,
-// given the tasks that pack a panel's filters at one (kh, kw).
-func (x *correlation) compile(oh, ow int, pack func(packed []float32, panel, tap int)) func() error {
+// given the tasks that pack a panel's filters at one (kh, kw), which have
+// private scratch for one such pack in rows.
+func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
 	x.pixels = oh * ow
 	x.spans = newSpans(k, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
 	x.panels = (x.out + k.Cols - 1) / k.Cols
 	x.splits = min(len(x.spans), (tasksPerWorker*pool.workers+x.images-1)/x.images)
 	x.p.scratch.reserveShared((x.panels*x.taps() + 1) * k.Cols)
-	x.p.scratch.reservePrivate(x.frame.size())
-	packTask := func(_, task int) {
+	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
+	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
-		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], panel, tap)
+		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], x.p.scratch.private[worker], panel, tap)
 	}
 	compute := x.compute
 	return func() error {
@@ -138,8 +167,7 @@ func (x *correlation) compute(worker, task int) {
 	k := x.p.backend.simd
 	n := task / x.splits
 	from, to := chunk(len(x.spans), x.splits, task%x.splits)
-	image := x.p.scratch.private[worker]
-	x.frame.fill(image, x.src[n*x.frame.imageSize():(n+1)*x.frame.imageSize()])
+	image := x.image(worker, n)
 	out := x.dst[n*x.pixels*x.out : (n+1)*x.pixels*x.out]
 
 	t := &x.p.scratch.tiles[worker]
@@ -154,7 +182,7 @@ func (x *correlation) compute(worker, task int) {
 		}
 		for _, s := range x.spans[from:to] {
 			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &out[s.pixel*x.out+j]
-			k.Tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
 		}
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
@@ -195,18 +223,25 @@ func (s *imageStatistics) combine() {
 }
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
-	f := forwardFrame(op.X, op.Pad)
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	w := p.floats(op.W)
 	k := p.backend.simd
-	x := &correlation{p: p, frame: f, kh: kh, kw: kw, stride: op.Stride, out: o, images: op.X.Shape[0],
-		src: p.floats(op.X), dst: p.floats(op.Y), bias: p.floats(op.Bias)}
+	x := p.newCorrelation(op.Precision, op.X, forwardFrame(op.X, op.Pad))
+	x.kh, x.kw, x.stride, x.out = kh, kw, op.Stride, o
+	x.dst, x.bias = p.floats(op.Y), p.floats(op.Bias)
 	if !op.Mean.Absent() {
 		x.stats = newImageStatistics(p, op)
 	}
-	return x.compile(op.Y.Shape[1], op.Y.Shape[2], func(packed []float32, panel, tap int) {
+	return x.compile(op.Y.Shape[1], op.Y.Shape[2], func(packed, private []float32, panel, tap int) {
 		j := panel * k.Cols
-		k.Transpose(packed, k.Cols, w[(j*kh*kw+tap)*i:], kh*kw*i, min(k.Cols, o-j), i)
+		cols, filters, distance := min(k.Cols, o-j), w[(j*kh*kw+tap)*i:], kh*kw*i
+		if x.paired {
+			for col := range cols {
+				p.pairChannels(private[col*x.frame.c:], filters[col*distance:][:i], i)
+			}
+			filters, distance = private, x.frame.c
+		}
+		k.Transpose(packed, k.Cols, filters, distance, cols, x.frame.c)
 	})
 }
 
@@ -225,14 +260,23 @@ func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
 		top: kh - 1 - op.Pad, left: kw - 1 - op.Pad, dilation: op.Stride}
 	weight := p.floats(op.W)
 	k := p.backend.simd
-	x := &correlation{p: p, frame: f, kh: kh, kw: kw, stride: 1, out: i, images: op.DX.Shape[0],
-		src: p.floats(op.DY), dst: p.floats(op.DX)}
-	return x.compile(h, w, func(packed []float32, panel, tap int) {
+	x := p.newCorrelation(op.Precision, op.DY, f)
+	x.kh, x.kw, x.stride, x.out, x.dst = kh, kw, 1, i, p.floats(op.DX)
+	return x.compile(h, w, func(packed, _ []float32, panel, tap int) {
 		j := panel * k.Cols
 		cols := min(k.Cols, i-j)
 		turned := kh*kw - 1 - tap
-		for row := range o {
-			copy(packed[row*k.Cols:row*k.Cols+cols], weight[(row*kh*kw+turned)*i+j:])
+		filter := func(row int) []float32 { return weight[(row*kh*kw+turned)*i+j:][:cols] }
+		for row := range x.frame.c {
+			to := packed[row*k.Cols:]
+			switch {
+			case !x.paired:
+				copy(to, filter(row))
+			case 2*row+1 < o:
+				k.PairRows(to, filter(2*row), filter(2*row+1))
+			default:
+				k.PairRows(to, filter(2*row), nil)
+			}
 		}
 	})
 }
@@ -252,6 +296,9 @@ const (
 // consecutive elements of the frame under the filter's row kh.
 type weightGradient struct {
 	p         *program
+	tile      tileFunc
+	paired    bool // mixed precision: an image stands for two, pixel by pixel
+	batch     int  // images of X and DY
 	frame     frame
 	kh, kw    int
 	stride    int
@@ -269,9 +316,13 @@ type weightGradient struct {
 
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
-	g := &weightGradient{p: p, frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
-		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, images: op.X.Shape[0],
+	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
+		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, batch: op.X.Shape[0], images: op.X.Shape[0],
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
+	if op.Precision == kernels.Mixed {
+		g.paired = true
+		g.images = pairs(g.batch)
+	}
 	if !op.DBias.Absent() {
 		g.dbias = newBiasGradient(p, op)
 	}
@@ -290,16 +341,63 @@ func (g *weightGradient) group(i int) (from, to int) {
 	return i * g.perGroup, min((i+1)*g.perGroup, g.images)
 }
 
+// cutGroups sets the groups, of so many images of the batch.
+func (g *weightGradient) cutGroups(images int) {
+	if g.paired {
+		images /= 2
+	}
+	g.perGroup = images
+	g.groups = (g.images + images - 1) / images
+}
+
+// load copies images n and on, one for each frame, into the frames, and
+// returns DY of those images. Both take private scratch: rounded must hold an
+// image and, for each frame, one of DY.
+func (g *weightGradient) load(frames, rounded []float32, n, images int) (dy []float32) {
+	image, result := g.frame.imageSize(), g.pixels()*g.o
+	for i := range images {
+		to := frames[i*g.frame.size():]
+		if !g.paired {
+			g.frame.fill(to, g.x[(n+i)*image:(n+i+1)*image])
+			continue
+		}
+		g.p.pairNeighbours(rounded, g.x, n+i, image, g.batch)
+		g.frame.fill(to, rounded[:image])
+		g.p.pairNeighbours(rounded[image+i*result:], g.dy, n+i, result, g.batch)
+	}
+	if g.paired {
+		return rounded[image:]
+	}
+	return g.dy[n*result:]
+}
+
+// loadLength is the length of the scratch rounded that load takes, a tile's
+// columns beyond it included.
+func (g *weightGradient) loadLength(images int) int {
+	if !g.paired {
+		return 0
+	}
+	return g.frame.imageSize() + images*g.pixels()*g.o + g.p.backend.simd.Cols
+}
+
+// measureBias adds up DY of images n and on, if that is asked for.
+func (g *weightGradient) measureBias(n, images int) {
+	if g.paired {
+		g.dbias.measure(2*n, min(2*(n+images), g.batch))
+		return
+	}
+	g.dbias.measure(n, n+images)
+}
+
 func (g *weightGradient) compile() func() error {
 	pool, k := g.p.backend.pool, g.p.backend.simd
-	g.perGroup = imagesPerGroup
-	g.groups = (g.images + g.perGroup - 1) / g.perGroup
+	g.cutGroups(imagesPerGroup)
 	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
 	g.rows = newRowTiles(k, g.o)
 	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
 	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols)
+	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols + g.loadLength(g.perChunk))
 	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
 		pool.run(g.groups*g.splits, compute)
@@ -317,26 +415,23 @@ func (g *weightGradient) compute(worker, task int) {
 	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias, t.Accumulate = 1, g.taps(), nil, 0
-	image, result := g.frame.imageSize(), g.pixels()*g.o
 	for n := from; n < to; n += g.perChunk {
 		images := min(g.perChunk, to-n)
-		for i := range images {
-			g.frame.fill(frames[i*g.frame.size():], g.x[(n+i)*image:(n+i+1)*image])
-		}
+		dy := g.load(frames, frames[g.perChunk*g.frame.size()+g.p.backend.simd.Cols:], n, images)
 		t.Walk(g.ow, g.o, g.stride*g.frame.c, g.oh, g.ow*g.o, g.stride*g.frame.fw*g.frame.c,
-			images, result, g.frame.size())
+			images, g.pixels()*g.o, g.frame.size())
 		for i := tileFrom; i < tileTo; i++ {
-			g.tile(t, i, g.dy[n*result:], frames, part)
+			g.addTile(t, i, dy, frames, part)
 		}
 		if tileFrom == 0 { // one task of the group
-			g.dbias.measure(n, n+images)
+			g.measureBias(n, images)
 		}
 		t.Accumulate = 1
 	}
 }
 
-// tile adds a chunk of images to tile i of a group's sum.
-func (g *weightGradient) tile(t *simd.Tile, i int, dy, frames, part []float32) {
+// addTile adds a chunk of images to tile i of a group's sum.
+func (g *weightGradient) addTile(t *simd.Tile, i int, dy, frames, part []float32) {
 	k := g.p.backend.simd
 	row, panel, kh := i%g.rows.count, i/g.rows.count%g.panels, i/g.rows.count/g.panels
 	o, rows := g.rows.bounds(row)
@@ -348,7 +443,7 @@ func (g *weightGradient) tile(t *simd.Tile, i int, dy, frames, part []float32) {
 	}
 	t.B = &frames[kh*g.frame.fw*g.frame.c+j]
 	t.C = &part[o*g.taps()+kh*g.rowTaps()+j]
-	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
+	g.tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
 }
 
 // sumParts returns the function that adds up parts of len(dst) elements each
@@ -367,12 +462,11 @@ func (p *program) sumParts(dst []float32, parts int) func() error {
 // copy of each image for each tap.
 func (g *weightGradient) compileByTaps() func() error {
 	pool, k := g.p.backend.pool, g.p.backend.simd
-	g.perGroup = imagesPerGroupTaps
-	g.groups = (g.images + g.perGroup - 1) / g.perGroup
+	g.cutGroups(imagesPerGroupTaps)
 	g.rows = newRowTiles(k, g.taps())
 	g.panels = (g.o + k.Cols - 1) / k.Cols
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels())
+	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels() + g.loadLength(1))
 	compute := g.computeByTaps
 	return func() error {
 		pool.run(g.groups, compute)
@@ -392,16 +486,15 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 	k := g.p.backend.simd
 	from, to := g.group(group)
 	scratch := g.p.scratch.private[worker]
-	framed, byTap := scratch[:g.frame.size()], scratch[g.frame.size():]
+	framed, byTap, rounded := scratch[:g.frame.size()], scratch[g.frame.size():], scratch[g.frame.size()+g.taps()*g.pixels():]
 	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias, t.Accumulate = g.pixels(), g.o, nil, 0
 	t.Walk(g.pixels(), 1, g.o, 1, 0, 0, 1, 0, 0)
-	image := g.frame.imageSize()
 	for n := from; n < to; n++ {
-		g.frame.fill(framed, g.x[n*image:(n+1)*image])
+		dy := g.load(framed, rounded, n, 1)
 		g.copyByTap(byTap, framed)
-		g.dbias.measure(n, n+1)
+		g.measureBias(n, 1)
 		for i := range g.panels * g.rows.count {
 			tap, rows := g.rows.bounds(i % g.rows.count)
 			rows0 := min(rows, k.Group)
@@ -410,9 +503,9 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 			if rows > rows0 {
 				t.A1 = &byTap[(tap+rows0)*g.pixels()]
 			}
-			t.B = &g.dy[n*g.pixels()*g.o+j]
+			t.B = &dy[j]
 			t.C = &part[tap*g.o+j]
-			k.Tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
+			g.tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
 		}
 		t.Accumulate = 1
 	}

@@ -33,6 +33,7 @@ func (m matrix) transposed() matrix { return matrix{m.data, m.col, m.row} }
 // pack is computed as Cᵀ = Bᵀ·Aᵀ instead, and turned on the way out.
 type product struct {
 	p          *program
+	multiply   tileFunc
 	a, b       matrix
 	m, n, k    int
 	turned     bool      // C is stored (N, M)
@@ -40,10 +41,11 @@ type product struct {
 	bias       []float32 // a value for each column of the original C, or nil
 	accumulate bool
 
-	rows   rowTiles
-	panels int  // of B
-	group  int  // panels that are worked on at once
-	packed bool // B is packed in the shared scratch: [panel][K][tile's columns]
+	rows     rowTiles
+	panels   int  // of B
+	group    int  // panels that are worked on at once
+	packed   bool // B is packed in the shared scratch, from packedAt on: [panel][K][tile's columns]
+	packedAt int
 
 	rowParts, panelParts int // the grid of tasks
 	blockLength          int // private scratch for B
@@ -51,7 +53,7 @@ type product struct {
 
 // gemm compiles a matrix product.
 func (p *program) gemm(op kernels.GEMM) func() error {
-	g := &product{p: p, c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
+	g := &product{p: p, multiply: p.tileOf(op.Precision), c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
 	g.m, g.n, g.k = op.MNK()
 	g.a, g.b = matrix{p.floats(op.A), g.k, 1}, matrix{p.floats(op.B), g.n, 1}
 	if op.TransA {
@@ -68,10 +70,15 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 			g.turned = true
 		}
 	}
+	round := func() {}
+	if op.Precision == kernels.Mixed {
+		round = g.pairUp()
+	}
 	g.layOut()
 	pack, compute := g.packTask(), g.compute
 	blocks := (g.k + kBlock - 1) / kBlock
 	return func() error {
+		round()
 		if g.packed {
 			p.backend.pool.run(g.panels*blocks, pack)
 		}
@@ -90,7 +97,7 @@ func (g *product) layOut() {
 	if g.packed { // share the rows out, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
-		g.p.scratch.reserveShared((g.panels*g.k + 1) * k.Cols)
+		g.p.scratch.reserveShared(g.packedAt + (g.panels*g.k+1)*k.Cols)
 	} else { // share the panels out, so that one task copies each part of B
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
@@ -106,6 +113,24 @@ func (g *product) layOut() {
 	g.p.scratch.reservePrivate(g.blockLength + strip)
 }
 
+// pairUp puts pairs, which lie at the start of the shared scratch, in the
+// place of A and B, and returns the function that rounds them.
+func (g *product) pairUp() func() {
+	scratch, pool := &g.p.scratch, g.p.backend.pool
+	a := newPairedMatrix(g.p, g.a, g.m, g.k, 0)
+	b := newPairedMatrix(g.p, g.b.transposed(), g.n, g.k, a.end())
+	g.a.row, g.a.col = a.strides()
+	g.b.col, g.b.row = b.strides()
+	g.k, g.packedAt = pairs(g.k), b.end()
+	scratch.reserveShared(g.packedAt)
+	roundA, roundB := a.round, b.round
+	return func() {
+		pool.run(a.tasks, roundA)
+		pool.run(b.tasks, roundB)
+		g.a.data, g.b.data = a.data(), b.data()
+	}
+}
+
 // stripWidth is the row length of a task's strip of a turned C.
 func (g *product) stripWidth() int { return g.panels * g.p.backend.simd.Cols }
 
@@ -115,7 +140,7 @@ func (g *product) packTask() func(worker, task int) {
 	return func(_, task int) {
 		panel, k0 := task%g.panels, task/g.panels*kBlock
 		j := panel * k.Cols
-		k.Transpose(g.p.scratch.shared[(panel*g.k+k0)*k.Cols:], k.Cols,
+		k.Transpose(g.p.scratch.shared[g.packedAt+(panel*g.k+k0)*k.Cols:], k.Cols,
 			g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
 	}
 }
@@ -178,7 +203,7 @@ type panelBlock struct {
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
-		return panelBlock{g.p.scratch.shared[(p0*g.k+k0)*width:], width, g.k * width}
+		return panelBlock{g.p.scratch.shared[g.packedAt+(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
 	if part.rowTo-part.rowFrom < 3 {
@@ -218,7 +243,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 			t.Accumulate = 0
 		}
 	}
-	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.n-j))
+	g.multiply(t, rows0, rows-rows0, min(k.Cols, g.n-j))
 }
 
 // startStrip gives a turned C its initial values: bias and old contents.

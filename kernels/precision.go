@@ -41,9 +41,28 @@ func ParsePrecision(name string) (Precision, error) {
 	return 0, fmt.Errorf("unknown precision %q: want fp32 or mixed", name)
 }
 
-// ErrPrecision is wrapped by the error of [Backend].Compile where the device
+// PrecisionError is in the chain of [Backend].Compile's error where the device
 // lacks the arithmetic that an op asks for.
-var ErrPrecision = errors.New("precision not available")
+type PrecisionError struct{ Reason string }
+
+// Error says that and why.
+func (e *PrecisionError) Error() string { return "the device lacks this precision: " + e.Reason }
+
+// CheckPrecision returns a [PrecisionError] where a backend does not compute
+// in the given precision. It compiles a product to find out.
+func CheckPrecision(b Backend, precision Precision) error {
+	var p Plan
+	tensor := func(name string) Tensor { return p.Tensor(name, Float32, 1, 1) }
+	p.Section("product").Add(GEMM{A: tensor("A"), B: tensor("B"), C: tensor("C"), Precision: precision})
+	program, err := b.Compile(&p)
+	if lacking := (*PrecisionError)(nil); errors.As(err, &lacking) {
+		return lacking // without the section's name
+	}
+	if err != nil {
+		return err
+	}
+	return program.Close()
+}
 
 // RoundBFloat16 returns x in bfloat16, the upper half of a float32: the
 // nearest such number, of two the one whose last bit is 0. NaN stays NaN.

@@ -7,7 +7,8 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 //
 //	Y[n,oh,ow,o] = Bias[o] + Σ_{kh,kw,i} W[o,kh,kw,i] · X[n, oh·Stride+kh−Pad, ow·Stride+kw−Pad, i]
 func convForward(m *memory, op kernels.ConvForward) {
-	x, w, bias, y := m.floats(op.X), m.floats(op.W), m.floats(op.Bias), m.floats(op.Y)
+	x, w := m.factors(op.X, op.Precision), m.factors(op.W, op.Precision)
+	bias, y := m.floats(op.Bias), m.floats(op.Y)
 	g := newConvGeometry(op.X, op.W, op.Y, op.Stride, op.Pad)
 	for n := range g.n {
 		for oh := range g.oh {
@@ -43,7 +44,7 @@ func columnStatistics(y, mean, variance []float32) {
 // convBackwardInput is convForward's chain rule, tap by tap: each product
 // W·X of a sum Y sends W·DY back to its X.
 func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
-	dy, w, dx := m.floats(op.DY), m.floats(op.W), m.floats(op.DX)
+	dy, w, dx := m.factors(op.DY, op.Precision), m.factors(op.W, op.Precision), m.floats(op.DX)
 	g := newConvGeometry(op.DX, op.W, op.DY, op.Stride, op.Pad)
 	sum := make([]float64, len(dx))
 	for n := range g.n {
@@ -64,7 +65,7 @@ func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
 // convBackwardWeight is convForward's chain rule, tap by tap: each product
 // W·X of a sum Y sends X·DY back to its W.
 func convBackwardWeight(m *memory, op kernels.ConvBackwardWeight) {
-	x, dy, dw := m.floats(op.X), m.floats(op.DY), m.floats(op.DW)
+	x, dy, dw := m.factors(op.X, op.Precision), m.factors(op.DY, op.Precision), m.floats(op.DW)
 	g := newConvGeometry(op.X, op.DW, op.DY, op.Stride, op.Pad)
 	sum := make([]float64, len(dw))
 	for n := range g.n {

@@ -4,7 +4,8 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
 // gemm adds up each element of C = op(A)·op(B) by itself.
 func gemm(m *memory, op kernels.GEMM) {
-	a, b, bias, c := m.floats(op.A), m.floats(op.B), m.floats(op.Bias), m.floats(op.C)
+	a, b := m.factors(op.A, op.Precision), m.factors(op.B, op.Precision)
+	bias, c := m.floats(op.Bias), m.floats(op.C)
 	rows, cols, depth := op.MNK()
 	// Stored row-major, a step along an axis of op(A) (M, K) or op(B) (K, N)
 	// is 1 or the length of a stored row.

@@ -36,6 +36,20 @@ func (m *memory) floats(t kernels.Tensor) []float32 { return view(m.f32, t) }
 func (m *memory) words(t kernels.Tensor) []uint32   { return view(m.u32, t) }
 func (m *memory) pixels(t kernels.Tensor) []uint8   { return view(m.u8, t) }
 
+// factors returns the elements of a tensor as a product in the given precision
+// takes them.
+func (m *memory) factors(t kernels.Tensor, precision kernels.Precision) []float32 {
+	v := m.floats(t)
+	if precision != kernels.Mixed {
+		return v
+	}
+	rounded := make([]float32, len(v))
+	for i, x := range v {
+		rounded[i] = kernels.RoundBFloat16(x)
+	}
+	return rounded
+}
+
 func view[T any](buffers [][]T, t kernels.Tensor) []T {
 	if t.Absent() {
 		return nil

@@ -14,6 +14,7 @@ type Conv struct {
 	O, KH, KW   int // weight, with I
 	Stride, Pad int
 	Integers    bool // exact data
+	Precision   kernels.Precision
 }
 
 // ConvForward is a case of [kernels.ConvForward].
@@ -38,6 +39,9 @@ func (c Conv) String() string {
 	s := fmt.Sprintf("%dx%dx%dx%d_%dx%dx%d_stride%d_pad%d", c.N, c.H, c.W, c.I, c.O, c.KH, c.KW, c.Stride, c.Pad)
 	if c.Integers {
 		s += "_integers"
+	}
+	if c.Precision == kernels.Mixed {
+		s += "_mixed"
 	}
 	return s
 }
@@ -90,7 +94,7 @@ func (c Conv) newTrial(exact ...string) *Trial {
 // Trial implements [Case].
 func (c ConvForward) Trial() *Trial {
 	t := c.newTrial("Y")
-	op := kernels.ConvForward{Stride: c.Stride, Pad: c.Pad}
+	op := kernels.ConvForward{Stride: c.Stride, Pad: c.Pad, Precision: c.Precision}
 	x, w, bias := c.fill(), c.fill(), c.fill()
 	if c.LargeMean {
 		x, w, bias = normal(0, 1), normal(0, 0.1/math.Sqrt(float64(c.KH*c.KW*c.I))), normal(1000, 1)
@@ -142,7 +146,7 @@ func withStatisticsOf(y []float64, channels int, r *Results) *Results {
 // Trial implements [Case].
 func (c ConvBackwardInput) Trial() *Trial {
 	t := c.newTrial("DX")
-	op := kernels.ConvBackwardInput{Stride: c.Stride, Pad: c.Pad}
+	op := kernels.ConvBackwardInput{Stride: c.Stride, Pad: c.Pad, Precision: c.Precision}
 	op.DY = t.floats("DY", c.fill(), c.y()...)
 	op.W = t.floats("W", c.fill(), c.w()...)
 	op.DX = t.output("DX", c.x()...)
@@ -152,7 +156,7 @@ func (c ConvBackwardInput) Trial() *Trial {
 // Trial implements [Case].
 func (c ConvBackwardWeight) Trial() *Trial {
 	t := c.newTrial("DW", "DBias")
-	op := kernels.ConvBackwardWeight{Stride: c.Stride, Pad: c.Pad}
+	op := kernels.ConvBackwardWeight{Stride: c.Stride, Pad: c.Pad, Precision: c.Precision}
 	op.X = t.floats("X", c.fill(), c.x()...)
 	op.DY = t.floats("DY", c.fill(), c.y()...)
 	op.DW = t.output("DW", c.w()...)
@@ -216,6 +220,10 @@ func convCases() []Case {
 		add(c, bias, statistics)
 		c.Integers = true
 		add(c, !bias, !statistics)
+		c.Precision = kernels.Mixed
+		add(c, bias, !statistics)
+		c.Integers = false
+		add(c, !bias, statistics)
 	}
 	// The small shapes also the other way round, and with a large mean.
 	for i, c := range convShapes {
@@ -227,6 +235,8 @@ func convCases() []Case {
 	for _, batch := range []int{32, 64} {
 		for _, c := range modelConvs(batch)[:3] {
 			c.Integers = true
+			add(c, true, true)
+			c.Precision = kernels.Mixed
 			add(c, true, true)
 		}
 	}

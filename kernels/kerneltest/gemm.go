@@ -13,6 +13,7 @@ type GEMM struct {
 	Bias           bool
 	Accumulate     bool
 	Integers       bool // exact data
+	Precision      kernels.Precision
 }
 
 // String describes the case: "64x256x6272_NT_bias".
@@ -28,6 +29,9 @@ func (c GEMM) String() string {
 	if c.Integers {
 		s += "_integers"
 	}
+	if c.Precision == kernels.Mixed {
+		s += "_mixed"
+	}
 	return s
 }
 
@@ -39,7 +43,7 @@ func (c GEMM) Trial() *Trial {
 		data = integers
 		t.exact = []string{"C"}
 	}
-	op := kernels.GEMM{TransA: c.TransA, TransB: c.TransB, Accumulate: c.Accumulate}
+	op := kernels.GEMM{TransA: c.TransA, TransB: c.TransB, Accumulate: c.Accumulate, Precision: c.Precision}
 	if c.TransA {
 		op.A = t.floats("A", data, c.K, c.M)
 	} else {
@@ -102,6 +106,9 @@ func gemmCases() []Case {
 			c.Bias, c.Accumulate = variant&4 != 0, variant&8 != 0
 			c.Integers = (i+variant)%2 == 0
 			cases = append(cases, c)
+			c.Integers, c.Precision = variant%3 == 0, kernels.Mixed
+			cases = append(cases, c)
+			c.Precision = kernels.FP32
 		}
 	}
 	// Long sums over a small C, where implementations split K.
@@ -111,11 +118,15 @@ func gemmCases() []Case {
 			cases = append(cases, c)
 			c.Integers = true
 			cases = append(cases, c)
+			c.Precision = kernels.Mixed
+			cases = append(cases, c)
 		}
 	}
 	for _, batch := range []int{1, 8, 32, 64} {
 		for i, c := range modelGEMMs(batch) {
 			c.Integers = (i+batch/8)%2 == 0
+			cases = append(cases, c)
+			c.Integers, c.Precision = !c.Integers, kernels.Mixed
 			cases = append(cases, c)
 		}
 	}

@@ -12,8 +12,8 @@ import (
 // bigFLOPs is the work above which a case is left out of -short and -race runs.
 const bigFLOPs = 1 << 23
 
-// Run tests every case on backend against reference and logs what the race
-// detector or -short made it leave out. The report holds the worst error by op.
+// Run tests every case on backend against reference and logs how many the race
+// detector, -short or a precision that the backend lacks made it leave out. The report holds the worst error by op.
 func Run(t *testing.T, backend, reference kernels.Backend) *Report {
 	t.Helper()
 	return NewSuite(reference).Run(t, backend)
@@ -40,11 +40,13 @@ func NewSuite(reference kernels.Backend) *Suite {
 func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
 	t.Helper()
 	report := &Report{Backend: backend.Name()}
+	mixed := hasMixed(t, backend)
 	for _, c := range Cases() {
 		trial := c.Trial()
 		kind := trial.Op.Kind()
 		entry := report.op(kind)
-		if (testing.Short() || raceEnabled) && trial.Op.FLOPs() > bigFLOPs {
+		tooBig := (testing.Short() || raceEnabled) && trial.Op.FLOPs() > bigFLOPs
+		if tooBig || (kernels.PrecisionOf(trial.Op) == kernels.Mixed && !mixed) {
 			entry.Skipped++
 			continue
 		}
@@ -58,9 +60,19 @@ func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
 	}
 	t.Run("Program", func(t *testing.T) { testProgram(t, backend) })
 	if n := report.Skipped(); n > 0 {
-		t.Logf("%d big cases left out (-short or -race)", n)
+		t.Logf("%d cases left out: big ones under -short or -race, mixed precision where the backend has none", n)
 	}
 	return report
+}
+
+// hasMixed reports whether backend computes in mixed precision.
+func hasMixed(t *testing.T, backend kernels.Backend) bool {
+	t.Helper()
+	err := kernels.CheckPrecision(backend, kernels.Mixed)
+	if lacking := (*kernels.PrecisionError)(nil); err != nil && !errors.As(err, &lacking) {
+		t.Fatal(err)
+	}
+	return err == nil
 }
 
 // check runs one case. It returns the largest error over tolerance, and all

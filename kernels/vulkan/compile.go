@@ -30,7 +30,7 @@ func (p *Program) compile(plan *kernels.Plan) error {
 		for i, op := range s.Ops {
 			l.op = i
 			if kernels.PrecisionOf(op) != kernels.FP32 {
-				return opError(s, i, fmt.Errorf("%w: mixed precision is for the CPU alone in this version", kernels.ErrPrecision))
+				return opError(s, i, &kernels.PrecisionError{Reason: "mixed precision is for the CPU alone in this version"})
 			}
 			if err := l.lower(op); err != nil {
 				return opError(s, i, err)

@@ -24,11 +24,15 @@ var generic = Kernels{
 	ReLUPool2x2Backward: reluPool2x2BackwardGeneric,
 	Dropout:             dropoutGeneric,
 	Adam:                adamGeneric, SGD: sgdGeneric,
+	TilePairs: tilePairsGeneric, Pair: pairGeneric, PairRows: pairRowsGeneric,
 	Pause: func() {},
 }
 
 // tileGeneric computes the tile in pieces of 4×4, whose sums fit in registers.
-func tileGeneric(t *Tile, rows0, rows1, cols int) {
+func tileGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, tile4x4) }
+
+// by4x4 computes a tile, given what computes pieces of 4×4.
+func (t *Tile) by4x4(rows0, rows1, cols int, piece func(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float32)) {
 	var rows [4]*float32 // first element of each row of A; absent rows repeat row 0
 	for i := range rows {
 		switch {
@@ -42,7 +46,7 @@ func tileGeneric(t *Tile, rows0, rows1, cols int) {
 	}
 	for j := 0; j < cols; j += 4 {
 		var sum [4][4]float32
-		tile4x4(t, &rows, at(t.B, j), min(4, cols-j), &sum)
+		piece(t, &rows, at(t.B, j), min(4, cols-j), &sum)
 		for i := range rows0 + rows1 {
 			for jj := range min(4, cols-j) {
 				c := at(t.C, i*t.RowC+j+jj)

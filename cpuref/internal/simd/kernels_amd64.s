@@ -7,7 +7,7 @@
 // func tile1x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+	VXORPS     Z2, Z2, Z2
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -40,7 +40,7 @@ segments:
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
+	VFMADD231PS.BCST (AX), Z0, Z2
 	ADDQ             DX, AX
 	ADDQ             BX, CX
 	DECQ             R8
@@ -77,20 +77,113 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z2
-	VADDPS    Z2, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
 
 store:
-	VMOVUPS Z1, K1, (AX)
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tilePairs1x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z2, Z2, Z2
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
+
+blocks:
+	MOVQ t+0(FP), DI
+	MOVQ 80(DI), DI
+
+segments:
+	MOVQ t+0(FP), R8
+	MOVQ 72(R8), R8
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	ADDQ         DX, AX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          k
+	MOVQ         t+0(FP), R8
+	MOVQ         88(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         96(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          segments
+	MOVQ         t+0(FP), DI
+	MOVQ         112(DI), DI
+	LEAQ         (AX)(DI*4), AX
+	MOVQ         t+0(FP), DI
+	MOVQ         120(DI), DI
+	LEAQ         (CX)(DI*4), CX
+	DECQ         SI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+
+store:
+	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -98,8 +191,8 @@ store:
 // func tile1x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -134,9 +227,9 @@ segments:
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z4
-	VFMADD231PS  Z4, Z0, Z2
-	VFMADD231PS  Z4, Z1, Z3
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
 	ADDQ         DX, AX
 	ADDQ         BX, CX
 	DECQ         R8
@@ -174,9 +267,9 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
 
 bias:
@@ -185,14 +278,118 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z4
-	VADDPS    Z4, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tilePairs1x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
+
+blocks:
+	MOVQ t+0(FP), DI
+	MOVQ 80(DI), DI
+
+segments:
+	MOVQ t+0(FP), R8
+	MOVQ 72(R8), R8
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	ADDQ         DX, AX
+	ADDQ         BX, CX
+	DECQ         R8
+	JNZ          k
+	MOVQ         t+0(FP), R8
+	MOVQ         88(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         96(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          segments
+	MOVQ         t+0(FP), DI
+	MOVQ         112(DI), DI
+	LEAQ         (AX)(DI*4), AX
+	MOVQ         t+0(FP), DI
+	MOVQ         120(DI), DI
+	LEAQ         (CX)(DI*4), CX
+	DECQ         SI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -200,8 +397,8 @@ store:
 // func tile2x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -236,8 +433,8 @@ segments:
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	ADDQ             BX, AX
 	ADDQ             SI, CX
 	DECQ             R9
@@ -274,253 +471,23 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
-	ADDQ             CX, DX
-
-bias:
-	TESTQ     BX, BX
-	JZ        store
-	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z3
-	VADDPS    Z3, Z0, Z0
-	VADDPS    Z0, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-
-store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
-	VMOVUPS Z2, K1, (AX)
-	ADDQ    CX, AX
-	VZEROUPPER
-	RET
-
-// func tile2x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z2, Z2, Z2
-	VXORPS     Z3, Z3, Z3
-	VXORPS     Z4, Z4, Z4
-	VXORPS     Z5, Z5, Z5
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       16(CX), CX
-	MOVQ       t+0(FP), DX
-	MOVQ       40(DX), DX
-	SHLQ       $0x02, DX
-	MOVQ       t+0(FP), BX
-	MOVQ       56(BX), BX
-	SHLQ       $0x02, BX
-	MOVQ       t+0(FP), SI
-	MOVQ       64(SI), SI
-	SHLQ       $0x02, SI
-	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
-
-blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
-
-segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
-
-k:
-	VMOVUPS      (CX), Z0
-	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z6
-	VFMADD231PS  Z6, Z0, Z2
-	VFMADD231PS  Z6, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z6
-	VFMADD231PS  Z6, Z0, Z4
-	VFMADD231PS  Z6, Z1, Z5
-	ADDQ         BX, AX
-	ADDQ         SI, CX
-	DECQ         R9
-	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
-	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
-	JNZ          blocks
-	MOVQ         cols+8(FP), AX
-	SUBQ         $0x00000010, AX
-	MOVL         $-1, CX
-	BZHIL        AX, CX, CX
-	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
-	MOVQ         t+0(FP), CX
-	MOVQ         48(CX), CX
-	SHLQ         $0x02, CX
-	MOVQ         t+0(FP), DX
-	MOVQ         128(DX), DX
-	MOVQ         t+0(FP), BX
-	MOVQ         32(BX), BX
-	TESTQ        DX, DX
-	JZ           bias
-	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
-	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
-	ADDQ         CX, DX
-
-bias:
-	TESTQ     BX, BX
-	JZ        store
-	VXORPS    Z0, Z0, Z0
-	VADDPS    (BX), Z0, Z0
-	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z6
-	VADDPS    Z6, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-
-store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VZEROUPPER
-	RET
-
-// func tile3x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
-	VXORPS     Z2, Z2, Z2
-	VXORPS     Z3, Z3, Z3
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
-	MOVQ       t+0(FP), AX
-	MOVQ       (AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       16(CX), CX
-	MOVQ       t+0(FP), DX
-	MOVQ       40(DX), DX
-	SHLQ       $0x02, DX
-	MOVQ       t+0(FP), BX
-	MOVQ       56(BX), BX
-	SHLQ       $0x02, BX
-	MOVQ       t+0(FP), SI
-	MOVQ       64(SI), SI
-	SHLQ       $0x02, SI
-	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
-
-blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
-
-segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
-
-k:
-	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(DX*2), Z0, Z3
-	ADDQ             BX, AX
-	ADDQ             SI, CX
-	DECQ             R9
-	JNZ              k
-	MOVQ             t+0(FP), R9
-	MOVQ             88(R9), R9
-	LEAQ             (AX)(R9*4), AX
-	MOVQ             t+0(FP), R9
-	MOVQ             96(R9), R9
-	LEAQ             (CX)(R9*4), CX
-	DECQ             R8
-	JNZ              segments
-	MOVQ             t+0(FP), R8
-	MOVQ             112(R8), R8
-	LEAQ             (AX)(R8*4), AX
-	MOVQ             t+0(FP), R8
-	MOVQ             120(R8), R8
-	LEAQ             (CX)(R8*4), CX
-	DECQ             DI
-	JNZ              blocks
-	MOVQ             cols+8(FP), AX
-	MOVL             $-1, CX
-	BZHIL            AX, CX, CX
-	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
-	MOVQ             t+0(FP), CX
-	MOVQ             48(CX), CX
-	SHLQ             $0x02, CX
-	MOVQ             t+0(FP), DX
-	MOVQ             128(DX), DX
-	MOVQ             t+0(FP), BX
-	MOVQ             32(BX), BX
-	TESTQ            DX, DX
-	JZ               bias
-	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z4
-	VADDPS    Z4, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -528,23 +495,123 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile3x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs2x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
-	VXORPS     Z4, Z4, Z4
-	VXORPS     Z5, Z5, Z5
-	VXORPS     Z6, Z6, Z6
-	VXORPS     Z7, Z7, Z7
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
 	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         R9
+	JNZ          k
+	MOVQ         t+0(FP), R9
+	MOVQ         88(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         96(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          segments
+	MOVQ         t+0(FP), R8
+	MOVQ         112(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         120(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile2x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -577,15 +644,12 @@ segments:
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z8
-	VFMADD231PS  Z8, Z0, Z2
-	VFMADD231PS  Z8, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z8
-	VFMADD231PS  Z8, Z0, Z4
-	VFMADD231PS  Z8, Z1, Z5
-	VBROADCASTSS (AX)(DX*2), Z8
-	VFMADD231PS  Z8, Z0, Z6
-	VFMADD231PS  Z8, Z1, Z7
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
 	ADDQ         BX, AX
 	ADDQ         SI, CX
 	DECQ         R9
@@ -623,17 +687,13 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
-	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
 
 bias:
@@ -642,32 +702,149 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z8
-	VADDPS    Z8, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile4x16AVX512(t *Tile, cols int)
+// func tilePairs2x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         R9
+	JNZ          k
+	MOVQ         t+0(FP), R9
+	MOVQ         88(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         96(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          segments
+	MOVQ         t+0(FP), R8
+	MOVQ         112(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         120(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile3x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -681,8 +858,6 @@ TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
@@ -690,49 +865,47 @@ TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), DX
 	MOVQ       40(DX), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       56(SI), SI
+	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       64(DI), DI
-	SHLQ       $0x02, DI
-	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       104(DI), DI
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(DX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z4
-	ADDQ             SI, AX
-	ADDQ             DI, CX
-	DECQ             R10
-	JNZ              k
-	MOVQ             t+0(FP), R10
-	MOVQ             88(R10), R10
-	LEAQ             (AX)(R10*4), AX
-	MOVQ             t+0(FP), R10
-	MOVQ             96(R10), R10
-	LEAQ             (CX)(R10*4), CX
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
+	ADDQ             BX, AX
+	ADDQ             SI, CX
 	DECQ             R9
-	JNZ              segments
+	JNZ              k
 	MOVQ             t+0(FP), R9
-	MOVQ             112(R9), R9
+	MOVQ             88(R9), R9
 	LEAQ             (AX)(R9*4), AX
 	MOVQ             t+0(FP), R9
-	MOVQ             120(R9), R9
+	MOVQ             96(R9), R9
 	LEAQ             (CX)(R9*4), CX
 	DECQ             R8
+	JNZ              segments
+	MOVQ             t+0(FP), R8
+	MOVQ             112(R8), R8
+	LEAQ             (AX)(R8*4), AX
+	MOVQ             t+0(FP), R8
+	MOVQ             120(R8), R8
+	LEAQ             (CX)(R8*4), CX
+	DECQ             DI
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -750,33 +923,27 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z5
-	VADDPS    Z5, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -786,25 +953,137 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile4x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs3x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
-	VXORPS     Z5, Z5, Z5
-	VXORPS     Z6, Z6, Z6
-	VXORPS     Z7, Z7, Z7
-	VXORPS     Z8, Z8, Z8
-	VXORPS     Z9, Z9, Z9
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
 	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(DX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         R9
+	JNZ          k
+	MOVQ         t+0(FP), R9
+	MOVQ         88(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         96(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          segments
+	MOVQ         t+0(FP), R8
+	MOVQ         112(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         120(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile3x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -820,58 +1099,54 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), DX
 	MOVQ       40(DX), DX
 	SHLQ       $0x02, DX
-	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       56(SI), SI
+	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       64(DI), DI
-	SHLQ       $0x02, DI
-	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       104(DI), DI
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z10
-	VFMADD231PS  Z10, Z0, Z2
-	VFMADD231PS  Z10, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z10
-	VFMADD231PS  Z10, Z0, Z4
-	VFMADD231PS  Z10, Z1, Z5
-	VBROADCASTSS (AX)(DX*2), Z10
-	VFMADD231PS  Z10, Z0, Z6
-	VFMADD231PS  Z10, Z1, Z7
-	VBROADCASTSS (AX)(BX*1), Z10
-	VFMADD231PS  Z10, Z0, Z8
-	VFMADD231PS  Z10, Z1, Z9
-	ADDQ         SI, AX
-	ADDQ         DI, CX
-	DECQ         R10
-	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(DX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	ADDQ         BX, AX
+	ADDQ         SI, CX
 	DECQ         R9
-	JNZ          segments
+	JNZ          k
 	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
+	MOVQ         88(R9), R9
 	LEAQ         (AX)(R9*4), AX
 	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
+	MOVQ         96(R9), R9
 	LEAQ         (CX)(R9*4), CX
 	DECQ         R8
+	JNZ          segments
+	MOVQ         t+0(FP), R8
+	MOVQ         112(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         120(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -890,21 +1165,17 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
-	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
 
 bias:
@@ -913,37 +1184,173 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z10
-	VADDPS    Z10, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile5x16AVX512(t *Tile, cols int)
+// func tilePairs3x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(DX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	ADDQ         BX, AX
+	ADDQ         SI, CX
+	DECQ         R9
+	JNZ          k
+	MOVQ         t+0(FP), R9
+	MOVQ         88(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         96(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          segments
+	MOVQ         t+0(FP), R8
+	MOVQ         112(R8), R8
+	LEAQ         (AX)(R8*4), AX
+	MOVQ         t+0(FP), R8
+	MOVQ         120(R8), R8
+	LEAQ         (CX)(R8*4), CX
+	DECQ         DI
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile4x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -953,8 +1360,6 @@ TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -989,11 +1394,10 @@ segments:
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(DX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(DX*4), Z0, Z5
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z5
 	ADDQ             SI, AX
 	ADDQ             DI, CX
 	DECQ             R10
@@ -1030,37 +1434,31 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z6
-	VADDPS    Z6, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
 	VADDPS    Z0, Z5, Z5
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -1072,10 +1470,139 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile5x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs4x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(DX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile4x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1084,15 +1611,11 @@ TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z8, Z8, Z8
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
-	VXORPS     Z11, Z11, Z11
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1132,21 +1655,18 @@ segments:
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z12
-	VFMADD231PS  Z12, Z0, Z2
-	VFMADD231PS  Z12, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z12
-	VFMADD231PS  Z12, Z0, Z4
-	VFMADD231PS  Z12, Z1, Z5
-	VBROADCASTSS (AX)(DX*2), Z12
-	VFMADD231PS  Z12, Z0, Z6
-	VFMADD231PS  Z12, Z1, Z7
-	VBROADCASTSS (AX)(BX*1), Z12
-	VFMADD231PS  Z12, Z0, Z8
-	VFMADD231PS  Z12, Z1, Z9
-	VBROADCASTSS (AX)(DX*4), Z12
-	VFMADD231PS  Z12, Z0, Z10
-	VFMADD231PS  Z12, Z1, Z11
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(DX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
 	ADDQ         SI, AX
 	ADDQ         DI, CX
 	DECQ         R10
@@ -1184,25 +1704,21 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
-	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
 
 bias:
@@ -1211,42 +1727,198 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z12
-	VADDPS    Z12, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile6x16AVX512(t *Tile, cols int)
+// func tilePairs4x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(DX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile5x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1266,8 +1938,6 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
@@ -1276,51 +1946,49 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       40(DX), DX
 	SHLQ       $0x02, DX
 	LEAQ       (DX)(DX*2), BX
-	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       56(DI), DI
+	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       64(R8), R8
-	SHLQ       $0x02, R8
-	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(DX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(DX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z6
-	ADDQ             DI, AX
-	ADDQ             R8, CX
-	DECQ             R11
-	JNZ              k
-	MOVQ             t+0(FP), R11
-	MOVQ             88(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	MOVQ             t+0(FP), R11
-	MOVQ             96(R11), R11
-	LEAQ             (CX)(R11*4), CX
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(DX*4), Z0, Z6
+	ADDQ             SI, AX
+	ADDQ             DI, CX
 	DECQ             R10
-	JNZ              segments
+	JNZ              k
 	MOVQ             t+0(FP), R10
-	MOVQ             112(R10), R10
+	MOVQ             88(R10), R10
 	LEAQ             (AX)(R10*4), AX
 	MOVQ             t+0(FP), R10
-	MOVQ             120(R10), R10
+	MOVQ             96(R10), R10
 	LEAQ             (CX)(R10*4), CX
 	DECQ             R9
+	JNZ              segments
+	MOVQ             t+0(FP), R9
+	MOVQ             112(R9), R9
+	LEAQ             (AX)(R9*4), AX
+	MOVQ             t+0(FP), R9
+	MOVQ             120(R9), R9
+	LEAQ             (CX)(R9*4), CX
+	DECQ             R8
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -1338,32 +2006,28 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z7
-	VADDPS    Z7, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -1371,8 +2035,6 @@ bias:
 	VADDPS    Z0, Z6, Z6
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -1386,10 +2048,151 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile6x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs5x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(DX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(DX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile5x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1400,15 +2203,11 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z10, Z10, Z10
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
-	VXORPS     Z13, Z13, Z13
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1431,64 +2230,60 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       40(DX), DX
 	SHLQ       $0x02, DX
 	LEAQ       (DX)(DX*2), BX
-	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       56(DI), DI
+	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       64(R8), R8
-	SHLQ       $0x02, R8
-	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z14
-	VFMADD231PS  Z14, Z0, Z2
-	VFMADD231PS  Z14, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z14
-	VFMADD231PS  Z14, Z0, Z4
-	VFMADD231PS  Z14, Z1, Z5
-	VBROADCASTSS (AX)(DX*2), Z14
-	VFMADD231PS  Z14, Z0, Z6
-	VFMADD231PS  Z14, Z1, Z7
-	VBROADCASTSS (AX)(BX*1), Z14
-	VFMADD231PS  Z14, Z0, Z8
-	VFMADD231PS  Z14, Z1, Z9
-	VBROADCASTSS (AX)(DX*4), Z14
-	VFMADD231PS  Z14, Z0, Z10
-	VFMADD231PS  Z14, Z1, Z11
-	VBROADCASTSS (AX)(SI*1), Z14
-	VFMADD231PS  Z14, Z0, Z12
-	VFMADD231PS  Z14, Z1, Z13
-	ADDQ         DI, AX
-	ADDQ         R8, CX
-	DECQ         R11
-	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(DX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(DX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	ADDQ         SI, AX
+	ADDQ         DI, CX
 	DECQ         R10
-	JNZ          segments
+	JNZ          k
 	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
+	MOVQ         88(R10), R10
 	LEAQ         (AX)(R10*4), AX
 	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
+	MOVQ         96(R10), R10
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -1507,29 +2302,25 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
-	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
 
 bias:
@@ -1538,47 +2329,222 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z14
-	VADDPS    Z14, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile7x16AVX512(t *Tile, cols int)
+// func tilePairs5x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(DX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(DX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	ADDQ         SI, AX
+	ADDQ         DI, CX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile6x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1590,8 +2556,6 @@ TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -1631,13 +2595,12 @@ segments:
 
 k:
 	VMOVUPS          (CX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(DX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(DX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(DX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z7
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(DX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z7
 	ADDQ             DI, AX
 	ADDQ             R8, CX
 	DECQ             R11
@@ -1674,35 +2637,31 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z8
-	VADDPS    Z8, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -1711,8 +2670,6 @@ bias:
 	VADDPS    Z0, Z7, Z7
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -1728,10 +2685,164 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile7x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs6x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(DX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(DX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	ADDQ         DI, AX
+	ADDQ         R8, CX
+	DECQ         R11
+	JNZ          k
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile6x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1744,15 +2855,11 @@ TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z12, Z12, Z12
 	VXORPS     Z13, Z13, Z13
 	VXORPS     Z14, Z14, Z14
-	VXORPS     Z15, Z15, Z15
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1799,27 +2906,24 @@ segments:
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
-	VBROADCASTSS (AX), Z16
-	VFMADD231PS  Z16, Z0, Z2
-	VFMADD231PS  Z16, Z1, Z3
-	VBROADCASTSS (AX)(DX*1), Z16
-	VFMADD231PS  Z16, Z0, Z4
-	VFMADD231PS  Z16, Z1, Z5
-	VBROADCASTSS (AX)(DX*2), Z16
-	VFMADD231PS  Z16, Z0, Z6
-	VFMADD231PS  Z16, Z1, Z7
-	VBROADCASTSS (AX)(BX*1), Z16
-	VFMADD231PS  Z16, Z0, Z8
-	VFMADD231PS  Z16, Z1, Z9
-	VBROADCASTSS (AX)(DX*4), Z16
-	VFMADD231PS  Z16, Z0, Z10
-	VFMADD231PS  Z16, Z1, Z11
-	VBROADCASTSS (AX)(SI*1), Z16
-	VFMADD231PS  Z16, Z0, Z12
-	VFMADD231PS  Z16, Z1, Z13
-	VBROADCASTSS (AX)(BX*2), Z16
-	VFMADD231PS  Z16, Z0, Z14
-	VFMADD231PS  Z16, Z1, Z15
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(DX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(DX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
 	ADDQ         DI, AX
 	ADDQ         R8, CX
 	DECQ         R11
@@ -1857,33 +2961,29 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
-	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
 
 bias:
@@ -1892,52 +2992,247 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z16
-	VADDPS    Z16, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile8x16AVX512(t *Tile, cols int)
+// func tilePairs6x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(DX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(DX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	ADDQ         DI, AX
+	ADDQ         R8, CX
+	DECQ         R11
+	JNZ          k
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile7x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1963,68 +3258,60 @@ TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
-	ADDQ       CX, AX
-	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
-	MOVQ       8(CX), CX
+	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
-	MOVQ       16(DX), DX
-	MOVQ       t+0(FP), BX
-	MOVQ       40(BX), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (BX)(BX*4), DI
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       56(R8), R8
+	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       64(R9), R9
-	SHLQ       $0x02, R9
-	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
-	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	ADDQ             R8, AX
+	VMOVUPS          (CX), Z0
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(DX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z8
+	ADDQ             DI, AX
 	ADDQ             R8, CX
-	ADDQ             R9, DX
-	DECQ             R12
-	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
 	DECQ             R11
-	JNZ              segments
+	JNZ              k
 	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
+	MOVQ             88(R11), R11
 	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
 	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
+	MOVQ             96(R11), R11
+	LEAQ             (CX)(R11*4), CX
 	DECQ             R10
+	JNZ              segments
+	MOVQ             t+0(FP), R10
+	MOVQ             112(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	MOVQ             t+0(FP), R10
+	MOVQ             120(R10), R10
+	LEAQ             (CX)(R10*4), CX
+	DECQ             R9
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -2042,38 +3329,34 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z9
-	VADDPS    Z9, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -2083,8 +3366,6 @@ bias:
 	VADDPS    Z0, Z8, Z8
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -2102,10 +3383,176 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile8x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs7x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS      (CX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(DX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(DX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(DX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	ADDQ         DI, AX
+	ADDQ         R8, CX
+	DECQ         R11
+	JNZ          k
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile7x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -2120,15 +3567,11 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z14, Z14, Z14
 	VXORPS     Z15, Z15, Z15
 	VXORPS     Z16, Z16, Z16
-	VXORPS     Z17, Z17, Z17
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -2152,80 +3595,72 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
-	MOVQ       8(CX), CX
+	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
-	MOVQ       16(DX), DX
-	MOVQ       t+0(FP), BX
-	MOVQ       40(BX), BX
-	SHLQ       $0x02, BX
-	LEAQ       (BX)(BX*2), SI
-	LEAQ       (BX)(BX*4), DI
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       56(R8), R8
+	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       64(R9), R9
-	SHLQ       $0x02, R9
-	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
-	VMOVUPS      (DX), Z0
-	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z18
-	VFMADD231PS  Z18, Z0, Z2
-	VFMADD231PS  Z18, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z18
-	VFMADD231PS  Z18, Z0, Z4
-	VFMADD231PS  Z18, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z18
-	VFMADD231PS  Z18, Z0, Z6
-	VFMADD231PS  Z18, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z18
-	VFMADD231PS  Z18, Z0, Z8
-	VFMADD231PS  Z18, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z18
-	VFMADD231PS  Z18, Z0, Z10
-	VFMADD231PS  Z18, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z18
-	VFMADD231PS  Z18, Z0, Z12
-	VFMADD231PS  Z18, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z18
-	VFMADD231PS  Z18, Z0, Z14
-	VFMADD231PS  Z18, Z1, Z15
-	VBROADCASTSS (CX), Z18
-	VFMADD231PS  Z18, Z0, Z16
-	VFMADD231PS  Z18, Z1, Z17
-	ADDQ         R8, AX
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(DX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(DX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(DX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	ADDQ         DI, AX
 	ADDQ         R8, CX
-	ADDQ         R9, DX
-	DECQ         R12
-	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
 	DECQ         R11
-	JNZ          segments
+	JNZ          k
 	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
+	MOVQ         88(R11), R11
 	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
 	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -2244,37 +3679,33 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
-	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
 
 bias:
@@ -2283,57 +3714,271 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z18
-	VADDPS    Z18, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile9x16AVX512(t *Tile, cols int)
+// func tilePairs7x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	LEAQ       (DX)(DX*2), BX
+	LEAQ       (DX)(DX*4), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       56(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       64(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS      (CX), Z0
+	VMOVUPS      64(CX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(DX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(DX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	ADDQ         DI, AX
+	ADDQ         R8, CX
+	DECQ         R11
+	JNZ          k
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile8x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2347,8 +3992,6 @@ TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2394,15 +4037,14 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -2442,41 +4084,37 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z10
-	VADDPS    Z10, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -2487,8 +4125,6 @@ bias:
 	VADDPS    Z0, Z9, Z9
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -2508,10 +4144,193 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile9x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs8x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile8x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -2528,15 +4347,11 @@ TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z16, Z16, Z16
 	VXORPS     Z17, Z17, Z17
 	VXORPS     Z18, Z18, Z18
-	VXORPS     Z19, Z19, Z19
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -2591,33 +4406,30 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z20
-	VFMADD231PS  Z20, Z0, Z2
-	VFMADD231PS  Z20, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z20
-	VFMADD231PS  Z20, Z0, Z4
-	VFMADD231PS  Z20, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z20
-	VFMADD231PS  Z20, Z0, Z6
-	VFMADD231PS  Z20, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z20
-	VFMADD231PS  Z20, Z0, Z8
-	VFMADD231PS  Z20, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z20
-	VFMADD231PS  Z20, Z0, Z10
-	VFMADD231PS  Z20, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z20
-	VFMADD231PS  Z20, Z0, Z12
-	VFMADD231PS  Z20, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z20
-	VFMADD231PS  Z20, Z0, Z14
-	VFMADD231PS  Z20, Z1, Z15
-	VBROADCASTSS (CX), Z20
-	VFMADD231PS  Z20, Z0, Z16
-	VFMADD231PS  Z20, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z20
-	VFMADD231PS  Z20, Z0, Z18
-	VFMADD231PS  Z20, Z1, Z19
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -2658,41 +4470,37 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
-	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
 
 bias:
@@ -2701,62 +4509,300 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z20
-	VADDPS    Z20, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile10x16AVX512(t *Tile, cols int)
+// func tilePairs8x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile9x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2771,8 +4817,6 @@ TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2820,16 +4864,15 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
-	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -2869,44 +4912,40 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z10, Z10
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z11
-	VADDPS    Z11, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -2918,8 +4957,6 @@ bias:
 	VADDPS    Z0, Z10, Z10
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -2941,10 +4978,205 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile10x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs9x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile9x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -2963,15 +5195,11 @@ TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z18, Z18, Z18
 	VXORPS     Z19, Z19, Z19
 	VXORPS     Z20, Z20, Z20
-	VXORPS     Z21, Z21, Z21
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3029,36 +5257,33 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z22
-	VFMADD231PS  Z22, Z0, Z2
-	VFMADD231PS  Z22, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z22
-	VFMADD231PS  Z22, Z0, Z4
-	VFMADD231PS  Z22, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z22
-	VFMADD231PS  Z22, Z0, Z6
-	VFMADD231PS  Z22, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z22
-	VFMADD231PS  Z22, Z0, Z8
-	VFMADD231PS  Z22, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z22
-	VFMADD231PS  Z22, Z0, Z10
-	VFMADD231PS  Z22, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z22
-	VFMADD231PS  Z22, Z0, Z12
-	VFMADD231PS  Z22, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z22
-	VFMADD231PS  Z22, Z0, Z14
-	VFMADD231PS  Z22, Z1, Z15
-	VBROADCASTSS (CX), Z22
-	VFMADD231PS  Z22, Z0, Z16
-	VFMADD231PS  Z22, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z22
-	VFMADD231PS  Z22, Z0, Z18
-	VFMADD231PS  Z22, Z1, Z19
-	VBROADCASTSS (CX)(BX*2), Z22
-	VFMADD231PS  Z22, Z0, Z20
-	VFMADD231PS  Z22, Z1, Z21
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -3099,45 +5324,41 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
-	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z21, Z21
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
 	ADDQ         CX, DX
 
 bias:
@@ -3146,67 +5367,324 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z22
-	VADDPS    Z22, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
-	VADDPS    Z0, Z20, Z20
-	VADDPS    Z1, Z21, Z21
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile11x16AVX512(t *Tile, cols int)
+// func tilePairs9x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile10x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3222,8 +5700,6 @@ TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -3273,17 +5749,16 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
-	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	VFMADD231PS.BCST (CX)(SI*1), Z0, Z11
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z11
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -3323,47 +5798,43 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z10, Z10
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z11, Z11
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z11, Z11
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z12
-	VADDPS    Z12, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -3376,8 +5847,6 @@ bias:
 	VADDPS    Z0, Z11, Z11
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -3401,10 +5870,217 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile11x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs10x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	VBROADCASTSS (CX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xd952
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z11, Z11
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile10x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -3425,15 +6101,11 @@ TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z20, Z20, Z20
 	VXORPS     Z21, Z21, Z21
 	VXORPS     Z22, Z22, Z22
-	VXORPS     Z23, Z23, Z23
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3494,39 +6166,36 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z24
-	VFMADD231PS  Z24, Z0, Z2
-	VFMADD231PS  Z24, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z24
-	VFMADD231PS  Z24, Z0, Z4
-	VFMADD231PS  Z24, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z24
-	VFMADD231PS  Z24, Z0, Z6
-	VFMADD231PS  Z24, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z24
-	VFMADD231PS  Z24, Z0, Z8
-	VFMADD231PS  Z24, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z24
-	VFMADD231PS  Z24, Z0, Z10
-	VFMADD231PS  Z24, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z24
-	VFMADD231PS  Z24, Z0, Z12
-	VFMADD231PS  Z24, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z24
-	VFMADD231PS  Z24, Z0, Z14
-	VFMADD231PS  Z24, Z1, Z15
-	VBROADCASTSS (CX), Z24
-	VFMADD231PS  Z24, Z0, Z16
-	VFMADD231PS  Z24, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z24
-	VFMADD231PS  Z24, Z0, Z18
-	VFMADD231PS  Z24, Z1, Z19
-	VBROADCASTSS (CX)(BX*2), Z24
-	VFMADD231PS  Z24, Z0, Z20
-	VFMADD231PS  Z24, Z1, Z21
-	VBROADCASTSS (CX)(SI*1), Z24
-	VFMADD231PS  Z24, Z0, Z22
-	VFMADD231PS  Z24, Z1, Z23
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -3567,49 +6236,45 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
 	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z21, Z21
-	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z23, Z23
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
 	ADDQ         CX, DX
 
 bias:
@@ -3618,72 +6283,348 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z24
-	VADDPS    Z24, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
-	VADDPS    Z0, Z20, Z20
-	VADDPS    Z1, Z21, Z21
-	VADDPS    Z0, Z22, Z22
-	VADDPS    Z1, Z23, Z23
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile12x16AVX512(t *Tile, cols int)
+// func tilePairs10x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(BX*2), Z2
+	LONG         $0x487ee262
+	WORD         $0xea52
+	LONG         $0x4876e262
+	WORD         $0xf252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile11x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3700,8 +6641,6 @@ TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -3753,18 +6692,17 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
-	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	VFMADD231PS.BCST (CX)(SI*1), Z0, Z11
-	VFMADD231PS.BCST (CX)(BX*4), Z0, Z12
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z11
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z12
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -3804,50 +6742,46 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z10, Z10
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z11, Z11
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z11, Z11
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z12, Z12
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z12, Z12
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z13
-	VADDPS    Z13, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -3861,8 +6795,6 @@ bias:
 	VADDPS    Z0, Z12, Z12
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -3888,10 +6820,229 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile12x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs11x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	VBROADCASTSS (CX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(SI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xe152
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z11, Z11
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z12, Z12
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z12, Z12
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile11x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -3914,15 +7065,11 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z22, Z22, Z22
 	VXORPS     Z23, Z23, Z23
 	VXORPS     Z24, Z24, Z24
-	VXORPS     Z25, Z25, Z25
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3986,42 +7133,39 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z26
-	VFMADD231PS  Z26, Z0, Z2
-	VFMADD231PS  Z26, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z26
-	VFMADD231PS  Z26, Z0, Z4
-	VFMADD231PS  Z26, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z26
-	VFMADD231PS  Z26, Z0, Z6
-	VFMADD231PS  Z26, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z26
-	VFMADD231PS  Z26, Z0, Z8
-	VFMADD231PS  Z26, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z26
-	VFMADD231PS  Z26, Z0, Z10
-	VFMADD231PS  Z26, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z26
-	VFMADD231PS  Z26, Z0, Z12
-	VFMADD231PS  Z26, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z26
-	VFMADD231PS  Z26, Z0, Z14
-	VFMADD231PS  Z26, Z1, Z15
-	VBROADCASTSS (CX), Z26
-	VFMADD231PS  Z26, Z0, Z16
-	VFMADD231PS  Z26, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z26
-	VFMADD231PS  Z26, Z0, Z18
-	VFMADD231PS  Z26, Z1, Z19
-	VBROADCASTSS (CX)(BX*2), Z26
-	VFMADD231PS  Z26, Z0, Z20
-	VFMADD231PS  Z26, Z1, Z21
-	VBROADCASTSS (CX)(SI*1), Z26
-	VFMADD231PS  Z26, Z0, Z22
-	VFMADD231PS  Z26, Z1, Z23
-	VBROADCASTSS (CX)(BX*4), Z26
-	VFMADD231PS  Z26, Z0, Z24
-	VFMADD231PS  Z26, Z1, Z25
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z23
+	VFMADD231PS  Z2, Z1, Z24
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -4062,53 +7206,49 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
 	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z21, Z21
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
 	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z23, Z23
-	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z25, Z25
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
 	ADDQ         CX, DX
 
 bias:
@@ -4117,77 +7257,372 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z26
-	VADDPS    Z26, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
-	VADDPS    Z0, Z20, Z20
-	VADDPS    Z1, Z21, Z21
-	VADDPS    Z0, Z22, Z22
-	VADDPS    Z1, Z23, Z23
-	VADDPS    Z0, Z24, Z24
-	VADDPS    Z1, Z25, Z25
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile13x16AVX512(t *Tile, cols int)
+// func tilePairs11x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(BX*2), Z2
+	LONG         $0x487ee262
+	WORD         $0xea52
+	LONG         $0x4876e262
+	WORD         $0xf252
+	VBROADCASTSS (CX)(SI*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xfa52
+	LONG         $0x48766262
+	WORD         $0xc252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile12x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4205,8 +7640,6 @@ TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -4260,19 +7693,18 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
-	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	VFMADD231PS.BCST (CX)(SI*1), Z0, Z11
-	VFMADD231PS.BCST (CX)(BX*4), Z0, Z12
-	VFMADD231PS.BCST (CX)(DI*1), Z0, Z13
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z11
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z12
+	VFMADD231PS.BCST (CX)(BX*4), Z0, Z13
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -4312,53 +7744,49 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z10, Z10
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z11, Z11
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z11, Z11
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z12, Z12
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z12, Z12
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z13, Z13
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z13, Z13
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z14
-	VADDPS    Z14, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -4373,8 +7801,6 @@ bias:
 	VADDPS    Z0, Z13, Z13
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -4402,10 +7828,241 @@ store:
 	VZEROUPPER
 	RET
 
-// func tile13x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
+// func tilePairs12x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	VBROADCASTSS (CX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(SI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xe152
+	VBROADCASTSS (CX)(BX*4), Z1
+	LONG         $0x487e7262
+	WORD         $0xe952
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z11, Z11
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z12, Z12
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z13, Z13
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile12x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -4430,15 +8087,11 @@ TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z24, Z24, Z24
 	VXORPS     Z25, Z25, Z25
 	VXORPS     Z26, Z26, Z26
-	VXORPS     Z27, Z27, Z27
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	PREFETCHT0 64(AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -4505,45 +8158,42 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z28
-	VFMADD231PS  Z28, Z0, Z2
-	VFMADD231PS  Z28, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z28
-	VFMADD231PS  Z28, Z0, Z4
-	VFMADD231PS  Z28, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z28
-	VFMADD231PS  Z28, Z0, Z6
-	VFMADD231PS  Z28, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z28
-	VFMADD231PS  Z28, Z0, Z8
-	VFMADD231PS  Z28, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z28
-	VFMADD231PS  Z28, Z0, Z10
-	VFMADD231PS  Z28, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z28
-	VFMADD231PS  Z28, Z0, Z12
-	VFMADD231PS  Z28, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z28
-	VFMADD231PS  Z28, Z0, Z14
-	VFMADD231PS  Z28, Z1, Z15
-	VBROADCASTSS (CX), Z28
-	VFMADD231PS  Z28, Z0, Z16
-	VFMADD231PS  Z28, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z28
-	VFMADD231PS  Z28, Z0, Z18
-	VFMADD231PS  Z28, Z1, Z19
-	VBROADCASTSS (CX)(BX*2), Z28
-	VFMADD231PS  Z28, Z0, Z20
-	VFMADD231PS  Z28, Z1, Z21
-	VBROADCASTSS (CX)(SI*1), Z28
-	VFMADD231PS  Z28, Z0, Z22
-	VFMADD231PS  Z28, Z1, Z23
-	VBROADCASTSS (CX)(BX*4), Z28
-	VFMADD231PS  Z28, Z0, Z24
-	VFMADD231PS  Z28, Z1, Z25
-	VBROADCASTSS (CX)(DI*1), Z28
-	VFMADD231PS  Z28, Z0, Z26
-	VFMADD231PS  Z28, Z1, Z27
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z23
+	VFMADD231PS  Z2, Z1, Z24
+	VBROADCASTSS (CX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z25
+	VFMADD231PS  Z2, Z1, Z26
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -4584,57 +8234,53 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
 	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z21, Z21
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
 	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z23, Z23
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
 	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z25, Z25
-	ADDQ         CX, DX
-	VADDPS       (DX), Z26, Z26
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z27, Z27
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
 	ADDQ         CX, DX
 
 bias:
@@ -4643,82 +8289,396 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z28
-	VADDPS    Z28, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
-	VADDPS    Z0, Z20, Z20
-	VADDPS    Z1, Z21, Z21
-	VADDPS    Z0, Z22, Z22
-	VADDPS    Z1, Z23, Z23
-	VADDPS    Z0, Z24, Z24
-	VADDPS    Z1, Z25, Z25
-	VADDPS    Z0, Z26, Z26
-	VADDPS    Z1, Z27, Z27
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
-	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, K1, 64(AX)
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
 
-// func tile14x16AVX512(t *Tile, cols int)
+// func tilePairs12x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(BX*2), Z2
+	LONG         $0x487ee262
+	WORD         $0xea52
+	LONG         $0x4876e262
+	WORD         $0xf252
+	VBROADCASTSS (CX)(SI*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xfa52
+	LONG         $0x48766262
+	WORD         $0xc252
+	VBROADCASTSS (CX)(BX*4), Z2
+	LONG         $0x487e6262
+	WORD         $0xca52
+	LONG         $0x48766262
+	WORD         $0xd252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
+	ADDQ         CX, DX
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile13x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
-TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z1, Z1, Z1
+TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4737,8 +8697,6 @@ TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
-	PREFETCHT0 (AX)
-	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -4794,20 +8752,19 @@ segments:
 
 k:
 	VMOVUPS          (DX), Z0
-	VFMADD231PS.BCST (AX), Z0, Z1
-	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
-	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
-	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
-	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
-	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
-	VFMADD231PS.BCST (AX)(SI*2), Z0, Z7
-	VFMADD231PS.BCST (CX), Z0, Z8
-	VFMADD231PS.BCST (CX)(BX*1), Z0, Z9
-	VFMADD231PS.BCST (CX)(BX*2), Z0, Z10
-	VFMADD231PS.BCST (CX)(SI*1), Z0, Z11
-	VFMADD231PS.BCST (CX)(BX*4), Z0, Z12
-	VFMADD231PS.BCST (CX)(DI*1), Z0, Z13
-	VFMADD231PS.BCST (CX)(SI*2), Z0, Z14
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z11
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z12
+	VFMADD231PS.BCST (CX)(BX*4), Z0, Z13
+	VFMADD231PS.BCST (CX)(DI*1), Z0, Z14
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
@@ -4847,56 +8804,52 @@ k:
 	TESTQ            DX, DX
 	JZ               bias
 	MOVQ             AX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z1, Z1
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z2, Z2
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z3, Z3
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z4, Z4
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z5, Z5
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z6, Z6
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z7, Z7
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z8, Z8
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z9, Z9
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z10, Z10
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z11, Z11
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z11, Z11
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z12, Z12
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z12, Z12
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z13, Z13
 	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z13, Z13
-	ADDQ             CX, DX
-	VMOVUPS.Z        (DX), K1, Z0
-	VADDPS           Z0, Z14, Z14
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z14, Z14
 	ADDQ             CX, DX
 
 bias:
 	TESTQ     BX, BX
 	JZ        store
 	VXORPS    Z0, Z0, Z0
-	VMOVUPS.Z (BX), K1, Z15
-	VADDPS    Z15, Z0, Z0
-	VADDPS    Z0, Z1, Z1
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
 	VADDPS    Z0, Z2, Z2
 	VADDPS    Z0, Z3, Z3
 	VADDPS    Z0, Z4, Z4
@@ -4912,8 +8865,6 @@ bias:
 	VADDPS    Z0, Z14, Z14
 
 store:
-	VMOVUPS Z1, K1, (AX)
-	ADDQ    CX, AX
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
@@ -4943,10 +8894,1389 @@ store:
 	VZEROUPPER
 	RET
 
+// func tilePairs13x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	VBROADCASTSS (CX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(SI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xe152
+	VBROADCASTSS (CX)(BX*4), Z1
+	LONG         $0x487e7262
+	WORD         $0xe952
+	VBROADCASTSS (CX)(DI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xf152
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z11, Z11
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z12, Z12
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z13, Z13
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z14, Z14
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z14, Z14
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile13x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	VXORPS     Z27, Z27, Z27
+	VXORPS     Z28, Z28, Z28
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z23
+	VFMADD231PS  Z2, Z1, Z24
+	VBROADCASTSS (CX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z25
+	VFMADD231PS  Z2, Z1, Z26
+	VBROADCASTSS (CX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z27
+	VFMADD231PS  Z2, Z1, Z28
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
+	ADDQ         CX, DX
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
+	ADDQ         CX, DX
+	VADDPS       (DX), Z27, Z27
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z28, Z28
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z1, Z28, Z28
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z27, (AX)
+	VMOVUPS Z28, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tilePairs13x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	VXORPS     Z27, Z27, Z27
+	VXORPS     Z28, Z28, Z28
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(BX*2), Z2
+	LONG         $0x487ee262
+	WORD         $0xea52
+	LONG         $0x4876e262
+	WORD         $0xf252
+	VBROADCASTSS (CX)(SI*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xfa52
+	LONG         $0x48766262
+	WORD         $0xc252
+	VBROADCASTSS (CX)(BX*4), Z2
+	LONG         $0x487e6262
+	WORD         $0xca52
+	LONG         $0x48766262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(DI*1), Z2
+	LONG         $0x487e6262
+	WORD         $0xda52
+	LONG         $0x48766262
+	WORD         $0xe252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
+	ADDQ         CX, DX
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
+	ADDQ         CX, DX
+	VADDPS       (DX), Z27, Z27
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z28, Z28
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z1, Z28, Z28
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z27, (AX)
+	VMOVUPS Z28, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tile14x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS          (DX), Z0
+	VFMADD231PS.BCST (AX), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z5
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z6
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z7
+	VFMADD231PS.BCST (AX)(SI*2), Z0, Z8
+	VFMADD231PS.BCST (CX), Z0, Z9
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z11
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z12
+	VFMADD231PS.BCST (CX)(BX*4), Z0, Z13
+	VFMADD231PS.BCST (CX)(DI*1), Z0, Z14
+	VFMADD231PS.BCST (CX)(SI*2), Z0, Z15
+	ADDQ             R8, AX
+	ADDQ             R8, CX
+	ADDQ             R9, DX
+	DECQ             R12
+	JNZ              k
+	MOVQ             t+0(FP), R12
+	MOVQ             88(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	LEAQ             (CX)(R12*4), CX
+	MOVQ             t+0(FP), R12
+	MOVQ             96(R12), R12
+	LEAQ             (DX)(R12*4), DX
+	DECQ             R11
+	JNZ              segments
+	MOVQ             t+0(FP), R11
+	MOVQ             112(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	LEAQ             (CX)(R11*4), CX
+	MOVQ             t+0(FP), R11
+	MOVQ             120(R11), R11
+	LEAQ             (DX)(R11*4), DX
+	DECQ             R10
+	JNZ              blocks
+	MOVQ             cols+8(FP), AX
+	MOVL             $-1, CX
+	BZHIL            AX, CX, CX
+	KMOVW            CX, K1
+	MOVQ             t+0(FP), AX
+	MOVQ             24(AX), AX
+	MOVQ             t+0(FP), CX
+	MOVQ             48(CX), CX
+	SHLQ             $0x02, CX
+	MOVQ             t+0(FP), DX
+	MOVQ             128(DX), DX
+	MOVQ             t+0(FP), BX
+	MOVQ             32(BX), BX
+	TESTQ            DX, DX
+	JZ               bias
+	MOVQ             AX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z2, Z2
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z3, Z3
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z4, Z4
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z5, Z5
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z6, Z6
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z7, Z7
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z8, Z8
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z9, Z9
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z10, Z10
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z11, Z11
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z12, Z12
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z13, Z13
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z14, Z14
+	ADDQ             CX, DX
+	VMOVUPS.Z        (DX), K1, Z1
+	VADDPS           Z1, Z15, Z15
+	ADDQ             CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tilePairs14x16AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z2, Z2, Z2
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VBROADCASTSS (AX), Z1
+	LONG         $0x487ef262
+	WORD         $0xd152
+	VBROADCASTSS (AX)(BX*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xd952
+	VBROADCASTSS (AX)(BX*2), Z1
+	LONG         $0x487ef262
+	WORD         $0xe152
+	VBROADCASTSS (AX)(SI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xe952
+	VBROADCASTSS (AX)(BX*4), Z1
+	LONG         $0x487ef262
+	WORD         $0xf152
+	VBROADCASTSS (AX)(DI*1), Z1
+	LONG         $0x487ef262
+	WORD         $0xf952
+	VBROADCASTSS (AX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xc152
+	VBROADCASTSS (CX), Z1
+	LONG         $0x487e7262
+	WORD         $0xc952
+	VBROADCASTSS (CX)(BX*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xd152
+	VBROADCASTSS (CX)(BX*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xd952
+	VBROADCASTSS (CX)(SI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xe152
+	VBROADCASTSS (CX)(BX*4), Z1
+	LONG         $0x487e7262
+	WORD         $0xe952
+	VBROADCASTSS (CX)(DI*1), Z1
+	LONG         $0x487e7262
+	WORD         $0xf152
+	VBROADCASTSS (CX)(SI*2), Z1
+	LONG         $0x487e7262
+	WORD         $0xf952
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z2, Z2
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z3, Z3
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z4, Z4
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z5, Z5
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z6, Z6
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z7, Z7
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z8, Z8
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z9, Z9
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z10, Z10
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z11, Z11
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z12, Z12
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z13, Z13
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z14, Z14
+	ADDQ         CX, DX
+	VMOVUPS.Z    (DX), K1, Z1
+	VADDPS       Z1, Z15, Z15
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VMOVUPS.Z (BX), K1, Z1
+	VADDPS    Z1, Z0, Z0
+	VADDPS    Z0, Z2, Z2
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z0, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z0, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z0, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z0, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z0, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z0, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+
+store:
+	VMOVUPS Z2, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z3, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z4, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z6, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z8, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z10, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z12, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z14, K1, (AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, K1, (AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
 // func tile14x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
 TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
-	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -4974,6 +10304,7 @@ TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z27, Z27, Z27
 	VXORPS     Z28, Z28, Z28
 	VXORPS     Z29, Z29, Z29
+	VXORPS     Z30, Z30, Z30
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5051,48 +10382,48 @@ segments:
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
-	VBROADCASTSS (AX), Z30
-	VFMADD231PS  Z30, Z0, Z2
-	VFMADD231PS  Z30, Z1, Z3
-	VBROADCASTSS (AX)(BX*1), Z30
-	VFMADD231PS  Z30, Z0, Z4
-	VFMADD231PS  Z30, Z1, Z5
-	VBROADCASTSS (AX)(BX*2), Z30
-	VFMADD231PS  Z30, Z0, Z6
-	VFMADD231PS  Z30, Z1, Z7
-	VBROADCASTSS (AX)(SI*1), Z30
-	VFMADD231PS  Z30, Z0, Z8
-	VFMADD231PS  Z30, Z1, Z9
-	VBROADCASTSS (AX)(BX*4), Z30
-	VFMADD231PS  Z30, Z0, Z10
-	VFMADD231PS  Z30, Z1, Z11
-	VBROADCASTSS (AX)(DI*1), Z30
-	VFMADD231PS  Z30, Z0, Z12
-	VFMADD231PS  Z30, Z1, Z13
-	VBROADCASTSS (AX)(SI*2), Z30
-	VFMADD231PS  Z30, Z0, Z14
-	VFMADD231PS  Z30, Z1, Z15
-	VBROADCASTSS (CX), Z30
-	VFMADD231PS  Z30, Z0, Z16
-	VFMADD231PS  Z30, Z1, Z17
-	VBROADCASTSS (CX)(BX*1), Z30
-	VFMADD231PS  Z30, Z0, Z18
-	VFMADD231PS  Z30, Z1, Z19
-	VBROADCASTSS (CX)(BX*2), Z30
-	VFMADD231PS  Z30, Z0, Z20
-	VFMADD231PS  Z30, Z1, Z21
-	VBROADCASTSS (CX)(SI*1), Z30
-	VFMADD231PS  Z30, Z0, Z22
-	VFMADD231PS  Z30, Z1, Z23
-	VBROADCASTSS (CX)(BX*4), Z30
-	VFMADD231PS  Z30, Z0, Z24
-	VFMADD231PS  Z30, Z1, Z25
-	VBROADCASTSS (CX)(DI*1), Z30
-	VFMADD231PS  Z30, Z0, Z26
-	VFMADD231PS  Z30, Z1, Z27
-	VBROADCASTSS (CX)(SI*2), Z30
-	VFMADD231PS  Z30, Z0, Z28
-	VFMADD231PS  Z30, Z1, Z29
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (AX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z23
+	VFMADD231PS  Z2, Z1, Z24
+	VBROADCASTSS (CX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z25
+	VFMADD231PS  Z2, Z1, Z26
+	VBROADCASTSS (CX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z27
+	VFMADD231PS  Z2, Z1, Z28
+	VBROADCASTSS (CX)(SI*2), Z2
+	VFMADD231PS  Z2, Z0, Z29
+	VFMADD231PS  Z2, Z1, Z30
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
@@ -5133,61 +10464,61 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Z2, Z2
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z3, Z3
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
 	ADDQ         CX, DX
-	VADDPS       (DX), Z4, Z4
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z5, Z5
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
 	ADDQ         CX, DX
-	VADDPS       (DX), Z6, Z6
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z7, Z7
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
 	ADDQ         CX, DX
-	VADDPS       (DX), Z8, Z8
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z9, Z9
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
 	ADDQ         CX, DX
-	VADDPS       (DX), Z10, Z10
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z11, Z11
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
 	ADDQ         CX, DX
-	VADDPS       (DX), Z12, Z12
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z13, Z13
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
 	ADDQ         CX, DX
-	VADDPS       (DX), Z14, Z14
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z15, Z15
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
 	ADDQ         CX, DX
-	VADDPS       (DX), Z16, Z16
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z17, Z17
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
 	ADDQ         CX, DX
-	VADDPS       (DX), Z18, Z18
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z19, Z19
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
 	ADDQ         CX, DX
-	VADDPS       (DX), Z20, Z20
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z21, Z21
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
 	ADDQ         CX, DX
-	VADDPS       (DX), Z22, Z22
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z23, Z23
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
 	ADDQ         CX, DX
-	VADDPS       (DX), Z24, Z24
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z25, Z25
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
 	ADDQ         CX, DX
-	VADDPS       (DX), Z26, Z26
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z27, Z27
+	VADDPS       (DX), Z27, Z27
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z28, Z28
 	ADDQ         CX, DX
-	VADDPS       (DX), Z28, Z28
-	VMOVUPS.Z    64(DX), K1, Z0
-	VADDPS       Z0, Z29, Z29
+	VADDPS       (DX), Z29, Z29
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z30, Z30
 	ADDQ         CX, DX
 
 bias:
@@ -5196,79 +10527,437 @@ bias:
 	VXORPS    Z0, Z0, Z0
 	VADDPS    (BX), Z0, Z0
 	VXORPS    Z1, Z1, Z1
-	VMOVUPS.Z 64(BX), K1, Z30
-	VADDPS    Z30, Z1, Z1
-	VADDPS    Z0, Z2, Z2
-	VADDPS    Z1, Z3, Z3
-	VADDPS    Z0, Z4, Z4
-	VADDPS    Z1, Z5, Z5
-	VADDPS    Z0, Z6, Z6
-	VADDPS    Z1, Z7, Z7
-	VADDPS    Z0, Z8, Z8
-	VADDPS    Z1, Z9, Z9
-	VADDPS    Z0, Z10, Z10
-	VADDPS    Z1, Z11, Z11
-	VADDPS    Z0, Z12, Z12
-	VADDPS    Z1, Z13, Z13
-	VADDPS    Z0, Z14, Z14
-	VADDPS    Z1, Z15, Z15
-	VADDPS    Z0, Z16, Z16
-	VADDPS    Z1, Z17, Z17
-	VADDPS    Z0, Z18, Z18
-	VADDPS    Z1, Z19, Z19
-	VADDPS    Z0, Z20, Z20
-	VADDPS    Z1, Z21, Z21
-	VADDPS    Z0, Z22, Z22
-	VADDPS    Z1, Z23, Z23
-	VADDPS    Z0, Z24, Z24
-	VADDPS    Z1, Z25, Z25
-	VADDPS    Z0, Z26, Z26
-	VADDPS    Z1, Z27, Z27
-	VADDPS    Z0, Z28, Z28
-	VADDPS    Z1, Z29, Z29
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z1, Z28, Z28
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z1, Z30, Z30
 
 store:
-	VMOVUPS Z2, (AX)
-	VMOVUPS Z3, K1, 64(AX)
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z4, (AX)
-	VMOVUPS Z5, K1, 64(AX)
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z6, (AX)
-	VMOVUPS Z7, K1, 64(AX)
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z8, (AX)
-	VMOVUPS Z9, K1, 64(AX)
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z10, (AX)
-	VMOVUPS Z11, K1, 64(AX)
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z12, (AX)
-	VMOVUPS Z13, K1, 64(AX)
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z14, (AX)
-	VMOVUPS Z15, K1, 64(AX)
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z16, (AX)
-	VMOVUPS Z17, K1, 64(AX)
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z18, (AX)
-	VMOVUPS Z19, K1, 64(AX)
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z20, (AX)
-	VMOVUPS Z21, K1, 64(AX)
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z22, (AX)
-	VMOVUPS Z23, K1, 64(AX)
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z24, (AX)
-	VMOVUPS Z25, K1, 64(AX)
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z26, (AX)
-	VMOVUPS Z27, K1, 64(AX)
+	VMOVUPS Z27, (AX)
+	VMOVUPS Z28, K1, 64(AX)
 	ADDQ    CX, AX
-	VMOVUPS Z28, (AX)
-	VMOVUPS Z29, K1, 64(AX)
+	VMOVUPS Z29, (AX)
+	VMOVUPS Z30, K1, 64(AX)
+	ADDQ    CX, AX
+	VZEROUPPER
+	RET
+
+// func tilePairs14x32AVX512(t *Tile, cols int)
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
+	VXORPS     Z3, Z3, Z3
+	VXORPS     Z4, Z4, Z4
+	VXORPS     Z5, Z5, Z5
+	VXORPS     Z6, Z6, Z6
+	VXORPS     Z7, Z7, Z7
+	VXORPS     Z8, Z8, Z8
+	VXORPS     Z9, Z9, Z9
+	VXORPS     Z10, Z10, Z10
+	VXORPS     Z11, Z11, Z11
+	VXORPS     Z12, Z12, Z12
+	VXORPS     Z13, Z13, Z13
+	VXORPS     Z14, Z14, Z14
+	VXORPS     Z15, Z15, Z15
+	VXORPS     Z16, Z16, Z16
+	VXORPS     Z17, Z17, Z17
+	VXORPS     Z18, Z18, Z18
+	VXORPS     Z19, Z19, Z19
+	VXORPS     Z20, Z20, Z20
+	VXORPS     Z21, Z21, Z21
+	VXORPS     Z22, Z22, Z22
+	VXORPS     Z23, Z23, Z23
+	VXORPS     Z24, Z24, Z24
+	VXORPS     Z25, Z25, Z25
+	VXORPS     Z26, Z26, Z26
+	VXORPS     Z27, Z27, Z27
+	VXORPS     Z28, Z28, Z28
+	VXORPS     Z29, Z29, Z29
+	VXORPS     Z30, Z30, Z30
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	LEAQ       (BX)(BX*2), SI
+	LEAQ       (BX)(BX*4), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       56(R8), R8
+	SHLQ       $0x02, R8
+	MOVQ       t+0(FP), R9
+	MOVQ       64(R9), R9
+	SHLQ       $0x02, R9
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	LONG         $0x487ef262
+	WORD         $0xda52
+	LONG         $0x4876f262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(BX*1), Z2
+	LONG         $0x487ef262
+	WORD         $0xea52
+	LONG         $0x4876f262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(BX*2), Z2
+	LONG         $0x487ef262
+	WORD         $0xfa52
+	LONG         $0x48767262
+	WORD         $0xc252
+	VBROADCASTSS (AX)(SI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xca52
+	LONG         $0x48767262
+	WORD         $0xd252
+	VBROADCASTSS (AX)(BX*4), Z2
+	LONG         $0x487e7262
+	WORD         $0xda52
+	LONG         $0x48767262
+	WORD         $0xe252
+	VBROADCASTSS (AX)(DI*1), Z2
+	LONG         $0x487e7262
+	WORD         $0xea52
+	LONG         $0x48767262
+	WORD         $0xf252
+	VBROADCASTSS (AX)(SI*2), Z2
+	LONG         $0x487e7262
+	WORD         $0xfa52
+	LONG         $0x4876e262
+	WORD         $0xc252
+	VBROADCASTSS (CX), Z2
+	LONG         $0x487ee262
+	WORD         $0xca52
+	LONG         $0x4876e262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(BX*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xda52
+	LONG         $0x4876e262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(BX*2), Z2
+	LONG         $0x487ee262
+	WORD         $0xea52
+	LONG         $0x4876e262
+	WORD         $0xf252
+	VBROADCASTSS (CX)(SI*1), Z2
+	LONG         $0x487ee262
+	WORD         $0xfa52
+	LONG         $0x48766262
+	WORD         $0xc252
+	VBROADCASTSS (CX)(BX*4), Z2
+	LONG         $0x487e6262
+	WORD         $0xca52
+	LONG         $0x48766262
+	WORD         $0xd252
+	VBROADCASTSS (CX)(DI*1), Z2
+	LONG         $0x487e6262
+	WORD         $0xda52
+	LONG         $0x48766262
+	WORD         $0xe252
+	VBROADCASTSS (CX)(SI*2), Z2
+	LONG         $0x487e6262
+	WORD         $0xea52
+	LONG         $0x48766262
+	WORD         $0xf252
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         cols+8(FP), AX
+	SUBQ         $0x00000010, AX
+	MOVL         $-1, CX
+	BZHIL        AX, CX, CX
+	KMOVW        CX, K1
+	MOVQ         t+0(FP), AX
+	MOVQ         24(AX), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         48(CX), CX
+	SHLQ         $0x02, CX
+	MOVQ         t+0(FP), DX
+	MOVQ         128(DX), DX
+	MOVQ         t+0(FP), BX
+	MOVQ         32(BX), BX
+	TESTQ        DX, DX
+	JZ           bias
+	MOVQ         AX, DX
+	VADDPS       (DX), Z3, Z3
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z4, Z4
+	ADDQ         CX, DX
+	VADDPS       (DX), Z5, Z5
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z6, Z6
+	ADDQ         CX, DX
+	VADDPS       (DX), Z7, Z7
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z8, Z8
+	ADDQ         CX, DX
+	VADDPS       (DX), Z9, Z9
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z10, Z10
+	ADDQ         CX, DX
+	VADDPS       (DX), Z11, Z11
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z12, Z12
+	ADDQ         CX, DX
+	VADDPS       (DX), Z13, Z13
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z14, Z14
+	ADDQ         CX, DX
+	VADDPS       (DX), Z15, Z15
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z16, Z16
+	ADDQ         CX, DX
+	VADDPS       (DX), Z17, Z17
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z18, Z18
+	ADDQ         CX, DX
+	VADDPS       (DX), Z19, Z19
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z20, Z20
+	ADDQ         CX, DX
+	VADDPS       (DX), Z21, Z21
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z22, Z22
+	ADDQ         CX, DX
+	VADDPS       (DX), Z23, Z23
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z24, Z24
+	ADDQ         CX, DX
+	VADDPS       (DX), Z25, Z25
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z26, Z26
+	ADDQ         CX, DX
+	VADDPS       (DX), Z27, Z27
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z28, Z28
+	ADDQ         CX, DX
+	VADDPS       (DX), Z29, Z29
+	VMOVUPS.Z    64(DX), K1, Z2
+	VADDPS       Z2, Z30, Z30
+	ADDQ         CX, DX
+
+bias:
+	TESTQ     BX, BX
+	JZ        store
+	VXORPS    Z0, Z0, Z0
+	VADDPS    (BX), Z0, Z0
+	VXORPS    Z1, Z1, Z1
+	VMOVUPS.Z 64(BX), K1, Z2
+	VADDPS    Z2, Z1, Z1
+	VADDPS    Z0, Z3, Z3
+	VADDPS    Z1, Z4, Z4
+	VADDPS    Z0, Z5, Z5
+	VADDPS    Z1, Z6, Z6
+	VADDPS    Z0, Z7, Z7
+	VADDPS    Z1, Z8, Z8
+	VADDPS    Z0, Z9, Z9
+	VADDPS    Z1, Z10, Z10
+	VADDPS    Z0, Z11, Z11
+	VADDPS    Z1, Z12, Z12
+	VADDPS    Z0, Z13, Z13
+	VADDPS    Z1, Z14, Z14
+	VADDPS    Z0, Z15, Z15
+	VADDPS    Z1, Z16, Z16
+	VADDPS    Z0, Z17, Z17
+	VADDPS    Z1, Z18, Z18
+	VADDPS    Z0, Z19, Z19
+	VADDPS    Z1, Z20, Z20
+	VADDPS    Z0, Z21, Z21
+	VADDPS    Z1, Z22, Z22
+	VADDPS    Z0, Z23, Z23
+	VADDPS    Z1, Z24, Z24
+	VADDPS    Z0, Z25, Z25
+	VADDPS    Z1, Z26, Z26
+	VADDPS    Z0, Z27, Z27
+	VADDPS    Z1, Z28, Z28
+	VADDPS    Z0, Z29, Z29
+	VADDPS    Z1, Z30, Z30
+
+store:
+	VMOVUPS Z3, (AX)
+	VMOVUPS Z4, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z5, (AX)
+	VMOVUPS Z6, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z7, (AX)
+	VMOVUPS Z8, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z9, (AX)
+	VMOVUPS Z10, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z11, (AX)
+	VMOVUPS Z12, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z13, (AX)
+	VMOVUPS Z14, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z15, (AX)
+	VMOVUPS Z16, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z17, (AX)
+	VMOVUPS Z18, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z19, (AX)
+	VMOVUPS Z20, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z21, (AX)
+	VMOVUPS Z22, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z23, (AX)
+	VMOVUPS Z24, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z25, (AX)
+	VMOVUPS Z26, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z27, (AX)
+	VMOVUPS Z28, K1, 64(AX)
+	ADDQ    CX, AX
+	VMOVUPS Z29, (AX)
+	VMOVUPS Z30, K1, 64(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5276,8 +10965,8 @@ store:
 // func tile1plus0x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
+	VXORPS     Y4, Y4, Y4
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5311,9 +11000,9 @@ segments:
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
-	VBROADCASTSS (AX), Y4
-	VFMADD231PS  Y4, Y0, Y2
-	VFMADD231PS  Y4, Y1, Y3
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
 	ADDQ         DX, AX
 	ADDQ         BX, CX
 	DECQ         R8
@@ -5346,8 +11035,8 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
 
 bias:
@@ -5357,12 +11046,12 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5370,10 +11059,10 @@ store:
 // func tile1plus1x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5411,12 +11100,12 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y6
-	VFMADD231PS  Y6, Y0, Y2
-	VFMADD231PS  Y6, Y1, Y3
-	VBROADCASTSS (CX), Y6
-	VFMADD231PS  Y6, Y0, Y4
-	VFMADD231PS  Y6, Y1, Y5
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
 	ADDQ         BX, AX
 	ADDQ         BX, CX
 	ADDQ         SI, DX
@@ -5452,11 +11141,11 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
 
 bias:
@@ -5466,17 +11155,17 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5484,12 +11173,12 @@ store:
 // func tile1plus2x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5529,15 +11218,15 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y8
-	VFMADD231PS  Y8, Y0, Y2
-	VFMADD231PS  Y8, Y1, Y3
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  Y8, Y0, Y4
-	VFMADD231PS  Y8, Y1, Y5
-	VBROADCASTSS (CX)(BX*1), Y8
-	VFMADD231PS  Y8, Y0, Y6
-	VFMADD231PS  Y8, Y1, Y7
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -5573,14 +11262,14 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
 
 bias:
@@ -5590,22 +11279,22 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5613,7 +11302,6 @@ store:
 // func tile1plus3x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -5621,6 +11309,7 @@ TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5662,18 +11351,18 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y10
-	VFMADD231PS  Y10, Y0, Y2
-	VFMADD231PS  Y10, Y1, Y3
-	VBROADCASTSS (CX), Y10
-	VFMADD231PS  Y10, Y0, Y4
-	VFMADD231PS  Y10, Y1, Y5
-	VBROADCASTSS (CX)(BX*1), Y10
-	VFMADD231PS  Y10, Y0, Y6
-	VFMADD231PS  Y10, Y1, Y7
-	VBROADCASTSS (CX)(BX*2), Y10
-	VFMADD231PS  Y10, Y0, Y8
-	VFMADD231PS  Y10, Y1, Y9
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -5709,17 +11398,17 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
 
 bias:
@@ -5729,27 +11418,27 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5757,10 +11446,10 @@ store:
 // func tile2plus0x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5796,12 +11485,12 @@ segments:
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
-	VBROADCASTSS (AX), Y6
-	VFMADD231PS  Y6, Y0, Y2
-	VFMADD231PS  Y6, Y1, Y3
-	VBROADCASTSS (AX)(DX*1), Y6
-	VFMADD231PS  Y6, Y0, Y4
-	VFMADD231PS  Y6, Y1, Y5
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(DX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
 	ADDQ         BX, AX
 	ADDQ         SI, CX
 	DECQ         R9
@@ -5834,11 +11523,11 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
 
 bias:
@@ -5848,17 +11537,17 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5866,12 +11555,12 @@ store:
 // func tile2plus1x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -5911,15 +11600,15 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y8
-	VFMADD231PS  Y8, Y0, Y2
-	VFMADD231PS  Y8, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y8
-	VFMADD231PS  Y8, Y0, Y4
-	VFMADD231PS  Y8, Y1, Y5
-	VBROADCASTSS (CX), Y8
-	VFMADD231PS  Y8, Y0, Y6
-	VFMADD231PS  Y8, Y1, Y7
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -5955,14 +11644,14 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
 
 bias:
@@ -5972,22 +11661,22 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -5995,7 +11684,6 @@ store:
 // func tile2plus2x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -6003,6 +11691,7 @@ TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6044,18 +11733,18 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y10
-	VFMADD231PS  Y10, Y0, Y2
-	VFMADD231PS  Y10, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y10
-	VFMADD231PS  Y10, Y0, Y4
-	VFMADD231PS  Y10, Y1, Y5
-	VBROADCASTSS (CX), Y10
-	VFMADD231PS  Y10, Y0, Y6
-	VFMADD231PS  Y10, Y1, Y7
-	VBROADCASTSS (CX)(BX*1), Y10
-	VFMADD231PS  Y10, Y0, Y8
-	VFMADD231PS  Y10, Y1, Y9
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -6091,17 +11780,17 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
 
 bias:
@@ -6111,27 +11800,27 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -6139,7 +11828,6 @@ store:
 // func tile2plus3x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -6149,6 +11837,7 @@ TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
+	VXORPS     Y12, Y12, Y12
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6192,21 +11881,21 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y12
-	VFMADD231PS  Y12, Y0, Y2
-	VFMADD231PS  Y12, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y12
-	VFMADD231PS  Y12, Y0, Y4
-	VFMADD231PS  Y12, Y1, Y5
-	VBROADCASTSS (CX), Y12
-	VFMADD231PS  Y12, Y0, Y6
-	VFMADD231PS  Y12, Y1, Y7
-	VBROADCASTSS (CX)(BX*1), Y12
-	VFMADD231PS  Y12, Y0, Y8
-	VFMADD231PS  Y12, Y1, Y9
-	VBROADCASTSS (CX)(BX*2), Y12
-	VFMADD231PS  Y12, Y0, Y10
-	VFMADD231PS  Y12, Y1, Y11
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y11
+	VFMADD231PS  Y2, Y1, Y12
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -6242,20 +11931,20 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
-	VADDPS       (DX), Y10, Y10
-	VADDPS       32(DX), Y11, Y11
+	VADDPS       (DX), Y11, Y11
+	VADDPS       32(DX), Y12, Y12
 	ADDQ         CX, DX
 
 bias:
@@ -6265,32 +11954,32 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
-	VADDPS Y0, Y10, Y10
-	VADDPS Y1, Y11, Y11
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
+	VADDPS Y0, Y11, Y11
+	VADDPS Y1, Y12, Y12
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
+	VMOVUPS Y11, (AX)
+	VMOVUPS Y12, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -6298,12 +11987,12 @@ store:
 // func tile3plus0x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	VXORPS     Y7, Y7, Y7
+	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6341,15 +12030,15 @@ segments:
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
-	VBROADCASTSS (AX), Y8
-	VFMADD231PS  Y8, Y0, Y2
-	VFMADD231PS  Y8, Y1, Y3
-	VBROADCASTSS (AX)(DX*1), Y8
-	VFMADD231PS  Y8, Y0, Y4
-	VFMADD231PS  Y8, Y1, Y5
-	VBROADCASTSS (AX)(DX*2), Y8
-	VFMADD231PS  Y8, Y0, Y6
-	VFMADD231PS  Y8, Y1, Y7
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(DX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (AX)(DX*2), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
 	ADDQ         BX, AX
 	ADDQ         SI, CX
 	DECQ         R9
@@ -6382,14 +12071,14 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
 
 bias:
@@ -6399,22 +12088,22 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -6422,7 +12111,6 @@ store:
 // func tile3plus1x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -6430,6 +12118,7 @@ TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	VXORPS     Y9, Y9, Y9
+	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6471,18 +12160,18 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y10
-	VFMADD231PS  Y10, Y0, Y2
-	VFMADD231PS  Y10, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y10
-	VFMADD231PS  Y10, Y0, Y4
-	VFMADD231PS  Y10, Y1, Y5
-	VBROADCASTSS (AX)(BX*2), Y10
-	VFMADD231PS  Y10, Y0, Y6
-	VFMADD231PS  Y10, Y1, Y7
-	VBROADCASTSS (CX), Y10
-	VFMADD231PS  Y10, Y0, Y8
-	VFMADD231PS  Y10, Y1, Y9
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (AX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -6518,17 +12207,17 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
 
 bias:
@@ -6538,27 +12227,27 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -6566,7 +12255,6 @@ store:
 // func tile3plus2x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -6576,6 +12264,7 @@ TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	VXORPS     Y11, Y11, Y11
+	VXORPS     Y12, Y12, Y12
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6619,21 +12308,21 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y12
-	VFMADD231PS  Y12, Y0, Y2
-	VFMADD231PS  Y12, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y12
-	VFMADD231PS  Y12, Y0, Y4
-	VFMADD231PS  Y12, Y1, Y5
-	VBROADCASTSS (AX)(BX*2), Y12
-	VFMADD231PS  Y12, Y0, Y6
-	VFMADD231PS  Y12, Y1, Y7
-	VBROADCASTSS (CX), Y12
-	VFMADD231PS  Y12, Y0, Y8
-	VFMADD231PS  Y12, Y1, Y9
-	VBROADCASTSS (CX)(BX*1), Y12
-	VFMADD231PS  Y12, Y0, Y10
-	VFMADD231PS  Y12, Y1, Y11
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (AX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y11
+	VFMADD231PS  Y2, Y1, Y12
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -6669,20 +12358,20 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
-	VADDPS       (DX), Y10, Y10
-	VADDPS       32(DX), Y11, Y11
+	VADDPS       (DX), Y11, Y11
+	VADDPS       32(DX), Y12, Y12
 	ADDQ         CX, DX
 
 bias:
@@ -6692,32 +12381,32 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
-	VADDPS Y0, Y10, Y10
-	VADDPS Y1, Y11, Y11
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
+	VADDPS Y0, Y11, Y11
+	VADDPS Y1, Y12, Y12
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
+	VMOVUPS Y11, (AX)
+	VMOVUPS Y12, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -6725,7 +12414,6 @@ store:
 // func tile3plus3x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
-	VXORPS     Y2, Y2, Y2
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -6737,6 +12425,7 @@ TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y11, Y11, Y11
 	VXORPS     Y12, Y12, Y12
 	VXORPS     Y13, Y13, Y13
+	VXORPS     Y14, Y14, Y14
 	MOVQ       t+0(FP), AX
 	MOVQ       24(AX), AX
 	MOVQ       t+0(FP), CX
@@ -6782,24 +12471,24 @@ segments:
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
-	VBROADCASTSS (AX), Y14
-	VFMADD231PS  Y14, Y0, Y2
-	VFMADD231PS  Y14, Y1, Y3
-	VBROADCASTSS (AX)(BX*1), Y14
-	VFMADD231PS  Y14, Y0, Y4
-	VFMADD231PS  Y14, Y1, Y5
-	VBROADCASTSS (AX)(BX*2), Y14
-	VFMADD231PS  Y14, Y0, Y6
-	VFMADD231PS  Y14, Y1, Y7
-	VBROADCASTSS (CX), Y14
-	VFMADD231PS  Y14, Y0, Y8
-	VFMADD231PS  Y14, Y1, Y9
-	VBROADCASTSS (CX)(BX*1), Y14
-	VFMADD231PS  Y14, Y0, Y10
-	VFMADD231PS  Y14, Y1, Y11
-	VBROADCASTSS (CX)(BX*2), Y14
-	VFMADD231PS  Y14, Y0, Y12
-	VFMADD231PS  Y14, Y1, Y13
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (AX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y11
+	VFMADD231PS  Y2, Y1, Y12
+	VBROADCASTSS (CX)(BX*2), Y2
+	VFMADD231PS  Y2, Y0, Y13
+	VFMADD231PS  Y2, Y1, Y14
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
@@ -6835,23 +12524,23 @@ k:
 	TESTQ        DX, DX
 	JZ           bias
 	MOVQ         AX, DX
-	VADDPS       (DX), Y2, Y2
-	VADDPS       32(DX), Y3, Y3
+	VADDPS       (DX), Y3, Y3
+	VADDPS       32(DX), Y4, Y4
 	ADDQ         CX, DX
-	VADDPS       (DX), Y4, Y4
-	VADDPS       32(DX), Y5, Y5
+	VADDPS       (DX), Y5, Y5
+	VADDPS       32(DX), Y6, Y6
 	ADDQ         CX, DX
-	VADDPS       (DX), Y6, Y6
-	VADDPS       32(DX), Y7, Y7
+	VADDPS       (DX), Y7, Y7
+	VADDPS       32(DX), Y8, Y8
 	ADDQ         CX, DX
-	VADDPS       (DX), Y8, Y8
-	VADDPS       32(DX), Y9, Y9
+	VADDPS       (DX), Y9, Y9
+	VADDPS       32(DX), Y10, Y10
 	ADDQ         CX, DX
-	VADDPS       (DX), Y10, Y10
-	VADDPS       32(DX), Y11, Y11
+	VADDPS       (DX), Y11, Y11
+	VADDPS       32(DX), Y12, Y12
 	ADDQ         CX, DX
-	VADDPS       (DX), Y12, Y12
-	VADDPS       32(DX), Y13, Y13
+	VADDPS       (DX), Y13, Y13
+	VADDPS       32(DX), Y14, Y14
 	ADDQ         CX, DX
 
 bias:
@@ -6861,37 +12550,37 @@ bias:
 	VADDPS (BX), Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VADDPS 32(BX), Y1, Y1
-	VADDPS Y0, Y2, Y2
-	VADDPS Y1, Y3, Y3
-	VADDPS Y0, Y4, Y4
-	VADDPS Y1, Y5, Y5
-	VADDPS Y0, Y6, Y6
-	VADDPS Y1, Y7, Y7
-	VADDPS Y0, Y8, Y8
-	VADDPS Y1, Y9, Y9
-	VADDPS Y0, Y10, Y10
-	VADDPS Y1, Y11, Y11
-	VADDPS Y0, Y12, Y12
-	VADDPS Y1, Y13, Y13
+	VADDPS Y0, Y3, Y3
+	VADDPS Y1, Y4, Y4
+	VADDPS Y0, Y5, Y5
+	VADDPS Y1, Y6, Y6
+	VADDPS Y0, Y7, Y7
+	VADDPS Y1, Y8, Y8
+	VADDPS Y0, Y9, Y9
+	VADDPS Y1, Y10, Y10
+	VADDPS Y0, Y11, Y11
+	VADDPS Y1, Y12, Y12
+	VADDPS Y0, Y13, Y13
+	VADDPS Y1, Y14, Y14
 
 store:
-	VMOVUPS Y2, (AX)
-	VMOVUPS Y3, 32(AX)
+	VMOVUPS Y3, (AX)
+	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y4, (AX)
-	VMOVUPS Y5, 32(AX)
+	VMOVUPS Y5, (AX)
+	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y6, (AX)
-	VMOVUPS Y7, 32(AX)
+	VMOVUPS Y7, (AX)
+	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y8, (AX)
-	VMOVUPS Y9, 32(AX)
+	VMOVUPS Y9, (AX)
+	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y10, (AX)
-	VMOVUPS Y11, 32(AX)
+	VMOVUPS Y11, (AX)
+	VMOVUPS Y12, 32(AX)
 	ADDQ    CX, AX
-	VMOVUPS Y12, (AX)
-	VMOVUPS Y13, 32(AX)
+	VMOVUPS Y13, (AX)
+	VMOVUPS Y14, 32(AX)
 	ADDQ    CX, AX
 	VZEROUPPER
 	RET
@@ -10067,6 +15756,56 @@ windows:
 	ADDQ        $0x00000040, R10
 	CMPQ        R10, R9
 	JNE         channels
+	VZEROUPPER
+	RET
+
+// func pairAVX512(dst *float32, src *float32, n int)
+// Requires: AVX, AVX512F, AVX512_BF16
+TEXT ·pairAVX512(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+	SHRQ $0x04, DX
+
+more:
+	VMOVUPS (CX), Z0
+	VMOVUPS 64(CX), Z1
+	LONG    $0x4877f262
+	WORD    $0xd072
+	VMOVUPS Z2, (AX)
+	ADDQ    $0x00000080, CX
+	ADDQ    $0x00000040, AX
+	DECQ    DX
+	JNZ     more
+	VZEROUPPER
+	RET
+
+// func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
+// Requires: AVX, AVX512F, AVX512_BF16
+TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-32
+	MOVQ dst+0(FP), AX
+	MOVQ a+8(FP), CX
+	MOVQ b+16(FP), DX
+	MOVQ n+24(FP), BX
+	SHRQ $0x04, BX
+
+more:
+	VMOVUPS   (CX), Z0
+	VMOVUPS   (DX), Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, (AX)
+	ADDQ      $0x00000040, AX
+	ADDQ      $0x00000040, CX
+	ADDQ      $0x00000040, DX
+	DECQ      BX
+	JNZ       more
 	VZEROUPPER
 	RET
 

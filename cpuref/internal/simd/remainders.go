@@ -2,6 +2,8 @@
 
 package simd
 
+import "math"
+
 // The functions here turn an assembly kernel, which takes whole vectors or
 // whole blocks of columns only, into one that takes any number: the portable
 // code does what is left.
@@ -13,6 +15,33 @@ func pairwise(lanes int, vector func(y, x *float32, n int), rest func(y, x []flo
 			vector(&y[0], &x[0], n)
 		}
 		rest(y[n:], x[n:])
+	}
+}
+
+// pairVector and pairRowsVector are the AVX-512 tier's Pair and PairRows.
+
+func pairVector(dst, src []float32) {
+	n := len(src) / 2 &^ 15
+	if n > 0 {
+		pairAVX512(&dst[0], &src[0], n)
+	}
+	pairGeneric(dst[n:], src[2*n:])
+}
+
+func pairRowsVector(dst, a, b []float32) {
+	other := b
+	if b == nil {
+		other = a
+	}
+	n := len(a) &^ 15
+	if n > 0 {
+		pairRowsAVX512(&dst[0], &a[0], &other[0], n)
+	}
+	pairRowsGeneric(dst[n:], a[n:], other[n:])
+	if b == nil {
+		for i, v := range dst[:len(a)] {
+			dst[i] = math.Float32frombits(math.Float32bits(v) & 0xffff)
+		}
 	}
 }
 

@@ -75,6 +75,18 @@ type Kernels struct {
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
 
+	// The loops of mixed precision; nil where the tier has no bfloat16
+	// arithmetic. A pair is two such numbers in the place of a float32, the
+	// first in its lower half; code that moves elements moves pairs as well.
+	// TilePairs is Tile where A and B hold pairs, of which each adds two
+	// products.
+	TilePairs func(t *Tile, rows0, rows1, cols int)
+	// Pair rounds src to pairs of neighbours: dst[i] = (src[2i], src[2i+1]). An
+	// odd last element is paired with 0.
+	Pair func(dst, src []float32)
+	// PairRows rounds two rows to pairs: dst[i] = (a[i], b[i]). nil is a b of 0.
+	PairRows func(dst, a, b []float32)
+
 	// Pause tells the core that the caller spins.
 	Pause func()
 }

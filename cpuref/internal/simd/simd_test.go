@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
 // eachTier runs a test for every tier that this machine has.
@@ -37,6 +39,7 @@ type tileCase struct {
 	rowA, stepA              int // of A
 	stepB                    int
 	bias, accumulate, linked bool // linked: A1 continues A0's rows
+	pairs                    bool // TilePairs
 }
 
 func (c tileCase) String() string { type plain tileCase; return fmt.Sprintf("%+v", plain(c)) }
@@ -52,10 +55,15 @@ func TestTile(t *testing.T) {
 					continue
 				}
 				for cols := 1; cols <= k.Cols; cols++ {
-					checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
-						k: 1 + r.IntN(5), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
-						rowA: r.IntN(50), stepA: r.IntN(40), stepB: k.Cols + r.IntN(10),
-						bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0})
+					for _, pairs := range []bool{false, true} {
+						if pairs && k.TilePairs == nil {
+							continue // the tier has no mixed precision
+						}
+						checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
+							k: 1 + r.IntN(5), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
+							rowA: r.IntN(50), stepA: r.IntN(40), stepB: k.Cols + r.IntN(10),
+							bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0, pairs: pairs})
+					}
 				}
 			}
 		}
@@ -66,6 +74,9 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 	t.Helper()
 	const size, untouched = 4000, 1e30
 	a, b, bias := values(r, size), values(r, size), values(r, k.Cols)
+	if c.pairs {
+		a, b = pairedValues(r, size), pairedValues(r, size)
+	}
 	segmentA, segmentB, blockA, blockB := r.IntN(300)-150, r.IntN(300)-150, r.IntN(300), r.IntN(300)
 	a0, b0 := 1000, 1000 // room for negative distances
 	a1 := 1000 + r.IntN(100)
@@ -91,7 +102,11 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 	if c.accumulate {
 		tile.Accumulate = 1
 	}
-	k.Tile(tile, c.rows0, c.rows1, c.cols)
+	if c.pairs {
+		k.TilePairs(tile, c.rows0, c.rows1, c.cols)
+	} else {
+		k.Tile(tile, c.rows0, c.rows1, c.cols)
+	}
 
 	for p, v := range got {
 		i, j := p/rowC, p%rowC
@@ -109,10 +124,10 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 		for block := range c.blocks {
 			for segment := range c.segments {
 				for step := range c.k {
-					x := float64(a[start+block*blockA+segment*segmentA+step*c.stepA])
-					y := float64(b[b0+block*blockB+segment*segmentB+step*c.stepB+j])
-					want += x * y
-					magnitude += math.Abs(x * y)
+					x := c.factors(a[start+block*blockA+segment*segmentA+step*c.stepA])
+					y := c.factors(b[b0+block*blockB+segment*segmentB+step*c.stepB+j])
+					want += x[0]*y[0] + x[1]*y[1]
+					magnitude += math.Abs(x[0]*y[0]) + math.Abs(x[1]*y[1])
 				}
 			}
 		}
@@ -124,8 +139,73 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 			want += float64(old[p])
 			magnitude += math.Abs(float64(old[p]))
 		}
-		if !isClose(float64(v), want, magnitude, c.k*c.segments*c.blocks) {
+		if !isClose(float64(v), want, magnitude, 2*c.k*c.segments*c.blocks) {
 			t.Fatalf("%v: element (%d, %d) is %v, want %v", c, i, j, v, want)
+		}
+	}
+}
+
+// factors returns the one or two factors that an element holds.
+func (c tileCase) factors(element float32) [2]float64 {
+	if !c.pairs {
+		return [2]float64{float64(element), 0}
+	}
+	low, high := halves(element)
+	return [2]float64{float64(low), float64(high)}
+}
+
+// pairedValues returns n pairs of numbers around 0.
+func pairedValues(r *rand.Rand, n int) []float32 {
+	v := make([]float32, n)
+	pairGeneric(v, values(r, 2*n))
+	return v
+}
+
+// Every tier rounds to the same pairs, of any number of elements: nearest
+// even, infinities and NaN included.
+func TestPairs(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		if k.Pair == nil {
+			t.Skip("the tier has no mixed precision")
+		}
+		r := rand.New(rand.NewPCG(13, 14))
+		special := []float32{0, float32(math.Inf(1)), float32(math.Inf(-1)), math.MaxFloat32,
+			1 + 0x1p-8, 1 + 3*0x1p-8, -1 - 0x1p-8, 1 + 0x1p-8 + 0x1p-23, float32(math.NaN())}
+		for n := range 200 {
+			a, b := values(r, n), values(r, n)
+			for i := range a {
+				if r.IntN(4) == 0 {
+					a[i], b[i] = special[r.IntN(len(special))], special[r.IntN(len(special))]
+				}
+			}
+			checkPairs(t, n, (n+1)/2, func(k *Kernels, dst []float32) { k.Pair(dst, a) }, k, func(i int) (low, high float32) {
+				if 2*i+1 < n {
+					high = a[2*i+1]
+				}
+				return a[2*i], high
+			})
+			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, b) }, k, func(i int) (low, high float32) { return a[i], b[i] })
+			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, nil) }, k, func(i int) (low, high float32) { return a[i], 0 })
+		}
+	})
+}
+
+// checkPairs compares the pairs that body makes with want's, rounded here.
+func checkPairs(t *testing.T, n, pairs int, body func(k *Kernels, dst []float32), k *Kernels, want func(i int) (low, high float32)) {
+	t.Helper()
+	const fence = 1e30
+	got := make([]float32, pairs+1)
+	got[pairs] = fence
+	body(k, got)
+	if got[pairs] != fence {
+		t.Fatalf("%d elements: written after the last pair", n)
+	}
+	same := func(a, b float32) bool { return a == b || (a != a && b != b) }
+	for i, pair := range got[:pairs] {
+		low, high := halves(pair)
+		wantLow, wantHigh := want(i)
+		if !same(low, kernels.RoundBFloat16(wantLow)) || !same(high, kernels.RoundBFloat16(wantHigh)) {
+			t.Fatalf("%d elements: pair %d is %v, %v; want %v, %v rounded", n, i, low, high, wantLow, wantHigh)
 		}
 	}
 }
@@ -364,16 +444,22 @@ func TestReLUKeepsNaN(t *testing.T) {
 
 func BenchmarkTile(b *testing.B) {
 	for _, k := range Tiers() {
-		b.Run(k.Name, func(b *testing.B) {
-			const steps = 256
-			a, panel, c := make([]float32, 2*k.Group*steps), make([]float32, k.Cols*(steps+1)), make([]float32, 2*k.Group*k.Cols)
-			t := &Tile{A0: &a[0], A1: &a[k.Group*steps], B: &panel[0], C: &c[0], RowA: steps, RowC: k.Cols}
-			t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
-			for b.Loop() {
-				k.Tile(t, k.Group, k.Group, k.Cols)
-			}
-			flops := 2 * 2 * float64(k.Group*k.Cols*steps) * float64(b.N)
-			b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-		})
+		b.Run(k.Name, func(b *testing.B) { benchmarkTile(b, k, k.Tile, 1) })
+		if k.TilePairs != nil {
+			b.Run(k.Name+"-pairs", func(b *testing.B) { benchmarkTile(b, k, k.TilePairs, 2) })
+		}
 	}
+}
+
+// benchmarkTile measures a tile whose elements hold the given number of factors.
+func benchmarkTile(b *testing.B, k *Kernels, tile func(t *Tile, rows0, rows1, cols int), factors int) {
+	const steps = 256
+	a, panel, c := make([]float32, 2*k.Group*steps), make([]float32, k.Cols*(steps+1)), make([]float32, 2*k.Group*k.Cols)
+	t := &Tile{A0: &a[0], A1: &a[k.Group*steps], B: &panel[0], C: &c[0], RowA: steps, RowC: k.Cols}
+	t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+	for b.Loop() {
+		tile(t, k.Group, k.Group, k.Cols)
+	}
+	flops := 2 * 2 * float64(factors*k.Group*k.Cols*steps) * float64(b.N)
+	b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }

@@ -9,140 +9,280 @@ package simd
 //go:noescape
 func tile1x16AVX512(t *Tile, cols int)
 
+// tilePairs1x16AVX512 computes a tile of 1 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs1x16AVX512(t *Tile, cols int)
+
 // tile1x32AVX512 computes a tile of 1 rows and at most 32 columns.
 //
 //go:noescape
 func tile1x32AVX512(t *Tile, cols int)
+
+// tilePairs1x32AVX512 computes a tile of 1 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs1x32AVX512(t *Tile, cols int)
 
 // tile2x16AVX512 computes a tile of 2 rows and at most 16 columns.
 //
 //go:noescape
 func tile2x16AVX512(t *Tile, cols int)
 
+// tilePairs2x16AVX512 computes a tile of 2 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs2x16AVX512(t *Tile, cols int)
+
 // tile2x32AVX512 computes a tile of 2 rows and at most 32 columns.
 //
 //go:noescape
 func tile2x32AVX512(t *Tile, cols int)
+
+// tilePairs2x32AVX512 computes a tile of 2 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs2x32AVX512(t *Tile, cols int)
 
 // tile3x16AVX512 computes a tile of 3 rows and at most 16 columns.
 //
 //go:noescape
 func tile3x16AVX512(t *Tile, cols int)
 
+// tilePairs3x16AVX512 computes a tile of 3 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs3x16AVX512(t *Tile, cols int)
+
 // tile3x32AVX512 computes a tile of 3 rows and at most 32 columns.
 //
 //go:noescape
 func tile3x32AVX512(t *Tile, cols int)
+
+// tilePairs3x32AVX512 computes a tile of 3 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs3x32AVX512(t *Tile, cols int)
 
 // tile4x16AVX512 computes a tile of 4 rows and at most 16 columns.
 //
 //go:noescape
 func tile4x16AVX512(t *Tile, cols int)
 
+// tilePairs4x16AVX512 computes a tile of 4 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs4x16AVX512(t *Tile, cols int)
+
 // tile4x32AVX512 computes a tile of 4 rows and at most 32 columns.
 //
 //go:noescape
 func tile4x32AVX512(t *Tile, cols int)
+
+// tilePairs4x32AVX512 computes a tile of 4 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs4x32AVX512(t *Tile, cols int)
 
 // tile5x16AVX512 computes a tile of 5 rows and at most 16 columns.
 //
 //go:noescape
 func tile5x16AVX512(t *Tile, cols int)
 
+// tilePairs5x16AVX512 computes a tile of 5 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs5x16AVX512(t *Tile, cols int)
+
 // tile5x32AVX512 computes a tile of 5 rows and at most 32 columns.
 //
 //go:noescape
 func tile5x32AVX512(t *Tile, cols int)
+
+// tilePairs5x32AVX512 computes a tile of 5 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs5x32AVX512(t *Tile, cols int)
 
 // tile6x16AVX512 computes a tile of 6 rows and at most 16 columns.
 //
 //go:noescape
 func tile6x16AVX512(t *Tile, cols int)
 
+// tilePairs6x16AVX512 computes a tile of 6 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs6x16AVX512(t *Tile, cols int)
+
 // tile6x32AVX512 computes a tile of 6 rows and at most 32 columns.
 //
 //go:noescape
 func tile6x32AVX512(t *Tile, cols int)
+
+// tilePairs6x32AVX512 computes a tile of 6 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs6x32AVX512(t *Tile, cols int)
 
 // tile7x16AVX512 computes a tile of 7 rows and at most 16 columns.
 //
 //go:noescape
 func tile7x16AVX512(t *Tile, cols int)
 
+// tilePairs7x16AVX512 computes a tile of 7 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs7x16AVX512(t *Tile, cols int)
+
 // tile7x32AVX512 computes a tile of 7 rows and at most 32 columns.
 //
 //go:noescape
 func tile7x32AVX512(t *Tile, cols int)
+
+// tilePairs7x32AVX512 computes a tile of 7 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs7x32AVX512(t *Tile, cols int)
 
 // tile8x16AVX512 computes a tile of 8 rows and at most 16 columns.
 //
 //go:noescape
 func tile8x16AVX512(t *Tile, cols int)
 
+// tilePairs8x16AVX512 computes a tile of 8 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs8x16AVX512(t *Tile, cols int)
+
 // tile8x32AVX512 computes a tile of 8 rows and at most 32 columns.
 //
 //go:noescape
 func tile8x32AVX512(t *Tile, cols int)
+
+// tilePairs8x32AVX512 computes a tile of 8 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs8x32AVX512(t *Tile, cols int)
 
 // tile9x16AVX512 computes a tile of 9 rows and at most 16 columns.
 //
 //go:noescape
 func tile9x16AVX512(t *Tile, cols int)
 
+// tilePairs9x16AVX512 computes a tile of 9 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs9x16AVX512(t *Tile, cols int)
+
 // tile9x32AVX512 computes a tile of 9 rows and at most 32 columns.
 //
 //go:noescape
 func tile9x32AVX512(t *Tile, cols int)
+
+// tilePairs9x32AVX512 computes a tile of 9 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs9x32AVX512(t *Tile, cols int)
 
 // tile10x16AVX512 computes a tile of 10 rows and at most 16 columns.
 //
 //go:noescape
 func tile10x16AVX512(t *Tile, cols int)
 
+// tilePairs10x16AVX512 computes a tile of 10 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs10x16AVX512(t *Tile, cols int)
+
 // tile10x32AVX512 computes a tile of 10 rows and at most 32 columns.
 //
 //go:noescape
 func tile10x32AVX512(t *Tile, cols int)
+
+// tilePairs10x32AVX512 computes a tile of 10 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs10x32AVX512(t *Tile, cols int)
 
 // tile11x16AVX512 computes a tile of 11 rows and at most 16 columns.
 //
 //go:noescape
 func tile11x16AVX512(t *Tile, cols int)
 
+// tilePairs11x16AVX512 computes a tile of 11 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs11x16AVX512(t *Tile, cols int)
+
 // tile11x32AVX512 computes a tile of 11 rows and at most 32 columns.
 //
 //go:noescape
 func tile11x32AVX512(t *Tile, cols int)
+
+// tilePairs11x32AVX512 computes a tile of 11 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs11x32AVX512(t *Tile, cols int)
 
 // tile12x16AVX512 computes a tile of 12 rows and at most 16 columns.
 //
 //go:noescape
 func tile12x16AVX512(t *Tile, cols int)
 
+// tilePairs12x16AVX512 computes a tile of 12 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs12x16AVX512(t *Tile, cols int)
+
 // tile12x32AVX512 computes a tile of 12 rows and at most 32 columns.
 //
 //go:noescape
 func tile12x32AVX512(t *Tile, cols int)
+
+// tilePairs12x32AVX512 computes a tile of 12 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs12x32AVX512(t *Tile, cols int)
 
 // tile13x16AVX512 computes a tile of 13 rows and at most 16 columns.
 //
 //go:noescape
 func tile13x16AVX512(t *Tile, cols int)
 
+// tilePairs13x16AVX512 computes a tile of 13 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs13x16AVX512(t *Tile, cols int)
+
 // tile13x32AVX512 computes a tile of 13 rows and at most 32 columns.
 //
 //go:noescape
 func tile13x32AVX512(t *Tile, cols int)
+
+// tilePairs13x32AVX512 computes a tile of 13 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs13x32AVX512(t *Tile, cols int)
 
 // tile14x16AVX512 computes a tile of 14 rows and at most 16 columns.
 //
 //go:noescape
 func tile14x16AVX512(t *Tile, cols int)
 
+// tilePairs14x16AVX512 computes a tile of 14 rows and at most 16 columns from pairs.
+//
+//go:noescape
+func tilePairs14x16AVX512(t *Tile, cols int)
+
 // tile14x32AVX512 computes a tile of 14 rows and at most 32 columns.
 //
 //go:noescape
 func tile14x32AVX512(t *Tile, cols int)
+
+// tilePairs14x32AVX512 computes a tile of 14 rows and at most 32 columns from pairs.
+//
+//go:noescape
+func tilePairs14x32AVX512(t *Tile, cols int)
 
 // tile1plus0x16AVX2 computes a tile of 1 + 0 rows and 16 columns.
 //
@@ -423,6 +563,16 @@ func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, 
 //
 //go:noescape
 func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+
+// pairAVX512 rounds 2·n floats to n pairs of neighbours, n a multiple of 16.
+//
+//go:noescape
+func pairAVX512(dst *float32, src *float32, n int)
+
+// pairRowsAVX512 rounds two rows of n floats to pairs, n a multiple of 16.
+//
+//go:noescape
+func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
 
 // transpose8AVX2 turns 8 rows of 8·blocks elements into columns.
 //

@@ -11,7 +11,11 @@ func machineTiers() []*Kernels {
 	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
 		tiers = append(tiers, &tierAVX2)
 		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
-			tiers = append(tiers, &tierAVX512)
+			k := tierAVX512
+			if cpuid.CPU.Supports(cpuid.AVX512BF16) {
+				k.TilePairs, k.Pair, k.PairRows = tilePairsAVX512, pairVector, pairRowsVector
+			}
+			tiers = append(tiers, &k)
 		}
 	}
 	return tiers
@@ -83,6 +87,21 @@ var tilesAVX512 = [14][2]func(t *Tile, cols int){
 
 func tileAVX512(t *Tile, rows0, rows1, cols int) {
 	tilesAVX512[rows0+rows1-1][(cols-1)/16](t, cols)
+}
+
+// tilePairsAVX512s are tilesAVX512 of pairs.
+var tilePairsAVX512s = [14][2]func(t *Tile, cols int){
+	{tilePairs1x16AVX512, tilePairs1x32AVX512}, {tilePairs2x16AVX512, tilePairs2x32AVX512},
+	{tilePairs3x16AVX512, tilePairs3x32AVX512}, {tilePairs4x16AVX512, tilePairs4x32AVX512},
+	{tilePairs5x16AVX512, tilePairs5x32AVX512}, {tilePairs6x16AVX512, tilePairs6x32AVX512},
+	{tilePairs7x16AVX512, tilePairs7x32AVX512}, {tilePairs8x16AVX512, tilePairs8x32AVX512},
+	{tilePairs9x16AVX512, tilePairs9x32AVX512}, {tilePairs10x16AVX512, tilePairs10x32AVX512},
+	{tilePairs11x16AVX512, tilePairs11x32AVX512}, {tilePairs12x16AVX512, tilePairs12x32AVX512},
+	{tilePairs13x16AVX512, tilePairs13x32AVX512}, {tilePairs14x16AVX512, tilePairs14x32AVX512},
+}
+
+func tilePairsAVX512(t *Tile, rows0, rows1, cols int) {
+	tilePairsAVX512s[rows0+rows1-1][(cols-1)/16](t, cols)
 }
 
 // tilesAVX2 are the tile kernels by rows0 − 1 and rows1.

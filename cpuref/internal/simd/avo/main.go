@@ -39,6 +39,8 @@ func main() {
 		reluPoolDots(v)
 		reluPoolBackward(v)
 	}
+	pair()
+	pairRows()
 	transpose8()
 	pause()
 	Generate()

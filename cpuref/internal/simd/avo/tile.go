@@ -14,10 +14,12 @@ type tile struct {
 	vector
 	rows0, rows1 int
 	vectors      int
+	pairs        bool // A and B hold pairs of bfloat16
 
-	sum  [][]reg.VecVirtual // by row and column vector
-	b    []reg.VecVirtual   // one row of B
-	mask reg.OpmaskVirtual  // of the last column vector; AVX-512 only
+	sum  [][]reg.Register  // by row and column vector
+	b    []reg.Register    // one row of B
+	x    reg.Register      // an element of A, or what is added at the end
+	mask reg.OpmaskVirtual // of the last column vector; AVX-512 only
 }
 
 func (t *tile) rows() int { return t.rows0 + t.rows1 }
@@ -30,6 +32,10 @@ func tilesAVX512() {
 			t := &tile{vector: avx512, rows0: min(rows, 7), rows1: max(0, rows-7), vectors: vectors}
 			t.function(fmt.Sprintf("tile%dx%d", rows, vectors*16), "t *Tile, cols int",
 				fmt.Sprintf("computes a tile of %d rows and at most %d columns.", rows, vectors*16))
+			t.generate()
+			t = &tile{vector: avx512, rows0: t.rows0, rows1: t.rows1, vectors: vectors, pairs: true}
+			t.function(fmt.Sprintf("tilePairs%dx%d", rows, vectors*16), "t *Tile, cols int",
+				fmt.Sprintf("computes a tile of %d rows and at most %d columns from pairs.", rows, vectors*16))
 			t.generate()
 		}
 	}
@@ -48,13 +54,11 @@ func tilesAVX2() {
 }
 
 func (t *tile) generate() {
-	t.b = t.several(t.vectors)
-	for range t.rows() {
-		row := t.several(t.vectors)
+	t.allocate()
+	for _, row := range t.sum {
 		for _, r := range row {
 			VXORPS(r, r, r)
 		}
-		t.sum = append(t.sum, row)
 	}
 	t.prefetch()
 	t.reduce()
@@ -64,6 +68,30 @@ func (t *tile) generate() {
 	t.finish()
 	VZEROUPPER()
 	RET()
+}
+
+// allocate chooses the registers. Those that an instruction in bytes works on
+// must be known now: no allocator comes after it.
+func (t *tile) allocate() {
+	next := func() reg.Register { return t.new() }
+	if t.pairs {
+		physical := [32]reg.Register{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7,
+			reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+			reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23,
+			reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}
+		used := -1
+		next = func() reg.Register { used++; return physical[used] }
+	}
+	several := func() (r []reg.Register) {
+		for range t.vectors {
+			r = append(r, next())
+		}
+		return r
+	}
+	t.b, t.x = several(), next()
+	for range t.rows() {
+		t.sum = append(t.sum, several())
+	}
 }
 
 // prefetch asks for the lines of C, so that they are there when the sums are.
@@ -143,14 +171,17 @@ func (t *tile) rowDistances() func(base reg.GPVirtual, i int) Mem {
 
 // multiply adds element a times the row of B to the sums of a row.
 func (t *tile) multiply(a Mem, row int) {
-	if t.lanes == 16 && t.vectors == 1 {
+	if t.lanes == 16 && t.vectors == 1 && !t.pairs {
 		VFMADD231PS_BCST(a, t.b[0], t.sum[row][0])
 		return
 	}
-	x := t.new()
-	VBROADCASTSS(a, x)
+	VBROADCASTSS(a, t.x)
 	for j, b := range t.b {
-		VFMADD231PS(x, b, t.sum[row][j])
+		if t.pairs {
+			vdpbf16ps(t.x, b, t.sum[row][j])
+		} else {
+			VFMADD231PS(t.x, b, t.sum[row][j])
+		}
 	}
 }
 
@@ -222,12 +253,11 @@ func (t *tile) finish() {
 func (t *tile) masked(j int) bool { return t.lanes == 16 && j == t.vectors-1 }
 
 // addMemory adds what lies at m, in column vector j, to s.
-func (t *tile) addMemory(m Mem, j int, s reg.VecVirtual) {
+func (t *tile) addMemory(m Mem, j int, s reg.Register) {
 	if !t.masked(j) {
 		VADDPS(m, s, s)
 		return
 	}
-	x := t.new()
-	VMOVUPS_Z(m, t.mask, x)
-	VADDPS(x, s, s)
+	VMOVUPS_Z(m, t.mask, t.x)
+	VADDPS(t.x, s, s)
 }

@@ -1,0 +1,107 @@
+package main
+
+import (
+	. "github.com/mmcloughlin/avo/build"
+	"github.com/mmcloughlin/avo/ir"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// Go's assembler does not know the instructions of AVX512_BF16, so they are
+// given as bytes, in their forms on registers of 512 bits: Intel's manual
+// (volume 2, 2.7.1) has the layout of the EVEX prefix.
+
+// The fields that tell the three apart: the mandatory prefix, as in the bits
+// pp, and the opcode.
+const (
+	prefixF3 = 2
+	prefixF2 = 3
+
+	opcodeDot   = 0x52
+	opcodeRound = 0x72
+)
+
+// vdpbf16ps adds to each element of sum the two products of the pairs in a and b.
+func vdpbf16ps(a, b, sum reg.Register) {
+	evex(prefixF3, opcodeDot, sum, b, a, []Op{a, b, sum})
+}
+
+// vcvtne2ps2bf16 rounds the elements of low and high to the halves of dst.
+func vcvtne2ps2bf16(low, high, dst reg.Register) {
+	evex(prefixF2, opcodeRound, dst, high, low, []Op{low, high})
+}
+
+// vcvtneps2bf16 rounds the elements of x to the lower half of dst, and clears
+// the upper.
+func vcvtneps2bf16(x, dst reg.Register) {
+	evex(prefixF3, opcodeRound, dst, nil, x, []Op{x})
+}
+
+// evex emits an instruction of map 0F38 with W0, on 512 bits and unmasked.
+// second may be nil.
+func evex(prefix, opcode uint64, dst, second, third reg.Register, inputs []Op) {
+	d, t := number(dst), number(third)
+	s := uint64(0)
+	if second != nil {
+		s = number(second)
+	}
+	const map0F38, length512 = 2, 2 << 5
+	// The register numbers' upper bits, and all of the second's, are inverted.
+	p0 := map0F38 | (^d>>3&1)<<7 | (^t>>4&1)<<6 | (^t>>3&1)<<5 | (^d>>4&1)<<4
+	p1 := 1<<2 | prefix | (^s&15)<<3
+	p2 := length512 | (^s>>4&1)<<3
+	modRM := 3<<6 | d&7<<3 | t&7
+	data("LONG", U32(0x62|p0<<8|p1<<16|p2<<24), inputs, dst)
+	data("WORD", U16(opcode|modRM<<8), inputs, dst)
+}
+
+// number returns the number of a physical register.
+func number(r reg.Register) uint64 { return uint64(reg.ToPhysical(r).PhysicalIndex()) }
+
+// data emits bytes of an instruction.
+func data(directive string, bytes Op, inputs []Op, output reg.Register) {
+	Instruction(&ir.Instruction{Opcode: directive, Operands: []Op{bytes}, Inputs: inputs, Outputs: []Op{output},
+		ISA: []string{"AVX512_BF16"}})
+}
+
+// pair generates the rounding of neighbours.
+func pair() {
+	avx512.function("pair", "dst, src *float32, n int",
+		"rounds 2·n floats to n pairs of neighbours, n a multiple of 16.")
+	dst, src, n := param("dst"), param("src"), param("n")
+	SHRQ(Imm(4), n)
+	loop("more", n, func() {
+		VMOVUPS(at(src, 0), reg.Z0)
+		VMOVUPS(at(src, 64), reg.Z1)
+		vcvtne2ps2bf16(reg.Z0, reg.Z1, reg.Z2)
+		VMOVUPS(reg.Z2, at(dst, 0))
+		ADDQ(U32(128), src)
+		ADDQ(U32(64), dst)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// pairRows generates the rounding of two rows.
+func pairRows() {
+	avx512.function("pairRows", "dst, a, b *float32, n int",
+		"rounds two rows of n floats to pairs, n a multiple of 16.")
+	dst, a, b, n := param("dst"), param("a"), param("b"), param("n")
+	SHRQ(Imm(4), n)
+	loop("more", n, func() {
+		VMOVUPS(at(a, 0), reg.Z0)
+		VMOVUPS(at(b, 0), reg.Z1)
+		vcvtneps2bf16(reg.Z0, reg.Z2)
+		vcvtneps2bf16(reg.Z1, reg.Z3)
+		VPMOVZXWD(reg.Y2, reg.Z2)
+		VPMOVZXWD(reg.Y3, reg.Z3)
+		VPSLLD(Imm(16), reg.Z3, reg.Z3)
+		VPORD(reg.Z2, reg.Z3, reg.Z2)
+		VMOVUPS(reg.Z2, at(dst, 0))
+		for _, r := range []reg.GPVirtual{dst, a, b} {
+			ADDQ(U32(64), r)
+		}
+	})
+	VZEROUPPER()
+	RET()
+}
