@@ -12,6 +12,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -147,10 +148,13 @@ func (c *Config) Check() error {
 	if c.Augment != "none" {
 		return usage("--augment %s is not available in this version: add --augment none to train without", c.Augment)
 	}
-	if c.Precision != "fp32" {
-		return usage("--precision %s is not available in this version: use --precision fp32", c.Precision)
-	}
 	return c.checkNumbers()
+}
+
+// precision returns what Precision names; Check lets no other names through.
+func (c *Config) precision() kernels.Precision {
+	p, _ := kernels.ParsePrecision(c.Precision)
+	return p
 }
 
 func (c *Config) checkNumbers() error {

@@ -187,7 +187,7 @@ func modelConfig(c Config, train, selected, test int) model.Config {
 		batches = append(batches, last)
 	}
 	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
+		Precision: c.precision(), TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
 }
 
 func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*training, error) {

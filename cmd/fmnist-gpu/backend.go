@@ -26,11 +26,33 @@ type deviceFlags struct {
 	cpu      bool
 	threads  int // of the CPU backend, 0 for all
 	validate bool
+
+	precision kernels.Precision // that the device must have
 }
 
-// openDevice is the one place that chooses a backend: the one asked for, else
-// the best real GPU if there is one, else the CPU.
+// openDevice opens the backend that the flags choose, if it has what they ask for.
 func openDevice(f deviceFlags) (*device, error) {
+	d, err := chooseDevice(f)
+	if err != nil {
+		return nil, err
+	}
+	err = kernels.CheckPrecision(d, f.precision)
+	if lacking := (*kernels.PrecisionError)(nil); errors.As(err, &lacking) {
+		remedy := "use --precision fp32"
+		if d.environment.Backend != "cpu" {
+			remedy += ", or add --cpu"
+		}
+		err = &commandLineError{fmt.Sprintf("--precision %s on %s: %v; %s", f.precision, d.Name(), err, remedy)}
+	}
+	if err != nil {
+		return nil, closeDevice(d, err)
+	}
+	return d, nil
+}
+
+// chooseDevice is the one place that chooses a backend: the one asked for,
+// else the best real GPU if there is one, else the CPU.
+func chooseDevice(f deviceFlags) (*device, error) {
 	switch {
 	case f.threads < 0 || f.threads > maxThreads:
 		return nil, &commandLineError{fmt.Sprintf("--threads is %d: want a number from 0 to %d", f.threads, maxThreads)}

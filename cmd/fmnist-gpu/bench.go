@@ -22,7 +22,7 @@ import (
 func newBenchCommand() *cobra.Command {
 	o := bench.Options{Dropout: .25}
 	var f deviceFlags
-	var against string
+	var against, precision string
 	var asJSON, noProfile bool
 	c := &cobra.Command{
 		Use:   "bench",
@@ -41,6 +41,11 @@ program prints a line of JSON for each of its configurations:
 			if err := checkBench(o, against); err != nil {
 				return err
 			}
+			var err error
+			if o.Precision, err = kernels.ParsePrecision(precision); err != nil {
+				return &commandLineError{fmt.Sprintf("--precision: %v", err)}
+			}
+			f.precision = o.Precision
 			r, peers, err := runBench(c, f, o, against, !noProfile)
 			if err != nil {
 				return err
@@ -54,6 +59,7 @@ program prints a line of JSON for each of its configurations:
 	c.Flags().StringVar(&o.Model, "model", "fashioncnn", strings.Join(model.Names(), ", "))
 	c.Flags().IntVar(&o.Batch, "batch-size", 64, "images a step")
 	c.Flags().BoolVar(&o.Infer, "infer", false, "classify instead of train")
+	c.Flags().StringVar(&precision, "precision", "fp32", "fp32 or mixed")
 	c.Flags().IntVar(&o.Rounds, "rounds", 5, "timed rounds, of which the median counts")
 	c.Flags().Float64Var(&o.Seconds, "seconds", 1, "length of a round")
 	c.Flags().StringVar(&against, "against", "", "`command` to run in turn with each round")
@@ -168,8 +174,8 @@ func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
 }
 
 func printBench(w io.Writer, r bench.Result, peers []peer) error {
-	fmt.Fprintf(w, "%s: %s %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
-		r.Device, r.Mode, r.Model, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
+	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
+		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
 	if r.Peak != nil {
 		fmt.Fprintf(w, "peak: %.0f GFLOP/s, %.1f GB/s\n", r.Peak.FLOPs/1e9, r.Peak.Bytes/1e9)

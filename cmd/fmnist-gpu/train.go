@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -84,7 +85,7 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "of weights, image order, dropout and hold-out")
 	f.StringVar(&c.SelectOn, "select-on", c.SelectOn, "images that choose the best epoch: val holds out 5,000 training images, test is the original's protocol")
 	f.IntVar(&c.Patience, "patience", c.Patience, "stop after this many epochs without improvement; 0 never")
-	f.StringVar(&c.Precision, "precision", c.Precision, "fp32 or mixed")
+	f.StringVar(&c.Precision, "precision", c.Precision, "fp32 or mixed (factors in bfloat16, sums and weights in fp32)")
 	f.StringVar(&c.Device, "device", c.Device, "Vulkan device: `index`, name or UUID, as the command devices lists them")
 	f.BoolVar(&c.CPU, "cpu", c.CPU, "train on the CPU")
 	f.IntVar(&c.Threads, "threads", c.Threads, "of the CPU backend; 0 for all cores")
@@ -198,7 +199,11 @@ func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 
 // withDevice opens the device and loads the data that the settings name.
 func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.Dataset) error) error {
-	d, err := openDevice(deviceFlags{c.Device, c.CPU, c.Threads, c.Validate})
+	precision, err := kernels.ParsePrecision(c.Precision)
+	if err != nil {
+		return err
+	}
+	d, err := openDevice(deviceFlags{selector: c.Device, cpu: c.CPU, threads: c.Threads, validate: c.Validate, precision: precision})
 	if err != nil {
 		return err
 	}

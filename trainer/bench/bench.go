@@ -14,12 +14,13 @@ import (
 
 // Options say what to measure.
 type Options struct {
-	Model   string  // one of model.Names
-	Dropout float32 // probability
-	Batch   int     // images a step
-	Infer   bool    // classify instead of train
-	Rounds  int     // timed runs, of which the median counts
-	Seconds float64 // of each
+	Model     string  // one of model.Names
+	Dropout   float32 // probability
+	Batch     int     // images a step
+	Infer     bool    // classify instead of train
+	Precision kernels.Precision
+	Rounds    int     // timed runs, of which the median counts
+	Seconds   float64 // of each
 }
 
 // Result is what was measured.
@@ -27,6 +28,7 @@ type Result struct {
 	Device          string    `json:"device"`
 	Model           string    `json:"model"`
 	Mode            string    `json:"mode"` // train or infer
+	Precision       string    `json:"precision"`
 	Batch           int       `json:"batch"`
 	ImagesPerSecond float64   `json:"images_per_second"` // median over the rounds
 	Rounds          []float64 `json:"rounds"`            // images per second of each
@@ -72,7 +74,7 @@ const residentImages = 10_000
 // Open compiles the network and uploads random images.
 func Open(backend kernels.Backend, o Options) (*Session, error) {
 	s := &Session{options: o, device: backend.Name(), images: max(residentImages/o.Batch, 1) * o.Batch}
-	c := model.Config{Model: o.Model, Dropout: o.Dropout, Optimizer: model.DefaultAdam(), Images: s.images}
+	c := model.Config{Model: o.Model, Dropout: o.Dropout, Optimizer: model.DefaultAdam(), Images: s.images, Precision: o.Precision}
 	s.section = model.EvalSection(o.Batch)
 	if o.Infer {
 		c.EvalBatches, c.EvalImages = []int{o.Batch}, s.images
@@ -236,7 +238,7 @@ func (s *Session) Result(rounds []float64, ops []Op) Result {
 	if s.options.Infer {
 		mode = "infer"
 	}
-	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Batch: s.options.Batch,
+	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision.String(), Batch: s.options.Batch,
 		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: ops}
 	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
 	flops := 0

@@ -68,7 +68,7 @@ func (l *convBlock) forward(s *section, x kernels.Tensor) kernels.Tensor {
 	out := []int{s.batch, h / l.pool, w / l.pool, l.out}
 	l.x, l.z, l.y = x, s.scratch(l.conv, s.batch, h, w, l.out), s.scratch(l.norm, out...)
 	if !s.training {
-		s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Stride: 1, Pad: l.pad},
+		s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Stride: 1, Pad: l.pad, Precision: s.Config.Precision},
 			kernels.BatchNormReLUPoolInference{X: l.z, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
 				RunningMean: l.runningMean, RunningVar: l.runningVar, Y: l.y, Size: l.pool, Eps: batchNormEps})
 		return l.y
@@ -77,7 +77,7 @@ func (l *convBlock) forward(s *section, x kernels.Tensor) kernels.Tensor {
 	if l.pool > 1 {
 		l.index = s.activation(l.norm+".index", kernels.Uint32, out...)
 	}
-	s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Mean: l.mean, Var: l.variance, Stride: 1, Pad: l.pad},
+	s.Add(kernels.ConvForward{X: x, W: l.w.Tensor, Bias: l.b.Tensor, Y: l.z, Mean: l.mean, Var: l.variance, Stride: 1, Pad: l.pad, Precision: s.Config.Precision},
 		kernels.BatchNormReLUPoolForward{X: l.z, Mean: l.mean, Var: l.variance, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
 			RunningMean: l.runningMean, RunningVar: l.runningVar, InvStd: l.invS, Y: l.y, Index: l.index,
 			Size: l.pool, Momentum: batchNormMomentum, Eps: batchNormEps})
@@ -89,12 +89,12 @@ func (l *convBlock) forward(s *section, x kernels.Tensor) kernels.Tensor {
 func (l *convBlock) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
 	s.Add(kernels.BatchNormReLUPoolBackward{X: l.z, Y: l.y, DY: dy, Index: l.index, Gamma: l.gamma.Tensor,
 		Mean: l.mean, InvStd: l.invS, DX: l.z, DGamma: l.gamma.Grad, DBeta: l.beta.Grad, Size: l.pool},
-		kernels.ConvBackwardWeight{X: l.x, DY: l.z, DW: l.w.Grad, DBias: l.b.Grad, Stride: 1, Pad: l.pad})
+		kernels.ConvBackwardWeight{X: l.x, DY: l.z, DW: l.w.Grad, DBias: l.b.Grad, Stride: 1, Pad: l.pad, Precision: s.Config.Precision})
 	if !needDX {
 		return kernels.Tensor{}
 	}
 	dx := s.scratch(l.conv+".grad_input", l.x.Shape...)
-	s.Add(kernels.ConvBackwardInput{DY: l.z, W: l.w.Tensor, DX: dx, Stride: 1, Pad: l.pad})
+	s.Add(kernels.ConvBackwardInput{DY: l.z, W: l.w.Tensor, DX: dx, Stride: 1, Pad: l.pad, Precision: s.Config.Precision})
 	return dx
 }
 
@@ -124,17 +124,17 @@ func (l *linear) declare(n *Net, in []int) []int {
 func (l *linear) forward(s *section, x kernels.Tensor) kernels.Tensor {
 	l.x = x
 	y := s.scratch(l.name, s.batch, l.out)
-	s.Add(kernels.GEMM{A: x, B: l.w.Tensor, Bias: l.b.Tensor, C: y, TransB: true})
+	s.Add(kernels.GEMM{A: x, B: l.w.Tensor, Bias: l.b.Tensor, C: y, TransB: true, Precision: s.Config.Precision})
 	return y
 }
 
 func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
-	s.Add(kernels.ColumnSum{X: dy, Y: l.b.Grad}, kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, TransA: true})
+	s.Add(kernels.ColumnSum{X: dy, Y: l.b.Grad}, kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, TransA: true, Precision: s.Config.Precision})
 	if !needDX {
 		return kernels.Tensor{}
 	}
 	dx := s.scratch(l.name+".grad_input", l.x.Shape...)
-	s.Add(kernels.GEMM{A: dy, B: l.w.Tensor, C: dx})
+	s.Add(kernels.GEMM{A: dy, B: l.w.Tensor, C: dx, Precision: s.Config.Precision})
 	return dx
 }
 

@@ -54,7 +54,8 @@ type Config struct {
 	Model     string  // one of Names
 	Dropout   float32 // probability, ignored by models without dropout
 	Optimizer Optimizer
-	Smoothing float32 // label smoothing of the training loss
+	Smoothing float32           // label smoothing of the training loss
+	Precision kernels.Precision // of convolutions and fully connected layers
 
 	Images       int   // images resident on the device, training and test together
 	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
