@@ -31,6 +31,7 @@ type Description struct {
 	Tiers   []string `json:"tiers"` // all that this machine can run, slowest first
 	AVX2    bool     `json:"avx2"`
 	AVX512  bool     `json:"avx512"`
+	BF16    bool     `json:"bf16"` // AVX512_BF16, for mixed precision
 	AMX     bool     `json:"amx"`
 	NEON    bool     `json:"neon"`
 }
@@ -101,6 +102,7 @@ func Info() Description {
 		Tiers:   Tiers(),
 		AVX2:    cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3),
 		AVX512:  cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL),
+		BF16:    cpuid.CPU.Supports(cpuid.AVX512BF16),
 		AMX:     cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXBF16),
 		NEON:    cpuid.CPU.Supports(cpuid.ASIMD),
 	}

@@ -18,6 +18,10 @@ const groupElements = 1 << 15
 // element is computed in the same order however the product is cut.
 const tasksPerWorker = 4
 
+// stepsPerTask is how many multiplications at least a task of a matrix product
+// gets: fewer take no longer than handing them to another worker.
+const stepsPerTask = 1 << 20
+
 // matrix is an operand anywhere in memory: element (i, j) is
 // data[i·row + j·col].
 type matrix struct {
@@ -75,13 +79,11 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 		round = g.pairUp()
 	}
 	g.layOut()
-	pack, compute := g.packTask(), g.compute
-	blocks := (g.k + kBlock - 1) / kBlock
+	compute := g.compute
+	packs, pack := g.packTasks()
 	return func() error {
 		round()
-		if g.packed {
-			p.backend.pool.run(g.panels*blocks, pack)
-		}
+		p.backend.pool.run(packs, pack)
 		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
 	}
@@ -93,7 +95,7 @@ func (g *product) layOut() {
 	g.rows = newRowTiles(k, g.m)
 	g.panels = (g.n + k.Cols - 1) / k.Cols
 	g.packed = g.b.col != 1
-	target := tasksPerWorker * g.p.backend.pool.workers
+	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
 	if g.packed { // share the rows out, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
@@ -134,14 +136,22 @@ func (g *product) pairUp() func() {
 // stripWidth is the row length of a task's strip of a turned C.
 func (g *product) stripWidth() int { return g.panels * g.p.backend.simd.Cols }
 
-// packTask returns the task that packs one block of k of one panel of B.
-func (g *product) packTask() func(worker, task int) {
+// packTasks returns the tasks that pack B, each some blocks of k of its panels.
+func (g *product) packTasks() (tasks int, task func(worker, task int)) {
+	if !g.packed {
+		return 0, nil
+	}
 	k := g.p.backend.simd
-	return func(_, task int) {
-		panel, k0 := task%g.panels, task/g.panels*kBlock
-		j := panel * k.Cols
-		k.Transpose(g.p.scratch.shared[g.packedAt+(panel*g.k+k0)*k.Cols:], k.Cols,
-			g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
+	blocks := g.panels * ((g.k + kBlock - 1) / kBlock)
+	tasks = min(blocks, 1+g.n*g.k/elementsPerTask)
+	return tasks, func(_, task int) {
+		from, to := chunk(blocks, tasks, task)
+		for i := from; i < to; i++ {
+			panel, k0 := i%g.panels, i/g.panels*kBlock
+			j := panel * k.Cols
+			k.Transpose(g.p.scratch.shared[g.packedAt+(panel*g.k+k0)*k.Cols:], k.Cols,
+				g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
+		}
 	}
 }
 

@@ -19,11 +19,15 @@ const (
 func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	return kernels.Peak{FLOPs: b.peakFLOPs(), Bytes: b.peakBytes()}, nil
+	peak := kernels.Peak{FLOPs: b.peakFLOPs(b.simd.Tile), Bytes: b.peakBytes()}
+	if b.simd.TilePairs != nil { // twice the products in each step
+		peak.MixedFLOPs = 2 * b.peakFLOPs(b.simd.TilePairs)
+	}
+	return peak, nil
 }
 
-// peakFLOPs measures tiles of 256 steps.
-func (b *backend) peakFLOPs() float64 {
+// peakFLOPs measures tiles of 256 steps, of one product an element each.
+func (b *backend) peakFLOPs(tile tileFunc) float64 {
 	const steps = 256
 	k := b.simd
 	tiles := make([]simd.Tile, b.pool.workers)
@@ -37,7 +41,7 @@ func (b *backend) peakFLOPs() float64 {
 	const tilesPerTask = 64
 	task := func(worker, _ int) {
 		for range tilesPerTask {
-			k.Tile(&tiles[worker], k.Group, k.Group, k.Cols)
+			tile(&tiles[worker], k.Group, k.Group, k.Cols)
 		}
 	}
 	return float64(tilesPerTask*2*2*k.Group*k.Cols*steps) * b.peakRate(task)

@@ -52,7 +52,7 @@ func newPool(workers int, pause func()) *pool {
 // worker, and returns when all have finished. A panic in a task is raised
 // again here. No task may depend on another or on which worker runs it.
 func (p *pool) run(tasks int, task func(worker, task int)) {
-	if p.workers == 1 || tasks == 1 {
+	if p.workers == 1 || tasks <= 1 {
 		for i := range tasks {
 			task(0, i)
 		}

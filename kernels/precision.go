@@ -31,6 +31,9 @@ func (p Precision) String() string {
 	return fmt.Sprintf("Precision(%d)", uint8(p))
 }
 
+// MarshalText writes the precision's name, in JSON for one.
+func (p Precision) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
 // ParsePrecision returns the precision of a name.
 func ParsePrecision(name string) (Precision, error) {
 	for p, n := range precisions {

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"bytes"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -217,6 +218,26 @@ func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	})
 }
 
+// precisions returns the networks in every precision that b has, mixed ones
+// with names that say so.
+func precisions(t *testing.T, b kernels.Backend, list []network) []network {
+	t.Helper()
+	err := kernels.CheckPrecision(b, kernels.Mixed)
+	if lacking := (*kernels.PrecisionError)(nil); errors.As(err, &lacking) {
+		t.Logf("in float32 alone: %v", err)
+		return list
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		c.name += "-mixed"
+		c.Precision = kernels.Mixed
+		list = append(list, c)
+	}
+	return list
+}
+
 // network is a small training.
 type network struct {
 	name string
@@ -270,7 +291,7 @@ func synthetic(n int) (images, labels []byte) {
 // the smallest training step.)
 func TestIsolated(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
-		for _, c := range networks() {
+		for _, c := range precisions(t, b, networks()) {
 			t.Run(c.name, func(t *testing.T) {
 				net := build(t, c.Config)
 				images, labels := synthetic(c.Images)
@@ -354,7 +375,7 @@ func compareEpochs(t *testing.T, got, want *run) {
 // the same bits.
 func TestReload(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
-		for _, c := range networks() {
+		for _, c := range precisions(t, b, networks()) {
 			t.Run(c.name, func(t *testing.T) {
 				images, labels := synthetic(c.Images)
 				first := start(t, b, c.Config, images, labels)

@@ -3,12 +3,14 @@
 package simd
 
 // machineTiers returns the NEON tier: every arm64 processor that Go supports
-// has it. Its tile is in vector instructions; the other passes are portable.
+// has it. Its tile is in vector instructions; the other passes are portable. It
+// has no mixed precision, which portable code would make slower than float32.
 func machineTiers() []*Kernels {
 	k := generic
 	k.Name = "neon"
 	k.Group, k.Cols = 3, 16
 	k.Tile = tileNEON
+	k.TilePairs, k.Pair, k.PairRows = nil, nil, nil
 	return []*Kernels{&k}
 }
 
