@@ -178,7 +178,11 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
 	if r.Peak != nil {
-		fmt.Fprintf(w, "peak: %.0f GFLOP/s, %.1f GB/s\n", r.Peak.FLOPs/1e9, r.Peak.Bytes/1e9)
+		mixed := ""
+		if r.Peak.MixedFLOPs > 0 {
+			mixed = fmt.Sprintf(", mixed %.0f", r.Peak.MixedFLOPs/1e9)
+		}
+		fmt.Fprintf(w, "peak: %.0f GFLOP/s%s, %.1f GB/s\n", r.Peak.FLOPs/1e9, mixed, r.Peak.Bytes/1e9)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	if len(peers) > 0 {
@@ -194,7 +198,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	for _, op := range r.Ops {
 		ofPeak := ""
 		if r.Peak != nil {
-			ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/r.Peak.FLOPs)
+			ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/r.Peak.Ceiling(op.Precision))
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f %%\t%.1f\t%s\t%.1f\n", op.Kind, op.Shape, op.Micros, 100*op.Share, op.GFLOPs, ofPeak, op.GBs)
 	}

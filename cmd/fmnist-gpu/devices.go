@@ -57,8 +57,8 @@ func printDevices(w io.Writer, found []gpu.Info) error {
 		return err
 	}
 	cpu := cpuref.Info()
-	_, err := fmt.Fprintf(w, "\nCPU  %s: %d threads, %s (this machine has %s; AMX %s)\n",
-		cpu.Model, cpu.Threads, cpu.Tier, strings.Join(cpu.Tiers, ", "), yesNo(cpu.AMX))
+	_, err := fmt.Fprintf(w, "\nCPU  %s: %d threads, %s (this machine has %s; BF16 %s, AMX %s)\n",
+		cpu.Model, cpu.Threads, cpu.Tier, strings.Join(cpu.Tiers, ", "), yesNo(cpu.BF16), yesNo(cpu.AMX))
 	return err
 }
 

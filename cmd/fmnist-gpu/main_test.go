@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
@@ -80,6 +81,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"train", "--augment", "original"}, []string{"not available", "--augment none"}},
 		{[]string{"train", "extra"}, []string{"extra"}},
 		{[]string{"train", "--colour"}, []string{"--colour"}},
+		{[]string{"train", "--precision", "fp8"}, []string{"--precision", `"fp8"`, "mixed"}},
+		{[]string{"bench", "--precision", "fp8"}, []string{"--precision", `"fp8"`, "mixed"}},
 		{[]string{"fly"}, []string{"fly"}},
 		{[]string{"eval"}, []string{"--checkpoint"}},
 		{[]string{"bench", "--against", " "}, []string{"--against"}},
@@ -207,6 +210,28 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	stdout, stderr, code = run(t, "train", "--dry-run", "--cpu", "--config", file, "--preset", "main_no_aug")
 	if code != 0 || !strings.Contains(stdout, "model: fashioncnn\n") || !strings.Contains(stdout, "epochs: 7\n") {
 		t.Errorf("a preset given as a flag does not win over the file's: code %d, %s\n%s", code, stderr, stdout)
+	}
+}
+
+// The portable tier has mixed precision on every machine; a tier without it
+// says so before anything is read or written.
+func TestMixedPrecision(t *testing.T) {
+	for _, tier := range cpuref.Tiers() {
+		if tier == "avx2" || tier == "neon" {
+			t.Setenv(cpuref.TierVariable, tier)
+			wantFailure(t, []string{"train", "--cpu", "--precision", "mixed", "--data-dir", "/nowhere"}, exitUsage, tier, "--precision fp32")
+		}
+	}
+	t.Setenv(cpuref.TierVariable, "generic")
+	datasettest.Full(t)
+	out := t.TempDir()
+	stdout, stderr, code := run(t, "train", "--cpu", "--model", "logistic", "--precision", "mixed", "--max-steps", "3", "--out", out, "--name", "r")
+	if code != 0 {
+		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	args, err := os.ReadFile(filepath.Join(out, "r", "args.yaml"))
+	if err != nil || !strings.Contains(string(args), "precision: mixed\n") {
+		t.Errorf("args.yaml (%v) does not say precision: mixed:\n%s", err, args)
 	}
 }
 

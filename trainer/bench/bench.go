@@ -25,18 +25,18 @@ type Options struct {
 
 // Result is what was measured.
 type Result struct {
-	Device          string    `json:"device"`
-	Model           string    `json:"model"`
-	Mode            string    `json:"mode"` // train or infer
-	Precision       string    `json:"precision"`
-	Batch           int       `json:"batch"`
-	ImagesPerSecond float64   `json:"images_per_second"` // median over the rounds
-	Rounds          []float64 `json:"rounds"`            // images per second of each
-	StepMillis      float64   `json:"step_ms"`           // at the median
-	GFLOPs          float64   `json:"gflops"`            // 10⁹ operations per second at the median
-	DeviceBytes     int       `json:"device_bytes"`      // that the program allocated
-	Peak            *Peak     `json:"peak,omitempty"`    // where the backend can measure it
-	Ops             []Op      `json:"ops"`               // in the order of a step
+	Device          string            `json:"device"`
+	Model           string            `json:"model"`
+	Mode            string            `json:"mode"` // train or infer
+	Precision       kernels.Precision `json:"precision"`
+	Batch           int               `json:"batch"`
+	ImagesPerSecond float64           `json:"images_per_second"` // median over the rounds
+	Rounds          []float64         `json:"rounds"`            // images per second of each
+	StepMillis      float64           `json:"step_ms"`           // at the median
+	GFLOPs          float64           `json:"gflops"`            // 10⁹ operations per second at the median
+	DeviceBytes     int               `json:"device_bytes"`      // that the program allocated
+	Peak            *Peak             `json:"peak,omitempty"`    // where the backend can measure it
+	Ops             []Op              `json:"ops"`               // in the order of a step
 }
 
 // Peak is the speed of the device's arithmetic and memory by microbenchmark.
@@ -44,13 +44,14 @@ type Peak = kernels.Peak
 
 // Op is one op's share of a step: the median of several profiled steps.
 type Op struct {
-	Kind       string  `json:"kind"`
-	Shape      string  `json:"shape"` // of its first output
-	Micros     float64 `json:"us"`
-	Share      float64 `json:"share"`  // of the sum over all ops
-	GFLOPs     float64 `json:"gflops"` // 10⁹ operations per second
-	GBs        float64 `json:"gbs"`    // 10⁹ bytes of operands per second
-	Dispatches int     `json:"dispatches,omitempty"`
+	Kind       string            `json:"kind"`
+	Shape      string            `json:"shape"`     // of its first output
+	Precision  kernels.Precision `json:"precision"` // of its products; fp32 where it has none
+	Micros     float64           `json:"us"`
+	Share      float64           `json:"share"`  // of the sum over all ops
+	GFLOPs     float64           `json:"gflops"` // 10⁹ operations per second
+	GBs        float64           `json:"gbs"`    // 10⁹ bytes of operands per second
+	Dispatches int               `json:"dispatches,omitempty"`
 }
 
 // profiledSteps is the number of steps whose median makes an [Op].
@@ -215,7 +216,7 @@ func summarise(i int, runs [][]kernels.OpTime) Op {
 		}
 	}
 	median := max(Median(ns), 1)
-	return Op{Kind: op.Kind(), Shape: shape, Micros: median / 1e3, GFLOPs: float64(op.FLOPs()) / median,
+	return Op{Kind: op.Kind(), Shape: shape, Precision: kernels.PrecisionOf(op), Micros: median / 1e3, GFLOPs: float64(op.FLOPs()) / median,
 		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches}
 }
 
@@ -238,7 +239,7 @@ func (s *Session) Result(rounds []float64, ops []Op) Result {
 	if s.options.Infer {
 		mode = "infer"
 	}
-	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision.String(), Batch: s.options.Batch,
+	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
 		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: ops}
 	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
 	flops := 0
