@@ -13,7 +13,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RUN_PACKAGES := libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist
 PACKAGES := $(RUN_PACKAGES) vulkan-validationlayers spirv-tools glslc
 
-.PHONY: help setup build train test parity lint race stress portable bench-cpu generate fresh gpu-bundle clean
+.PHONY: help setup build train test parity lint race stress portable arm64 bench-cpu generate fresh gpu-bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -68,17 +68,30 @@ portable: ## what must build and run without cgo, without assembly, and elsewher
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 
+arm64: PACKAGES := qemu-user
+arm64: setup ## the NEON tier, under qemu where the processor is another
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -exec qemu-aarch64 ./cpuref/internal/simd
+	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -short -exec qemu-aarch64 -run '/^neon/(Conv|GEMM|Program)' ./cpuref
+
 # Needs PyTorch in $(PYTHON); leave the machine idle. Each line of bench-cpu is
-# one run of 5 rounds in turn with PyTorch.
+# one run of 5 rounds in turn with PyTorch, in fp32 and, where the processor
+# has bfloat16, in mixed precision; then with both held to AVX2.
 PYTHON ?= python3
+BENCH_CPU := ./$(BINARY) bench --cpu --no-profile
+PYTORCH := $(PYTHON) trainer/bench/pytorch.py
 bench-cpu: build ## images/s of the CPU backend beside PyTorch's, in turn
-	@for threads in 1 $$(nproc); do \
+	@mixed=; ! ./$(BINARY) devices | grep -q 'BF16 yes' || mixed=1; \
+	for threads in 1 $$(nproc); do \
 		for args in "--model fashioncnn" "--model alternative" "--model logistic" "--model fashioncnn --infer --batch-size 256"; do \
-			./$(BINARY) bench --cpu --threads $$threads $$args --no-profile \
-				--against "$(PYTHON) trainer/bench/pytorch.py --threads $$threads $$args" || exit 1; echo; \
+			args="--threads $$threads $$args"; \
+			$(BENCH_CPU) $$args --against "$(PYTORCH) $$args" || exit 1; echo; \
+			test -z "$$mixed" || \
+				$(BENCH_CPU) $$args --precision mixed --against "$(PYTORCH) $$args --configs bf16,bf16-channels-last" || exit 1; echo; \
 		done; \
+		FMNIST_CPU=avx2 $(BENCH_CPU) --threads $$threads \
+			--against "env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTORCH) --threads $$threads" || exit 1; echo; \
 	done
-	./$(BINARY) bench --cpu
+	@./$(BINARY) bench --cpu
 
 generate: ## rebuild the shaders (needs glslc) and the CPU's assembly
 	$(GO) generate ./shaders ./cpuref/internal/simd

@@ -85,6 +85,7 @@ type Result struct {
 	BestEpoch int
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
 	Stopped   string           // why it ended before its last epoch, or ""
+	FirstStep time.Time        // when the first step had finished; zero where none was left to do
 }
 
 // training is a run in progress.
@@ -100,7 +101,8 @@ type training struct {
 	state    runState
 	best     snapshot // weights of the best epoch
 
-	recent time.Time // of the last StepReport
+	firstStep time.Time // when it had finished
+	recent    time.Time // of the last StepReport
 }
 
 // runState is what varies over a run on the host; with the tensors of the
@@ -406,6 +408,9 @@ func (t *training) someSteps(end int) error {
 	if err := t.run(section, n); err != nil {
 		return err
 	}
+	if t.firstStep.IsZero() {
+		t.firstStep = time.Now()
+	}
 	t.state.Seconds += time.Since(start).Seconds()
 	t.state.Slot += n
 	t.state.Step += n
@@ -476,5 +481,5 @@ func (t *training) finish(stopped string) (*Result, error) {
 	if err := t.folder.writeMetrics(m, labels, probs); err != nil {
 		return nil, err
 	}
-	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped}, nil
+	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil
 }

@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -29,6 +30,9 @@ const (
 	exitBadFile     = 4
 	exitInterrupted = 130
 )
+
+// started is when the program began, but for what the Go runtime does before.
+var started = time.Now()
 
 func main() {
 	// A second Ctrl-C is not caught: it ends the program at once.

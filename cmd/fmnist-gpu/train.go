@@ -251,8 +251,12 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 		fmt.Fprintf(w, "the original's %s reached %.2f %%, macro F1 %.4f, selecting on the test images\n",
 			p.Name, 100*p.OriginalAccuracy, p.OriginalMacroF1)
 	}
-	fmt.Fprintf(w, "trained in %.1f s at %s images/s; the run is in %s\n",
-		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), dir)
+	first := ""
+	if !r.FirstStep.IsZero() {
+		first = fmt.Sprintf(", the first step done after %.0f ms", r.FirstStep.Sub(started).Seconds()*1e3)
+	}
+	fmt.Fprintf(w, "trained in %.1f s at %s images/s%s; the run is in %s\n",
+		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), first, dir)
 }
 
 // printPlan is --dry-run.

@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 
@@ -18,34 +17,44 @@ func StratifiedHoldout(labels []byte, perClass int, seed uint64) (train, val []u
 	if perClass < 0 {
 		return nil, nil, fmt.Errorf("hold out %d images a class: the number is negative", perClass)
 	}
-	type candidate struct {
-		key   uint64
-		index uint32
-	}
-	var classes [256][]candidate
-	for i, label := range labels {
+	key := func(i int) uint64 {
 		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(kernels.PurposeHoldout)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
-		classes[label] = append(classes[label], candidate{uint64(words[1])<<32 | uint64(words[0]), uint32(i)})
+		return uint64(words[1])<<32 | uint64(words[0])
 	}
+	keys := make([]uint64, len(labels))
+	var classes [256][]uint64
+	for i, label := range labels {
+		keys[i] = key(i)
+		classes[label] = append(classes[label], keys[i])
+	}
+	var last [256]uint64 // the largest key that is held out
+	var ties [256]int    // images with that key to hold out, the first ones
 	for label, class := range classes {
-		if len(class) == 0 {
+		if len(class) == 0 || perClass == 0 {
 			continue
 		}
 		if len(class) <= perClass {
 			return nil, nil, fmt.Errorf("class %d has %d images, too few to hold out %d and train on the rest", label, len(class), perClass)
 		}
-		slices.SortFunc(class, func(a, b candidate) int {
-			return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.index, b.index))
-		})
-		for i, c := range class {
-			if i < perClass {
-				val = append(val, c.index)
-			} else {
-				train = append(train, c.index)
+		slices.Sort(class)
+		last[label] = class[perClass-1]
+		for _, k := range class[:perClass] {
+			if k == last[label] {
+				ties[label]++
 			}
 		}
 	}
-	slices.Sort(train)
-	slices.Sort(val)
+	train = make([]uint32, 0, len(labels))
+	for i, label := range labels {
+		tie := keys[i] == last[label] && ties[label] > 0
+		if tie {
+			ties[label]--
+		}
+		if tie || keys[i] < last[label] {
+			val = append(val, uint32(i))
+		} else {
+			train = append(train, uint32(i))
+		}
+	}
 	return train, val, nil
 }

@@ -1,6 +1,11 @@
 package model
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"runtime"
+	"sync"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // Init returns the initial value of trainable parameter number i, in the
 // device's order. It draws from PyTorch's default distribution for the layer,
@@ -17,16 +22,38 @@ func (n *Net) Init(i int, seed uint64) []float32 {
 	}
 	key := [2]uint32{uint32(seed), uint32(seed >> 32)}
 	torch := make([]float32, len(v)) // in PyTorch's order
-	for e := 0; e < len(v); e += 4 {
-		words := kernels.Philox4x32([4]uint32{uint32(e / 4), uint32(i), 0, uint32(kernels.PurposeInit)}, key)
-		for j := 0; j < 4 && e+j < len(v); j++ {
-			torch[e+j] = float32(p.Bound * (2*float64(words[j]>>8)/(1<<24) - 1))
+	inParallel((len(v)+3)/4, func(from, to int) {
+		for e := 4 * from; e < min(4*to, len(v)); e += 4 {
+			words := kernels.Philox4x32([4]uint32{uint32(e / 4), uint32(i), 0, uint32(kernels.PurposeInit)}, key)
+			for j := 0; j < 4 && e+j < len(v); j++ {
+				torch[e+j] = float32(p.Bound * (2*float64(words[j]>>8)/(1<<24) - 1))
+			}
 		}
-	}
-	for d := range v {
-		v[d] = torch[p.Layout.Torch(d)]
-	}
+	})
+	l := p.Layout
+	pixels := l.H * l.W
+	inParallel(l.Out, func(from, to int) { // (O, C, H, W) to (O, H, W, C)
+		for o := from; o < to; o++ {
+			src, dst := torch[o*l.C*pixels:], v[o*l.C*pixels:]
+			for c := range l.C {
+				for hw := range pixels {
+					dst[hw*l.C+c] = src[c*pixels+hw]
+				}
+			}
+		}
+	})
 	return v
+}
+
+// inParallel calls body for parts of n things on all cores: a fully connected
+// layer's weights are most of what a start has to compute.
+func inParallel(n int, body func(from, to int)) {
+	parts := min(n, runtime.GOMAXPROCS(0))
+	var wg sync.WaitGroup
+	for i := range parts {
+		wg.Go(func() { body(n*i/parts, n*(i+1)/parts) })
+	}
+	wg.Wait()
 }
 
 // fill sets every element of v to x and returns v.
