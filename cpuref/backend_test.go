@@ -114,9 +114,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	if err := b.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if after := runtime.NumGoroutine(); after > before {
-		t.Errorf("%d goroutines before, %d after", before, after)
-	}
+	cpuref.CheckGoroutines(t, before)
 }
 
 func TestOpenErrors(t *testing.T) {
@@ -170,7 +168,7 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 	w2, c2, dw2 := f("w2", 40, 3, 3, 32), f("c2", n, 14, 14, 40), f("dw2", 40, 3, 3, 32)
 	w3, logits, dlogits, dw3 := f("w3", classes, 7840), f("logits", n, classes), f("dlogits", n, classes), f("dw3", classes, 7840)
 	db1, db2 := f("db1", 32), f("db2", 40)
-	b3, drop, dc2, sum := f("b3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
+	b3, db3, drop, dc2, sum := f("b3", classes), f("db3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
 	param, grad, m, v, velocity := f("param", 100_001), f("grad", 100_001), f("m", 100_001), f("v", 100_001), f("velocity", 100_001)
 
 	p.Section("step").Add(
@@ -190,9 +188,11 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
 		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true, Precision: precision},
 		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: y, State: state, Loss: loss, Correct: correct, DLogits: dlogits},
-		kernels.GEMM{A: dlogits, B: drop, C: dw3, TransA: true, Precision: precision},
+		kernels.GEMM{A: dlogits, B: drop, C: dw3, RowSums: db3, TransA: true, Precision: precision},
 		kernels.GEMM{A: dlogits, B: w3, C: dc2.Reshape(n, 7840), Precision: precision},
 		kernels.DropoutBackward{DY: dc2.Reshape(n, 7840), State: state, DX: dc2.Reshape(n, 7840), P: .25},
+		kernels.ReLUDropoutForward{X: c2.Reshape(n, 7840), State: state, Y: c2.Reshape(n, 7840), P: .25},
+		kernels.ReLUDropoutBackward{Y: c2.Reshape(n, 7840), DY: dc2.Reshape(n, 7840), DX: dc2.Reshape(n, 7840), P: .25},
 		kernels.ColumnSum{X: dc2, Y: sum},
 		kernels.ConvBackwardWeight{X: pool, DY: dc2, DW: dw2, DBias: db2, Stride: 1, Pad: 1, Precision: precision},
 		kernels.ConvBackwardInput{DY: dc2, W: w2, DX: dpool, Stride: 1, Pad: 1, Precision: precision},

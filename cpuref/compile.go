@@ -41,9 +41,13 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 	case kernels.MaxPoolBackward:
 		return p.maxPoolBackward(op), nil
 	case kernels.DropoutForward:
-		return p.dropout(op.X, op.Y, op.State, op.P, op.Layer), nil
+		return p.dropout(op.X, op.Y, op.State, op.P, op.Layer, false), nil
 	case kernels.DropoutBackward: // the same mask and scale, on the gradient
-		return p.dropout(op.DY, op.DX, op.State, op.P, op.Layer), nil
+		return p.dropout(op.DY, op.DX, op.State, op.P, op.Layer, false), nil
+	case kernels.ReLUDropoutForward:
+		return p.reluDropoutForward(op), nil
+	case kernels.ReLUDropoutBackward:
+		return p.reluDropoutBackward(op), nil
 	case kernels.SoftmaxCrossEntropy:
 		return p.softmaxCrossEntropy(op), nil
 	case kernels.Adam:

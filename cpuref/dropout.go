@@ -5,8 +5,9 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// dropout is both directions: Y = mask·scale·X is linear in X.
-func (p *program) dropout(from, to, state kernels.Tensor, probability float32, layer uint32) func() error {
+// dropout is both directions: Y = mask·scale·X is linear in X. With relu, it
+// takes max(X, 0) for X.
+func (p *program) dropout(from, to, state kernels.Tensor, probability float32, layer uint32, relu bool) func() error {
 	x, y, words := p.floats(from), p.floats(to), p.words(state)
 	units := from.Shape[1]
 	d := &simd.Dropout{
@@ -14,12 +15,17 @@ func (p *program) dropout(from, to, state kernels.Tensor, probability float32, l
 		Threshold: kernels.DropoutThreshold(probability),
 		Scale:     float32(1 / (1 - float64(probability))),
 	}
-	drop := p.backend.simd.Dropout
+	k := p.backend.simd
 	samplesPerTask := max(1, elementsPerTask/4/units)
 	samples := from.Shape[0]
 	task := func(_, i int) {
 		for n := i * samplesPerTask; n < min((i+1)*samplesPerTask, samples); n++ {
-			drop(y[n*units:(n+1)*units], x[n*units:(n+1)*units], uint32(n), d)
+			out, in := y[n*units:(n+1)*units], x[n*units:(n+1)*units]
+			if relu {
+				k.ReLUForward(out, in)
+				in = out
+			}
+			k.Dropout(out, in, uint32(n), d)
 		}
 	}
 	return func() error {

@@ -81,11 +81,21 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 	g.layOut()
 	compute := g.compute
 	packs, pack := g.packTasks()
-	return func() error {
+	multiply := func() error {
 		round()
 		p.backend.pool.run(packs, pack)
 		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
+	}
+	if op.RowSums.Absent() {
+		return multiply
+	}
+	sum := p.columnSum(kernels.ColumnSum{X: op.A, Y: op.RowSums})
+	return func() error {
+		if err := sum(); err != nil {
+			return err
+		}
+		return multiply()
 	}
 }
 

@@ -1,5 +1,7 @@
 package kernels
 
+import "fmt"
+
 // GEMM is the general matrix product:
 //
 //	C = op(A)·op(B)  [+ Bias, added to every row]  [+ C, where Accumulate]
@@ -12,6 +14,9 @@ type GEMM struct {
 	B    Tensor // (K, N), or (N, K) with TransB
 	Bias Tensor // (N), optional
 	C    Tensor // (M, N)
+	// RowSums[m] = Σ_k op(A)[m,k], the ColumnSum of A; optional, and only with
+	// TransA. Where A is DY it is the gradient of the layer's bias.
+	RowSums Tensor // (M)
 
 	TransA, TransB bool
 	Accumulate     bool // add to what C holds
@@ -27,7 +32,7 @@ func (op GEMM) Operands() []Operand {
 	if op.Accumulate {
 		c = inout("C", op.C)
 	}
-	return []Operand{in("A", op.A), in("B", op.B), in("Bias", op.Bias).optional(), c}
+	return []Operand{in("A", op.A), in("B", op.B), in("Bias", op.Bias).optional(), c, out("RowSums", op.RowSums).optional()}
 }
 
 // MNK returns the extents of op(A) (M, K) and op(B) (K, N).
@@ -53,7 +58,10 @@ func (op GEMM) Check() error {
 	if op.TransB {
 		b = []int{n, k}
 	}
-	return first(want("B", op.B, b...), want("C", op.C, m, n), wantIfPresent("Bias", op.Bias, n))
+	if !op.RowSums.Absent() && !op.TransA {
+		return fmt.Errorf("RowSums %v: want TransA with it", op.RowSums)
+	}
+	return first(want("B", op.B, b...), want("C", op.C, m, n), wantIfPresent("Bias", op.Bias, n), wantIfPresent("RowSums", op.RowSums, m))
 }
 
 // FLOPs implements [Op].

@@ -100,6 +100,10 @@ func (p *program) execute(op kernels.Op) error {
 		dropoutForward(m, op)
 	case kernels.DropoutBackward:
 		dropoutBackward(m, op)
+	case kernels.ReLUDropoutForward:
+		reluDropoutForward(m, op)
+	case kernels.ReLUDropoutBackward:
+		reluDropoutBackward(m, op)
 	case kernels.SoftmaxCrossEntropy:
 		return softmaxCrossEntropy(m, op)
 	case kernels.Adam:

@@ -7,6 +7,9 @@ func gemm(m *memory, op kernels.GEMM) {
 	a, b := m.factors(op.A, op.Precision), m.factors(op.B, op.Precision)
 	bias, c := m.floats(op.Bias), m.floats(op.C)
 	rows, cols, depth := op.MNK()
+	if !op.RowSums.Absent() {
+		columnSum(m, kernels.ColumnSum{X: op.A, Y: op.RowSums})
+	}
 	// Stored row-major, a step along an axis of op(A) (M, K) or op(B) (K, N)
 	// is 1 or the length of a stored row.
 	aRow, aDepth := depth, 1

@@ -90,7 +90,7 @@ func modelLayers() []Case {
 	}
 	dropout := Dropout{N: batch, U: 256, P: 0.25, Seed: 42}
 	return append(cases,
-		DropoutForward{dropout}, DropoutBackward{dropout},
+		DropoutForward{dropout}, DropoutBackward{dropout}, ReLUDropoutForward{dropout}, ReLUDropoutBackward{dropout},
 		SoftmaxCrossEntropy{N: batch, C: 10, Values: "normal", DLogits: true},
 		Adam{Len: 1701632, Steps: 1}, SGD{Len: 1701632, Momentum: 0.9, Steps: 1},
 		Gather{M: batch, H: 28, W: 28, N: batch, Entries: batch}, // no more images than it reads, or GB/s would count them

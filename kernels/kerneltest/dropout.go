@@ -72,7 +72,7 @@ func dropoutCases() []Case {
 		for k, p := range []float32{0, 0.25, 0.5, 0.9} {
 			c := Dropout{N: s[0], U: s[1], P: p, Layer: uint32(i+k) % 3, InPlace: (i+k)%2 == 0,
 				Seed: []uint64{42, 0, 0xFEDCBA9876543210}[(i+k)%3], Step: []uint32{0, 9370, 0xFFFFFFFE}[(i+2*k)%3]}
-			cases = append(cases, DropoutForward{c}, DropoutBackward{c})
+			cases = append(cases, DropoutForward{c}, DropoutBackward{c}, ReLUDropoutForward{c}, ReLUDropoutBackward{c})
 		}
 	}
 	return cases

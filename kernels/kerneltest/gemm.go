@@ -12,6 +12,7 @@ type GEMM struct {
 	TransA, TransB bool
 	Bias           bool
 	Accumulate     bool
+	RowSums        bool // with TransA alone
 	Integers       bool // exact data
 	Precision      kernels.Precision
 }
@@ -25,6 +26,9 @@ func (c GEMM) String() string {
 	}
 	if c.Accumulate {
 		s += "_accumulate"
+	}
+	if c.RowSums {
+		s += "_rowsums"
 	}
 	if c.Integers {
 		s += "_integers"
@@ -41,7 +45,7 @@ func (c GEMM) Trial() *Trial {
 	data := mixed
 	if c.Integers {
 		data = integers
-		t.exact = []string{"C"}
+		t.exact = []string{"C", "RowSums"}
 	}
 	op := kernels.GEMM{TransA: c.TransA, TransB: c.TransB, Accumulate: c.Accumulate, Precision: c.Precision}
 	if c.TransA {
@@ -61,6 +65,9 @@ func (c GEMM) Trial() *Trial {
 		op.C = t.floats("C", data, c.M, c.N)
 	} else {
 		op.C = t.output("C", c.M, c.N)
+	}
+	if c.RowSums {
+		op.RowSums = t.output("RowSums", c.M)
 	}
 	return t.run(op)
 }
@@ -93,7 +100,7 @@ func modelGEMMs(batch int) []GEMM {
 		cases = append(cases,
 			GEMM{M: batch, N: l.out, K: l.in, TransB: true, Bias: true},
 			GEMM{M: batch, N: l.in, K: l.out},
-			GEMM{M: l.out, N: l.in, K: batch, TransA: true})
+			GEMM{M: l.out, N: l.in, K: batch, TransA: true, RowSums: true})
 	}
 	return cases
 }
@@ -104,6 +111,7 @@ func gemmCases() []Case {
 		for variant := range 16 {
 			c.TransA, c.TransB = variant&1 != 0, variant&2 != 0
 			c.Bias, c.Accumulate = variant&4 != 0, variant&8 != 0
+			c.RowSums = c.TransA && variant%3 != 0
 			c.Integers = (i+variant)%2 == 0
 			cases = append(cases, c)
 			c.Integers, c.Precision = variant%3 == 0, kernels.Mixed
@@ -114,7 +122,7 @@ func gemmCases() []Case {
 	// Long sums over a small C, where implementations split K.
 	for _, k := range []int{1023, 4097, 50176} {
 		for variant := range 4 {
-			c := GEMM{M: 9, N: 10, K: k, TransA: variant&1 != 0, TransB: variant&2 != 0, Bias: variant == 1, Accumulate: variant == 2}
+			c := GEMM{M: 9, N: 10, K: k, TransA: variant&1 != 0, TransB: variant&2 != 0, Bias: variant == 1, Accumulate: variant == 2, RowSums: variant&1 != 0}
 			cases = append(cases, c)
 			c.Integers = true
 			cases = append(cases, c)

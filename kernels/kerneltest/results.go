@@ -40,7 +40,7 @@ func Bounds(op kernels.Op) map[string]Bound {
 		return map[string]Bound{"DW": sumBound("DW", rows), "DBias": sumBound("DBias", rows)}
 	case kernels.GEMM:
 		_, _, k := op.MNK()
-		return map[string]Bound{"C": sumBound("C", k+2)} // the bias and the old C are terms too
+		return map[string]Bound{"C": sumBound("C", k+2), "RowSums": sumBound("RowSums", k)} // the bias and the old C are terms too
 	case kernels.ColumnSum:
 		return map[string]Bound{"Y": sumBound("Y", op.X.Len()/op.X.Dim(-1))}
 	case kernels.BatchNormForward:
@@ -60,6 +60,10 @@ func Bounds(op kernels.Op) map[string]Bound {
 	case kernels.DropoutForward:
 		return map[string]Bound{"Y": dropoutBound("Y")}
 	case kernels.DropoutBackward:
+		return map[string]Bound{"DX": dropoutBound("DX")}
+	case kernels.ReLUDropoutForward:
+		return map[string]Bound{"Y": dropoutBound("Y")}
+	case kernels.ReLUDropoutBackward:
 		return map[string]Bound{"DX": dropoutBound("DX")}
 	case kernels.SoftmaxCrossEntropy:
 		return lossBounds(op)

@@ -133,8 +133,8 @@ func TestCaseNames(t *testing.T) {
 		seen[kind+"/"+c.String()] = true
 		kinds[kind]++
 	}
-	if len(kinds) != 23 {
-		t.Errorf("cases of %d ops, want all 23: %v", len(kinds), kinds)
+	if len(kinds) != 25 {
+		t.Errorf("cases of %d ops, want all 25: %v", len(kinds), kinds)
 	}
 }
 

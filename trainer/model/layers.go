@@ -129,7 +129,7 @@ func (l *linear) forward(s *section, x kernels.Tensor) kernels.Tensor {
 }
 
 func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
-	s.Add(kernels.ColumnSum{X: dy, Y: l.b.Grad}, kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, TransA: true, Precision: s.Config.Precision})
+	s.Add(kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, RowSums: l.b.Grad, TransA: true, Precision: s.Config.Precision})
 	if !needDX {
 		return kernels.Tensor{}
 	}
@@ -138,21 +138,33 @@ func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Te
 	return dx
 }
 
-// relu works in place, forward and backward.
-type relu struct{ y kernels.Tensor }
+// reluDropout is ReLU and, in training, dropout with probability p. It works in
+// place, forward and backward.
+type reluDropout struct {
+	p float32
+	y kernels.Tensor
+}
 
-func (l *relu) trained() bool { return false }
+func (l *reluDropout) trained() bool { return false }
 
-func (l *relu) declare(_ *Net, in []int) []int { return in }
+func (l *reluDropout) declare(_ *Net, in []int) []int { return in }
 
-func (l *relu) forward(s *section, x kernels.Tensor) kernels.Tensor {
+func (l *reluDropout) forward(s *section, x kernels.Tensor) kernels.Tensor {
 	l.y = x
-	s.Add(kernels.ReLUForward{X: x, Y: x})
+	if s.training && l.p > 0 {
+		s.Add(kernels.ReLUDropoutForward{X: x, State: s.state, Y: x, P: l.p})
+	} else {
+		s.Add(kernels.ReLUForward{X: x, Y: x})
+	}
 	return x
 }
 
-func (l *relu) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
-	s.Add(kernels.ReLUBackward{Y: l.y, DY: dy, DX: dy})
+func (l *reluDropout) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
+	if l.p > 0 {
+		s.Add(kernels.ReLUDropoutBackward{Y: l.y, DY: dy, DX: dy, P: l.p})
+	} else {
+		s.Add(kernels.ReLUBackward{Y: l.y, DY: dy, DX: dy})
+	}
 	return dy
 }
 
@@ -171,31 +183,4 @@ func (l *flatten) forward(_ *section, x kernels.Tensor) kernels.Tensor {
 
 func (l *flatten) backward(_ *section, dy kernels.Tensor, _ bool) kernels.Tensor {
 	return dy.Reshape(l.shape...)
-}
-
-// dropout zeroes units in training; in evaluation, or with p = 0, it is
-// nothing at all.
-type dropout struct {
-	name string
-	p    float32
-}
-
-func (l *dropout) trained() bool { return false }
-
-func (l *dropout) declare(_ *Net, in []int) []int { return in }
-
-func (l *dropout) forward(s *section, x kernels.Tensor) kernels.Tensor {
-	if !s.training || l.p == 0 {
-		return x
-	}
-	y := s.scratch(l.name, x.Shape...)
-	s.Add(kernels.DropoutForward{X: x, State: s.state, Y: y, P: l.p})
-	return y
-}
-
-func (l *dropout) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
-	if l.p > 0 {
-		s.Add(kernels.DropoutBackward{DY: dy, State: s.state, DX: dy, P: l.p})
-	}
-	return dy
 }

@@ -29,7 +29,7 @@ var architectures = map[string]func(Config) []layer{
 			&convBlock{conv: "conv1", norm: "bn1", out: 32, kernel: 3, pad: 1, pool: 2},
 			&convBlock{conv: "conv2", norm: "bn2", out: 64, kernel: 3, pad: 1, pool: 2},
 			&convBlock{conv: "conv3", norm: "bn3", out: 128, kernel: 3, pad: 1, pool: 1},
-			&flatten{}, &linear{name: "fc1", out: 256}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
+			&flatten{}, &linear{name: "fc1", out: 256}, &reluDropout{p: c.Dropout},
 			&linear{name: "fc2", out: Classes},
 		}
 	},
@@ -37,7 +37,7 @@ var architectures = map[string]func(Config) []layer{
 		return []layer{
 			&convBlock{conv: "conv1", norm: "bn1", out: 16, kernel: 5, pad: 2, pool: 2},
 			&convBlock{conv: "conv2", norm: "bn2", out: 32, kernel: 5, pad: 2, pool: 2},
-			&flatten{}, &linear{name: "fc1", out: 128}, &relu{}, &dropout{name: "dropout", p: c.Dropout},
+			&flatten{}, &linear{name: "fc1", out: 128}, &reluDropout{p: c.Dropout},
 			&linear{name: "fc2", out: Classes},
 		}
 	},
