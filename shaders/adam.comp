@@ -4,22 +4,31 @@
 //   g = grad + weight_decay·param
 //   m = β₁·m + (1−β₁)·g;  v = β₂·v + (1−β₂)·g²
 //   param −= (lr/c₁) · m / (√v/√c₂ + ε)
+// On request the last workgroup, behind all that read the state, advances it.
 #include "common.glsl"
-#include "state.glsl"
+#include "advance.glsl"
+#include "last_group.glsl"
+
+layout(constant_id = 1) const uint ADVANCE = 0;
 
 layout(push_constant) uniform Push {
     uint len;
     float beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay;
+    uint groups; // workgroups that have parameters
+    uint batch;  // of AdvanceState, and its constants
+    float advance_beta1, advance_rest1, advance_beta2, advance_rest2;
 };
 layout(binding = 0) buffer Param { vec4 param[]; };
 layout(binding = 1) readonly buffer Grad { vec4 grad[]; };
 layout(binding = 2) buffer M { vec4 m[]; };
 layout(binding = 3) buffer V { vec4 v[]; };
-layout(binding = 4) readonly buffer State { uint state[]; };
+layout(binding = 4) buffer State { uint state[]; };
 layout(binding = 5) readonly buffer LearningRates { float rates[]; };
+layout(binding = 6) coherent buffer Counters { uint counters[]; }; // (1)
 
-void main() {
-    uint i = thread_index();
+LAST_GROUP(counters)
+
+void update(uint i) {
     if (4 * i >= len) {
         return;
     }
@@ -42,5 +51,15 @@ void main() {
         param[i][j] = p[j];
         m[i][j] = mean[j];
         v[i][j] = square[j];
+    }
+}
+
+void main() {
+    if (group_index() >= groups) {
+        return;
+    }
+    update(thread_index());
+    if (ADVANCE != 0 && is_last_group(0, groups) && gl_LocalInvocationID.x == 0) {
+        ADVANCE_STATE(state, batch, advance_beta1, advance_rest1, advance_beta2, advance_rest2)
     }
 }

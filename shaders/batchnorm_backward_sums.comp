@@ -3,28 +3,38 @@
 // First pass of batch-norm's gradient: Σ G and Σ G·x̂ of each chunk of rows,
 // with x̂ = (X − Mean)·InvStd and G the gradient before ReLU and pooling. G is
 // 0 off the maxima of the windows, so the rows are those of DY. The chunks are
-// added up by column_sum.
+// added up by the last workgroup of their columns, or else by column_sum.
 #include "column_tile.glsl"
+#include "last_group.glsl"
 
 layout(constant_id = 2) const uint H = 1;
 layout(constant_id = 3) const uint W = 1;
 layout(constant_id = 4) const uint SIZE = 1;
 layout(constant_id = 5) const uint WITH_RELU = 0;
+layout(constant_id = 6) const uint SUM_CHUNKS = 0; // the last workgroup adds up the chunks
 
-layout(push_constant) uniform Push { uint rows, cols, chunk_rows; }; // rows: N·OH·OW
+layout(push_constant) uniform Push { uint rows, cols, chunk_rows, chunks; }; // rows: N·OH·OW
 layout(binding = 0) readonly buffer X { float x[]; };            // (N, H, W, cols)
 layout(binding = 1) readonly buffer Y { float y[]; };            // (rows, cols)
 layout(binding = 2) readonly buffer DY { float dy[]; };          // (rows, cols)
 layout(binding = 3) readonly buffer Index { uint index[]; };     // (rows, cols)
 layout(binding = 4) readonly buffer Mean { float mean[]; };      // (cols)
 layout(binding = 5) readonly buffer InvStd { float inv_std[]; }; // (cols)
-layout(binding = 6) writeonly buffer DBeta { float dbeta[]; };   // (chunks, cols)
-layout(binding = 7) writeonly buffer DGamma { float dgamma[]; }; // (chunks, cols)
+layout(binding = 6) coherent buffer PartsBeta { float parts_beta[]; };   // (chunks, cols)
+layout(binding = 7) coherent buffer PartsGamma { float parts_gamma[]; }; // (chunks, cols)
+layout(binding = 8) coherent buffer Counters { uint counters[]; };       // (tiles of columns)
+layout(binding = 9) writeonly buffer DBeta { float dbeta[]; };           // (cols)
+layout(binding = 10) writeonly buffer DGamma { float dgamma[]; };        // (cols)
 
 #include "batchnorm_window.glsl"
 
+LAST_GROUP(counters)
+
 void main() {
     Lane lane = lane_of(rows, cols, chunk_rows);
+    if (lane.chunk >= chunks) {
+        return;
+    }
     float sum_g = 0.0, sum_g_xhat = 0.0;
     if (lane.live) {
         float m = mean[lane.col], s = inv_std[lane.col];
@@ -39,7 +49,21 @@ void main() {
     sum_g = sum_depth(sum_g);
     sum_g_xhat = sum_depth(sum_g_xhat);
     if (lane.live && is_top()) {
-        dbeta[lane.chunk * cols + lane.col] = sum_g;
-        dgamma[lane.chunk * cols + lane.col] = sum_g_xhat;
+        parts_beta[lane.chunk * cols + lane.col] = sum_g;
+        parts_gamma[lane.chunk * cols + lane.col] = sum_g_xhat;
+    }
+    if (SUM_CHUNKS == 0 || !is_last_group(lane.col / COLUMNS, chunks)) {
+        return;
+    }
+    sum_g = sum_g_xhat = 0.0;
+    for (uint i = gl_LocalInvocationID.x / COLUMNS; i < chunks && lane.live; i += DEPTH) {
+        sum_g += parts_beta[i * cols + lane.col];
+        sum_g_xhat += parts_gamma[i * cols + lane.col];
+    }
+    sum_g = sum_depth(sum_g);
+    sum_g_xhat = sum_depth(sum_g_xhat);
+    if (lane.live && is_top()) {
+        dbeta[lane.col] = sum_g;
+        dgamma[lane.col] = sum_g_xhat;
     }
 }

@@ -14,9 +14,12 @@ layout(push_constant) uniform Push { uint pixels, split_k; };
 layout(binding = 0) readonly buffer DY { vec4 dy[]; };    // (N, OH, OW, O)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; }; // (O, KH, KW, I)
 layout(binding = 2) buffer DX { vec4 dx[]; };             // (pixels, I) or (splits, pixels, I)
+layout(binding = 3) coherent buffer Parts { vec4 parts[]; };       // (splits, pixels, I)
+layout(binding = 4) coherent buffer Counters { uint counters[]; }; // (tiles)
 
 const uint K = KH * KW * O;
-STORE_TILE(dx)
+STORE_TILE(store_tile, dx)
+WHOLE_TILE(parts, counters)
 
 // Offset in DY of the pixel that fed input pixel (n, h, w) through tap k / O,
 // or ~0 where there is none.
@@ -90,5 +93,7 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(K, (g.split + 1) * split_k));
-    store_tile(g, pixels, I, false);
+    if (whole_tile(g, pixels, I)) {
+        store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, I, false);
+    }
 }

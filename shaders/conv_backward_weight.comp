@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// DW = DYᵀ·patches(X): M = O channels, N = KH·KW·I taps, K = N·OH·OW pixels.
+// DW = DYᵀ·patches(X), and DBias, the sums of DYᵀ's rows: M = O channels, N = KH·KW·I taps, K = N·OH·OW pixels.
 // K is long and the result small, so the host splits K.
 #include "common.glsl"
 
@@ -8,14 +8,21 @@ const bool A_ALONG_K = false;
 const bool B_ALONG_K = false;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
+#include "matrix_row_sums.glsl"
 
 layout(push_constant) uniform Push { uint pixels, split_k; };
 layout(binding = 0) readonly buffer X { vec4 x[]; };   // (N, H, W, I)
 layout(binding = 1) readonly buffer DY { vec4 dy[]; }; // (pixels, O)
 layout(binding = 2) buffer DW { vec4 dw[]; };          // (O, KH·KW·I) or (splits, O, KH·KW·I)
+layout(binding = 3) coherent buffer Parts { vec4 parts[]; };            // (splits, O, KH·KW·I)
+layout(binding = 4) coherent buffer Counters { uint counters[]; };      // (tiles)
+layout(binding = 5) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
+layout(binding = 6) writeonly buffer DBias { float dbias[]; };          // (O)
 
 #include "conv_patch.glsl"
-STORE_TILE(dw)
+STORE_TILE(store_tile, dw)
+WHOLE_TILE(parts, counters)
+STORE_ROW_SUMS(row_parts_of, dbias)
 
 mat4 load_a(uint o, uint pixel) {
     mat4 block = mat4(0.0);
@@ -44,5 +51,12 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(pixels, (g.split + 1) * split_k));
-    store_tile(g, O, TAPS, false);
+    store_row_sums(g, g.split, O);
+    if (!whole_tile(g, O, TAPS)) {
+        return;
+    }
+    if (SUM_SPLITS != 0) {
+        sum_row_parts(g, gl_NumWorkGroups.z, O);
+    }
+    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, O, TAPS, false);
 }

@@ -1,11 +1,13 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Y = patches(X)·Wᵀ + Bias: M = N·OH·OW pixels, N = O channels, K = KH·KW·I
-// taps. On request it also writes the statistics of each tile of rows, which
-// batchnorm_combine combines.
+// taps. On request it also takes the statistics of each tile of rows, which the
+// last workgroup of a column of tiles combines, or else batchnorm_combine.
 #include "common.glsl"
 
-layout(constant_id = 14) const uint WITH_STATISTICS = 0;
+layout(constant_id = 16) const uint WITH_STATISTICS = 0;
+
+layout(constant_id = 17) const uint COMBINE = 0; // the last workgroup combines the statistics
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
@@ -18,12 +20,18 @@ layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
 layout(binding = 3) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
-layout(binding = 4) writeonly buffer Partials { float partials[]; }; // (tiles of rows, 2, O)
+layout(binding = 4) coherent buffer Parts { vec4 parts[]; };             // (splits, pixels, O)
+layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (tiles), then of columns of tiles
+layout(binding = 6) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
+layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
+layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
 
 #include "conv_patch.glsl"
 ADD_BIAS(bias)
-STORE_TILE(y)
+STORE_TILE(store_tile, y)
+WHOLE_TILE(parts, counters)
 STORE_STATISTICS(partials)
+COMBINE_STATISTICS(partials, mean_of, variance_of)
 
 mat4 load_a(uint pixel, uint tap) { return transpose(patch_block(pixels, pixel, tap)); }
 
@@ -52,11 +60,19 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(TAPS, (g.split + 1) * split_k));
+    if (!whole_tile(g, pixels, O)) {
+        return;
+    }
     if (with_bias != 0) {
         add_bias(g, O);
     }
-    store_tile(g, pixels, O, false);
-    if (WITH_STATISTICS != 0) {
-        store_statistics(g, pixels, O);
+    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, O, false);
+    if (WITH_STATISTICS == 0) {
+        return;
+    }
+    store_statistics(g, pixels, O);
+    uint tiles_m = (pixels + BM - 1) / BM, tiles_n = (O + BN - 1) / BN;
+    if (COMBINE != 0 && is_last_group(tiles_m * tiles_n + g.n0 / BN, tiles_m)) {
+        combine_statistics(g, pixels, O);
     }
 }

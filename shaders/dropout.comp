@@ -5,7 +5,10 @@
 // many as one draw gives words; Y may be X.
 #include "common.glsl"
 #include "philox.glsl"
+#include "relu.glsl"
 #include "state.glsl"
+
+layout(constant_id = 1) const uint WITH_RELU = 0; // on max(X, 0)
 
 layout(push_constant) uniform Push { uint samples, units, threshold, layer; float scale; };
 layout(binding = 0) readonly buffer X { float x[]; };        // (samples, units)
@@ -23,6 +26,7 @@ void main() {
                              uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
     for (uint j = 0; j < min(4, units - 4 * q); j++) {
         uint e = s * units + 4 * q + j;
-        y[e] = words[j] < threshold ? 0.0 : x[e] * scale;
+        float v = WITH_RELU != 0 ? relu(x[e]) : x[e];
+        y[e] = words[j] < threshold ? 0.0 : v * scale;
     }
 }

@@ -1,28 +1,45 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// C = op(A)·op(B) [+ Bias] [+ C] for row-major matrices.
+// C = op(A)·op(B) [+ Bias] [+ C] for row-major matrices, with an element-wise op
+// on C, and the sums of op(A)'s rows, on request.
 #include "common.glsl"
+#include "philox.glsl"
+#include "relu.glsl"
+#include "state.glsl"
 
-layout(constant_id = 6) const uint TRANS_A = 0;    // A is stored (K, M)
-layout(constant_id = 7) const uint TRANS_B = 0;    // B is stored (N, K)
-layout(constant_id = 8) const uint VECTOR_A = 0;   // A's stored rows are whole vec4s
-layout(constant_id = 9) const uint VECTOR_B = 0;   // B's stored rows are whole vec4s
+layout(constant_id = 8) const uint TRANS_A = 0;    // A is stored (K, M)
+layout(constant_id = 9) const uint TRANS_B = 0;    // B is stored (N, K)
+layout(constant_id = 10) const uint VECTOR_A = 0;   // A's stored rows are whole vec4s
+layout(constant_id = 11) const uint VECTOR_B = 0;   // B's stored rows are whole vec4s
+layout(constant_id = 12) const uint EPILOGUE = 0;  // what becomes of C, one of the following
+const uint EPILOGUE_RELU = 1;
+const uint EPILOGUE_RELU_DROPOUT = 2;
+const uint EPILOGUE_RELU_BACKWARD = 3; // of either: C·scale where Output > 0, else 0
 
 const bool A_ALONG_K = TRANS_A == 0;
 const bool B_ALONG_K = TRANS_B != 0;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
+#include "matrix_row_sums.glsl"
 
 layout(push_constant) uniform Push {
     uint m, n, k;
     uint split_k;    // extent of K of one split
     uint with_bias;  // add Bias
     uint accumulate; // add to what C holds
+    uint threshold, layer; // of dropout
+    float scale;           // of dropout, forward or backward
 };
 layout(binding = 0) readonly buffer A { vec4 a[]; };
 layout(binding = 1) readonly buffer B { vec4 b[]; };
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (N)
 layout(binding = 3) buffer C { vec4 c[]; };                 // (M, N) or (splits, M, N)
+layout(binding = 4) coherent buffer Parts { vec4 parts[]; };       // (splits, M, N)
+layout(binding = 5) coherent buffer Counters { uint counters[]; }; // (tiles)
+layout(binding = 6) coherent buffer RowParts { float row_parts_of[]; }; // (splits, M)
+layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
+layout(binding = 8) readonly buffer State { uint state[]; };
+layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
 
 // LOAD_BLOCK defines NAME(rows, cols, row, col): the 4×4 block of a stored
 // (rows, cols) matrix, block[i] its row row+i, 0 outside.
@@ -48,7 +65,9 @@ layout(binding = 3) buffer C { vec4 c[]; };                 // (M, N) or (splits
 LOAD_BLOCK(stored_a, a, VECTOR_A)
 LOAD_BLOCK(stored_b, b, VECTOR_B)
 ADD_BIAS(bias)
-STORE_TILE(c)
+STORE_TILE(store_tile, c)
+WHOLE_TILE(parts, counters)
+STORE_ROW_SUMS(row_parts_of, row_sums_of)
 
 mat4 load_a(uint row, uint kk) {
     return TRANS_A != 0 ? stored_a(k, m, kk, row) : transpose(stored_a(m, k, row, kk));
@@ -58,14 +77,50 @@ mat4 load_b(uint kk, uint col) {
     return TRANS_B != 0 ? transpose(stored_b(n, k, col, kk)) : stored_b(k, n, kk, col);
 }
 
+// The element-wise op on elements (row, col) to (row, col + 3) of C.
+vec4 epilogue(vec4 v, uint row, uint col) {
+    if (EPILOGUE == EPILOGUE_RELU_BACKWARD) {
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            v[j] = row < m && col + j < n && output_of[row * n + col + j] > 0.0 ? v[j] * scale : 0.0;
+        }
+        return v;
+    }
+    v = relu(v);
+    if (EPILOGUE == EPILOGUE_RELU_DROPOUT) { // as dropout.comp
+        uvec4 words = philox4x32(uvec4(col / 4, row, state[STATE_STEP], PURPOSE_DROPOUT + layer),
+                                 uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
+        v = mix(v * scale, vec4(0.0), lessThan(words, uvec4(threshold)));
+    }
+    return v;
+}
+
+void apply_epilogue(Group g) {
+    [[unroll]] for (uint i = 0; i < TM; i++) {
+        [[unroll]] for (uint q = 0; q < TN / 4; q++) {
+            uint at = i * (TN / 4) + q;
+            accumulator[at] = epilogue(accumulator[at], g.m0 + row_of(i / 4) + i % 4, g.n0 + col_of(q));
+        }
+    }
+}
+
 void main() {
     Group g = group_of(n);
     if (g.m0 >= m) {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(k, (g.split + 1) * split_k));
+    store_row_sums(g, g.split, m);
+    if (!whole_tile(g, m, n)) {
+        return;
+    }
+    if (SUM_SPLITS != 0) {
+        sum_row_parts(g, gl_NumWorkGroups.z, m);
+    }
     if (with_bias != 0) {
         add_bias(g, n);
     }
-    store_tile(g, m, n, accumulate != 0);
+    if (EPILOGUE != 0) {
+        apply_epilogue(g);
+    }
+    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, m, n, accumulate != 0);
 }

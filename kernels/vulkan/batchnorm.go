@@ -78,16 +78,24 @@ func (l *lowering) batchNormBackward(op kernels.BatchNormBackward) {
 func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu bool) {
 	h, w, channels := planes(op.X)
 	c := l.planColumns(op.DY.Matrix())
+	// One chunk's sums are the result, several go to scratch.
 	dbeta, dgamma := l.write(op.DBeta), l.write(op.DGamma)
+	partsBeta, partsGamma, counters := dbeta, dgamma, dbeta
 	if c.chunks > 1 {
-		dbeta = arg{l.partials(c.chunks * c.cols), kernels.Write}
-		dgamma = arg{l.partials(c.chunks * c.cols), kernels.Write}
+		partsBeta = arg{l.partials(c.chunks * c.cols), kernels.Write}
+		partsGamma = arg{l.partials(c.chunks * c.cols), kernels.Write}
 	}
-	l.dispatch("batchnorm_backward_sums", l.threads, c.groups(), 1, constants(c.width, h, w, op.Size, relu), c.push(),
-		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Mean), l.read(op.InvStd), dbeta, dgamma)
-	if c.chunks > 1 {
-		l.sumChunks(c, dbeta.span, l.write(op.DBeta))
-		l.sumChunks(c, dgamma.span, l.write(op.DGamma))
+	sumChunks := c.chunks > 1 && l.lastGroup
+	if sumChunks {
+		counters = l.counters(ceilDiv(c.cols, c.width))
+	}
+	l.dispatch("batchnorm_backward_sums", l.threads, c.groups(), 1, constants(c.width, h, w, op.Size, relu, sumChunks),
+		pushed(c.rows, c.cols, c.chunkRows, c.chunks),
+		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Mean), l.read(op.InvStd),
+		partsBeta, partsGamma, counters, dbeta, dgamma)
+	if c.chunks > 1 && !l.lastGroup {
+		l.sumChunks(c, partsBeta.span, dbeta)
+		l.sumChunks(c, partsGamma.span, dgamma)
 	}
 	pixels, _ := op.X.Matrix()
 	l.each("batchnorm_backward_input", pixels*ceilDiv(channels, 4), constants(h, w, channels, op.Size, relu), pushed(pixels),

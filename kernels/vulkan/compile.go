@@ -24,26 +24,20 @@ func (b *Backend) Compile(p *kernels.Plan) (kernels.Program, error) {
 
 func (p *Program) compile(plan *kernels.Plan) error {
 	var all []dispatch
-	scratch := int64(0)
+	scratch, counters := int64(0), int64(0)
 	for _, s := range plan.Sections {
 		l := lowering{target: p.backend.target, layout: p.layout}
-		for i, op := range s.Ops {
-			l.op = i
-			if kernels.PrecisionOf(op) != kernels.FP32 {
-				return opError(s, i, &kernels.PrecisionError{Reason: "mixed precision is for the CPU alone in this version"})
-			}
-			if err := l.lower(op); err != nil {
-				return opError(s, i, err)
-			}
+		if err := l.section(s); err != nil {
+			return err
 		}
 		p.sections[s.Name] = &section{source: s, dispatches: l.out}
 		all = append(all, l.out...)
-		scratch = max(scratch, l.scratchEnd)
+		scratch, counters = max(scratch, l.scratchEnd), max(counters, l.counterEnd)
 	}
 	if err := p.backend.createPipelines(all); err != nil {
 		return err
 	}
-	if err := p.allocate(append(p.layout.arenas, scratch)); err != nil {
+	if err := p.allocate(append(p.layout.arenas, scratch, counters)); err != nil {
 		return err
 	}
 	for _, s := range p.sections {
@@ -54,7 +48,7 @@ func (p *Program) compile(plan *kernels.Plan) error {
 	return nil
 }
 
-// allocate makes the arenas, the one of scratch last.
+// allocate makes the arenas, those of scratch and of counters last.
 func (p *Program) allocate(sizes []int64) error {
 	for _, size := range sizes {
 		if size == 0 {

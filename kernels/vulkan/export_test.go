@@ -2,6 +2,8 @@
 
 package vulkan
 
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
 // Tiles returns the number of variants of the matrix-product core, for GPUs
 // and for software drivers.
 func Tiles() int { return len(gpuTiles) + len(cpuTiles) }
@@ -22,4 +24,18 @@ func (b *Backend) PlanAsGPU() {
 	info := b.device.Info()
 	info.Type = "discrete"
 	b.target = newTarget(info)
+}
+
+// TwoPasses makes the backend put parts together by further dispatches, as on
+// a device where no workgroup can know that it is the last.
+func (b *Backend) TwoPasses() { b.target.lastGroup = false }
+
+// Unfused gives each op of a plan dispatches of its own.
+func (b *Backend) Unfused() { b.target.unfused = true }
+
+// Dispatches returns how many dispatches a section takes, and in how many
+// levels with barriers between them.
+func Dispatches(p kernels.Program, section string) (dispatches, levels int) {
+	d := p.(*Program).sections[section].dispatches
+	return len(d), len(schedule(d))
 }

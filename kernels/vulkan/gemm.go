@@ -4,12 +4,66 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-func (l *lowering) gemm(op kernels.GEMM) {
+// gemm lowers a matrix product, with the element-wise op behind it where that
+// works in place on the product. It returns how many ops it has taken.
+func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 	m, n, k := op.MNK()
 	p := l.planProduct(m, n, k)
-	spec := p.constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0)
-	push := func(bias, accumulate bool) []byte {
-		return pushed(m, n, k, p.splitK, flag(bias), flag(accumulate))
+	e, taken := l.epilogueOf(op, p, rest)
+	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
+	l.multiply(multiplication{product: p, shader: "gemm",
+		own:    constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0, int(e.kind)),
+		inputs: []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, extra: []arg{state, output},
+		push: func(withBias, accumulate bool) []byte {
+			return pushed(m, n, k, p.splitK, flag(withBias), flag(accumulate), e.threshold, e.layer, e.scale)
+		},
+		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true})
+	return taken
+}
+
+// epilogue is an element-wise op on the result of a product; the kinds are
+// those of gemm.comp.
+type epilogue struct {
+	kind             int
+	state, output    kernels.Tensor // of dropout; of the forward op, in a backward one
+	threshold, layer uint32
+	scale            float32
+}
+
+const (
+	epilogueNone = iota
+	epilogueReLU
+	epilogueReLUDropout
+	epilogueReLUBackward
+)
+
+// epilogueOf returns the element-wise op that the product takes along, the
+// next one if it reads and overwrites C alone, and how many ops that makes.
+func (l *lowering) epilogueOf(op kernels.GEMM, p product, rest []kernels.Op) (e epilogue, taken int) {
+	if l.unfused || op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
+		return epilogue{}, 1
 	}
-	l.multiply("gemm", p, spec, push, []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, op.C, op.Bias, op.Accumulate)
+	inPlace := func(from, to kernels.Tensor) bool {
+		return l.tensor(from) == l.tensor(op.C) && l.tensor(to) == l.tensor(op.C)
+	}
+	switch next := rest[0].(type) {
+	case kernels.ReLUForward:
+		if inPlace(next.X, next.Y) {
+			return epilogue{kind: epilogueReLU}, 2
+		}
+	case kernels.ReLUDropoutForward:
+		if inPlace(next.X, next.Y) {
+			return epilogue{kind: epilogueReLUDropout, state: next.State, threshold: kernels.DropoutThreshold(next.P),
+				layer: next.Layer, scale: keptScale(next.P)}, 2
+		}
+	case kernels.ReLUBackward:
+		if inPlace(next.DY, next.DX) {
+			return epilogue{kind: epilogueReLUBackward, output: next.Y, scale: 1}, 2
+		}
+	case kernels.ReLUDropoutBackward:
+		if inPlace(next.DY, next.DX) {
+			return epilogue{kind: epilogueReLUBackward, output: next.Y, scale: keptScale(next.P)}, 2
+		}
+	}
+	return epilogue{}, 1
 }

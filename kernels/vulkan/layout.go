@@ -52,6 +52,9 @@ func newLayout(p *kernels.Plan) layout {
 // scratch is the arena of intermediate results, after those of the plan.
 func (l *layout) scratch() int { return len(l.arenas) }
 
+// counters is the arena of counters, after scratch.
+func (l *layout) counters() int { return len(l.arenas) + 1 }
+
 // tensor returns where a tensor lies.
 func (l *layout) tensor(t kernels.Tensor) span {
 	b := l.spans[t.Buffer]

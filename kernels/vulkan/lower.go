@@ -42,13 +42,20 @@ type target struct {
 	threads int  // of a workgroup without special needs, a power of two
 	wanted  int  // workgroups that keep the device busy
 	tiles   []tile
+
+	// lastGroup: the last of several workgroups to arrive may finish what all
+	// have begun (shaders/include/last_group.glsl). Metal has had what that
+	// needs, fences between workgroups, only since 3.2.
+	lastGroup bool
+	unfused   bool // an op of the plan never joins another's dispatch; for tests
 }
 
 // wantedGroups gives a GPU of 30 to 130 cores two or more workgroups a core.
 const wantedGroups = 256
 
 func newTarget(info gpu.Info) target {
-	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups}
+	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups,
+		lastGroup: runtime.GOOS != "darwin"}
 	if t.cpu {
 		t.wanted = 4 * runtime.NumCPU()
 	}
@@ -66,11 +73,40 @@ type lowering struct {
 	layout
 	op         int   // index of the op being lowered
 	scratchEnd int64 // bytes of scratch in use
+	counterEnd int64 // bytes of counters in use
 	out        []dispatch
 }
 
-// lower appends the dispatches of an op.
-func (l *lowering) lower(op kernels.Op) error {
+// section lowers the ops of a section.
+func (l *lowering) section(s *kernels.Section) error {
+	for i := 0; i < len(s.Ops); {
+		l.op = i
+		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
+			return opError(s, i, &kernels.PrecisionError{Reason: "mixed precision is for the CPU alone in this version"})
+		}
+		taken, err := l.lower(s.Ops[i], s.Ops[i+1:])
+		if err != nil {
+			return opError(s, i, err)
+		}
+		i += taken
+	}
+	return nil
+}
+
+// lower appends the dispatches of an op and of those of the rest that join
+// them, and returns how many ops these are.
+func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error) {
+	switch op := op.(type) {
+	case kernels.GEMM:
+		return l.gemm(op, rest), nil
+	case kernels.Adam:
+		return l.adam(op, rest), nil
+	}
+	return 1, l.lowerAlone(op)
+}
+
+// lowerAlone appends the dispatches of an op that no other joins.
+func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		l.convForward(op)
@@ -78,8 +114,6 @@ func (l *lowering) lower(op kernels.Op) error {
 		l.convBackwardInput(op)
 	case kernels.ConvBackwardWeight:
 		l.convBackwardWeight(op)
-	case kernels.GEMM:
-		l.gemm(op)
 	case kernels.BatchNormForward:
 		l.batchNormForward(op)
 	case kernels.BatchNormInference:
@@ -101,13 +135,15 @@ func (l *lowering) lower(op kernels.Op) error {
 	case kernels.MaxPoolBackward:
 		l.maxPoolBackward(op)
 	case kernels.DropoutForward:
-		l.dropout(op.X, op.State, op.Y, op.P, op.Layer)
+		l.dropout(op.X, op.State, op.Y, op.P, op.Layer, false)
 	case kernels.DropoutBackward:
-		l.dropout(op.DY, op.State, op.DX, op.P, op.Layer)
+		l.dropout(op.DY, op.State, op.DX, op.P, op.Layer, false)
+	case kernels.ReLUDropoutForward:
+		l.reluDropoutForward(op)
+	case kernels.ReLUDropoutBackward:
+		l.reluDropoutBackward(op)
 	case kernels.SoftmaxCrossEntropy:
 		l.softmaxCrossEntropy(op)
-	case kernels.Adam:
-		l.adam(op)
 	case kernels.SGD:
 		l.sgd(op)
 	case kernels.Gather:
@@ -145,6 +181,14 @@ func (l *lowering) partials(n int) span {
 	s := span{l.scratch(), l.scratchEnd, 4 * int64(n)}
 	l.scratchEnd += align(s.size)
 	return s
+}
+
+// counters reserves n counters, which are 0 whenever no dispatch is under way,
+// whatever section it is of.
+func (l *lowering) counters(n int) arg {
+	s := span{l.layout.counters(), l.counterEnd, 4 * int64(n)}
+	l.counterEnd += align(s.size)
+	return arg{s, kernels.ReadWrite}
 }
 
 // dispatch appends a dispatch of the given threads a workgroup; spec are the

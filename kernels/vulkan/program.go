@@ -15,7 +15,7 @@ import (
 type Program struct {
 	backend  *Backend
 	layout   layout
-	arenas   []*gpu.Buffer // of the layout, then scratch; nil where empty
+	arenas   []*gpu.Buffer // of the layout, then scratch and counters; nil where empty
 	sections map[string]*section
 }
 

@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"math"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -18,9 +19,11 @@ type tile struct {
 func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 
 // sharedBytes is what the staged tiles of A and B take, for steps of bk, and
-// the sums of column statistics.
+// the sums beside the product.
 func (t tile) sharedBytes(bk int) int {
-	return 16*bk*(t.bm/4+1+t.bn/4+1) + 4*t.bm/t.tm*t.bn
+	staged := 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1)
+	statistics := 4*t.bm/t.tm*t.bn + 16*t.threads()
+	return staged + max(statistics, bk*t.bm) // statistics, or the sums of rows
 }
 
 // maxStep is the most columns of A that are staged at a time.
@@ -125,39 +128,82 @@ func (t *target) cost(p product) float64 {
 	return cost
 }
 
-// constants returns the variant's constants, then the shader's own.
-func (p product) constants(own ...any) []uint32 {
-	return append(constants(p.bm, p.bn, p.bk, p.tm, p.tn), constants(own...)...)
-}
-
 // groups returns the number of tiles of the result.
 func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
 
-// multiply appends the dispatch of a product into c, which is written or, with
-// accumulate, added to. args are the shader's inputs, push makes its push
-// constants, and extra are bindings after that of the result. A product in
-// several splits goes to scratch first and is added up by a second dispatch,
-// which then also adds the bias.
-func (l *lowering) multiply(shader string, p product, spec []uint32, push func(bias, accumulate bool) []byte,
-	args []arg, c, bias kernels.Tensor, accumulate bool, extra ...arg) {
-	withBias := !bias.Absent()
-	result := l.write(c)
-	if accumulate {
-		result = l.update(c)
+// multiplication is a product as a shader runs it.
+type multiplication struct {
+	product
+	shader string
+	own    []uint32 // the shader's own constants, behind those of the core
+	inputs []arg    // its bindings before that of the result
+	extra  []arg    // and those behind the ones that all products have
+
+	// push makes its push constants; what is not wanted now comes later.
+	push func(withBias, accumulate bool) []byte
+
+	c          kernels.Tensor // result
+	bias       kernels.Tensor // absent: none
+	accumulate bool
+	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; absent: none
+	hasRowSums bool           // the shader has bindings for them
+	counters   int            // that the shader needs beside one a tile
+}
+
+// sumsSplits reports whether the last workgroup of each tile adds up the splits.
+func (t *target) sumsSplits(p product) bool { return p.splits > 1 && t.lastGroup }
+
+// multiply appends the dispatch of a product. One in several splits goes to
+// scratch first and is added up by the last workgroup of each tile or, where
+// the device cannot tell which that is, by further dispatches.
+func (l *lowering) multiply(m multiplication) {
+	withBias, withSums := !m.bias.Absent(), !m.rowSums.Absent()
+	result := l.write(m.c)
+	if m.accumulate {
+		result = l.update(m.c)
 	}
-	if p.splits == 1 {
-		l.dispatch(shader, p.threads(), p.groups(), 1, spec, push(withBias, accumulate),
-			append(append(args, result), extra...)...)
-		return
+	secondPass := m.splits > 1 && !l.lastGroup
+	target, parts := result, result // what the shader leaves alone can hold the result
+	if m.splits > 1 {
+		parts = arg{l.partials(m.splits * m.m * m.n), kernels.Write}
 	}
-	sums := l.partials(p.splits * p.m * p.n)
-	l.dispatch(shader, p.threads(), p.groups(), p.splits, spec, push(false, false),
-		append(append(args, arg{sums, kernels.Write}), extra...)...)
-	second := arg{sums, kernels.Read}
-	if withBias {
-		second = l.read(bias)
+	if secondPass {
+		target = parts
 	}
-	s := l.single(p.splits, p.m*p.n)
-	l.dispatch("split_k_sum", l.threads, s.groups(), 1, constants(s.width, withBias, accumulate),
-		pushed(p.splits, p.m*p.n, p.n), arg{sums, kernels.Read}, second, result)
+	counters, rowParts, rowSums := target, target, target
+	if withSums {
+		rowSums = l.write(m.rowSums)
+		rowParts = rowSums
+		if m.splits > 1 {
+			rowParts = arg{l.partials(m.splits * m.m), kernels.Write}
+		}
+	}
+	if l.sumsSplits(m.product) || m.counters > 0 {
+		counters = l.counters(m.groups() + m.counters)
+	}
+	spec := append(constants(m.bm, m.bn, m.bk, m.tm, m.tn, l.sumsSplits(m.product), withSums), m.own...)
+	args := append(slices.Clone(m.inputs), target, parts, counters)
+	if m.hasRowSums {
+		args = append(args, rowParts, rowSums)
+	}
+	l.dispatch(m.shader, m.threads(), m.groups(), m.splits, spec, m.push(withBias && !secondPass, m.accumulate && !secondPass),
+		append(args, m.extra...)...)
+	if secondPass {
+		l.sumSplits(m, parts.span, rowParts.span, result)
+	}
+}
+
+// sumSplits appends the second pass of a product in several splits.
+func (l *lowering) sumSplits(m multiplication, parts, rowParts span, result arg) {
+	bias := arg{parts, kernels.Read}
+	if !m.bias.Absent() {
+		bias = l.read(m.bias)
+	}
+	s := l.single(m.splits, m.m*m.n)
+	l.dispatch("split_k_sum", l.threads, s.groups(), 1, constants(s.width, !m.bias.Absent(), m.accumulate),
+		pushed(m.splits, m.m*m.n, m.n), arg{parts, kernels.Read}, bias, result)
+	if !m.rowSums.Absent() {
+		r := l.single(m.splits, m.m)
+		l.reduceColumns("column_sum", r, r.push(), arg{rowParts, kernels.Read}, l.write(m.rowSums))
+	}
 }

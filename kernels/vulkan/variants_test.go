@@ -47,11 +47,11 @@ func products() *kernels.Plan {
 	y := tensor("y", 3, 9, 7, 72)
 	p.Section("all").Add(
 		kernels.GEMM{A: tensor("a", m, k), B: tensor("b", k, n), C: tensor("c", m, n)},
-		kernels.GEMM{A: tensor("at", k, m), B: tensor("bt", n, k), Bias: tensor("bias", n), C: tensor("ct", m, n),
+		kernels.GEMM{A: tensor("at", k, m), B: tensor("bt", n, k), Bias: tensor("bias", n), C: tensor("ct", m, n), RowSums: tensor("sums", m),
 			TransA: true, TransB: true, Accumulate: true},
 		kernels.ConvForward{X: x, W: w, Y: y, Stride: 1, Pad: 1},
 		kernels.ConvBackwardInput{DY: y, W: w, DX: tensor("dx", x.Shape...), Stride: 1, Pad: 1},
-		kernels.ConvBackwardWeight{X: x, DY: y, DW: tensor("dw", w.Shape...), Stride: 1, Pad: 1},
+		kernels.ConvBackwardWeight{X: x, DY: y, DW: tensor("dw", w.Shape...), DBias: tensor("db", 72), Stride: 1, Pad: 1},
 	)
 	return &p
 }

@@ -47,6 +47,28 @@ func TestCases(t *testing.T) {
 	t.Log("\n", kerneltest.Run(t, b, reference))
 }
 
+// The plans for a GPU, which have more splits and chunks, agree with the oracle
+// as well, whichever way the parts are put together.
+func TestCasesAsOnGPU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: the same cases twice more")
+	}
+	reference := oracle.New()
+	defer reference.Close()
+	suite := kerneltest.NewSuite(reference)
+	for name, change := range map[string]func(*vulkan.Backend){
+		"last workgroup": func(*vulkan.Backend) {},
+		"two passes":     (*vulkan.Backend).TwoPasses,
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := open(t, vulkan.Options{Validate: true})
+			b.PlanAsGPU()
+			change(b)
+			t.Log("\n", suite.Run(t, b))
+		})
+	}
+}
+
 // strange is an op that no backend knows.
 type strange struct{ kernels.ReLUForward }
 

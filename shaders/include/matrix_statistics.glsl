@@ -51,4 +51,55 @@ vec4 sum_rows(uint q, vec4 v) {
         }                                                                                     \
     }
 
+// COMBINE_STATISTICS defines combine_statistics, which combines what all tiles
+// of the workgroup's columns have written to PARTIALS, as batchnorm_combine
+// does, and writes MEAN and VARIANCE (N).
+const uint COMBINE_DEPTH = THREADS / (BN / 4); // tiles of rows taken side by side
+
+shared vec4 depth_sums[WITH_STATISTICS != 0 ? THREADS : 1];
+
+// Adds up v over the threads that share a column quad.
+vec4 sum_combine_depth(vec4 v) {
+    uint t = gl_LocalInvocationID.x;
+    barrier();
+    depth_sums[t] = v;
+    barrier();
+    vec4 sum = vec4(0.0);
+    for (uint d = 0; d < COMBINE_DEPTH; d++) {
+        sum += depth_sums[d * (BN / 4) + t % (BN / 4)];
+    }
+    return sum;
+}
+
+#define COMBINE_STATISTICS(PARTIALS, MEAN, VARIANCE)                                          \
+    vec4 partial_of(uint row, uint col, uint n) {                                             \
+        vec4 v = vec4(0.0);                                                                   \
+        [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
+            if (col + j < n) {                                                                \
+                v[j] = PARTIALS[row * n + col + j];                                           \
+            }                                                                                 \
+        }                                                                                     \
+        return v;                                                                             \
+    }                                                                                         \
+    void combine_statistics(Group g, uint m, uint n) {                                        \
+        uint t = gl_LocalInvocationID.x, first = t / (BN / 4);                                \
+        uint col = g.n0 + 4 * (t % (BN / 4)), tiles = (m + BM - 1) / BM;                      \
+        vec4 origin = partial_of(0, col, n), sum = vec4(0.0);                                 \
+        for (uint i = first; i < tiles && first < COMBINE_DEPTH; i += COMBINE_DEPTH) {        \
+            sum += float(min(BM, m - i * BM)) * (partial_of(2 * i, col, n) - origin);         \
+        }                                                                                     \
+        vec4 mean = origin + sum_combine_depth(sum) / float(m), square = vec4(0.0);           \
+        for (uint i = first; i < tiles && first < COMBINE_DEPTH; i += COMBINE_DEPTH) {        \
+            vec4 d = partial_of(2 * i, col, n) - mean;                                        \
+            square += partial_of(2 * i + 1, col, n) + float(min(BM, m - i * BM)) * d * d;     \
+        }                                                                                     \
+        square = sum_combine_depth(square);                                                   \
+        [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
+            if (first == 0 && col + j < n) {                                                  \
+                MEAN[col + j] = mean[j];                                                      \
+                VARIANCE[col + j] = square[j] / float(m);                                     \
+            }                                                                                 \
+        }                                                                                     \
+    }
+
 #endif

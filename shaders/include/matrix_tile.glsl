@@ -23,6 +23,8 @@ layout(constant_id = 2) const uint BN = 64;
 layout(constant_id = 3) const uint BK = 16; // step along K, a multiple of 4
 layout(constant_id = 4) const uint TM = 8;  // rows and columns of a thread,
 layout(constant_id = 5) const uint TN = 4;  // multiples of 4
+layout(constant_id = 6) const uint SUM_SPLITS = 0; // the last workgroup of a tile adds up its splits of K
+layout(constant_id = 7) const uint ROW_SUMS = 0;   // row_sums will be called for; A_ALONG_K must be false
 
 const uint THREADS_M = BM / TM; // THREADS = THREADS_M · THREADS_N
 const uint THREADS_N = BN / TN;
@@ -39,6 +41,8 @@ shared vec4 tile_b[BK * PITCH_B]; // [k][n/4]
 vec4 accumulator[TM * TN / 4]; // [row][n/4] of this thread
 mat4 next_a[LOADS_A];
 mat4 next_b[LOADS_B];
+vec4 row_parts[ROW_SUMS != 0 ? LOADS_A : 1]; // sums over k of the blocks of A that this thread has staged
+shared vec4 row_blocks[ROW_SUMS != 0 ? BLOCKS_A : 1];
 
 mat4 load_a(uint m, uint k);
 mat4 load_b(uint k, uint n);
@@ -73,6 +77,9 @@ void stage_tiles() {
             uvec2 at = block_position(block, BM / 4, A_ALONG_K);
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 tile_a[(4 * at.y + j) * PITCH_A + at.x] = next_a[l][j];
+            }
+            if (ROW_SUMS != 0) {
+                row_parts[l] += (next_a[l][0] + next_a[l][1]) + (next_a[l][2] + next_a[l][3]);
             }
         }
     }
@@ -116,6 +123,11 @@ void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     [[unroll]] for (uint i = 0; i < TM * TN / 4; i++) {
         accumulator[i] = vec4(0.0);
     }
+    if (ROW_SUMS != 0) {
+        [[unroll]] for (uint l = 0; l < LOADS_A; l++) {
+            row_parts[l] = vec4(0.0);
+        }
+    }
     load_tiles(m0, n0, k0);
     for (uint k = k0; k < k1; k += BK) {
         barrier(); // the last step has been read
@@ -128,8 +140,26 @@ void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     }
 }
 
+// Returns, after multiply_tile, the sums over k of A's rows m0 + 4·quad and the
+// three behind it.
+vec4 row_sums(uint quad) {
+    [[unroll]] for (uint l = 0; l < LOADS_A; l++) {
+        uint block = l * THREADS + gl_LocalInvocationID.x;
+        if (block < BLOCKS_A) {
+            row_blocks[block] = row_parts[l];
+        }
+    }
+    barrier();
+    vec4 sum = vec4(0.0);
+    for (uint k = 0; k < BK / 4; k++) {
+        sum += row_blocks[k * (BM / 4) + quad];
+    }
+    return sum;
+}
+
 // A grid holds one group for each tile and each of splits ranges of K.
 struct Group {
+    uint tile;
     uint m0, n0; // first row and column of the tile
     uint split;
 };
@@ -138,7 +168,7 @@ struct Group {
 Group group_of(uint n) {
     uint tiles_n = (n + BN - 1) / BN;
     uint group = group_index();
-    return Group(group / tiles_n * BM, group % tiles_n * BN, gl_WorkGroupID.z);
+    return Group(group, group / tiles_n * BM, group % tiles_n * BN, gl_WorkGroupID.z);
 }
 
 #endif
