@@ -1,6 +1,9 @@
 package kernels
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // Op is one operation of a plan: a pointer-free struct of this package, passed
 // by value. Backends switch on its dynamic type.
@@ -72,7 +75,15 @@ type Program interface {
 type OpTime struct {
 	Op          Op
 	Nanoseconds int64
-	Dispatches  int // of a device's queue; 0 where there is none
+	Dispatches  int  // of a device's queue; 0 where there is none
+	Joined      bool // the dispatch of an op before it does this one as well
+}
+
+// StepTimer is a [Program] whose device has a clock of its own.
+type StepTimer interface {
+	// TimeStep runs a section once and returns how long the device took for
+	// it, barriers included, without what the host adds between two runs.
+	TimeStep(section string) (time.Duration, error)
 }
 
 // in, out and inout build operands of float32, the common case.

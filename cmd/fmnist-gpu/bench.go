@@ -108,13 +108,13 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 	if err != nil {
 		return r, nil, err
 	}
-	var ops []bench.Op
+	var p bench.Profile
 	if profile {
-		if ops, err = s.Profile(); err != nil {
+		if p, err = s.Profile(); err != nil {
 			return r, nil, err
 		}
 	}
-	r = s.Result(rounds, ops)
+	r = s.Result(rounds, p)
 	if m, ok := d.Backend.(kernels.PeakMeasurer); ok && profile {
 		peak, err := m.MeasurePeak()
 		if err != nil {
@@ -177,6 +177,10 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
+	if r.DeviceMicros > 0 {
+		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device (its ops one by one %.1f), %.1f µs between steps\n",
+			r.StepsPerSecond, r.DeviceMicros, r.OpsMicros, r.GapMicros)
+	}
 	if r.Peak != nil {
 		mixed := ""
 		if r.Peak.MixedFLOPs > 0 {
@@ -193,14 +197,19 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 			humanize.Comma(int64(slices.Min(p.Rounds))), humanize.Comma(int64(slices.Max(p.Rounds))), p.Ratio)
 	}
 	if len(r.Ops) > 0 {
-		fmt.Fprint(t, "\nOP\tOUTPUT\tµS\tSHARE\tGFLOP/S\tOF PEAK\tGB/S\n")
+		fmt.Fprint(t, "\nOP\tOUTPUT\tµS\tSHARE\tGFLOP/S\tOF PEAK\tGB/S\tOF PEAK\n")
 	}
 	for _, op := range r.Ops {
-		ofPeak := ""
+		if op.Joined {
+			fmt.Fprintf(t, "%s\t%s\t\t\t\t\t\tdone by the op above\n", op.Kind, op.Shape)
+			continue
+		}
+		ofPeak, ofCopy := "", ""
 		if r.Peak != nil {
+			ofCopy = fmt.Sprintf("%.0f %%", 100*op.GBs*1e9/r.Peak.Bytes)
 			ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/r.Peak.Ceiling(op.Precision))
 		}
-		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f %%\t%.1f\t%s\t%.1f\n", op.Kind, op.Shape, op.Micros, 100*op.Share, op.GFLOPs, ofPeak, op.GBs)
+		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f %%\t%.1f\t%s\t%.1f\t%s\n", op.Kind, op.Shape, op.Micros, 100*op.Share, op.GFLOPs, ofPeak, op.GBs, ofCopy)
 	}
 	return t.Flush()
 }

@@ -71,6 +71,17 @@ func (p *Program) record(s *section) error {
 		return fmt.Errorf("section %q: %w", s.source.Name, err)
 	}
 	defer r.Close()
+	if err := p.recordLevels(r, s); err != nil {
+		return err
+	}
+	if s.commands, err = r.Finish(); err != nil {
+		return fmt.Errorf("section %q: %w", s.source.Name, err)
+	}
+	return nil
+}
+
+// recordLevels records a section's dispatches, with barriers between levels.
+func (p *Program) recordLevels(r *gpu.Recorder, s *section) error {
 	for i, level := range schedule(s.dispatches) {
 		if i > 0 {
 			r.Barrier()
@@ -80,9 +91,6 @@ func (p *Program) record(s *section) error {
 				return opError(s.source, d.op, err)
 			}
 		}
-	}
-	if s.commands, err = r.Finish(); err != nil {
-		return fmt.Errorf("section %q: %w", s.source.Name, err)
 	}
 	return nil
 }

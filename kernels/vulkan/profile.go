@@ -3,8 +3,8 @@
 package vulkan
 
 import (
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -19,7 +19,7 @@ func (p *Program) Profile(name string) ([]kernels.OpTime, error) {
 		return nil, err
 	}
 	if p.backend.target.limits.TimestampPeriod == 0 {
-		return nil, errors.New("the device's compute queue has no timestamps: it cannot be profiled")
+		return nil, errNoTimestamps
 	}
 	commands, err := p.recordProfile(s)
 	if err != nil {
@@ -40,7 +40,23 @@ func (p *Program) Profile(name string) ([]kernels.OpTime, error) {
 	for _, d := range s.dispatches {
 		times[d.op].Dispatches++
 	}
+	for i := range times {
+		times[i].Joined = times[i].Dispatches == 0
+	}
 	return times, nil
+}
+
+// TimeStep implements [kernels.StepTimer].
+func (p *Program) TimeStep(name string) (time.Duration, error) {
+	s, err := p.find(name)
+	if err != nil {
+		return 0, err
+	}
+	took, err := p.timed(func(r *gpu.Recorder) error { return p.recordLevels(r, s) })
+	if err != nil {
+		return 0, fmt.Errorf("section %q: %w", name, err)
+	}
+	return took, nil
 }
 
 // recordProfile records the section in the order of its ops, with a timestamp

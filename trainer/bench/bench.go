@@ -33,10 +33,17 @@ type Result struct {
 	ImagesPerSecond float64           `json:"images_per_second"` // median over the rounds
 	Rounds          []float64         `json:"rounds"`            // images per second of each
 	StepMillis      float64           `json:"step_ms"`           // at the median
-	GFLOPs          float64           `json:"gflops"`            // 10⁹ operations per second at the median
-	DeviceBytes     int               `json:"device_bytes"`      // that the program allocated
-	Peak            *Peak             `json:"peak,omitempty"`    // where the backend can measure it
-	Ops             []Op              `json:"ops"`               // in the order of a step
+	StepsPerSecond  float64           `json:"steps_per_second"`  // at the median
+	// Of a device with its own clock: the median time that it takes for a step,
+	// barriers between ops included; the sum of its ops one by one; and what is
+	// left of a step of the rounds, the gaps that submitting leaves.
+	DeviceMicros float64 `json:"device_us,omitempty"`
+	OpsMicros    float64 `json:"ops_us,omitempty"`
+	GapMicros    float64 `json:"gap_us,omitempty"`
+	GFLOPs       float64 `json:"gflops"`         // 10⁹ operations per second at the median
+	DeviceBytes  int     `json:"device_bytes"`   // that the program allocated
+	Peak         *Peak   `json:"peak,omitempty"` // where the backend can measure it
+	Ops          []Op    `json:"ops"`            // in the order of a step
 }
 
 // Peak is the speed of the device's arithmetic and memory by microbenchmark.
@@ -48,9 +55,10 @@ type Op struct {
 	Shape      string            `json:"shape"`     // of its first output
 	Precision  kernels.Precision `json:"precision"` // of its products; fp32 where it has none
 	Micros     float64           `json:"us"`
-	Share      float64           `json:"share"`  // of the sum over all ops
-	GFLOPs     float64           `json:"gflops"` // 10⁹ operations per second
-	GBs        float64           `json:"gbs"`    // 10⁹ bytes of operands per second
+	Share      float64           `json:"share"`            // of the sum over all ops
+	GFLOPs     float64           `json:"gflops"`           // 10⁹ operations per second
+	GBs        float64           `json:"gbs"`              // 10⁹ bytes of operands per second
+	Joined     bool              `json:"joined,omitempty"` // an op before it does it: it takes no dispatch of its own
 	Dispatches int               `json:"dispatches,omitempty"`
 }
 
@@ -178,8 +186,23 @@ func (s *Session) Round() (float64, error) {
 	return float64(steps*s.options.Batch) / total.Seconds(), nil
 }
 
-// Profile returns the median time of each op over several steps.
-func (s *Session) Profile() ([]Op, error) {
+// Profile is where the time of a step goes: the median of several.
+type Profile struct {
+	Ops          []Op
+	DeviceMicros float64 // of a step on the device's own clock, 0 where it has none
+}
+
+// Profile measures where the time of a step goes.
+func (s *Session) Profile() (Profile, error) {
+	ops, err := s.profileOps()
+	if err != nil {
+		return Profile{}, err
+	}
+	micros, err := s.deviceTime()
+	return Profile{ops, micros}, err
+}
+
+func (s *Session) profileOps() ([]Op, error) {
 	var runs [][]kernels.OpTime
 	for range profiledSteps {
 		if err := s.rewind(); err != nil {
@@ -203,6 +226,27 @@ func (s *Session) Profile() ([]Op, error) {
 	return ops, nil
 }
 
+// deviceTime returns the median time of a step on the device's own clock, 0
+// where it has none.
+func (s *Session) deviceTime() (micros float64, err error) {
+	timer, ok := s.prog.(kernels.StepTimer)
+	if !ok {
+		return 0, nil
+	}
+	var times []float64
+	for range profiledSteps {
+		if err := s.rewind(); err != nil {
+			return 0, err
+		}
+		d, err := timer.TimeStep(s.section)
+		if err != nil {
+			return 0, err
+		}
+		times = append(times, float64(d.Nanoseconds())/1e3)
+	}
+	return Median(times), nil
+}
+
 // summarise takes the median of op number i over the runs.
 func summarise(i int, runs [][]kernels.OpTime) Op {
 	var ns []float64
@@ -217,7 +261,7 @@ func summarise(i int, runs [][]kernels.OpTime) Op {
 	}
 	median := max(Median(ns), 1)
 	return Op{Kind: op.Kind(), Shape: shape, Precision: kernels.PrecisionOf(op), Micros: median / 1e3, GFLOPs: float64(op.FLOPs()) / median,
-		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches}
+		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches, Joined: runs[0][i].Joined}
 }
 
 // traffic returns the bytes that an op moves at least: those of its operands,
@@ -234,14 +278,21 @@ func traffic(op kernels.Op) int {
 }
 
 // Result puts the rounds' images per second and the profile together.
-func (s *Session) Result(rounds []float64, ops []Op) Result {
+func (s *Session) Result(rounds []float64, profile Profile) Result {
 	mode := "train"
 	if s.options.Infer {
 		mode = "infer"
 	}
 	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
-		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: ops}
+		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops, DeviceMicros: profile.DeviceMicros}
 	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
+	r.StepsPerSecond = r.ImagesPerSecond / float64(r.Batch)
+	if r.DeviceMicros > 0 {
+		r.GapMicros = 1e3*r.StepMillis - r.DeviceMicros
+		for _, op := range r.Ops {
+			r.OpsMicros += op.Micros
+		}
+	}
 	flops := 0
 	for _, op := range s.net.Plan.Find(s.section).Ops {
 		flops += op.FLOPs()

@@ -1,0 +1,124 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"errors"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// Each ceiling is the best of peakRounds rounds, of peakRound each or more.
+const (
+	peakRounds = 8
+	peakRound  = 20 * time.Millisecond
+
+	peakThreads = 1 << 18 // of the arithmetic, several times what GPUs run at once
+	peakSteps   = 256
+	peakChains  = 8 * 4        // multiply-adds of a step, as peak_fma.comp has them
+	peakCopy    = 256 << 20    // bytes each way, more than any cache
+	peakCopyCPU = peakCopy / 4 // on a software driver
+)
+
+var errNoTimestamps = errors.New("the device's compute queue has no timestamps: it cannot be profiled")
+
+// MeasurePeak implements [kernels.PeakMeasurer]: fused multiply-adds in
+// registers, and a copy of memory, on a device that does nothing else.
+func (b *Backend) MeasurePeak() (kernels.Peak, error) {
+	if b.target.limits.TimestampPeriod == 0 {
+		return kernels.Peak{}, errNoTimestamps
+	}
+	bytes := int64(peakCopy)
+	if b.target.cpu {
+		bytes = peakCopyCPU
+	}
+	quads := int(bytes / 16)
+	fma := dispatch{shader: "peak_fma", push: pushed(peakSteps, float32(0.5)),
+		args: []arg{{span{0, 0, 4 * peakThreads}, kernels.Write}}, groups: peakThreads / b.target.threads}
+	move := dispatch{shader: "peak_copy", push: pushed(quads),
+		args:   []arg{{span{0, 0, bytes}, kernels.Read}, {span{1, 0, bytes}, kernels.Write}},
+		groups: ceilDiv(quads, b.target.threads)}
+	perFMA, err := b.bestTime(fma, 4*peakThreads)
+	if err != nil {
+		return kernels.Peak{}, err
+	}
+	perCopy, err := b.bestTime(move, bytes, bytes)
+	if err != nil {
+		return kernels.Peak{}, err
+	}
+	return kernels.Peak{FLOPs: 2 * peakThreads * peakSteps * peakChains / perFMA.Seconds(),
+		Bytes: 2 * float64(bytes) / perCopy.Seconds()}, nil
+}
+
+// bestTime returns the least time of a dispatch, over buffers of the given sizes.
+func (b *Backend) bestTime(d dispatch, sizes ...int64) (best time.Duration, err error) {
+	d.spec, d.splits = constants(b.target.threads), 1
+	p := &Program{backend: b, sections: map[string]*section{}}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if err := b.createPipelines([]dispatch{d}); err != nil {
+		return 0, err
+	}
+	if err := p.allocate(sizes); err != nil {
+		return 0, err
+	}
+	for round, times := 0, 1; round < peakRounds; {
+		took, err := p.timeDispatch(d, times)
+		if err != nil {
+			return 0, err
+		}
+		if took < peakRound && times < 1<<12 {
+			times *= 2
+			continue
+		}
+		if each := took / time.Duration(times); best == 0 || each < best {
+			best = each
+		}
+		round++
+	}
+	return max(best, 1), nil
+}
+
+// timeDispatch returns how long a dispatch takes so many times.
+func (p *Program) timeDispatch(d dispatch, times int) (time.Duration, error) {
+	return p.timed(func(r *gpu.Recorder) error {
+		for range times {
+			if err := p.put(r, d); err != nil {
+				return err
+			}
+			r.Barrier()
+		}
+		return nil
+	})
+}
+
+// timed returns how long the device takes for what record records.
+func (p *Program) timed(record func(r *gpu.Recorder) error) (time.Duration, error) {
+	if p.backend.target.limits.TimestampPeriod == 0 {
+		return 0, errNoTimestamps
+	}
+	r, err := p.backend.device.NewRecorder(true)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	r.Timestamp()
+	if err := record(r); err != nil {
+		return 0, err
+	}
+	r.Timestamp()
+	commands, err := r.Finish()
+	if err != nil {
+		return 0, err
+	}
+	defer commands.Close()
+	if err := p.backend.device.Run(commands, 1); err != nil {
+		return 0, err
+	}
+	marks, err := commands.Timestamps()
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration(marks[1] - marks[0]), nil
+}
