@@ -13,7 +13,7 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 RUN_PACKAGES := libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist
 PACKAGES := $(RUN_PACKAGES) vulkan-validationlayers spirv-tools glslc
 
-.PHONY: help setup build train test parity lint race stress portable arm64 bench-cpu generate fresh gpu-bundle clean
+.PHONY: help setup build train test parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,11 @@ bench-cpu: build ## images/s of the CPU backend beside PyTorch's, in turn
 	done
 	@./$(BINARY) bench --cpu
 
+# In turn with PyTorch in its modes, if $(PYTHON) has one that sees the GPU.
+DEVICE ?= 0
+bench-gpu: gpu-bundle ## images/s of a GPU beside PyTorch's, in turn
+	cd gpu-bundle && ONLY=bench PYTHON=$(PYTHON) ./gpu-check $(DEVICE)
+
 generate: ## rebuild the shaders (needs glslc) and the CPU's assembly
 	$(GO) generate ./shaders ./cpuref/internal/simd
 
@@ -102,7 +107,7 @@ fresh: ## the CPU's assembly is what its generator makes
 
 gpu-bundle: setup build ## a folder to carry to a bare machine with a GPU; there run gpu-bundle/gpu-check
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
-	cp $(BINARY) .ci/gpu-check gpu-bundle/
+	cp $(BINARY) .ci/gpu-check trainer/bench/pytorch.py gpu-bundle/
 	cp /usr/share/datasets/fashion-mnist/*.gz gpu-bundle/data/
 	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
 	cp -r cpuref/parity/testdata gpu-bundle/parity/

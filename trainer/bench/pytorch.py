@@ -2,22 +2,38 @@
 """Images per second of the original's networks in PyTorch, for comparison.
 
 Prints a line of JSON for each configuration, as `fmnist-gpu bench --against`
-reads it. The data is resident and random, so only the training step (or the
-classification) is timed: the best case of a PyTorch user.
+reads it. A configuration is a precision, or a mode and a precision, and may end
+in -channels-last:
+
+  loader   eager, each image transformed on the host by a DataLoader, as users
+           of the original run it
+  eager    (the mode where none is named) the data is resident on the device
+  compile  the same through torch.compile
+  graph    the whole step, gathering the batch included, in one CUDA graph
+
+  fp32     strict: TF32 is off
+  tf32     TF32 allowed in convolutions and matrix products
+  bf16     automatic mixed precision
 """
 import argparse
 import json
 import os
+import sys
 import time
 
-parser = argparse.ArgumentParser(description=__doc__)
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", default="fashioncnn", choices=["fashioncnn", "alternative", "logistic"])
 parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--infer", action="store_true", help="classify instead of train")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--seconds", type=float, default=1.0)
-parser.add_argument("--configs", default="fp32,fp32-channels-last", help="comma-separated: fp32, fp32-channels-last, bf16, bf16-channels-last")
+parser.add_argument("--device", default="cpu", help="cpu or cuda")
+parser.add_argument("--configs", help="comma-separated; see above")
 args = parser.parse_args()
+if args.configs is None:
+    args.configs = "fp32,fp32-channels-last"
+    if args.device != "cpu":
+        args.configs = ",".join(f"{mode}-{precision}" for mode in ("eager", "graph") for precision in ("fp32", "tf32", "bf16", "bf16-channels-last"))
 
 # Before torch is imported, or it does not count: no thread may move, and
 # freed blocks stay with the process instead of being returned and faulted in.
@@ -25,7 +41,7 @@ os.environ["OMP_NUM_THREADS"] = str(args.threads)
 os.environ.setdefault("OMP_PROC_BIND", "true")
 if os.environ.get("MALLOC_TRIM_THRESHOLD_") is None:
     os.environ.update(MALLOC_TRIM_THRESHOLD_="-1", MALLOC_MMAP_THRESHOLD_="4294967296", MALLOC_TOP_PAD_="67108864")
-    os.execv(__import__("sys").executable, [__import__("sys").executable] + __import__("sys").argv)
+    os.execv(sys.executable, [sys.executable] + sys.argv)
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
@@ -70,39 +86,132 @@ class Logistic(nn.Module):
         return self.linear(x.flatten(1))
 
 
+IMAGES = 10_000  # resident, random
+PRECISIONS = ("fp32", "tf32", "bf16")
+
+
+class Images(torch.utils.data.Dataset):
+    """What a user's Dataset does with an image: to float, to [-1, 1]."""
+
+    def __init__(self, images, labels):
+        self.images, self.labels = images.cpu(), labels.cpu()
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, i):
+        return self.images[i].unsqueeze(0).float().div(255).sub(0.5).div(0.5), self.labels[i]
+
+
+class Trainer:
+    """A network and the step that is timed. Batches come from resident bytes."""
+
+    def __init__(self, config):
+        words = config.removesuffix("-channels-last").split("-")
+        self.mode, self.precision = words if len(words) == 2 else ("eager", words[0])
+        if self.mode not in ("loader", "eager", "compile", "graph") or self.precision not in PRECISIONS:
+            sys.exit(f"pytorch.py: unknown configuration {config!r}; see --help")
+        if self.mode == "graph" and args.device == "cpu":
+            sys.exit("pytorch.py: graph needs --device cuda")
+        torch.manual_seed(42)
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "fp32"
+        torch.backends.cudnn.benchmark = True
+        self.format = torch.channels_last if config.endswith("-channels-last") else torch.contiguous_format
+        net = {"fashioncnn": FashionCNN, "alternative": Alternative, "logistic": Logistic}[args.model]()
+        self.net = net.to(args.device, memory_format=self.format).train(not args.infer)
+        graph = {"capturable": True} if self.mode == "graph" else {}
+        fused = {"fused": True} if args.device != "cpu" else {}
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, **graph, **fused)
+        self.loss = nn.CrossEntropyLoss()
+        self.images = torch.randint(256, (IMAGES, 28, 28), dtype=torch.uint8, device=args.device)
+        self.labels = torch.randint(10, (IMAGES,), device=args.device)
+        self.order = torch.randperm(IMAGES, device=args.device)
+        self.cursor = torch.zeros((), dtype=torch.int64, device=args.device)
+        self.steps = torch.arange(args.batch_size, device=args.device)
+
+    def batch(self):
+        index = self.order[(self.cursor + self.steps) % IMAGES]
+        self.cursor += args.batch_size
+        x = self.images[index].unsqueeze(1).float().div(255).sub(0.5).div(0.5)
+        return x.to(memory_format=self.format), self.labels[index]
+
+    def run(self, x, y):
+        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
+            if args.infer:
+                with torch.inference_mode():
+                    return torch.softmax(self.net(x), 1)
+            value = self.loss(self.net(x), y)
+        self.optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        self.optimizer.step()
+        return value
+
+    def step(self):
+        return self.run(*self.batch())
+
+    def captured(self):
+        """Returns a function that replays one captured step."""
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):  # warm up where nothing is captured
+            for _ in range(5):
+                self.step()
+        torch.cuda.current_stream().wait_stream(stream)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.step()
+        return graph.replay
+
+    def loaded(self):
+        """Returns a function that takes a step on the next batch of a DataLoader."""
+        loader = torch.utils.data.DataLoader(Images(self.images, self.labels), args.batch_size, shuffle=True,
+                                             drop_last=True, pin_memory=args.device != "cpu")
+
+        def batches():
+            while True:
+                yield from loader
+
+        source = batches()
+
+        def step():
+            x, y = next(source)
+            self.run(x.to(args.device, memory_format=self.format, non_blocking=True), y.to(args.device, non_blocking=True))
+
+        return step
+
+    def timed(self):
+        if self.mode == "graph":
+            return self.captured()
+        if self.mode == "loader":
+            return self.loaded()
+        if self.mode == "compile":
+            self.net = torch.compile(self.net)
+        elif args.device == "cpu":  # as fast as it gets: one batch, again and again
+            x, y = self.batch()
+            return lambda: self.run(x, y)
+        return self.step
+
+
+def synchronize():
+    if args.device != "cpu":
+        torch.cuda.synchronize()
+
+
 def measure(config):
     """Returns the images per second of one configuration."""
-    torch.manual_seed(42)
-    net = {"fashioncnn": FashionCNN, "alternative": Alternative, "logistic": Logistic}[args.model]()
-    x, y = torch.randn(args.batch_size, 1, 28, 28), torch.randint(10, (args.batch_size,))
-    if "channels-last" in config:
-        net, x = net.to(memory_format=torch.channels_last), x.to(memory_format=torch.channels_last)
-    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3)
-    loss = nn.CrossEntropyLoss()
-    autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=config.startswith("bf16"))
-
-    def train():
-        optimizer.zero_grad(set_to_none=True)
-        with autocast:
-            value = loss(net(x), y)
-        value.backward()
-        optimizer.step()
-
-    def infer():
-        with torch.inference_mode(), autocast:
-            torch.softmax(net(x), 1)
-
-    step = infer if args.infer else train
-    net.train(not args.infer)
-    for _ in range(5):
+    step = Trainer(config).timed()
+    for _ in range(20 if args.device != "cpu" else 5):
         step()
+    synchronize()
     steps, start = 0, time.perf_counter()
     while time.perf_counter() - start < args.seconds:
-        step()
-        steps += 1
+        for _ in range(10 if args.device != "cpu" else 1):  # between looks at the clock
+            step()
+            steps += 1
+        synchronize()
     return steps * args.batch_size / (time.perf_counter() - start)
 
 
 torch.set_num_threads(args.threads)
 for config in args.configs.split(","):
-    print(json.dumps({"name": f"PyTorch {torch.__version__} {config}", "images_per_second": measure(config)}))
+    print(json.dumps({"name": f"PyTorch {torch.__version__} {config}", "images_per_second": measure(config)}), flush=True)
