@@ -37,6 +37,7 @@ type Environment struct {
 	Backend string            `yaml:"backend"` // vulkan or cpu
 	Device  string            `yaml:"device"`
 	Driver  string            `yaml:"driver,omitempty"`
+	Tuned   bool              `yaml:"tuned,omitempty"` // shader variants are those that bench --tune has found
 	Threads int               `yaml:"threads,omitempty"`
 	Data    string            `yaml:"data"`
 	SHA256  map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed

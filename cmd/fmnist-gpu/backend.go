@@ -101,7 +101,7 @@ func openVulkan(f deviceFlags, why string) (*device, error) {
 		return nil, err
 	}
 	e := environment("vulkan", b)
-	e.Driver = b.Info().Driver
+	e.Driver, e.Tuned = b.Info().Driver, b.Tuned()
 	return &device{b, e, why}, nil
 }
 

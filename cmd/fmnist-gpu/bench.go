@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
+	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -23,7 +24,7 @@ func newBenchCommand() *cobra.Command {
 	o := bench.Options{Dropout: .25}
 	var f deviceFlags
 	var against, precision string
-	var asJSON, noProfile bool
+	var asJSON, noProfile, tune bool
 	c := &cobra.Command{
 		Use:   "bench",
 		Short: "Throughput of a model on a device, as a whole and op by op",
@@ -35,6 +36,7 @@ program prints a line of JSON for each of its configurations:
 {"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
 		Example: `  fmnist-gpu bench --cpu
   fmnist-gpu bench --device 0 --batch-size 256 --json
+  fmnist-gpu bench --device 0 --tune
   fmnist-gpu bench --cpu --threads 2 --against "python3 trainer/bench/pytorch.py --threads 2"`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -46,7 +48,7 @@ program prints a line of JSON for each of its configurations:
 				return &commandLineError{fmt.Sprintf("--precision: %v", err)}
 			}
 			f.precision = o.Precision
-			r, peers, err := runBench(c, f, o, against, !noProfile)
+			r, peers, err := runBench(c, f, o, against, !noProfile, tune)
 			if err != nil {
 				return err
 			}
@@ -65,6 +67,7 @@ program prints a line of JSON for each of its configurations:
 	c.Flags().StringVar(&against, "against", "", "`command` to run in turn with each round")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	c.Flags().BoolVar(&noProfile, "no-profile", false, "leave out the table of ops")
+	c.Flags().BoolVar(&tune, "tune", false, "first measure which shader variants are fastest, and keep to them on this device from now on")
 	addDeviceFlags(c, &f)
 	return c
 }
@@ -93,12 +96,17 @@ type peer struct {
 	Ratio           float64   `json:"ratio"` // ours / theirs, of the medians
 }
 
-func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, profile bool) (r bench.Result, peers []peer, err error) {
+func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return r, nil, err
 	}
 	defer func() { err = closeDevice(d, err) }()
+	if tune {
+		if err := tuneDevice(c, d, o); err != nil {
+			return r, nil, err
+		}
+	}
 	s, err := bench.Open(d.Backend, o)
 	if err != nil {
 		return r, nil, err
@@ -127,6 +135,20 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 		peers[i].Ratio = r.ImagesPerSecond / peers[i].ImagesPerSecond
 	}
 	return r, peers, nil
+}
+
+// tuneDevice finds the fastest variants, with a bar.
+func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
+	if _, ok := d.Backend.(kernels.Tuner); !ok {
+		return &commandLineError{fmt.Sprintf("--tune: %s has nothing to tune; it is for Vulkan devices", d.Name())}
+	}
+	bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(c.ErrOrStderr()), progressbar.OptionSetDescription("tuning"),
+		progressbar.OptionSetVisibility(isTerminal(c.ErrOrStderr())), progressbar.OptionClearOnFinish())
+	defer bar.Finish()
+	return bench.Tune(d.Backend, o, func(done, of int) {
+		bar.ChangeMax(of)
+		bar.Set(done)
+	})
 }
 
 // alternate takes turns between our rounds and the other program's.

@@ -14,7 +14,6 @@ import (
 	"github.com/dustin/go-humanize"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
@@ -106,7 +105,7 @@ SHA-256 before it gets its name. An interrupted download goes on where it stoppe
 			}
 			p := &fetchProgress{w: c.ErrOrStderr()}
 			options := dataset.FetchOptions{Mirrors: mirrors, Log: p.log}
-			if f, ok := p.w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			if isTerminal(p.w) {
 				options.Progress = p.update
 			}
 			if err := dataset.Fetch(c.Context(), dir, options); err != nil {

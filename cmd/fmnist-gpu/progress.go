@@ -28,9 +28,13 @@ type progress struct {
 var _ trainer.Progress = (*progress)(nil)
 
 func newProgress(out, err io.Writer, c trainer.Config, dir string) *progress {
-	f, isFile := err.(*os.File)
-	terminal := isFile && term.IsTerminal(int(f.Fd()))
-	return &progress{out: out, err: err, config: c, dir: dir, withBar: terminal && !c.NoProgress && !c.Quiet}
+	return &progress{out: out, err: err, config: c, dir: dir, withBar: isTerminal(err) && !c.NoProgress && !c.Quiet}
+}
+
+// isTerminal reports whether w is a terminal, where a bar can be drawn.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }
 
 // Start implements [trainer.Progress].

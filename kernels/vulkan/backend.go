@@ -22,6 +22,8 @@ type Backend struct {
 	device *gpu.Device
 	target target
 
+	tuningFile string // where choices are kept, "" for nowhere
+
 	mu        sync.Mutex
 	pipelines map[string]*gpu.Pipeline // by variant.key, shared by all programs
 }
@@ -38,7 +40,12 @@ func Open(selector string, o Options) (*Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{}}, nil
+	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
+		tuningFile: tuningPath(device.Info(), o.CacheDir)}
+	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
+		o.Log(fmt.Sprintf("what bench --tune found is ignored: %v", err))
+	}
+	return b, nil
 }
 
 // Name implements [kernels.Backend].

@@ -9,7 +9,7 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
 func (l *lowering) convForward(op kernels.ConvForward) {
 	pixels, o := op.Y.Matrix()
-	p := l.planProduct(pixels, o, op.W.Len()/o)
+	p := l.plan("conv_forward", pixels, o, op.W.Len()/o)
 	// The statistics of the tiles come from the product itself, unless what a
 	// workgroup holds in the end is only a partial sum.
 	statistics := !op.Mean.Absent()
@@ -40,7 +40,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
 	pixels, i := op.DX.Matrix()
-	p := l.planProduct(pixels, i, op.W.Len()/i)
+	p := l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
 	l.multiply(multiplication{product: p, shader: "conv_backward_input",
 		own: convConstants(op.DX, op.W, op.Stride, op.Pad), inputs: []arg{l.read(op.DY), l.read(op.W)},
 		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DX})
@@ -48,7 +48,7 @@ func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
-	p := l.planProduct(o, op.DW.Len()/o, pixels)
+	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels)
 	l.multiply(multiplication{product: p, shader: "conv_backward_weight",
 		own: convConstants(op.X, op.DW, op.Stride, op.Pad), inputs: []arg{l.read(op.X), l.read(op.DY)},
 		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DW, rowSums: op.DBias, hasRowSums: true})

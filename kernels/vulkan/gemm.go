@@ -8,7 +8,7 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // works in place on the product. It returns how many ops it has taken.
 func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 	m, n, k := op.MNK()
-	p := l.planProduct(m, n, k)
+	p := l.plan("gemm"+transposes(op), m, n, k)
 	e, taken := l.epilogueOf(op, p, rest)
 	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
 	l.multiply(multiplication{product: p, shader: "gemm",
@@ -19,6 +19,12 @@ func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 		},
 		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true})
 	return taken
+}
+
+// transposes names which operands are stored the other way round: "NT".
+func transposes(op kernels.GEMM) string {
+	letter := map[bool]string{false: "N", true: "T"}
+	return letter[op.TransA] + letter[op.TransB]
 }
 
 // epilogue is an element-wise op on the result of a product; the kinds are

@@ -47,6 +47,7 @@ type target struct {
 	// have begun (shaders/include/last_group.glsl). Metal has had what that
 	// needs, fences between workgroups, only since 3.2.
 	lastGroup bool
+	tuned     tuning
 	unfused   bool // an op of the plan never joins another's dispatch; for tests
 }
 
@@ -71,9 +72,10 @@ func newTarget(info gpu.Info) target {
 type lowering struct {
 	target
 	layout
-	op         int   // index of the op being lowered
-	scratchEnd int64 // bytes of scratch in use
-	counterEnd int64 // bytes of counters in use
+	op         int    // index of the op being lowered
+	scratchEnd int64  // bytes of scratch in use
+	counterEnd int64  // bytes of counters in use
+	planned    string // key of the product that was planned last
 	out        []dispatch
 }
 

@@ -80,19 +80,25 @@ type Session struct {
 // them all.
 const residentImages = 10_000
 
+// Tune lets the backend find its fastest way to compute the step that o
+// describes. It is an error if the backend has nothing to choose from.
+func Tune(backend kernels.Backend, o Options, progress func(done, of int)) error {
+	tuner, ok := backend.(kernels.Tuner)
+	if !ok {
+		return fmt.Errorf("%s has nothing to tune", backend.Name())
+	}
+	s := newSession(backend, o)
+	if err := s.build(); err != nil {
+		return err
+	}
+	return tuner.Tune(s.net.Plan, s.section, progress)
+}
+
 // Open compiles the network and uploads random images.
 func Open(backend kernels.Backend, o Options) (*Session, error) {
-	s := &Session{options: o, device: backend.Name(), images: max(residentImages/o.Batch, 1) * o.Batch}
-	c := model.Config{Model: o.Model, Dropout: o.Dropout, Optimizer: model.DefaultAdam(), Images: s.images, Precision: o.Precision}
-	s.section = model.EvalSection(o.Batch)
-	if o.Infer {
-		c.EvalBatches, c.EvalImages = []int{o.Batch}, s.images
-	} else {
-		s.section = model.TrainSection(o.Batch)
-		c.TrainBatches, c.TrainImages = []int{o.Batch}, s.images
-	}
-	var err error
-	if s.net, err = model.Build(c); err != nil {
+	s := newSession(backend, o)
+	err := s.build()
+	if err != nil {
 		return nil, err
 	}
 	if s.prog, err = backend.Compile(s.net.Plan); err != nil {
@@ -103,6 +109,26 @@ func Open(backend kernels.Backend, o Options) (*Session, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+func newSession(backend kernels.Backend, o Options) *Session {
+	return &Session{options: o, device: backend.Name(), images: max(residentImages/o.Batch, 1) * o.Batch}
+}
+
+// build writes the network's plan.
+func (s *Session) build() error {
+	o := s.options
+	c := model.Config{Model: o.Model, Dropout: o.Dropout, Optimizer: model.DefaultAdam(), Images: s.images, Precision: o.Precision}
+	s.section = model.EvalSection(o.Batch)
+	if o.Infer {
+		c.EvalBatches, c.EvalImages = []int{o.Batch}, s.images
+	} else {
+		s.section = model.TrainSection(o.Batch)
+		c.TrainBatches, c.TrainImages = []int{o.Batch}, s.images
+	}
+	var err error
+	s.net, err = model.Build(c)
+	return err
 }
 
 // Close frees the program.

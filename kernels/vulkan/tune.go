@@ -1,0 +1,238 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// choice is how a product was found to be fastest.
+type choice struct {
+	Rows, Columns             int // of the tile
+	ThreadRows, ThreadColumns int // of a thread
+	Splits                    int // of K
+	Micros                    float64
+}
+
+// tuning holds the choice for each product that was measured, by its key.
+type tuning map[string]choice
+
+// productKey names a product: what computes it, and its extents.
+func productKey(kind string, m, n, k int) string { return fmt.Sprintf("%s %dx%dx%d", kind, m, n, k) }
+
+// plan is planProduct, unless the product has been measured.
+func (l *lowering) plan(kind string, m, n, k int) product {
+	l.planned = productKey(kind, m, n, k)
+	if c, ok := l.tuned[l.planned]; ok {
+		for _, v := range l.tiles {
+			if v.bm == c.Rows && v.bn == c.Columns && v.tm == c.ThreadRows && v.tn == c.ThreadColumns {
+				return product{m: m, n: n, k: k, tile: v}.split(c.Splits)
+			}
+		}
+	}
+	return l.planProduct(m, n, k)
+}
+
+// candidates returns the ways to compute a product that are worth measuring:
+// every variant, in 1, 2, 4 … splits of K while they keep their workgroups busy.
+func (t *target) candidates(m, n, k int) []product {
+	var all []product
+	for _, v := range t.tiles {
+		for splits := 1; splits <= max(1, k/minSplit); splits *= 2 {
+			p := product{m: m, n: n, k: k, tile: v}.split(splits)
+			if splits > 1 && p.groups()*splits > 4*t.wanted {
+				break
+			}
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+// Tune implements [kernels.Tuner]. What it finds holds for this backend, and is
+// kept in the user's cache folder for others on the same device and driver.
+func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, of int)) error {
+	compiled, err := b.Compile(plan)
+	if err != nil {
+		return err
+	}
+	p := compiled.(*Program)
+	defer p.Close()
+	s, err := p.find(section)
+	if err != nil {
+		return err
+	}
+	products := map[string]kernels.Op{}
+	var order []string
+	for _, op := range s.source.Ops {
+		l := lowering{target: b.target, layout: p.layout}
+		if _, err := l.lower(op, nil); err != nil {
+			return err
+		}
+		if l.planned != "" && products[l.planned] == nil {
+			products[l.planned] = op
+			order = append(order, l.planned)
+		}
+	}
+	found := tuning{}
+	for i, key := range order {
+		if progress != nil {
+			progress(i, len(order))
+		}
+		if found[key], err = p.fastest(key, products[key]); err != nil {
+			return fmt.Errorf("tune %s: %w", key, err)
+		}
+	}
+	if progress != nil {
+		progress(len(order), len(order))
+	}
+	return b.keep(found)
+}
+
+// fastest measures the candidates for an op's product.
+func (p *Program) fastest(key string, op kernels.Op) (best choice, err error) {
+	var kind string
+	var m, n, k int
+	if _, err := fmt.Sscanf(key, "%s %dx%dx%d", &kind, &m, &n, &k); err != nil {
+		return best, err
+	}
+	for _, c := range p.backend.target.candidates(m, n, k) {
+		with := choice{Rows: c.bm, Columns: c.bn, ThreadRows: c.tm, ThreadColumns: c.tn, Splits: c.splits}
+		target := p.backend.target
+		target.tuned = tuning{key: with}
+		l := lowering{target: target, layout: p.layout}
+		if _, err := l.lower(op, nil); err != nil {
+			return best, err
+		}
+		took, err := p.timeLowered(&l)
+		if err != nil {
+			return best, err
+		}
+		if with.Micros = float64(took.Nanoseconds()) / 1e3; best.Splits == 0 || with.Micros < best.Micros {
+			best = with
+		}
+	}
+	return best, nil
+}
+
+// The time of a candidate is the least of tuneRounds rounds of tuneRuns runs.
+const (
+	tuneRounds = 3
+	tuneRuns   = 10
+)
+
+// timeLowered returns how long the dispatches of a lowering take, over the
+// program's buffers and scratch of its own.
+func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
+	if err := p.backend.createPipelines(l.out); err != nil {
+		return 0, err
+	}
+	buffers := len(p.layout.arenas)
+	own := &Program{backend: p.backend, layout: p.layout}
+	if err := own.allocate([]int64{l.scratchEnd, l.counterEnd}); err != nil {
+		return 0, err
+	}
+	mine := own.arenas
+	defer func() {
+		for _, a := range mine {
+			if a != nil {
+				a.Close()
+			}
+		}
+	}()
+	own.arenas = append(append([]*gpu.Buffer{}, p.arenas[:buffers]...), mine...)
+	s := &section{source: &kernels.Section{Name: "tune"}, dispatches: l.out}
+	for range tuneRounds {
+		took, err := own.timed(func(r *gpu.Recorder) error {
+			for range tuneRuns {
+				if err := own.recordLevels(r, s); err != nil {
+					return err
+				}
+				r.Barrier()
+			}
+			return nil
+		})
+		if err != nil {
+			return 0, err
+		}
+		if each := took / tuneRuns; best == 0 || each < best {
+			best = each
+		}
+	}
+	return best, nil
+}
+
+// Tuned reports whether choices of an earlier Tune are in use.
+func (b *Backend) Tuned() bool { return len(b.target.tuned) > 0 }
+
+// keep adds choices to those in use and to the file.
+func (b *Backend) keep(found tuning) error {
+	all := tuning{}
+	for key, c := range b.target.tuned {
+		all[key] = c
+	}
+	for key, c := range found {
+		all[key] = c
+	}
+	b.target.tuned = all
+	if b.tuningFile == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(all, "", "  ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(b.tuningFile), 0o777); err != nil {
+		return err
+	}
+	part := fmt.Sprintf("%s.%d", b.tuningFile, os.Getpid())
+	if err := os.WriteFile(part, append(text, '\n'), 0o666); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return os.Rename(part, b.tuningFile)
+}
+
+// tuningPath names the file of choices after the device and its driver.
+func tuningPath(info gpu.Info, cacheDir string) string {
+	if cacheDir == "off" {
+		return ""
+	}
+	if cacheDir == "" {
+		user, err := os.UserCacheDir()
+		if err != nil {
+			return ""
+		}
+		cacheDir = filepath.Join(user, "fmnist-gpu", "tuning")
+	}
+	return filepath.Join(cacheDir, fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
+}
+
+// readTuning returns the choices in a file, none where it is not there.
+func readTuning(path string) (tuning, error) {
+	text, err := os.ReadFile(path)
+	if path == "" || errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var t tuning
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for key, c := range t {
+		if c.Splits < 1 {
+			return nil, fmt.Errorf("%s: %q has %d splits", path, key, c.Splits)
+		}
+	}
+	return t, nil
+}

@@ -1,0 +1,62 @@
+//go:build cgo
+
+package vulkan_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+)
+
+// What is tuned is kept for the next backend on the device, which computes the
+// same; a damaged file is ignored and said so.
+func TestTune(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: a software driver compiles each variant for half a second")
+	}
+	dir, logged := t.TempDir(), ""
+	options := vulkan.Options{Validate: true, CacheDir: dir, Log: func(s string) { logged += s }}
+	var plan kernels.Plan
+	tensor := func(name string, shape ...int) kernels.Tensor { return plan.Tensor(name, kernels.Float32, shape...) }
+	a, b, c := tensor("a", 20, 1024), tensor("b", 1024, 12), tensor("c", 20, 12)
+	plan.Section("all").Add(kernels.GEMM{A: a, B: b, C: c}, kernels.ReLUForward{X: c, Y: c})
+
+	first := open(t, options)
+	want := runOnIntegers(t, first, &plan)
+	if first.Tuned() {
+		t.Error("tuned before it was")
+	}
+	told := 0
+	if err := first.Tune(&plan, "all", func(done, of int) { told = done * of }); err != nil {
+		t.Fatal(err)
+	}
+	if told != 1 || !first.Tuned() {
+		t.Errorf("told of %d products, tuned %v; want 1, true", told, first.Tuned())
+	}
+	second := open(t, options)
+	if !second.Tuned() || logged != "" {
+		t.Errorf("the second backend is not tuned (%s)", logged)
+	}
+	for _, b := range []*vulkan.Backend{first, second} {
+		for i, got := range runOnIntegers(t, b, &plan) { // integers: exact, however they are added up
+			if string(got) != string(want[i]) {
+				t.Errorf("%s differs after tuning", plan.Buffers[i].Name)
+			}
+		}
+	}
+
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("files %v (%v), want one", files, err)
+	}
+	if err := os.WriteFile(files[0], []byte("{"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if third := open(t, options); third.Tuned() || !strings.Contains(logged, files[0]) {
+		t.Errorf("a damaged file: tuned %v, logged %q", third.Tuned(), logged)
+	}
+}
