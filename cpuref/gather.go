@@ -13,8 +13,11 @@ func (p *program) gather(op kernels.Gather) func() error {
 	images, labels := p.bytes(op.Images), p.bytes(op.Labels)
 	order, state := p.words(op.Order), p.words(op.State)
 	table, x, y := p.floats(op.Table), p.floats(op.X), p.words(op.Y)
-	samples := len(y)
-	size := len(x) / samples
+	rotations, erasures := p.words(op.Rotations), p.words(op.Erasures)
+	samples, h, w := op.X.Shape[0], op.X.Shape[1], op.X.Shape[2]
+	size := h * w
+	augmented := op.Augmented()
+	var s kernels.State
 
 	var batch []uint32 // the batch's entries of order
 	tasks := max(1, len(x)/gatheredPerTask)
@@ -25,14 +28,19 @@ func (p *program) gather(op kernels.Gather) func() error {
 			pixels := images[image*size : (image+1)*size]
 			out := x[n*size : (n+1)*size]
 			t := (*[256]float32)(table) // no bounds to check
+			y[n] = uint32(labels[image])
+			if augmented {
+				gatherAugmented(out, pixels, t, h, w, op.Augment.Draw(s, uint32(n), batch[n], h, w, rotations, erasures))
+				continue
+			}
 			for i, pixel := range pixels {
 				out[i] = t[pixel]
 			}
-			y[n] = uint32(labels[image])
 		}
 	}
 	return func() error {
-		cursor := int(state[kernels.StateCursor])
+		s = kernels.ParseState(state)
+		cursor := int(s.Cursor)
 		if cursor+samples > len(order) {
 			return fmt.Errorf("entry %d is outside Order, which has %d", max(cursor, len(order)), len(order))
 		}
@@ -44,5 +52,43 @@ func (p *program) gather(op kernels.Gather) func() error {
 		}
 		p.backend.pool.run(tasks, task)
 		return nil
+	}
+}
+
+// gatherAugmented is one changed sample: [kernels.AugmentDraw.Source] along the
+// rows of the output, where the source moves by the same step from pixel to pixel.
+func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int, d kernels.AugmentDraw) {
+	step := int32(2) // of u
+	if d.Flip {
+		step = -2
+	}
+	for y := range h {
+		row := out[y*w : (y+1)*w]
+		for x := range row {
+			row[x] = table[0]
+		}
+		from, to := max(0, -d.Over), min(w, w-d.Over) // within the image that was cropped
+		if y+d.Down < 0 || y+d.Down >= h || from >= to {
+			continue
+		}
+		first := from + d.Over
+		if d.Flip {
+			first = w - 1 - first
+		}
+		v, u := int32(2*(y+d.Down)-(h-1)), int32(2*first-(w-1))
+		sy := d.Cos*v - d.Sin*u + int32(h)<<16
+		sx := d.Cos*u + d.Sin*v + int32(w)<<16
+		for x := from; x < to; x++ {
+			if py, px := uint32(sy>>17), uint32(sx>>17); py < uint32(h) && px < uint32(w) {
+				row[x] = table[image[int(py)*w+int(px)]]
+			}
+			sy -= step * d.Sin
+			sx += step * d.Cos
+		}
+		if y >= d.EraseTop && y < d.EraseTop+d.EraseHeight {
+			for x := d.EraseLeft; x < d.EraseLeft+d.EraseWidth; x++ {
+				row[x] = table[0]
+			}
+		}
 	}
 }

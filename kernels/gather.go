@@ -7,6 +7,8 @@ package kernels
 //
 //	X[i,h,w,0] = Table[Images[Order[cursor+i], h, w]]
 //	Y[i]       = Labels[Order[cursor+i]]
+//
+// On request the image is changed before, see [Augment].
 type Gather struct {
 	Images Tensor // (M, H, W) uint8
 	Labels Tensor // (M) uint8
@@ -15,7 +17,14 @@ type Gather struct {
 	Table  Tensor // (256)
 	X      Tensor // (N, H, W, 1)
 	Y      Tensor // (N) uint32
+
+	Augment   Augment
+	Rotations Tensor // (angles, 2) uint32, optional: cosine and sine of each as int32, times 2¹⁶
+	Erasures  Tensor // (rectangles) uint32, present where Augment.Erase is not 0: height<<16 | width, at least 1 each and within the image
 }
+
+// Augmented reports whether the op changes images.
+func (op Gather) Augmented() bool { return op.Augment.enabled(op.Rotations) }
 
 // Kind implements [Op].
 func (Gather) Kind() string { return "Gather" }
@@ -24,7 +33,8 @@ func (Gather) Kind() string { return "Gather" }
 func (op Gather) Operands() []Operand {
 	return []Operand{in("Images", op.Images).of(Uint8), in("Labels", op.Labels).of(Uint8),
 		in("Order", op.Order).of(Uint32), in("State", op.State).of(Uint32), in("Table", op.Table),
-		out("X", op.X), out("Y", op.Y).of(Uint32)}
+		out("X", op.X), out("Y", op.Y).of(Uint32),
+		in("Rotations", op.Rotations).of(Uint32).optional(), in("Erasures", op.Erasures).of(Uint32).optional()}
 }
 
 // Check implements [Op].
@@ -35,7 +45,7 @@ func (op Gather) Check() error {
 	m, h, w := op.Images.Shape[0], op.Images.Shape[1], op.Images.Shape[2]
 	n := op.X.Shape[0]
 	return first(want("Labels", op.Labels, m), want("State", op.State, StateWords), want("Table", op.Table, 256),
-		want("X", op.X, n, h, w, 1), want("Y", op.Y, n))
+		want("X", op.X, n, h, w, 1), want("Y", op.Y, n), op.Augment.check(h, w, op.Rotations, op.Erasures))
 }
 
 // FLOPs implements [Op].

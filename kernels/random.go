@@ -8,8 +8,8 @@ type Purpose uint32
 
 // The purposes that random bits are drawn for.
 const (
-	PurposeDropout Purpose = 1 // + the dropout layer's number
-	PurposeAugment Purpose = 1 << 16
+	PurposeDropout Purpose = 1       // + the dropout layer's number
+	PurposeAugment Purpose = 1 << 16 // and the next one; see Augment
 	PurposeInit    Purpose = 1 << 17 // of weights
 	PurposeOrder   Purpose = 1 << 18 // of the training images
 	PurposeHoldout Purpose = 1 << 19 // choice of the validation images

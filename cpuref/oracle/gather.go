@@ -9,8 +9,11 @@ import (
 func gather(m *memory, op kernels.Gather) error {
 	images, labels, order := m.pixels(op.Images), m.pixels(op.Labels), m.words(op.Order)
 	table, x, y := m.floats(op.Table), m.floats(op.X), m.words(op.Y)
-	cursor := int(m.state(op.State).Cursor)
-	size := op.X.Shape[1] * op.X.Shape[2]
+	rotations, erasures := m.words(op.Rotations), m.words(op.Erasures)
+	state := m.state(op.State)
+	cursor := int(state.Cursor)
+	h, w := op.X.Shape[1], op.X.Shape[2]
+	size := h * w
 	for n := range op.X.Shape[0] {
 		if cursor+n >= len(order) {
 			return fmt.Errorf("entry %d is outside Order, which has %d", cursor+n, len(order))
@@ -19,8 +22,13 @@ func gather(m *memory, op kernels.Gather) error {
 		if image >= len(labels) {
 			return fmt.Errorf("entry %d of Order is image %d of %d", cursor+n, image, len(labels))
 		}
+		draw := op.Augment.Draw(state, uint32(n), uint32(image), h, w, rotations, erasures)
 		for p := range size {
-			x[n*size+p] = table[images[image*size+p]]
+			pixel := byte(0)
+			if sy, sx, inside := draw.Source(p/w, p%w, h, w); inside {
+				pixel = images[image*size+sy*w+sx]
+			}
+			x[n*size+p] = table[pixel]
 		}
 		y[n] = uint32(labels[image])
 	}

@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -13,26 +14,49 @@ type Gather struct {
 	N       int // batch
 	Entries int // of Order
 	Cursor  int
+
+	Rotate bool
+	kernels.Augment
+	Seed  uint64
+	Epoch uint32
 }
 
 // String describes the case.
 func (c Gather) String() string {
-	return fmt.Sprintf("%d_of_%dx%dx%d_at_%d_of_%d", c.N, c.M, c.H, c.W, c.Cursor, c.Entries)
+	s := fmt.Sprintf("%d_of_%dx%dx%d_at_%d_of_%d", c.N, c.M, c.H, c.W, c.Cursor, c.Entries)
+	if c.Rotate || c.Augment != (kernels.Augment{}) {
+		s += fmt.Sprintf("_rotate%t_flip%d_crop%d_erase%x_seed%x_epoch%d", c.Rotate, c.Flip, c.Crop, c.Erase, c.Seed, c.Epoch)
+	}
+	return s
 }
 
 // Trial implements [Case].
 func (c Gather) Trial() *Trial {
 	t := newTrial()
 	anyByte := func(r *rand.Rand, _ int) uint8 { return uint8(r.Uint32()) }
-	return t.run(kernels.Gather{
+	op := kernels.Gather{
 		Images: t.pixels("Images", anyByte, c.M, c.H, c.W),
 		Labels: t.pixels("Labels", anyByte, c.M),
 		Order:  t.words("Order", func(r *rand.Rand, _ int) uint32 { return r.Uint32N(uint32(c.M)) }, c.Entries),
-		State:  t.state(kernels.State{Cursor: uint32(c.Cursor), Slot: 3, Step: 5}),
+		State:  t.state(kernels.State{Cursor: uint32(c.Cursor), Slot: 3, Step: 5, Seed: c.Seed, Epoch: c.Epoch}),
 		Table:  t.floats("Table", func(_ *rand.Rand, i int) float32 { return (float32(i)/255 - 0.5) / 0.5 }, 256),
 		X:      t.output("X", c.N, c.H, c.W, 1),
 		Y:      t.outputWords("Y", c.N),
-	})
+
+		Augment: c.Augment,
+	}
+	if c.Rotate { // by up to a quarter turn
+		op.Rotations = t.words("Rotations", func(_ *rand.Rand, i int) uint32 {
+			sin, cos := math.Sincos(float64(i/2-3) / 2)
+			return uint32(int32(math.Round(65536 * []float64{cos, sin}[i%2])))
+		}, 7, 2)
+	}
+	if c.Erase > 0 {
+		op.Erasures = t.words("Erasures", func(r *rand.Rand, _ int) uint32 {
+			return uint32(1+r.IntN(c.H))<<16 | uint32(1+r.IntN(c.W))
+		}, 13)
+	}
+	return t.run(op)
 }
 
 func gatherCases() []Case {
@@ -44,5 +68,18 @@ func gatherCases() []Case {
 		Gather{M: 100, H: 28, W: 28, N: 32, Entries: 100, Cursor: 64},
 		Gather{M: 1000, H: 28, W: 28, N: 64, Entries: 1000, Cursor: 640},
 		Gather{M: 300, H: 28, W: 28, N: 257, Entries: 400, Cursor: 17},
+
+		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Cursor: 5, Rotate: true, Seed: 42},
+		Gather{M: 40, H: 5, W: 8, N: 33, Entries: 60, Cursor: 5, Rotate: true, Seed: 43},
+		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipRandom}, Seed: 42},
+		Gather{M: 40, H: 3, W: 7, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipAlternating}, Seed: 42},
+		Gather{M: 40, H: 3, W: 7, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipAlternating}, Seed: 42, Epoch: 7},
+		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Crop: 4}, Seed: 1 << 40},
+		Gather{M: 40, H: 4, W: 9, N: 33, Entries: 60, Augment: kernels.Augment{Crop: 4}, Seed: 5}, // out of sight at times
+		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Erase: 1 << 31}, Seed: 42},
+		Gather{M: 90, H: 28, W: 28, N: 64, Entries: 90, Rotate: true, Seed: 42, Epoch: 3,
+			Augment: kernels.Augment{Flip: kernels.FlipRandom, Crop: 4, Erase: 1 << 30}},
+		Gather{M: 90, H: 7, W: 11, N: 64, Entries: 90, Rotate: true, Seed: 0xFEDCBA9876543210, Epoch: 4,
+			Augment: kernels.Augment{Flip: kernels.FlipAlternating, Crop: 2, Erase: 0xFFFFFFFF}},
 	}
 }

@@ -3,6 +3,7 @@
 #define PHILOX_GLSL
 
 const uint PURPOSE_DROPOUT = 1;
+const uint PURPOSE_AUGMENT = 1u << 16;
 
 uvec4 philox4x32(uvec4 counter, uvec2 key) {
     for (int round = 0; round < 10; round++) {
