@@ -33,35 +33,39 @@ func (e *usageError) Is(target error) bool { return target == ErrUsage }
 // Config holds every setting of a training run. Its YAML keys are the names of
 // the command line's flags, and args.yaml of a run is one of its forms.
 type Config struct {
-	Preset      string  `yaml:"preset,omitempty"`
-	Model       string  `yaml:"model"`
-	Epochs      int     `yaml:"epochs"`
-	BatchSize   int     `yaml:"batch-size"`
-	LR          float64 `yaml:"lr"`
-	Optimizer   string  `yaml:"optimizer"`
-	Momentum    float64 `yaml:"momentum"`
-	WeightDecay float64 `yaml:"weight-decay"`
-	Scheduler   string  `yaml:"scheduler"`
-	Augment     string  `yaml:"augment"`
-	Dropout     float64 `yaml:"dropout"`
-	Smoothing   float64 `yaml:"label-smoothing"`
-	Seed        uint64  `yaml:"seed"`
-	SelectOn    string  `yaml:"select-on"`
-	Patience    int     `yaml:"patience"`
-	Precision   string  `yaml:"precision"`
-	Device      string  `yaml:"device,omitempty"`
-	CPU         bool    `yaml:"cpu"`
-	Threads     int     `yaml:"threads"`
-	Validate    bool    `yaml:"validate"`
-	DataDir     string  `yaml:"data-dir,omitempty"`
-	Out         string  `yaml:"out"`
-	Name        string  `yaml:"name,omitempty"`
-	InitFrom    string  `yaml:"init,omitempty"`
-	NoShuffle   bool    `yaml:"no-shuffle"`
-	MaxSteps    int     `yaml:"max-steps"`
-	LogEvery    int     `yaml:"log-every"`
-	NoProgress  bool    `yaml:"no-progress"`
-	Quiet       bool    `yaml:"quiet"`
+	Preset      string   `yaml:"preset,omitempty"`
+	Model       string   `yaml:"model"`
+	Epochs      int      `yaml:"epochs"`
+	BatchSize   int      `yaml:"batch-size"`
+	LR          float64  `yaml:"lr"`
+	Optimizer   string   `yaml:"optimizer"`
+	Momentum    float64  `yaml:"momentum"`
+	WeightDecay float64  `yaml:"weight-decay"`
+	Scheduler   string   `yaml:"scheduler"`
+	Augment     string   `yaml:"augment"`
+	Rotate      *float64 `yaml:"rotate,omitempty"` // this and the next three take the place of one of Augment's transforms
+	Flip        *string  `yaml:"flip,omitempty"`
+	Crop        *int     `yaml:"crop,omitempty"`
+	Erase       *float64 `yaml:"erase,omitempty"`
+	Dropout     float64  `yaml:"dropout"`
+	Smoothing   float64  `yaml:"label-smoothing"`
+	Seed        uint64   `yaml:"seed"`
+	SelectOn    string   `yaml:"select-on"`
+	Patience    int      `yaml:"patience"`
+	Precision   string   `yaml:"precision"`
+	Device      string   `yaml:"device,omitempty"`
+	CPU         bool     `yaml:"cpu"`
+	Threads     int      `yaml:"threads"`
+	Validate    bool     `yaml:"validate"`
+	DataDir     string   `yaml:"data-dir,omitempty"`
+	Out         string   `yaml:"out"`
+	Name        string   `yaml:"name,omitempty"`
+	InitFrom    string   `yaml:"init,omitempty"`
+	NoShuffle   bool     `yaml:"no-shuffle"`
+	MaxSteps    int      `yaml:"max-steps"`
+	LogEvery    int      `yaml:"log-every"`
+	NoProgress  bool     `yaml:"no-progress"`
+	Quiet       bool     `yaml:"quiet"`
 }
 
 // DefaultConfig returns the settings that hold where nothing else is said:
@@ -127,7 +131,6 @@ func (c *Config) choices() map[string]struct {
 		"model":     {c.Model, model.Names()},
 		"optimizer": {c.Optimizer, []string{"adam", "sgd"}},
 		"scheduler": {c.Scheduler, []string{"plateau", "none", "onecycle", "cosine"}},
-		"augment":   {c.Augment, []string{"none", "original", "light"}},
 		"select-on": {c.SelectOn, []string{"val", "test"}},
 		"precision": {c.Precision, []string{"fp32", "mixed"}},
 	}
@@ -145,8 +148,8 @@ func (c *Config) Check() error {
 	if c.Device != "" && c.CPU {
 		return usage("--device and --cpu exclude each other: leave one out")
 	}
-	if c.Augment != "none" {
-		return usage("--augment %s is not available in this version: add --augment none to train without", c.Augment)
+	if _, err := c.augmentation(); err != nil {
+		return err
 	}
 	return c.checkNumbers()
 }

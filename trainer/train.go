@@ -188,8 +188,9 @@ func modelConfig(c Config, train, selected, test int) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
+	augment, _ := c.augmentation() // Check has refused others
 	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		Precision: c.precision(), TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
+		Precision: c.precision(), Augment: augment, TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
 }
 
 func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*training, error) {

@@ -15,6 +15,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
@@ -154,11 +155,15 @@ func (p *fetchProgress) clear() {
 func newDataShowCommand(dataDir *string) *cobra.Command {
 	var out, split string
 	var count int
-	var seed uint64
+	config := trainer.DefaultConfig()
+	config.Augment = ""
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Draw samples with their classes as a picture",
+		Long: `Draw samples with their classes as a picture; with --augment, each beside versions
+of it as training sees them.`,
 		Example: `  fmnist-gpu data show
+  fmnist-gpu data show --augment original --count 10
   fmnist-gpu data show --split test --count 100 --seed 7 --out test.png`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -176,7 +181,7 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 			if split == "test" {
 				s = data.Test
 			}
-			if err := drawSamples(out, s, count, seed); err != nil {
+			if err := drawSamples(out, s, count, config); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%d %s images in %s\n", count, split, out)
@@ -186,25 +191,58 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 	c.Flags().StringVar(&out, "out", "samples.png", "PNG `file` to write")
 	c.Flags().StringVar(&split, "split", "train", "train or test")
 	c.Flags().IntVar(&count, "count", 25, "number of images")
-	c.Flags().Uint64Var(&seed, "seed", 42, "chooses the images")
+	c.Flags().Uint64Var(&config.Seed, "seed", config.Seed, "chooses the images")
+	addAugmentFlags(c.Flags(), &config)
 	return c
 }
 
 // maxShown is the largest number of images in one picture.
 const maxShown = 2500
 
-// drawSamples writes a picture of count images of s that the seed chooses.
-func drawSamples(path string, s dataset.Split, count int, seed uint64) error {
+// shownVersions is how many augmented versions stand beside an image.
+const shownVersions = 9
+
+// drawSamples writes a picture of count images of s that the seed chooses, in a
+// square or, augmented, each at the head of a row of its versions.
+func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
-	for _, i := range rand.New(rand.NewPCG(seed, 0)).Perm(s.N)[:count] {
+	for _, i := range rand.New(rand.NewPCG(config.Seed, 0)).Perm(s.N)[:count] {
 		images = append(images, s.Image(i))
 		captions = append(captions, dataset.ClassNames[s.Labels[i]])
 	}
 	columns := int(math.Ceil(math.Sqrt(float64(count))))
+	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
+		var err error
+		columns = 1 + shownVersions
+		if images, captions, err = withVersions(images, captions, config); err != nil {
+			return err
+		}
+	}
 	var b bytes.Buffer
 	if err := png.Encode(&b, dataset.Grid(images, captions, columns)); err != nil {
 		return err
 	}
 	return os.WriteFile(path, b.Bytes(), 0o666)
+}
+
+// withVersions puts augmented versions behind each image.
+func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
+	if config.Augment == "" {
+		config.Augment = "none"
+	}
+	d, err := openDevice(deviceFlags{cpu: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = closeDevice(d, err) }()
+	versions, err := trainer.Augmented(d.Backend, config, images, shownVersions)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, image := range images {
+		all = append(append(all, image), versions[i*shownVersions:(i+1)*shownVersions]...)
+		text = append(append(text, captions[i]), make([]string, shownVersions)...)
+	}
+	return all, text, nil
 }

@@ -79,7 +79,7 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.Float64Var(&c.Momentum, "momentum", c.Momentum, "Nesterov momentum of sgd")
 	f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "L2 penalty")
 	f.StringVar(&c.Scheduler, "scheduler", c.Scheduler, "plateau, none, onecycle or cosine")
-	f.StringVar(&c.Augment, "augment", c.Augment, "none, original or light")
+	addAugmentFlags(f, c)
 	f.Float64Var(&c.Dropout, "dropout", c.Dropout, "probability of dropping a unit")
 	f.Float64Var(&c.Smoothing, "label-smoothing", c.Smoothing, "of the training loss")
 	f.Uint64Var(&c.Seed, "seed", c.Seed, "of weights, image order, dropout and hold-out")
@@ -100,6 +100,41 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.BoolVar(&c.Quiet, "quiet", c.Quiet, "print only the result")
 	f.BoolVar(&c.NoProgress, "no-progress", c.NoProgress, "print a line an epoch, without a progress bar")
 }
+
+// addAugmentFlags binds the flags of augmentation.
+func addAugmentFlags(f *pflag.FlagSet, c *trainer.Config) {
+	f.StringVar(&c.Augment, "augment", c.Augment, "of training images: none; original (rotate 10, flip random, crop 4); light (flip alternating, crop 2, erase .25)")
+	f.Var(&optional[float64]{&c.Rotate}, "rotate", "turn by up to so many `degrees`, instead of what --augment says")
+	f.Var(&optional[string]{&c.Flip}, "flip", "none, random, or alternating from epoch to epoch, instead of what --augment says")
+	f.Var(&optional[int]{&c.Crop}, "crop", "move by up to so many `pixels`, instead of what --augment says")
+	f.Var(&optional[float64]{&c.Erase}, "erase", "erase a rectangle with this `probability`, instead of what --augment says")
+}
+
+// optional is the value of a flag that can be left out.
+type optional[T any] struct{ value **T }
+
+// String implements [pflag.Value].
+func (o *optional[T]) String() string {
+	if o.value == nil || *o.value == nil {
+		return ""
+	}
+	return fmt.Sprint(**o.value)
+}
+
+// Set implements [pflag.Value].
+func (o *optional[T]) Set(text string) error {
+	v := new(T)
+	if s, ok := any(v).(*string); ok {
+		*s = text
+	} else if _, err := fmt.Sscanf(text+"\n", "%v\n", v); err != nil {
+		return fmt.Errorf("%q is no %s", text, o.Type())
+	}
+	*o.value = v
+	return nil
+}
+
+// Type implements [pflag.Value].
+func (o *optional[T]) Type() string { return fmt.Sprintf("%T", *new(T)) }
 
 func presetNames() string {
 	var names []string

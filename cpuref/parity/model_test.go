@@ -257,7 +257,8 @@ func networks() []network {
 	sgd := model.DefaultSGD()
 	sgd.WeightDecay = 1e-3
 	list = append(list, network{"alternative-sgd",
-		model.Config{Model: "alternative", Dropout: 0.5, Smoothing: 0.1, Optimizer: sgd}})
+		model.Config{Model: "alternative", Dropout: 0.5, Smoothing: 0.1, Optimizer: sgd,
+			Augment: model.Augmentation{Rotate: 10, Flip: kernels.FlipAlternating, Crop: 2, Erase: .25}}})
 	for i := range list {
 		c := &list[i].Config
 		c.TrainBatches, c.TrainImages, c.Images = []int{batch, tail}, fullSteps*batch+tail, fullSteps*batch+tail

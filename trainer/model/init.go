@@ -65,7 +65,8 @@ func fill(v []float32, x float32) []float32 {
 }
 
 // WriteInit fills a compiled program with what training starts from: initial
-// parameters and running statistics, and the normalisation table.
+// parameters and running statistics, and the tables of normalisation and
+// augmentation.
 func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 	for i, par := range n.Params {
 		if err := p.Write(par.Tensor, kernels.AsBytes(n.Init(i, seed))); err != nil {
@@ -76,6 +77,9 @@ func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 		if err := p.Write(s.Tensor, kernels.AsBytes(fill(make([]float32, s.Tensor.Len()), s.Value))); err != nil {
 			return err
 		}
+	}
+	if err := n.writeAugmentation(p); err != nil {
+		return err
 	}
 	return p.Write(n.Table, kernels.AsBytes(Normalization()))
 }

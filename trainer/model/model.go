@@ -55,6 +55,7 @@ type Config struct {
 	Dropout   float32 // probability, ignored by models without dropout
 	Optimizer Optimizer
 	Smoothing float32           // label smoothing of the training loss
+	Augment   Augmentation      // of the training images
 	Precision kernels.Precision // of convolutions and fully connected layers
 
 	Images       int   // images resident on the device, training and test together
@@ -107,11 +108,12 @@ type Net struct {
 	// Probs receives the softmax of each evaluated image, in Eval.Order.
 	Probs kernels.Tensor // (EvalImages, 10)
 
-	layers      []layer
-	activations map[string]int // name of a scratch tensor -> its buffer
-	gradients   *kernels.Arena
-	values      *kernels.Arena
-	running     *kernels.Arena
+	layers              []layer
+	activations         map[string]int // name of a scratch tensor -> its buffer
+	gradients           *kernels.Arena
+	values              *kernels.Arena
+	rotations, erasures kernels.Tensor // see Augmentation; absent where it needs none
+	running             *kernels.Arena
 }
 
 // Loop is what a pass over images reads and logs: which images, where it is,
@@ -221,6 +223,7 @@ func (n *Net) allocateDataset() {
 		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
 		n.Train = n.allocateLoop("train", c.TrainImages, steps)
 		n.LearningRates = p.Tensor("learning_rates", kernels.Float32, steps)
+		n.allocateAugmentation()
 	}
 	if len(c.EvalBatches) > 0 {
 		n.Eval = n.allocateLoop("eval", c.EvalImages, Steps(c.EvalImages, slices.Max(c.EvalBatches)))
@@ -295,6 +298,12 @@ func (n *Net) activation(name string, t kernels.DType, shape ...int) kernels.Ten
 	return v
 }
 
+// Input returns the tensor of the images (batch, 28, 28, 1) that a section for
+// that batch has gathered, normalised and changed.
+func (n *Net) Input(batch int) kernels.Tensor {
+	return n.activation("x", kernels.Float32, batch, Side, Side, 1)
+}
+
 // section is the state of writing one section: where ops go, and for which
 // batch.
 type section struct {
@@ -314,7 +323,11 @@ func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
 	x := s.scratch("x", s.batch, Side, Side, 1)
 	labels = s.activation("y", kernels.Uint32, s.batch)
-	s.Add(kernels.Gather{Images: s.Images, Labels: s.Labels, Order: loop.Order, State: loop.State, Table: s.Table, X: x, Y: labels})
+	gather := kernels.Gather{Images: s.Images, Labels: s.Labels, Order: loop.Order, State: loop.State, Table: s.Table, X: x, Y: labels}
+	if s.training {
+		gather.Augment, gather.Rotations, gather.Erasures = s.Config.Augment.op(), s.rotations, s.erasures
+	}
+	s.Add(gather)
 	for _, l := range s.layers {
 		x = l.forward(s, x)
 	}
