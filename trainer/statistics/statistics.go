@@ -1,0 +1,220 @@
+// Package statistics says whether a difference between trained networks is
+// more than chance: between two runs on the same test images, and between two
+// recipes over seeds.
+package statistics
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// Level is the confidence of every interval here.
+const Level = .95
+
+// McNemarResult is the outcome of [McNemar].
+type McNemarResult struct {
+	OnlyFirst  int     `json:"only_first"`  // images that the first classifier alone gets right
+	OnlySecond int     `json:"only_second"` // and the second alone
+	Exact      bool    `json:"exact"`       // the binomial test, else χ² with continuity correction
+	P          float64 `json:"p"`           // two-sided
+}
+
+// exactBelow is the number of disagreements below which [McNemar] counts
+// instead of approximating.
+const exactBelow = 25
+
+// McNemar tests whether two classifiers are right equally often, given which of
+// the same images each gets right (McNemar 1947). Only images on which they
+// disagree count: with b and c of them, under the hypothesis b is binomial
+// (b+c, ½). From 25 on, (|b−c|−1)²/(b+c) is compared with χ² of one degree of
+// freedom (Edwards 1948).
+func McNemar(first, second []bool) (McNemarResult, error) {
+	if err := sameLength(len(first), len(second)); err != nil {
+		return McNemarResult{}, err
+	}
+	var r McNemarResult
+	for i := range first {
+		switch {
+		case first[i] && !second[i]:
+			r.OnlyFirst++
+		case second[i] && !first[i]:
+			r.OnlySecond++
+		}
+	}
+	r.Exact, r.P = mcNemar(r.OnlyFirst, r.OnlySecond)
+	return r, nil
+}
+
+func mcNemar(b, c int) (exact bool, p float64) {
+	n := b + c
+	if n == 0 {
+		return true, 1
+	}
+	if n < exactBelow {
+		binomial := distuv.Binomial{N: float64(n), P: .5}
+		return true, min(1, 2*binomial.CDF(float64(min(b, c))))
+	}
+	distance := math.Abs(float64(b-c)) - 1
+	return false, distuv.ChiSquared{K: 1}.Survival(max(0, distance) * max(0, distance) / float64(n))
+}
+
+// Interval is an estimate and where it lies with 95 % confidence.
+type Interval struct {
+	Mean float64 `json:"mean"`
+	Low  float64 `json:"low"`
+	High float64 `json:"high"`
+}
+
+// Bootstrap estimates the difference of two accuracies, first minus second, on
+// the same images: the percentile interval over resampled test sets (Efron
+// 1979), drawn by the seed.
+func Bootstrap(first, second []bool, resamples int, seed uint64) (Interval, error) {
+	if err := sameLength(len(first), len(second)); err != nil {
+		return Interval{}, err
+	}
+	difference := make([]int, len(first)) // 1, 0 or −1 an image
+	total := 0
+	for i := range difference {
+		difference[i] = count(first[i]) - count(second[i])
+		total += difference[i]
+	}
+	r := rand.New(rand.NewPCG(seed, 0))
+	means := make([]float64, resamples)
+	for k := range means {
+		sum := 0
+		for range difference {
+			sum += difference[r.IntN(len(difference))]
+		}
+		means[k] = float64(sum) / float64(len(difference))
+	}
+	slices.Sort(means)
+	return Interval{float64(total) / float64(len(difference)),
+		stat.Quantile((1-Level)/2, stat.LinInterp, means, nil), stat.Quantile((1+Level)/2, stat.LinInterp, means, nil)}, nil
+}
+
+// CochranQ tests whether several classifiers are right equally often on the
+// same images (Cochran 1950); right has a row a classifier. With Tⱼ the images
+// that classifier j of k gets right and uᵢ the classifiers that are right on
+// image i, Q = (k−1)·(k·ΣTⱼ² − (ΣTⱼ)²) / (k·Σuᵢ − Σuᵢ²) is compared with χ² of
+// k−1 degrees of freedom.
+func CochranQ(right [][]bool) (q, p float64, err error) {
+	if len(right) < 2 {
+		return 0, 0, fmt.Errorf("%d classifiers, want at least two", len(right))
+	}
+	for _, r := range right {
+		if err := sameLength(len(right[0]), len(r)); err != nil {
+			return 0, 0, err
+		}
+	}
+	k, sumT, sumT2, sumU2 := float64(len(right)), 0., 0., 0.
+	perImage := make([]float64, len(right[0]))
+	for _, r := range right {
+		t := 0.
+		for i, ok := range r {
+			t += float64(count(ok))
+			perImage[i] += float64(count(ok))
+		}
+		sumT, sumT2 = sumT+t, sumT2+t*t
+	}
+	for _, u := range perImage {
+		sumU2 += u * u
+	}
+	if k*sumT == sumU2 { // they agree on every image
+		return 0, 1, nil
+	}
+	q = (k - 1) * (k*sumT2 - sumT*sumT) / (k*sumT - sumU2)
+	return q, distuv.ChiSquared{K: k - 1}.Survival(q), nil
+}
+
+// PairedResult is the outcome of [PairedT].
+type PairedResult struct {
+	Difference Interval `json:"difference"` // of the means, first minus second
+	P          float64  `json:"p"`          // two-sided
+	Effect     float64  `json:"effect"`     // Cohen's d_z: the mean difference in its standard deviations
+}
+
+// PairedT is Student's test of the mean difference of pairs: two recipes'
+// figures over the same seeds. It needs two pairs that do not differ by the
+// same amount.
+func PairedT(first, second []float64) (PairedResult, error) {
+	if err := sameLength(len(first), len(second)); err != nil {
+		return PairedResult{}, err
+	}
+	difference := make([]float64, len(first))
+	for i := range difference {
+		difference[i] = first[i] - second[i]
+	}
+	interval, err := MeanInterval(difference)
+	if err != nil {
+		return PairedResult{}, err
+	}
+	_, deviation := stat.MeanStdDev(difference, nil)
+	if deviation == 0 {
+		return PairedResult{}, fmt.Errorf("all %d pairs differ by %v: there is no spread to compare with", len(difference), interval.Mean)
+	}
+	n := float64(len(difference))
+	t := interval.Mean / (deviation / math.Sqrt(n))
+	return PairedResult{interval, 2 * student(n-1).Survival(math.Abs(t)), interval.Mean / deviation}, nil
+}
+
+// MeanInterval estimates the mean of a normal distribution from a sample of at
+// least two, by Student's t.
+func MeanInterval(x []float64) (Interval, error) {
+	if len(x) < 2 {
+		return Interval{}, fmt.Errorf("%d values, want at least two", len(x))
+	}
+	mean, deviation := stat.MeanStdDev(x, nil)
+	n := float64(len(x))
+	half := student(n-1).Quantile((1+Level)/2) * deviation / math.Sqrt(n)
+	return Interval{mean, mean - half, mean + half}, nil
+}
+
+func student(degrees float64) distuv.StudentsT {
+	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: degrees}
+}
+
+// Holm returns p-values adjusted for their number (Holm 1979), in their order:
+// rejecting those at most α keeps the chance of any false rejection below α.
+func Holm(p []float64) []float64 {
+	order := make([]int, len(p))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case p[a] < p[b]:
+			return -1
+		case p[a] > p[b]:
+			return 1
+		}
+		return 0
+	})
+	adjusted, running := make([]float64, len(p)), 0.
+	for rank, i := range order {
+		running = max(running, min(1, float64(len(p)-rank)*p[i]))
+		adjusted[i] = running
+	}
+	return adjusted
+}
+
+func sameLength(a, b int) error {
+	if a != b {
+		return fmt.Errorf("%d and %d values: want the same number", a, b)
+	}
+	if a == 0 {
+		return fmt.Errorf("no values")
+	}
+	return nil
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
