@@ -24,3 +24,6 @@ func Open(selector string, o Options) (*Backend, error) {
 
 // Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }
+
+// Tuned is of no backend in this build.
+func (*Backend) Tuned() bool { return false }
