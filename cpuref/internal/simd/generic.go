@@ -29,10 +29,11 @@ var generic = Kernels{
 }
 
 // tileGeneric computes the tile in pieces of 4×4, whose sums fit in registers.
-func tileGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, tile4x4) }
+func tileGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, false) }
 
-// by4x4 computes a tile, given what computes pieces of 4×4.
-func (t *Tile) by4x4(rows0, rows1, cols int, piece func(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float32)) {
+// by4x4 computes a tile, of pairs or not. A function for the choice would put
+// the sums on the heap.
+func (t *Tile) by4x4(rows0, rows1, cols int, pairs bool) {
 	var rows [4]*float32 // first element of each row of A; absent rows repeat row 0
 	for i := range rows {
 		switch {
@@ -46,7 +47,11 @@ func (t *Tile) by4x4(rows0, rows1, cols int, piece func(t *Tile, rows *[4]*float
 	}
 	for j := 0; j < cols; j += 4 {
 		var sum [4][4]float32
-		piece(t, &rows, at(t.B, j), min(4, cols-j), &sum)
+		if pairs {
+			pairs4x4(t, &rows, at(t.B, j), min(4, cols-j), &sum)
+		} else {
+			tile4x4(t, &rows, at(t.B, j), min(4, cols-j), &sum)
+		}
 		for i := range rows0 + rows1 {
 			for jj := range min(4, cols-j) {
 				c := at(t.C, i*t.RowC+j+jj)

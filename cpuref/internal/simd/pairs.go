@@ -39,7 +39,7 @@ func pairRowsGeneric(dst, a, b []float32) {
 	}
 }
 
-func tilePairsGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, pairs4x4) }
+func tilePairsGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, true) }
 
 // pairs4x4 is tile4x4 of pairs.
 func pairs4x4(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float32) {
