@@ -121,7 +121,7 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 	return s, nil
 }
 
-// WeightsFile returns the safetensors file that a checkpoint argument means:
+// WeightsFile returns the file that a checkpoint argument means:
 // the file itself, or the best weights of a run's folder.
 func WeightsFile(path string) (string, error) {
 	info, err := os.Stat(path)
@@ -130,7 +130,7 @@ func WeightsFile(path string) (string, error) {
 	}
 	best := filepath.Join(path, bestWeights)
 	if _, err := os.Stat(best); err != nil {
-		return "", fmt.Errorf("%w: the folder %s has no %s; name a run's folder or a .safetensors file",
+		return "", fmt.Errorf("%w: the folder %s has no %s; name a run's folder, a .safetensors or a .pth file",
 			checkpoint.ErrBadCheckpoint, path, bestWeights)
 	}
 	return best, nil

@@ -18,15 +18,15 @@ func newEvalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
 		Short: "All metrics of a checkpoint on the test set",
-		Long: `Classify the 10,000 test images with the weights of a checkpoint, a run's folder
-or a .safetensors file, and print all metrics. The tensors' names and shapes tell
-the model.`,
+		Long: `Classify the 10,000 test images with the weights of a checkpoint, a run's folder,
+a .safetensors or a PyTorch .pth file (of a state_dict; no code in it is run), and
+print all metrics. The tensors' names and shapes tell the model.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --cpu --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if checkpoint == "" {
-				return &commandLineError{"--checkpoint is missing: name a run's folder or a .safetensors file"}
+				return &commandLineError{"--checkpoint is missing: name a run's folder, a .safetensors or a .pth file"}
 			}
 			e, d, err := evaluate(c, f, checkpoint, dataDir)
 			if err != nil {
@@ -44,7 +44,7 @@ the model.`,
 			return printMetrics(c.OutOrStdout(), e)
 		},
 	}
-	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder or .safetensors `file`")
+	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder, .safetensors or PyTorch .pth `file`")
 	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
 	c.Flags().StringVar(&predictions, "predictions", "", "write each image's probabilities to this CSV `file`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print metrics.json")

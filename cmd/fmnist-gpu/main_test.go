@@ -238,6 +238,25 @@ func TestMixedPrecision(t *testing.T) {
 	}
 }
 
+// The original project's own weights, saved by PyTorch, give its figures.
+func TestOriginalWeights(t *testing.T) {
+	weights := filepath.Join("..", "..", "..", "shared", "seed", "baseline_logistic.pth")
+	if _, err := os.Stat(weights); err != nil {
+		t.Skipf("the original's weights are not beside this repository: %v", err)
+	}
+	datasettest.Full(t)
+	stdout, stderr, code := run(t, "eval", "--cpu", "--checkpoint", weights)
+	if code != 0 || !strings.Contains(stdout, "accuracy 66.98 %  macro F1 0.6647  loss 0.9863") {
+		t.Errorf("exit code %d, want 0 and 66.98 %%, .6647, .9863: %s\n%s", code, stderr, stdout)
+	}
+	out := t.TempDir()
+	stdout, stderr, code = run(t, "train", "--cpu", "--model", "logistic", "--init", weights, "--max-steps", "1", "--lr", "1e-9", "--select-on", "test", "--out", out)
+	if code != 0 || !strings.Contains(stdout, "test accuracy 66.98 %") {
+		t.Errorf("one tiny step from these weights: exit code %d, want 0 and 66.98 %%: %s\n%s", code, stderr, stdout)
+	}
+	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", out}, exitBadFile, "conv1.weight (32, 1, 3, 3) is missing", "linear.weight")
+}
+
 // Ctrl-C saves and exits with 130; --resume goes on from there.
 func TestInterruptAndResume(t *testing.T) {
 	datasettest.Full(t)

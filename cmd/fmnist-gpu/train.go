@@ -93,7 +93,7 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "`folder` of the dataset's files")
 	f.StringVar(&c.Out, "out", c.Out, "`folder` that gets the run's folder")
 	f.StringVar(&c.Name, "name", c.Name, "of the run's folder (default the preset's or model's, numbered)")
-	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` or run's folder")
+	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` (.safetensors, PyTorch's .pth) or run's folder")
 	f.BoolVar(&c.NoShuffle, "no-shuffle", c.NoShuffle, "take training images in file order")
 	f.IntVar(&c.MaxSteps, "max-steps", c.MaxSteps, "stop after this many optimiser steps; 0 never")
 	f.IntVar(&c.LogEvery, "log-every", c.LogEvery, "write each Nth step to steps.csv; 0 none")

@@ -1,9 +1,11 @@
 // Package checkpoint reads and writes tensors as safetensors files
 // (https://github.com/huggingface/safetensors), named, shaped and laid out as
-// in a PyTorch state_dict, and converts them from and to the device's layout.
+// in a PyTorch state_dict, and converts them from and to the device's layout. It
+// also reads PyTorch's own files.
 package checkpoint
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -139,7 +141,9 @@ func newView(t Tensor) (view, error) {
 	return v, nil
 }
 
-// Load reads a safetensors file of F32 and I64 tensors. The error is
+// Load reads a safetensors file of F32 and I64 tensors, or a PyTorch file (zip
+// and pickle, as torch.save writes since 1.6) of a state_dict, whose other
+// floating-point types become float32. Nothing in it is run. The error is
 // [ErrBadCheckpoint] and names the file and what is wrong with it: it cannot
 // be read, is cut short or of another format, or holds another type or a
 // number that is not finite.
@@ -148,7 +152,14 @@ func Load(path string) (*File, error) {
 	if err != nil {
 		return nil, bad("checkpoint: %v", err)
 	}
-	f, err := decode(b)
+	read := decode
+	switch {
+	case bytes.HasPrefix(b, []byte(zipMagic)):
+		read = decodePyTorch
+	case bytes.HasPrefix(b, []byte("\x80\x02")):
+		return nil, bad("checkpoint %s: a PyTorch file from before version 1.6; load and save it again there", path)
+	}
+	f, err := read(b)
 	if err != nil {
 		return nil, bad("checkpoint %s: %v", path, err)
 	}
@@ -204,9 +215,6 @@ func decode(b []byte) (*File, error) {
 func checkSizes(b []byte) error {
 	const prefix = 8 // bytes of the header's length
 	switch {
-	case strings.HasPrefix(string(b), "PK\x03\x04"):
-		return errors.New("this is a PyTorch file, not safetensors; " +
-			"convert it in Python: safetensors.torch.save_file(torch.load(IN), OUT)")
 	case len(b) < prefix:
 		return fmt.Errorf("cut short: %d bytes, want at least %d", len(b), prefix)
 	}
