@@ -121,7 +121,7 @@ func (a Augment) check(h, w int, rotations, erasures Tensor) error {
 		}
 	}
 	if erasures.Absent() != (a.Erase == 0) {
-		return fmt.Errorf("Erase %d and Erasures %v: want both or neither", a.Erase, erasures)
+		return fmt.Errorf("threshold Erase %d, Erasures %v: want both or neither", a.Erase, erasures)
 	}
 	if !erasures.Absent() {
 		return rank("Erasures", erasures, 1)
