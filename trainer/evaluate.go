@@ -80,14 +80,14 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	}
 	m.Loss = eval.loss // from the logits, which is exact where a probability is rounded to 0
 	m.Parameters = s.net.ParameterCount()
-	m.ModelBytes = int64(4 * (m.Parameters + statistics(s.net)))
+	m.ModelBytes = int64(4 * (m.Parameters + runningStatistics(s.net)))
 	m.PeakDeviceMemoryBytes = int64(s.prog.MemoryBytes())
 	m.PeakHostMemoryBytes = peakHostMemory()
 	return m, probs, nil
 }
 
-// statistics counts the elements of the running means and variances.
-func statistics(net *model.Net) int {
+// runningStatistics counts the elements of the running means and variances.
+func runningStatistics(net *model.Net) int {
 	n := 0
 	for _, s := range net.Stats {
 		n += s.Tensor.Len()

@@ -238,6 +238,29 @@ func TestMixedPrecision(t *testing.T) {
 	}
 }
 
+// Finished runs are compared from their folders.
+func TestCompare(t *testing.T) {
+	datasettest.Full(t)
+	out := t.TempDir()
+	for _, args := range [][]string{{"--seed", "1"}, {"--seed", "2"}, {"--seed", "1", "--lr", "1e-5"}} {
+		args = append([]string{"train", "--cpu", "--model", "logistic", "--max-steps", "30", "--out", out}, args...)
+		if _, stderr, code := run(t, args...); code != 0 {
+			t.Fatalf("%v: exit code %d: %s", args, code, stderr)
+		}
+	}
+	stdout, stderr, code := run(t, "compare", out)
+	if code != 0 || !strings.Contains(stdout, "is better than logistic") || !strings.Contains(stdout, "McNemar between") {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	var c struct{ Recipes, Pairs []map[string]any }
+	stdout, _, _ = run(t, "compare", "--json", out)
+	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Recipes) != 2 || len(c.Pairs) != 1 {
+		t.Errorf("--json: %v\n%s", err, stdout)
+	}
+	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "no run's folder")
+	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
+}
+
 // The original project's own weights, saved by PyTorch, give its figures.
 func TestOriginalWeights(t *testing.T) {
 	weights := filepath.Join("..", "..", "..", "shared", "seed", "baseline_logistic.pth")

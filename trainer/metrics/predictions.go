@@ -3,7 +3,9 @@ package metrics
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"os"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -51,4 +53,30 @@ func writePredictions(path string, labels []byte, probabilities []float32, inclu
 		return err
 	}
 	return atomicfile.Write(path, b.Bytes())
+}
+
+// ReadPredictions reads the true and the predicted classes from a
+// predictions.csv. The error names the file and what is wrong in it.
+func ReadPredictions(path string) (labels, predicted []byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
+	rows, err := csv.NewReader(f).ReadAll()
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(rows) < 2 || len(rows[0]) < 3 || rows[0][1] != "label" || rows[0][2] != "predicted" {
+		return nil, nil, fmt.Errorf("%s: want a header with index, label and predicted, and rows", path)
+	}
+	for i, row := range rows[1:] {
+		label, err1 := strconv.ParseUint(row[1], 10, 8)
+		class, err2 := strconv.ParseUint(row[2], 10, 8)
+		if err := errors.Join(err1, err2); err != nil || label >= Classes || class >= Classes {
+			return nil, nil, fmt.Errorf("%s: line %d: classes %q and %q, want 0 to %d", path, i+2, row[1], row[2], Classes-1)
+		}
+		labels, predicted = append(labels, byte(label)), append(predicted, byte(class))
+	}
+	return labels, predicted, nil
 }

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+)
+
+func newCompareCommand() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "compare FOLDER...",
+		Short: "Runs side by side, and which differences are more than chance",
+		Long: `Compare finished runs, or all in a folder. Runs that differ in nothing but the seed
+are one recipe. Recipes with common seeds are compared by a paired t test over those,
+single runs by McNemar's test on the test images; p-values are corrected for the
+number of comparisons by Holm's method.`,
+		Example: `  fmnist-gpu compare runs/main_no_aug runs/main_aug_dropout
+  fmnist-gpu compare runs
+  fmnist-gpu compare --json runs/seed*`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return &commandLineError{"name the folders of runs to compare"}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error {
+			dirs, err := trainer.FindRuns(args)
+			if err != nil {
+				return err
+			}
+			var runs []*trainer.Run
+			for _, dir := range dirs {
+				r, err := trainer.ReadRun(dir)
+				if err != nil {
+					return err
+				}
+				runs = append(runs, r)
+			}
+			comparison, err := trainer.Compare(runs)
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), comparison)
+			}
+			return printComparison(c.OutOrStdout(), comparison)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func printComparison(w io.Writer, c *trainer.Comparison) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "RECIPE\tSEEDS\tACCURACY\tMACRO F1\tPARAMETERS\tSECONDS")
+	for _, r := range c.Recipes {
+		accuracy := fmt.Sprintf("%.2f %%", 100*r.Accuracy)
+		if r.Interval != nil {
+			accuracy += fmt.Sprintf(" ± %.2f", 100*(r.Interval.High-r.Accuracy))
+		}
+		fmt.Fprintf(t, "%s\t%d\t%s\t%.4f\t%s\t%.1f\n", r.Name, len(r.Seeds), accuracy, r.MacroF1, humanize.Comma(int64(r.Parameters)), r.Seconds)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "\n%s test images, best epoch selected on: %s; ± is the 95 %% interval of the mean over seeds\n\n",
+		humanize.Comma(int64(c.Images)), c.Protocol)
+	for _, p := range c.Pairs {
+		if _, err := fmt.Fprintf(w, "- %s\n  %s\n", p.Words, p.Test); err != nil {
+			return err
+		}
+	}
+	return nil
+}
