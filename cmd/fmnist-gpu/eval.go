@@ -87,7 +87,7 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (best epoch selected on: %s)\n",
-		100*m.Accuracy, m.Macro.F1, m.Loss, m.Protocol)
+	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (best epoch selected on: %s)\ntop-2 accuracy %.2f %%  expected calibration error %.4f\n",
+		100*m.Accuracy, m.Macro.F1, m.Loss, m.Protocol, 100*m.Top2Accuracy, m.ExpectedCalibrationError)
 	return err
 }

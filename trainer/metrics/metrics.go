@@ -28,6 +28,14 @@ type Metrics struct {
 
 	Accuracy float64 `json:"accuracy"` // fraction
 	Loss     float64 `json:"loss"`     // mean cross-entropy, nats
+	// Top2Accuracy is the share of images whose class is among the two of the
+	// largest probabilities, lower classes first among equals.
+	Top2Accuracy float64 `json:"top2_accuracy"`
+	// ExpectedCalibrationError is how far, on average over the images, the
+	// largest probability is from the share of right answers among the images
+	// whose largest probability is in the same fifteenth of [0, 1] (Naeini et
+	// al. 2015; Guo et al. 2017).
+	ExpectedCalibrationError float64 `json:"expected_calibration_error"`
 
 	PerClass []ClassMetrics `json:"per_class"`
 	Macro    Average        `json:"macro"`    // mean over the classes
@@ -70,7 +78,8 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	if err := check(labels, probabilities); err != nil {
 		return nil, err
 	}
-	m := &Metrics{Loss: crossEntropy(labels, probabilities)}
+	m := &Metrics{Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
+		ExpectedCalibrationError: calibrationError(labels, probabilities)}
 	for i, label := range labels {
 		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
 	}
@@ -128,6 +137,45 @@ func crossEntropy(labels []byte, probabilities []float32) float64 {
 	for i, label := range labels {
 		p := max(float64(row(probabilities, i)[label]), math.SmallestNonzeroFloat32)
 		sum -= math.Log(p)
+	}
+	return sum / float64(len(labels))
+}
+
+// topAccuracy returns the share of images whose class has one of the k largest
+// probabilities.
+func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
+	hits := 0
+	for i, label := range labels {
+		p, before := row(probabilities, i), 0
+		for c, x := range p {
+			if x > p[label] || (x == p[label] && c < int(label)) {
+				before++
+			}
+		}
+		if before < k {
+			hits++
+		}
+	}
+	return float64(hits) / float64(len(labels))
+}
+
+// calibrationBins is the usual number of equally wide bins of confidence.
+const calibrationBins = 15
+
+func calibrationError(labels []byte, probabilities []float32) float64 {
+	var confidence, right [calibrationBins]float64
+	for i, label := range labels {
+		p := row(probabilities, i)
+		best := Predicted(p)
+		bin := max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1)) // (b/15, (b+1)/15]
+		confidence[bin] += float64(p[best])
+		if best == int(label) {
+			right[bin]++
+		}
+	}
+	sum := 0.
+	for bin := range confidence {
+		sum += math.Abs(confidence[bin] - right[bin])
 	}
 	return sum / float64(len(labels))
 }

@@ -19,6 +19,8 @@ type reference struct {
 	SixtyFourths  [][]int `json:"sixty_fourths"`
 	Accuracy      float64
 	Loss          float64
+	Top2          float64
+	Calibration   float64
 	Confusion     [Classes][Classes]int `json:"confusion_matrix"`
 	Precision     []float64
 	Recall        []float64
@@ -76,6 +78,8 @@ func TestComputeAgainstScikitLearn(t *testing.T) {
 		}
 		near("accuracy", m.Accuracy, r.Accuracy)
 		near("loss", m.Loss, r.Loss)
+		near("top-2 accuracy", m.Top2Accuracy, r.Top2)
+		near("calibration error", m.ExpectedCalibrationError, r.Calibration)
 		nearAverage("macro", m.Macro, r.Macro)
 		nearAverage("micro", m.Micro, r.Micro)
 		nearAverage("weighted", m.Weighted, r.Weighted)
@@ -216,8 +220,8 @@ func TestWrite(t *testing.T) {
 		got = append(got, k)
 	}
 	slices.Sort(got)
-	want := []string{"accuracy", "confusion_matrix", "images_per_second", "loss", "macro", "micro", "model_bytes",
-		"parameters", "peak_device_memory_bytes", "peak_host_memory_bytes", "per_class", "protocol", "training_seconds", "weighted"}
+	want := []string{"accuracy", "confusion_matrix", "expected_calibration_error", "images_per_second", "loss", "macro", "micro", "model_bytes",
+		"parameters", "peak_device_memory_bytes", "peak_host_memory_bytes", "per_class", "protocol", "top2_accuracy", "training_seconds", "weighted"}
 	if !slices.Equal(got, want) {
 		t.Errorf("keys %v, want %v", got, want)
 	}

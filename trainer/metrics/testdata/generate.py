@@ -8,9 +8,19 @@ In the case "unpredicted" one class is never predicted and one never right.
 import json
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score
+from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support, roc_auc_score, top_k_accuracy_score
 
 CLASSES = 10
+
+
+def calibration_error(labels, probabilities, bins=15):
+    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
+    edges, error = np.linspace(0, 1, bins + 1), 0
+    for low, high in zip(edges, edges[1:]):
+        inside = (confidence > low) & (confidence <= high)
+        if inside.any():
+            error += inside.mean() * abs(right[inside].mean() - confidence[inside].mean())
+    return float(error)
 
 
 def case(seed, n, unpredicted):
@@ -35,6 +45,9 @@ def case(seed, n, unpredicted):
         "labels": labels.tolist(), "sixty_fourths": counts.tolist(),
         "accuracy": float((labels == predicted).mean()),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
+        # The lower class first among equals, where scikit-learn takes the higher.
+        "top2": float(top_k_accuracy_score(labels, probabilities - 1e-9 * np.arange(CLASSES), k=2, labels=classes)),
+        "calibration": calibration_error(labels, probabilities),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
         "precision": precision.tolist(), "recall": recall.tolist(), "f1": f1.tolist(), "support": support.tolist(),
         "auc": [float(roc_auc_score(labels == c, probabilities[:, c])) for c in classes],
