@@ -103,7 +103,7 @@ type Comparison struct {
 	Protocol string   `json:"protocol"`
 	Images   int      `json:"images"`
 	Recipes  []Recipe `json:"recipes"` // best first
-	Pairs    []Pair   `json:"pairs"`
+	Pairs    []Pair   `json:"pairs"`   // of recipes; none where there is but one
 }
 
 // significance is the level below which a difference counts as shown.
@@ -128,9 +128,6 @@ func Compare(runs []*Run) (*Comparison, error) {
 		}
 	}
 	c := &Comparison{Protocol: first.Metrics.Protocol, Images: len(first.Labels), Recipes: recipes(runs)}
-	if len(c.Recipes) < 2 {
-		return nil, usage("all %d runs are of one recipe, %s: nothing to compare", len(runs), c.Recipes[0].Name)
-	}
 	var p []float64
 	for i := range c.Recipes {
 		for j := i + 1; j < len(c.Recipes); j++ {

@@ -70,6 +70,9 @@ func TestCompareSeeds(t *testing.T) {
 	if p.Test != "paired t over seeds 42, 43, 44, 45, 46" || !p.Shown || !(p.Difference.Low > .03 && p.Difference.High < .06) {
 		t.Errorf("%+v", p)
 	}
+	if one := compare(t, runs[1], runs[3]); len(one.Recipes) != 1 || len(one.Pairs) != 0 || one.Recipes[0].Interval == nil {
+		t.Errorf("one recipe: %+v", one)
+	}
 	// Another setting is another recipe, whose name says which.
 	changed := invented("main_no_aug", 42, .927)
 	changed.Config.LR, changed.Dir = .01, "runs/fast"
@@ -100,7 +103,6 @@ func TestCompareRefuses(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for say, runs := range map[string][]*Run{
 		"two or more":         {a},
-		"of one recipe":       {a, invented("main_no_aug", 43, .9)},
 		"not comparable":      {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
 		"on different images": {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
 	} {

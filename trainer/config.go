@@ -236,6 +236,11 @@ func (c *Config) LoadYAML(path string) error {
 	if root.Kind != yaml.MappingNode {
 		return usage("%s: want lines of the form \"key: value\"", path)
 	}
+	return c.decode(path, root)
+}
+
+// decode overwrites the settings that a mapping of a YAML file gives.
+func (c *Config) decode(path string, root *yaml.Node) error {
 	keys := configKeys()
 	for i := 0; i < len(root.Content); i += 2 {
 		key := root.Content[i]

@@ -34,26 +34,31 @@ number of comparisons by Holm's method.`,
 			if err != nil {
 				return err
 			}
-			var runs []*trainer.Run
-			for _, dir := range dirs {
-				r, err := trainer.ReadRun(dir)
-				if err != nil {
-					return err
-				}
-				runs = append(runs, r)
-			}
-			comparison, err := trainer.Compare(runs)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), comparison)
-			}
-			return printComparison(c.OutOrStdout(), comparison)
+			return compareRuns(c, dirs, asJSON)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
+}
+
+// compareRuns compares the runs of folders.
+func compareRuns(c *cobra.Command, dirs []string, asJSON bool) error {
+	var runs []*trainer.Run
+	for _, dir := range dirs {
+		r, err := trainer.ReadRun(dir)
+		if err != nil {
+			return err
+		}
+		runs = append(runs, r)
+	}
+	comparison, err := trainer.Compare(runs)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return printJSON(c.OutOrStdout(), comparison)
+	}
+	return printComparison(c.OutOrStdout(), comparison)
 }
 
 func printComparison(w io.Writer, c *trainer.Comparison) error {

@@ -261,6 +261,45 @@ func TestCompare(t *testing.T) {
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
 
+// An experiment that is killed goes on where it was, and repeats nothing.
+func TestExperiment(t *testing.T) {
+	datasettest.Full(t)
+	out := filepath.Join(t.TempDir(), "runs")
+	file := filepath.Join(t.TempDir(), "rates.yaml")
+	text := "base: {model: logistic, epochs: 2, select-on: test}\ngrid:\n  lr: [0.01, 0.00001]\n  seed: [1, 2]\n"
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := run(t, "experiment", file, "--cpu", "--out", out)
+	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed2") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
+		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	weights := func(name string) string {
+		b, err := os.ReadFile(filepath.Join(out, name, "weights", "best.safetensors"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	before := weights("lr0.01-seed2")
+	// As if it had been killed: one run behind its last checkpoint, one before its first.
+	for _, name := range []string{"lr0.01-seed2/metrics.json", "lr0.00001-seed1/metrics.json", "lr0.00001-seed1/checkpoint/state.json"} {
+		if err := os.Remove(filepath.Join(out, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--out", out)
+	if code != 0 || strings.Count(stdout, "finished before") != 2 || strings.Count(stdout, "goes on") != 1 {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	if weights("lr0.01-seed2") != before {
+		t.Error("the resumed run has other weights")
+	}
+	wantFailure(t, []string{"experiment", "originale"}, exitUsage, "originale")
+	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "42-46")
+	wantFailure(t, []string{"experiment"}, exitUsage, "original")
+}
+
 // The original project's own weights, saved by PyTorch, give its figures.
 func TestOriginalWeights(t *testing.T) {
 	weights := filepath.Join("..", "..", "..", "shared", "seed", "baseline_logistic.pth")
