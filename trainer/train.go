@@ -482,5 +482,8 @@ func (t *training) finish(stopped string) (*Result, error) {
 	if err := t.folder.writeMetrics(m, labels, probs); err != nil {
 		return nil, err
 	}
+	if err := t.folder.writePictures(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch, m, labels, probs); err != nil {
+		return nil, err
+	}
 	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil
 }
