@@ -137,23 +137,32 @@ func WeightsFile(path string) (string, error) {
 }
 
 // identify returns the model whose tensors a file holds: the names and shapes
-// decide, whatever its metadata says.
+// decide, whatever its metadata says. The error of a file that fits none is
+// that of the model with which it has most names in common.
 func identify(f *checkpoint.File) (string, error) {
-	var fit error
+	var closest error
+	most := -1
 	for _, name := range model.Names() {
 		net, err := model.Build(model.Config{Model: name})
 		if err != nil {
 			return "", err
 		}
-		err = checkpoint.Match(specs(net), f.Tensors)
+		want := specs(net)
+		err = checkpoint.Match(want, f.Tensors)
 		if err == nil {
 			return name, nil
 		}
-		if fit == nil || name == f.Metadata["model"] {
-			fit = fmt.Errorf("as %s: %w", name, err)
+		common := 0
+		for _, w := range want {
+			if _, ok := f.Tensor(w.Name); ok {
+				common++
+			}
+		}
+		if common > most {
+			closest, most = fmt.Errorf("as %s: %w", name, err), common
 		}
 	}
-	return "", fmt.Errorf("it is none of %s; %w", strings.Join(model.Names(), ", "), fit)
+	return "", fmt.Errorf("it is none of %s; %w", strings.Join(model.Names(), ", "), closest)
 }
 
 // metadata describes weights for whoever finds the file alone.

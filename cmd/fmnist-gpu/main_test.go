@@ -300,6 +300,14 @@ func TestExperiment(t *testing.T) {
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")
 }
 
+// A hostile PyTorch file is one line of error.
+func TestHostileWeights(t *testing.T) {
+	datasettest.Full(t)
+	weights := filepath.Join("..", "..", "trainer", "checkpoint", "testdata", "pytorch", "attack.pth")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights}, exitBadFile, weights, "posix.system", "nothing was run")
+	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", t.TempDir()}, exitBadFile, weights, "posix.system", "nothing was run")
+}
+
 // The original project's own weights, saved by PyTorch, give its figures.
 func TestOriginalWeights(t *testing.T) {
 	weights := filepath.Join("..", "..", "..", "shared", "seed", "baseline_logistic.pth")

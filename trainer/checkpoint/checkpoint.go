@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/nlpodyssey/safetensors"
 
@@ -76,8 +77,22 @@ type checkpointError struct{ text string }
 func (e *checkpointError) Error() string        { return e.text }
 func (e *checkpointError) Is(target error) bool { return target == ErrBadCheckpoint }
 
+// longestError is what is kept of an error's text, in bytes: the names in it
+// are a file's.
+const longestError = 4000
+
+// bad makes one line, of characters that print, of whatever a file holds.
 func bad(format string, args ...any) error {
-	return &checkpointError{fmt.Sprintf(format, args...)}
+	text := fmt.Sprintf(format, args...)
+	if len(text) > longestError {
+		text = strings.ToValidUTF8(text[:longestError], "") + " …"
+	}
+	return &checkpointError{strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return unicode.ReplacementChar
+	}, text)}
 }
 
 // Save writes the tensors and the metadata to path, whole or not at all. The

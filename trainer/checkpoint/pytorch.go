@@ -55,11 +55,11 @@ func decodePyTorch(b []byte) (f *File, err error) {
 	}
 	u := pickle.NewUnpickler(bytes.NewReader(program))
 	u.FindClass, u.PersistentLoad = a.findClass, a.findStorage
-	value, err := u.Load()
+	root, err := u.Load()
 	if err != nil {
 		return nil, fmt.Errorf("data.pkl: %w", err)
 	}
-	tensors, err := stateDict(value)
+	tensors, err := stateDict(root)
 	if err != nil {
 		return nil, err
 	}
@@ -68,8 +68,9 @@ func decodePyTorch(b []byte) (f *File, err error) {
 
 // archive is the content of a PyTorch file.
 type archive struct {
-	entries map[string]*zip.File
-	taken   int // elements of all tensors so far
+	entries  map[string]*zip.File
+	storages map[string][]byte // that have been read, by key
+	taken    int               // elements of all tensors so far
 }
 
 func openArchive(b []byte) (*archive, error) {
@@ -80,8 +81,16 @@ func openArchive(b []byte) (*archive, error) {
 	if len(r.File) > maxEntries {
 		return nil, fmt.Errorf("%d files in the archive, more than %d", len(r.File), maxEntries)
 	}
-	a := &archive{entries: map[string]*zip.File{}}
+	a := &archive{entries: map[string]*zip.File{}, storages: map[string][]byte{}}
+	unread := uint64(len(b))
 	for _, e := range r.File { // all lie in a folder named after the file
+		if e.Method != zip.Store {
+			return nil, fmt.Errorf("%s in the archive is compressed, which torch.save does not do", e.Name)
+		}
+		if e.UncompressedSize64 > unread {
+			return nil, fmt.Errorf("%s in the archive has %d bytes, more than the file has for it", e.Name, e.UncompressedSize64)
+		}
+		unread -= e.UncompressedSize64
 		_, inner, _ := strings.Cut(e.Name, "/")
 		a.entries[path.Clean(inner)] = e
 	}
@@ -171,6 +180,15 @@ type storage struct {
 	data []byte
 }
 
+// Format writes a word for it: errors that quote what a pickle holds stay short.
+func (storage) Format(s fmt.State, _ rune) { io.WriteString(s, "(a storage)") }
+
+// value is a tensor among the values of a pickle.
+type value struct{ Tensor }
+
+// Format writes a word for it, as that of a storage.
+func (value) Format(s fmt.State, _ rune) { io.WriteString(s, "(a tensor)") }
+
 // findStorage returns what a persistent id stands for: ("storage", class, key,
 // location, number of elements).
 func (a *archive) findStorage(id any) (any, error) {
@@ -184,7 +202,7 @@ func (a *archive) findStorage(id any) (any, error) {
 	if !isClass || !isKey || !isCount || n < 0 || n > maxElements {
 		return nil, fmt.Errorf("storage %v of %v elements is not understood", t.Get(2), t.Get(4))
 	}
-	data, err := a.read(path.Join("data", key), maxFile)
+	data, err := a.readStorage(key)
 	if err != nil {
 		return nil, err
 	}
@@ -192,6 +210,19 @@ func (a *archive) findStorage(id any) (any, error) {
 		return nil, fmt.Errorf("data/%s has %d bytes, its %d elements of %s need %d", key, len(data), n, e.name, n*e.size)
 	}
 	return storage{e, data[:n*e.size]}, nil
+}
+
+// readStorage returns the bytes of a storage, however often it is asked for.
+func (a *archive) readStorage(key string) ([]byte, error) {
+	if data, ok := a.storages[key]; ok {
+		return data, nil
+	}
+	data, err := a.read(path.Join("data", key), maxFile)
+	if err != nil {
+		return nil, err
+	}
+	a.storages[key] = data
+	return data, nil
 }
 
 // rebuildTensor is torch._utils._rebuild_tensor_v2(storage, offset, size,
@@ -213,19 +244,19 @@ func (a *archive) rebuildTensor(args []any) (any, error) {
 	if !isStorage || !isOffset || offset < 0 || len(size) != len(stride) {
 		return nil, errors.New("_rebuild_tensor_v2 with arguments of the wrong kind")
 	}
-	count, last := 1, offset
+	count, span := 1, 1 // elements, and from the first to the last in the storage
 	for i, d := range size {
 		if d > 0 && count > (maxElements-a.taken)/d {
 			return nil, fmt.Errorf("with a tensor of shape %s it holds more than any checkpoint read here", shapeString(size))
 		}
 		count *= d
-		last += max(0, d-1) * stride[i]
+		span += max(0, d-1) * stride[i]
 	}
-	if have := len(s.data) / s.size; count > 0 && last >= have {
-		return nil, fmt.Errorf("a tensor of shape %s ends at element %d of a storage of %d", shapeString(size), last, have)
+	if have := len(s.data) / s.size; count > 0 && span > have-offset {
+		return nil, fmt.Errorf("a tensor of shape %s spans %d elements from %d on, its storage has %d", shapeString(size), span, offset, have)
 	}
 	a.taken += count
-	return s.view(offset, count, size, stride), nil
+	return value{s.view(offset, count, size, stride)}, nil
 }
 
 // extents returns a tuple of numbers from 0 to 2³¹.
@@ -279,8 +310,8 @@ func (s storage) view(offset, count int, size, stride []int) Tensor {
 }
 
 // stateDict returns the named tensors of what a file held.
-func stateDict(value any) ([]Tensor, error) {
-	entries, ok := dictionary(value)
+func stateDict(root any) ([]Tensor, error) {
+	entries, ok := dictionary(root)
 	if !ok {
 		return nil, errors.New("it holds no dictionary, want the state_dict of a model")
 	}
@@ -293,14 +324,19 @@ func stateDict(value any) ([]Tensor, error) {
 		}
 	}
 	var tensors []Tensor
+	seen := map[string]bool{}
 	const prefix = "module."
 	parallel := true
 	for _, e := range entries {
 		name, isName := e.Key.(string)
-		t, isTensor := e.Value.(Tensor)
+		t, isTensor := e.Value.(value)
 		if !isName || !isTensor {
 			return nil, fmt.Errorf("its entry %v is no tensor: save the model's state_dict() by itself, or as state_dict", e.Key)
 		}
+		if seen[name] {
+			return nil, fmt.Errorf("%s is in it twice", name)
+		}
+		seen[name] = true
 		for i, x := range t.Data {
 			if d := x - x; d != 0 { // ±Inf and NaN give NaN
 				return nil, fmt.Errorf("%s: element %d is %v", name, i, x)
@@ -308,7 +344,7 @@ func stateDict(value any) ([]Tensor, error) {
 		}
 		t.Name = name
 		parallel = parallel && strings.HasPrefix(name, prefix)
-		tensors = append(tensors, t)
+		tensors = append(tensors, t.Tensor)
 	}
 	if parallel {
 		for i := range tensors {
@@ -319,8 +355,8 @@ func stateDict(value any) ([]Tensor, error) {
 }
 
 // dictionary returns the entries of a Python dict or OrderedDict.
-func dictionary(value any) ([]types.DictEntry, bool) {
-	switch d := value.(type) {
+func dictionary(x any) ([]types.DictEntry, bool) {
+	switch d := x.(type) {
 	case *types.Dict:
 		return *d, true
 	case *types.OrderedDict:
@@ -334,14 +370,17 @@ func dictionary(value any) ([]types.DictEntry, bool) {
 	return nil, false
 }
 
+// frame is the opcode FRAME, before so many bytes of a pickle.
+const frame = 0x95
+
 // operands are the opcodes that PyTorch writes (Python's pickletools has the
 // list) and what follows each: so many bytes, or a length in so many bytes and
 // then as many bytes, or lines. The unpickler takes memory for a length before
 // it looks how much there is.
 var operands = map[byte]struct{ bytes, length, lines int }{
-	0x80: {bytes: 1},           // PROTO
-	0x95: {bytes: 8},           // FRAME
-	'}':  {}, ']': {}, ')': {}, // EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE
+	0x80:  {bytes: 1}, // PROTO
+	frame: {bytes: 8},
+	'}':   {}, ']': {}, ')': {}, // EMPTY_DICT, EMPTY_LIST, EMPTY_TUPLE
 	'(': {}, 't': {}, 0x85: {}, 0x86: {}, 0x87: {}, // MARK, TUPLE, TUPLE1 to TUPLE3
 	'u': {}, 's': {}, 'a': {}, 'e': {}, // SETITEMS, SETITEM, APPEND, APPENDS
 	'N': {}, 0x88: {}, 0x89: {}, // NONE, NEWTRUE, NEWFALSE
@@ -381,6 +420,9 @@ func checkPickle(b []byte) error {
 			size += end + 1
 		}
 		if at += size; at > len(b) {
+			return errors.New("cut short")
+		}
+		if code == frame && binary.LittleEndian.Uint64(b[at-o.bytes:]) > uint64(len(b)-at) {
 			return errors.New("cut short")
 		}
 		if code == '.' {
