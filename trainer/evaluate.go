@@ -22,7 +22,7 @@ type Evaluation struct {
 }
 
 // Evaluate classifies a split with the weights of a checkpoint: a safetensors
-// file, or a run's folder for its best weights. Names and shapes of the
+// or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
 // tensors tell the model. An unusable checkpoint is
 // [checkpoint.ErrBadCheckpoint].
 func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split) (*Evaluation, error) {
@@ -81,9 +81,20 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	m.Loss = eval.loss // from the logits, which is exact where a probability is rounded to 0
 	m.Parameters = s.net.ParameterCount()
 	m.ModelBytes = int64(4 * (m.Parameters + runningStatistics(s.net)))
+	m.FLOPsPerImage = flopsPerImage(s.net)
 	m.PeakDeviceMemoryBytes = int64(s.prog.MemoryBytes())
 	m.PeakHostMemoryBytes = peakHostMemory()
 	return m, probs, nil
+}
+
+// flopsPerImage counts the multiplications and additions of an evaluation
+// section, for each image of its batch.
+func flopsPerImage(net *model.Net) int {
+	batch, sum := net.Config.EvalBatches[0], 0
+	for _, op := range net.Plan.Find(model.EvalSection(batch)).Ops {
+		sum += op.FLOPs()
+	}
+	return sum / batch
 }
 
 // runningStatistics counts the elements of the running means and variances.

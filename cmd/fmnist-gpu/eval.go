@@ -75,8 +75,8 @@ func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (e *t
 
 func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	m := e.Metrics
-	fmt.Fprintf(w, "%s, %s parameters, %d test images in %.2f s (%s images/s)\n\n", e.Model,
-		humanize.Comma(int64(m.Parameters)), len(e.Labels), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
+	fmt.Fprintf(w, "%s, %s parameters, %.3g MFLOP an image, %d test images in %.2f s (%s images/s)\n\n", e.Model,
+		humanize.Comma(int64(m.Parameters)), float64(m.FLOPsPerImage)/1e6, len(e.Labels), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CLASS\tPRECISION\tRECALL\tF1\tAUC\tIMAGES\t")
 	for _, c := range m.PerClass {

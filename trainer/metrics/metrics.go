@@ -47,6 +47,7 @@ type Metrics struct {
 
 	Parameters            int     `json:"parameters"`
 	ModelBytes            int64   `json:"model_bytes"`
+	FLOPsPerImage         int     `json:"flops_per_image"`   // multiplications and additions of classifying one
 	TrainingSeconds       float64 `json:"training_seconds"`  // 0 in an evaluation alone
 	ImagesPerSecond       float64 `json:"images_per_second"` // in training; of classifying in an evaluation alone
 	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`

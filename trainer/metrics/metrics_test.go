@@ -220,7 +220,7 @@ func TestWrite(t *testing.T) {
 		got = append(got, k)
 	}
 	slices.Sort(got)
-	want := []string{"accuracy", "confusion_matrix", "expected_calibration_error", "images_per_second", "loss", "macro", "micro", "model_bytes",
+	want := []string{"accuracy", "confusion_matrix", "expected_calibration_error", "flops_per_image", "images_per_second", "loss", "macro", "micro", "model_bytes",
 		"parameters", "peak_device_memory_bytes", "peak_host_memory_bytes", "per_class", "protocol", "top2_accuracy", "training_seconds", "weighted"}
 	if !slices.Equal(got, want) {
 		t.Errorf("keys %v, want %v", got, want)
