@@ -2,8 +2,10 @@ package trainer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -50,13 +52,18 @@ func ReadRun(dir string) (*Run, error) {
 	return r, nil
 }
 
-// FindRuns returns the runs' folders that the given ones are or hold, sorted
-// within each.
+// FindRuns returns the runs' folders that the given ones are or hold, each once,
+// sorted within each.
 func FindRuns(dirs []string) ([]string, error) {
 	var runs []string
+	add := func(dir string) {
+		if dir = filepath.Clean(dir); !slices.Contains(runs, dir) {
+			runs = append(runs, dir)
+		}
+	}
 	for _, dir := range dirs {
 		if _, err := os.Stat(filepath.Join(dir, ArgsFile)); err == nil {
-			runs = append(runs, filepath.Clean(dir))
+			add(dir)
 			continue
 		}
 		inner, err := filepath.Glob(filepath.Join(dir, "*", metricsFile))
@@ -64,7 +71,7 @@ func FindRuns(dirs []string) ([]string, error) {
 			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
 		}
 		for _, file := range inner {
-			runs = append(runs, filepath.Dir(file))
+			add(filepath.Dir(file))
 		}
 	}
 	return runs, nil
@@ -96,6 +103,8 @@ type Pair struct {
 	Effect     float64             `json:"effect,omitempty"` // Cohen's d_z, over seeds
 	Shown      bool                `json:"shown"`            // AdjustedP is below .05
 	Words      string              `json:"words"`
+
+	networks bool // the test is of two networks alone, not over seeds
 }
 
 // Comparison is the outcome of [Compare].
@@ -104,15 +113,24 @@ type Comparison struct {
 	Images   int      `json:"images"`
 	Recipes  []Recipe `json:"recipes"` // best first
 	Pairs    []Pair   `json:"pairs"`   // of recipes; none where there is but one
+	Together *Cochran `json:"cochran"` // of three recipes or more, all of one run
+}
+
+// Cochran is what Cochran's Q says of several runs together.
+type Cochran struct {
+	Q     float64 `json:"q"`
+	P     float64 `json:"p"`
+	Words string  `json:"words"`
 }
 
 // significance is the level below which a difference counts as shown.
 const significance = .05
 
 // Compare compares runs: recipes with two or more common seeds by a paired t
-// test over those, others by McNemar's test and a bootstrap interval between
-// their first runs. Runs of different protocols, or of other test images, are
-// not comparable: that is [ErrUsage].
+// test over those, others by McNemar's test and a bootstrap interval between two
+// of their runs. Runs of different protocols or of other test images are not
+// comparable, and one training twice says nothing about seeds: that is
+// [ErrUsage].
 func Compare(runs []*Run) (*Comparison, error) {
 	if len(runs) < 2 {
 		return nil, usage("%d run to compare: name two or more", len(runs))
@@ -127,7 +145,16 @@ func Compare(runs []*Run) (*Comparison, error) {
 			return nil, usage("%s and %s were tested on different images", first.Dir, r.Dir)
 		}
 	}
-	c := &Comparison{Protocol: first.Metrics.Protocol, Images: len(first.Labels), Recipes: recipes(runs)}
+	list, err := recipes(runs)
+	if err != nil {
+		return nil, err
+	}
+	c := &Comparison{Protocol: first.Metrics.Protocol, Images: len(first.Labels), Recipes: list}
+	if len(list) > 2 && len(list) == len(runs) {
+		if c.Together, err = compareTogether(runs); err != nil {
+			return nil, err
+		}
+	}
 	var p []float64
 	for i := range c.Recipes {
 		for j := i + 1; j < len(c.Recipes); j++ {
@@ -146,8 +173,26 @@ func Compare(runs []*Run) (*Comparison, error) {
 	return c, nil
 }
 
+// compareTogether tests whether any of several runs is right more often than
+// another.
+func compareTogether(runs []*Run) (*Cochran, error) {
+	var right [][]bool
+	for _, r := range runs {
+		right = append(right, r.Right)
+	}
+	q, p, err := statistics.CochranQ(right)
+	if err != nil {
+		return nil, err
+	}
+	says := "they are not all equally good"
+	if p >= significance {
+		says = "that any is better than another is not shown"
+	}
+	return &Cochran{q, p, fmt.Sprintf("of all %d runs: %s (Cochran's Q = %.1f, %s).", len(runs), says, q, chance(p))}, nil
+}
+
 // recipes groups runs, the best mean accuracy first.
-func recipes(runs []*Run) []Recipe {
+func recipes(runs []*Run) ([]Recipe, error) {
 	var keys []string
 	groups := map[string][]*Run{}
 	for _, r := range runs {
@@ -157,27 +202,48 @@ func recipes(runs []*Run) []Recipe {
 		}
 		groups[key] = append(groups[key], r)
 	}
-	used := map[string]int{}
 	var list []Recipe
 	for _, key := range keys {
 		group := groups[key]
-		slices.SortStableFunc(group, func(a, b *Run) int { return int(min(1, max(-1, int64(a.Config.Seed)-int64(b.Config.Seed)))) })
-		r := newRecipe(group)
-		if used[r.Name]++; used[r.Name] > 1 {
-			r.Name = fmt.Sprintf("%s (%s)", r.Name, filepath.Base(group[0].Dir))
+		slices.SortStableFunc(group, func(a, b *Run) int { return cmp.Compare(a.Config.Seed, b.Config.Seed) })
+		for i := 1; i < len(group); i++ {
+			if group[i].Config.Seed == group[i-1].Config.Seed {
+				return nil, usage("%s and %s are the same training, of seed %d: leave one out", group[i-1].Dir, group[i].Dir, group[i].Config.Seed)
+			}
 		}
-		list = append(list, r)
+		list = append(list, newRecipe(group))
 	}
-	slices.SortStableFunc(list, func(a, b Recipe) int {
-		switch {
-		case a.Accuracy > b.Accuracy:
-			return -1
-		case a.Accuracy < b.Accuracy:
-			return 1
+	nameApart(list)
+	slices.SortStableFunc(list, func(a, b Recipe) int { return cmp.Compare(b.Accuracy, a.Accuracy) })
+	return list, nil
+}
+
+// nameApart adds to a name that several recipes have the settings that not all
+// of them have: "main_no_aug (lr: 0.01)".
+func nameApart(list []Recipe) {
+	named := map[string][]*Recipe{}
+	for i := range list {
+		named[list[i].Name] = append(named[list[i].Name], &list[i])
+	}
+	for _, same := range named {
+		have := map[string]int{} // recipes, by setting
+		for _, r := range same {
+			for _, setting := range r.settings() {
+				have[setting]++
+			}
 		}
-		return 0
-	})
-	return list
+		for _, r := range same {
+			own := slices.DeleteFunc(r.settings(), func(setting string) bool { return have[setting] == len(same) })
+			if len(own) > 0 {
+				r.Name += " (" + strings.Join(own, ", ") + ")"
+			}
+		}
+	}
+}
+
+// settings lists what a recipe's runs have in common: "lr: 0.01" and so on.
+func (r *Recipe) settings() []string {
+	return strings.Split(strings.TrimSpace(r.runs[0].Config.recipe()), "\n")
 }
 
 func newRecipe(runs []*Run) Recipe {
@@ -210,10 +276,14 @@ func (c Config) recipe() string {
 
 func comparePair(a, b *Recipe) (Pair, error) {
 	p := Pair{First: a.Name, Second: b.Name}
+	first, second := a.runs[0], b.runs[0]
 	var seeds []string
 	var x, y []float64
 	for i, seed := range a.Seeds {
 		if j := slices.Index(b.Seeds, seed); j >= 0 {
+			if seeds == nil {
+				first, second = a.runs[i], b.runs[j]
+			}
 			seeds = append(seeds, fmt.Sprint(seed))
 			x, y = append(x, a.Accuracies[i]), append(y, b.Accuracies[j])
 		}
@@ -226,14 +296,13 @@ func comparePair(a, b *Recipe) (Pair, error) {
 			return p, nil
 		}
 	}
-	first, second := a.runs[0], b.runs[0]
 	m, err := statistics.McNemar(first.Right, second.Right)
 	if err != nil {
 		return p, err
 	}
 	p.Test = fmt.Sprintf("McNemar between %s and %s (%d images right in the first alone, %d in the second)",
 		filepath.Base(first.Dir), filepath.Base(second.Dir), m.OnlyFirst, m.OnlySecond)
-	p.P = m.P
+	p.P, p.networks = m.P, true
 	const resamples = 10_000
 	p.Difference, err = statistics.Bootstrap(first.Right, second.Right, resamples, 1)
 	return p, err
@@ -241,21 +310,36 @@ func comparePair(a, b *Recipe) (Pair, error) {
 
 // words says what a pair's test shows, and what it does not.
 func (p *Pair) words(c *Comparison) string {
-	chance := fmt.Sprintf("p = %.2g", p.AdjustedP)
-	if p.AdjustedP < .001 {
-		chance = "p < 0.001"
-	}
+	says := chance(p.AdjustedP)
 	if len(c.Pairs) > 1 {
-		chance += " after Holm's correction"
+		says += " after Holm's correction"
 	}
-	interval := fmt.Sprintf("95 %% interval %+.2f to %+.2f points", 100*p.Difference.Low, 100*p.Difference.High)
+	if p.Effect != 0 {
+		says += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
+	}
+	low, high := p.Difference.Low, p.Difference.High
 	if p.Shown {
 		better, worse, by := p.First, p.Second, p.Difference.Mean
 		if by < 0 {
-			better, worse, by = worse, better, -by
+			better, worse, by, low, high = worse, better, -by, -high, -low
 		}
-		return fmt.Sprintf("%s is better than %s by %.2f points: %s, %s.", better, worse, 100*by, interval, chance)
+		text := fmt.Sprintf("%s is better than %s by %.2f points: %s, %s.", better, worse, 100*by, points(low, high), says)
+		if p.networks {
+			text += " That is of these two networks, not of others from other seeds."
+		}
+		return text
 	}
 	return fmt.Sprintf("between %s and %s nothing is shown: a difference of %+.2f points on %s images is within noise (%s, %s).",
-		p.First, p.Second, 100*p.Difference.Mean, humanize.Comma(int64(c.Images)), interval, chance)
+		p.First, p.Second, 100*p.Difference.Mean, humanize.Comma(int64(c.Images)), points(low, high), says)
+}
+
+func points(low, high float64) string {
+	return fmt.Sprintf("95 %% interval %+.2f to %+.2f points", 100*low, 100*high)
+}
+
+func chance(p float64) string {
+	if p < .001 {
+		return "p < 0.001"
+	}
+	return fmt.Sprintf("p = %.2g", p)
 }

@@ -44,8 +44,11 @@ func TestCompareSingleRuns(t *testing.T) {
 	c := compare(t, invented("main_aug_dropout", 42, .9), invented("main_no_aug", 42, .93))
 	p := c.Pairs[0]
 	if len(c.Pairs) != 1 || p.First != "main_no_aug" || !strings.HasPrefix(p.Test, "McNemar") || !p.Shown || p.P != p.AdjustedP ||
-		!strings.HasPrefix(p.Words, "main_no_aug is better than main_aug_dropout by 2.") {
+		!strings.HasPrefix(p.Words, "main_no_aug is better than main_aug_dropout by 2.") || !strings.HasSuffix(p.Words, "not of others from other seeds.") {
 		t.Errorf("%+v", p)
+	}
+	if c.Together != nil {
+		t.Errorf("two runs are compared as several: %+v", c.Together)
 	}
 	c = compare(t, invented("main_aug_dropout", 42, .9271), invented("main_no_aug", 43, .9290))
 	if p := c.Pairs[0]; p.Shown || !strings.Contains(p.Words, "nothing is shown") || !strings.Contains(p.Words, "10,000 images is within noise") {
@@ -67,7 +70,7 @@ func TestCompareSeeds(t *testing.T) {
 		t.Fatalf("%+v", c.Recipes)
 	}
 	p := c.Pairs[0]
-	if p.Test != "paired t over seeds 42, 43, 44, 45, 46" || !p.Shown || !(p.Difference.Low > .03 && p.Difference.High < .06) {
+	if p.Test != "paired t over seeds 42, 43, 44, 45, 46" || !p.Shown || strings.Contains(p.Words, "of these two networks") || !(p.Difference.Low > .03 && p.Difference.High < .06) {
 		t.Errorf("%+v", p)
 	}
 	if one := compare(t, runs[1], runs[3]); len(one.Recipes) != 1 || len(one.Pairs) != 0 || one.Recipes[0].Interval == nil {
@@ -75,9 +78,9 @@ func TestCompareSeeds(t *testing.T) {
 	}
 	// Another setting is another recipe, whose name says which.
 	changed := invented("main_no_aug", 42, .927)
-	changed.Config.LR, changed.Dir = .01, "runs/fast"
+	changed.Config.LR, changed.Config.Crop = .01, new(2)
 	c = compare(t, changed, invented("main_no_aug", 42, .9))
-	if names := c.Recipes[0].Name + ", " + c.Recipes[1].Name; names != "main_no_aug, main_no_aug (main_no_aug-42)" {
+	if names := c.Recipes[0].Name + ", " + c.Recipes[1].Name; names != "main_no_aug (lr: 0.01, crop: 2), main_no_aug (lr: 0.001)" {
 		t.Errorf("recipes %s", names)
 	}
 }
@@ -85,8 +88,12 @@ func TestCompareSeeds(t *testing.T) {
 // Three pairs take Holm's correction.
 func TestCompareCorrects(t *testing.T) {
 	c := compare(t, invented("main_no_aug", 1, .927), invented("main_aug_dropout", 2, .92), invented("main_no_dropout", 3, .919))
-	if len(c.Pairs) != 3 {
-		t.Fatalf("%d pairs, want 3", len(c.Pairs))
+	if len(c.Pairs) != 3 || c.Together == nil {
+		t.Fatalf("%d pairs, want 3; together %+v", len(c.Pairs), c.Together)
+	}
+	// Q of three columns that hardly differ is about χ² of two degrees of freedom.
+	if q := c.Together; !(q.Q > 0 && q.Q < 30) || !strings.Contains(q.Words, "Cochran's Q = ") || (q.P < .05) == strings.Contains(q.Words, "not shown") {
+		t.Errorf("%+v", q)
 	}
 	least := math.Inf(1)
 	for _, p := range c.Pairs {
@@ -102,12 +109,36 @@ func TestCompareCorrects(t *testing.T) {
 func TestCompareRefuses(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for say, runs := range map[string][]*Run{
-		"two or more":         {a},
-		"not comparable":      {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
-		"on different images": {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
+		"two or more":                       {a},
+		"not comparable":                    {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
+		"on different images":               {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
+		"are the same training, of seed 42": {a, b, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
 	} {
 		if _, err := Compare(runs); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), say) {
 			t.Errorf("%v, want a usage error with %q", err, say)
 		}
+	}
+}
+
+// The recipe that is better over all seeds can be the worse over the common
+// ones: the words and the interval are of those.
+func TestCompareCommonSeeds(t *testing.T) {
+	var runs []*Run
+	for seed := range uint64(4) {
+		runs = append(runs, invented("main_no_aug", seed, .90), invented("main_aug_dropout", seed, .92))
+	}
+	for seed := range uint64(8) {
+		runs = append(runs, invented("main_no_aug", 10+seed, .99))
+	}
+	p := compare(t, runs...).Pairs[0]
+	if p.First != "main_no_aug" || !p.Shown || !(p.Difference.High < 0 && p.Effect < 0) ||
+		!strings.HasPrefix(p.Words, "main_aug_dropout is better than main_no_aug by ") || strings.Contains(p.Words, "interval -") ||
+		!strings.Contains(p.Words, fmt.Sprintf("effect size %.1f.", -p.Effect)) {
+		t.Errorf("%+v", p)
+	}
+	// One common seed is no sample of seeds; it is what McNemar's test is between.
+	one := compare(t, invented("main_no_aug", 1, .9), invented("main_no_aug", 2, .9), invented("main_aug_dropout", 2, .9), invented("main_aug_dropout", 3, .9))
+	if p := one.Pairs[0]; !strings.Contains(p.Test, "no_aug-2") || !strings.Contains(p.Test, "dropout-2") || p.Effect != 0 || strings.Contains(p.Words, "effect") {
+		t.Errorf("%+v", p)
 	}
 }

@@ -17,9 +17,10 @@ func newCompareCommand() *cobra.Command {
 		Use:   "compare FOLDER...",
 		Short: "Runs side by side, and which differences are more than chance",
 		Long: `Compare finished runs, or all in a folder. Runs that differ in nothing but the seed
-are one recipe. Recipes with common seeds are compared by a paired t test over those,
-single runs by McNemar's test on the test images; p-values are corrected for the
-number of comparisons by Holm's method.`,
+are one recipe. Recipes with common seeds are compared by a paired t test over those
+(its effect size is Cohen's d_z), single runs by McNemar's test on the test images, and
+three or more together by Cochran's Q. The p-values of pairs are corrected for their
+number by Holm's method.`,
 		Example: `  fmnist-gpu compare runs/main_no_aug runs/main_aug_dropout
   fmnist-gpu compare runs
   fmnist-gpu compare --json runs/seed*`,
@@ -76,6 +77,9 @@ func printComparison(w io.Writer, c *trainer.Comparison) error {
 	}
 	fmt.Fprintf(w, "\n%s test images, best epoch selected on: %s; ± is the 95 %% interval of the mean over seeds\n\n",
 		humanize.Comma(int64(c.Images)), c.Protocol)
+	if c.Together != nil {
+		fmt.Fprintf(w, "- %s\n", c.Together.Words)
+	}
 	for _, p := range c.Pairs {
 		if _, err := fmt.Fprintf(w, "- %s\n  %s\n", p.Words, p.Test); err != nil {
 			return err

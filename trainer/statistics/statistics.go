@@ -4,6 +4,7 @@
 package statistics
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -72,29 +73,30 @@ type Interval struct {
 
 // Bootstrap estimates the difference of two accuracies, first minus second, on
 // the same images: the percentile interval over resampled test sets (Efron
-// 1979), drawn by the seed.
+// 1979), drawn by the seed. Of n images drawn with replacement only the numbers
+// count that the first classifier alone gets right, and the second alone: they
+// are multinomial, and are drawn as that.
 func Bootstrap(first, second []bool, resamples int, seed uint64) (Interval, error) {
-	if err := sameLength(len(first), len(second)); err != nil {
+	m, err := McNemar(first, second)
+	if err != nil {
 		return Interval{}, err
 	}
-	difference := make([]int, len(first)) // 1, 0 or −1 an image
-	total := 0
-	for i := range difference {
-		difference[i] = count(first[i]) - count(second[i])
-		total += difference[i]
-	}
-	r := rand.New(rand.NewPCG(seed, 0))
+	n, b, c := float64(len(first)), float64(m.OnlyFirst), float64(m.OnlySecond)
+	source := rand.NewPCG(seed, 0)
 	means := make([]float64, resamples)
 	for k := range means {
-		sum := 0
-		for range difference {
-			sum += difference[r.IntN(len(difference))]
-		}
-		means[k] = float64(sum) / float64(len(difference))
+		onlyFirst := binomial(n, b/n, source)
+		onlySecond := binomial(n-onlyFirst, c/max(1, n-b), source)
+		means[k] = (onlyFirst - onlySecond) / n
 	}
 	slices.Sort(means)
-	return Interval{float64(total) / float64(len(difference)),
+	return Interval{(b - c) / n,
 		stat.Quantile((1-Level)/2, stat.LinInterp, means, nil), stat.Quantile((1+Level)/2, stat.LinInterp, means, nil)}, nil
+}
+
+// binomial draws how many of n trials succeed.
+func binomial(n, p float64, source rand.Source) float64 {
+	return distuv.Binomial{N: n, P: p, Src: source}.Rand()
 }
 
 // CochranQ tests whether several classifiers are right equally often on the
@@ -185,15 +187,7 @@ func Holm(p []float64) []float64 {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case p[a] < p[b]:
-			return -1
-		case p[a] > p[b]:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(p[a], p[b]) })
 	adjusted, running := make([]float64, len(p)), 0.
 	for rank, i := range order {
 		running = max(running, min(1, float64(len(p)-rank)*p[i]))

@@ -42,10 +42,10 @@ func load(t *testing.T) (r reference) {
 	return r
 }
 
-// near fails unless got is want to nine digits.
+// near fails unless got is want to nine digits, however small it is.
 func near(t *testing.T, what string, got, want float64) {
 	t.Helper()
-	if !(math.Abs(got-want) <= 1e-9*math.Max(1, math.Abs(want))) {
+	if !(math.Abs(got-want) <= 1e-9*math.Abs(want)) {
 		t.Errorf("%s is %v, want %v", what, got, want)
 	}
 }
@@ -151,6 +151,21 @@ func TestBootstrap(t *testing.T) {
 	again, err := Bootstrap(first, second, 4000, 1)
 	if again != got || err != nil {
 		t.Errorf("the same seed gives %+v (%v), then %+v", got, err, again)
+	}
+}
+
+// Where only one classifier is ever right alone, on 3 images of 50, the interval
+// is that of a binomial distribution.
+func TestBootstrapOfFew(t *testing.T) {
+	first, second := make([]bool, 50), make([]bool, 50)
+	first[7], first[8], first[9] = true, true, true
+	got, err := Bootstrap(first, second, 20_000, 1)
+	if want := (Interval{3. / 50, 0, 7. / 50}); got != want || err != nil { // scipy.stats.binom(50, .06).ppf
+		t.Errorf("%+v (%v), want %+v", got, err, want)
+	}
+	turned, err := Bootstrap(second, first, 20_000, 1)
+	if want := (Interval{-3. / 50, -7. / 50, 0}); turned != want || err != nil {
+		t.Errorf("turned round %+v (%v), want %+v", turned, err, want)
 	}
 }
 

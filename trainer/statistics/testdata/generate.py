@@ -44,7 +44,7 @@ def holm(p):
 
 with open("scipy.json", "w") as f:
     json.dump({
-        "mcnemar": [disagreement(*bc) for bc in [(0, 1), (0, 6), (5, 5), (3, 14), (12, 12), (12, 13), (20, 40), (300, 250), (71, 70), (500, 400)]],
+        "mcnemar": [disagreement(*bc) for bc in [(0, 1), (0, 6), (5, 5), (3, 14), (12, 12), (12, 13), (20, 40), (300, 250), (71, 70), (500, 400), (900, 300)]],
         "cochran": [cochran(60, (.9, .85)), cochran(200, (.9, .9, .7)), cochran(500, (.92, .92, .91, .93, .9))],
         "paired": [paired(2, 0), paired(5, .001), paired(6, .01), paired(30, .002)],
         "mean": [mean(2), mean(6), mean(40)],
