@@ -69,7 +69,7 @@ func decodePyTorch(b []byte) (f *File, err error) {
 // archive is the content of a PyTorch file.
 type archive struct {
 	entries  map[string]*zip.File
-	storages map[string][]byte // that have been read, by key
+	storages map[string][]byte // that have been read, by name
 	taken    int               // elements of all tensors so far
 }
 
@@ -214,14 +214,15 @@ func (a *archive) findStorage(id any) (any, error) {
 
 // readStorage returns the bytes of a storage, however often it is asked for.
 func (a *archive) readStorage(key string) ([]byte, error) {
-	if data, ok := a.storages[key]; ok {
+	name := path.Join("data", key) // a file has one name, but many keys: 0, ./0, ././0
+	if data, ok := a.storages[name]; ok {
 		return data, nil
 	}
-	data, err := a.read(path.Join("data", key), maxFile)
+	data, err := a.read(name, maxFile)
 	if err != nil {
 		return nil, err
 	}
-	a.storages[key] = data
+	a.storages[name] = data
 	return data, nil
 }
 

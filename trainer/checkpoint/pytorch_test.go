@@ -101,7 +101,7 @@ func TestLoadPyTorchSharesStorages(t *testing.T) {
 		t.Fatal(err)
 	}
 	first, err1 := a.readStorage("0")
-	second, err2 := a.readStorage("0")
+	second, err2 := a.readStorage("x/../0")
 	if err1 != nil || err2 != nil || len(first) == 0 || &first[0] != &second[0] {
 		t.Errorf("%v, %v: %d bytes and %d, want the same", err1, err2, len(first), len(second))
 	}
