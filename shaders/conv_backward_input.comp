@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // DX gathers, for each input pixel, the output gradients that it fed:
-// M = N·H·W input pixels, N = I channels, K = KH·KW·O.
+// M = N·H·W input pixels, N = I channels, K = KH·KW·O. On request it also takes the
+// sums that the gradient of the batch-norm before it needs.
 #include "common.glsl"
 
 const bool A_ALONG_K = true;
@@ -9,17 +10,22 @@ const bool B_ALONG_K = false;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "conv_shape.glsl"
+#define BN_CONSTANT 16
+#define BN_BINDING 5
+#include "matrix_gradient_sums.glsl"
 
 layout(push_constant) uniform Push { uint pixels, split_k; };
 layout(binding = 0) readonly buffer DY { vec4 dy[]; };    // (N, OH, OW, O)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; }; // (O, KH, KW, I)
 layout(binding = 2) buffer DX { vec4 dx[]; };             // (pixels, I) or (splits, pixels, I)
 layout(binding = 3) coherent buffer Parts { vec4 parts[]; };       // (splits, pixels, I)
-layout(binding = 4) coherent buffer Counters { uint counters[]; }; // (tiles)
+layout(binding = 4) coherent buffer Counters { uint counters[]; }; // (nodes, tiles)
 
 const uint K = KH * KW * O;
 STORE_TILE(store_tile, dx)
 WHOLE_TILE(parts, counters)
+NOTHING_BESIDE
+TAKE_GRADIENT_SUMS
 
 // Offset in DY of the pixel that fed input pixel (n, h, w) through tap k / O,
 // or ~0 where there is none.
@@ -93,7 +99,11 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(K, (g.split + 1) * split_k));
-    if (whole_tile(g, pixels, I)) {
-        store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, I, false);
+    if (!whole_tile(g, pixels, I)) {
+        return;
+    }
+    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, I, false);
+    if (GRADIENT_SUMS != 0) {
+        take_gradient_sums(g, pixels, I);
     }
 }

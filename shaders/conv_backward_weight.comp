@@ -15,14 +15,15 @@ layout(binding = 0) readonly buffer X { vec4 x[]; };   // (N, H, W, I)
 layout(binding = 1) readonly buffer DY { vec4 dy[]; }; // (pixels, O)
 layout(binding = 2) buffer DW { vec4 dw[]; };          // (O, KH·KW·I) or (splits, O, KH·KW·I)
 layout(binding = 3) coherent buffer Parts { vec4 parts[]; };            // (splits, O, KH·KW·I)
-layout(binding = 4) coherent buffer Counters { uint counters[]; };      // (tiles)
+layout(binding = 4) coherent buffer Counters { uint counters[]; };      // (nodes, tiles)
 layout(binding = 5) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
 layout(binding = 6) writeonly buffer DBias { float dbias[]; };          // (O)
 
 #include "conv_patch.glsl"
 STORE_TILE(store_tile, dw)
 WHOLE_TILE(parts, counters)
-STORE_ROW_SUMS(row_parts_of, dbias)
+ROWS_BESIDE(row_parts_of)
+STORE_ROWS(store_row_sums, dbias)
 
 mat4 load_a(uint o, uint pixel) {
     mat4 block = mat4(0.0);
@@ -51,12 +52,11 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(pixels, (g.split + 1) * split_k));
-    store_row_sums(g, g.split, O);
+    take_row_sums(g);
     if (!whole_tile(g, O, TAPS)) {
         return;
     }
-    if (SUM_SPLITS != 0) {
-        sum_row_parts(g, gl_NumWorkGroups.z, O);
-    }
-    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, O, TAPS, false);
+    uint part = SUM_SPLITS != 0 ? 0 : g.split;
+    store_row_sums(g, part, O);
+    store_tile(g, part, O, TAPS, false);
 }

@@ -21,7 +21,7 @@ layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
 layout(binding = 3) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
 layout(binding = 4) coherent buffer Parts { vec4 parts[]; };             // (splits, pixels, O)
-layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (tiles), then of columns of tiles
+layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then of columns of tiles
 layout(binding = 6) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
 layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
 layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
@@ -30,6 +30,7 @@ layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O),
 ADD_BIAS(bias)
 STORE_TILE(store_tile, y)
 WHOLE_TILE(parts, counters)
+NOTHING_BESIDE
 STORE_STATISTICS(partials)
 COMBINE_STATISTICS(partials, mean_of, variance_of)
 
@@ -71,8 +72,8 @@ void main() {
         return;
     }
     store_statistics(g, pixels, O);
-    uint tiles_m = (pixels + BM - 1) / BM, tiles_n = (O + BN - 1) / BN;
-    if (COMBINE != 0 && is_last_group(tiles_m * tiles_n + g.n0 / BN, tiles_m)) {
+    uint counter = SUM_SPLITS != 0 ? split_nodes(gl_NumWorkGroups.z) * tiles_of(pixels, O) : 0; // the first of columns of tiles
+    if (COMBINE != 0 && is_last_group(counter + g.n0 / BN, (pixels + BM - 1) / BM)) {
         combine_statistics(g, pixels, O);
     }
 }

@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // C = op(A)·op(B) [+ Bias] [+ C] for row-major matrices, with an element-wise op
-// on C, and the sums of op(A)'s rows, on request.
+// on C, the sums of op(A)'s rows, and those that the gradient of a batch-norm needs
+// whose output's gradient C is, on request.
 #include "common.glsl"
 #include "philox.glsl"
 #include "relu.glsl"
@@ -21,6 +22,9 @@ const bool B_ALONG_K = TRANS_B != 0;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
+#define BN_CONSTANT 13
+#define BN_BINDING 10
+#include "matrix_gradient_sums.glsl"
 
 layout(push_constant) uniform Push {
     uint m, n, k;
@@ -35,7 +39,7 @@ layout(binding = 1) readonly buffer B { vec4 b[]; };
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (N)
 layout(binding = 3) buffer C { vec4 c[]; };                 // (M, N) or (splits, M, N)
 layout(binding = 4) coherent buffer Parts { vec4 parts[]; };       // (splits, M, N)
-layout(binding = 5) coherent buffer Counters { uint counters[]; }; // (tiles)
+layout(binding = 5) coherent buffer Counters { uint counters[]; }; // (nodes, tiles)
 layout(binding = 6) coherent buffer RowParts { float row_parts_of[]; }; // (splits, M)
 layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
 layout(binding = 8) readonly buffer State { uint state[]; };
@@ -67,7 +71,9 @@ LOAD_BLOCK(stored_b, b, VECTOR_B)
 ADD_BIAS(bias)
 STORE_TILE(store_tile, c)
 WHOLE_TILE(parts, counters)
-STORE_ROW_SUMS(row_parts_of, row_sums_of)
+ROWS_BESIDE(row_parts_of)
+STORE_ROWS(store_row_sums, row_sums_of)
+TAKE_GRADIENT_SUMS
 
 mat4 load_a(uint row, uint kk) {
     return TRANS_A != 0 ? stored_a(k, m, kk, row) : transpose(stored_a(m, k, row, kk));
@@ -109,18 +115,20 @@ void main() {
         return;
     }
     multiply_tile(g.m0, g.n0, g.split * split_k, min(k, (g.split + 1) * split_k));
-    store_row_sums(g, g.split, m);
+    take_row_sums(g);
     if (!whole_tile(g, m, n)) {
         return;
     }
-    if (SUM_SPLITS != 0) {
-        sum_row_parts(g, gl_NumWorkGroups.z, m);
-    }
+    uint part = SUM_SPLITS != 0 ? 0 : g.split;
+    store_row_sums(g, part, m);
     if (with_bias != 0) {
         add_bias(g, n);
     }
     if (EPILOGUE != 0) {
         apply_epilogue(g);
     }
-    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, m, n, accumulate != 0);
+    store_tile(g, part, m, n, accumulate != 0);
+    if (GRADIENT_SUMS != 0) {
+        take_gradient_sums(g, m, n);
+    }
 }

@@ -86,6 +86,7 @@ var gemmShapes = []GEMM{
 	{M: 14, N: 32, K: 128},
 	{M: 13, N: 97, K: 31},
 	{M: 129, N: 10, K: 127},
+	{M: 37, N: 16, K: 20},
 }
 
 // modelGEMMs are the fully connected layers of the models with their

@@ -76,7 +76,7 @@ func (l *lowering) batchNormBackward(op kernels.BatchNormBackward) {
 // normalizeBackward lowers the gradient of batch-norm, with pooling where
 // op.Size is above 1 and with that of ReLU on request.
 func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu bool) {
-	h, w, channels := planes(op.X)
+	h, w, _ := planes(op.X)
 	c := l.planColumns(op.DY.Matrix())
 	// One chunk's sums are the result, several go to scratch.
 	dbeta, dgamma := l.write(op.DBeta), l.write(op.DGamma)
@@ -97,10 +97,63 @@ func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu 
 		l.sumChunks(c, partsBeta.span, dbeta)
 		l.sumChunks(c, partsGamma.span, dgamma)
 	}
+	l.normalizeBackwardInput(op, relu)
+}
+
+// normalizeBackwardInput appends the last pass of that: DX, from the sums.
+func (l *lowering) normalizeBackwardInput(op kernels.BatchNormReLUPoolBackward, relu bool) {
+	h, w, channels := planes(op.X)
 	pixels, _ := op.X.Matrix()
 	l.each("batchnorm_backward_input", pixels*ceilDiv(channels, 4), constants(h, w, channels, op.Size, relu), pushed(pixels),
 		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Gamma), l.read(op.Mean),
 		l.read(op.InvStd), l.read(op.DGamma), l.read(op.DBeta), l.write(op.DX))
+}
+
+// gradientSums is what a product's shader needs to take the sums of a
+// batch-norm's gradient beside its result.
+type gradientSums struct {
+	op        kernels.BatchNormReLUPoolBackward
+	wanted    bool
+	constants []uint32
+	args      []arg
+	counters  int
+}
+
+// gradientSumsOf returns the sums that the product p takes along: those of the
+// next op, if it is the gradient of a batch-norm to whose output's gradient the
+// product writes, and the tiles lie well for it.
+func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, rest []kernels.Op) gradientSums {
+	c := l.write(result)
+	s := gradientSums{constants: constants(false, 1, 1, 4, 1), args: []arg{c, c, c, c, c, c, c, c}} // left alone by the shader
+	if len(rest) == 0 || !l.lastGroup {
+		return s
+	}
+	op, ok := rest[0].(kernels.BatchNormReLUPoolBackward)
+	if !ok || l.tensor(op.DY) != l.tensor(result) {
+		return s
+	}
+	h, w, channels := planes(op.X)
+	inOneWindow := p.n == channels || channels%p.bn == 0 && p.n%channels == 0
+	if channels%4 != 0 || !inOneWindow {
+		return s
+	}
+	s.op, s.wanted, s.counters = op, true, ceilDiv(channels, p.bn)
+	s.constants = constants(true, h, w, channels, op.Size)
+	chunks := ceilDiv(p.m, p.bm) * (p.n / channels)
+	s.args = []arg{l.read(op.X), l.read(op.Y), l.readOr(op.Index, op.Y), l.read(op.Mean), l.read(op.InvStd),
+		{l.partials(2 * chunks * channels), kernels.Write}, l.write(op.DBeta), l.write(op.DGamma)}
+	return s
+}
+
+// finish appends the rest of that op, if the product took its sums along, and
+// returns how many ops it has taken.
+func (l *lowering) finish(s gradientSums) (taken int) {
+	if !s.wanted {
+		return 0
+	}
+	l.op++
+	l.normalizeBackwardInput(s.op, true)
+	return 1
 }
 
 // planes returns the extents of x as planes of pixels: those of (N, H, W, C),

@@ -38,12 +38,17 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	}
 }
 
-func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput) {
+// convBackwardInput lowers the input's gradient, with the sums that the
+// gradient of a batch-norm behind it needs. It returns how many ops it has taken.
+func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, rest []kernels.Op) (taken int) {
 	pixels, i := op.DX.Matrix()
 	p := l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
+	sums := l.gradientSumsOf(op.DX, p, rest)
 	l.multiply(multiplication{product: p, shader: "conv_backward_input",
-		own: convConstants(op.DX, op.W, op.Stride, op.Pad), inputs: []arg{l.read(op.DY), l.read(op.W)},
-		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DX})
+		own:    append(convConstants(op.DX, op.W, op.Stride, op.Pad), sums.constants...),
+		inputs: []arg{l.read(op.DY), l.read(op.W)}, extra: sums.args,
+		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DX, counters: sums.counters})
+	return 1 + l.finish(sums)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {

@@ -15,6 +15,13 @@ func (b *Backend) ForceTile(i int) any {
 	return t
 }
 
+// ForceSplits makes the backend split a product's K in so many ranges, by the
+// first of its variants.
+func (b *Backend) ForceSplits(kind string, m, n, k, splits int) {
+	t := b.target.tiles[0]
+	b.target.tuned = tuning{productKey(kind, m, n, k): {Rows: t.bm, Columns: t.bn, ThreadRows: t.tm, ThreadColumns: t.tn, Splits: splits}}
+}
+
 // BoundGrid makes the backend believe that a grid's x axis is n long.
 func (b *Backend) BoundGrid(n int) { b.target.limits.MaxWorkgroupCount[0] = n }
 

@@ -7,18 +7,26 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // gemm lowers a matrix product, with the element-wise op behind it where that
 // works in place on the product. It returns how many ops it has taken.
 func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
+	if narrow(op) {
+		return l.gemmNarrow(op, rest)
+	}
 	m, n, k := op.MNK()
 	p := l.plan("gemm"+transposes(op), m, n, k)
 	e, taken := l.epilogueOf(op, p, rest)
 	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
+	var next []kernels.Op // whose sums the product could take along
+	if taken == 1 && !op.Accumulate && op.RowSums.Absent() {
+		next = rest
+	}
+	sums := l.gradientSumsOf(op.C, p, next)
 	l.multiply(multiplication{product: p, shader: "gemm",
-		own:    constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0, int(e.kind)),
-		inputs: []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, extra: []arg{state, output},
+		own:    append(constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0, int(e.kind)), sums.constants...),
+		inputs: []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, extra: append([]arg{state, output}, sums.args...),
 		push: func(withBias, accumulate bool) []byte {
 			return pushed(m, n, k, p.splitK, flag(withBias), flag(accumulate), e.threshold, e.layer, e.scale)
 		},
-		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true})
-	return taken
+		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true, counters: sums.counters})
+	return taken + l.finish(sums)
 }
 
 // transposes names which operands are stored the other way round: "NT".

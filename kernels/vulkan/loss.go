@@ -4,7 +4,14 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-func (l *lowering) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) {
+// lossOperands are what the shaders that compute a cross-entropy have in common.
+type lossOperands struct {
+	constants []uint32 // gradient and probabilities on request
+	push      []byte
+	args      []arg // of labels, state, loss, correct, gradient, probabilities
+}
+
+func (l *lowering) crossEntropy(op kernels.SoftmaxCrossEntropy) lossOperands {
 	samples, classes := op.Logits.Shape[0], op.Logits.Shape[1]
 	off := float64(op.Smoothing) / float64(classes)
 	on := 1 - float64(op.Smoothing) + off
@@ -18,7 +25,12 @@ func (l *lowering) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) {
 	if !op.Probs.Absent() {
 		probs, rows = l.update(op.Probs), op.Probs.Shape[0]
 	}
-	l.dispatch("softmax_cross_entropy", l.threads, 1, 1, constants(!op.DLogits.Absent(), !op.Probs.Absent()),
-		pushed(samples, classes, op.Loss.Len(), rows, float32(on), float32(off)),
-		l.read(op.Logits), l.read(op.Labels), l.read(op.State), loss, l.update(op.Correct), dlogits, probs)
+	return lossOperands{constants: constants(!op.DLogits.Absent(), !op.Probs.Absent()),
+		push: pushed(samples, classes, op.Loss.Len(), rows, float32(on), float32(off)),
+		args: []arg{l.read(op.Labels), l.read(op.State), loss, l.update(op.Correct), dlogits, probs}}
+}
+
+func (l *lowering) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) {
+	o := l.crossEntropy(op)
+	l.dispatch("softmax_cross_entropy", l.threads, 1, 1, o.constants, o.push, append([]arg{l.read(op.Logits)}, o.args...)...)
 }

@@ -101,6 +101,8 @@ func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error
 	switch op := op.(type) {
 	case kernels.GEMM:
 		return l.gemm(op, rest), nil
+	case kernels.ConvBackwardInput:
+		return l.convBackwardInput(op, rest), nil
 	case kernels.Adam:
 		return l.adam(op, rest), nil
 	}
@@ -112,8 +114,6 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		l.convForward(op)
-	case kernels.ConvBackwardInput:
-		l.convBackwardInput(op)
 	case kernels.ConvBackwardWeight:
 		l.convBackwardWeight(op)
 	case kernels.BatchNormForward:

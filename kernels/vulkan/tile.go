@@ -88,13 +88,13 @@ const minSplit = 128
 // second, 600 GB/s) does in the same time.
 const (
 	trafficCost = 32   // of a float that is written or read
-	passCost    = 20e6 // of the second pass's launch and barrier, some 4 µs
+	passCost    = 20e6 // of the second pass's launch and barrier or the tree's levels, some 4 µs
 )
 
 // planProduct picks the variant with the least estimated time, counted in
 // multiplications: the padded work, divided by the variant's speed and by the
-// share of the device that its workgroups fill, and the second pass over the
-// partial sums of splits.
+// share of the device that its workgroups fill, and adding up the partial sums
+// of splits.
 func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := math.Inf(1)
@@ -147,14 +147,31 @@ type multiplication struct {
 	accumulate bool
 	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; absent: none
 	hasRowSums bool           // the shader has bindings for them
-	counters   int            // that the shader needs beside one a tile
+	counters   int            // that the shader needs beside those of splits
 }
 
-// sumsSplits reports whether the last workgroup of each tile adds up the splits.
+// splitFan is how many splits, or sums of them, a workgroup adds up at a time
+// (SPLIT_FAN in shaders/include/matrix_store.glsl).
+const splitFan = 8
+
+// sumsSplits reports whether the last workgroups of each tile add up the splits.
 func (t *target) sumsSplits(p product) bool { return p.splits > 1 && t.lastGroup }
 
+// splitCounters returns the counters that takes: one for each tile and inner
+// node of the tree.
+func (t *target) splitCounters(p product) int {
+	nodes := 0
+	if t.sumsSplits(p) {
+		for n := p.splits; n > 1; {
+			n = ceilDiv(n, splitFan)
+			nodes += n
+		}
+	}
+	return nodes * p.groups()
+}
+
 // multiply appends the dispatch of a product. One in several splits goes to
-// scratch first and is added up by the last workgroup of each tile or, where
+// scratch first and is added up by the last workgroups of each tile or, where
 // the device cannot tell which that is, by further dispatches.
 func (l *lowering) multiply(m multiplication) {
 	withBias, withSums := !m.bias.Absent(), !m.rowSums.Absent()
@@ -178,13 +195,17 @@ func (l *lowering) multiply(m multiplication) {
 			rowParts = arg{l.partials(m.splits * m.m), kernels.Write}
 		}
 	}
-	if l.sumsSplits(m.product) || m.counters > 0 {
-		counters = l.counters(m.groups() + m.counters)
+	targetRows := rowSums
+	if secondPass {
+		targetRows = rowParts
+	}
+	if n := m.counters + l.splitCounters(m.product); n > 0 {
+		counters = l.counters(n)
 	}
 	spec := append(constants(m.bm, m.bn, m.bk, m.tm, m.tn, l.sumsSplits(m.product), withSums), m.own...)
 	args := append(slices.Clone(m.inputs), target, parts, counters)
 	if m.hasRowSums {
-		args = append(args, rowParts, rowSums)
+		args = append(args, rowParts, targetRows)
 	}
 	l.dispatch(m.shader, m.threads(), m.groups(), m.splits, spec, m.push(withBias && !secondPass, m.accumulate && !secondPass),
 		append(args, m.extra...)...)

@@ -25,6 +25,7 @@ func TestEveryTile(t *testing.T) {
 	defer reference.Close()
 	for i := range vulkan.Tiles() {
 		tile := b.ForceTile(i)
+		b.ForceSplits("conv_backward_input", 64*2*2, 12, 9*32, 9) // added up in two levels
 		t.Run(fmt.Sprintf("%+v", tile), func(t *testing.T) {
 			plan := products()
 			got, want := runOnIntegers(t, b, plan), runOnIntegers(t, reference, plan)
@@ -53,6 +54,25 @@ func products() *kernels.Plan {
 		kernels.ConvBackwardInput{DY: y, W: w, DX: tensor("dx", x.Shape...), Stride: 1, Pad: 1},
 		kernels.ConvBackwardWeight{X: x, DY: y, DW: tensor("dw", w.Shape...), DBias: tensor("db", 72), Stride: 1, Pad: 1},
 	)
+	// Products that take the sums of a batch-norm's gradient along. A power of
+	// two of rows keeps that exact too.
+	batchNorm := func(name string, dy, x kernels.Tensor, size int) kernels.Op {
+		c := x.Dim(-1)
+		op := kernels.BatchNormReLUPoolBackward{X: x, Y: tensor(name+".y", dy.Shape...), DY: dy, Gamma: tensor(name+".gamma", c),
+			Mean: tensor(name+".mean", c), InvStd: tensor(name+".inv_std", c), DX: tensor(name+".dx", x.Shape...),
+			DGamma: tensor(name+".dgamma", c), DBeta: tensor(name+".dbeta", c), Size: size}
+		if size > 1 {
+			op.Index = p.Tensor(name+".index", kernels.Uint32, dy.Shape...)
+		}
+		return op
+	}
+	dense, pooled := tensor("dense", 32, 4*64), tensor("pooled", 64, 2, 2, 12)
+	p.Section("all").Add(
+		kernels.GEMM{A: tensor("dense.a", 32, k), B: tensor("dense.b", k, 4*64), C: dense},
+		batchNorm("bn1", dense.Reshape(32, 2, 2, 64), tensor("bn1.x", 32, 2, 2, 64), 1),
+		kernels.ConvBackwardInput{DY: tensor("pooled.dy", 64, 2, 2, 32), W: tensor("pooled.w", 32, 3, 3, 12), DX: pooled, Stride: 1, Pad: 1},
+		batchNorm("bn2", pooled, tensor("bn2.x", 64, 8, 8, 12), 3),
+	)
 	return &p
 }
 
@@ -66,12 +86,17 @@ func runOnIntegers(t *testing.T, b kernels.Backend, plan *kernels.Plan) [][]byte
 	}
 	defer p.Close()
 	all := func(i int) kernels.Tensor {
-		return kernels.Tensor{Buffer: i, Type: kernels.Float32, Shape: []int{plan.Buffers[i].Len}}
+		return kernels.Tensor{Buffer: i, Type: plan.Buffers[i].Type, Shape: []int{plan.Buffers[i].Len}}
 	}
 	for i, buffer := range plan.Buffers {
-		v := make([]float32, buffer.Len)
+		v, index := make([]float32, buffer.Len), make([]uint32, buffer.Len)
 		for e := range v {
-			v[e] = float32(kernels.Philox4x32([4]uint32{uint32(e), uint32(i)}, [2]uint32{})[0]%5) - 2
+			word := kernels.Philox4x32([4]uint32{uint32(e), uint32(i)}, [2]uint32{})[0]
+			v[e], index[e] = float32(word%5)-2, word%9
+		}
+		if buffer.Type == kernels.Uint32 { // positions in windows of 3×3
+			write(t, p, all(i), kernels.AsBytes(index))
+			continue
 		}
 		write(t, p, all(i), kernels.AsBytes(v))
 	}

@@ -3,34 +3,45 @@
 #ifndef MATRIX_ROW_SUMS_GLSL
 #define MATRIX_ROW_SUMS_GLSL
 
-// STORE_ROW_SUMS defines two functions for all invocations to call:
-// store_row_sums, after multiply_tile, which writes the workgroup's own to row
-// number part of PARTS (…, M); and sum_row_parts, which writes the sum of the
-// first splits rows of PARTS to RESULT (M).
-#define STORE_ROW_SUMS(PARTS, RESULT)                                                         \
-    void store_row_sums(Group g, uint part, uint m) {                                         \
-        if (ROW_SUMS == 0 || g.n0 != 0) {                                                     \
-            return;                                                                           \
-        }                                                                                     \
-        uint quad = gl_LocalInvocationID.x; /* there are more threads than quads of rows */   \
-        vec4 sum = row_sums(min(quad, BM / 4 - 1));                                           \
+vec4 row_total; // of the quad of rows that is numbered as this thread is
+
+bool has_rows(Group g) { return ROW_SUMS != 0 && g.n0 == 0; }
+
+// Takes the workgroup's own sums, after multiply_tile. There are more threads
+// than quads of rows.
+void take_row_sums(Group g) {
+    if (has_rows(g)) {
+        row_total = row_sums(min(gl_LocalInvocationID.x, BM / 4 - 1));
+    }
+}
+
+// STORE_ROWS defines NAME, which writes them to row number part of RESULT (…, M).
+#define STORE_ROWS(NAME, RESULT)                                                              \
+    void NAME(Group g, uint part, uint m) {                                                   \
+        uint quad = gl_LocalInvocationID.x;                                                   \
         [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
             uint row = g.m0 + 4 * quad + j;                                                   \
-            if (quad < BM / 4 && row < m) {                                                   \
-                PARTS[part * m + row] = sum[j];                                               \
+            if (has_rows(g) && quad < BM / 4 && row < m) {                                    \
+                RESULT[part * m + row] = row_total[j];                                        \
             }                                                                                 \
         }                                                                                     \
-    }                                                                                         \
-    void sum_row_parts(Group g, uint splits, uint m) {                                        \
-        if (ROW_SUMS == 0 || g.n0 != 0) {                                                     \
+    }
+
+// ROWS_BESIDE adds up the splits' sums in PARTS (splits, M) with their tiles.
+#define ROWS_BESIDE(PARTS)                                                                    \
+    STORE_ROWS(store_beside, PARTS)                                                           \
+    void sum_beside(Group g, uint first, uint stride, uint count, uint m) {                   \
+        if (!has_rows(g)) {                                                                   \
             return;                                                                           \
         }                                                                                     \
-        for (uint row = g.m0 + gl_LocalInvocationID.x; row < min(m, g.m0 + BM); row += THREADS) { \
-            float sum = 0.0;                                                                  \
-            for (uint s = 0; s < splits; s++) {                                               \
-                sum += PARTS[s * m + row];                                                    \
+        [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
+            uint row = min(g.m0 + 4 * gl_LocalInvocationID.x + j, m - 1);                     \
+            float sum = PARTS[first * m + row];                                               \
+            [[unroll]] for (uint s = 1; s < SPLIT_FAN; s++) {                                 \
+                float part = PARTS[(first + min(s, count - 1) * stride) * m + row];           \
+                sum += s < count ? part : 0.0;                                                \
             }                                                                                 \
-            RESULT[row] = sum;                                                                \
+            row_total[j] = sum;                                                               \
         }                                                                                     \
     }
 

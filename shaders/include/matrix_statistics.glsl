@@ -4,20 +4,8 @@
 #ifndef MATRIX_STATISTICS_GLSL
 #define MATRIX_STATISTICS_GLSL
 
-shared vec4 column_sums[WITH_STATISTICS != 0 ? THREADS_M * BN / 4 : 1]; // [row of threads][n/4]
-
-// Adds up v over the threads that hold a column quad; all of them get the sum.
-vec4 sum_rows(uint q, vec4 v) {
-    uint col = col_of(q) / 4;
-    barrier();
-    column_sums[gl_LocalInvocationID.x / THREADS_N * (BN / 4) + col] = v;
-    barrier();
-    vec4 sum = vec4(0.0);
-    for (uint t = 0; t < THREADS_M; t++) {
-        sum += column_sums[t * (BN / 4) + col];
-    }
-    return sum;
-}
+const uint COLUMN_SUMS = WITH_STATISTICS;
+#include "matrix_columns.glsl"
 
 // STORE_STATISTICS defines store_statistics, which writes PARTIALS (tiles of
 // rows, 2, N). As in batchnorm_statistics, what the deviations add up to
@@ -54,44 +42,47 @@ vec4 sum_rows(uint q, vec4 v) {
 // COMBINE_STATISTICS defines combine_statistics, which combines what all tiles
 // of the workgroup's columns have written to PARTIALS, as batchnorm_combine
 // does, and writes MEAN and VARIANCE (N).
-const uint COMBINE_DEPTH = THREADS / (BN / 4); // tiles of rows taken side by side
-
-shared vec4 depth_sums[WITH_STATISTICS != 0 ? THREADS : 1];
-
-// Adds up v over the threads that share a column quad.
-vec4 sum_combine_depth(vec4 v) {
-    uint t = gl_LocalInvocationID.x;
-    barrier();
-    depth_sums[t] = v;
-    barrier();
-    vec4 sum = vec4(0.0);
-    for (uint d = 0; d < COMBINE_DEPTH; d++) {
-        sum += depth_sums[d * (BN / 4) + t % (BN / 4)];
-    }
-    return sum;
-}
-
 #define COMBINE_STATISTICS(PARTIALS, MEAN, VARIANCE)                                          \
     vec4 partial_of(uint row, uint col, uint n) {                                             \
-        vec4 v = vec4(0.0);                                                                   \
+        vec4 v;                                                                               \
         [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
-            if (col + j < n) {                                                                \
-                v[j] = PARTIALS[row * n + col + j];                                           \
-            }                                                                                 \
+            v[j] = PARTIALS[row * n + min(col + j, n - 1)];                                   \
         }                                                                                     \
         return v;                                                                             \
     }                                                                                         \
+    /* Weights of COMBINE_AT_ONCE tiles from the i-th, COMBINE_DEPTH apart, and what they     \
+       hold in row (0 or 1): as many loads under way at a time. Tiles that do not exist have  \
+       weight 0. */                                                                           \
+    void load_partials(uint i, uint row, uint col, uint m, uint n, out float rows[COMBINE_AT_ONCE], \
+                       out vec4 v[COMBINE_AT_ONCE]) {                                         \
+        uint tiles = (m + BM - 1) / BM;                                                       \
+        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                               \
+            uint tile = i + u * COMBINE_DEPTH;                                                \
+            rows[u] = tile < tiles ? float(min(BM, m - tile * BM)) : 0.0;                     \
+            v[u] = partial_of(2 * min(tile, tiles - 1) + row, col, n);                        \
+        }                                                                                     \
+    }                                                                                         \
     void combine_statistics(Group g, uint m, uint n) {                                        \
         uint t = gl_LocalInvocationID.x, first = t / (BN / 4);                                \
-        uint col = g.n0 + 4 * (t % (BN / 4)), tiles = (m + BM - 1) / BM;                      \
+        uint col = g.n0 + 4 * (t % (BN / 4));                                                 \
+        uint end = first < COMBINE_DEPTH ? (m + BM - 1) / BM : 0;                             \
+        float rows[COMBINE_AT_ONCE];                                                          \
+        vec4 means[COMBINE_AT_ONCE], squares[COMBINE_AT_ONCE];                                \
         vec4 origin = partial_of(0, col, n), sum = vec4(0.0);                                 \
-        for (uint i = first; i < tiles && first < COMBINE_DEPTH; i += COMBINE_DEPTH) {        \
-            sum += float(min(BM, m - i * BM)) * (partial_of(2 * i, col, n) - origin);         \
+        for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {                 \
+            load_partials(i, 0, col, m, n, rows, means);                                      \
+            [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                           \
+                sum += rows[u] * (means[u] - origin);                                         \
+            }                                                                                 \
         }                                                                                     \
         vec4 mean = origin + sum_combine_depth(sum) / float(m), square = vec4(0.0);           \
-        for (uint i = first; i < tiles && first < COMBINE_DEPTH; i += COMBINE_DEPTH) {        \
-            vec4 d = partial_of(2 * i, col, n) - mean;                                        \
-            square += partial_of(2 * i + 1, col, n) + float(min(BM, m - i * BM)) * d * d;     \
+        for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {                 \
+            load_partials(i, 0, col, m, n, rows, means);                                      \
+            load_partials(i, 1, col, m, n, rows, squares);                                    \
+            [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                           \
+                vec4 d = means[u] - mean;                                                     \
+                square += rows[u] > 0.0 ? squares[u] + rows[u] * d * d : vec4(0.0);           \
+            }                                                                                 \
         }                                                                                     \
         square = sum_combine_depth(square);                                                   \
         [[unroll]] for (uint j = 0; j < 4; j++) {                                             \

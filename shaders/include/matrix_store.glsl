@@ -1,6 +1,6 @@
 // Writes a workgroup's tile, after multiply_tile, to the result (M, N), or with
 // several splits of K to the partial sums (splits, M, N). Those are added up by
-// the last workgroup of the tile, or else by split_k_sum.
+// the workgroups of the tile that arrive last, or else by split_k_sum.
 #ifndef MATRIX_STORE_GLSL
 #define MATRIX_STORE_GLSL
 
@@ -50,49 +50,93 @@
         }                                                                                     \
     }
 
-// SUM_TILES defines sum_tiles, which puts the sum of all splits' tiles, in
-// their order, in the place of the workgroup's own. PARTS holds them as
-// STORE_TILE wrote them.
-#define SUM_TILES(PARTS)                                                                      \
-    void sum_tiles(Group g, uint splits, uint m, uint n) {                                    \
+// Splits are added up as a tree: the last of every SPLIT_FAN neighbours to
+// arrive adds up those, and then arrives for them at the next level. A workgroup
+// reads few parts one behind the other, and different ones at the same time.
+const uint SPLIT_FAN = 8; // splitFan on the host
+
+// SUM_PARTS defines sum_parts, which puts the sum of count matrices of PARTS, in
+// their order, in the place of the workgroup's own tile: number first, and then
+// every stride-th. All are loaded before the first is needed.
+#define SUM_PARTS(PARTS)                                                                      \
+    void sum_parts(Group g, uint first, uint stride, uint count, uint m, uint n) {            \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
                 uint col = g.n0 + col_of(q);                                                  \
-                vec4 sum = vec4(0.0);                                                         \
-                for (uint s = 0; s < splits && row < m && col < n; s++) {                     \
-                    uint at = (s * m + row) * n + col;                                        \
+                if (row >= m || col >= n) {                                                   \
+                    continue;                                                                 \
+                }                                                                             \
+                vec4 part[SPLIT_FAN];                                                         \
+                [[unroll]] for (uint s = 0; s < SPLIT_FAN; s++) {                             \
+                    uint at = ((first + min(s, count - 1) * stride) * m + row) * n + col;     \
                     if (n % 4 == 0) {                                                         \
-                        sum += PARTS[at / 4];                                                 \
+                        part[s] = PARTS[at / 4];                                              \
                         continue;                                                             \
                     }                                                                         \
                     [[unroll]] for (uint j = 0; j < 4; j++) {                                 \
-                        if (col + j < n) {                                                    \
-                            sum[j] += PARTS[(at + j) / 4][(at + j) % 4];                      \
-                        }                                                                     \
+                        uint e = min(at + j, at + n - 1 - col);                               \
+                        part[s][j] = PARTS[e / 4][e % 4];                                     \
                     }                                                                         \
+                }                                                                             \
+                vec4 sum = part[0];                                                           \
+                [[unroll]] for (uint s = 1; s < SPLIT_FAN; s++) {                             \
+                    sum += s < count ? part[s] : vec4(0.0);                                   \
                 }                                                                             \
                 accumulator[i * (TN / 4) + q] = sum;                                          \
             }                                                                                 \
         }                                                                                     \
     }
 
+// Inner nodes of the tree, each of which has a counter.
+uint split_nodes(uint splits) {
+    uint nodes = 0;
+    while (splits > 1) {
+        splits = (splits + SPLIT_FAN - 1) / SPLIT_FAN;
+        nodes += splits;
+    }
+    return nodes;
+}
+
+uint tiles_of(uint m, uint n) { return (m + BM - 1) / BM * ((n + BN - 1) / BN); }
+
+// What a product has beside its tile and is added up with it: stored as part
+// number part, or replaced by the sum of parts, as the tile is.
+void store_beside(Group g, uint part, uint m);
+void sum_beside(Group g, uint first, uint stride, uint count, uint m);
+
+#define NOTHING_BESIDE                                                                        \
+    void store_beside(Group g, uint part, uint m) {}                                          \
+    void sum_beside(Group g, uint first, uint stride, uint count, uint m) {}
+
 // WHOLE_TILE defines whole_tile: whether the workgroup holds the tile of the
 // whole sum over K, as each does without splits, and as the last one to arrive
-// does after it has added up the others' from PARTS.
+// does after the others' have been added up in PARTS.
 #define WHOLE_TILE(PARTS, COUNTERS)                                                           \
     LAST_GROUP(COUNTERS)                                                                      \
     STORE_TILE(store_part, PARTS)                                                             \
-    SUM_TILES(PARTS)                                                                          \
+    SUM_PARTS(PARTS)                                                                          \
     bool whole_tile(Group g, uint m, uint n) {                                                \
         if (SUM_SPLITS == 0) {                                                                \
             return true;                                                                      \
         }                                                                                     \
-        store_part(g, g.split, m, n, false);                                                  \
-        if (!is_last_group(g.tile, gl_NumWorkGroups.z)) {                                     \
-            return false;                                                                     \
+        uint node = g.split, nodes = gl_NumWorkGroups.z, stride = 1; /* of this level */      \
+        uint tiles = tiles_of(m, n), counter = g.tile;                                        \
+        while (nodes > 1) {                                                                   \
+            uint parent = node / SPLIT_FAN, first = parent * SPLIT_FAN;                       \
+            uint count = min(SPLIT_FAN, nodes - first);                                       \
+            store_part(g, node * stride, m, n, false);                                        \
+            store_beside(g, node * stride, m);                                                \
+            if (!is_last_group(counter + parent * tiles, count)) {                            \
+                return false;                                                                 \
+            }                                                                                 \
+            sum_parts(g, first * stride, stride, count, m, n);                                \
+            sum_beside(g, first * stride, stride, count, m);                                  \
+            nodes = (nodes + SPLIT_FAN - 1) / SPLIT_FAN;                                      \
+            counter += nodes * tiles;                                                         \
+            node = parent;                                                                    \
+            stride *= SPLIT_FAN;                                                              \
         }                                                                                     \
-        sum_tiles(g, gl_NumWorkGroups.z, m, n);                                               \
         return true;                                                                          \
     }
 

@@ -1,0 +1,70 @@
+// Cross-entropy of one sample, and the mean over a batch. The including shader
+// declares the constants WITH_DLOGITS and WITH_PROBS, the push constants samples,
+// classes, slots, prob_rows, on and off, the buffers labels, state, loss, correct,
+// dlogits and probs, and
+//   float logit(uint n, uint c)   of sample n and class c
+#ifndef CROSS_ENTROPY_GLSL
+#define CROSS_ENTROPY_GLSL
+
+#include "common.glsl"
+#include "state.glsl"
+
+shared float loss_sums[THREADS];
+shared uint correct_sums[THREADS];
+
+// Returns the loss of sample n and counts it in hits if it is predicted right.
+// On request it writes the gradient and the probabilities.
+float sample_loss(uint n, inout uint hits) {
+    uint row = n * classes, label = labels[n], best = 0;
+    float largest = logit(n, 0);
+    for (uint c = 1; c < classes; c++) {
+        if (logit(n, c) > largest) {
+            largest = logit(n, c);
+            best = c;
+        }
+    }
+    hits += best == label ? 1 : 0;
+
+    float sum = 0.0;
+    for (uint c = 0; c < classes; c++) {
+        sum += exp(logit(n, c) - largest);
+    }
+    float log_sum = log(sum), total = 0.0;
+    uint prob_row = state[STATE_CURSOR] + n;
+    for (uint c = 0; c < classes; c++) {
+        float shifted = logit(n, c) - largest;
+        float p = exp(shifted) / sum;
+        float q = c == label ? on : off;
+        total += q > 0.0 ? q * (log_sum - shifted) : 0.0;
+        if (WITH_DLOGITS != 0) {
+            dlogits[row + c] = (p - q) / float(samples);
+        }
+        if (WITH_PROBS != 0 && prob_row < prob_rows) {
+            probs[prob_row * classes + c] = p;
+        }
+    }
+    return total;
+}
+
+// Adds up the threads' sums as a tree and writes the step's mean loss and its
+// number of correct predictions.
+void store_loss(float total, uint hits) {
+    uint t = gl_LocalInvocationID.x;
+    loss_sums[t] = total;
+    correct_sums[t] = hits;
+    barrier();
+    for (uint half_width = THREADS / 2; half_width > 0; half_width /= 2) {
+        if (t < half_width) {
+            loss_sums[t] += loss_sums[t + half_width];
+            correct_sums[t] += correct_sums[t + half_width];
+        }
+        barrier();
+    }
+    uint slot = state[STATE_SLOT];
+    if (t == 0 && slot < slots) {
+        loss[slot] = loss_sums[0] / float(samples);
+        correct[slot] = correct_sums[0];
+    }
+}
+
+#endif

@@ -1,0 +1,103 @@
+// The two sums of a batch-norm's gradient (as batchnorm_backward_sums takes them,
+// with ReLU and pooling) over the product that is the gradient of the pooled
+// output, Y. Row r of the product holds n/BN_C windows of BN_C channels; a tile lies
+// in one of those. BN_C is a multiple of 4.
+//
+// The including shader defines BN_CONSTANT and BN_BINDING, the first numbers that
+// are free.
+#ifndef MATRIX_GRADIENT_SUMS_GLSL
+#define MATRIX_GRADIENT_SUMS_GLSL
+
+layout(constant_id = BN_CONSTANT) const uint GRADIENT_SUMS = 0; // they are called for
+layout(constant_id = BN_CONSTANT + 1) const uint BN_H = 1;      // X is (N, H, W, C)
+layout(constant_id = BN_CONSTANT + 2) const uint BN_W = 1;
+layout(constant_id = BN_CONSTANT + 3) const uint BN_C = 4;
+layout(constant_id = BN_CONSTANT + 4) const uint BN_SIZE = 1; // Y is (N, H/SIZE, W/SIZE, C)
+
+layout(binding = BN_BINDING) readonly buffer NormX { float norm_x[]; };              // as X
+layout(binding = BN_BINDING + 1) readonly buffer NormY { vec4 norm_y[]; };           // as Y
+layout(binding = BN_BINDING + 2) readonly buffer NormIndex { uvec4 norm_index[]; };  // as Y
+layout(binding = BN_BINDING + 3) readonly buffer NormMean { vec4 norm_mean[]; };     // (C)
+layout(binding = BN_BINDING + 4) readonly buffer NormInvStd { vec4 norm_inv_std[]; }; // (C)
+layout(binding = BN_BINDING + 5) coherent buffer NormParts { vec4 norm_parts[]; };   // (chunks, 2, C)
+layout(binding = BN_BINDING + 6) writeonly buffer DBeta { vec4 dbeta_of[]; };        // (C)
+layout(binding = BN_BINDING + 7) writeonly buffer DGamma { vec4 dgamma_of[]; };      // (C)
+
+const uint COLUMN_SUMS = GRADIENT_SUMS;
+#include "matrix_columns.glsl"
+
+// x̂ of channels c to c + 3 where a window had its maxima; at is its place in Y.
+vec4 normalized(uint window, uint c, uint at) {
+    const uint across = BN_W / BN_SIZE, down = BN_H / BN_SIZE;
+    uvec4 position = BN_SIZE == 1 ? uvec4(0) : norm_index[at];
+    uint corner = window;
+    if (BN_SIZE != 1) {
+        corner = (window / across / down * BN_H + window / across % down * BN_SIZE) * BN_W + window % across * BN_SIZE;
+    }
+    uvec4 pixel = corner + position / BN_SIZE * BN_W + position % BN_SIZE;
+    vec4 x;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        x[j] = norm_x[pixel[j] * BN_C + c + j];
+    }
+    return (x - norm_mean[c / 4]) * norm_inv_std[c / 4];
+}
+
+// Writes the sums of the workgroup's tile.
+void store_gradient_sums(Group g, uint m, uint n) {
+    uint window_col = g.n0 / BN_C, chunk = g.m0 / BM * (n / BN_C) + window_col;
+    [[unroll]] for (uint q = 0; q < TN / 4; q++) {
+        uint col = g.n0 + col_of(q), c = col - window_col * BN_C;
+        vec4 beta = vec4(0.0), gamma = vec4(0.0);
+        [[unroll]] for (uint i = 0; i < TM; i++) {
+            uint row = g.m0 + row_of(i / 4) + i % 4, at = (row * n + col) / 4;
+            if (row < m && col < n) {
+                vec4 gradient = mix(vec4(0.0), accumulator[i * (TN / 4) + q], greaterThan(norm_y[at], vec4(0.0)));
+                beta += gradient;
+                gamma += gradient * normalized(row * (n / BN_C) + window_col, c, at);
+            }
+        }
+        beta = sum_rows(q, beta);
+        gamma = sum_rows(q, gamma);
+        if (gl_LocalInvocationID.x < THREADS_N && col < n) {
+            norm_parts[(2 * chunk * BN_C + c) / 4] = beta;
+            norm_parts[((2 * chunk + 1) * BN_C + c) / 4] = gamma;
+        }
+    }
+}
+
+// Adds up the sums of all tiles of the workgroup's channels.
+void combine_gradient_sums(Group g, uint chunks) {
+    uint t = gl_LocalInvocationID.x, first = t / (BN / 4);
+    uint c = g.n0 % BN_C + 4 * (t % (BN / 4)), own = min(c, BN_C - 4);
+    uint end = first < COMBINE_DEPTH ? chunks : 0;
+    vec4 beta = vec4(0.0), gamma = vec4(0.0);
+    for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {
+        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) { // as many loads under way at a time
+            uint chunk = i + u * COMBINE_DEPTH, at = min(chunk, chunks - 1);
+            vec4 parts_beta = norm_parts[(2 * at * BN_C + own) / 4];
+            vec4 parts_gamma = norm_parts[((2 * at + 1) * BN_C + own) / 4];
+            beta += chunk < chunks ? parts_beta : vec4(0.0);
+            gamma += chunk < chunks ? parts_gamma : vec4(0.0);
+        }
+    }
+    beta = sum_combine_depth(beta);
+    gamma = sum_combine_depth(gamma);
+    if (first == 0 && c < BN_C) {
+        dbeta_of[c / 4] = beta;
+        dgamma_of[c / 4] = gamma;
+    }
+}
+
+// Takes the sums of the tile, and of all tiles in the last workgroup of a column
+// of tiles. counter is the first of ⌈C/BN⌉; m and n are the product's extents.
+#define TAKE_GRADIENT_SUMS                                                                    \
+    void take_gradient_sums(Group g, uint m, uint n) {                                        \
+        uint chunks = (m + BM - 1) / BM * (n / BN_C);                                         \
+        uint counter = SUM_SPLITS != 0 ? split_nodes(gl_NumWorkGroups.z) * tiles_of(m, n) : 0; \
+        store_gradient_sums(g, m, n);                                                         \
+        if (is_last_group(counter + g.n0 % BN_C / BN, chunks)) {                              \
+            combine_gradient_sums(g, chunks);                                                 \
+        }                                                                                     \
+    }
+
+#endif
