@@ -482,6 +482,12 @@ func (t *training) finish(stopped string) (*Result, error) {
 	if err := t.folder.writeMetrics(m, labels, probs); err != nil {
 		return nil, err
 	}
+	// Drawing is all that is left: what training took goes back first, or the
+	// pictures would add to the peak.
+	if err := t.close(); err != nil {
+		return nil, err
+	}
+	debug.FreeOSMemory()
 	if err := t.folder.writePictures(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch, m, labels, probs); err != nil {
 		return nil, err
 	}
