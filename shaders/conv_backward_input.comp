@@ -104,6 +104,6 @@ void main() {
     }
     store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, I, false);
     if (GRADIENT_SUMS != 0) {
-        take_gradient_sums(g, pixels, I);
+        take_gradient_sums(g, free_counter(pixels, I), pixels, I);
     }
 }

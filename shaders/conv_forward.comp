@@ -6,8 +6,7 @@
 #include "common.glsl"
 
 layout(constant_id = 16) const uint WITH_STATISTICS = 0;
-
-layout(constant_id = 17) const uint COMBINE = 0; // the last workgroup combines the statistics
+layout(constant_id = 17) const uint COMBINE = 0; // the last workgroup combines them
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
@@ -21,7 +20,7 @@ layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
 layout(binding = 3) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
 layout(binding = 4) coherent buffer Parts { vec4 parts[]; };             // (splits, pixels, O)
-layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then of columns of tiles
+layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then (nodes, columns of tiles)
 layout(binding = 6) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
 layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
 layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
@@ -68,12 +67,9 @@ void main() {
         add_bias(g, O);
     }
     store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, O, false);
-    if (WITH_STATISTICS == 0) {
-        return;
-    }
-    store_statistics(g, pixels, O);
-    uint counter = SUM_SPLITS != 0 ? split_nodes(gl_NumWorkGroups.z) * tiles_of(pixels, O) : 0; // the first of columns of tiles
-    if (COMBINE != 0 && is_last_group(counter + g.n0 / BN, (pixels + BM - 1) / BM)) {
-        combine_statistics(g, pixels, O);
+    if (COMBINE != 0) {
+        take_statistics(g, free_counter(pixels, O), pixels, O);
+    } else if (WITH_STATISTICS != 0) {
+        store_statistics(g, pixels, O);
     }
 }

@@ -129,6 +129,6 @@ void main() {
     }
     store_tile(g, part, m, n, accumulate != 0);
     if (GRADIENT_SUMS != 0) {
-        take_gradient_sums(g, m, n);
+        take_gradient_sums(g, free_counter(m, n), m, n);
     }
 }

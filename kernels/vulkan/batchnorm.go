@@ -137,9 +137,9 @@ func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, rest []kerne
 	if channels%4 != 0 || !inOneWindow {
 		return s
 	}
-	s.op, s.wanted, s.counters = op, true, ceilDiv(channels, p.bn)
-	s.constants = constants(true, h, w, channels, op.Size)
 	chunks := ceilDiv(p.m, p.bm) * (p.n / channels)
+	s.op, s.wanted, s.counters = op, true, p.combineCounters(chunks, ceilDiv(channels, p.bn))
+	s.constants = constants(true, h, w, channels, op.Size)
 	s.args = []arg{l.read(op.X), l.read(op.Y), l.readOr(op.Index, op.Y), l.read(op.Mean), l.read(op.InvStd),
 		{l.partials(2 * chunks * channels), kernels.Write}, l.write(op.DBeta), l.write(op.DGamma)}
 	return s

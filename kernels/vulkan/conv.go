@@ -22,7 +22,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
 	}
 	if combine {
-		mean, variance, counters = l.write(op.Mean), l.write(op.Var), ceilDiv(o, p.bn)
+		mean, variance, counters = l.write(op.Mean), l.write(op.Var), p.combineCounters(c.chunks, ceilDiv(o, p.bn))
 	}
 	l.multiply(multiplication{product: p, shader: "conv_forward",
 		own:    append(convConstants(op.X, op.W, op.Stride, op.Pad), flag(ofTiles), flag(combine)),

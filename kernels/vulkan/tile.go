@@ -157,17 +157,33 @@ const splitFan = 8
 // sumsSplits reports whether the last workgroups of each tile add up the splits.
 func (t *target) sumsSplits(p product) bool { return p.splits > 1 && t.lastGroup }
 
-// splitCounters returns the counters that takes: one for each tile and inner
-// node of the tree.
+// splitCounters returns the counters that takes.
 func (t *target) splitCounters(p product) int {
-	nodes := 0
-	if t.sumsSplits(p) {
-		for n := p.splits; n > 1; {
-			n = ceilDiv(n, splitFan)
-			nodes += n
-		}
+	if !t.sumsSplits(p) {
+		return 0
 	}
-	return nodes * p.groups()
+	return treeNodes(p.splits, splitFan) * p.groups()
+}
+
+// combineFan is how many tiles of rows a workgroup combines at a time
+// (COMBINE_FAN in shaders/include/matrix_columns.glsl).
+func (t tile) combineFan() int { return 4 * (t.threads() / (t.bn / 4)) }
+
+// combineCounters returns the counters that it takes to combine parts in each of
+// the given columns of tiles. A single part has a node as well.
+func (t tile) combineCounters(parts, columns int) int {
+	return max(1, treeNodes(parts, t.combineFan())) * columns
+}
+
+// treeNodes returns the inner nodes of a tree over so many parts, each of which
+// has a counter (shaders/include/last_group.glsl).
+func treeNodes(parts, fan int) int {
+	nodes := 0
+	for parts > 1 {
+		parts = ceilDiv(parts, fan)
+		nodes += parts
+	}
+	return nodes
 }
 
 // multiply appends the dispatch of a product. One in several splits goes to

@@ -25,7 +25,7 @@ func TestEveryTile(t *testing.T) {
 	defer reference.Close()
 	for i := range vulkan.Tiles() {
 		tile := b.ForceTile(i)
-		b.ForceSplits("conv_backward_input", 64*2*2, 12, 9*32, 9) // added up in two levels
+		b.ForceSplits("conv_backward_input", 256*2*2, 12, 9*32, 9) // added up in two levels
 		t.Run(fmt.Sprintf("%+v", tile), func(t *testing.T) {
 			plan := products()
 			got, want := runOnIntegers(t, b, plan), runOnIntegers(t, reference, plan)
@@ -66,12 +66,12 @@ func products() *kernels.Plan {
 		}
 		return op
 	}
-	dense, pooled := tensor("dense", 32, 4*64), tensor("pooled", 64, 2, 2, 12)
+	dense, pooled := tensor("dense", 32, 4*64), tensor("pooled", 256, 2, 2, 12)
 	p.Section("all").Add(
 		kernels.GEMM{A: tensor("dense.a", 32, k), B: tensor("dense.b", k, 4*64), C: dense},
 		batchNorm("bn1", dense.Reshape(32, 2, 2, 64), tensor("bn1.x", 32, 2, 2, 64), 1),
-		kernels.ConvBackwardInput{DY: tensor("pooled.dy", 64, 2, 2, 32), W: tensor("pooled.w", 32, 3, 3, 12), DX: pooled, Stride: 1, Pad: 1},
-		batchNorm("bn2", pooled, tensor("bn2.x", 64, 8, 8, 12), 3),
+		kernels.ConvBackwardInput{DY: tensor("pooled.dy", 256, 2, 2, 32), W: tensor("pooled.w", 32, 3, 3, 12), DX: pooled, Stride: 1, Pad: 1},
+		batchNorm("bn2", pooled, tensor("bn2.x", 256, 8, 8, 12), 3),
 	)
 	return &p
 }

@@ -4,6 +4,8 @@
 #ifndef MATRIX_COLUMNS_GLSL
 #define MATRIX_COLUMNS_GLSL
 
+#include "last_group.glsl"
+
 shared vec4 column_sums[COLUMN_SUMS != 0 ? THREADS_M * BN / 4 : 1]; // [row of threads][n/4]
 
 // Adds up v over the threads that hold a column quad; all of them get the sum.
@@ -19,8 +21,20 @@ vec4 sum_rows(uint q, vec4 v) {
     return sum;
 }
 
-const uint COMBINE_DEPTH = THREADS / (BN / 4); // tiles of rows taken side by side
-const uint COMBINE_AT_ONCE = 4;                // and one behind the other
+// Tiles of rows are put together as a tree, by threads that stand COMBINE_DEPTH
+// deep and take COMBINE_AT_ONCE tiles each, all loaded before the first is needed.
+const uint COMBINE_DEPTH = THREADS / (BN / 4);
+const uint COMBINE_AT_ONCE = 4;
+const uint COMBINE_FAN = COMBINE_DEPTH * COMBINE_AT_ONCE; // combineFan on the host
+
+// Position of a thread in that: its depth and its column in the tile.
+uint combine_depth() { return gl_LocalInvocationID.x / (BN / 4); }
+uint combine_col() { return 4 * (gl_LocalInvocationID.x % (BN / 4)); }
+
+// The u-th of the tree's parts that the thread takes, and whether there is one.
+uint combine_child(uint u) { return combine_depth() + u * COMBINE_DEPTH; }
+bool has_child(Tree t, uint u) { return combine_depth() < COMBINE_DEPTH && combine_child(u) < t.count; }
+uint child_part(Tree t, uint u) { return t.first + min(combine_child(u), t.count - 1) * t.gap; }
 
 shared vec4 depth_sums[COLUMN_SUMS != 0 ? THREADS : 1];
 

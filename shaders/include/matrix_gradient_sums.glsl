@@ -65,39 +65,51 @@ void store_gradient_sums(Group g, uint m, uint n) {
     }
 }
 
-// Adds up the sums of all tiles of the workgroup's channels.
-void combine_gradient_sums(Group g, uint chunks) {
-    uint t = gl_LocalInvocationID.x, first = t / (BN / 4);
-    uint c = g.n0 % BN_C + 4 * (t % (BN / 4)), own = min(c, BN_C - 4);
-    uint end = first < COMBINE_DEPTH ? chunks : 0;
-    vec4 beta = vec4(0.0), gamma = vec4(0.0);
-    for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {
-        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) { // as many loads under way at a time
-            uint chunk = i + u * COMBINE_DEPTH, at = min(chunk, chunks - 1);
-            vec4 parts_beta = norm_parts[(2 * at * BN_C + own) / 4];
-            vec4 parts_gamma = norm_parts[((2 * at + 1) * BN_C + own) / 4];
-            beta += chunk < chunks ? parts_beta : vec4(0.0);
-            gamma += chunk < chunks ? parts_gamma : vec4(0.0);
-        }
+// Adds up the sums of the tree's tiles of the workgroup's channels.
+void combine_gradient_sums(uint c, Tree t, out vec4 beta, out vec4 gamma) {
+    uint own = min(c, BN_C - 4);
+    vec4 betas[COMBINE_AT_ONCE], gammas[COMBINE_AT_ONCE];
+    [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {
+        uint at = 2 * child_part(t, u) * BN_C + own;
+        betas[u] = norm_parts[at / 4];
+        gammas[u] = norm_parts[(at + BN_C) / 4];
+    }
+    beta = vec4(0.0);
+    gamma = vec4(0.0);
+    [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {
+        beta += has_child(t, u) ? betas[u] : vec4(0.0);
+        gamma += has_child(t, u) ? gammas[u] : vec4(0.0);
     }
     beta = sum_combine_depth(beta);
     gamma = sum_combine_depth(gamma);
-    if (first == 0 && c < BN_C) {
-        dbeta_of[c / 4] = beta;
-        dgamma_of[c / 4] = gamma;
-    }
 }
 
-// Takes the sums of the tile, and of all tiles in the last workgroup of a column
-// of tiles. counter is the first of ⌈C/BN⌉; m and n are the product's extents.
+// TAKE_GRADIENT_SUMS defines take_gradient_sums, which writes the sums of the tile
+// and, in the last workgroup, those of all. counter is the first of those that are
+// free; m and n are the product's extents.
 #define TAKE_GRADIENT_SUMS                                                                    \
-    void take_gradient_sums(Group g, uint m, uint n) {                                        \
-        uint chunks = (m + BM - 1) / BM * (n / BN_C);                                         \
-        uint counter = SUM_SPLITS != 0 ? split_nodes(gl_NumWorkGroups.z) * tiles_of(m, n) : 0; \
+    void take_gradient_sums(Group g, uint counter, uint m, uint n) {                          \
         store_gradient_sums(g, m, n);                                                         \
-        if (is_last_group(counter + g.n0 % BN_C / BN, chunks)) {                              \
-            combine_gradient_sums(g, chunks);                                                 \
-        }                                                                                     \
+        uint c = g.n0 % BN_C + combine_col(), windows = n / BN_C;                             \
+        Tree t = tree_of(g.m0 / BM * windows + g.n0 / BN_C, (m + BM - 1) / BM * windows,      \
+                         counter + g.n0 % BN_C / BN);                                         \
+        do {                                                                                  \
+            if (!climb(t, COMBINE_FAN, (BN_C + BN - 1) / BN)) {                               \
+                return;                                                                       \
+            }                                                                                 \
+            vec4 beta, gamma;                                                                 \
+            combine_gradient_sums(c, t, beta, gamma);                                         \
+            if (combine_depth() == 0 && c < BN_C) {                                           \
+                uint at = 2 * part_of(t) * BN_C + c;                                          \
+                if (t.nodes > 1) {                                                            \
+                    norm_parts[at / 4] = beta;                                                \
+                    norm_parts[(at + BN_C) / 4] = gamma;                                      \
+                } else {                                                                      \
+                    dbeta_of[c / 4] = beta;                                                   \
+                    dgamma_of[c / 4] = gamma;                                                 \
+                }                                                                             \
+            }                                                                                 \
+        } while (t.nodes > 1);                                                                \
     }
 
 #endif

@@ -30,16 +30,16 @@ void take_row_sums(Group g) {
 // ROWS_BESIDE adds up the splits' sums in PARTS (splits, M) with their tiles.
 #define ROWS_BESIDE(PARTS)                                                                    \
     STORE_ROWS(store_beside, PARTS)                                                           \
-    void sum_beside(Group g, uint first, uint stride, uint count, uint m) {                   \
+    void sum_beside(Group g, Tree t, uint m) {                                                \
         if (!has_rows(g)) {                                                                   \
             return;                                                                           \
         }                                                                                     \
         [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
             uint row = min(g.m0 + 4 * gl_LocalInvocationID.x + j, m - 1);                     \
-            float sum = PARTS[first * m + row];                                               \
+            float sum = PARTS[t.first * m + row];                                             \
             [[unroll]] for (uint s = 1; s < SPLIT_FAN; s++) {                                 \
-                float part = PARTS[(first + min(s, count - 1) * stride) * m + row];           \
-                sum += s < count ? part : 0.0;                                                \
+                float part = PARTS[(t.first + min(s, t.count - 1) * t.gap) * m + row];        \
+                sum += s < t.count ? part : 0.0;                                              \
             }                                                                                 \
             row_total[j] = sum;                                                               \
         }                                                                                     \

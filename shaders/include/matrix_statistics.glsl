@@ -39,9 +39,10 @@ const uint COLUMN_SUMS = WITH_STATISTICS;
         }                                                                                     \
     }
 
-// COMBINE_STATISTICS defines combine_statistics, which combines what all tiles
-// of the workgroup's columns have written to PARTIALS, as batchnorm_combine
-// does, and writes MEAN and VARIANCE (N).
+// COMBINE_STATISTICS defines take_statistics, which writes the workgroup's own
+// statistics and, where it is the last one, MEAN and VARIANCE (N) of all rows:
+// combined as batchnorm_combine does, level by level. counter is the first of those
+// that are free.
 #define COMBINE_STATISTICS(PARTIALS, MEAN, VARIANCE)                                          \
     vec4 partial_of(uint row, uint col, uint n) {                                             \
         vec4 v;                                                                               \
@@ -50,47 +51,52 @@ const uint COLUMN_SUMS = WITH_STATISTICS;
         }                                                                                     \
         return v;                                                                             \
     }                                                                                         \
-    /* Weights of COMBINE_AT_ONCE tiles from the i-th, COMBINE_DEPTH apart, and what they     \
-       hold in row (0 or 1): as many loads under way at a time. Tiles that do not exist have  \
-       weight 0. */                                                                           \
-    void load_partials(uint i, uint row, uint col, uint m, uint n, out float rows[COMBINE_AT_ONCE], \
-                       out vec4 v[COMBINE_AT_ONCE]) {                                         \
-        uint tiles = (m + BM - 1) / BM;                                                       \
-        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                               \
-            uint tile = i + u * COMBINE_DEPTH;                                                \
-            rows[u] = tile < tiles ? float(min(BM, m - tile * BM)) : 0.0;                     \
-            v[u] = partial_of(2 * min(tile, tiles - 1) + row, col, n);                        \
-        }                                                                                     \
-    }                                                                                         \
-    void combine_statistics(Group g, uint m, uint n) {                                        \
-        uint t = gl_LocalInvocationID.x, first = t / (BN / 4);                                \
-        uint col = g.n0 + 4 * (t % (BN / 4));                                                 \
-        uint end = first < COMBINE_DEPTH ? (m + BM - 1) / BM : 0;                             \
+    void combine_statistics(Group g, Tree t, uint m, uint n, out vec4 mean, out vec4 square) { \
+        uint col = g.n0 + combine_col();                                                      \
         float rows[COMBINE_AT_ONCE];                                                          \
         vec4 means[COMBINE_AT_ONCE], squares[COMBINE_AT_ONCE];                                \
-        vec4 origin = partial_of(0, col, n), sum = vec4(0.0);                                 \
-        for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {                 \
-            load_partials(i, 0, col, m, n, rows, means);                                      \
-            [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                           \
-                sum += rows[u] * (means[u] - origin);                                         \
-            }                                                                                 \
+        vec4 origin = partial_of(2 * t.first, col, n);                                        \
+        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                               \
+            uint part = child_part(t, u);                                                     \
+            rows[u] = has_child(t, u) ? float(min(t.gap * BM, m - part * BM)) : 0.0;          \
+            means[u] = partial_of(2 * part, col, n);                                          \
+            squares[u] = partial_of(2 * part + 1, col, n);                                    \
         }                                                                                     \
-        vec4 mean = origin + sum_combine_depth(sum) / float(m), square = vec4(0.0);           \
-        for (uint i = first; i < end; i += COMBINE_AT_ONCE * COMBINE_DEPTH) {                 \
-            load_partials(i, 0, col, m, n, rows, means);                                      \
-            load_partials(i, 1, col, m, n, rows, squares);                                    \
-            [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                           \
-                vec4 d = means[u] - mean;                                                     \
-                square += rows[u] > 0.0 ? squares[u] + rows[u] * d * d : vec4(0.0);           \
-            }                                                                                 \
+        vec4 sum = vec4(0.0);                                                                 \
+        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                               \
+            sum += has_child(t, u) ? rows[u] * (means[u] - origin) : vec4(0.0);               \
+        }                                                                                     \
+        float all_rows = float(min(t.stride * BM, m - t.first * BM));                         \
+        mean = origin + sum_combine_depth(sum) / all_rows;                                    \
+        square = vec4(0.0);                                                                   \
+        [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {                               \
+            vec4 d = means[u] - mean;                                                         \
+            square += has_child(t, u) ? squares[u] + rows[u] * d * d : vec4(0.0);             \
         }                                                                                     \
         square = sum_combine_depth(square);                                                   \
-        [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
-            if (first == 0 && col + j < n) {                                                  \
-                MEAN[col + j] = mean[j];                                                      \
-                VARIANCE[col + j] = square[j] / float(m);                                     \
+    }                                                                                         \
+    void take_statistics(Group g, uint counter, uint m, uint n) {                             \
+        store_statistics(g, m, n);                                                            \
+        Tree t = tree_of(g.m0 / BM, (m + BM - 1) / BM, counter + g.n0 / BN);                  \
+        do {                                                                                  \
+            if (!climb(t, COMBINE_FAN, (n + BN - 1) / BN)) {                                  \
+                return;                                                                       \
             }                                                                                 \
-        }                                                                                     \
+            vec4 mean, square;                                                                \
+            combine_statistics(g, t, m, n, mean, square);                                     \
+            uint at = 2 * part_of(t) * n, col = g.n0 + combine_col();                         \
+            [[unroll]] for (uint j = 0; j < 4; j++) {                                         \
+                if (combine_depth() == 0 && col + j < n) {                                    \
+                    if (t.nodes > 1) {                                                        \
+                        PARTIALS[at + col + j] = mean[j];                                     \
+                        PARTIALS[at + n + col + j] = square[j];                               \
+                    } else {                                                                  \
+                        MEAN[col + j] = mean[j];                                              \
+                        VARIANCE[col + j] = square[j] / float(m);                             \
+                    }                                                                         \
+                }                                                                             \
+            }                                                                                 \
+        } while (t.nodes > 1);                                                                \
     }
 
 #endif

@@ -50,16 +50,13 @@
         }                                                                                     \
     }
 
-// Splits are added up as a tree: the last of every SPLIT_FAN neighbours to
-// arrive adds up those, and then arrives for them at the next level. A workgroup
-// reads few parts one behind the other, and different ones at the same time.
-const uint SPLIT_FAN = 8; // splitFan on the host
+const uint SPLIT_FAN = 8; // of the tree in which splits are added up; splitFan on the host
 
-// SUM_PARTS defines sum_parts, which puts the sum of count matrices of PARTS, in
-// their order, in the place of the workgroup's own tile: number first, and then
-// every stride-th. All are loaded before the first is needed.
+// SUM_PARTS defines sum_parts, which puts the sum of the tree's parts, matrices of
+// PARTS, in their order, in the place of the workgroup's own tile. All are loaded
+// before the first is needed.
 #define SUM_PARTS(PARTS)                                                                      \
-    void sum_parts(Group g, uint first, uint stride, uint count, uint m, uint n) {            \
+    void sum_parts(Group g, Tree t, uint m, uint n) {                                         \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
@@ -69,7 +66,7 @@ const uint SPLIT_FAN = 8; // splitFan on the host
                 }                                                                             \
                 vec4 part[SPLIT_FAN];                                                         \
                 [[unroll]] for (uint s = 0; s < SPLIT_FAN; s++) {                             \
-                    uint at = ((first + min(s, count - 1) * stride) * m + row) * n + col;     \
+                    uint at = ((t.first + min(s, t.count - 1) * t.gap) * m + row) * n + col;  \
                     if (n % 4 == 0) {                                                         \
                         part[s] = PARTS[at / 4];                                              \
                         continue;                                                             \
@@ -81,33 +78,28 @@ const uint SPLIT_FAN = 8; // splitFan on the host
                 }                                                                             \
                 vec4 sum = part[0];                                                           \
                 [[unroll]] for (uint s = 1; s < SPLIT_FAN; s++) {                             \
-                    sum += s < count ? part[s] : vec4(0.0);                                   \
+                    sum += s < t.count ? part[s] : vec4(0.0);                                 \
                 }                                                                             \
                 accumulator[i * (TN / 4) + q] = sum;                                          \
             }                                                                                 \
         }                                                                                     \
     }
 
-// Inner nodes of the tree, each of which has a counter.
-uint split_nodes(uint splits) {
-    uint nodes = 0;
-    while (splits > 1) {
-        splits = (splits + SPLIT_FAN - 1) / SPLIT_FAN;
-        nodes += splits;
-    }
-    return nodes;
-}
-
 uint tiles_of(uint m, uint n) { return (m + BM - 1) / BM * ((n + BN - 1) / BN); }
 
+// The first counter behind those that the splits take.
+uint free_counter(uint m, uint n) {
+    return SUM_SPLITS != 0 ? tree_nodes(gl_NumWorkGroups.z, SPLIT_FAN) * tiles_of(m, n) : 0;
+}
+
 // What a product has beside its tile and is added up with it: stored as part
-// number part, or replaced by the sum of parts, as the tile is.
+// number part, or replaced by the sum of the tree's parts, as the tile is.
 void store_beside(Group g, uint part, uint m);
-void sum_beside(Group g, uint first, uint stride, uint count, uint m);
+void sum_beside(Group g, Tree t, uint m);
 
 #define NOTHING_BESIDE                                                                        \
     void store_beside(Group g, uint part, uint m) {}                                          \
-    void sum_beside(Group g, uint first, uint stride, uint count, uint m) {}
+    void sum_beside(Group g, Tree t, uint m) {}
 
 // WHOLE_TILE defines whole_tile: whether the workgroup holds the tile of the
 // whole sum over K, as each does without splits, and as the last one to arrive
@@ -120,22 +112,15 @@ void sum_beside(Group g, uint first, uint stride, uint count, uint m);
         if (SUM_SPLITS == 0) {                                                                \
             return true;                                                                      \
         }                                                                                     \
-        uint node = g.split, nodes = gl_NumWorkGroups.z, stride = 1; /* of this level */      \
-        uint tiles = tiles_of(m, n), counter = g.tile;                                        \
-        while (nodes > 1) {                                                                   \
-            uint parent = node / SPLIT_FAN, first = parent * SPLIT_FAN;                       \
-            uint count = min(SPLIT_FAN, nodes - first);                                       \
-            store_part(g, node * stride, m, n, false);                                        \
-            store_beside(g, node * stride, m);                                                \
-            if (!is_last_group(counter + parent * tiles, count)) {                            \
+        Tree t = tree_of(g.split, gl_NumWorkGroups.z, g.tile);                                \
+        while (t.nodes > 1) {                                                                 \
+            store_part(g, part_of(t), m, n, false);                                           \
+            store_beside(g, part_of(t), m);                                                   \
+            if (!climb(t, SPLIT_FAN, tiles_of(m, n))) {                                       \
                 return false;                                                                 \
             }                                                                                 \
-            sum_parts(g, first * stride, stride, count, m, n);                                \
-            sum_beside(g, first * stride, stride, count, m);                                  \
-            nodes = (nodes + SPLIT_FAN - 1) / SPLIT_FAN;                                      \
-            counter += nodes * tiles;                                                         \
-            node = parent;                                                                    \
-            stride *= SPLIT_FAN;                                                              \
+            sum_parts(g, t, m, n);                                                            \
+            sum_beside(g, t, m);                                                              \
         }                                                                                     \
         return true;                                                                          \
     }
