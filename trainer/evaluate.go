@@ -24,8 +24,9 @@ type Evaluation struct {
 // Evaluate classifies a split with the weights of a checkpoint: a safetensors
 // or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
 // tensors tell the model. An unusable checkpoint is
-// [checkpoint.ErrBadCheckpoint].
-func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split) (*Evaluation, error) {
+// [checkpoint.ErrBadCheckpoint]. Where dir is not "", which exists then, the
+// metrics, predictions and pictures are written there.
+func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string) (*Evaluation, error) {
 	path, err := WeightsFile(path)
 	if err != nil {
 		return nil, err
@@ -59,6 +60,14 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	m.ImagesPerSecond = float64(split.N) / seconds
 	if m.Protocol = f.Metadata["select_on"]; m.Protocol == "" {
 		m.Protocol = "unknown"
+	}
+	if out := (folder{dir}); dir != "" {
+		if err := out.writeMetrics(m, split.Labels, probs); err != nil {
+			return nil, err
+		}
+		if err := out.writePictures(classified{backend, s.net, weights, split, probs, m}); err != nil {
+			return nil, err
+		}
 	}
 	return &Evaluation{Model: name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
 // The files of a run's folder. ArgsFile holds its settings, for
@@ -26,9 +25,6 @@ const (
 	metricsFile     = "metrics.json"
 	predictionsFile = "predictions.csv"
 	mistakesFile    = "misclassified.csv"
-	curvesPicture   = "curves.png"
-	matrixPicture   = "confusion_matrix.png"
-	rocPicture      = "roc.png"
 	bestWeights     = "weights/best.safetensors"
 	lastWeights     = "weights/last.safetensors"
 )
@@ -170,35 +166,6 @@ func (f folder) writeMetrics(m *metrics.Metrics, labels []byte, probs []float32)
 		return err
 	}
 	return metrics.WriteMisclassified(f.path(mistakesFile), labels, probs)
-}
-
-// writePictures draws the run's curves, and the confusion matrix and ROC of its
-// best weights.
-func (f folder) writePictures(epochs []EpochReport, selected string, best int, m *metrics.Metrics, labels []byte, probs []float32) error {
-	if f.dir == "" {
-		return nil
-	}
-	var points []plots.Epoch
-	for _, e := range epochs {
-		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})
-	}
-	for _, picture := range []struct {
-		name string
-		draw func() ([]byte, error)
-	}{
-		{curvesPicture, func() ([]byte, error) { return plots.Curves(points, selected, best) }},
-		{matrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(m.ConfusionMatrix) }},
-		{rocPicture, func() ([]byte, error) { return plots.ROC(labels, probs) }},
-	} {
-		png, err := picture.draw()
-		if err != nil {
-			return fmt.Errorf("draw %s: %w", picture.name, err)
-		}
-		if err := f.write(picture.name, png); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // number formats a float so that it reads back as the same float32.

@@ -91,6 +91,7 @@ type Result struct {
 // training is a run in progress.
 type training struct {
 	*session
+	backend  kernels.Backend
 	config   Config
 	options  Options
 	classes  []byte // label of every resident image, training then test
@@ -203,7 +204,7 @@ func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Opt
 		return nil, err
 	}
 	labels := slices.Concat(data.Train.Labels, data.Test.Labels)
-	t := &training{session: s, config: c, options: o, folder: folder{o.Dir}, classes: labels,
+	t := &training{session: s, backend: backend, config: c, options: o, folder: folder{o.Dir}, classes: labels,
 		train: train, selected: selected, test: indices(data.Train.N, data.Test.N)}
 	t.state = runState{Best: -1, Schedule: Schedule{Kind: c.Scheduler, Rate: c.LR, Steps: t.totalSteps()}}
 	if err := t.initialise(); err != nil {
@@ -470,16 +471,16 @@ func (t *training) finish(stopped string) (*Result, error) {
 		seconds += e.Seconds
 		images += e.Seconds * e.ImagesPerSecond
 	}
-	labels := make([]byte, len(t.test))
-	for i, j := range t.test {
-		labels[i] = t.classes[j]
+	test, err := t.testSplit()
+	if err != nil {
+		return nil, err
 	}
-	m, probs, err := t.measure(context.Background(), t.test, labels)
+	m, probs, err := t.measure(context.Background(), t.test, test.Labels)
 	if err != nil {
 		return nil, err
 	}
 	m.Protocol, m.TrainingSeconds, m.ImagesPerSecond = t.config.SelectOn, seconds, images/seconds
-	if err := t.folder.writeMetrics(m, labels, probs); err != nil {
+	if err := t.folder.writeMetrics(m, test.Labels, probs); err != nil {
 		return nil, err
 	}
 	// Drawing is all that is left: what training took goes back first, or the
@@ -488,8 +489,21 @@ func (t *training) finish(stopped string) (*Result, error) {
 		return nil, err
 	}
 	debug.FreeOSMemory()
-	if err := t.folder.writePictures(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch, m, labels, probs); err != nil {
+	if err := t.folder.writeCurves(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch); err != nil {
+		return nil, err
+	}
+	if err := t.folder.writePictures(classified{t.backend, t.net, t.best, test, probs, m}); err != nil {
 		return nil, err
 	}
 	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil
+}
+
+// testSplit reads the test images back from the device: the dataset they came
+// from may be gone from the host.
+func (t *training) testSplit() (dataset.Split, error) {
+	images := t.net.Images
+	images.Offset += int(t.test[0]) * model.Side * model.Side
+	images.Shape = []int{len(t.test), model.Side, model.Side}
+	test := dataset.Split{N: len(t.test), Images: make([]byte, images.Len()), Labels: t.classes[int(t.test[0]):]}
+	return test, t.prog.Read(images, test.Images)
 }

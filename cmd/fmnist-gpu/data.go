@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
-	"image/png"
 	"io"
 	"math"
 	"math/rand/v2"
@@ -17,6 +15,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
 func newDataCommand() *cobra.Command {
@@ -219,11 +218,15 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 			return err
 		}
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, dataset.Grid(images, captions, columns)); err != nil {
+	cells := make([]plots.Cell, len(images))
+	for i, image := range images {
+		cells[i] = plots.Cell{Image: plots.Gray(image), Caption: captions[i]}
+	}
+	picture, err := plots.Grid(cells, columns)
+	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o666)
+	return os.WriteFile(path, picture, 0o666)
 }
 
 // withVersions puts augmented versions behind each image.

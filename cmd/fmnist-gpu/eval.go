@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"os"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -12,7 +13,7 @@ import (
 )
 
 func newEvalCommand() *cobra.Command {
-	var checkpoint, dataDir, predictions string
+	var checkpoint, dataDir, predictions, out string
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
@@ -20,15 +21,18 @@ func newEvalCommand() *cobra.Command {
 		Short: "All metrics of a checkpoint on the test set",
 		Long: `Classify the 10,000 test images with the weights of a checkpoint, a run's folder,
 a .safetensors or a PyTorch .pth file (of a state_dict; no code in it is run), and
-print all metrics. The tensors' names and shapes tell the model.`,
+print all metrics. The tensors' names and shapes tell the model. --out writes them to a
+folder, with every image's probabilities and the pictures: confusion matrix, ROC, F1 by
+class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
+  fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --cpu --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if checkpoint == "" {
 				return &commandLineError{"--checkpoint is missing: name a run's folder, a .safetensors or a .pth file"}
 			}
-			e, d, err := evaluate(c, f, checkpoint, dataDir)
+			e, d, err := evaluate(c, f, checkpoint, dataDir, out)
 			if err != nil {
 				return err
 			}
@@ -41,11 +45,16 @@ print all metrics. The tensors' names and shapes tell the model.`,
 				return printJSON(c.OutOrStdout(), e.Metrics)
 			}
 			fmt.Fprintln(c.OutOrStdout(), d.announce())
-			return printMetrics(c.OutOrStdout(), e)
+			if err := printMetrics(c.OutOrStdout(), e); err != nil || out == "" {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "metrics, predictions and pictures are in %s\n", out)
+			return err
 		},
 	}
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder, .safetensors or PyTorch .pth `file`")
 	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
+	c.Flags().StringVar(&out, "out", "", "write metrics, predictions and pictures to this `folder`")
 	c.Flags().StringVar(&predictions, "predictions", "", "write each image's probabilities to this CSV `file`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print metrics.json")
 	addDeviceFlags(c, &f)
@@ -60,7 +69,7 @@ func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
 	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (e *trainer.Evaluation, d *device, err error) {
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (e *trainer.Evaluation, d *device, err error) {
 	if d, err = openDevice(f); err != nil {
 		return nil, nil, err
 	}
@@ -69,7 +78,12 @@ func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir string) (e *t
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err = trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test)
+	if out != "" {
+		if err := os.MkdirAll(out, 0o777); err != nil {
+			return nil, nil, err
+		}
+	}
+	e, err = trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
 	return e, d, err
 }
 

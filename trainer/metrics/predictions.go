@@ -2,10 +2,12 @@ package metrics
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -53,6 +55,21 @@ func writePredictions(path string, labels []byte, probabilities []float32, inclu
 		return err
 	}
 	return atomicfile.Write(path, b.Bytes())
+}
+
+// Worst returns the indices of the at most n misclassified images whose
+// predicted class has the largest probability, that first; equals in order. The
+// arguments are as of [Compute].
+func Worst(labels []byte, probabilities []float32, n int) []int {
+	var wrong []int
+	for i, label := range labels {
+		if Predicted(row(probabilities, i)) != int(label) {
+			wrong = append(wrong, i)
+		}
+	}
+	confidence := func(i int) float32 { return slices.Max(row(probabilities, i)) }
+	slices.SortStableFunc(wrong, func(a, b int) int { return cmp.Compare(confidence(b), confidence(a)) })
+	return wrong[:min(n, len(wrong))]
 }
 
 // ReadPredictions reads the true and the predicted classes from a

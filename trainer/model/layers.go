@@ -16,7 +16,7 @@ type layer interface {
 	// forward writes the ops that turn x (batch, in...) into the result.
 	forward(s *section, x kernels.Tensor) kernels.Tensor
 	// backward writes the ops that turn the result's gradient into those of
-	// the parameters and, if needed, of x, which is returned.
+	// the parameters (in training) and, if needed, of x, which is returned.
 	backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor
 	// trained reports whether the layer has parameters.
 	trained() bool
@@ -129,7 +129,9 @@ func (l *linear) forward(s *section, x kernels.Tensor) kernels.Tensor {
 }
 
 func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
-	s.Add(kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, RowSums: l.b.Grad, TransA: true, Precision: s.Config.Precision})
+	if s.training {
+		s.Add(kernels.GEMM{A: dy, B: l.x, C: l.w.Grad, RowSums: l.b.Grad, TransA: true, Precision: s.Config.Precision})
+	}
 	if !needDX {
 		return kernels.Tensor{}
 	}
@@ -160,7 +162,7 @@ func (l *reluDropout) forward(s *section, x kernels.Tensor) kernels.Tensor {
 }
 
 func (l *reluDropout) backward(s *section, dy kernels.Tensor, _ bool) kernels.Tensor {
-	if l.p > 0 {
+	if s.training && l.p > 0 {
 		s.Add(kernels.ReLUDropoutBackward{Y: l.y, DY: dy, DX: dy, P: l.p})
 	} else {
 		s.Add(kernels.ReLUBackward{Y: l.y, DY: dy, DX: dy})

@@ -63,6 +63,7 @@ type Config struct {
 	TrainImages  int   // the images of an epoch
 	EvalBatches  []int // batch sizes to write evaluation sections for
 	EvalImages   int   // the most images of one evaluation
+	Explain      int   // images of the section that explains classifications; 0: none
 }
 
 // Optimizer holds the constants of Adam or SGD.
@@ -107,6 +108,8 @@ type Net struct {
 	LearningRates kernels.Tensor // (steps)
 	// Probs receives the softmax of each evaluated image, in Eval.Order.
 	Probs kernels.Tensor // (EvalImages, 10)
+	// Explained is what the section ExplainSection reads and writes.
+	Explained Explained
 
 	layers              []layer
 	activations         map[string]int // name of a scratch tensor -> its buffer
@@ -188,6 +191,11 @@ func Build(c Config) (*Net, error) {
 	}
 	for _, b := range c.EvalBatches {
 		n.writeEval(b)
+	}
+	if c.Explain > 0 {
+		if err := n.writeExplain(c.Explain); err != nil {
+			return nil, err
+		}
 	}
 	if err := n.Plan.Check(); err != nil {
 		return nil, fmt.Errorf("model %s: %w", c.Model, err)
@@ -318,16 +326,22 @@ func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 	return s.activation(name, kernels.Float32, shape...)
 }
 
-// forward writes the batch's gathering and every layer's forward ops, and
-// returns logits (batch, 10) and labels (batch).
-func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
-	x := s.scratch("x", s.batch, Side, Side, 1)
+// gather writes the gathering of the batch's images and returns them.
+func (s *section) gather(loop Loop) (x, labels kernels.Tensor) {
+	x = s.scratch("x", s.batch, Side, Side, 1)
 	labels = s.activation("y", kernels.Uint32, s.batch)
 	gather := kernels.Gather{Images: s.Images, Labels: s.Labels, Order: loop.Order, State: loop.State, Table: s.Table, X: x, Y: labels}
 	if s.training {
 		gather.Augment, gather.Rotations, gather.Erasures = s.Config.Augment.op(), s.rotations, s.erasures
 	}
 	s.Add(gather)
+	return x, labels
+}
+
+// forward writes the batch's gathering and every layer's forward ops, and
+// returns logits (batch, 10) and labels (batch).
+func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
+	x, labels := s.gather(loop)
 	for _, l := range s.layers {
 		x = l.forward(s, x)
 	}

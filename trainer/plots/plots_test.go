@@ -5,8 +5,10 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"math"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
@@ -20,7 +22,7 @@ func decode(t *testing.T, b []byte, err error) image.Image {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if size := picture.Bounds().Size(); size.X < 500 || size.Y < 300 {
+	if size := picture.Bounds().Size(); size.X < 500 || size.Y < 150 {
 		t.Fatalf("%v pixels are too few to read", size)
 	}
 	return picture
@@ -90,6 +92,151 @@ func TestROC(t *testing.T) {
 	for c, colour := range classColours[:metrics.Classes-1] {
 		if count(picture, colour) < 30 {
 			t.Errorf("class %d has no line", c)
+		}
+	}
+}
+
+// predictions are of 90 images that are grey by their class, every ninth wrong
+// and the later ones surer of it.
+func predictions() (images, labels []byte, probabilities []float32) {
+	const n = 90
+	probabilities = make([]float32, n*metrics.Classes)
+	for i := range n {
+		label := i % metrics.Classes
+		images, labels = append(images, bytes.Repeat([]byte{byte(20 * label)}, dataset.ImageBytes)...), append(labels, byte(label))
+		said := label
+		if i%9 == 0 {
+			said = (label + 1) % metrics.Classes
+		}
+		probabilities[i*metrics.Classes+said] = .6 + float32(i)/300
+		probabilities[i*metrics.Classes+(said+1)%metrics.Classes] = .4 - float32(i)/300
+	}
+	return images, labels, probabilities
+}
+
+// grey returns the middle of cell i of a grid of ten columns with so many lines
+// of captions.
+func grey(picture image.Image, i, lines int) uint8 {
+	x := gridMargin + i%10*(gridCell+gridMargin) + gridCell/2
+	y := gridMargin + i/10*(gridCell+lines*gridLine+gridMargin) + gridCell/2
+	return color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y
+}
+
+// Every column is a class, and the frames are as many as the predictions.
+func TestSamples(t *testing.T) {
+	b, err := Samples(predictions())
+	picture := decode(t, b, err)
+	for class := range metrics.Classes {
+		if got := grey(picture, class+10, 2); got != byte(20*class) {
+			t.Errorf("column %d has an image of grey %d, want %d", class, got, 20*class)
+		}
+	}
+	right, wrong := count(picture, rightColour), count(picture, wrongColour)
+	if share := float64(wrong) / float64(right+wrong); !(share > .1 && share < .15) { // 5 of 40
+		t.Errorf("%d and %d pixels frame right and wrong predictions", right, wrong)
+	}
+}
+
+// The surest mistake comes first, right predictions not at all.
+func TestMisclassified(t *testing.T) {
+	images, labels, probabilities := predictions()
+	b, err := Misclassified(images, labels, probabilities)
+	picture := decode(t, b, err)
+	for i, want := range []int{81, 72, 63, 54, 45, 36, 27, 18, 9, 0} {
+		if got := grey(picture, i, 3); got != byte(20*(want%10)) {
+			t.Errorf("place %d has grey %d, want that of image %d", i, got, want)
+		}
+	}
+	if height := picture.Bounds().Dy(); height > 2*gridCell {
+		t.Errorf("%d pixels high, want one row", height)
+	}
+	perfect := make([]float32, len(probabilities))
+	for i, label := range labels {
+		perfect[i*metrics.Classes+int(label)] = 1
+	}
+	if _, err := Misclassified(images, labels, perfect); err != nil {
+		t.Errorf("without mistakes: %v", err)
+	}
+}
+
+// The largest weight is red, its negative blue, and zero neither.
+func TestFilters(t *testing.T) {
+	weights := make([]float32, 20*9)
+	weights[4], weights[9+4] = 2, -2
+	b, err := Filters(weights, 20, 3, 3)
+	picture := decode(t, b, err)
+	at := func(i int) (r, b uint32) {
+		r, _, b, _ = picture.At(gridMargin+i*(gridCell+gridMargin)+gridCell/2, gridMargin+gridCell/2).RGBA()
+		return r, b
+	}
+	if r, b := at(0); r < 2*b {
+		t.Errorf("the positive weight has red %d and blue %d", r, b)
+	}
+	if r, b := at(1); b < 2*r {
+		t.Errorf("the negative weight has red %d and blue %d", r, b)
+	}
+	if r, b := at(2); max(r, b)-min(r, b) > 0x500 {
+		t.Errorf("the weight 0 has red %d and blue %d", r, b)
+	}
+	if _, err := Filters(make([]float32, 10*784), 10, 28, 28); err != nil {
+		t.Errorf("weights of 0: %v", err)
+	}
+}
+
+// Heat colours the image where it is hot alone.
+func TestGradCAM(t *testing.T) {
+	a := Attention{Image: make([]byte, dataset.ImageBytes), Heat: make([]float32, dataset.ImageBytes), Right: true}
+	for i := range a.Heat[:dataset.ImageBytes/2] {
+		a.Heat[i] = 1
+	}
+	b, err := GradCAM([]Attention{a, a, a, a, a, a, a, a, a, a, a})
+	picture := decode(t, b, err)
+	x := gridMargin + gridCell + gridMargin + gridCell/2 // the second cell
+	if r, _, b, _ := picture.At(x, gridMargin+gridCell/4).RGBA(); r < 0x8000 || b > 0x2000 {
+		t.Errorf("the hot half has red %x and blue %x", r, b)
+	}
+	if r, _, _, _ := picture.At(x, gridMargin+gridCell*3/4).RGBA(); r != 0 {
+		t.Errorf("the cold half has red %x, want the black image", r)
+	}
+}
+
+// A bar twice as high has twice the pixels.
+func TestClassF1(t *testing.T) {
+	area := func(f1 float64) int {
+		classes := make([]metrics.ClassMetrics, metrics.Classes)
+		for c := range classes {
+			classes[c] = metrics.ClassMetrics{Name: dataset.ClassNames[c], F1: f1}
+		}
+		b, err := ClassF1(classes)
+		return count(decode(t, b, err), trainColour)
+	}
+	if half, whole := area(.45), area(.9); !(math.Abs(float64(whole)/float64(half)-2) < .1) {
+		t.Errorf("bars of .45 and .9 have %d and %d pixels", half, whole)
+	}
+}
+
+// One seed or several, with and without the original's figure.
+func TestModels(t *testing.T) {
+	none := math.NaN()
+	b, err := Models([]Model{
+		{Name: "main_no_aug", Accuracies: []float64{.93, .92, .925}, Mean: .925, Low: .91, High: .94, Original: .9271, Seconds: 94},
+		{Name: "logistic", Accuracies: []float64{.67}, Mean: .67, Low: none, High: none, Seconds: 1},
+	})
+	picture := decode(t, b, err)
+	if original, bars := count(picture, valColour), count(picture, trainColour); original < 50 || bars < 500 {
+		t.Errorf("%d pixels of the original's mark, %d of bars", original, bars)
+	}
+}
+
+func TestLearningRates(t *testing.T) {
+	b, err := LearningRates([]Series{
+		{"lr 0.01", []Epoch{{ValLoss: .5, ValAccuracy: .8}, {ValLoss: .4, ValAccuracy: .85}}},
+		{"lr 0.001", []Epoch{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}}},
+	}, "test")
+	picture := decode(t, b, err)
+	for i := range 2 {
+		if n := count(picture, seriesColours[i]); n < 200 {
+			t.Errorf("line %d has %d pixels", i, n)
 		}
 	}
 }

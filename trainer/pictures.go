@@ -1,0 +1,135 @@
+package trainer
+
+import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+)
+
+// The pictures of a run's folder. GradCAMPicture is absent for a network
+// without convolutions, CurvesPicture in an evaluation alone.
+const (
+	CurvesPicture        = "curves.png"
+	MatrixPicture        = "confusion_matrix.png"
+	ROCPicture           = "roc.png"
+	ClassF1Picture       = "class_f1.png"
+	SamplesPicture       = "samples.png"
+	MisclassifiedPicture = "misclassified.png"
+	FiltersPicture       = "filters.png"
+	GradCAMPicture       = "gradcam.png"
+)
+
+// writeCurves draws a training's curves.
+func (f folder) writeCurves(epochs []EpochReport, selected string, best int) error {
+	if f.dir == "" {
+		return nil
+	}
+	return f.writePicture(CurvesPicture, func() ([]byte, error) { return plots.Curves(curve(epochs), selected, best) })
+}
+
+// curve returns the epochs as plots draws them.
+func curve(epochs []EpochReport) []plots.Epoch {
+	var points []plots.Epoch
+	for _, e := range epochs {
+		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})
+	}
+	return points
+}
+
+// classified is a network and what it says of the test images.
+type classified struct {
+	backend kernels.Backend
+	net     *model.Net // its program may be closed
+	weights snapshot
+	test    dataset.Split
+	probs   []float32 // (N, 10)
+	metrics *metrics.Metrics
+}
+
+// writePictures draws what a network says of the test images, and what it
+// looks at.
+func (f folder) writePictures(c classified) error {
+	if f.dir == "" {
+		return nil
+	}
+	labels, images := c.test.Labels, c.test.Images
+	pictures := []struct {
+		name string
+		draw func() ([]byte, error)
+	}{
+		{MatrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(c.metrics.ConfusionMatrix) }},
+		{ROCPicture, func() ([]byte, error) { return plots.ROC(labels, c.probs) }},
+		{ClassF1Picture, func() ([]byte, error) { return plots.ClassF1(c.metrics.PerClass) }},
+		{SamplesPicture, func() ([]byte, error) { return plots.Samples(images, labels, c.probs) }},
+		{MisclassifiedPicture, func() ([]byte, error) { return plots.Misclassified(images, labels, c.probs) }},
+		{FiltersPicture, c.drawFilters},
+		{GradCAMPicture, c.drawGradCAM},
+	}
+	for _, p := range pictures {
+		if p.name == GradCAMPicture && !model.HasFeatures(c.net.Config.Model) {
+			continue
+		}
+		if err := f.writePicture(p.name, p.draw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
+	png, err := draw()
+	if err != nil {
+		return fmt.Errorf("draw %s: %w", name, err)
+	}
+	return f.write(name, png)
+}
+
+// drawFilters draws the weights of the first layer, whose input has one channel.
+func (c classified) drawFilters() ([]byte, error) {
+	first := c.net.Params[0]
+	return plots.Filters(c.weights.part(c.net, first), first.Layout.Out, first.Layout.H, first.Layout.W)
+}
+
+// mistakesExplained is the number of misclassified images that Grad-CAM shows.
+const mistakesExplained = 10
+
+// drawGradCAM explains the first rightly classified image of each class and the
+// most confident mistakes.
+func (c classified) drawGradCAM() ([]byte, error) {
+	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
+	split := dataset.Split{N: len(chosen), Labels: make([]byte, len(chosen))}
+	classes := make([]int, len(chosen))
+	for i, j := range chosen {
+		split.Images = append(split.Images, c.test.Image(j)...)
+		classes[i] = metrics.Predicted(c.probs[j*model.Classes:][:model.Classes])
+	}
+	heats, err := gradCAM(c.backend, c.net.Config.Model, c.weights, split, classes)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]plots.Attention, len(chosen))
+	for i, j := range chosen {
+		label := int(c.test.Labels[j])
+		list[i] = plots.Attention{Image: split.Image(i), Heat: heats[i], Class: classes[i], Right: classes[i] == label,
+			Caption: "true " + dataset.ClassNames[label]}
+	}
+	return plots.GradCAM(list)
+}
+
+// firstRight returns the first rightly classified image of each class.
+func (c classified) firstRight() []int {
+	var chosen []int
+	for class := range byte(model.Classes) {
+		for i, label := range c.test.Labels {
+			if label == class && metrics.Predicted(c.probs[i*model.Classes:][:model.Classes]) == int(class) {
+				chosen = append(chosen, i)
+				break
+			}
+		}
+	}
+	return chosen
+}
