@@ -42,6 +42,11 @@ func openPipelineCache(d *Device, dir string) (*pipelineCache, error) {
 	return c, err
 }
 
+// PipelineCacheWarm reports whether the device started from the pipelines that
+// an earlier process left. Whether these are the ones that it needs, only the
+// driver knows.
+func (d *Device) PipelineCacheWarm() bool { return d.cache.loaded != nil }
+
 // cachePath names the file after everything that makes its contents unusable
 // when it changes.
 func cachePath(d *Device, dir string) string {

@@ -17,7 +17,7 @@ func useCache(t *testing.T, dir string) (path string, loaded bool) {
 	d, err := Open("0", Options{Validate: true, CacheDir: dir, Log: func(s string) { t.Log(s) }})
 	must(t, err)
 	axpy(t, d, 3)
-	path, loaded = d.cache.path, d.cache.loaded != nil
+	path, loaded = d.cache.path, d.PipelineCacheWarm()
 	must(t, d.Close())
 	return path, loaded
 }

@@ -29,7 +29,8 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench",
 		Short: "Throughput of a model on a device, as a whole and op by op",
 		Long: `Measure how many images a second a device trains (or, with --infer, classifies),
-and where a step's time goes. Images are random, so no dataset is needed.
+and where the time of a step, and of the start until the first step, goes. Images
+are random, so no dataset is needed.
 
 --against runs another program in turn with each round and compares medians. The
 program prints a line of JSON for each of its configurations:
@@ -102,10 +103,12 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 		return r, nil, err
 	}
 	defer func() { err = closeDevice(d, err) }()
-	if tune {
+	if tune { // which compiles more than a start does
 		if err := tuneDevice(c, d, o); err != nil {
 			return r, nil, err
 		}
+	} else {
+		o.Started = started
 	}
 	s, err := bench.Open(d.Backend, o)
 	if err != nil {
@@ -202,6 +205,14 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	if r.DeviceMicros > 0 {
 		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device (its ops one by one %.1f), %.1f µs between steps\n",
 			r.StepsPerSecond, r.DeviceMicros, r.OpsMicros, r.GapMicros)
+	}
+	if u := r.StartUp; u != nil {
+		cache := ""
+		if u.PipelineCache != "" {
+			cache = fmt.Sprintf(" (pipeline cache %s)", u.PipelineCache)
+		}
+		fmt.Fprintf(w, "start-up: the first step done after %.1f ms: device open %.1f, images drawn %.1f, program compiled %.1f%s, uploaded %.1f, step %.1f\n",
+			u.Total, u.Backend, u.Images, u.Program, cache, u.Upload, u.Step)
 	}
 	if r.Peak != nil {
 		mixed := ""

@@ -10,6 +10,10 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
+// PipelineCacheWarm reports whether the device started from the pipelines that
+// an earlier process left (see [gpu.Device.PipelineCacheWarm]).
+func (b *Backend) PipelineCacheWarm() bool { return b.device.PipelineCacheWarm() }
+
 // Profile implements [kernels.Program]. The ops run one after the other, each
 // between two timestamps, so that their times add up to more than that of a
 // run, in which independent ones overlap.

@@ -19,8 +19,9 @@ type Options struct {
 	Batch     int     // images a step
 	Infer     bool    // classify instead of train
 	Precision kernels.Precision
-	Rounds    int     // timed runs, of which the median counts
-	Seconds   float64 // of each
+	Rounds    int       // timed runs, of which the median counts
+	Seconds   float64   // of each
+	Started   time.Time // when the process did, to measure its start-up; zero for not to
 }
 
 // Result is what was measured.
@@ -37,13 +38,50 @@ type Result struct {
 	// Of a device with its own clock: the median time that it takes for a step,
 	// barriers between ops included; the sum of its ops one by one; and what is
 	// left of a step of the rounds, the gaps that submitting leaves.
-	DeviceMicros float64 `json:"device_us,omitempty"`
-	OpsMicros    float64 `json:"ops_us,omitempty"`
-	GapMicros    float64 `json:"gap_us,omitempty"`
-	GFLOPs       float64 `json:"gflops"`         // 10⁹ operations per second at the median
-	DeviceBytes  int     `json:"device_bytes"`   // that the program allocated
-	Peak         *Peak   `json:"peak,omitempty"` // where the backend can measure it
-	Ops          []Op    `json:"ops"`            // in the order of a step
+	DeviceMicros float64  `json:"device_us,omitempty"`
+	OpsMicros    float64  `json:"ops_us,omitempty"`
+	GapMicros    float64  `json:"gap_us,omitempty"`
+	GFLOPs       float64  `json:"gflops"`         // 10⁹ operations per second at the median
+	DeviceBytes  int      `json:"device_bytes"`   // that the program allocated
+	Peak         *Peak    `json:"peak,omitempty"` // where the backend can measure it
+	Ops          []Op     `json:"ops"`            // in the order of a step
+	StartUp      *StartUp `json:"start_up,omitempty"`
+}
+
+// StartUp is where the time from the process's start to its first finished
+// step goes, stage after stage, in milliseconds.
+type StartUp struct {
+	Total   float64 `json:"total_ms"`
+	Backend float64 `json:"backend_ms"` // from the process's start to an open device
+	Images  float64 `json:"images_ms"`  // drawing the random images, where training reads the dataset
+	Program float64 `json:"program_ms"` // writing the plan and compiling it: shader modules, pipelines, memory, command buffers
+	Upload  float64 `json:"upload_ms"`  // initial weights, images, labels
+	Step    float64 `json:"first_step_ms"`
+	// PipelineCache is "warm" if the device started from pipelines that an
+	// earlier process left, else "cold"; "" where the backend has no such cache.
+	PipelineCache string `json:"pipeline_cache,omitempty"`
+}
+
+// finish adds up the stages.
+func (u *StartUp) finish(backend kernels.Backend) {
+	u.Total = u.Backend + u.Images + u.Program + u.Upload + u.Step
+	if b, ok := backend.(interface{ PipelineCacheWarm() bool }); ok {
+		u.PipelineCache = "cold"
+		if b.PipelineCacheWarm() {
+			u.PipelineCache = "warm"
+		}
+	}
+}
+
+// stopwatch returns a function that returns the milliseconds since it was
+// called last, the first time those since from.
+func stopwatch(from time.Time) (lap func() float64) {
+	return func() float64 {
+		now := time.Now()
+		d := now.Sub(from)
+		from = now
+		return 1e3 * d.Seconds()
+	}
 }
 
 // Peak is the speed of the device's arithmetic and memory by microbenchmark.
@@ -74,6 +112,7 @@ type Session struct {
 	section string
 	images  int // resident
 	perStep time.Duration
+	startUp StartUp
 }
 
 // residentImages bounds the random dataset: enough batches that no cache holds
@@ -94,9 +133,13 @@ func Tune(backend kernels.Backend, o Options, progress func(done, of int)) error
 	return tuner.Tune(s.net.Plan, s.section, progress)
 }
 
-// Open compiles the network and uploads random images.
+// Open compiles the network, uploads random images and runs a first step.
 func Open(backend kernels.Backend, o Options) (*Session, error) {
 	s := newSession(backend, o)
+	lap := stopwatch(o.Started)
+	s.startUp.Backend = lap()
+	data := s.draw()
+	s.startUp.Images = lap()
 	err := s.build()
 	if err != nil {
 		return nil, err
@@ -104,10 +147,12 @@ func Open(backend kernels.Backend, o Options) (*Session, error) {
 	if s.prog, err = backend.Compile(s.net.Plan); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(); err != nil {
+	s.startUp.Program = lap()
+	if err := s.prepare(data, lap); err != nil {
 		s.prog.Close()
 		return nil, err
 	}
+	s.startUp.finish(backend)
 	return s, nil
 }
 
@@ -142,39 +187,57 @@ func (s *Session) loop() model.Loop {
 	return s.net.Train
 }
 
-// prepare writes weights, images, labels and rates, and runs a first step.
-func (s *Session) prepare() error {
+// sample is the dataset of a session.
+type sample struct {
+	images, labels []byte
+	order          []uint32 // in which steps take the images
+}
+
+// draw makes random images and labels.
+func (s *Session) draw() sample {
 	r := rand.New(rand.NewPCG(1, 2))
-	images, labels, order := make([]byte, s.images*model.Side*model.Side), make([]byte, s.images), make([]uint32, s.images)
-	for i := range images {
-		images[i] = byte(r.Uint32())
+	d := sample{make([]byte, s.images*model.Side*model.Side), make([]byte, s.images), make([]uint32, s.images)}
+	for i := range d.images {
+		d.images[i] = byte(r.Uint32())
 	}
-	for i := range labels {
-		labels[i], order[i] = byte(r.IntN(model.Classes)), uint32(i)
+	for i := range d.labels {
+		d.labels[i], d.order[i] = byte(r.IntN(model.Classes)), uint32(i)
 	}
+	return d
+}
+
+// prepare uploads what a step needs, and runs a first one.
+func (s *Session) prepare(d sample, lap func() float64) error {
+	if err := s.upload(d); err != nil {
+		return err
+	}
+	s.startUp.Upload = lap()
+	if _, err := s.epoch(1); err != nil {
+		return err
+	}
+	s.startUp.Step = lap()
+	_, err := s.epoch(1) // the first run may have set things up: this one tells the pace
+	return err
+}
+
+// upload writes weights, images, labels and rates.
+func (s *Session) upload(d sample) error {
 	if err := s.net.WriteInit(s.prog, 42); err != nil {
 		return err
 	}
 	for _, w := range []struct {
 		to   kernels.Tensor
 		data []byte
-	}{{s.net.Images, images}, {s.net.Labels, labels}, {s.loop().Order, kernels.AsBytes(order)}} {
+	}{{s.net.Images, d.images}, {s.net.Labels, d.labels}, {s.loop().Order, kernels.AsBytes(d.order)}} {
 		if err := s.prog.Write(w.to, w.data); err != nil {
 			return err
 		}
 	}
-	if !s.options.Infer {
-		rates := slices.Repeat([]float32{1e-3}, s.net.LearningRates.Len())
-		if err := s.prog.Write(s.net.LearningRates, kernels.AsBytes(rates)); err != nil {
-			return err
-		}
+	if s.options.Infer {
+		return nil
 	}
-	for range 2 { // the first run may still set things up
-		if _, err := s.epoch(1); err != nil {
-			return err
-		}
-	}
-	return nil
+	rates := slices.Repeat([]float32{1e-3}, s.net.LearningRates.Len())
+	return s.prog.Write(s.net.LearningRates, kernels.AsBytes(rates))
 }
 
 // epoch runs a number of steps from the first image on, at most an epoch.
@@ -311,6 +374,9 @@ func (s *Session) Result(rounds []float64, profile Profile) Result {
 	}
 	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
 		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops, DeviceMicros: profile.DeviceMicros}
+	if !s.options.Started.IsZero() {
+		r.StartUp = &s.startUp
+	}
 	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
 	r.StepsPerSecond = r.ImagesPerSecond / float64(r.Batch)
 	if r.DeviceMicros > 0 {

@@ -3,6 +3,7 @@ package bench
 import (
 	"math"
 	"testing"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 )
@@ -26,7 +27,11 @@ func TestSession(t *testing.T) {
 	}
 	defer b.Close()
 	for _, infer := range []bool{false, true} {
-		s, err := Open(b, Options{Model: "logistic", Batch: 16, Infer: infer, Rounds: 1, Seconds: .01})
+		o := Options{Model: "logistic", Batch: 16, Infer: infer, Rounds: 1, Seconds: .01}
+		if infer {
+			o.Started = time.Now().Add(-time.Millisecond)
+		}
+		s, err := Open(b, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,8 +51,34 @@ func TestSession(t *testing.T) {
 		if !(math.Abs(sum-1) <= 1e-9) || !(speed > 0) || !(math.Abs(r.StepMillis*speed-16e3) <= 1e-6*16e3) {
 			t.Errorf("infer %v: shares add up to %v, %v images/s, %v ms a step", infer, sum, speed, r.StepMillis)
 		}
+		checkStartUp(t, r.StartUp, o.Started)
 		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// checkStartUp wants stages if a start was given, and that they are parts of
+// the time since then.
+func checkStartUp(t *testing.T, u *StartUp, started time.Time) {
+	t.Helper()
+	if u == nil || started.IsZero() {
+		if (u == nil) != started.IsZero() {
+			t.Errorf("start-up %v from a start at %v", u, started)
+		}
+		return
+	}
+	sum := 0.
+	for _, stage := range []float64{u.Backend, u.Images, u.Program, u.Upload, u.Step} {
+		if !(stage > 0) {
+			t.Errorf("a stage took no time: %+v", *u)
+		}
+		sum += stage
+	}
+	if !(u.Backend >= 1) {
+		t.Errorf("%v ms from the start 1 ms before Open", u.Backend)
+	}
+	if now := 1e3 * time.Since(started).Seconds(); !(math.Abs(u.Total-sum) <= 1e-9*sum) || !(u.Total < now) || u.PipelineCache != "" {
+		t.Errorf("stages of %v ms within %v: %+v", sum, now, *u)
 	}
 }
