@@ -203,8 +203,8 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
 	if r.DeviceMicros > 0 {
-		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device (its ops one by one %.1f), %.1f µs between steps\n",
-			r.StepsPerSecond, r.DeviceMicros, r.OpsMicros, r.GapMicros)
+		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (its ops one by one %.1f), %.1f µs between steps\n",
+			r.StepsPerSecond, r.DeviceMicros, r.BetweenMicros, r.OpsMicros, r.GapMicros)
 	}
 	if u := r.StartUp; u != nil {
 		cache := ""

@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -22,18 +23,7 @@ func (p *Program) Profile(name string) ([]kernels.OpTime, error) {
 	if err != nil {
 		return nil, err
 	}
-	if p.backend.target.limits.TimestampPeriod == 0 {
-		return nil, errNoTimestamps
-	}
-	commands, err := p.recordProfile(s)
-	if err != nil {
-		return nil, fmt.Errorf("section %q: %w", name, err)
-	}
-	defer commands.Close()
-	if err := p.backend.device.Run(commands, 1); err != nil {
-		return nil, fmt.Errorf("section %q: %w", name, err)
-	}
-	marks, err := commands.Timestamps()
+	marks, err := p.marks(func(r *gpu.Recorder) error { return p.recordProfile(r, s) })
 	if err != nil {
 		return nil, fmt.Errorf("section %q: %w", name, err)
 	}
@@ -63,14 +53,83 @@ func (p *Program) TimeStep(name string) (time.Duration, error) {
 	return took, nil
 }
 
-// recordProfile records the section in the order of its ops, with a timestamp
-// before the first and after each.
-func (p *Program) recordProfile(s *section) (*gpu.Commands, error) {
+// TimeBetweenDispatches runs a section once, as Run does but for timestamps
+// around its barriers, and returns how long of it no dispatch ran: from the end
+// of the last one before each barrier to the end of the barrier, caches
+// included, less what a timestamp itself takes there. What the device then
+// takes to launch the first workgroup no timestamp can tell from the
+// dispatch's own time; it counts as that. Dispatches without a barrier between
+// them may overlap and have no gap.
+func (p *Program) TimeBetweenDispatches(name string) (time.Duration, error) {
+	s, err := p.find(name)
+	if err != nil {
+		return 0, err
+	}
+	marks, err := p.marks(func(r *gpu.Recorder) error { return p.recordGaps(r, s) })
+	if err != nil {
+		return 0, fmt.Errorf("section %q: %w", name, err)
+	}
+	return betweenDispatches(marks), nil
+}
+
+// betweenDispatches adds up the barriers of marks in threes: two before a
+// barrier, of which the first waits for the dispatches and the second tells
+// what a mark takes, and one after it. A device's clock may be too coarse for
+// the difference, which is never negative in truth.
+func betweenDispatches(marks []int64) time.Duration {
+	sum := int64(0)
+	for m := range slices.Chunk(marks, 3) {
+		sum += (m[2] - m[1]) - (m[1] - m[0])
+	}
+	return time.Duration(max(sum, 0))
+}
+
+// recordGaps is recordLevels with the marks that betweenDispatches takes.
+func (p *Program) recordGaps(r *gpu.Recorder, s *section) error {
+	for i, level := range schedule(s.dispatches) {
+		if i > 0 {
+			r.Timestamp()
+			r.Timestamp()
+			r.Barrier()
+			r.Timestamp()
+		}
+		for _, d := range level {
+			if err := p.put(r, d); err != nil {
+				return opError(s.source, d.op, err)
+			}
+		}
+	}
+	return nil
+}
+
+// marks runs what record records, once, and returns its timestamps, in
+// nanoseconds since the first.
+func (p *Program) marks(record func(r *gpu.Recorder) error) ([]int64, error) {
+	if p.backend.target.limits.TimestampPeriod == 0 {
+		return nil, errNoTimestamps
+	}
 	r, err := p.backend.device.NewRecorder(true)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
+	if err := record(r); err != nil {
+		return nil, err
+	}
+	commands, err := r.Finish()
+	if err != nil {
+		return nil, err
+	}
+	defer commands.Close()
+	if err := p.backend.device.Run(commands, 1); err != nil {
+		return nil, err
+	}
+	return commands.Timestamps()
+}
+
+// recordProfile records the section in the order of its ops, with a timestamp
+// before the first and after each.
+func (p *Program) recordProfile(r *gpu.Recorder, s *section) error {
 	r.Timestamp()
 	rest := s.dispatches
 	for i := range s.source.Ops {
@@ -81,7 +140,7 @@ func (p *Program) recordProfile(s *section) (*gpu.Commands, error) {
 		for _, level := range schedule(rest[:n]) {
 			for _, d := range level {
 				if err := p.put(r, d); err != nil {
-					return nil, opError(s.source, i, err)
+					return opError(s.source, i, err)
 				}
 			}
 			r.Barrier()
@@ -89,5 +148,5 @@ func (p *Program) recordProfile(s *section) (*gpu.Commands, error) {
 		r.Timestamp()
 		rest = rest[n:]
 	}
-	return r.Finish()
+	return nil
 }

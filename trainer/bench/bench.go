@@ -36,16 +36,18 @@ type Result struct {
 	StepMillis      float64           `json:"step_ms"`           // at the median
 	StepsPerSecond  float64           `json:"steps_per_second"`  // at the median
 	// Of a device with its own clock: the median time that it takes for a step,
-	// barriers between ops included; the sum of its ops one by one; and what is
-	// left of a step of the rounds, the gaps that submitting leaves.
-	DeviceMicros float64  `json:"device_us,omitempty"`
-	OpsMicros    float64  `json:"ops_us,omitempty"`
-	GapMicros    float64  `json:"gap_us,omitempty"`
-	GFLOPs       float64  `json:"gflops"`         // 10⁹ operations per second at the median
-	DeviceBytes  int      `json:"device_bytes"`   // that the program allocated
-	Peak         *Peak    `json:"peak,omitempty"` // where the backend can measure it
-	Ops          []Op     `json:"ops"`            // in the order of a step
-	StartUp      *StartUp `json:"start_up,omitempty"`
+	// barriers between ops included; how much of it is barriers, when no
+	// dispatch runs; the sum of its ops one by one; and what is left of a step
+	// of the rounds, the gaps that submitting leaves.
+	DeviceMicros  float64  `json:"device_us,omitempty"`
+	BetweenMicros float64  `json:"between_dispatches_us,omitempty"`
+	OpsMicros     float64  `json:"ops_us,omitempty"`
+	GapMicros     float64  `json:"gap_us,omitempty"`
+	GFLOPs        float64  `json:"gflops"`         // 10⁹ operations per second at the median
+	DeviceBytes   int      `json:"device_bytes"`   // that the program allocated
+	Peak          *Peak    `json:"peak,omitempty"` // where the backend can measure it
+	Ops           []Op     `json:"ops"`            // in the order of a step
+	StartUp       *StartUp `json:"start_up,omitempty"`
 }
 
 // StartUp is where the time from the process's start to its first finished
@@ -277,18 +279,32 @@ func (s *Session) Round() (float64, error) {
 
 // Profile is where the time of a step goes: the median of several.
 type Profile struct {
-	Ops          []Op
-	DeviceMicros float64 // of a step on the device's own clock, 0 where it has none
+	Ops []Op
+	// Of a step on the device's own clock, 0 where it has none: all of it, and
+	// that between dispatches.
+	DeviceMicros, BetweenMicros float64
+}
+
+// gapTimer is a [kernels.Program] whose device can tell how long of a step it
+// runs no dispatch, at barriers.
+type gapTimer interface {
+	TimeBetweenDispatches(section string) (time.Duration, error)
 }
 
 // Profile measures where the time of a step goes.
-func (s *Session) Profile() (Profile, error) {
-	ops, err := s.profileOps()
-	if err != nil {
-		return Profile{}, err
+func (s *Session) Profile() (p Profile, err error) {
+	if p.Ops, err = s.profileOps(); err != nil {
+		return p, err
 	}
-	micros, err := s.deviceTime()
-	return Profile{ops, micros}, err
+	if t, ok := s.prog.(kernels.StepTimer); ok {
+		if p.DeviceMicros, err = s.medianMicros(t.TimeStep); err != nil {
+			return p, err
+		}
+	}
+	if t, ok := s.prog.(gapTimer); ok {
+		p.BetweenMicros, err = s.medianMicros(t.TimeBetweenDispatches)
+	}
+	return p, err
 }
 
 func (s *Session) profileOps() ([]Op, error) {
@@ -315,19 +331,15 @@ func (s *Session) profileOps() ([]Op, error) {
 	return ops, nil
 }
 
-// deviceTime returns the median time of a step on the device's own clock, 0
-// where it has none.
-func (s *Session) deviceTime() (micros float64, err error) {
-	timer, ok := s.prog.(kernels.StepTimer)
-	if !ok {
-		return 0, nil
-	}
+// medianMicros returns the median of what a device's clock tells of several
+// steps.
+func (s *Session) medianMicros(measure func(section string) (time.Duration, error)) (float64, error) {
 	var times []float64
 	for range profiledSteps {
 		if err := s.rewind(); err != nil {
 			return 0, err
 		}
-		d, err := timer.TimeStep(s.section)
+		d, err := measure(s.section)
 		if err != nil {
 			return 0, err
 		}
@@ -373,7 +385,8 @@ func (s *Session) Result(rounds []float64, profile Profile) Result {
 		mode = "infer"
 	}
 	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
-		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops, DeviceMicros: profile.DeviceMicros}
+		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops,
+		DeviceMicros: profile.DeviceMicros, BetweenMicros: profile.BetweenMicros}
 	if !s.options.Started.IsZero() {
 		r.StartUp = &s.startUp
 	}
