@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"strings"
@@ -22,6 +23,9 @@ func runBenchFor(t *testing.T, args ...string) string {
 	}
 	return stdout
 }
+
+// testDevice is the Vulkan device that tests run on.
+func testDevice() string { return cmp.Or(os.Getenv("FMNIST_DEVICE"), "0") }
 
 // benchStartUp returns the start-up that bench --json tells.
 func benchStartUp(t *testing.T, args ...string) bench.StartUp {
@@ -56,7 +60,7 @@ func TestBenchPipelineCache(t *testing.T) {
 		t.Setenv(variable, cache)
 	}
 	for _, want := range []string{"cold", "warm"} {
-		if u := benchStartUp(t, "--device", "0"); u.PipelineCache != want {
+		if u := benchStartUp(t, "--device", testDevice()); u.PipelineCache != want {
 			t.Errorf("the pipeline cache is %q, want %q", u.PipelineCache, want)
 		}
 	}
@@ -65,7 +69,7 @@ func TestBenchPipelineCache(t *testing.T) {
 // A device with a clock of its own tells how long of a step it ran nothing,
 // which its barriers do not leave at 0.
 func TestBenchBetweenDispatches(t *testing.T) {
-	stdout := runBenchFor(t, "--device", "0")
+	stdout := runBenchFor(t, "--device", testDevice())
 	if !strings.Contains(stdout, " µs between dispatches ") || strings.Contains(stdout, " 0.0 µs between dispatches ") {
 		t.Errorf("no time between dispatches in\n%s", stdout)
 	}

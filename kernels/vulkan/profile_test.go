@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"cmp"
 	"errors"
 	"os"
 	"slices"
@@ -32,7 +33,7 @@ func TestBetweenDispatches(t *testing.T) {
 // What is timed computes what Run does, barrier for barrier, and a section
 // without barriers has nothing between its dispatches.
 func TestTimeBetweenDispatches(t *testing.T) {
-	b, err := Open("0", Options{Validate: true})
+	b, err := Open(cmp.Or(os.Getenv("FMNIST_DEVICE"), "0"), Options{Validate: true})
 	if err != nil {
 		if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
 			t.Fatal(err)
