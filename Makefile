@@ -12,6 +12,9 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # checks the shaders.
 RUN_PACKAGES := libvulkan1 mesa-vulkan-drivers dataset-fashion-mnist
 PACKAGES := $(RUN_PACKAGES) vulkan-validationlayers spirv-tools glslc
+ifeq ($(FMNIST_REQUIRE_BROWSER),1) # the report's tests, which otherwise skip without one
+PACKAGES += chromium
+endif
 
 .PHONY: help setup build train test parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle clean
 

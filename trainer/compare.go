@@ -3,10 +3,8 @@ package trainer
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,68 +12,8 @@ import (
 	"github.com/dustin/go-humanize"
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
-
-// Run is what the folder of a finished run says.
-type Run struct {
-	Dir     string
-	Config  Config
-	Metrics metrics.Metrics
-	Labels  []byte // of the test images
-	Right   []bool // whether each is classified right
-}
-
-// ReadRun reads a run's folder. The error is [ErrUsage] and names what is
-// missing.
-func ReadRun(dir string) (*Run, error) {
-	r := &Run{Dir: dir, Config: DefaultConfig()}
-	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
-		return nil, usage("%s is no finished run: %v", dir, err)
-	}
-	text, err := os.ReadFile(filepath.Join(dir, metricsFile))
-	if err != nil {
-		return nil, usage("%s is no finished run: %v", dir, err)
-	}
-	if err := json.Unmarshal(text, &r.Metrics); err != nil {
-		return nil, usage("%s: %v", filepath.Join(dir, metricsFile), err)
-	}
-	labels, predicted, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
-	if err != nil {
-		return nil, usage("%s has no predictions to compare: %v", dir, err)
-	}
-	r.Labels = labels
-	for i, label := range labels {
-		r.Right = append(r.Right, predicted[i] == label)
-	}
-	return r, nil
-}
-
-// FindRuns returns the runs' folders that the given ones are or hold, each once,
-// sorted within each.
-func FindRuns(dirs []string) ([]string, error) {
-	var runs []string
-	add := func(dir string) {
-		if dir = filepath.Clean(dir); !slices.Contains(runs, dir) {
-			runs = append(runs, dir)
-		}
-	}
-	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, ArgsFile)); err == nil {
-			add(dir)
-			continue
-		}
-		inner, err := filepath.Glob(filepath.Join(dir, "*", metricsFile))
-		if err != nil || len(inner) == 0 {
-			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
-		}
-		for _, file := range inner {
-			add(filepath.Dir(file))
-		}
-	}
-	return runs, nil
-}
 
 // Recipe is what runs have in common that differ in nothing but the seed and
 // where they ran.
@@ -86,11 +24,15 @@ type Recipe struct {
 	Accuracy   float64              `json:"accuracy"`   // mean
 	Interval   *statistics.Interval `json:"interval"`   // of the mean, with two runs or more
 	MacroF1    float64              `json:"macro_f1"`   // mean
+	Preset     string               `json:"preset,omitempty"`
 	Parameters int                  `json:"parameters"`
 	Seconds    float64              `json:"training_seconds"` // mean
 
 	runs []*Run
 }
+
+// Runs returns the recipe's runs, by seed.
+func (r Recipe) Runs() []*Run { return r.runs }
 
 // Pair is the comparison of two recipes.
 type Pair struct {
@@ -109,11 +51,13 @@ type Pair struct {
 
 // Comparison is the outcome of [Compare].
 type Comparison struct {
-	Protocol string   `json:"protocol"`
-	Images   int      `json:"images"`
-	Recipes  []Recipe `json:"recipes"` // best first
-	Pairs    []Pair   `json:"pairs"`   // of recipes; none where there is but one
-	Together *Cochran `json:"cochran"` // of three recipes or more, all of one run
+	Name     string    `json:"name,omitempty"` // of the group
+	Protocol string    `json:"protocol"`
+	Images   int       `json:"images"`
+	Recipes  []Recipe  `json:"recipes"`            // best first
+	Pairs    []Pair    `json:"pairs"`              // of recipes; none where there is but one
+	Together *Cochran  `json:"cochran"`            // of three recipes or more, all of one run
+	Findings []Finding `json:"findings,omitempty"` // of the original, where its trainings are among the recipes
 }
 
 // Cochran is what Cochran's Q says of several runs together.
@@ -121,6 +65,24 @@ type Cochran struct {
 	Q     float64 `json:"q"`
 	P     float64 `json:"p"`
 	Words string  `json:"words"`
+}
+
+// CompareGroups compares the runs within every group. Groups of one run are
+// left out, unless that leaves none.
+func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
+	var list []*Comparison
+	for i, g := range groups {
+		if len(g.Runs) < 2 && (len(list) > 0 || i < len(groups)-1) {
+			continue
+		}
+		c, err := Compare(g.Runs)
+		if err != nil {
+			return nil, err
+		}
+		c.Name = g.Name
+		list = append(list, c)
+	}
+	return list, nil
 }
 
 // significance is the level below which a difference counts as shown.
@@ -170,6 +132,7 @@ func Compare(runs []*Run) (*Comparison, error) {
 		c.Pairs[i].Shown = adjusted < significance
 		c.Pairs[i].Words = c.Pairs[i].words(c)
 	}
+	c.Findings = findings(c)
 	return c, nil
 }
 
@@ -249,7 +212,7 @@ func (r *Recipe) settings() []string {
 func newRecipe(runs []*Run) Recipe {
 	c := runs[0].Config
 	c.Name = ""
-	r := Recipe{Name: c.RunName(), Parameters: runs[0].Metrics.Parameters, runs: runs}
+	r := Recipe{Name: c.RunName(), Preset: c.Preset, Parameters: runs[0].Metrics.Parameters, runs: runs}
 	var f1, seconds []float64
 	for _, run := range runs {
 		r.Seeds = append(r.Seeds, run.Config.Seed)

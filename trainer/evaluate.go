@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -62,10 +63,9 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 		m.Protocol = "unknown"
 	}
 	if out := (folder{dir}); dir != "" {
-		if err := out.writeMetrics(m, split.Labels, probs); err != nil {
-			return nil, err
-		}
-		if err := out.writePictures(classified{backend, s.net, weights, split, probs, m}); err != nil {
+		err := errors.Join(out.writePredictions(split.Labels, probs),
+			out.writePictures(classified{backend, s.net, weights, split, probs, m}), out.writeMetrics(m))
+		if err != nil {
 			return nil, err
 		}
 	}

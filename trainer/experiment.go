@@ -1,56 +1,67 @@
 package trainer
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 )
 
 // Experiment is a named list of trainings, each in a folder of its own name.
 type Experiment struct {
 	Name   string
-	Groups [][]Config // checked; all names differ. Runs of one group are compared with each other
+	Groups []Group
 }
 
-// The original's learning-rate study: these rates, for so many epochs.
-var originalRates = []float64{.01, .001, .0001}
+// Group is the runs of an experiment that are compared with each other. All
+// are checked, and all names of an experiment differ.
+type Group struct {
+	Name string
+	Runs []Config
+}
 
-const originalRateEpochs = 5
-
-// OriginalExperiment is the original's study: its five trainings with every
-// seed, then its learning-rate study (of its best training) with the first
-// seed, all selecting on the test images as the original does.
-func OriginalExperiment(seeds []uint64) (Experiment, error) {
-	e := Experiment{Name: "original", Groups: make([][]Config, 2)}
-	add := func(group int, preset, name string, seed uint64, change func(c *Config)) error {
-		c := DefaultConfig()
-		if err := c.ApplyPreset(preset); err != nil {
-			return err
-		}
-		c.Seed, c.SelectOn, c.Name = seed, "test", fmt.Sprintf("%s-seed%d", name, seed)
-		change(&c)
-		e.Groups[group] = append(e.Groups[group], c)
-		return c.Check()
-	}
-	for _, seed := range seeds {
-		for _, p := range Presets() {
-			if err := add(0, p.Name, p.Name, seed, func(*Config) {}); err != nil {
-				return e, err
+// Each calls train for every run in order, as many at a time as there are
+// workers, each call with a worker of its own. A training that diverges leaves
+// the others alone; any other error ends them, after they have saved.
+func (e Experiment) Each(ctx context.Context, workers int, train func(ctx context.Context, worker int, c Config) error) error {
+	runs := make(chan Config)
+	diverged := make([]error, workers)
+	group, inner := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		defer close(runs)
+		for _, g := range e.Groups {
+			for _, c := range g.Runs {
+				select {
+				case runs <- c:
+				case <-inner.Done():
+					return ErrInterrupted // or the error of a worker came first
+				}
 			}
 		}
+		return nil
+	})
+	for worker := range workers {
+		group.Go(func() error {
+			for c := range runs {
+				err := train(inner, worker, c)
+				if errors.Is(err, ErrDiverged) {
+					diverged[worker] = errors.Join(diverged[worker], fmt.Errorf("%s: %w", c.Name, err))
+				} else if err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
-	for _, rate := range originalRates {
-		err := add(1, "main_no_aug", fmt.Sprintf("lr%v", rate), seeds[0], func(c *Config) { c.LR, c.Epochs = rate, originalRateEpochs })
-		if err != nil {
-			return e, err
-		}
+	if err := group.Wait(); err != nil {
+		return err
 	}
-	return e, nil
+	return errors.Join(diverged...)
 }
 
 // LoadExperiment reads an experiment from a YAML file: settings that all runs
@@ -82,7 +93,7 @@ func LoadExperiment(path string) (Experiment, error) {
 	if file.Name == "" {
 		file.Name = strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 	}
-	e := Experiment{Name: file.Name, Groups: make([][]Config, 1)}
+	e := Experiment{Name: file.Name, Groups: []Group{{Name: file.Name}}}
 	combinations, err := combine(path, file.Grid)
 	if err != nil {
 		return e, err
@@ -97,7 +108,7 @@ func LoadExperiment(path string) (Experiment, error) {
 			return e, usage("%s: two runs are %s: a value stands twice in the grid", path, c.Name)
 		}
 		seen[c.Name] = true
-		e.Groups[0] = append(e.Groups[0], c)
+		e.Groups[0].Runs = append(e.Groups[0].Runs, c)
 	}
 	return e, nil
 }
@@ -162,38 +173,4 @@ func gridConfig(path string, base yaml.Node, values []setting) (Config, error) {
 	}
 	c.Name = strings.ReplaceAll(strings.Join(name, "-"), string(filepath.Separator), "_")
 	return c, c.Check()
-}
-
-// RunState says how far a run of an experiment is.
-type RunState int
-
-// A run in progress has a checkpoint to go on from; a broken one has none and
-// begins anew.
-const (
-	RunNew RunState = iota
-	RunBroken
-	RunInProgress
-	RunFinished
-)
-
-// StateOfRun looks at a run's folder.
-func StateOfRun(dir string) (RunState, error) {
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
-	entries, err := os.ReadDir(dir)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return RunNew, err
-	case err != nil || len(entries) == 0:
-		return RunNew, nil
-	case !has(ArgsFile):
-		return RunNew, usage("%s is in the way: it is no run's folder; choose another --out", dir)
-	case has(metricsFile):
-		return RunFinished, nil
-	case has(stateFile):
-		return RunInProgress, nil
-	}
-	return RunBroken, nil
 }

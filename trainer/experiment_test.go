@@ -1,28 +1,37 @@
 package trainer
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
 func TestOriginalExperiment(t *testing.T) {
-	e, err := OriginalExperiment([]uint64{42, 43})
-	if err != nil || len(e.Groups) != 2 || len(e.Groups[0]) != 10 || len(e.Groups[1]) != 3 {
+	e, err := OriginalExperiment([]uint64{42, 43}, "test", "fp32")
+	if err != nil || len(e.Groups) != 2 || len(e.Groups[0].Runs) != 10 || len(e.Groups[1].Runs) != 3 {
 		t.Fatalf("%d groups (%v), want the presets twice, and three rates", len(e.Groups), err)
 	}
 	names := map[string]bool{}
 	for _, group := range e.Groups {
-		for _, c := range group {
+		for _, c := range group.Runs {
 			if names[c.Name] || c.SelectOn != "test" {
 				t.Errorf("%s: twice, or not the original's protocol", c.Name)
 			}
 			names[c.Name] = true
 		}
 	}
-	if c := e.Groups[1][0]; c.LR != .01 || c.Epochs != 5 || c.Seed != 42 || !names["main_no_aug-seed43"] {
+	if c := e.Groups[1].Runs[0]; c.LR != .01 || c.Epochs != 5 || c.Seed != 42 || !names["main_no_aug-seed43"] {
 		t.Errorf("%+v, %v", c, names)
 	}
 }
@@ -37,10 +46,10 @@ func TestLoadExperiment(t *testing.T) {
 	}
 	write("base: {preset: main_no_aug, epochs: 5}\ngrid:\n  lr: [0.01, 0.001]\n  seed: [42, 43]\n")
 	e, err := LoadExperiment(path)
-	if err != nil || e.Name != "rates" || len(e.Groups) != 1 || len(e.Groups[0]) != 4 {
+	if err != nil || e.Name != "rates" || len(e.Groups) != 1 || len(e.Groups[0].Runs) != 4 {
 		t.Fatalf("%+v (%v)", e, err)
 	}
-	if c := e.Groups[0][1]; c.Name != "lr0.01-seed43" || c.LR != .01 || c.Seed != 43 || c.Epochs != 5 || c.Preset != "main_no_aug" {
+	if c := e.Groups[0].Runs[1]; c.Name != "lr0.01-seed43" || c.LR != .01 || c.Seed != 43 || c.Epochs != 5 || c.Preset != "main_no_aug" {
 		t.Errorf("second run: %+v", c)
 	}
 	for text, say := range map[string]string{
@@ -93,4 +102,210 @@ func TestStateOfRun(t *testing.T) {
 	want(RunInProgress)
 	touch(metricsFile)
 	want(RunFinished)
+}
+
+// runsNamed is an experiment of runs that nobody trains.
+func runsNamed(groups ...[]string) Experiment {
+	e := Experiment{Name: "made"}
+	for i, names := range groups {
+		g := Group{Name: fmt.Sprint("group ", i)}
+		for _, name := range names {
+			g.Runs = append(g.Runs, Config{Name: name})
+		}
+		e.Groups = append(e.Groups, g)
+	}
+	return e
+}
+
+// Every run is trained once, as many at a time as there are workers and each
+// worker one at a time; a training that diverges leaves the others alone.
+func TestEach(t *testing.T) {
+	e := runsNamed([]string{"a", "b", "c", "d"}, []string{"e", "f"})
+	const workers = 3
+	var busy [workers]atomic.Int32
+	var together sync.WaitGroup
+	together.Add(workers)
+	var lock sync.Mutex
+	trained := map[string]int{}
+	err := e.Each(context.Background(), workers, func(_ context.Context, worker int, c Config) error {
+		if busy[worker].Add(1) != 1 {
+			t.Errorf("worker %d trains twice at a time", worker)
+		}
+		defer busy[worker].Add(-1)
+		lock.Lock()
+		trained[c.Name]++
+		first := len(trained) <= workers
+		lock.Unlock()
+		if first { // ends only if all workers are in here together
+			together.Done()
+			together.Wait()
+		}
+		if c.Name == "b" || c.Name == "e" {
+			return fmt.Errorf("%w: too fast", ErrDiverged)
+		}
+		return nil
+	})
+	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "b: ") || !strings.Contains(err.Error(), "e: ") {
+		t.Errorf("the error is %v, want both diverged runs", err)
+	}
+	if len(trained) != 6 || slices.Max(slices.Collect(maps.Values(trained))) != 1 {
+		t.Errorf("trained %v, want each once", trained)
+	}
+}
+
+// Another error ends all, and it is the one that is reported, not that of the
+// trainings it has interrupted. So does an interruption.
+func TestEachEnds(t *testing.T) {
+	e := runsNamed([]string{"a", "b", "c", "d"})
+	broken := errors.New("disk full")
+	trained := atomic.Int32{}
+	err := e.Each(context.Background(), 2, func(ctx context.Context, _ int, c Config) error {
+		trained.Add(1)
+		if c.Name == "a" {
+			return broken
+		}
+		<-ctx.Done()
+		return ErrInterrupted
+	})
+	if !errors.Is(err, broken) || trained.Load() > 2 {
+		t.Errorf("%d trained, error %v", trained.Load(), err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	err = e.Each(ctx, 1, func(context.Context, int, Config) error { cancel(); return nil })
+	if !errors.Is(err, ErrInterrupted) {
+		t.Errorf("cancelled between two runs: %v, want an interruption", err)
+	}
+}
+
+// An experiment's folder knows its groups, more seeds join them, and another
+// experiment is kept out.
+func TestExperimentFolder(t *testing.T) {
+	dir := t.TempDir()
+	write := func(e Experiment) {
+		t.Helper()
+		if err := e.WriteIndex(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(runsNamed([]string{"a", "b"}, []string{"c"}))
+	if _, err := ReadGroups([]string{dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no run of the experiment made is finished") {
+		t.Errorf("nothing is finished: %v", err)
+	}
+	write(runsNamed([]string{"b", "d"}))
+	for _, name := range []string{"a", "c", "d"} {
+		finishedRun(t, filepath.Join(dir, name))
+	}
+	groups, err := ReadGroups([]string{dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, g := range groups {
+		got = append(got, g.Name+":")
+		for _, r := range g.Runs {
+			got = append(got, r.Name())
+		}
+	}
+	if want := "group 0: a d group 1: c"; strings.Join(got, " ") != want {
+		t.Errorf("groups %v, want %s", got, want)
+	}
+	other := runsNamed([]string{"x"})
+	other.Name = "other"
+	if err := other.WriteIndex(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "holds the experiment made") {
+		t.Errorf("another experiment: %v", err)
+	}
+	if groups, err = ReadGroups([]string{filepath.Join(dir, "a"), filepath.Join(dir, "d")}); err != nil || len(groups) != 1 || len(groups[0].Runs) != 2 {
+		t.Errorf("two folders by name: %+v (%v)", groups, err)
+	}
+}
+
+// finishedRun writes the files of a run of two test images and one epoch.
+func finishedRun(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	f := folder{dir}
+	labels, probs := []byte{0, 1}, make([]float32, 20)
+	probs[0], probs[10] = 1, 1
+	m, err := metrics.Compute(labels, probs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.start(DefaultConfig(), Environment{Device: "abacus"}), f.writePredictions(labels, probs),
+		f.writeResults([]EpochReport{{Epoch: 1, ValAccuracy: .5, TrainAccuracy: .75}}), f.writeMetrics(m)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A run's files are read back, and one of an older version without a column.
+func TestReadRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	finishedRun(t, dir)
+	r, err := ReadRun(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Name() != "run" || r.Environment.Device != "abacus" || r.Metrics.Accuracy != .5 || r.BestEpoch() != 1 ||
+		len(r.Epochs) != 1 || r.Epochs[0].ValAccuracy != .5 || r.Epochs[0].TrainAccuracy != .75 || !slices.Equal(r.Right, []bool{true, false}) {
+		t.Errorf("%+v", r)
+	}
+	old := "epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second\n1,2,3,0.5,0.001,1,60000\n"
+	if err := os.WriteFile(filepath.Join(dir, resultsFile), []byte(old), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = ReadRun(dir); err != nil || r.Epochs[0].ValLoss != 3 || !math.IsNaN(r.Epochs[0].TrainAccuracy) {
+		t.Errorf("%+v (%v), want no training accuracy", r, err)
+	}
+	if err := os.Remove(filepath.Join(dir, metricsFile)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no finished run") {
+		t.Errorf("without metrics: %v", err)
+	}
+}
+
+// What the original concluded is confirmed, refuted or not shown, in whatever
+// order the comparison has the two trainings.
+func TestFindings(t *testing.T) {
+	var runs []*Run
+	for seed := range uint64(4) {
+		noise := float64(seed%3) / 1000
+		runs = append(runs, invented("main_no_aug", seed, .92+noise), invented("main_aug_dropout", seed, .89-noise),
+			invented("main_no_dropout", seed, .89+2*noise), invented("alternative_shallow", seed, .91+noise))
+	}
+	c := compare(t, runs...)
+	var got []string
+	for _, f := range c.Findings {
+		got = append(got, f.Claim+": "+f.Verdict)
+	}
+	want := []string{"augmentation hurts: confirmed", "dropout hurts: not shown", "deeper beats shallow: refuted"}
+	if !slices.Equal(got, want) {
+		t.Fatalf("%v, want %v", got, want)
+	}
+	if w := c.Findings[2].Words; !strings.HasPrefix(w, "-2.") || !strings.Contains(w, "interval -") || !strings.Contains(w, "effect size") {
+		t.Errorf("the refuted finding says %q, want a negative difference and interval", w)
+	}
+	if c := compare(t, invented("main_no_aug", 1, .9), invented("baseline_logistic", 1, .6)); c.Findings != nil {
+		t.Errorf("without both trainings of a finding: %+v", c.Findings)
+	}
+}
+
+// A preset is the original's training only with all of its settings.
+func TestIsPreset(t *testing.T) {
+	c := DefaultConfig()
+	if _, ok := c.IsPreset(); ok {
+		t.Error("settings of no preset are one")
+	}
+	if err := c.ApplyPreset("main_aug_dropout"); err != nil {
+		t.Fatal(err)
+	}
+	c.Seed, c.SelectOn, c.Precision, c.Out, c.Threads = 7, "test", "mixed", "elsewhere", 3
+	if p, ok := c.IsPreset(); !ok || p.Name != "main_aug_dropout" {
+		t.Errorf("%v, %v: another seed, protocol and place make another training", p, ok)
+	}
+	c.LR = .01
+	if _, ok := c.IsPreset(); ok {
+		t.Error("another learning rate is the original's training")
+	}
 }

@@ -111,10 +111,10 @@ func (f folder) start(c Config, e Environment) error {
 
 // writeResults writes results.csv, a row an epoch.
 func (f folder) writeResults(epochs []EpochReport) error {
-	rows := [][]string{{"epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "images_per_second"}}
+	rows := [][]string{{"epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "images_per_second", "train_accuracy"}}
 	for _, e := range epochs {
 		rows = append(rows, []string{strconv.Itoa(e.Epoch), number(e.TrainLoss), number(e.ValLoss), number(e.ValAccuracy),
-			number(e.LR), strconv.FormatFloat(e.Seconds, 'f', 3, 64), strconv.FormatFloat(e.ImagesPerSecond, 'f', 1, 64)})
+			number(e.LR), strconv.FormatFloat(e.Seconds, 'f', 3, 64), strconv.FormatFloat(e.ImagesPerSecond, 'f', 1, 64), number(e.TrainAccuracy)})
 	}
 	return f.writeCSV(resultsFile, rows)
 }
@@ -154,18 +154,23 @@ func (f folder) writeCSV(name string, rows [][]string) error {
 	return f.write(name, b.Bytes())
 }
 
-// writeMetrics writes metrics.json, predictions.csv and misclassified.csv.
-func (f folder) writeMetrics(m *metrics.Metrics, labels []byte, probs []float32) error {
+// writePredictions writes predictions.csv and misclassified.csv.
+func (f folder) writePredictions(labels []byte, probs []float32) error {
 	if f.dir == "" {
 		return nil
-	}
-	if err := m.Write(f.path(metricsFile)); err != nil {
-		return err
 	}
 	if err := metrics.WritePredictions(f.path(predictionsFile), labels, probs); err != nil {
 		return err
 	}
 	return metrics.WriteMisclassified(f.path(mistakesFile), labels, probs)
+}
+
+// writeMetrics writes metrics.json.
+func (f folder) writeMetrics(m *metrics.Metrics) error {
+	if f.dir == "" {
+		return nil
+	}
+	return m.Write(f.path(metricsFile))
 }
 
 // number formats a float so that it reads back as the same float32.

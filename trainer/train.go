@@ -480,7 +480,7 @@ func (t *training) finish(stopped string) (*Result, error) {
 		return nil, err
 	}
 	m.Protocol, m.TrainingSeconds, m.ImagesPerSecond = t.config.SelectOn, seconds, images/seconds
-	if err := t.folder.writeMetrics(m, test.Labels, probs); err != nil {
+	if err := t.folder.writePredictions(test.Labels, probs); err != nil {
 		return nil, err
 	}
 	// Drawing is all that is left: what training took goes back first, or the
@@ -493,6 +493,10 @@ func (t *training) finish(stopped string) (*Result, error) {
 		return nil, err
 	}
 	if err := t.folder.writePictures(classified{t.backend, t.net, t.best, test, probs, m}); err != nil {
+		return nil, err
+	}
+	// Last of all, since a run that has it counts as finished.
+	if err := t.folder.writeMetrics(m); err != nil {
 		return nil, err
 	}
 	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -16,7 +17,7 @@ func newCompareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare FOLDER...",
 		Short: "Runs side by side, and which differences are more than chance",
-		Long: `Compare finished runs, or all in a folder. Runs that differ in nothing but the seed
+		Long: `Compare finished runs, all in a folder, or an experiment's group by group. Runs that differ in nothing but the seed
 are one recipe. Recipes with common seeds are compared by a paired t test over those
 (its effect size is Cohen's d_z), single runs by McNemar's test on the test images, and
 three or more together by Cochran's Q. The p-values of pairs are corrected for their
@@ -31,35 +32,40 @@ number by Holm's method.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			dirs, err := trainer.FindRuns(args)
+			groups, err := trainer.ReadGroups(args)
 			if err != nil {
 				return err
 			}
-			return compareRuns(c, dirs, asJSON)
+			comparisons, err := trainer.CompareGroups(groups)
+			if err != nil {
+				return err
+			}
+			switch {
+			case !asJSON:
+				return printComparisons(c.OutOrStdout(), comparisons)
+			case groups[0].Name == "": // no experiment's folder
+				return printJSON(c.OutOrStdout(), comparisons[0])
+			}
+			return printJSON(c.OutOrStdout(), map[string]any{"groups": comparisons})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON; of an experiment's folder a list of its groups")
 	return c
 }
 
-// compareRuns compares the runs of folders.
-func compareRuns(c *cobra.Command, dirs []string, asJSON bool) error {
-	var runs []*trainer.Run
-	for _, dir := range dirs {
-		r, err := trainer.ReadRun(dir)
-		if err != nil {
+func printComparisons(w io.Writer, list []*trainer.Comparison) error {
+	for i, c := range list {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		if c.Name != "" {
+			fmt.Fprintf(w, "%s\n\n", strings.ToUpper(c.Name[:1])+c.Name[1:])
+		}
+		if err := printComparison(w, c); err != nil {
 			return err
 		}
-		runs = append(runs, r)
 	}
-	comparison, err := trainer.Compare(runs)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return printJSON(c.OutOrStdout(), comparison)
-	}
-	return printComparison(c.OutOrStdout(), comparison)
+	return nil
 }
 
 func printComparison(w io.Writer, c *trainer.Comparison) error {
@@ -77,6 +83,9 @@ func printComparison(w io.Writer, c *trainer.Comparison) error {
 	}
 	fmt.Fprintf(w, "\n%s test images, best epoch selected on: %s; ± is the 95 %% interval of the mean over seeds\n\n",
 		humanize.Comma(int64(c.Images)), c.Protocol)
+	for _, f := range c.Findings {
+		fmt.Fprintf(w, "- the original's finding that %s: %s, %s\n", f.Claim, f.Verdict, f.Words)
+	}
 	if c.Together != nil {
 		fmt.Fprintf(w, "- %s\n", c.Together.Words)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -69,22 +70,31 @@ func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
 	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (e *trainer.Evaluation, d *device, err error) {
-	if d, err = openDevice(f); err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = closeDevice(d, err) }()
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (*trainer.Evaluation, *device, error) {
 	data, err := loadData(dataDir)
 	if err != nil {
 		return nil, nil, err
 	}
 	if out != "" {
-		if err := os.MkdirAll(out, 0o777); err != nil {
+		if err := makeEvaluationDir(out); err != nil {
 			return nil, nil, err
 		}
 	}
-	e, err = trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
-	return e, d, err
+	d, err := openDevice(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
+	return e, d, closeDevice(d, err)
+}
+
+// makeEvaluationDir makes the folder that an evaluation is written to. A run's
+// own folder is refused: the metrics of its training would be lost.
+func makeEvaluationDir(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err == nil {
+		return &commandLineError{fmt.Sprintf("--out %s is a run's folder, which has its own metrics: name another", dir)}
+	}
+	return os.MkdirAll(dir, 0o777)
 }
 
 func printMetrics(w io.Writer, e *trainer.Evaluation) error {

@@ -1,39 +1,57 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 )
 
+// experimentFlags are those of the command, but for the experiment's own
+// settings.
+type experimentFlags struct {
+	device     deviceFlags
+	devices    []string // selectors, in place of device.selector
+	parallel   int
+	out        string
+	dataDir    string
+	noProgress bool
+}
+
 func newExperimentCommand() *cobra.Command {
-	var f deviceFlags
-	var out, dataDir, seeds string
-	var noProgress bool
+	var f experimentFlags
+	var seeds, selectOn, precision string
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
-		Short: "A set of trainings over seeds, resumable, and their comparison",
-		Long: `Run a set of trainings one after the other, each in a folder of its own, then compare
-them. "original" is the original study: its five trainings, and its learning rates.
-A YAML file has settings that all runs share and lists of values to combine:
+		Short: "A set of trainings over seeds, resumable, their comparison and report",
+		Long: `Run a set of trainings, each in a folder of its own, compare them and write one report.
+"original" is the original study: its five trainings, and its learning rates. A YAML
+file has settings that all runs share and lists of values to combine:
 
     base: {preset: main_no_aug, epochs: 5}
     grid:
       lr: [0.01, 0.001]
       seed: [42, 43, 44]
 
-The same command goes on where an interrupted or killed experiment was; finished runs
-are never repeated.`,
+Several trainings run at a time: one on each --device, on the CPU one on each core (a
+core alone trains more images than its share of several together). No run's result
+depends on that. The same command goes on where an interrupted or killed experiment was;
+finished runs are never repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
+  fmnist-gpu experiment original --device 0 --device 1 --parallel 4
   fmnist-gpu experiment rates.yaml --out runs/rates`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -42,28 +60,49 @@ are never repeated.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := findExperiment(args[0], seeds, c.Flags().Changed("seeds"))
+			e, err := findExperiment(c, args[0], seeds, selectOn, precision)
 			if err != nil {
 				return err
 			}
-			if out == "" {
-				out = filepath.Join("runs", e.Name)
+			if f.out == "" {
+				f.out = filepath.Join("runs", e.Name)
 			}
-			return runExperiment(c, f, e, out, dataDir, noProgress)
+			return runExperiment(c, f, e)
 		},
 	}
 	c.Flags().StringVar(&seeds, "seeds", "42", "of original: a `list` such as 42,43 or 42-46")
-	c.Flags().StringVar(&out, "out", "", "`folder` of the runs' folders (default runs/NAME)")
-	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
-	c.Flags().BoolVar(&noProgress, "no-progress", false, "print a line an epoch, without a progress bar")
-	addDeviceFlags(c, &f)
+	c.Flags().StringVar(&selectOn, "select-on", "test", "of original: images that choose the best epoch, test (as the original did) or val")
+	c.Flags().StringVar(&precision, "precision", "fp32", "of original: fp32 or mixed")
+	c.Flags().StringVar(&f.out, "out", "", "`folder` of the runs' folders (default runs/NAME)")
+	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` of the dataset's files")
+	c.Flags().IntVar(&f.parallel, "parallel", 0, "trainings at a time; 0 for one on each device, on the CPU one on each core")
+	c.Flags().BoolVar(&f.noProgress, "no-progress", false, "print a line an epoch, without a progress bar")
+	addDeviceFlags(c, &f.device)
+	c.Flags().Lookup("device").Value = &repeated{&f.devices}
+	c.Flags().Lookup("device").Usage = "Vulkan device: `index`, name or UUID, as the command devices lists them; may be repeated"
 	return c
 }
 
-func findExperiment(name, seeds string, withSeeds bool) (trainer.Experiment, error) {
+// repeated is the value of a flag that may be given several times. (pflag's
+// own lists split at commas, which devices' names have.)
+type repeated struct{ values *[]string }
+
+// String implements [pflag.Value].
+func (r *repeated) String() string { return strings.Join(*r.values, " ") }
+
+// Set implements [pflag.Value].
+func (r *repeated) Set(text string) error { *r.values = append(*r.values, text); return nil }
+
+// Type implements [pflag.Value].
+func (r *repeated) Type() string { return "string" }
+
+// findExperiment returns the experiment of that name, or of that file.
+func findExperiment(c *cobra.Command, name, seeds, selectOn, precision string) (trainer.Experiment, error) {
 	if name != "original" {
-		if withSeeds {
-			return trainer.Experiment{}, &commandLineError{"--seeds is for original: list seeds in the file's grid"}
+		for _, flag := range []string{"seeds", "select-on", "precision"} {
+			if c.Flags().Changed(flag) {
+				return trainer.Experiment{}, &commandLineError{fmt.Sprintf("--%s is for original: write it into the file's base or grid", flag)}
+			}
 		}
 		return trainer.LoadExperiment(name)
 	}
@@ -71,7 +110,7 @@ func findExperiment(name, seeds string, withSeeds bool) (trainer.Experiment, err
 	if err != nil {
 		return trainer.Experiment{}, err
 	}
-	return trainer.OriginalExperiment(list)
+	return trainer.OriginalExperiment(list, selectOn, precision)
 }
 
 // parseSeeds reads "42,45" and "42-46".
@@ -95,66 +134,223 @@ func parseSeeds(text string) ([]uint64, error) {
 	return seeds, nil
 }
 
-// runExperiment does what is left of an experiment.
-func runExperiment(cmd *cobra.Command, f deviceFlags, e trainer.Experiment, out, dataDir string, noProgress bool) error {
-	if err := os.MkdirAll(out, 0o777); err != nil {
+// runExperiment does what is left of an experiment, and compares its runs.
+func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) error {
+	if err := os.MkdirAll(f.out, 0o777); err != nil {
 		return err
 	}
-	first := e.Groups[0][0]
-	first.Device, first.CPU, first.Threads, first.Validate, first.DataDir = f.selector, f.cpu, f.threads, f.validate, dataDir
-	all := slices.Concat(e.Groups...)
-	err := withDevice(cmd, first, func(d *device, data *dataset.Dataset) error {
-		for i, c := range all {
-			c.Out, c.DataDir, c.NoProgress = out, dataDir, noProgress
-			c.Device, c.CPU, c.Threads, c.Validate = f.selector, f.cpu, f.threads, f.validate
-			fmt.Fprintf(cmd.OutOrStdout(), "\n[%d of %d] %s", i+1, len(all), c.Name)
-			if err := runOne(cmd, d, data, c, filepath.Join(out, c.Name)); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	if err := e.WriteIndex(f.out); err != nil {
+		return err
+	}
+	trained := trainAll(cmd, f, e)
+	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
+		return trained
+	}
+	groups, err := trainer.ReadGroups([]string{f.out})
 	if err != nil {
-		return err
+		return errors.Join(trained, err)
 	}
-	for _, group := range e.Groups {
-		if len(group) < 2 {
-			continue
-		}
-		var dirs []string
-		for _, c := range group {
-			dirs = append(dirs, filepath.Join(out, c.Name))
-		}
+	if comparisons, err := trainer.CompareGroups(groups); err == nil { // one run is compared with nothing
 		fmt.Fprintln(cmd.OutOrStdout())
-		if err := compareRuns(cmd, dirs, false); err != nil {
+		if err := printComparisons(cmd.OutOrStdout(), comparisons); err != nil {
 			return err
 		}
 	}
-	return nil
+	path, err := report.Write(f.out, "")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "\nreport: %s\n", path)
+	return trained
 }
 
-// runOne trains one run, or what is left of it.
-func runOne(cmd *cobra.Command, d *device, data *dataset.Dataset, c trainer.Config, dir string) error {
+// trainAll trains what is left of the runs.
+func trainAll(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) (err error) {
+	total, left, err := countRuns(f.out, e)
+	if err != nil {
+		return err
+	}
+	w := &trainingWriter{out: cmd.OutOrStdout(), total: total}
+	if left == 0 {
+		fmt.Fprintf(w.out, "all %d runs were finished before\n", total)
+		return nil
+	}
+	data, err := loadData(f.dataDir)
+	if err != nil {
+		return err
+	}
+	workers, err := openWorkers(f, precisionOf(e), left)
+	if err != nil {
+		return err
+	}
+	defer func() { err = closeAll(workers, err) }()
+	w.together = len(workers) > 1
+	fmt.Fprintf(w.out, "%s, %d at a time\n", workers[0].announce(), len(workers))
+	return e.Each(cmd.Context(), len(workers), func(ctx context.Context, worker int, c trainer.Config) error {
+		c.Out, c.DataDir, c.NoProgress = f.out, f.dataDir, f.noProgress || w.together
+		c.CPU, c.Threads, c.Validate = f.device.cpu, f.device.threads, f.device.validate
+		if len(f.devices) > 0 {
+			c.Device = f.devices[worker%len(f.devices)]
+		}
+		return trainOne(ctx, w, cmd.ErrOrStderr(), workers[worker], data, c)
+	})
+}
+
+// countRuns counts the runs of an experiment, and those that are not finished.
+func countRuns(out string, e trainer.Experiment) (total, left int, err error) {
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			state, err := trainer.StateOfRun(filepath.Join(out, c.Name))
+			if err != nil {
+				return 0, 0, err
+			}
+			if total++; state != trainer.RunFinished {
+				left++
+			}
+		}
+	}
+	return total, left, nil
+}
+
+// precisionOf returns what the device must have for all runs.
+func precisionOf(e trainer.Experiment) kernels.Precision {
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if c.Precision == kernels.Mixed.String() {
+				return kernels.Mixed
+			}
+		}
+	}
+	return kernels.FP32
+}
+
+// maxReplicas bounds the trainings at a time that the CPU has by default: each
+// takes some 170 MB.
+const maxReplicas = 16
+
+// openWorkers opens a backend for each of at most runs trainings at a time: in
+// turn the devices asked for, or the CPU with a share of its threads for each.
+func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*device, error) {
+	if f.parallel < 0 || f.parallel > maxThreads {
+		return nil, &commandLineError{fmt.Sprintf("--parallel is %d: want a number from 0 to %d", f.parallel, maxThreads)}
+	}
+	selectors := f.devices
+	if len(selectors) == 0 {
+		selectors = []string{""}
+	}
+	flags := f.device
+	flags.selector, flags.precision = selectors[0], precision
+	first, err := openDevice(flags)
+	if err != nil {
+		return nil, err
+	}
+	workers, n := []*device{first}, f.parallel
+	if first.environment.Backend == "cpu" {
+		if n == 0 {
+			n = min(first.environment.Threads, maxReplicas)
+		}
+		if n = min(n, runs); n == 1 {
+			return workers, nil
+		}
+		if err := closeDevice(first, nil); err != nil {
+			return nil, err
+		}
+		workers = nil
+		flags.cpu, flags.threads = true, max(1, first.environment.Threads/n)
+	} else if n == 0 {
+		n = len(selectors)
+	}
+	for len(workers) < min(n, runs) {
+		flags.selector = selectors[len(workers)%len(selectors)]
+		d, err := openDevice(flags)
+		if err != nil {
+			return nil, closeAll(workers, err)
+		}
+		d.why = first.why
+		workers = append(workers, d)
+	}
+	return workers, nil
+}
+
+// closeAll closes devices after something that ended with err.
+func closeAll(devices []*device, err error) error {
+	for _, d := range devices {
+		err = closeDevice(d, err)
+	}
+	return err
+}
+
+// trainOne trains one run, or what is left of it.
+func trainOne(ctx context.Context, w *trainingWriter, stderr io.Writer, d *device, data *dataset.Dataset, c trainer.Config) error {
+	dir := filepath.Join(c.Out, c.Name)
 	state, err := trainer.StateOfRun(dir)
 	if err != nil {
 		return err
 	}
-	w := cmd.OutOrStdout()
+	out := w.begin(c.Name, map[trainer.RunState]string{trainer.RunFinished: "finished before", trainer.RunInProgress: "goes on"}[state])
 	switch state {
 	case trainer.RunFinished:
-		fmt.Fprintln(w, ": finished before")
 		return nil
 	case trainer.RunInProgress:
-		fmt.Fprintln(w, ": goes on")
-		return runTraining(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
+		return trainIn(ctx, out, stderr, c, d, data, trainer.Options{Dir: dir, Resume: true})
 	case trainer.RunBroken: // ended before its first checkpoint
 		if err := os.RemoveAll(dir); err != nil {
 			return err
 		}
 	}
-	fmt.Fprintln(w)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	return runTraining(cmd, c, d, data, trainer.Options{Dir: dir})
+	return trainIn(ctx, out, stderr, c, d, data, trainer.Options{Dir: dir})
+}
+
+// trainIn trains, and prints what came out.
+func trainIn(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
+	result, err := runTraining(ctx, out, stderr, c, d, data, o)
+	if err != nil {
+		return err
+	}
+	printAccuracy(out, c, result)
+	return nil
+}
+
+// trainingWriter prints the lines of several trainings, which may come
+// together.
+type trainingWriter struct {
+	out      io.Writer
+	lock     sync.Mutex
+	total    int
+	begun    int
+	together bool // each line says whose it is
+}
+
+// begin prints that a run begins and returns where its lines go.
+func (w *trainingWriter) begin(name, state string) io.Writer {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.begun++
+	if state != "" {
+		state = ": " + state
+	}
+	fmt.Fprintf(w.out, "\n[%d of %d] %s%s\n", w.begun, w.total, name, state)
+	if !w.together {
+		return w.out
+	}
+	return &prefixWriter{w, name + ": "}
+}
+
+// prefixWriter puts a prefix before what is printed, a line in every call.
+type prefixWriter struct {
+	*trainingWriter
+	prefix string
+}
+
+// Write implements [io.Writer].
+func (w *prefixWriter) Write(line []byte) (int, error) {
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	if _, err := io.WriteString(w.out, w.prefix); err != nil {
+		return 0, err
+	}
+	return w.out.Write(line)
 }

@@ -65,7 +65,7 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
 	})
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newExperimentCommand(), newCompareCommand(), newBenchCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
 	refuseArguments(root)
 	return root
 }

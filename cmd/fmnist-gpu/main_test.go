@@ -274,6 +274,14 @@ func TestExperiment(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed2") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
+	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 at a time") {
+		t.Errorf("the trainings did not run together:\n%s", stdout)
+	}
+	for _, name := range []string{"report.html", "experiment.yaml", "rates_models.png", "lr0.01-seed1/report.html"} {
+		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
+			t.Error(err)
+		}
+	}
 	weights := func(name string) string {
 		b, err := os.ReadFile(filepath.Join(out, name, "weights", "best.safetensors"))
 		if err != nil {
@@ -288,13 +296,25 @@ func TestExperiment(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--out", out)
+	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--parallel", "1", "--out", out)
 	if code != 0 || strings.Count(stdout, "finished before") != 2 || strings.Count(stdout, "goes on") != 1 {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
 	if weights("lr0.01-seed2") != before {
 		t.Error("the resumed run has other weights")
 	}
+	var c struct{ Groups []struct{ Name string } }
+	stdout, _, _ = run(t, "compare", "--json", out)
+	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Groups) != 1 || c.Groups[0].Name != "rates" {
+		t.Errorf("compare --json of an experiment (%v):\n%s", err, stdout)
+	}
+	wantFailure(t, []string{"experiment", "original", "--out", out}, exitUsage, "holds the experiment rates")
+	wantFailure(t, []string{"experiment", file, "--seeds", "1"}, exitUsage, "--seeds is for original")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--parallel", "-1", "--out", filepath.Join(t.TempDir(), "x")}, exitUsage, "--parallel is -1")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--out", filepath.Join(out, "lr0.01-seed1")}, exitUsage, "has its own metrics")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--data-dir", t.TempDir()}, exitBadFile, "no Fashion-MNIST")
+	wantFailure(t, []string{"report"}, exitUsage, "name one folder")
+	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "no run's folder")
 	wantFailure(t, []string{"experiment", "originale"}, exitUsage, "originale")
 	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "42-46")
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")

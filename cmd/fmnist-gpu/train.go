@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 )
 
 func newTrainCommand() *cobra.Command {
@@ -217,7 +219,7 @@ func train(cmd *cobra.Command, c trainer.Config) error {
 		if err != nil {
 			return err
 		}
-		err = runTraining(cmd, c, d, data, trainer.Options{Dir: dir})
+		err = trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir})
 		if err != nil {
 			_ = os.Remove(dir) // does nothing if the run has left files
 		}
@@ -228,7 +230,7 @@ func train(cmd *cobra.Command, c trainer.Config) error {
 // resumeTraining goes on with the run of a folder, whose args.yaml is in c.
 func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		return runTraining(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
+		return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
 	})
 }
 
@@ -252,15 +254,10 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 	return closeDevice(d, err)
 }
 
-// runTraining trains, prints how it goes and what came out.
-func runTraining(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
+// trainAndPrint trains, and prints what came out.
+func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	out := cmd.OutOrStdout()
-	d.environment.Data, d.environment.SHA256 = data.Dir, data.SHA256
-	o.Environment = d.environment
-	printer := newProgress(out, cmd.ErrOrStderr(), c, o.Dir)
-	o.Progress = printer
-	result, err := trainer.Train(cmd.Context(), c, d.Backend, data, o)
-	printer.finish()
+	result, err := runTraining(cmd.Context(), out, cmd.ErrOrStderr(), c, d, data, o)
 	if errors.Is(err, trainer.ErrInterrupted) {
 		fmt.Fprintf(out, "interrupted; all is saved, go on with: fmnist-gpu train --resume %s\n", o.Dir)
 	}
@@ -271,17 +268,24 @@ func runTraining(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.
 	return nil
 }
 
+// runTraining trains, prints how it goes and writes the report.
+func runTraining(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
+	o.Environment = d.environment
+	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
+	printer := newProgress(out, stderr, c, o.Dir)
+	o.Progress = printer
+	result, err := trainer.Train(ctx, c, d.Backend, data, o)
+	printer.finish()
+	if err != nil {
+		return nil, err
+	}
+	_, err = report.Write(o.Dir, "")
+	return result, err
+}
+
 // printResult says how well the best weights do on the test set.
 func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
-	if r.Stopped != "" && !c.Quiet {
-		fmt.Fprintln(w, "stopped", r.Stopped)
-	}
-	protocol := "best epoch by 5,000 held-out training images"
-	if c.SelectOn == "test" {
-		protocol = "best epoch by the test images themselves, so optimistic"
-	}
-	fmt.Fprintf(w, "test accuracy %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
-		100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
+	printAccuracy(w, c, r)
 	if p, ok := trainer.FindPreset(c.Preset); ok {
 		fmt.Fprintf(w, "the original's %s reached %.2f %%, macro F1 %.4f, selecting on the test images\n",
 			p.Name, 100*p.OriginalAccuracy, p.OriginalMacroF1)
@@ -292,6 +296,19 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	}
 	fmt.Fprintf(w, "trained in %.1f s at %s images/s%s; the run is in %s\n",
 		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), first, dir)
+}
+
+// printAccuracy says how well the best weights do on the test set.
+func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
+	if r.Stopped != "" && !c.Quiet {
+		fmt.Fprintln(w, "stopped", r.Stopped)
+	}
+	protocol := "best epoch by 5,000 held-out training images"
+	if c.SelectOn == "test" {
+		protocol = "best epoch by the test images themselves, so optimistic"
+	}
+	fmt.Fprintf(w, "test accuracy %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
+		100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
 }
 
 // printPlan is --dry-run.

@@ -7,7 +7,6 @@ import (
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
@@ -64,17 +63,20 @@ type Model struct {
 	Seconds    float64 // of training
 }
 
-// Models draws the accuracy of every model, the first at the top: each seed,
+// Models draws the test error of every model, the first at the top: each seed,
 // the mean with its interval, and the original's; and beside it the seconds of
-// training.
+// training. The error's axis is logarithmic: models that are far apart leave
+// room to see those that are close.
 func Models(models []Model) ([]byte, error) {
-	accuracy, seconds := newPlot("Test accuracy", "% of the test images", ""), newPlot("Training time", "seconds", "")
-	accuracy.Legend.Top, accuracy.Legend.Left = true, true
+	errors, seconds := newPlot("Test error", "% of the test images misclassified (logarithmic)", ""), newPlot("Training time", "seconds", "")
+	errors.Legend.Top = true
 	for _, add := range []func(*plot.Plot, []Model) error{addSeeds, addMeans, addOriginals} {
-		if err := add(accuracy, models); err != nil {
+		if err := add(errors, models); err != nil {
 			return nil, err
 		}
 	}
+	errors.X.Scale, errors.X.Tick.Marker = plot.LogScale{}, errorTicks()
+	errors.X.Min, errors.X.Max = errors.X.Min/1.05, errors.X.Max*1.05
 	values, names := make(plotter.Values, len(models)), make([]string, len(models))
 	for i, m := range models {
 		values[len(models)-1-i], names[len(models)-1-i] = m.Seconds, m.Name
@@ -86,12 +88,25 @@ func Models(models []Model) ([]byte, error) {
 	bars.Color, bars.LineStyle.Width, bars.Horizontal = trainColour, 0, true
 	seconds.Add(bars)
 	seconds.X.Min = 0
-	for _, p := range []*plot.Plot{accuracy, seconds} {
+	for _, p := range []*plot.Plot{errors, seconds} {
 		p.NominalY(names...)
-		p.Y.Min, p.Y.Max = -.6, float64(len(models))-.4
+		p.Y.Min, p.Y.Max = -.6, float64(len(models))+.6 // a row for the legend
 	}
-	return encode(32*vg.Centimeter, vg.Length(4+1.2*float64(len(models)))*vg.Centimeter, accuracy, seconds)
+	return encode(32*vg.Centimeter, vg.Length(5+1.2*float64(len(models)))*vg.Centimeter, errors, seconds)
 }
+
+// errorTicks are round percentages, close together where errors are.
+func errorTicks() plot.ConstantTicks {
+	var ticks plot.ConstantTicks
+	for _, percent := range []float64{.1, .2, .5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50, 90} {
+		ticks = append(ticks, plot.Tick{Value: percent, Label: fmt.Sprint(percent)})
+	}
+	return ticks
+}
+
+// errorPercent is where an accuracy is drawn; a perfect one at half an image in
+// 10,000.
+func errorPercent(accuracy float64) float64 { return max(100*(1-accuracy), .005) }
 
 // addSeeds draws a faint point for every seed of a model that has several.
 func addSeeds(p *plot.Plot, models []Model) error {
@@ -99,24 +114,24 @@ func addSeeds(p *plot.Plot, models []Model) error {
 	for i, m := range models {
 		for _, a := range m.Accuracies {
 			if len(m.Accuracies) > 1 {
-				xy = append(xy, plotter.XY{X: 100 * a, Y: float64(len(models) - 1 - i)})
+				xy = append(xy, plotter.XY{X: errorPercent(a), Y: float64(len(models) - 1 - i)})
 			}
 		}
 	}
-	return addPoints(p, "one seed", xy, draw.GlyphStyle{Color: color.NRGBA{0, 0x72, 0xB2, 110}, Radius: vg.Points(3), Shape: draw.CircleGlyph{}})
+	return addPoints(p, "one seed", xy, draw.GlyphStyle{Color: color.NRGBA{0, 0x72, 0xB2, 255}, Radius: vg.Points(4), Shape: draw.RingGlyph{}})
 }
 
 func addOriginals(p *plot.Plot, models []Model) error {
 	var xy plotter.XYs
 	for i, m := range models {
 		if m.Original > 0 {
-			xy = append(xy, plotter.XY{X: 100 * m.Original, Y: float64(len(models) - 1 - i)})
+			xy = append(xy, plotter.XY{X: errorPercent(m.Original), Y: float64(len(models)-1-i) - .25})
 		}
 	}
-	return addPoints(p, "the original", xy, draw.GlyphStyle{Color: valColour, Radius: vg.Points(6), Shape: draw.PyramidGlyph{}})
+	return addPoints(p, "the original", xy, draw.GlyphStyle{Color: valColour, Radius: vg.Points(5), Shape: draw.PyramidGlyph{}})
 }
 
-// addMeans draws means as vertical strokes, and their intervals.
+// addMeans draws means and their intervals.
 func addMeans(p *plot.Plot, models []Model) error {
 	var means plotter.XYs
 	var intervals struct {
@@ -124,11 +139,11 @@ func addMeans(p *plot.Plot, models []Model) error {
 		plotter.XErrors
 	}
 	for i, m := range models {
-		at := plotter.XY{X: 100 * m.Mean, Y: float64(len(models) - 1 - i)}
+		at := plotter.XY{X: errorPercent(m.Mean), Y: float64(len(models) - 1 - i)}
 		means = append(means, at)
 		if !math.IsNaN(m.Low) {
 			intervals.XYs = append(intervals.XYs, at)
-			intervals.XErrors = append(intervals.XErrors, struct{ Low, High float64 }{100 * (m.Mean - m.Low), 100 * (m.High - m.Mean)})
+			intervals.XErrors = append(intervals.XErrors, struct{ Low, High float64 }{at.X - errorPercent(m.High), errorPercent(m.Low) - at.X})
 		}
 	}
 	name := "one run"
@@ -141,7 +156,7 @@ func addMeans(p *plot.Plot, models []Model) error {
 		bars.Width, bars.CapWidth = lineWidth, vg.Points(8)
 		p.Add(bars)
 	}
-	return addPoints(p, name, means, draw.GlyphStyle{Color: color.Black, Radius: vg.Points(4), Shape: draw.BoxGlyph{}})
+	return addPoints(p, name, means, draw.GlyphStyle{Color: color.Black, Radius: vg.Points(3), Shape: draw.BoxGlyph{}})
 }
 
 func addPoints(p *plot.Plot, name string, xy plotter.XYs, style draw.GlyphStyle) error {
@@ -156,44 +171,4 @@ func addPoints(p *plot.Plot, name string, xy plotter.XYs, style draw.GlyphStyle)
 	p.Add(points)
 	p.Legend.Add(name, points)
 	return nil
-}
-
-// seriesColours are Okabe and Ito's, for lines that have no order.
-var seriesColours = []color.Color{
-	rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0xE69F00), rgb(0x56B4E9), rgb(0x000000),
-}
-
-// Series is a run's curve under its name.
-type Series struct {
-	Name   string
-	Epochs []Epoch
-}
-
-// LearningRates draws loss and accuracy by epoch on the images that select the
-// best epoch, which are called selected, a line for each run.
-func LearningRates(runs []Series, selected string) ([]byte, error) {
-	loss, accuracy := newPlot("Loss on "+selected, "epoch", "mean cross-entropy"), newPlot("Accuracy on "+selected, "epoch", "% of images")
-	accuracy.Legend.Top = false
-	for i, r := range runs {
-		var losses, accuracies plotter.XYs
-		for e, point := range r.Epochs {
-			losses = append(losses, plotter.XY{X: float64(e + 1), Y: point.ValLoss})
-			accuracies = append(accuracies, plotter.XY{X: float64(e + 1), Y: 100 * point.ValAccuracy})
-		}
-		for _, on := range []struct {
-			p  *plot.Plot
-			xy plotter.XYs
-		}{{loss, losses}, {accuracy, accuracies}} {
-			line, points, err := plotter.NewLinePoints(on.xy)
-			if err != nil {
-				return nil, err
-			}
-			line.Color, line.Width = seriesColours[i%len(seriesColours)], lineWidth
-			points.Color, points.Shape = line.Color, plotutil.Shape(i)
-			on.p.Add(line, points)
-			on.p.Legend.Add(r.Name, line, points)
-			on.p.X.Tick.Marker = wholeTicks(len(on.xy))
-		}
-	}
-	return encode(24*vg.Centimeter, 10*vg.Centimeter, loss, accuracy)
 }

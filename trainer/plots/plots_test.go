@@ -228,8 +228,8 @@ func TestModels(t *testing.T) {
 	}
 }
 
-func TestLearningRates(t *testing.T) {
-	b, err := LearningRates([]Series{
+func TestRunCurves(t *testing.T) {
+	b, err := RunCurves([]Series{
 		{"lr 0.01", []Epoch{{ValLoss: .5, ValAccuracy: .8}, {ValLoss: .4, ValAccuracy: .85}}},
 		{"lr 0.001", []Epoch{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}}},
 	}, "test")

@@ -1,0 +1,134 @@
+package trainer
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+)
+
+// Run is what the folder of a finished run says.
+type Run struct {
+	Dir         string
+	Config      Config
+	Environment Environment
+	Epochs      []EpochReport // but for Best
+	Metrics     metrics.Metrics
+	Labels      []byte // of the test images
+	Right       []bool // whether each is classified right
+}
+
+// ReadRun reads a run's folder. The error is [ErrUsage] and names what is
+// missing.
+func ReadRun(dir string) (*Run, error) {
+	r := &Run{Dir: dir, Config: DefaultConfig()}
+	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
+		return nil, usage("%s is no finished run: %v", dir, err)
+	}
+	for _, file := range []struct {
+		name string
+		read func(text []byte) error
+	}{
+		{ArgsFile, r.readEnvironment},
+		{metricsFile, func(text []byte) error { return json.Unmarshal(text, &r.Metrics) }},
+		{resultsFile, r.readResults},
+	} {
+		text, err := os.ReadFile(filepath.Join(dir, file.name))
+		if err != nil {
+			return nil, usage("%s is no finished run: %v", dir, err)
+		}
+		if err := file.read(text); err != nil {
+			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
+		}
+	}
+	labels, predicted, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
+	if err != nil {
+		return nil, usage("%s has no predictions to compare: %v", dir, err)
+	}
+	r.Labels = labels
+	for i, label := range labels {
+		r.Right = append(r.Right, predicted[i] == label)
+	}
+	return r, nil
+}
+
+func (r *Run) readEnvironment(text []byte) error {
+	var args struct {
+		Environment Environment `yaml:"environment"`
+	}
+	err := yaml.Unmarshal(text, &args)
+	r.Environment = args.Environment
+	return err
+}
+
+// readResults reads results.csv, whose columns may be more or fewer than this
+// version writes: what is missing is NaN.
+func (r *Run) readResults(text []byte) error {
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil || len(rows) == 0 {
+		return errors.Join(err, errors.New("want a header and a row an epoch"))
+	}
+	for i, row := range rows[1:] {
+		value := func(name string) float64 {
+			if at := slices.Index(rows[0], name); at >= 0 {
+				if x, err := strconv.ParseFloat(row[at], 64); err == nil {
+					return x
+				}
+			}
+			return math.NaN()
+		}
+		r.Epochs = append(r.Epochs, EpochReport{Epoch: i + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
+			ValLoss: value("val_loss"), ValAccuracy: value("val_accuracy"), LR: value("lr"),
+			Seconds: value("seconds"), ImagesPerSecond: value("images_per_second")})
+	}
+	return nil
+}
+
+// BestEpoch returns the number of the first epoch of the highest ValAccuracy,
+// whose weights are the run's, or 0 without epochs.
+func (r *Run) BestEpoch() int {
+	best := 0
+	for i, e := range r.Epochs {
+		if best == 0 || e.ValAccuracy > r.Epochs[best-1].ValAccuracy {
+			best = i + 1
+		}
+	}
+	return best
+}
+
+// Name returns the name of the run's folder.
+func (r *Run) Name() string { return filepath.Base(r.Dir) }
+
+// FindRuns returns the runs' folders that the given ones are or hold, each once,
+// sorted within each.
+func FindRuns(dirs []string) ([]string, error) {
+	var runs []string
+	add := func(dir string) {
+		if dir = filepath.Clean(dir); !slices.Contains(runs, dir) {
+			runs = append(runs, dir)
+		}
+	}
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, ArgsFile)); err == nil {
+			add(dir)
+			continue
+		}
+		inner, err := filepath.Glob(filepath.Join(dir, "*", metricsFile))
+		if err != nil || len(inner) == 0 {
+			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
+		}
+		for _, file := range inner {
+			add(filepath.Dir(file))
+		}
+	}
+	return runs, nil
+}
