@@ -84,6 +84,14 @@ type StepTimer interface {
 	// TimeStep runs a section once and returns how long the device took for
 	// it, barriers included, without what the host adds between two runs.
 	TimeStep(section string) (time.Duration, error)
+	// TimeBetweenDispatches runs a section once, as Run does but for timestamps
+	// around its barriers, and returns how long of it no dispatch ran: from the
+	// end of the last one before each barrier to the end of the barrier, caches
+	// included, less what a timestamp itself takes there. What the device then
+	// takes to launch the first workgroup no timestamp can tell from the
+	// dispatch's own time; it counts as that. Dispatches without a barrier
+	// between them may overlap and have no gap.
+	TimeBetweenDispatches(section string) (time.Duration, error)
 }
 
 // in, out and inout build operands of float32, the common case.

@@ -71,7 +71,7 @@ func (p *Program) record(s *section) error {
 		return fmt.Errorf("section %q: %w", s.source.Name, err)
 	}
 	defer r.Close()
-	if err := p.recordLevels(r, s); err != nil {
+	if err := p.recordLevels(r, s, r.Barrier); err != nil {
 		return err
 	}
 	if s.commands, err = r.Finish(); err != nil {
@@ -80,11 +80,12 @@ func (p *Program) record(s *section) error {
 	return nil
 }
 
-// recordLevels records a section's dispatches, with barriers between levels.
-func (p *Program) recordLevels(r *gpu.Recorder, s *section) error {
+// recordLevels records a section's dispatches, with what barrier records
+// between levels.
+func (p *Program) recordLevels(r *gpu.Recorder, s *section, barrier func()) error {
 	for i, level := range schedule(s.dispatches) {
 		if i > 0 {
-			r.Barrier()
+			barrier()
 		}
 		for _, d := range level {
 			if err := p.put(r, d); err != nil {

@@ -95,28 +95,12 @@ func (p *Program) timeDispatch(d dispatch, times int) (time.Duration, error) {
 
 // timed returns how long the device takes for what record records.
 func (p *Program) timed(record func(r *gpu.Recorder) error) (time.Duration, error) {
-	if p.backend.target.limits.TimestampPeriod == 0 {
-		return 0, errNoTimestamps
-	}
-	r, err := p.backend.device.NewRecorder(true)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	r.Timestamp()
-	if err := record(r); err != nil {
-		return 0, err
-	}
-	r.Timestamp()
-	commands, err := r.Finish()
-	if err != nil {
-		return 0, err
-	}
-	defer commands.Close()
-	if err := p.backend.device.Run(commands, 1); err != nil {
-		return 0, err
-	}
-	marks, err := commands.Timestamps()
+	marks, err := p.marks(func(r *gpu.Recorder) error {
+		r.Timestamp()
+		err := record(r)
+		r.Timestamp()
+		return err
+	})
 	if err != nil {
 		return 0, err
 	}

@@ -46,30 +46,31 @@ func (p *Program) TimeStep(name string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	took, err := p.timed(func(r *gpu.Recorder) error { return p.recordLevels(r, s) })
+	took, err := p.timed(func(r *gpu.Recorder) error { return p.recordLevels(r, s, r.Barrier) })
 	if err != nil {
 		return 0, fmt.Errorf("section %q: %w", name, err)
 	}
 	return took, nil
 }
 
-// TimeBetweenDispatches runs a section once, as Run does but for timestamps
-// around its barriers, and returns how long of it no dispatch ran: from the end
-// of the last one before each barrier to the end of the barrier, caches
-// included, less what a timestamp itself takes there. What the device then
-// takes to launch the first workgroup no timestamp can tell from the
-// dispatch's own time; it counts as that. Dispatches without a barrier between
-// them may overlap and have no gap.
+// TimeBetweenDispatches implements [kernels.StepTimer].
 func (p *Program) TimeBetweenDispatches(name string) (time.Duration, error) {
 	s, err := p.find(name)
 	if err != nil {
 		return 0, err
 	}
-	marks, err := p.marks(func(r *gpu.Recorder) error { return p.recordGaps(r, s) })
+	marks, err := p.barrierMarks(s)
 	if err != nil {
 		return 0, fmt.Errorf("section %q: %w", name, err)
 	}
 	return betweenDispatches(marks), nil
+}
+
+// barrierMarks runs a section with the marks that betweenDispatches takes.
+func (p *Program) barrierMarks(s *section) ([]int64, error) {
+	return p.marks(func(r *gpu.Recorder) error {
+		return p.recordLevels(r, s, func() { r.Timestamp(); r.Timestamp(); r.Barrier(); r.Timestamp() })
+	})
 }
 
 // betweenDispatches adds up the barriers of marks in threes: two before a
@@ -82,24 +83,6 @@ func betweenDispatches(marks []int64) time.Duration {
 		sum += (m[2] - m[1]) - (m[1] - m[0])
 	}
 	return time.Duration(max(sum, 0))
-}
-
-// recordGaps is recordLevels with the marks that betweenDispatches takes.
-func (p *Program) recordGaps(r *gpu.Recorder, s *section) error {
-	for i, level := range schedule(s.dispatches) {
-		if i > 0 {
-			r.Timestamp()
-			r.Timestamp()
-			r.Barrier()
-			r.Timestamp()
-		}
-		for _, d := range level {
-			if err := p.put(r, d); err != nil {
-				return opError(s.source, d.op, err)
-			}
-		}
-	}
-	return nil
 }
 
 // marks runs what record records, once, and returns its timestamps, in

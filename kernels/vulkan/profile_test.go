@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
@@ -62,7 +61,7 @@ func TestTimeBetweenDispatches(t *testing.T) {
 	if _, err := program.TimeBetweenDispatches("none"); err == nil {
 		t.Error("a section that is not there was timed")
 	}
-	marks, err := program.marks(func(r *gpu.Recorder) error { return program.recordGaps(r, program.sections["chain"]) })
+	marks, err := program.barrierMarks(program.sections["chain"])
 	if err != nil || len(marks) != 3*2 || !slices.IsSorted(marks) {
 		t.Errorf("marks %v (%v), want three, in order, at each of two barriers", marks, err)
 	}

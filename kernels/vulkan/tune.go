@@ -154,7 +154,7 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 	for range tuneRounds {
 		took, err := own.timed(func(r *gpu.Recorder) error {
 			for range tuneRuns {
-				if err := own.recordLevels(r, s); err != nil {
+				if err := own.recordLevels(r, s, r.Barrier); err != nil {
 					return err
 				}
 				r.Barrier()

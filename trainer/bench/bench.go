@@ -285,12 +285,6 @@ type Profile struct {
 	DeviceMicros, BetweenMicros float64
 }
 
-// gapTimer is a [kernels.Program] whose device can tell how long of a step it
-// runs no dispatch, at barriers.
-type gapTimer interface {
-	TimeBetweenDispatches(section string) (time.Duration, error)
-}
-
 // Profile measures where the time of a step goes.
 func (s *Session) Profile() (p Profile, err error) {
 	if p.Ops, err = s.profileOps(); err != nil {
@@ -300,8 +294,6 @@ func (s *Session) Profile() (p Profile, err error) {
 		if p.DeviceMicros, err = s.medianMicros(t.TimeStep); err != nil {
 			return p, err
 		}
-	}
-	if t, ok := s.prog.(gapTimer); ok {
 		p.BetweenMicros, err = s.medianMicros(t.TimeBetweenDispatches)
 	}
 	return p, err
