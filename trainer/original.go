@@ -12,8 +12,8 @@ const originalRateEpochs = 5
 
 // The groups of [OriginalExperiment].
 const (
-	trainingsGroup = "trainings"
-	ratesGroup     = "learning rates"
+	trainingsGroup = "Trainings"
+	ratesGroup     = "Learning rates"
 )
 
 // OriginalExperiment is the original's study: its five trainings with every

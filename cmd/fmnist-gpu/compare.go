@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -59,7 +58,7 @@ func printComparisons(w io.Writer, list []*trainer.Comparison) error {
 			fmt.Fprintln(w)
 		}
 		if c.Name != "" {
-			fmt.Fprintf(w, "%s\n\n", strings.ToUpper(c.Name[:1])+c.Name[1:])
+			fmt.Fprintf(w, "%s\n\n", c.Name)
 		}
 		if err := printComparison(w, c); err != nil {
 			return err

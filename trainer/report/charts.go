@@ -104,7 +104,7 @@ func (p *page) addGroup(dir string, c *trainer.Comparison) error {
 
 // pictureFile names a picture of a group: learning_rates_curves.png.
 func pictureFile(group, name string) string {
-	return strings.TrimPrefix(strings.ReplaceAll(group, " ", "_")+"_"+name+".png", "_")
+	return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(group), " ", "_")+"_"+name+".png", "_")
 }
 
 func newRow(r trainer.Recipe) row {
