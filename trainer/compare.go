@@ -58,6 +58,9 @@ type Comparison struct {
 	Pairs    []Pair    `json:"pairs"`              // of recipes; none where there is but one
 	Together *Cochran  `json:"cochran"`            // of three recipes or more, all of one run
 	Findings []Finding `json:"findings,omitempty"` // of the original, where its trainings are among the recipes
+	// Unfinished names runs of the experiment that are left out: under way,
+	// diverged or gone.
+	Unfinished []string `json:"unfinished,omitempty"`
 }
 
 // Cochran is what Cochran's Q says of several runs together.
@@ -67,19 +70,18 @@ type Cochran struct {
 	Words string  `json:"words"`
 }
 
-// CompareGroups compares the runs within every group. Groups of one run are
-// left out, unless that leaves none.
+// CompareGroups compares the runs within every group that has two or more.
 func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	var list []*Comparison
-	for i, g := range groups {
-		if len(g.Runs) < 2 && (len(list) > 0 || i < len(groups)-1) {
+	for _, g := range groups {
+		if len(g.Runs) < 2 {
 			continue
 		}
 		c, err := Compare(g.Runs)
 		if err != nil {
 			return nil, err
 		}
-		c.Name = g.Name
+		c.Name, c.Unfinished = g.Name, g.Unfinished
 		list = append(list, c)
 	}
 	return list, nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -98,19 +99,41 @@ func LoadExperiment(path string) (Experiment, error) {
 	if err != nil {
 		return e, err
 	}
-	seen := map[string]bool{}
+	if file.Base.Kind == yaml.AliasNode {
+		file.Base = *file.Base.Alias
+	}
+	if file.Base.Kind != 0 && file.Base.Kind != yaml.MappingNode {
+		return e, usage("%s: line %d: base: want lines of the form \"key: value\"", path, file.Base.Line)
+	}
 	for _, values := range combinations {
 		c, err := gridConfig(path, file.Base, values)
 		if err != nil {
 			return e, err
 		}
-		if seen[c.Name] {
-			return e, usage("%s: two runs are %s: a value stands twice in the grid", path, c.Name)
-		}
-		seen[c.Name] = true
 		e.Groups[0].Runs = append(e.Groups[0].Runs, c)
 	}
-	return e, nil
+	return e, e.check(path)
+}
+
+// check refuses what could not be compared in the end. The source is where the
+// experiment was written down.
+func (e Experiment) check(source string) error {
+	named, trained := map[string]bool{}, map[string]string{}
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			training := fmt.Sprint(g.Name, c.Seed, c.recipe())
+			switch {
+			case named[c.Name]:
+				return usage("%s: two runs are %s: a value stands twice", source, c.Name)
+			case trained[training] != "":
+				return usage("%s: %s and %s are the same training: leave one out", source, trained[training], c.Name)
+			case c.SelectOn != g.Runs[0].SelectOn:
+				return usage("%s: runs that select on %s and on %s cannot be compared: make two experiments of them", source, g.Runs[0].SelectOn, c.SelectOn)
+			}
+			named[c.Name], trained[training] = true, c.Name
+		}
+	}
+	return nil
 }
 
 // setting is a key of [Config] and its value in a run.
@@ -142,6 +165,9 @@ func combine(path string, grid yaml.Node) ([][]setting, error) {
 	return all, nil
 }
 
+// commandKeys are the settings that an experiment has from the command line.
+var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "no-progress", "quiet"}
+
 // gridConfig returns the configuration of one combination, named after it.
 func gridConfig(path string, base yaml.Node, values []setting) (Config, error) {
 	node := yaml.Node{Kind: yaml.MappingNode, Content: append([]*yaml.Node{}, base.Content...)}
@@ -149,6 +175,11 @@ func gridConfig(path string, base yaml.Node, values []setting) (Config, error) {
 	for _, s := range values {
 		node.Content = append(node.Content, s.key, s.value)
 		name = append(name, s.key.Value+s.value.Value)
+	}
+	for i := 0; i < len(node.Content); i += 2 {
+		if key := node.Content[i]; slices.Contains(commandKeys, key.Value) {
+			return Config{}, usage("%s: line %d: %s is for the command line: give --%s there", path, key.Line, key.Value, key.Value)
+		}
 	}
 	c := DefaultConfig()
 	var preset struct {

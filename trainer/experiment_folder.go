@@ -2,10 +2,12 @@ package trainer
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,7 +38,7 @@ func StateOfRun(dir string) (RunState, error) {
 		return RunNew, err
 	case err != nil || len(entries) == 0:
 		return RunNew, nil
-	case !has(ArgsFile):
+	case !has(ArgsFile) && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+ArgsFile) }):
 		return RunNew, usage("%s is in the way: it is no run's folder; choose another --out", dir)
 	case has(metricsFile):
 		return RunFinished, nil
@@ -44,6 +46,24 @@ func StateOfRun(dir string) (RunState, error) {
 		return RunInProgress, nil
 	}
 	return RunBroken, nil
+}
+
+// CheckRun refuses to take what the folder of a run in progress or finished
+// holds for the training c, if that was another.
+func CheckRun(dir string, c Config) error {
+	had := DefaultConfig()
+	if err := had.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
+		return err
+	}
+	old, now := strings.Split(had.recipe(), "\n"), strings.Split(c.recipe(), "\n")
+	if had.Seed != c.Seed {
+		old = append(old, fmt.Sprintf("seed: %d", had.Seed))
+	}
+	different := slices.DeleteFunc(old, func(line string) bool { return slices.Contains(now, line) })
+	if len(different) > 0 {
+		return usage("%s was trained with other settings (%s): choose another --out, or delete it", dir, strings.Join(different, ", "))
+	}
+	return nil
 }
 
 // experimentFile names the file of an experiment's folder that lists its runs.
@@ -109,12 +129,15 @@ func (e Experiment) WriteIndex(dir string) error {
 type RunGroup struct {
 	Name string // of the experiment's group; "" for runs named one by one
 	Runs []*Run
+	// Unfinished names the experiment's runs that are not finished: under way,
+	// diverged or gone.
+	Unfinished []string
 }
 
 // ReadGroups reads the finished runs of an experiment's folder, group by group,
 // or those of any folders as one group.
 func ReadGroups(dirs []string) ([]RunGroup, error) {
-	if len(dirs) == 1 {
+	if info, err := os.Stat(dirs[0]); len(dirs) == 1 && err == nil && info.IsDir() {
 		index, err := readIndex(dirs[0])
 		if err == nil {
 			return index.read(dirs[0])
@@ -152,10 +175,13 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 		group := RunGroup{Name: g.Name}
 		for _, name := range g.Runs {
 			run := filepath.Join(dir, name)
-			if state, err := StateOfRun(run); err != nil || state != RunFinished {
-				continue // it is under way, or gone
+			state, err := StateOfRun(run)
+			if err == nil && state == RunFinished {
+				err = group.add(run)
+			} else if err == nil {
+				group.Unfinished = append(group.Unfinished, name)
 			}
-			if err := group.add(run); err != nil {
+			if err != nil {
 				return nil, err
 			}
 		}

@@ -31,6 +31,9 @@ func TestOriginalExperiment(t *testing.T) {
 			names[c.Name] = true
 		}
 	}
+	if _, err := OriginalExperiment([]uint64{42, 43, 42}, "test", "fp32"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "main_no_aug-seed42") {
+		t.Errorf("one seed twice: %v, want a usage error that names the run", err)
+	}
 	if c := e.Groups[1].Runs[0]; c.LR != .01 || c.Epochs != 5 || c.Seed != 42 || !names["main_no_aug-seed43"] {
 		t.Errorf("%+v, %v", c, names)
 	}
@@ -53,15 +56,21 @@ func TestLoadExperiment(t *testing.T) {
 		t.Errorf("second run: %+v", c)
 	}
 	for text, say := range map[string]string{
-		"grid: {lr: 0.1}":        "line 1: lr: want a list",
-		"grid: {speed: [1]}":     `unknown key "speed"`,
-		"base: {epoch: 3}":       `did you mean "epochs"`,
-		"grids: {lr: [1]}":       "grids",
-		"grid: {lr: [0.1, 0.1]}": "twice in the grid",
-		"grid: {lr: [-1]}":       "--lr is -1",
-		"base: {preset: main}":   `unknown preset "main"`,
-		"grid: [1]":              "grid: want lines",
-		"base: {epochs: many}":   "many",
+		"grid: {lr: 0.1}":                "line 1: lr: want a list",
+		"grid: {speed: [1]}":             `unknown key "speed"`,
+		"base: {epoch: 3}":               `did you mean "epochs"`,
+		"grids: {lr: [1]}":               "grids",
+		"grid: {lr: [0.1, 0.1]}":         "a value stands twice",
+		"grid: {lr: [0.1, 1e-1]}":        "lr0.1 and lr1e-1 are the same training",
+		"grid: {select-on: [val, test]}": "val and on test cannot be compared",
+		"grid: {threads: [1, 2]}":        "line 1: threads is for the command line",
+		"base: {cpu: true}":              "give --cpu there",
+		"base: [model]":                  "line 1: base: want lines",
+		"base: hello":                    "line 1: base: want lines",
+		"grid: {lr: [-1]}":               "--lr is -1",
+		"base: {preset: main}":           `unknown preset "main"`,
+		"grid: [1]":                      "grid: want lines",
+		"base: {epochs: many}":           "many",
 	} {
 		write(text)
 		if _, err := LoadExperiment(path); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), say) {
@@ -96,6 +105,10 @@ func TestStateOfRun(t *testing.T) {
 	if _, err := StateOfRun(dir); !errors.Is(err, ErrUsage) {
 		t.Errorf("a folder of something else: %v, want a usage error", err)
 	}
+	if err := os.Rename(filepath.Join(dir, "precious.txt"), filepath.Join(dir, "."+ArgsFile+".00c0ffee.tmp")); err != nil {
+		t.Fatal(err)
+	}
+	want(RunBroken) // killed while it wrote its first file
 	touch(ArgsFile)
 	want(RunBroken)
 	touch(stateFile)
@@ -209,6 +222,9 @@ func TestExperimentFolder(t *testing.T) {
 	if want := "group 0: a d group 1: c"; strings.Join(got, " ") != want {
 		t.Errorf("groups %v, want %s", got, want)
 	}
+	if left := groups[0].Unfinished; !slices.Equal(left, []string{"b"}) {
+		t.Errorf("left out: %v, want b", left)
+	}
 	other := runsNamed([]string{"x"})
 	other.Name = "other"
 	if err := other.WriteIndex(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "holds the experiment made") {
@@ -216,6 +232,43 @@ func TestExperimentFolder(t *testing.T) {
 	}
 	if groups, err = ReadGroups([]string{filepath.Join(dir, "a"), filepath.Join(dir, "d")}); err != nil || len(groups) != 1 || len(groups[0].Runs) != 2 {
 		t.Errorf("two folders by name: %+v (%v)", groups, err)
+	}
+}
+
+// A folder's finished training is taken for another only if that is the same,
+// wherever it runs.
+func TestCheckRun(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run[1]")
+	finishedRun(t, dir)
+	c := DefaultConfig()
+	c.Out, c.Name, c.CPU, c.Threads = "elsewhere", "other", true, 3
+	if err := CheckRun(dir, c); err != nil {
+		t.Errorf("the same training: %v", err)
+	}
+	c.Epochs, c.Seed = 20, 43
+	if err := CheckRun(dir, c); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "(epochs: 10, seed: 42)") {
+		t.Errorf("another training: %v, want a usage error that says what the folder's had", err)
+	}
+}
+
+// Runs are found in any folder, and what is none is passed over.
+func TestFindRuns(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "all [runs]")
+	finishedRun(t, filepath.Join(dir, "a"))
+	finishedRun(t, filepath.Join(dir, "evaluation"))
+	finishedRun(t, filepath.Join(dir, "broken"))
+	for _, name := range []string{"evaluation/" + ArgsFile, "broken/" + metricsFile} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := FindRuns([]string{dir}); err != nil || len(found) != 1 || filepath.Base(found[0]) != "a" {
+		t.Errorf("%v (%v), want a alone", found, err)
+	}
+	for _, wrong := range []string{filepath.Join(dir, "a", ArgsFile), filepath.Join(dir, "none"), t.TempDir()} {
+		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no run's folder") {
+			t.Errorf("%s: %v, want a usage error", wrong, err)
+		}
 	}
 }
 
@@ -285,6 +338,16 @@ func TestFindings(t *testing.T) {
 	}
 	if w := c.Findings[2].Words; !strings.HasPrefix(w, "-2.") || !strings.Contains(w, "interval -") || !strings.Contains(w, "effect size") {
 		t.Errorf("the refuted finding says %q, want a negative difference and interval", w)
+	}
+	short := []*Run{invented("main_no_aug", 1, .9), invented("main_aug_dropout", 1, .8)}
+	if f := compare(t, short...).Findings; len(f) != 1 || strings.Contains(f[0].Words, "Holm") {
+		t.Errorf("one comparison: %+v, want one finding without a correction", f)
+	}
+	for _, r := range short {
+		r.Config.Epochs = 1
+	}
+	if f := compare(t, short...).Findings; f != nil {
+		t.Errorf("trainings of one epoch: %+v, want nothing about the original's", f)
 	}
 	if c := compare(t, invented("main_no_aug", 1, .9), invented("baseline_logistic", 1, .6)); c.Findings != nil {
 		t.Errorf("without both trainings of a finding: %+v", c.Findings)

@@ -31,16 +31,19 @@ const (
 
 // Environment records in args.yaml where and with what a run was made.
 type Environment struct {
-	Version string            `yaml:"version"`
-	Go      string            `yaml:"go"`
-	OS      string            `yaml:"os"`
-	Backend string            `yaml:"backend"` // vulkan or cpu
-	Device  string            `yaml:"device"`
-	Driver  string            `yaml:"driver,omitempty"`
-	Tuned   bool              `yaml:"tuned,omitempty"` // shader variants are those that bench --tune has found
-	Threads int               `yaml:"threads,omitempty"`
-	Data    string            `yaml:"data"`
-	SHA256  map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed
+	Version string `yaml:"version"`
+	Go      string `yaml:"go"`
+	OS      string `yaml:"os"`
+	Backend string `yaml:"backend"` // vulkan or cpu
+	Device  string `yaml:"device"`
+	Driver  string `yaml:"driver,omitempty"`
+	Tuned   bool   `yaml:"tuned,omitempty"` // shader variants are those that bench --tune has found
+	Threads int    `yaml:"threads,omitempty"`
+	// Together is the number of trainings that ran at a time in this process,
+	// where there were several: they share what is measured.
+	Together int               `yaml:"together,omitempty"`
+	Data     string            `yaml:"data"`
+	SHA256   map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed
 }
 
 // NewFolder creates the folder of a new run under c.Out and returns its path.
@@ -88,15 +91,11 @@ func (f folder) write(name string, data []byte) error {
 	return atomicfile.Write(f.path(name), data)
 }
 
-// start makes the sub-folders and writes args.yaml.
+// start writes args.yaml, which makes the folder a run's, and makes the
+// sub-folders.
 func (f folder) start(c Config, e Environment) error {
 	if f.dir == "" {
 		return nil
-	}
-	for _, sub := range []string{"weights", "checkpoint"} {
-		if err := os.MkdirAll(f.path(sub), 0o777); err != nil {
-			return err
-		}
 	}
 	args := struct {
 		Config      `yaml:",inline"`
@@ -106,7 +105,15 @@ func (f folder) start(c Config, e Environment) error {
 	if err != nil {
 		return err
 	}
-	return f.write(ArgsFile, text)
+	if err := f.write(ArgsFile, text); err != nil {
+		return err
+	}
+	for _, sub := range []string{"weights", "checkpoint"} {
+		if err := os.MkdirAll(f.path(sub), 0o777); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeResults writes results.csv, a row an epoch.

@@ -50,7 +50,7 @@ func OriginalExperiment(seeds []uint64, selectOn, precision string) (Experiment,
 			return e, err
 		}
 	}
-	return e, nil
+	return e, e.check("the experiment original")
 }
 
 // IsPreset returns the preset that the settings train exactly as the original
@@ -86,18 +86,24 @@ var originalFindings = []struct{ claim, better, worse string }{
 // findings says which of the original's conclusions the comparison of its
 // trainings confirms; none of which it has not both trainings.
 func findings(c *Comparison) []Finding {
+	presets := map[string]string{} // the name of a recipe that is one
+	for _, r := range c.Recipes {
+		if p, ok := r.runs[0].Config.IsPreset(); ok {
+			presets[r.Name] = p.Name
+		}
+	}
 	var list []Finding
 	for _, f := range originalFindings {
 		for _, p := range c.Pairs {
-			difference := p.Difference.Mean
+			difference, first, second := p.Difference.Mean, presets[p.First], presets[p.Second]
 			switch {
-			case p.First == f.better && p.Second == f.worse:
-			case p.First == f.worse && p.Second == f.better:
+			case first == f.better && second == f.worse:
+			case first == f.worse && second == f.better:
 				difference = -difference
 			default:
 				continue
 			}
-			list = append(list, Finding{f.claim, verdict(p.Shown, difference), findingWords(&p, difference)})
+			list = append(list, Finding{f.claim, verdict(p.Shown, difference), findingWords(&p, difference, len(c.Pairs) > 1)})
 		}
 	}
 	return list
@@ -114,12 +120,15 @@ func verdict(shown bool, difference float64) string {
 }
 
 // findingWords words a difference in the direction of the claim.
-func findingWords(p *Pair, difference float64) string {
+func findingWords(p *Pair, difference float64, corrected bool) string {
 	low, high := p.Difference.Low, p.Difference.High
 	if difference != p.Difference.Mean {
 		low, high = -high, -low
 	}
-	text := fmt.Sprintf("%+.2f points (%s), %s after Holm's correction", 100*difference, points(low, high), chance(p.AdjustedP))
+	text := fmt.Sprintf("%+.2f points (%s), %s", 100*difference, points(low, high), chance(p.AdjustedP))
+	if corrected {
+		text += " after Holm's correction"
+	}
 	if p.Effect != 0 {
 		text += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
 	}

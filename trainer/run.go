@@ -122,12 +122,22 @@ func FindRuns(dirs []string) ([]string, error) {
 			add(dir)
 			continue
 		}
-		inner, err := filepath.Glob(filepath.Join(dir, "*", metricsFile))
-		if err != nil || len(inner) == 0 {
-			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, usage("%s is no run's folder: %v", dir, cause(err))
 		}
-		for _, file := range inner {
-			add(filepath.Dir(file))
+		before := len(runs)
+		for _, e := range entries {
+			inner := filepath.Join(dir, e.Name())
+			if _, err := os.Stat(filepath.Join(inner, ArgsFile)); err != nil {
+				continue
+			}
+			if state, err := StateOfRun(inner); err == nil && state == RunFinished {
+				add(inner)
+			}
+		}
+		if len(runs) == before {
+			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
 		}
 	}
 	return runs, nil

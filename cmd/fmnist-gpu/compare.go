@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -40,6 +41,9 @@ number by Holm's method.`,
 				return err
 			}
 			switch {
+			case len(comparisons) == 0:
+				_, err := trainer.Compare(groups[0].Runs) // which says what is missing
+				return err
 			case !asJSON:
 				return printComparisons(c.OutOrStdout(), comparisons)
 			case groups[0].Name == "": // no experiment's folder
@@ -82,6 +86,9 @@ func printComparison(w io.Writer, c *trainer.Comparison) error {
 	}
 	fmt.Fprintf(w, "\n%s test images, best epoch selected on: %s; ± is the 95 %% interval of the mean over seeds\n\n",
 		humanize.Comma(int64(c.Images)), c.Protocol)
+	if len(c.Unfinished) > 0 {
+		fmt.Fprintf(w, "not finished, and so left out: %s\n\n", strings.Join(c.Unfinished, ", "))
+	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(w, "- the original's finding that %s: %s, %s\n", f.Claim, f.Verdict, f.Words)
 	}

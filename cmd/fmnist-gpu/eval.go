@@ -71,21 +71,25 @@ func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
 }
 
 func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (*trainer.Evaluation, *device, error) {
-	data, err := loadData(dataDir)
-	if err != nil {
-		return nil, nil, err
-	}
-	if out != "" {
-		if err := makeEvaluationDir(out); err != nil {
-			return nil, nil, err
-		}
-	}
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
+	e, err := evaluateOn(c, d, checkpoint, dataDir, out)
 	return e, d, closeDevice(d, err)
+}
+
+func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*trainer.Evaluation, error) {
+	data, err := loadData(dataDir)
+	if err != nil {
+		return nil, err
+	}
+	if out != "" {
+		if err := makeEvaluationDir(out); err != nil {
+			return nil, err
+		}
+	}
+	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. A run's

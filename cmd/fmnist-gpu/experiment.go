@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -28,6 +30,7 @@ type experimentFlags struct {
 	out        string
 	dataDir    string
 	noProgress bool
+	asJSON     bool
 }
 
 func newExperimentCommand() *cobra.Command {
@@ -45,9 +48,9 @@ file has settings that all runs share and lists of values to combine:
       lr: [0.01, 0.001]
       seed: [42, 43, 44]
 
-Several trainings run at a time: one on each --device, on the CPU one on each core (a
-core alone trains more images than its share of several together). No run's result
-depends on that. The same command goes on where an interrupted or killed experiment was;
+Several trainings run at a time: one on each --device, on the CPU one on each core, at
+most 16 (a core alone trains more images than its share of several together). No run's
+result depends on that. The same command goes on where an interrupted or killed experiment was;
 finished runs are never repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
@@ -76,6 +79,7 @@ finished runs are never repeated.`,
 	c.Flags().StringVar(&f.out, "out", "", "`folder` of the runs' folders (default runs/NAME)")
 	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` of the dataset's files")
 	c.Flags().IntVar(&f.parallel, "parallel", 0, "trainings at a time; 0 for one on each device, on the CPU one on each core")
+	c.Flags().BoolVar(&f.asJSON, "json", false, "print the comparison as JSON, and all else to standard error")
 	c.Flags().BoolVar(&f.noProgress, "no-progress", false, "print a line an epoch, without a progress bar")
 	addDeviceFlags(c, &f.device)
 	c.Flags().Lookup("device").Value = &repeated{&f.devices}
@@ -127,8 +131,8 @@ func parseSeeds(text string) ([]uint64, error) {
 		if err1 != nil || err2 != nil || from > to || to-from >= most {
 			return nil, &commandLineError{fmt.Sprintf("--seeds %q: want numbers such as 42,43 or 42-46", text)}
 		}
-		for s := from; s <= to; s++ {
-			seeds = append(seeds, s)
+		for i := range to - from + 1 { // not up to to, which may be the largest there is
+			seeds = append(seeds, from+i)
 		}
 	}
 	return seeds, nil
@@ -139,10 +143,23 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
 		return err
 	}
+	unlock, err := lockFolder(f.out)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	if err := e.WriteIndex(f.out); err != nil {
 		return err
 	}
-	trained := trainAll(cmd, f, e)
+	log := cmd.OutOrStdout()
+	if f.asJSON {
+		log = cmd.ErrOrStderr()
+	}
+	begun := time.Now()
+	trained := trainAll(cmd, log, f, e)
+	if errors.Is(trained, trainer.ErrInterrupted) {
+		fmt.Fprintln(log, "interrupted; all is saved, the same command goes on from here")
+	}
 	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
 		return trained
 	}
@@ -150,27 +167,48 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err != nil {
 		return errors.Join(trained, err)
 	}
-	if comparisons, err := trainer.CompareGroups(groups); err == nil { // one run is compared with nothing
-		fmt.Fprintln(cmd.OutOrStdout())
-		if err := printComparisons(cmd.OutOrStdout(), comparisons); err != nil {
-			return err
-		}
+	if err := completeReports(groups); err != nil {
+		return err
+	}
+	comparisons, err := trainer.CompareGroups(groups)
+	if err != nil {
+		return err
 	}
 	path, err := report.Write(f.out, "")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "\nreport: %s\n", path)
-	return trained
+	if f.asJSON {
+		err = printJSON(cmd.OutOrStdout(), map[string]any{"groups": comparisons})
+	} else {
+		fmt.Fprintln(log)
+		err = printComparisons(log, comparisons)
+	}
+	fmt.Fprintf(log, "\n%.1f s in all; report: %s\n", time.Since(begun).Seconds(), path)
+	return errors.Join(trained, err)
+}
+
+// lockFolder keeps a second experiment out of the folder, which would take the
+// runs under way for broken ones, until unlock or the end of the process.
+func lockFolder(dir string) (unlock func(), err error) {
+	lock := flock.New(filepath.Join(dir, ".lock"))
+	locked, err := lock.TryLock()
+	if err != nil {
+		return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
+	}
+	if !locked {
+		return nil, &commandLineError{fmt.Sprintf("another experiment is at work in %s: wait for it, or choose another --out", dir)}
+	}
+	return func() { _ = lock.Unlock() }, nil // nothing is lost with the lock
 }
 
 // trainAll trains what is left of the runs.
-func trainAll(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) (err error) {
+func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Experiment) (err error) {
 	total, left, err := countRuns(f.out, e)
 	if err != nil {
 		return err
 	}
-	w := &trainingWriter{out: cmd.OutOrStdout(), total: total}
+	w := &trainingWriter{out: log, total: total}
 	if left == 0 {
 		fmt.Fprintf(w.out, "all %d runs were finished before\n", total)
 		return nil
@@ -185,7 +223,7 @@ func trainAll(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) (err 
 	}
 	defer func() { err = closeAll(workers, err) }()
 	w.together = len(workers) > 1
-	fmt.Fprintf(w.out, "%s, %d at a time\n", workers[0].announce(), len(workers))
+	announceAll(w.out, workers)
 	return e.Each(cmd.Context(), len(workers), func(ctx context.Context, worker int, c trainer.Config) error {
 		c.Out, c.DataDir, c.NoProgress = f.out, f.dataDir, f.noProgress || w.together
 		c.CPU, c.Threads, c.Validate = f.device.cpu, f.device.threads, f.device.validate
@@ -196,11 +234,31 @@ func trainAll(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) (err 
 	})
 }
 
+// announceAll prints each device once, and how many trainings run at a time.
+func announceAll(w io.Writer, workers []*device) {
+	printed := map[string]bool{}
+	for _, d := range workers {
+		if line := d.announce(); !printed[line] {
+			printed[line] = true
+			fmt.Fprintln(w, line)
+		}
+		if len(workers) > 1 {
+			d.environment.Together = len(workers)
+		}
+	}
+	fmt.Fprintf(w, "%d trainings at a time\n", len(workers))
+}
+
 // countRuns counts the runs of an experiment, and those that are not finished.
+// A folder that holds another training is an error.
 func countRuns(out string, e trainer.Experiment) (total, left int, err error) {
 	for _, g := range e.Groups {
 		for _, c := range g.Runs {
-			state, err := trainer.StateOfRun(filepath.Join(out, c.Name))
+			dir := filepath.Join(out, c.Name)
+			state, err := trainer.StateOfRun(dir)
+			if err == nil && (state == trainer.RunFinished || state == trainer.RunInProgress) {
+				err = trainer.CheckRun(dir, c)
+			}
 			if err != nil {
 				return 0, 0, err
 			}
@@ -304,14 +362,29 @@ func trainOne(ctx context.Context, w *trainingWriter, stderr io.Writer, d *devic
 	return trainIn(ctx, out, stderr, c, d, data, trainer.Options{Dir: dir})
 }
 
+// completeReports writes the reports of finished runs that lack it, as one that
+// was killed in the last moment.
+func completeReports(groups []trainer.RunGroup) error {
+	for _, g := range groups {
+		for _, r := range g.Runs {
+			if _, err := os.Stat(filepath.Join(r.Dir, report.File)); err == nil {
+				continue
+			}
+			if _, err := report.Write(r.Dir, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // trainIn trains, and prints what came out.
 func trainIn(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	result, err := runTraining(ctx, out, stderr, c, d, data, o)
-	if err != nil {
-		return err
+	if result != nil {
+		printAccuracy(out, c, result)
 	}
-	printAccuracy(out, c, result)
-	return nil
+	return err
 }
 
 // trainingWriter prints the lines of several trainings, which may come

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
@@ -261,6 +264,34 @@ func TestCompare(t *testing.T) {
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
 
+// A training that diverges leaves the others alone, and the experiment says
+// which it was, in its JSON too.
+func TestExperimentDiverges(t *testing.T) {
+	datasettest.Full(t)
+	out := filepath.Join(t.TempDir(), "runs")
+	file := filepath.Join(t.TempDir(), "rates.yaml")
+	text := "base: {model: logistic, optimizer: sgd, lr: 0.01, epochs: 1}\ngrid:\n  weight-decay: [0, 1000, 0.001]\n"
+	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code := run(t, "experiment", file, "--cpu", "--json", "--out", out)
+	var c struct {
+		Groups []struct {
+			Recipes    []map[string]any
+			Unfinished []string
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Groups) != 1 || len(c.Groups[0].Recipes) != 2 || fmt.Sprint(c.Groups[0].Unfinished) != "[weight-decay1000]" {
+		t.Errorf("--json (%v):\n%s", err, stdout)
+	}
+	if code != exitFailed || !strings.Contains(stderr, "weight-decay1000: training diverged") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if html, err := os.ReadFile(filepath.Join(out, "report.html")); err != nil || !strings.Contains(string(html), "left out: weight-decay1000") {
+		t.Errorf("the report does not say what is left out (%v)", err)
+	}
+}
+
 // An experiment that is killed goes on where it was, and repeats nothing.
 func TestExperiment(t *testing.T) {
 	datasettest.Full(t)
@@ -274,7 +305,7 @@ func TestExperiment(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed2") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
-	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 at a time") {
+	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 trainings at a time") {
 		t.Errorf("the trainings did not run together:\n%s", stdout)
 	}
 	for _, name := range []string{"report.html", "experiment.yaml", "rates_models.png", "lr0.01-seed1/report.html"} {
@@ -307,6 +338,18 @@ func TestExperiment(t *testing.T) {
 	stdout, _, _ = run(t, "compare", "--json", out)
 	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Groups) != 1 || c.Groups[0].Name != "rates" {
 		t.Errorf("compare --json of an experiment (%v):\n%s", err, stdout)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(text, "epochs: 2", "epochs: 3", 1)), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "was trained with other settings", "epochs: 2")
+	lock := flock.New(filepath.Join(out, ".lock"))
+	if ok, err := lock.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "another experiment is at work in "+out)
+	if err := lock.Unlock(); err != nil {
+		t.Fatal(err)
 	}
 	wantFailure(t, []string{"experiment", "original", "--out", out}, exitUsage, "holds the experiment rates")
 	wantFailure(t, []string{"experiment", file, "--seeds", "1"}, exitUsage, "--seeds is for original")

@@ -261,14 +261,14 @@ func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *datase
 	if errors.Is(err, trainer.ErrInterrupted) {
 		fmt.Fprintf(out, "interrupted; all is saved, go on with: fmnist-gpu train --resume %s\n", o.Dir)
 	}
-	if err != nil {
-		return err
+	if result != nil {
+		printResult(out, c, result, o.Dir)
 	}
-	printResult(out, c, result, o.Dir)
-	return nil
+	return err
 }
 
-// runTraining trains, prints how it goes and writes the report.
+// runTraining trains, prints how it goes and writes the report. Where only the
+// report fails there is a result.
 func runTraining(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	o.Environment = d.environment
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256

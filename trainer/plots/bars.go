@@ -75,7 +75,7 @@ func Models(models []Model) ([]byte, error) {
 			return nil, err
 		}
 	}
-	errors.X.Scale, errors.X.Tick.Marker = plot.LogScale{}, errorTicks()
+	errors.X.Scale, errors.X.Tick.Marker = plot.LogScale{}, errorTicks{}
 	errors.X.Min, errors.X.Max = errors.X.Min/1.05, errors.X.Max*1.05
 	values, names := make(plotter.Values, len(models)), make([]string, len(models))
 	for i, m := range models {
@@ -95,9 +95,16 @@ func Models(models []Model) ([]byte, error) {
 	return encode(32*vg.Centimeter, vg.Length(5+1.2*float64(len(models)))*vg.Centimeter, errors, seconds)
 }
 
-// errorTicks are round percentages, close together where errors are.
-func errorTicks() plot.ConstantTicks {
-	var ticks plot.ConstantTicks
+// errorTicks are round percentages: evenly spread ones over a narrow range, and
+// over a wide one those that leave room for each other.
+type errorTicks struct{}
+
+// Ticks implements [plot.Ticker].
+func (errorTicks) Ticks(low, high float64) []plot.Tick {
+	if high < 2*low {
+		return plot.DefaultTicks{}.Ticks(low, high)
+	}
+	var ticks []plot.Tick
 	for _, percent := range []float64{.1, .2, .5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 30, 50, 90} {
 		ticks = append(ticks, plot.Tick{Value: percent, Label: fmt.Sprint(percent)})
 	}
@@ -107,6 +114,16 @@ func errorTicks() plot.ConstantTicks {
 // errorPercent is where an accuracy is drawn; a perfect one at half an image in
 // 10,000.
 func errorPercent(accuracy float64) float64 { return max(100*(1-accuracy), .005) }
+
+// leastError returns the smallest error of a model, halved: an interval that
+// reaches further, even below 0, is drawn so far.
+func leastError(m Model) float64 {
+	least := errorPercent(m.Mean)
+	for _, a := range m.Accuracies {
+		least = min(least, errorPercent(a))
+	}
+	return least / 2
+}
 
 // addSeeds draws a faint point for every seed of a model that has several.
 func addSeeds(p *plot.Plot, models []Model) error {
@@ -143,7 +160,7 @@ func addMeans(p *plot.Plot, models []Model) error {
 		means = append(means, at)
 		if !math.IsNaN(m.Low) {
 			intervals.XYs = append(intervals.XYs, at)
-			intervals.XErrors = append(intervals.XErrors, struct{ Low, High float64 }{at.X - errorPercent(m.High), errorPercent(m.Low) - at.X})
+			intervals.XErrors = append(intervals.XErrors, struct{ Low, High float64 }{at.X - max(errorPercent(m.High), leastError(m)), errorPercent(m.Low) - at.X})
 		}
 	}
 	name := "one run"

@@ -228,10 +228,30 @@ func TestModels(t *testing.T) {
 	}
 }
 
+// Errors close together have numbers at their axis, and an interval that
+// reaches beyond 100 % leaves room for the rest.
+func TestModelsAxis(t *testing.T) {
+	for _, r := range [][2]float64{{10.6, 11.3}, {15.9, 17}, {7, 35}, {.004, 90}} {
+		marked := 0
+		for _, tick := range (errorTicks{}).Ticks(r[0], r[1]) {
+			if tick.Label != "" && tick.Value >= r[0] && tick.Value <= r[1] {
+				marked++
+			}
+		}
+		if marked < 2 {
+			t.Errorf("%d numbers from %v to %v %%", marked, r[0], r[1])
+		}
+	}
+	if got := leastError(Model{Mean: .92875, Accuracies: []float64{.923, .9345}}); !(math.Abs(got-6.55/2) < 1e-9) {
+		t.Errorf("the interval is drawn to %v, want half of 6.55", got)
+	}
+}
+
 func TestRunCurves(t *testing.T) {
 	b, err := RunCurves([]Series{
 		{"lr 0.01", []Epoch{{ValLoss: .5, ValAccuracy: .8}, {ValLoss: .4, ValAccuracy: .85}}},
-		{"lr 0.001", []Epoch{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}}},
+		{"lr 0.001", []Epoch{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}, {ValLoss: math.NaN(), ValAccuracy: .9}}},
+		{"nothing", []Epoch{{ValLoss: math.NaN(), ValAccuracy: math.Inf(1)}}},
 	}, "test")
 	picture := decode(t, b, err)
 	for i := range 2 {

@@ -2,6 +2,7 @@ package plots
 
 import (
 	"image/color"
+	"math"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -25,16 +26,21 @@ type Series struct {
 func RunCurves(runs []Series, selected string) ([]byte, error) {
 	loss, accuracy := newPlot("Loss on "+selected, "epoch", "mean cross-entropy"), newPlot("Accuracy on "+selected, "epoch", "% of images")
 	accuracy.Legend.Top = false
+	longest := 0
 	for i, r := range runs {
+		longest = max(longest, len(r.Epochs))
 		var losses, accuracies plotter.XYs
 		for e, point := range r.Epochs {
-			losses = append(losses, plotter.XY{X: float64(e + 1), Y: point.ValLoss})
-			accuracies = append(accuracies, plotter.XY{X: float64(e + 1), Y: 100 * point.ValAccuracy})
+			losses = appendFinite(losses, float64(e+1), point.ValLoss)
+			accuracies = appendFinite(accuracies, float64(e+1), 100*point.ValAccuracy)
 		}
 		for _, on := range []struct {
 			p  *plot.Plot
 			xy plotter.XYs
 		}{{loss, losses}, {accuracy, accuracies}} {
+			if len(on.xy) == 0 {
+				continue
+			}
 			line, points, err := plotter.NewLinePoints(on.xy)
 			if err != nil {
 				return nil, err
@@ -43,12 +49,20 @@ func RunCurves(runs []Series, selected string) ([]byte, error) {
 			points.Color, points.Shape = line.Color, plotutil.Shape(i)
 			on.p.Add(line, points)
 			on.p.Legend.Add(r.Name, line, points)
-			on.p.X.Tick.Marker = wholeTicks(len(on.xy))
 		}
 	}
+	loss.X.Tick.Marker, accuracy.X.Tick.Marker = wholeTicks(longest), wholeTicks(longest)
 	// Room for the legends.
 	room := .08 * float64(len(runs))
 	loss.Y.Max += room * (loss.Y.Max - loss.Y.Min)
 	accuracy.Y.Min -= room * (accuracy.Y.Max - accuracy.Y.Min)
 	return encode(24*vg.Centimeter, 10*vg.Centimeter, loss, accuracy)
+}
+
+// appendFinite adds a point, unless it is none.
+func appendFinite(xy plotter.XYs, x, y float64) plotter.XYs {
+	if math.IsNaN(y) || math.IsInf(y, 0) {
+		return xy
+	}
+	return append(xy, plotter.XY{X: x, Y: y})
 }

@@ -3,11 +3,10 @@ package report
 import (
 	"html/template"
 	"math"
-	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
@@ -72,7 +71,7 @@ func pointers(epochs []trainer.EpochReport, value func(trainer.EpochReport) floa
 	return list
 }
 
-func (p *page) addGroup(dir string, c *trainer.Comparison) error {
+func (p *page) addGroup(c *trainer.Comparison) error {
 	g := group{Comparison: c}
 	g.Loss = p.addChart(runsChart(c, chart{Title: "Loss on " + c.Protocol, Y: "mean cross-entropy", Digits: 4},
 		func(e trainer.EpochReport) float64 { return e.ValLoss }))
@@ -89,22 +88,28 @@ func (p *page) addGroup(dir string, c *trainer.Comparison) error {
 	}
 	g.Models = dataURL(models)
 	p.Groups = append(p.Groups, g)
-	if err := atomicfile.Write(filepath.Join(dir, pictureFile(c.Name, "models")), models); err != nil {
-		return err
-	}
-	if runs > len(colours) {
-		return nil // more lines than colours are for the interactive chart alone
+	p.pictures = append(p.pictures, file{pictureFile(c.Name, "models"), models})
+	if runs > len(colours) { // more lines than colours are for the interactive chart alone
+		p.pictures = append(p.pictures, file{pictureFile(c.Name, "curves"), nil})
+		return nil
 	}
 	curves, err := plots.RunCurves(curves(c), c.Protocol)
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, pictureFile(c.Name, "curves")), curves)
+	p.pictures = append(p.pictures, file{pictureFile(c.Name, "curves"), curves})
+	return nil
 }
 
 // pictureFile names a picture of a group: learning_rates_curves.png.
 func pictureFile(group, name string) string {
-	return strings.TrimPrefix(strings.ReplaceAll(strings.ToLower(group), " ", "_")+"_"+name+".png", "_")
+	plain := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' {
+			return unicode.ToLower(r)
+		}
+		return '_'
+	}, group)
+	return strings.TrimPrefix(plain+"_"+name+".png", "_")
 }
 
 func newRow(r trainer.Recipe) row {

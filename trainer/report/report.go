@@ -38,6 +38,15 @@ type page struct {
 	Groups []group
 	Runs   []run
 	Charts []chart // of groups and runs, which refer to them by index
+
+	pictures []file // that compare runs
+}
+
+// file is a picture for the folder, by its name; without data an older one of
+// that name goes.
+type file struct {
+	name string
+	data []byte
 }
 
 // run is a run in full.
@@ -47,6 +56,7 @@ type run struct {
 	Settings string // as YAML
 	Loss     int    // index of the chart
 	Accuracy int
+	Curves   *picture // for readers without scripts; nil if there is none
 	Pictures []picture
 	Folded   bool // shown when asked for
 }
@@ -59,12 +69,9 @@ type picture struct {
 
 // Write writes the report of a run's folder, of an experiment's or of any
 // folder of runs to the file at path, or where that is "" into the folder
-// itself, and returns where it is. An experiment's folder gets the pictures that
-// compare its runs, too. A folder without finished runs is [trainer.ErrUsage].
+// itself, with the pictures that compare several runs, and returns where it is.
+// A folder without finished runs is [trainer.ErrUsage].
 func Write(dir, path string) (string, error) {
-	if path == "" {
-		path = filepath.Join(dir, File)
-	}
 	p := page{Title: filepath.Base(absolute(dir))}
 	if err := p.fill(dir); err != nil {
 		return "", err
@@ -73,7 +80,27 @@ func Write(dir, path string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if path == "" {
+		path = filepath.Join(dir, File)
+		if err := p.writePictures(dir); err != nil {
+			return "", err
+		}
+	}
 	return path, atomicfile.Write(path, html)
+}
+
+func (p *page) writePictures(dir string) error {
+	for _, f := range p.pictures {
+		path := filepath.Join(dir, f.name)
+		if f.data == nil {
+			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+		} else if err := atomicfile.Write(path, f.data); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // absolute returns the full path, so that "." has a name too.
@@ -91,30 +118,33 @@ func (p *page) fill(dir string) error {
 	if err != nil {
 		return err
 	}
-	if len(groups) == 1 && len(groups[0].Runs) == 1 {
-		return p.addRun(groups[0].Runs[0], false)
-	}
 	comparisons, err := trainer.CompareGroups(groups)
 	if err != nil {
 		return err
 	}
+	var full []*trainer.Run
 	for _, c := range comparisons {
-		if err := p.addGroup(dir, c); err != nil {
+		if err := p.addGroup(c); err != nil {
 			return err
 		}
-	}
-	for _, c := range comparisons {
 		for _, r := range c.Recipes {
-			if err := p.addRun(r.Runs()[0], true); err != nil {
-				return err
-			}
+			full = append(full, r.Runs()[0])
+		}
+	}
+	for _, g := range groups {
+		if len(g.Runs) == 1 { // compared with nothing
+			full = append(full, g.Runs[0])
+		}
+	}
+	for _, r := range full {
+		if err := p.addRun(r, len(full) > 1); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // pictureTitles are the pictures of a run's folder in the order of the page.
-// The curves are for readers without scripts.
 var pictureTitles = []struct{ file, title string }{
 	{trainer.MatrixPicture, "Confusion matrix"},
 	{trainer.ROCPicture, "ROC"},
@@ -131,19 +161,31 @@ func (p *page) addRun(r *trainer.Run, folded bool) error {
 		return err
 	}
 	view := run{Run: r, Best: r.BestEpoch(), Settings: string(settings), Folded: folded}
+	if view.Curves, err = readPicture(r.Dir, trainer.CurvesPicture, "Curves"); err != nil {
+		return err
+	}
 	for _, t := range pictureTitles {
-		png, err := os.ReadFile(filepath.Join(r.Dir, t.file))
-		if errors.Is(err, fs.ErrNotExist) {
-			continue // of a version that did not draw it, or of a network without convolutions
-		}
+		p, err := readPicture(r.Dir, t.file, t.title)
 		if err != nil {
 			return err
 		}
-		view.Pictures = append(view.Pictures, picture{t.title, dataURL(png)})
+		if p != nil {
+			view.Pictures = append(view.Pictures, *p)
+		}
 	}
 	view.Loss, view.Accuracy = p.addRunCharts(r)
 	p.Runs = append(p.Runs, view)
 	return nil
+}
+
+// readPicture returns nil where the run has no such picture: it is of a version
+// that did not draw it, or of a network without convolutions.
+func readPicture(dir, name, title string) (*picture, error) {
+	png, err := os.ReadFile(filepath.Join(dir, name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return &picture{title, dataURL(png)}, err
 }
 
 func dataURL(png []byte) template.URL {

@@ -91,11 +91,11 @@ func TestReportOfARun(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if got := strings.Count(html, "<img"); got != len(pictureTitles) {
-		t.Errorf("%d pictures, want %d", got, len(pictureTitles))
+	if got := strings.Count(html, "<img"); got != len(pictureTitles)+1 {
+		t.Errorf("%d pictures, want %d and the curves", got, len(pictureTitles))
 	}
 	_, html = write(t, filepath.Join(dir, "slow-seed1"))
-	if got := strings.Count(html, "<img"); got != len(pictureTitles)-1 || strings.Contains(html, "Grad-CAM") {
+	if got := strings.Count(html, "<img"); got != len(pictureTitles) || strings.Contains(html, "Grad-CAM") {
 		t.Errorf("%d pictures of a network without convolutions, want all but Grad-CAM", got)
 	}
 }
@@ -116,12 +116,40 @@ func TestReportOfRuns(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	if err := os.Remove(filepath.Join(dir, "models.png")); err != nil {
+		t.Fatal(err)
+	}
 	other := filepath.Join(t.TempDir(), "other.html")
 	if path, err := Write(dir, other); err != nil || path != other {
 		t.Errorf("written to %s (%v), want %s", path, err, other)
 	}
+	if _, err := os.Stat(filepath.Join(dir, "models.png")); err == nil {
+		t.Error("a report for elsewhere has written to the folder")
+	}
 	if _, err := Write(t.TempDir(), ""); !errors.Is(err, trainer.ErrUsage) {
 		t.Errorf("a folder without runs: %v, want a usage error", err)
+	}
+}
+
+// An experiment under way: a group whose only finished run is compared with
+// nothing is there in full, and what is not finished is named.
+func TestReportOfUnfinished(t *testing.T) {
+	dir := trainRuns(t)
+	index := "name: made\ngroups:\n- {name: one/of two, runs: [alternative-seed1, gone]}\n- {name: rest, runs: [slow-seed1, fast-seed1, late]}\n"
+	if err := os.WriteFile(filepath.Join(dir, "experiment.yaml"), []byte(index), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, html := write(t, dir)
+	if groups, runs := strings.Count(html, `<section class="group">`), strings.Count(html, `<details class="run">`); groups != 1 || runs != 3 {
+		t.Errorf("%d groups compared and %d runs in full, want 1 and 3", groups, runs)
+	}
+	if !strings.Contains(html, "left out: late.") {
+		t.Error("the page does not name the run that is not finished")
+	}
+	for name, want := range map[string]string{"one/of two": "one_of_two_models.png", "": "models.png", "Learning rates": "learning_rates_models.png"} {
+		if got := pictureFile(name, "models"); got != want {
+			t.Errorf("the group %q has the picture %s, want %s", name, got, want)
+		}
 	}
 }
 

@@ -147,16 +147,17 @@ func PairedT(first, second []float64) (PairedResult, error) {
 	if err := sameLength(len(first), len(second)); err != nil {
 		return PairedResult{}, err
 	}
-	difference := make([]float64, len(first))
+	difference, largest := make([]float64, len(first)), 0.
 	for i := range difference {
 		difference[i] = first[i] - second[i]
+		largest = max(largest, math.Abs(first[i]), math.Abs(second[i]))
 	}
 	interval, err := MeanInterval(difference)
 	if err != nil {
 		return PairedResult{}, err
 	}
 	_, deviation := stat.MeanStdDev(difference, nil)
-	if deviation == 0 {
+	if deviation <= 1e-12*largest { // what the subtractions' rounding alone can make
 		return PairedResult{}, fmt.Errorf("all %d pairs differ by %v: there is no spread to compare with", len(difference), interval.Mean)
 	}
 	n := float64(len(difference))
