@@ -24,6 +24,7 @@ type Recipe struct {
 	Accuracy   float64              `json:"accuracy"`   // mean
 	Interval   *statistics.Interval `json:"interval"`   // of the mean, with two runs or more
 	MacroF1    float64              `json:"macro_f1"`   // mean
+	F1Interval *statistics.Interval `json:"macro_f1_interval"`
 	Preset     string               `json:"preset,omitempty"`
 	Parameters int                  `json:"parameters"`
 	Seconds    float64              `json:"training_seconds"` // mean
@@ -224,6 +225,9 @@ func newRecipe(runs []*Run) Recipe {
 	r.Accuracy, r.MacroF1, r.Seconds = stat.Mean(r.Accuracies, nil), stat.Mean(f1, nil), stat.Mean(seconds, nil)
 	if interval, err := statistics.MeanInterval(r.Accuracies); err == nil {
 		r.Interval = &interval
+	}
+	if interval, err := statistics.MeanInterval(f1); err == nil {
+		r.F1Interval = &interval
 	}
 	return r
 }

@@ -93,6 +93,14 @@ func readIndex(dir string) (*experimentIndex, error) {
 	return &index, nil
 }
 
+// ExperimentName returns the name of the experiment whose folder this is, or "".
+func ExperimentName(dir string) string {
+	if index, err := readIndex(dir); err == nil {
+		return index.Name
+	}
+	return ""
+}
+
 // WriteIndex makes dir the folder of the experiment, by a file that lists its
 // runs. Runs that the experiment had there before, of other seeds, stay in the
 // list. A folder of another experiment is [ErrUsage].

@@ -75,11 +75,12 @@ func printComparison(w io.Writer, c *trainer.Comparison) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "RECIPE\tSEEDS\tACCURACY\tMACRO F1\tPARAMETERS\tSECONDS")
 	for _, r := range c.Recipes {
-		accuracy := fmt.Sprintf("%.2f %%", 100*r.Accuracy)
+		accuracy, f1 := fmt.Sprintf("%.2f %%", 100*r.Accuracy), fmt.Sprintf("%.4f", r.MacroF1)
 		if r.Interval != nil {
 			accuracy += fmt.Sprintf(" ± %.2f", 100*(r.Interval.High-r.Accuracy))
+			f1 += fmt.Sprintf(" ± %.4f", r.F1Interval.High-r.MacroF1)
 		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%.4f\t%s\t%.1f\n", r.Name, len(r.Seeds), accuracy, r.MacroF1, humanize.Comma(int64(r.Parameters)), r.Seconds)
+		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%.1f\n", r.Name, len(r.Seeds), accuracy, f1, humanize.Comma(int64(r.Parameters)), r.Seconds)
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -42,6 +42,7 @@ type row struct {
 	trainer.Recipe
 	Original *trainer.Preset // nil where there is none to compare with
 	Half     float64         // of the mean's interval; 0 where there is none
+	F1Half   float64
 }
 
 func (p *page) addRunCharts(r *trainer.Run) (loss, accuracy int) {
@@ -118,7 +119,7 @@ func newRow(r trainer.Recipe) row {
 		out.Original = &p
 	}
 	if r.Interval != nil {
-		out.Half = r.Interval.High - r.Accuracy
+		out.Half, out.F1Half = r.Interval.High-r.Accuracy, r.F1Interval.High-r.MacroF1
 	}
 	return out
 }

@@ -72,7 +72,10 @@ type picture struct {
 // itself, with the pictures that compare several runs, and returns where it is.
 // A folder without finished runs is [trainer.ErrUsage].
 func Write(dir, path string) (string, error) {
-	p := page{Title: filepath.Base(absolute(dir))}
+	p := page{Title: trainer.ExperimentName(dir)}
+	if p.Title == "" {
+		p.Title = filepath.Base(absolute(dir))
+	}
 	if err := p.fill(dir); err != nil {
 		return "", err
 	}

@@ -143,8 +143,8 @@ func TestReportOfUnfinished(t *testing.T) {
 	if groups, runs := strings.Count(html, `<section class="group">`), strings.Count(html, `<details class="run">`); groups != 1 || runs != 3 {
 		t.Errorf("%d groups compared and %d runs in full, want 1 and 3", groups, runs)
 	}
-	if !strings.Contains(html, "left out: late.") {
-		t.Error("the page does not name the run that is not finished")
+	if !strings.Contains(html, "<h1>made</h1>") || !strings.Contains(html, "left out: late.") {
+		t.Error("the page does not name the experiment, or the run that is not finished")
 	}
 	for name, want := range map[string]string{"one/of two": "one_of_two_models.png", "": "models.png", "Learning rates": "learning_rates_models.png"} {
 		if got := pictureFile(name, "models"); got != want {
