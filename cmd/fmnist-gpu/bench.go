@@ -206,6 +206,9 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (its ops one by one %.1f), %.1f µs between steps\n",
 			r.StepsPerSecond, r.DeviceMicros, r.BetweenMicros, r.OpsMicros, r.GapMicros)
 	}
+	if r.HostCores > 0 {
+		fmt.Fprintf(w, "host: %.2f cores busy\n", r.HostCores)
+	}
 	if u := r.StartUp; u != nil {
 		cache := ""
 		if u.PipelineCache != "" {

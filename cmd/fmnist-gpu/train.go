@@ -30,7 +30,8 @@ func newTrainCommand() *cobra.Command {
 		Use:   "train",
 		Short: "Train one model",
 		Long: `Train one model on Fashion-MNIST and write its run to a folder: settings, results
-of every epoch, best and last weights, and the best weights' metrics on the test set.
+of every epoch, best and last weights, the best weights' metrics on the test set,
+pictures, and a report in one HTML file.
 
 Without --device or --cpu it trains on the best GPU, or on the CPU where there is
 none. Settings come from the defaults, then the preset, then --config, then flags,

@@ -39,15 +39,19 @@ type Result struct {
 	// barriers between ops included; how much of it is barriers, when no
 	// dispatch runs; the sum of its ops one by one; and what is left of a step
 	// of the rounds, the gaps that submitting leaves.
-	DeviceMicros  float64  `json:"device_us,omitempty"`
-	BetweenMicros float64  `json:"between_dispatches_us,omitempty"`
-	OpsMicros     float64  `json:"ops_us,omitempty"`
-	GapMicros     float64  `json:"gap_us,omitempty"`
-	GFLOPs        float64  `json:"gflops"`         // 10⁹ operations per second at the median
-	DeviceBytes   int      `json:"device_bytes"`   // that the program allocated
-	Peak          *Peak    `json:"peak,omitempty"` // where the backend can measure it
-	Ops           []Op     `json:"ops"`            // in the order of a step
-	StartUp       *StartUp `json:"start_up,omitempty"`
+	DeviceMicros  float64 `json:"device_us,omitempty"`
+	BetweenMicros float64 `json:"between_dispatches_us,omitempty"`
+	OpsMicros     float64 `json:"ops_us,omitempty"`
+	GapMicros     float64 `json:"gap_us,omitempty"`
+	// HostCores is the time that the process kept the host's cores busy in a
+	// second of the rounds; 0 where the system does not tell. A software driver
+	// computes in it, a real GPU leaves it next to nothing.
+	HostCores   float64  `json:"host_cores"`
+	GFLOPs      float64  `json:"gflops"`         // 10⁹ operations per second at the median
+	DeviceBytes int      `json:"device_bytes"`   // that the program allocated
+	Peak        *Peak    `json:"peak,omitempty"` // where the backend can measure it
+	Ops         []Op     `json:"ops"`            // in the order of a step
+	StartUp     *StartUp `json:"start_up,omitempty"`
 }
 
 // StartUp is where the time from the process's start to its first finished
@@ -115,6 +119,8 @@ type Session struct {
 	images  int // resident
 	perStep time.Duration
 	startUp StartUp
+	timed   time.Duration // all rounds
+	busy    time.Duration // of the host's cores, in them
 }
 
 // residentImages bounds the random dataset: enough batches that no cache holds
@@ -265,6 +271,11 @@ func (s *Session) Round() (float64, error) {
 	limit := s.images / s.options.Batch
 	var steps int
 	var total time.Duration
+	start, busy := time.Now(), cpuTime()
+	defer func() {
+		s.timed += time.Since(start)
+		s.busy += cpuTime() - busy
+	}()
 	for total.Seconds() < s.options.Seconds {
 		n := min(limit, max(1, int((s.options.Seconds-total.Seconds())/s.perStep.Seconds())))
 		d, err := s.epoch(n)
@@ -381,6 +392,9 @@ func (s *Session) Result(rounds []float64, profile Profile) Result {
 		DeviceMicros: profile.DeviceMicros, BetweenMicros: profile.BetweenMicros}
 	if !s.options.Started.IsZero() {
 		r.StartUp = &s.startUp
+	}
+	if s.timed > 0 {
+		r.HostCores = s.busy.Seconds() / s.timed.Seconds()
 	}
 	r.StepMillis = 1e3 * float64(r.Batch) / r.ImagesPerSecond
 	r.StepsPerSecond = r.ImagesPerSecond / float64(r.Batch)

@@ -51,6 +51,9 @@ func TestSession(t *testing.T) {
 		if !(math.Abs(sum-1) <= 1e-9) || !(speed > 0) || !(math.Abs(r.StepMillis*speed-16e3) <= 1e-6*16e3) {
 			t.Errorf("infer %v: shares add up to %v, %v images/s, %v ms a step", infer, sum, speed, r.StepMillis)
 		}
+		if cpuTime() > 0 && !(r.HostCores > 0) { // the CPU computes
+			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
+		}
 		checkStartUp(t, r.StartUp, o.Started)
 		if err := s.Close(); err != nil {
 			t.Error(err)
