@@ -471,6 +471,7 @@ func (t *training) finish(stopped string) (*Result, error) {
 		seconds += e.Seconds
 		images += e.Seconds * e.ImagesPerSecond
 	}
+	debug.FreeOSMemory() // what the last checkpoint took makes room for the images
 	test, err := t.testSplit()
 	if err != nil {
 		return nil, err
