@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"os"
 	"strings"
@@ -23,9 +22,6 @@ func runBenchFor(t *testing.T, args ...string) string {
 	}
 	return stdout
 }
-
-// testDevice is the Vulkan device that tests run on.
-func testDevice() string { return cmp.Or(os.Getenv("FMNIST_DEVICE"), "0") }
 
 // benchStartUp returns the start-up that bench --json tells.
 func benchStartUp(t *testing.T, args ...string) bench.StartUp {
@@ -50,27 +46,5 @@ func TestBenchStartUp(t *testing.T) {
 	}
 	if stdout := runBenchFor(t, "--cpu", "--no-profile"); !strings.Contains(stdout, "start-up: the first step done after ") {
 		t.Errorf("no start-up in\n%s", stdout)
-	}
-}
-
-// The first process on a device leaves its pipelines to the next.
-func TestBenchPipelineCache(t *testing.T) {
-	cache := t.TempDir()
-	for _, variable := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} { // os.UserCacheDir, wherever it looks
-		t.Setenv(variable, cache)
-	}
-	for _, want := range []string{"cold", "warm"} {
-		if u := benchStartUp(t, "--device", testDevice()); u.PipelineCache != want {
-			t.Errorf("the pipeline cache is %q, want %q", u.PipelineCache, want)
-		}
-	}
-}
-
-// A device with a clock of its own tells how long of a step it ran nothing,
-// which its barriers do not leave at 0.
-func TestBenchBetweenDispatches(t *testing.T) {
-	stdout := runBenchFor(t, "--device", testDevice())
-	if !strings.Contains(stdout, " µs between dispatches ") || strings.Contains(stdout, " 0.0 µs between dispatches ") {
-		t.Errorf("no time between dispatches in\n%s", stdout)
 	}
 }

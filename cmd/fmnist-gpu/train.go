@@ -295,7 +295,7 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	if !r.FirstStep.IsZero() {
 		first = fmt.Sprintf(", the first step done after %.0f ms", r.FirstStep.Sub(started).Seconds()*1e3)
 	}
-	fmt.Fprintf(w, "trained in %.1f s at %s images/s%s; the run is in %s\n",
+	fmt.Fprintf(w, "trained in %.1f s at %s images/s%s; the run and its report.html are in %s\n",
 		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), first, dir)
 }
 
