@@ -302,7 +302,7 @@ func TestExperiment(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := run(t, "experiment", file, "--cpu", "--out", out)
-	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed2") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
+	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
 	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 trainings at a time") {
