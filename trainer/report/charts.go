@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"html/template"
 	"math"
 	"strings"
@@ -102,15 +103,16 @@ func (p *page) addGroup(c *trainer.Comparison) error {
 	return nil
 }
 
-// pictureFile names a picture of a group: learning_rates_curves.png.
+// pictureFile names a picture of a group: learning_rates_curves.png, or
+// comparison_curves.png.
 func pictureFile(group, name string) string {
 	plain := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsDigit(r) || r == '-' {
 			return unicode.ToLower(r)
 		}
 		return '_'
-	}, group)
-	return strings.TrimPrefix(plain+"_"+name+".png", "_")
+	}, cmp.Or(group, "comparison"))
+	return plain + "_" + name + ".png"
 }
 
 func newRow(r trainer.Recipe) row {

@@ -111,19 +111,19 @@ func TestReportOfRuns(t *testing.T) {
 	if !strings.Contains(html, "paired t over seeds 1, 2") {
 		t.Error("the comparison is missing")
 	}
-	for _, name := range []string{"models.png", "curves.png"} {
+	for _, name := range []string{"comparison_models.png", "comparison_curves.png"} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() < 1000 {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := os.Remove(filepath.Join(dir, "models.png")); err != nil {
+	if err := os.Remove(filepath.Join(dir, "comparison_models.png")); err != nil {
 		t.Fatal(err)
 	}
 	other := filepath.Join(t.TempDir(), "other.html")
 	if path, err := Write(dir, other); err != nil || path != other {
 		t.Errorf("written to %s (%v), want %s", path, err, other)
 	}
-	if _, err := os.Stat(filepath.Join(dir, "models.png")); err == nil {
+	if _, err := os.Stat(filepath.Join(dir, "comparison_models.png")); err == nil {
 		t.Error("a report for elsewhere has written to the folder")
 	}
 	if _, err := Write(t.TempDir(), ""); !errors.Is(err, trainer.ErrUsage) {
@@ -146,7 +146,7 @@ func TestReportOfUnfinished(t *testing.T) {
 	if !strings.Contains(html, "<h1>made</h1>") || !strings.Contains(html, "left out: late.") {
 		t.Error("the page does not name the experiment, or the run that is not finished")
 	}
-	for name, want := range map[string]string{"one/of two": "one_of_two_models.png", "": "models.png", "Learning rates": "learning_rates_models.png"} {
+	for name, want := range map[string]string{"one/of two": "one_of_two_models.png", "": "comparison_models.png", "Learning rates": "learning_rates_models.png"} {
 		if got := pictureFile(name, "models"); got != want {
 			t.Errorf("the group %q has the picture %s, want %s", name, got, want)
 		}
