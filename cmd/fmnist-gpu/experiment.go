@@ -50,8 +50,8 @@ file has settings that all runs share and lists of values to combine:
 
 Several trainings run at a time: one on each --device, on the CPU one on each core, at
 most 16 (a core alone trains more images than its share of several together). No run's
-result depends on that. The same command goes on where an interrupted or killed experiment was;
-finished runs are never repeated.`,
+result depends on that. The same command goes on where an interrupted or killed
+experiment was; finished runs are never repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
