@@ -314,7 +314,11 @@ func (t *training) epochDone(r EpochReport) error {
 	if err := t.save(r.Best); err != nil || !whole {
 		return err
 	}
-	return t.saveCheckpoint()
+	err := t.saveCheckpoint()
+	// Files are written from copies of the weights: the epochs' copies would
+	// pile up to some 100 MB before Go collects them by itself.
+	debug.FreeOSMemory()
+	return err
 }
 
 // prepareEpoch writes what the device needs for the steps of the epoch: the
