@@ -28,11 +28,11 @@ func (f folder) writeCurves(epochs []EpochReport, selected string, best int) err
 	if f.dir == "" {
 		return nil
 	}
-	return f.writePicture(CurvesPicture, func() ([]byte, error) { return plots.Curves(curve(epochs), selected, best) })
+	return f.writePicture(CurvesPicture, func() ([]byte, error) { return plots.Curves(Curve(epochs), selected, best) })
 }
 
-// curve returns the epochs as plots draws them.
-func curve(epochs []EpochReport) []plots.Epoch {
+// Curve returns the epochs as package plots draws them.
+func Curve(epochs []EpochReport) []plots.Epoch {
 	var points []plots.Epoch
 	for _, e := range epochs {
 		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})

@@ -264,16 +264,22 @@ func TestCompare(t *testing.T) {
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
 
-// A training that diverges leaves the others alone, and the experiment says
-// which it was, in its JSON too.
-func TestExperimentDiverges(t *testing.T) {
+// writeExperiment writes rates.yaml, and returns it and a folder for its runs.
+func writeExperiment(t *testing.T, text string) (file, out string) {
+	t.Helper()
 	datasettest.Full(t)
-	out := filepath.Join(t.TempDir(), "runs")
-	file := filepath.Join(t.TempDir(), "rates.yaml")
-	text := "base: {model: logistic, optimizer: sgd, lr: 0.01, epochs: 1}\ngrid:\n  weight-decay: [0, 1000, 0.001]\n"
+	file = filepath.Join(t.TempDir(), "rates.yaml")
 	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
 		t.Fatal(err)
 	}
+	return file, filepath.Join(t.TempDir(), "runs")
+}
+
+// A training that diverges leaves the others alone, and the experiment says
+// which it was, in its JSON too.
+func TestExperimentDiverges(t *testing.T) {
+	text := "base: {model: logistic, optimizer: sgd, lr: 0.01, epochs: 1}\ngrid:\n  weight-decay: [0, 1000, 0.001]\n"
+	file, out := writeExperiment(t, text)
 	stdout, stderr, code := run(t, "experiment", file, "--cpu", "--json", "--out", out)
 	var c struct {
 		Groups []struct {
@@ -294,13 +300,8 @@ func TestExperimentDiverges(t *testing.T) {
 
 // An experiment that is killed goes on where it was, and repeats nothing.
 func TestExperiment(t *testing.T) {
-	datasettest.Full(t)
-	out := filepath.Join(t.TempDir(), "runs")
-	file := filepath.Join(t.TempDir(), "rates.yaml")
 	text := "base: {model: logistic, epochs: 2, select-on: test}\ngrid:\n  lr: [0.01, 0.00001]\n  seed: [1, 2]\n"
-	if err := os.WriteFile(file, []byte(text), 0o666); err != nil {
-		t.Fatal(err)
-	}
+	file, out := writeExperiment(t, text)
 	stdout, stderr, code := run(t, "experiment", file, "--cpu", "--out", out)
 	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)

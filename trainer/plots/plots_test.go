@@ -255,7 +255,7 @@ func TestRunCurves(t *testing.T) {
 	}, "test")
 	picture := decode(t, b, err)
 	for i := range 2 {
-		if n := count(picture, seriesColours[i]); n < 200 {
+		if n := count(picture, SeriesColours[i]); n < 200 {
 			t.Errorf("line %d has %d pixels", i, n)
 		}
 	}

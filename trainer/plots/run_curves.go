@@ -10,8 +10,9 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// seriesColours are Okabe and Ito's, for lines that have no order.
-var seriesColours = []color.Color{
+// SeriesColours are Okabe and Ito's, which colour-blind people can tell apart,
+// for lines that have no order.
+var SeriesColours = []color.Color{
 	rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0xE69F00), rgb(0x56B4E9), rgb(0x000000),
 }
 
@@ -45,7 +46,7 @@ func RunCurves(runs []Series, selected string) ([]byte, error) {
 			if err != nil {
 				return nil, err
 			}
-			line.Color, line.Width = seriesColours[i%len(seriesColours)], lineWidth
+			line.Color, line.Width = SeriesColours[i%len(SeriesColours)], lineWidth
 			points.Color, points.Shape = line.Color, plotutil.Shape(i)
 			on.p.Add(line, points)
 			on.p.Legend.Add(r.Name, line, points)

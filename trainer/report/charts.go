@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"fmt"
 	"html/template"
 	"math"
 	"strings"
@@ -26,8 +27,11 @@ type series struct {
 	Dashed bool   `json:"dashed"`
 }
 
-// colours are Okabe and Ito's, which colour-blind people can tell apart.
-var colours = []string{"#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"}
+// colour returns that of line i of a chart, as CSS writes it.
+func colour(i int) string {
+	r, g, b, _ := plots.SeriesColours[i%len(plots.SeriesColours)].RGBA()
+	return fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8)
+}
 
 // group is the comparison of an experiment's runs.
 type group struct {
@@ -48,7 +52,7 @@ type row struct {
 
 func (p *page) addRunCharts(r *trainer.Run) (loss, accuracy int) {
 	column := func(value func(trainer.EpochReport) float64) []*float64 { return pointers(r.Epochs, value) }
-	lines := []series{{"training", colours[0], true}, {r.Config.SelectOn, colours[1], false}}
+	lines := []series{{"training", colour(0), true}, {r.Config.SelectOn, colour(1), false}}
 	epochs := column(func(e trainer.EpochReport) float64 { return float64(e.Epoch) })
 	loss = p.addChart(chart{"Loss", "mean cross-entropy", 4, lines, [][]*float64{epochs,
 		column(func(e trainer.EpochReport) float64 { return e.TrainLoss }), column(func(e trainer.EpochReport) float64 { return e.ValLoss })}})
@@ -91,7 +95,7 @@ func (p *page) addGroup(c *trainer.Comparison) error {
 	g.Models = dataURL(models)
 	p.Groups = append(p.Groups, g)
 	p.pictures = append(p.pictures, file{pictureFile(c.Name, "models"), models})
-	if runs > len(colours) { // more lines than colours are for the interactive chart alone
+	if runs > len(plots.SeriesColours) { // more lines than colours are for the interactive chart alone
 		p.pictures = append(p.pictures, file{pictureFile(c.Name, "curves"), nil})
 		return nil
 	}
@@ -146,11 +150,7 @@ func curves(c *trainer.Comparison) []plots.Series {
 	var list []plots.Series
 	for _, recipe := range c.Recipes {
 		for _, r := range recipe.Runs() {
-			s := plots.Series{Name: r.Name()}
-			for _, e := range r.Epochs {
-				s.Epochs = append(s.Epochs, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})
-			}
-			list = append(list, s)
+			list = append(list, plots.Series{Name: r.Name(), Epochs: trainer.Curve(r.Epochs)})
 		}
 	}
 	return list
@@ -163,7 +163,7 @@ func runsChart(c *trainer.Comparison, out chart, value func(trainer.EpochReport)
 	longest := 0
 	for i, recipe := range c.Recipes {
 		for _, r := range recipe.Runs() {
-			out.Series = append(out.Series, series{r.Name(), colours[i%len(colours)], i >= len(colours)})
+			out.Series = append(out.Series, series{r.Name(), colour(i), i >= len(plots.SeriesColours)})
 			out.Data = append(out.Data, pointers(r.Epochs, value))
 			longest = max(longest, len(r.Epochs))
 		}
