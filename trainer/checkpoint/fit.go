@@ -1,0 +1,292 @@
+package checkpoint
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Spec is what a network expects of one tensor.
+type Spec struct {
+	Name  string
+	Shape []int // PyTorch's
+	// Count marks a number of batches seen, on which no result depends: it may
+	// be absent, of any type, and of one element in any shape. It is read as an
+	// int64, 0 where it is absent. All else is floating point.
+	Count bool
+}
+
+// Fit reads the tensors wanted and returns them in that order and under those
+// names. They are looked for in each of the file's dictionaries. A common prefix
+// that a wrapper adds to all names, such as "module." or "model._orig_mod.", is
+// left out.
+//
+// The error is [ErrBadCheckpoint]. Where nothing fits, it reports by one line all
+// that keeps the nearest dictionary from fitting: tensors missing, unknown, of
+// another shape or type. Where several dictionaries fit and none has one of the
+// customary names, it names them.
+func (f *File) Fit(want []Spec) ([]Tensor, error) {
+	c, err := f.choose(want)
+	if err != nil {
+		return nil, err
+	}
+	tensors := make([]Tensor, len(want))
+	for i, w := range want {
+		t, err := c.read(w)
+		if err != nil {
+			return nil, bad("%s: %v", c.prefix+w.Name, err)
+		}
+		tensors[i] = t
+	}
+	return tensors, nil
+}
+
+// Compare reports whether the names, shapes and types of the file's tensors are
+// those wanted and, where they are not, how near the nearest dictionary comes:
+// from 0 to 1.
+func (f *File) Compare(want []Spec) (fit bool, likeness float64) {
+	fits, best := f.compare(want)
+	return len(fits) > 0, best.likeness
+}
+
+// set is a dictionary of tensors.
+type set struct {
+	key     string // where it lies in a PyTorch file, as in "ema.shadow"
+	entries []entry
+}
+
+// entry is a named value of a dictionary.
+type entry struct {
+	name  string
+	shape []int
+	dtype string                 // "float32" and so on
+	read  func() (Tensor, error) // without its name
+	not   string                 // what it is instead of a tensor
+}
+
+// choose returns the dictionary that fits.
+func (f *File) choose(want []Spec) (comparison, error) {
+	fits, best := f.compare(want)
+	switch len(fits) {
+	case 0:
+		return comparison{}, bad("the tensors%s do not fit the model: %s", best.set.where(), best.summary())
+	case 1:
+		return fits[0], nil
+	}
+	var keys []string
+	for _, customary := range []string{"state_dict", "model_state_dict", "model"} {
+		for _, c := range fits {
+			if c.set.key == customary {
+				return c, nil
+			}
+		}
+	}
+	for _, c := range fits {
+		keys = append(keys, fmt.Sprintf("%q", c.set.key))
+	}
+	return comparison{}, bad("%s and %s fit the model: save the one you want by itself, for example by torch.save(torch.load(FILE)[%s], NEW)",
+		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
+}
+
+// where says for a message which of a file's dictionaries this is.
+func (s set) where() string {
+	if s.key == "" {
+		return ""
+	}
+	return fmt.Sprintf(" in %q", s.key)
+}
+
+// compare returns the dictionaries that fit, and the nearest where none does.
+func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
+	best.likeness = -1
+	for _, s := range f.sets {
+		for _, prefix := range s.prefixes() {
+			c := s.compare(want, prefix)
+			if len(c.problems) == 0 {
+				fits = append(fits, c)
+				break
+			}
+			if c.likeness > best.likeness {
+				best = c
+			}
+		}
+	}
+	return fits, best
+}
+
+// averageCount is the number of averagings that torch.optim.swa_utils puts beside
+// a network's own tensors.
+const averageCount = "n_averaged"
+
+// prefixes returns the parts up to a dot that all names have in common, from none
+// to the longest.
+func (s set) prefixes() []string {
+	list := []string{""}
+	common, first := "", true
+	for _, e := range s.entries {
+		switch {
+		case e.read == nil || e.name == averageCount:
+		case first:
+			common, first = e.name, false
+		default:
+			for !strings.HasPrefix(e.name, common) {
+				common = common[:len(common)-1]
+			}
+		}
+	}
+	for i, r := range common {
+		if r == '.' && len(list) < 10 {
+			list = append(list, common[:i+1])
+		}
+	}
+	return list
+}
+
+// comparison is how a dictionary's tensors, their names without a prefix, differ
+// from those wanted.
+type comparison struct {
+	set      set
+	prefix   string
+	byName   map[string]entry // without the prefix
+	problems []string
+	likeness float64
+}
+
+// compare finds all that keeps the set's tensors from being those wanted.
+func (s set) compare(want []Spec, prefix string) comparison {
+	c := comparison{set: s, prefix: prefix, byName: map[string]entry{}}
+	report := func(format string, args ...any) { c.problems = append(c.problems, fmt.Sprintf(format, args...)) }
+	for _, e := range s.entries {
+		name, _ := strings.CutPrefix(e.name, prefix)
+		if _, twice := c.byName[name]; twice {
+			report("%s is in it twice", e.name)
+		}
+		c.byName[name] = e
+	}
+	wanted := map[string]bool{}
+	missing := map[string][]string{} // by shape
+	alike := 0
+	for _, w := range want {
+		wanted[w.Name] = true
+		e, ok := c.byName[w.Name]
+		if problem := w.problem(e, ok); problem != "" {
+			report("%s %s", prefix+w.Name, problem)
+		}
+		if ok {
+			alike++
+		} else if shape := shapeString(w.Shape); !w.Count {
+			missing[shape] = append(missing[shape], w.Name)
+		}
+	}
+	for _, e := range s.entries {
+		name, _ := strings.CutPrefix(e.name, prefix)
+		if wanted[name] || e.read == nil || e.name == averageCount {
+			continue
+		}
+		hint, shape := "", shapeString(e.shape)
+		if len(missing[shape]) == 1 {
+			hint = "; perhaps it is " + missing[shape][0] + " and wants renaming"
+		}
+		report("%s %s is unknown%s", e.name, shape, hint)
+	}
+	alike += s.commonShapes(want)
+	c.likeness = float64(alike) / float64(len(want)+max(len(want), len(s.entries)))
+	return c
+}
+
+// problem says what keeps an entry from being the tensor wanted, "" if nothing.
+func (w Spec) problem(e entry, ok bool) string {
+	switch {
+	case w.Count && (!ok || e.read == nil):
+		return ""
+	case !ok:
+		return shapeString(w.Shape) + " is missing"
+	case e.read == nil:
+		return fmt.Sprintf("is not a tensor but %s", e.not)
+	case w.Count && product(e.shape) == 1 && len(e.shape) <= maxAxes:
+		return ""
+	case !slices.Equal(e.shape, w.Shape):
+		return fmt.Sprintf("has shape %s, expected %s", shapeString(e.shape), shapeString(w.Shape))
+	case !isFloat(e.dtype):
+		return fmt.Sprintf("has elements of type %s, expected float32, float64, float16 or bfloat16 (convert with .float())", orUnknown(e.dtype))
+	}
+	return ""
+}
+
+func orUnknown(dtype string) string {
+	if dtype == "" {
+		return "unknown to this program"
+	}
+	return dtype
+}
+
+// commonShapes counts the tensors wanted for which the set has one of that shape.
+func (s set) commonShapes(want []Spec) int {
+	have := map[string]int{}
+	for _, e := range s.entries {
+		have[shapeString(e.shape)]++
+	}
+	n := 0
+	for _, w := range want {
+		if shape := shapeString(w.Shape); have[shape] > 0 {
+			have[shape]--
+			n++
+		}
+	}
+	return n
+}
+
+// summary lists the first problems and counts the rest.
+func (c comparison) summary() string {
+	const most = 8
+	text := strings.Join(c.problems[:min(most, len(c.problems))], "; ")
+	if more := len(c.problems) - most; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return text
+}
+
+// read reads the tensor wanted.
+func (c comparison) read(w Spec) (Tensor, error) {
+	e := c.byName[w.Name]
+	if e.read == nil {
+		return Scalar(w.Name, 0), nil
+	}
+	t, err := e.read()
+	if w.Count { // only kept to be written again
+		if err != nil {
+			return Scalar(w.Name, 0), nil
+		}
+		return Scalar(w.Name, t.count()), nil
+	}
+	if err == nil && t.len() != product(w.Shape) {
+		err = fmt.Errorf("it has %d elements, its shape %s wants %d", t.len(), shapeString(w.Shape), product(w.Shape))
+	}
+	t.Name = w.Name
+	return t, err
+}
+
+// count returns a tensor of one element as a number of batches, 0 where it is none.
+func (t Tensor) count() int64 {
+	switch {
+	case len(t.Ints) == 1:
+		return max(0, t.Ints[0])
+	case len(t.Data) == 1 && t.Data[0] >= 0 && t.Data[0] < 1<<53:
+		return int64(t.Data[0])
+	}
+	return 0
+}
+
+// product returns the number of elements of a shape.
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// shapeString formats a shape as (32, 1, 3, 3).
+func shapeString(shape []int) string {
+	return "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", ", "), "[]") + ")"
+}
