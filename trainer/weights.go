@@ -119,10 +119,14 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 		return snapshot{}, err
 	}
 	s, err := parseSnapshot(net, f)
-	if err != nil {
-		return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w", path, net.Config.Model, err)
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	hint := ""
+	if fitting, e := identify(f); e == nil && fitting != net.Config.Model {
+		hint = "; they fit the model " + fitting
+	}
+	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Model, err, hint)
 }
 
 // WeightsFile returns the file that a checkpoint argument means: the file itself,

@@ -82,7 +82,7 @@ func TestIdentify(t *testing.T) {
 	}
 	_, err := identify(saved(t, []checkpoint.Tensor{zeros("fc.weight", 10, 784), zeros("fc.bias", 10)}))
 	if err == nil || !strings.Contains(err.Error(), "compared with logistic, the nearest: ") ||
-		!strings.Contains(err.Error(), "fc.weight (10, 784) is unknown; perhaps it is linear.weight") {
+		!strings.Contains(err.Error(), "fc.weight (10, 784) is unknown (rename it to linear.weight?)") {
 		t.Errorf("the tensors of logistic under other names: %v", err)
 	}
 }

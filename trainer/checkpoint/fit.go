@@ -102,7 +102,7 @@ func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 	for _, s := range f.sets {
 		for _, prefix := range s.prefixes() {
 			c := s.compare(want, prefix)
-			if len(c.problems) == 0 {
+			if c.fits() {
 				fits = append(fits, c)
 				break
 			}
@@ -148,59 +148,65 @@ type comparison struct {
 	set      set
 	prefix   string
 	byName   map[string]entry // without the prefix
-	problems []string
 	likeness float64
+
+	// Problems, by what to say of many: "16 more do not fit".
+	misfits, missing, unknown []string
 }
+
+// fits reports whether there is no problem.
+func (c comparison) fits() bool { return len(c.misfits)+len(c.missing)+len(c.unknown) == 0 }
 
 // compare finds all that keeps the set's tensors from being those wanted.
 func (s set) compare(want []Spec, prefix string) comparison {
 	c := comparison{set: s, prefix: prefix, byName: map[string]entry{}}
-	report := func(format string, args ...any) { c.problems = append(c.problems, fmt.Sprintf(format, args...)) }
 	for _, e := range s.entries {
 		name, _ := strings.CutPrefix(e.name, prefix)
 		if _, twice := c.byName[name]; twice {
-			report("%s is in it twice", e.name)
+			c.misfits = append(c.misfits, e.name+" is in it twice")
 		}
 		c.byName[name] = e
 	}
 	wanted := map[string]bool{}
-	missing := map[string][]string{} // by shape
-	alike := 0
+	alike := s.commonShapes(want)
+	absent := map[string][]string{} // names by shape
 	for _, w := range want {
 		wanted[w.Name] = true
 		e, ok := c.byName[w.Name]
-		if problem := w.problem(e, ok); problem != "" {
-			report("%s %s", prefix+w.Name, problem)
-		}
 		if ok {
 			alike++
+			if problem := w.problem(e); problem != "" {
+				c.misfits = append(c.misfits, prefix+w.Name+" "+problem)
+			}
 		} else if shape := shapeString(w.Shape); !w.Count {
-			missing[shape] = append(missing[shape], w.Name)
+			absent[shape] = append(absent[shape], w.Name)
+			c.missing = append(c.missing, fmt.Sprintf("%s %s is missing", prefix+w.Name, shape))
 		}
 	}
+	var others []entry
 	for _, e := range s.entries {
 		name, _ := strings.CutPrefix(e.name, prefix)
-		if wanted[name] || e.read == nil || e.name == averageCount {
-			continue
+		if !wanted[name] && e.read != nil && e.name != averageCount {
+			others = append(others, e)
 		}
-		hint, shape := "", shapeString(e.shape)
-		if len(missing[shape]) == 1 {
-			hint = "; perhaps it is " + missing[shape][0] + " and wants renaming"
-		}
-		report("%s %s is unknown%s", e.name, shape, hint)
 	}
-	alike += s.commonShapes(want)
+	for _, e := range others {
+		text := fmt.Sprintf("%s %s is unknown", e.name, shapeString(e.shape))
+		// Where all that differs is the names, say which of them is meant.
+		if like := absent[shapeString(e.shape)]; len(like) == 1 && len(others) == len(c.missing) {
+			text += " (rename it to " + like[0] + "?)"
+		}
+		c.unknown = append(c.unknown, text)
+	}
 	c.likeness = float64(alike) / float64(len(want)+max(len(want), len(s.entries)))
 	return c
 }
 
 // problem says what keeps an entry from being the tensor wanted, "" if nothing.
-func (w Spec) problem(e entry, ok bool) string {
+func (w Spec) problem(e entry) string {
 	switch {
-	case w.Count && (!ok || e.read == nil):
+	case w.Count && e.read == nil:
 		return ""
-	case !ok:
-		return shapeString(w.Shape) + " is missing"
 	case e.read == nil:
 		return fmt.Sprintf("is not a tensor but %s", e.not)
 	case w.Count && product(e.shape) == 1 && len(e.shape) <= maxAxes:
@@ -236,14 +242,20 @@ func (s set) commonShapes(want []Spec) int {
 	return n
 }
 
-// summary lists the first problems and counts the rest.
+// summary lists the first problems of each kind and counts the others.
 func (c comparison) summary() string {
-	const most = 8
-	text := strings.Join(c.problems[:min(most, len(c.problems))], "; ")
-	if more := len(c.problems) - most; more > 0 {
-		text += fmt.Sprintf("; and %d more", more)
+	const most = 6
+	var parts []string
+	add := func(problems []string, more string) {
+		parts = append(parts, problems[:min(most, len(problems))]...)
+		if rest := len(problems) - most; rest > 0 {
+			parts = append(parts, fmt.Sprintf("%d more %s", rest, more))
+		}
 	}
-	return text
+	add(c.misfits, "do not fit")
+	add(c.missing, "are missing")
+	add(c.unknown, "are unknown")
+	return strings.Join(parts, "; ")
 }
 
 // read reads the tensor wanted.
