@@ -124,7 +124,7 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 	}
 	hint := ""
 	if fitting, e := identify(f); e == nil && fitting != net.Config.Model {
-		hint = "; they fit the model " + fitting
+		hint = "; they match the model " + fitting
 	}
 	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Model, err, hint)
 }
@@ -185,7 +185,7 @@ func identify(f *checkpoint.File) (string, error) {
 			nearest, most = name, likeness
 		}
 	}
-	return "", fmt.Errorf("its tensors are those of none of %s; compared with %s, the nearest: %w",
+	return "", fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
 		strings.Join(model.Names(), ", "), nearest, misfit)
 }
 

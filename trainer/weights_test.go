@@ -74,14 +74,14 @@ func TestIdentify(t *testing.T) {
 		tensors[0] = zeros(tensors[0].Name, 10, 3)
 		tensors = append(tensors, zeros("head.weight", 2, 2))
 		_, err = identify(saved(t, tensors))
-		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "compared with "+name+", the nearest: ") ||
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "the nearest is "+name+": ") ||
 			!strings.Contains(err.Error(), tensors[0].Name+" has shape (10, 3), expected (") ||
 			!strings.HasSuffix(err.Error(), "; head.weight (2, 2) is unknown") || strings.Contains(err.Error(), "missing") {
 			t.Errorf("%s with another first tensor: %v", name, err)
 		}
 	}
 	_, err := identify(saved(t, []checkpoint.Tensor{zeros("fc.weight", 10, 784), zeros("fc.bias", 10)}))
-	if err == nil || !strings.Contains(err.Error(), "compared with logistic, the nearest: ") ||
+	if err == nil || !strings.Contains(err.Error(), "the nearest is logistic: ") ||
 		!strings.Contains(err.Error(), "fc.weight (10, 784) is unknown (rename it to linear.weight?)") {
 		t.Errorf("the tensors of logistic under other names: %v", err)
 	}

@@ -69,7 +69,7 @@ func (f *File) choose(want []Spec) (comparison, error) {
 	fits, best := f.compare(want)
 	switch len(fits) {
 	case 0:
-		return comparison{}, bad("the tensors%s do not fit the model: %s", best.set.where(), best.summary())
+		return comparison{}, bad("the tensors%s do not match the model's: %s", best.set.where(), best.summary())
 	case 1:
 		return fits[0], nil
 	}
@@ -84,7 +84,7 @@ func (f *File) choose(want []Spec) (comparison, error) {
 	for _, c := range fits {
 		keys = append(keys, fmt.Sprintf("%q", c.set.key))
 	}
-	return comparison{}, bad("%s and %s fit the model: save the one you want by itself, for example by torch.save(torch.load(FILE)[%s], NEW)",
+	return comparison{}, bad("%s and %s match the model; save the one you want by itself, for example by torch.save(torch.load(FILE)[%s], NEW)",
 		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
 }
 
@@ -252,7 +252,7 @@ func (c comparison) summary() string {
 			parts = append(parts, fmt.Sprintf("%d more %s", rest, more))
 		}
 	}
-	add(c.misfits, "do not fit")
+	add(c.misfits, "do not match")
 	add(c.missing, "are missing")
 	add(c.unknown, "are unknown")
 	return strings.Join(parts, "; ")

@@ -23,7 +23,7 @@ const (
 var signatures = []struct{ magic, what string }{
 	{"version https://git-lfs.github.com/", "a Git LFS pointer, not the file it stands for; fetch that by `git lfs pull`"},
 	{"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes" + fromOther},
-	{"GGUF", "a GGUF file, of llama.cpp" + fromOther},
+	{"GGUF", "a GGUF file, as llama.cpp uses" + fromOther},
 	{"\x93NUMPY", "a NumPy array (.npy)" + fromOther},
 	{"\x1f\x8b", "gzip-compressed" + unpackFirst},
 	{"BZh", "bzip2-compressed" + unpackFirst},
@@ -71,7 +71,7 @@ func foreign(b []byte) string {
 		}
 	}
 	if len(b) < 8 {
-		return fmt.Sprintf("cut short: %d bytes; the download or the copy failed, repeat it", len(b))
+		return fmt.Sprintf("cut short: %d bytes; copy or download it again", len(b))
 	}
 	return fmt.Sprintf("neither a safetensors nor a PyTorch file: it begins with %s", beginning(b))
 }

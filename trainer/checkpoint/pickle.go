@@ -18,7 +18,8 @@ import (
 const (
 	maxPickle = 1 << 26 // bytes
 	maxOps    = 1 << 24 // instructions
-	maxStack  = 1 << 21 // values at once, and values in the memo
+	maxStack  = 1 << 21 // values at once
+	maxMarks  = 1 << 12 // tuples and dictionaries within each other; Python has 1,000
 	maxTuple  = 64      // elements of a tuple that are kept
 )
 
@@ -33,8 +34,8 @@ func (c class) String() string { return c.module + "." + c.name }
 // object stands for what a class or function would have made.
 type object struct {
 	made  string // the class or function; "dict" for a dictionary
-	items []item // what was set in it as in a dictionary
-	state any    // what BUILD set
+	items []item // the first that were set in it as in a dictionary
+	more  bool   // whether there were others
 }
 
 // item is a dictionary's entry.
@@ -82,8 +83,8 @@ func (u *unpickler) run() (root any, err error) {
 		if !u.step(code) {
 			return nil, fmt.Errorf("opcode %#02x at %d is none that torch.save writes", code, start)
 		}
-		if len(u.stack) > maxStack {
-			return nil, fmt.Errorf("more than %d values at once", maxStack)
+		if len(u.stack) > maxStack || len(u.marks) > maxMarks {
+			return nil, fmt.Errorf("more than %d values at once, or %d within each other", maxStack, maxMarks)
 		}
 	}
 	return nil, fmt.Errorf("more than %d instructions", maxOps)
@@ -292,6 +293,10 @@ func (o *object) set(items []any) {
 		fail(errStack)
 	}
 	for i := 0; i < len(items); i += 2 {
+		if len(o.items) == maxTensors { // no dictionary of tensors
+			o.more = true
+			return
+		}
 		o.items = append(o.items, item{items[i], items[i+1]})
 	}
 }
@@ -340,8 +345,8 @@ func (u *unpickler) stepMemo(code byte) bool {
 }
 
 func (u *unpickler) put(i uint64) {
-	if i >= 4*maxStack {
-		fail(fmt.Errorf("more than %d values are kept", 4*maxStack))
+	if i > uint64(u.at) { // Python counts on from 0, by an instruction for each value
+		fail(fmt.Errorf("damaged: it keeps a value %d before it can have kept so many", i))
 	}
 	if missing := int(i) + 1 - len(u.memo); missing > 0 {
 		u.memo = append(u.memo, make([]any, missing)...)
@@ -377,10 +382,8 @@ func (u *unpickler) stepObject(code byte) bool {
 		args, _ := u.pop().(tuple)
 		u.push(u.made(u.pop(), args))
 	case 'b': // BUILD
-		state := u.pop()
-		if o, ok := u.top().(*object); ok {
-			o.state = state
-		}
+		u.pop() // the attributes
+		u.top()
 	case 'Q': // BINPERSID
 		u.push(u.load(u.pop()))
 	default:

@@ -76,7 +76,7 @@ func noTensors(root any) error {
 // addSets adds v, if it is a dictionary with tensors, and those in it.
 func (f *File) addSets(key string, v any, depth int, seen map[*object]bool) {
 	o, ok := v.(*object)
-	if !ok || seen[o] || depth > maxDepth || len(o.items) > maxTensors {
+	if !ok || seen[o] || depth > maxDepth {
 		return
 	}
 	seen[o] = true
@@ -96,7 +96,7 @@ func (f *File) addSets(key string, v any, depth int, seen map[*object]bool) {
 		}
 		s.entries = append(s.entries, e)
 	}
-	if tensors {
+	if tensors && !o.more {
 		f.sets = append(f.sets, s)
 	}
 	for _, i := range o.items {

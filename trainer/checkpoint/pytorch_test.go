@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -106,7 +107,7 @@ func TestLoadPyTorchExplains(t *testing.T) {
 		"list.pth":             {"it holds a list", "state_dict()"},
 		"weightless.pth":       {"no dictionary of tensors", "epoch is an int", "state_dict()"},
 		"attack.pth":           {"fc.weight is made by posix.system (not run)", "state_dict()"},
-		"ambiguous.pth":        {`"ema" and "best" fit`, "by itself"},
+		"ambiguous.pth":        {`"ema" and "best" match`, "by itself"},
 		"leading_one.pth":      {`in "a"`, "fc.bias has shape (1, 2), expected (2)"},
 		"weight_float8.pth":    {"fc.bias has elements of type float8_e5m2", ".float()"},
 		"weight_complex.pth":   {"fc.bias has elements of type complex64", "float32"},
@@ -250,6 +251,25 @@ func TestLoadPyTorchCutShort(t *testing.T) {
 			t.Errorf("%d of %d bytes: %v, want it to be called cut short", n, len(b), err)
 		}
 	}
+}
+
+// A bit that changed in the weights is found by the archive's checksum.
+func TestFitFindsDamage(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("testdata", "pytorch", "plain.pth"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var data []byte // of fc.weight
+	for _, x := range smallWeights[0].Data {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	b[bytes.Index(b, data)] ^= 1
+	f, err := decodePyTorch(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Fit(small)
+	wantBad(t, "a changed bit", err, "fc.weight: data/0", "checksum")
 }
 
 // However often a pickle names a storage, it is held in memory once.
