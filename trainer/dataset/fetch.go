@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -159,7 +160,7 @@ func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err erro
 		if err := os.MkdirAll(dir, 0o777); err != nil { // another that failed may have removed it
 			return nil, err
 		}
-		lock := flock.New(path)
+		lock := flock.New(path, flock.SetPermissions(0o666)) // another user may be next
 		locked, err := lock.TryLock()
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // removed just now
@@ -240,7 +241,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			case ctx.Err() != nil:
 				return interrupted(path, ctx.Err())
 			case isLocal(err):
-				return err
+				return localFailure(err, path+".part")
 			case failures[i] == nil || failures[i].Error() != err.Error():
 				f.Log(err.Error())
 			}
@@ -313,6 +314,19 @@ func isLocal(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	return errors.As(err, &path) || errors.As(err, &link)
+}
+
+// localFailure returns what to tell of a failure to write part. On a full disk it
+// removes part: other programs want the space too.
+func localFailure(err error, part string) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at // without the URL, which is not to blame
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: make room, or name another folder by --data-dir", err), os.Remove(part))
+	}
+	return err
 }
 
 // sizeOf returns the size of the file at path, 0 if there is none.

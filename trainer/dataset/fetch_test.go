@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -531,6 +532,23 @@ func TestFetchLocalFailureIsFinal(t *testing.T) {
 	}
 	if _, err := fetchFrom(t.Context(), dir, s); err == nil || !strings.Contains(err.Error(), "numbers.gz.part") || len(s.ranges) > 1 {
 		t.Errorf("error %v after %d requests", err, len(s.ranges))
+	}
+}
+
+// A full disk is named with what to do, and not filled further by a part.
+func TestFetchDiskFull(t *testing.T) {
+	part := filepath.Join(t.TempDir(), "numbers.gz.part")
+	touch(t, filepath.Dir(part), filepath.Base(part))
+	full := fmt.Errorf("http://example.org: %w", &fs.PathError{Op: "write", Path: part, Err: syscall.ENOSPC})
+	if !isLocal(full) {
+		t.Error("a full disk is taken for a mirror's failure")
+	}
+	err := localFailure(full, part)
+	if err == nil || !strings.HasPrefix(err.Error(), "write "+part) || !strings.Contains(err.Error(), "30 MB") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(part); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the part is still there (%v)", err)
 	}
 }
 
