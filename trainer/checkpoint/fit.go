@@ -1,7 +1,9 @@
 package checkpoint
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -100,7 +102,7 @@ func (s set) where() string {
 func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 	best.likeness = -1
 	for _, s := range f.sets {
-		for _, prefix := range s.prefixes() {
+		for _, prefix := range s.prefixes(want) {
 			c := s.compare(want, prefix)
 			if c.fits() {
 				fits = append(fits, c)
@@ -118,28 +120,28 @@ func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 // a network's own tensors.
 const averageCount = "n_averaged"
 
-// prefixes returns the parts up to a dot that all names have in common, from none
-// to the longest.
-func (s set) prefixes() []string {
-	list := []string{""}
-	common, first := "", true
+// maxPrefixes is the largest number of prefixes of one set that are tried.
+const maxPrefixes = 8
+
+// prefixes returns none, and those up to a dot after which names wanted follow,
+// the most frequent first.
+func (s set) prefixes(want []Spec) []string {
+	wanted := map[string]bool{}
+	for _, w := range want {
+		wanted[w.Name] = true
+	}
+	found := map[string]int{}
 	for _, e := range s.entries {
-		switch {
-		case e.read == nil || e.name == averageCount:
-		case first:
-			common, first = e.name, false
-		default:
-			for !strings.HasPrefix(e.name, common) {
-				common = common[:len(common)-1]
+		for i, r := range e.name {
+			if r == '.' && wanted[e.name[i+1:]] {
+				found[e.name[:i+1]]++
 			}
 		}
 	}
-	for i, r := range common {
-		if r == '.' && len(list) < 10 {
-			list = append(list, common[:i+1])
-		}
-	}
-	return list
+	list := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		return cmp.Or(found[b]-found[a], strings.Compare(a, b))
+	})
+	return append([]string{""}, list[:min(len(list), maxPrefixes)]...)
 }
 
 // comparison is how a dictionary's tensors, their names without a prefix, differ

@@ -95,7 +95,7 @@ func checkSizes(b []byte) error {
 	}
 	var header safetensors.Metadata
 	if err := header.UnmarshalJSON(b[prefix : prefix+n]); err != nil {
-		return fmt.Errorf("%w; want a safetensors file of float32, float64, float16 or bfloat16", err)
+		return fmt.Errorf("damaged or unknown header: %w; want tensors of float32, float64, float16 or bfloat16", err)
 	}
 	var end uint64
 	for _, t := range header.Tensors() {

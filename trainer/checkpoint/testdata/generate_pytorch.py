@@ -1,6 +1,6 @@
 """Writes the PyTorch files that pytorch_test.go reads, good ones and hostile ones.
 
-    pip install torch==2.15.0 numpy safetensors && cd pytorch && python3 ../generate_pytorch.py
+    pip install torch==2.15.0 numpy safetensors && cd pytorch && PYTHONHASHSEED=0 python3 ../generate_pytorch.py
 """
 import argparse
 import array
@@ -139,6 +139,7 @@ for name, dtype in [("half", torch.float16), ("bfloat16", torch.bfloat16), ("dou
 
 # Files that are rightly refused.
 torch.save({"ema": plain, "best": dict(plain)}, "ambiguous.pth")
+torch.save(prefixed("model.") | {"criterion.weight": torch.ones(4)}, "extra.pth")
 torch.save({"a": plain | {"fc.bias": torch.ones(1, 2)}}, "leading_one.pth")
 for name, v in [("float8", torch.tensor([1.0, -2.0]).to(torch.float8_e5m2)), ("complex", torch.tensor([1j, 2])), ("integer", torch.tensor([1, -2])),
                 ("sparse", torch.tensor([1.0, -2]).to_sparse()), ("quantized", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)),
