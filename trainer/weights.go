@@ -141,8 +141,8 @@ func WeightsFile(path string) (string, error) {
 	if _, err := os.Stat(best); err == nil {
 		return best, nil
 	}
-	if files := checkpointsIn(path); len(files) > 0 {
-		return "", badCheckpoint("the folder %s is not a run's (it has no %s); name a file in it, such as %s",
+	if files := append(checkpointsIn(path), checkpointsIn(filepath.Dir(best))...); len(files) > 0 {
+		return "", badCheckpoint("the folder %s has no %s; name a file in it, such as %s",
 			path, bestWeights, files[0])
 	}
 	return "", badCheckpoint("the folder %s has no %s; name a run's folder, a .safetensors or a .pth file", path, bestWeights)

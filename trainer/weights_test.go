@@ -93,12 +93,17 @@ func TestWeightsFile(t *testing.T) {
 	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), bestWeights) {
 		t.Errorf("an empty folder: %v", err)
 	}
-	other := filepath.Join(dir, "model.safetensors")
-	if err := os.WriteFile(other, nil, 0o666); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "weights"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	_, err = WeightsFile(dir)
-	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "such as "+other) {
-		t.Errorf("a folder that holds a checkpoint: %v", err)
+	for _, name := range []string{lastWeights, "model.pth"} { // the latter is nearer
+		other := filepath.Join(dir, name)
+		if err := os.WriteFile(other, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err = WeightsFile(dir)
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "such as "+other) {
+			t.Errorf("a folder that holds %s: %v", name, err)
+		}
 	}
 }

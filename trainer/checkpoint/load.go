@@ -3,7 +3,9 @@ package checkpoint
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"os"
 
@@ -18,7 +20,11 @@ import (
 func Load(path string) (*File, error) {
 	b, err := readLimited(path)
 	if err != nil {
-		return nil, bad("checkpoint: %v", err)
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err // without the path, which stands before it
+		}
+		return nil, bad("checkpoint %s: %v", path, err)
 	}
 	read := decode
 	if bytes.HasPrefix(b, []byte(zipMagic)) {
@@ -46,11 +52,11 @@ func readLimited(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file", path)
+		return nil, errors.New("not a regular file; copy it to one")
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d of any checkpoint read here; save the weights alone, by torch.save(model.state_dict(), FILE)",
-			path, info.Size(), maxFile)
+		return nil, fmt.Errorf("%d bytes, more than the %d of any checkpoint read here; save the weights alone, by torch.save(model.state_dict(), FILE)",
+			info.Size(), maxFile)
 	}
 	return os.ReadFile(path)
 }
