@@ -86,7 +86,7 @@ func (f *File) choose(want []Spec) (comparison, error) {
 	for _, c := range fits {
 		keys = append(keys, fmt.Sprintf("%q", c.set.key))
 	}
-	return comparison{}, bad("%s and %s match the model; save the one you want by itself, for example by torch.save(torch.load(FILE)[%s], NEW)",
+	return comparison{}, bad("%s and %s match the model; save the one you want by itself, for example with torch.save(torch.load(FILE)[%s], NEW)",
 		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
 }
 
@@ -120,16 +120,22 @@ func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 // a network's own tensors.
 const averageCount = "n_averaged"
 
+// namesOf returns the set of names wanted.
+func namesOf(want []Spec) map[string]bool {
+	names := map[string]bool{}
+	for _, w := range want {
+		names[w.Name] = true
+	}
+	return names
+}
+
 // maxPrefixes is the largest number of prefixes of one set that are tried.
 const maxPrefixes = 8
 
 // prefixes returns none, and those up to a dot after which names wanted follow,
 // the most frequent first.
 func (s set) prefixes(want []Spec) []string {
-	wanted := map[string]bool{}
-	for _, w := range want {
-		wanted[w.Name] = true
-	}
+	wanted := namesOf(want)
 	found := map[string]int{}
 	for _, e := range s.entries {
 		for i, r := range e.name {
@@ -162,18 +168,25 @@ func (c comparison) fits() bool { return len(c.misfits)+len(c.missing)+len(c.unk
 // compare finds all that keeps the set's tensors from being those wanted.
 func (s set) compare(want []Spec, prefix string) comparison {
 	c := comparison{set: s, prefix: prefix, byName: map[string]entry{}}
+	var others []entry
+	wanted := namesOf(want)
 	for _, e := range s.entries {
-		name, _ := strings.CutPrefix(e.name, prefix)
-		if _, twice := c.byName[name]; twice {
+		name, ok := strings.CutPrefix(e.name, prefix)
+		_, twice := c.byName[name]
+		switch {
+		case !ok || !wanted[name]:
+			if e.read != nil && e.name != averageCount {
+				others = append(others, e)
+			}
+			continue
+		case twice:
 			c.misfits = append(c.misfits, e.name+" is in it twice")
 		}
 		c.byName[name] = e
 	}
-	wanted := map[string]bool{}
 	alike := s.commonShapes(want)
 	absent := map[string][]string{} // names by shape
 	for _, w := range want {
-		wanted[w.Name] = true
 		e, ok := c.byName[w.Name]
 		if ok {
 			alike++
@@ -183,13 +196,6 @@ func (s set) compare(want []Spec, prefix string) comparison {
 		} else if shape := shapeString(w.Shape); !w.Count {
 			absent[shape] = append(absent[shape], w.Name)
 			c.missing = append(c.missing, fmt.Sprintf("%s %s is missing", prefix+w.Name, shape))
-		}
-	}
-	var others []entry
-	for _, e := range s.entries {
-		name, _ := strings.CutPrefix(e.name, prefix)
-		if !wanted[name] && e.read != nil && e.name != averageCount {
-			others = append(others, e)
 		}
 	}
 	for _, e := range others {

@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// People point at files that are no checkpoints, or at those of other programs.
-// This file tells them apart, so that the error can say what to do.
+// People name files that are not checkpoints, or are those of other programs. This
+// file recognises them, so that the error can say what to do.
 
 // Remedies that several kinds of file have in common.
 const (
@@ -21,7 +21,7 @@ const (
 
 // signatures are the bytes by which files of other formats begin.
 var signatures = []struct{ magic, what string }{
-	{"version https://git-lfs.github.com/", "a Git LFS pointer, not the file it stands for; fetch that by `git lfs pull`"},
+	{"version https://git-lfs.github.com/", "a Git LFS pointer, not the file it stands for; fetch it with `git lfs pull`"},
 	{"\x89HDF\r\n\x1a\n", "an HDF5 file, as Keras writes" + fromOther},
 	{"GGUF", "a GGUF file, as llama.cpp uses" + fromOther},
 	{"\x93NUMPY", "a NumPy array (.npy)" + fromOther},
@@ -53,7 +53,7 @@ func foreign(b []byte) string {
 		return "PyTorch's older format (from before 1.6, or of _use_new_zipfile_serialization=False); " +
 			"in PyTorch 1.6 or newer run torch.save(torch.load(FILE, map_location=\"cpu\"), NEW)"
 	case isPickle(b):
-		return "a Python pickle that torch.save did not write; load it in Python and save the weights by torch.save"
+		return "a Python pickle that torch.save did not write; load it in Python and save the weights with torch.save"
 	case len(b) > 262 && string(b[257:262]) == "ustar":
 		return "a tar archive" + unpackFirst
 	case strings.HasPrefix(start, "<"):
@@ -107,11 +107,11 @@ func foreignArchive(entries []*zip.File) string {
 	}
 	switch {
 	case has["data.pkl"] && has["constants.pkl"]:
-		return "a TorchScript archive, whose code is not run here; save its weights by torch.save(torch.jit.load(FILE).state_dict(), NEW)"
+		return "a TorchScript archive, whose code is not run here; save its weights with torch.save(torch.jit.load(FILE).state_dict(), NEW)"
 	case has["data.pkl"]:
 		return ""
 	case has["serialized_exported_program.json"], has["archive_format"]:
-		return "an archive of torch.export; save its weights by torch.save(torch.export.load(FILE).state_dict, NEW)"
+		return "an archive of torch.export; save its weights with torch.save(torch.export.load(FILE).state_dict, NEW)"
 	case strings.HasSuffix(inside, ".npy"):
 		return "an archive of NumPy arrays (.npz)" + fromOther
 	case strings.HasSuffix(inside, ".h5"):

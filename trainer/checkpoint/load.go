@@ -55,7 +55,7 @@ func readLimited(path string) ([]byte, error) {
 		return nil, errors.New("not a regular file; copy it to one")
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%d bytes, more than the %d of any checkpoint read here; save the weights alone, by torch.save(model.state_dict(), FILE)",
+		return nil, fmt.Errorf("%d bytes, more than the %d of any checkpoint read here; save the weights alone, with torch.save(model.state_dict(), FILE)",
 			info.Size(), maxFile)
 	}
 	return os.ReadFile(path)

@@ -54,7 +54,7 @@ func decodePyTorch(b []byte) (*File, error) {
 
 // noTensors is the error of a file without a dictionary of tensors.
 func noTensors(root any) error {
-	const remedy = "save the model's weights by torch.save(model.state_dict(), FILE)"
+	const remedy = "save the model's weights with torch.save(model.state_dict(), FILE)"
 	o, ok := root.(*object)
 	switch {
 	case !ok:

@@ -109,6 +109,7 @@ func TestLoadPyTorchExplains(t *testing.T) {
 		"attack.pth":           {"fc.weight is made by posix.system (not run)", "state_dict()"},
 		"ambiguous.pth":        {`"ema" and "best" match`, "by itself"},
 		"extra.pth":            {"match the model's: criterion.weight (4) is unknown"},
+		"mixed.pth":            {"missing", "unknown"},
 		"leading_one.pth":      {`in "a"`, "fc.bias has shape (1, 2), expected (2)"},
 		"weight_float8.pth":    {"fc.bias has elements of type float8_e5m2", ".float()"},
 		"weight_complex.pth":   {"fc.bias has elements of type complex64", "float32"},

@@ -140,6 +140,7 @@ for name, dtype in [("half", torch.float16), ("bfloat16", torch.bfloat16), ("dou
 # Files that are rightly refused.
 torch.save({"ema": plain, "best": dict(plain)}, "ambiguous.pth")
 torch.save(prefixed("model.") | {"criterion.weight": torch.ones(4)}, "extra.pth")
+torch.save({"model.fc.weight": weight, "fc.bias": plain["fc.bias"]}, "mixed.pth")
 torch.save({"a": plain | {"fc.bias": torch.ones(1, 2)}}, "leading_one.pth")
 for name, v in [("float8", torch.tensor([1.0, -2.0]).to(torch.float8_e5m2)), ("complex", torch.tensor([1j, 2])), ("integer", torch.tensor([1, -2])),
                 ("sparse", torch.tensor([1.0, -2]).to_sparse()), ("quantized", torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8)),
