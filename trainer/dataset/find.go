@@ -97,11 +97,11 @@ func findIn(dirs ...string) (Location, error) {
 var subfolders = []string{"", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"}
 
 // names are the names a file may have: packed as published and as torchvision
-// unpacks it, and with the dots that Kaggle and some archivers write. The packed
-// file comes first: `data fetch` writes it.
+// unpacks it, with the dots that Kaggle and some archivers write, and in the folder
+// that these make for it. The packed file comes first: `data fetch` writes it.
 func (f file) names() []string {
 	dots := strings.Replace(f.name, "-idx", ".idx", 1)
-	return []string{f.gzipName(), f.name, dots + ".gz", dots}
+	return []string{f.gzipName(), f.name, dots + ".gz", dots, filepath.Join(f.name, f.name), filepath.Join(f.name, dots)}
 }
 
 // look finds the files in dir and its subfolders and returns the names of those

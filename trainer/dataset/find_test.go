@@ -107,7 +107,8 @@ func TestFindLayouts(t *testing.T) {
 func TestFindNames(t *testing.T) {
 	isolate(t)
 	dir := t.TempDir()
-	touch(t, dir, "train-images.idx3-ubyte", "train-labels.idx1-ubyte.gz", "t10k-labels-idx1-ubyte")
+	touch(t, dir, "train-images.idx3-ubyte", "train-labels.idx1-ubyte.gz")
+	touch(t, filepath.Join(dir, "t10k-labels-idx1-ubyte"), "t10k-labels.idx1-ubyte")
 	if _, err := Find(dir); err == nil || !strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz is missing in "+dir) {
 		t.Errorf("one missing: %v", err)
 	}
