@@ -125,7 +125,7 @@ func findingWords(p *Pair, difference float64, corrected bool) string {
 	if difference != p.Difference.Mean {
 		low, high = -high, -low
 	}
-	text := fmt.Sprintf("%+.2f points (%s), %s", 100*difference, points(low, high), chance(p.AdjustedP))
+	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(difference), points(low, high), chance(p.AdjustedP))
 	if corrected {
 		text += " after Holm's correction"
 	}
@@ -133,7 +133,7 @@ func findingWords(p *Pair, difference float64, corrected bool) string {
 		text += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
 	}
 	if p.networks {
-		text += "; of these two networks alone, not over seeds"
+		text += "; between two networks, not over seeds"
 	}
 	return text
 }
