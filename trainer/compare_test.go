@@ -109,9 +109,9 @@ func TestCompareCorrects(t *testing.T) {
 func TestCompareRefuses(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for say, runs := range map[string][]*Run{
-		"nothing to compare":                {a},
-		"not comparable":                    {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
-		"on different images":               {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
+		"nothing to compare":                 {a},
+		"not comparable":                     {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
+		"on different images":                {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
 		"are the same training with seed 42": {a, b, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
 	} {
 		if _, err := Compare(runs); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), say) {

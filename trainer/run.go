@@ -23,8 +23,9 @@ type Run struct {
 	Environment Environment
 	Epochs      []EpochReport // all but their Best
 	Metrics     metrics.Metrics
-	Labels      []byte // of the test images
-	Right       []bool // whether each is classified right
+	Labels      []byte    // of the test images
+	Right       []bool    // whether each is classified right
+	Confidence  []float32 // probability of each one's predicted class; nil if predictions.csv has none
 }
 
 // ReadRun reads a run's folder. The error is [ErrUsage] and names what is
@@ -50,13 +51,13 @@ func ReadRun(dir string) (*Run, error) {
 			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
 		}
 	}
-	labels, predicted, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
+	predictions, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
 	if err != nil {
 		return nil, usage("%s has no predictions to compare: %v", dir, err)
 	}
-	r.Labels = labels
-	for i, label := range labels {
-		r.Right = append(r.Right, predicted[i] == label)
+	r.Labels, r.Confidence = predictions.Labels, predictions.Confidence
+	for i, label := range r.Labels {
+		r.Right = append(r.Right, predictions.Predicted[i] == label)
 	}
 	return r, nil
 }

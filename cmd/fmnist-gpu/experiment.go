@@ -170,6 +170,9 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err := completeReports(groups); err != nil {
 		return err
 	}
+	if err := trainer.WriteRuns(f.out, groups); err != nil {
+		return err
+	}
 	comparisons, err := trainer.CompareGroups(groups)
 	if err != nil {
 		return err

@@ -98,6 +98,9 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	return m, nil
 }
 
+// roundedUp is how far above 1 the rounding of a softmax may lift a probability.
+const roundedUp = 1e-5
+
 func check(labels []byte, probabilities []float32) error {
 	if len(labels) == 0 || len(probabilities) != len(labels)*Classes {
 		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), Classes)
@@ -107,7 +110,7 @@ func check(labels []byte, probabilities []float32) error {
 			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, Classes-1)
 		}
 		for c, p := range row(probabilities, i) {
-			if !(p >= 0 && p <= 1+1e-5) { // NaN too; a softmax may round up
+			if !(p >= 0 && p <= 1+roundedUp) { // NaN too
 				return fmt.Errorf("metrics: image %d has probability %v of class %d", i, p, c)
 			}
 		}
@@ -163,20 +166,44 @@ func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
 // calibrationBins is the usual number of equally wide bins of confidence.
 const calibrationBins = 15
 
+// CalibrationBin is the images whose confidence, the largest probability, is in
+// one fifteenth of [0, 1].
+type CalibrationBin struct {
+	Images     int
+	Confidence float64 // mean over the images, 0 without any
+	Accuracy   float64 // of the images, 0 without any
+}
+
+// Calibration returns the bins of a reliability diagram, of the least confidence
+// first: right says for each image whether it is classified right, confidence
+// how probable the network found its class. Bin b is of (b/15, (b+1)/15].
+func Calibration(right []bool, confidence []float32) []CalibrationBin {
+	bins := make([]CalibrationBin, calibrationBins)
+	for i, p := range confidence {
+		bin := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p)*calibrationBins))-1))]
+		bin.Images++
+		bin.Confidence += float64(p)
+		if right[i] {
+			bin.Accuracy++
+		}
+	}
+	for i := range bins {
+		n := float64(max(1, bins[i].Images))
+		bins[i].Confidence, bins[i].Accuracy = bins[i].Confidence/n, bins[i].Accuracy/n
+	}
+	return bins
+}
+
 func calibrationError(labels []byte, probabilities []float32) float64 {
-	var confidence, right [calibrationBins]float64
+	right, confidence := make([]bool, len(labels)), make([]float32, len(labels))
 	for i, label := range labels {
 		p := row(probabilities, i)
 		best := Predicted(p)
-		bin := max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1)) // (b/15, (b+1)/15]
-		confidence[bin] += float64(p[best])
-		if best == int(label) {
-			right[bin]++
-		}
+		right[i], confidence[i] = best == int(label), p[best]
 	}
 	sum := 0.
-	for bin := range confidence {
-		sum += math.Abs(confidence[bin] - right[bin])
+	for _, bin := range Calibration(right, confidence) {
+		sum += float64(bin.Images) * math.Abs(bin.Confidence-bin.Accuracy)
 	}
 	return sum / float64(len(labels))
 }

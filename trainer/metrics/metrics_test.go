@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -272,4 +273,65 @@ func readCSV(t *testing.T, path string) [][]string {
 		t.Fatal(err)
 	}
 	return records
+}
+
+// The bins hold every image once, the upper edge inside, and their weighted
+// gaps are the calibration error.
+func TestCalibration(t *testing.T) {
+	confidence := []float32{1, 1, .9, 0, 1. / 16, .5, 1.000001}
+	right := []bool{true, false, true, false, true, true, true}
+	bins := Calibration(right, confidence)
+	want := make([]CalibrationBin, 15)
+	want[0] = CalibrationBin{2, 1. / 32, .5}
+	want[7] = CalibrationBin{1, .5, 1}
+	want[13] = CalibrationBin{1, .9, 1}
+	want[14] = CalibrationBin{3, 1, 2. / 3}
+	for i, got := range bins {
+		if got.Images != want[i].Images || !(math.Abs(got.Confidence-want[i].Confidence) <= 1e-6) || !(math.Abs(got.Accuracy-want[i].Accuracy) <= 1e-12) {
+			t.Errorf("bin %d is %+v, want %+v", i, got, want[i])
+		}
+	}
+	if len(bins) != 15 {
+		t.Errorf("%d bins, want 15", len(bins))
+	}
+}
+
+// What WritePredictions has written is read back; a file without probabilities
+// is read too, and a wrong one is refused by its line.
+func TestReadPredictions(t *testing.T) {
+	r := references(t)["ordinary"]
+	path := filepath.Join(t.TempDir(), "predictions.csv")
+	if err := WritePredictions(path, r.labels, r.probabilities); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadPredictions(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, label := range r.labels {
+		p := row(r.probabilities, i)
+		if class := Predicted(p); got.Labels[i] != label || int(got.Predicted[i]) != class || got.Confidence[i] != p[class] {
+			t.Fatalf("image %d: %d, %d, %v, want %d, %d, %v", i, got.Labels[i], got.Predicted[i], got.Confidence[i], label, class, p[class])
+		}
+	}
+	for text, want := range map[string]string{
+		"index,label,predicted\n0,3,4\n":  "",
+		"index,label,predicted\n0,3,10\n": "line 2: classes",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,NaN,0,0,0,0,0\n":      "line 2: probability",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1.5,0,0,0,0,0\n":      "line 2: probability",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,high,0,0,0,0,0\n":     "line 2: probability",
+		"index,class,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1,0,0,0,0,0\n":        "want a header",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1,0,0,0,0,0\n1,2,3\n": "wrong number of fields",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		p, err := ReadPredictions(path)
+		if want == "" && (err != nil || p.Confidence != nil || p.Predicted[0] != 4) {
+			t.Errorf("%q: %+v, %v", text, p, err)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path)) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
 }
