@@ -23,9 +23,9 @@ type Run struct {
 	Environment Environment
 	Epochs      []EpochReport // all but their Best
 	Metrics     metrics.Metrics
-	Labels      []byte    // of the test images
-	Right       []bool    // whether each is classified right
-	Confidence  []float32 // probability of each one's predicted class; nil if predictions.csv has none
+	Labels      []byte        // of the test images
+	Right       []bool        // whether each is classified right
+	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
 // ReadRun reads a run's folder. The error is [ErrUsage] and names what is
@@ -55,7 +55,10 @@ func ReadRun(dir string) (*Run, error) {
 	if err != nil {
 		return nil, usage("%s has no predictions to compare: %v", dir, err)
 	}
-	r.Labels, r.Confidence = predictions.Labels, predictions.Confidence
+	r.Labels = predictions.Labels
+	if predictions.Probabilities != nil {
+		r.Calibration = metrics.Calibration(predictions.Labels, predictions.Probabilities)
+	}
 	for i, label := range r.Labels {
 		r.Right = append(r.Right, predictions.Predicted[i] == label)
 	}

@@ -80,7 +80,7 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 		return nil, err
 	}
 	m := &Metrics{Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
-		ExpectedCalibrationError: calibrationError(labels, probabilities)}
+		ExpectedCalibrationError: calibrationError(Calibration(labels, probabilities))}
 	for i, label := range labels {
 		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
 	}
@@ -166,46 +166,47 @@ func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
 // calibrationBins is the usual number of equally wide bins of confidence.
 const calibrationBins = 15
 
-// CalibrationBin is the images whose confidence, the largest probability, is in
-// one fifteenth of [0, 1].
-type CalibrationBin struct {
+// Bin is the part of the images whose confidence, the probability of the
+// predicted class, is above Low and at most High.
+type Bin struct {
+	Low, High  float64
 	Images     int
-	Confidence float64 // mean over the images, 0 without any
-	Accuracy   float64 // of the images, 0 without any
+	Confidence float64 // mean; 0 without images
+	Accuracy   float64 // share of right answers; 0 without images
 }
 
-// Calibration returns the bins of a reliability diagram, of the least confidence
-// first: right says for each image whether it is classified right, confidence
-// how probable the network found its class. Bin b is of (b/15, (b+1)/15].
-func Calibration(right []bool, confidence []float32) []CalibrationBin {
-	bins := make([]CalibrationBin, calibrationBins)
-	for i, p := range confidence {
-		bin := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p)*calibrationBins))-1))]
-		bin.Images++
-		bin.Confidence += float64(p)
-		if right[i] {
-			bin.Accuracy++
+// Calibration sorts images by their confidence into equally wide bins of
+// [0, 1], the lowest first. The arguments are as of [Compute].
+func Calibration(labels []byte, probabilities []float32) []Bin {
+	bins := make([]Bin, calibrationBins)
+	for b := range bins {
+		bins[b].Low, bins[b].High = float64(b)/calibrationBins, float64(b+1)/calibrationBins
+	}
+	for i, label := range labels {
+		p := row(probabilities, i)
+		best := Predicted(p)
+		b := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1))]
+		b.Images++
+		b.Confidence += float64(p[best])
+		if best == int(label) {
+			b.Accuracy++
 		}
 	}
-	for i := range bins {
-		n := float64(max(1, bins[i].Images))
-		bins[i].Confidence, bins[i].Accuracy = bins[i].Confidence/n, bins[i].Accuracy/n
+	for b := range bins {
+		n := float64(max(1, bins[b].Images))
+		bins[b].Confidence /= n
+		bins[b].Accuracy /= n
 	}
 	return bins
 }
 
-func calibrationError(labels []byte, probabilities []float32) float64 {
-	right, confidence := make([]bool, len(labels)), make([]float32, len(labels))
-	for i, label := range labels {
-		p := row(probabilities, i)
-		best := Predicted(p)
-		right[i], confidence[i] = best == int(label), p[best]
+func calibrationError(bins []Bin) float64 {
+	sum, images := 0., 0
+	for _, b := range bins {
+		sum += float64(b.Images) * math.Abs(b.Confidence-b.Accuracy)
+		images += b.Images
 	}
-	sum := 0.
-	for _, bin := range Calibration(right, confidence) {
-		sum += float64(bin.Images) * math.Abs(bin.Confidence-bin.Accuracy)
-	}
-	return sum / float64(len(labels))
+	return sum / float64(images)
 }
 
 // class computes the metrics of class c, but for the AUC, from the confusion

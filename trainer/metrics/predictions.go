@@ -72,13 +72,12 @@ func Worst(labels []byte, probabilities []float32, n int) []int {
 	return wrong[:min(n, len(wrong))]
 }
 
-// Predictions is the content of a predictions.csv that a person compares.
+// Predictions is the content of a predictions.csv.
 type Predictions struct {
 	Labels    []byte // true classes
 	Predicted []byte
-	// Confidence is the probability of the predicted class. It is nil if the
-	// file has no probabilities.
-	Confidence []float32
+	// Probabilities (N, 10) are nil if the file has none.
+	Probabilities []float32
 }
 
 // ReadPredictions reads a predictions.csv. The error names the file and what is
@@ -119,11 +118,12 @@ func (p *Predictions) add(row []string) error {
 	if len(row) < firstProbability+Classes {
 		return nil
 	}
-	text := row[firstProbability+class]
-	confidence, err := strconv.ParseFloat(text, 32)
-	if err != nil || !(confidence >= 0 && confidence <= 1+roundedUp) {
-		return fmt.Errorf("probability %q, want a number from 0 to 1", text)
+	for _, text := range row[firstProbability:][:Classes] {
+		probability, err := strconv.ParseFloat(text, 32)
+		if err != nil || !(probability >= 0 && probability <= 1+roundedUp) {
+			return fmt.Errorf("probability %q, want a number from 0 to 1", text)
+		}
+		p.Probabilities = append(p.Probabilities, float32(probability))
 	}
-	p.Confidence = append(p.Confidence, float32(confidence))
 	return nil
 }
