@@ -103,7 +103,10 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 			}
 			c.Name, c.Unfinished = g.Name, g.Unfinished
 			if len(parts) > 1 {
-				c.Name = strings.TrimPrefix(g.Name+", best epoch selected on "+c.Protocol, ", ")
+				c.Name = "selected on " + c.Protocol
+				if g.Name != "" {
+					c.Name = g.Name + ", " + c.Name
+				}
 				c.Notes = append(c.Notes, "Runs that selected their best epoch on other images are in a table of their own: their figures are not comparable.")
 			}
 			list = append(list, c)

@@ -240,7 +240,7 @@ func TestCompareMixedProtocols(t *testing.T) {
 	if ranking(list[0]) != "1 main_aug_dropout, 2 main_no_aug" || ranking(list[1]) != "1 main_no_aug" || len(list[1].Pairs) != 0 {
 		t.Errorf("%s; %s", ranking(list[0]), ranking(list[1]))
 	}
-	if list[0].Name != "best epoch selected on val" || list[1].Name != "best epoch selected on test" || !strings.Contains(fmt.Sprint(list[0].Notes), "not comparable") {
+	if list[0].Name != "selected on val" || list[1].Name != "selected on test" || !strings.Contains(fmt.Sprint(list[0].Notes), "not comparable") {
 		t.Errorf("%q and %q: %s", list[0].Name, list[1].Name, list[0].Notes)
 	}
 	if list, err := CompareGroups([]RunGroup{{Name: "rates", Runs: []*Run{a, other}}}); err != nil || len(list) != 0 {
