@@ -237,7 +237,7 @@ func (c *Comparison) notes() []string {
 		notes = append(notes, fmt.Sprintf("An interval over only %d seeds is wide and uncertain: use %d or more.", least, fewSeeds))
 	}
 	if tested > 0 {
-		notes = append(notes, "A difference without common seeds is one between two networks: other seeds can give another.")
+		notes = append(notes, "McNemar's test compares two networks: with other seeds the difference may be another.")
 	}
 	return notes
 }

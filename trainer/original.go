@@ -83,8 +83,8 @@ var originalFindings = []struct{ claim, better, worse string }{
 	{"deeper beats shallow", "main_aug_dropout", "alternative_shallow"},
 }
 
-// findings says which of the original's conclusions the comparison of its
-// trainings confirms; none of which it has not both trainings.
+// findings says of each of the original's conclusions whether a comparison that
+// has both of its trainings confirms it.
 func findings(c *Comparison) []Finding {
 	presets := map[string]string{} // the name of a recipe that is one
 	for _, r := range c.Recipes {

@@ -86,10 +86,13 @@ func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
 
 // protocolName says on which images a run selects its best epoch.
 func protocolName(protocol string) string {
-	if protocol == "val" {
+	switch protocol {
+	case "val":
 		return "validation"
+	case "test":
+		return "test"
 	}
-	return protocol
+	return "selection" // which images is not known
 }
 
 func (p *page) addPanel(c panel) int {
@@ -99,7 +102,7 @@ func (p *page) addPanel(c panel) int {
 
 // epochs returns 1, 2 and so on to the last epoch of the longest run.
 func epochs(runs []*trainer.Run) []int {
-	var list []int
+	list := []int{} // not nil, which JSON writes as null
 	for _, r := range runs {
 		for len(list) < len(r.Epochs) {
 			list = append(list, len(list)+1)

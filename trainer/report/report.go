@@ -15,7 +15,8 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 
@@ -179,9 +180,18 @@ var functions = template.FuncMap{
 	"whole":   func(x float64) string { return humanize.Comma(int64(x)) },
 	"bytes":   func(n int64) string { return humanize.IBytes(uint64(n)) },
 	"mega":    func(n int) string { return fmt.Sprintf("%.3g million", float64(n)/1e6) },
-	"title":   func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
+	"title":   capitalised,
 	"selects": protocolName,
 	"hundred": func(x float64) float64 { return 100 * x },
+}
+
+// capitalised returns a text that begins with a capital letter.
+func capitalised(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 // css returns a colour as CSS writes it.

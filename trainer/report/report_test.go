@@ -226,6 +226,25 @@ func TestGroupPanel(t *testing.T) {
 	}
 }
 
+// A run whose results.csv has no row, and one that evaluated no epoch, have a
+// page too; lists in it are never null.
+func TestNoEpochs(t *testing.T) {
+	for _, epochs := range [][]trainer.EpochReport{nil, {{Epoch: 1, TrainLoss: .5, ValLoss: math.NaN(), ValAccuracy: math.NaN(), TrainAccuracy: math.NaN(), LR: .1}}} {
+		r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}, Epochs: epochs}
+		p := page{Title: "none"}
+		if err := p.addRun(r, false); err != nil {
+			t.Fatal(err)
+		}
+		html, err := p.render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(html), `"epochs":null`) || strings.Contains(string(html), "NaN<") || !strings.Contains(string(html), fmt.Sprintf("<b>0 of %d</b>", len(epochs))) {
+			t.Errorf("%d epochs: the page has null for a list, NaN, or no count", len(epochs))
+		}
+	}
+}
+
 // Thirty recipes are thirty entries of one legend, of which the best are drawn,
 // each in a style of its own; unrelated recipes have no columns for the
 // original; and only some runs are in full.
@@ -297,6 +316,14 @@ func TestOriginalColumns(t *testing.T) {
 	for _, want := range []string{"Original’s accuracy*", "<td>92.71 %</td><td>0.9273</td></tr>", "<td>–</td><td>–</td></tr>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func TestCapitalised(t *testing.T) {
+	for text, want := range map[string]string{"": "", "rates": "Rates", "écarts": "Écarts", "3 seeds": "3 seeds"} {
+		if got := capitalised(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
 		}
 	}
 }
