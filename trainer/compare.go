@@ -214,11 +214,7 @@ const fewSeeds = 5
 // notes says how the recipes are ranked, and what their figures allow to
 // conclude.
 func (c *Comparison) notes() []string {
-	notes := []string{"Ranked by validation accuracy. Choose a recipe by that: a test accuracy that was used to choose is optimistic."}
-	if c.RankedBy == ByTestAccuracy {
-		notes = []string{"Ranked by test accuracy, because these runs have no validation accuracy. This ranking and the accuracies are optimistic. " +
-			"Do not choose a recipe by them: train with select-on val and choose by validation accuracy."}
-	}
+	notes := []string{c.rankingNote()}
 	least, tested := math.MaxInt, 0
 	for _, r := range c.Recipes {
 		if n := len(r.Seeds); n > 1 {
@@ -240,6 +236,19 @@ func (c *Comparison) notes() []string {
 		notes = append(notes, "McNemar's test compares two networks: with other seeds the difference may be another.")
 	}
 	return notes
+}
+
+// rankingNote says what a ranking is by, and how to choose by it.
+func (c *Comparison) rankingNote() string {
+	switch {
+	case c.RankedBy == ByValAccuracy:
+		return "Ranked by validation accuracy. Choose a recipe by that: a test accuracy that was used to choose is optimistic."
+	case c.Protocol == "test":
+		return "Ranked by test accuracy: these runs selected their best epoch on the test images and have no validation accuracy. " +
+			"Their accuracies are optimistic. Do not choose a recipe by them: train with select-on val and choose by validation accuracy."
+	}
+	return "Ranked by test accuracy: these runs have no validation accuracy. Do not choose a recipe by test accuracy, which makes it optimistic: " +
+		"train with select-on val and choose by validation accuracy."
 }
 
 // comparePairs compares every recipe with every other one, several at a time: a

@@ -76,12 +76,21 @@ func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
 		}
 		return c
 	}
-	both := panel{Epochs: epochs(runs), Best: r.BestEpoch(), Series: []series{named("training", 0), named(protocolName(r.Metrics.Protocol), 1)}, Charts: []chart{
+	both := panel{Epochs: epochs(runs), Best: selected(r), Series: []series{named("training", 0), named(protocolName(r.Metrics.Protocol), 1)}, Charts: []chart{
 		draw(valLoss, func(e trainer.EpochReport) float64 { return e.TrainLoss }, valLoss.value),
 		draw(valAccuracy, func(e trainer.EpochReport) float64 { return 100 * e.TrainAccuracy }, valAccuracy.value)}}
 	lr := panel{Epochs: both.Epochs, Best: both.Best, Series: []series{named("learning rate", 2)}, Charts: []chart{
 		draw(quantity{"Learning rate", "at the end of the epoch", -1, nil}, func(e trainer.EpochReport) float64 { return e.LR })}}
 	return p.addPanel(both), p.addPanel(lr)
+}
+
+// selected returns the epoch that a run has selected; 0 if it has not looked at
+// any.
+func selected(r *trainer.Run) int {
+	if r.Metrics.Protocol == "none" {
+		return 0
+	}
+	return r.BestEpoch()
 }
 
 // protocolName says on which images a run selects its best epoch.

@@ -245,6 +245,24 @@ func TestNoEpochs(t *testing.T) {
 	}
 }
 
+// A run that took its last epoch's weights unseen marks none as the best.
+func TestNoSelection(t *testing.T) {
+	r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+	r.Metrics.Protocol = "none"
+	r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: math.NaN()}, {Epoch: 2, ValAccuracy: math.NaN()}}
+	p := page{Title: "none"}
+	if err := p.addRun(r, false); err != nil {
+		t.Fatal(err)
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Panels[0].Best != 0 || strings.Contains(string(html), "2 (best)") || !strings.Contains(string(html), "No epoch was evaluated") || !strings.Contains(string(html), "</b>last epoch</li>") {
+		t.Errorf("epoch %d is marked, or the page does not say that none was evaluated", p.Panels[0].Best)
+	}
+}
+
 // Thirty recipes are thirty entries of one legend, of which the best are drawn,
 // each in a style of its own; unrelated recipes have no columns for the
 // original; and only some runs are in full.

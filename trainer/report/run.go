@@ -134,5 +134,8 @@ func (r run) Val() string {
 	return ""
 }
 
+// Selected returns the epoch to mark in the table, 0 for none.
+func (r run) Selected() int { return selected(r.Run) }
+
 // FewEpochs reports whether the table of epochs is short enough to be open.
 func (r run) FewEpochs() bool { return len(r.Epochs) <= 20 }

@@ -71,7 +71,7 @@ func Table(c *trainer.Comparison) (header []string, rows [][]string) {
 // Notes returns the sentences below a table: what its figures are of, and what
 // they allow to conclude.
 func Notes(c *trainer.Comparison) []string {
-	text := fmt.Sprintf("%s test images; best epoch selected on %s.", humanize.Comma(int64(c.Images)), c.Protocol)
+	text := fmt.Sprintf("%s test images; %s.", humanize.Comma(int64(c.Images)), weights(c.Protocol))
 	for _, r := range c.Recipes {
 		if r.Interval != nil {
 			text += " Brackets hold the 95 % interval of the mean over seeds."
@@ -83,6 +83,19 @@ func Notes(c *trainer.Comparison) []string {
 		notes = append(notes, "Not finished and left out: "+strings.Join(c.Unfinished, ", ")+".")
 	}
 	return notes
+}
+
+// weights says which epoch's weights a protocol takes.
+func weights(protocol string) string {
+	switch protocol {
+	case "val":
+		return "best epoch selected on held-out training images"
+	case "test":
+		return "best epoch selected on the test images"
+	case "none":
+		return "weights of the last epoch, without a selection"
+	}
+	return "selection of the epoch unknown"
 }
 
 // Markdown writes a table of each comparison's recipes, its notes and its main
