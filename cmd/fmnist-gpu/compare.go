@@ -10,17 +10,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newCompareCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compare FOLDER...",
-		Short: "Runs side by side, and which differences are more than chance",
-		Long: `Compare finished runs, all in a folder, or an experiment's group by group. Runs that differ in nothing but the seed
-are one recipe. Recipes with common seeds are compared by a paired t test over those
-(its effect size is Cohen's d_z), single runs by McNemar's test on the test images, and
-three or more together by Cochran's Q. The p-values of pairs are corrected for their
+		Short: "Compare runs, and test which differences are more than chance",
+		Long: `Compare finished runs: those named, all runs in a folder, or an experiment's runs
+group by group. Runs that differ in nothing but the seed are one recipe. Recipes
+with common seeds are compared by a paired t test over those seeds (its effect
+size is Cohen's d_z), single runs by McNemar's test on the test images, and three
+or more together by Cochran's Q. The p-values of pairs are corrected for their
 number by Holm's method.`,
 		Example: `  fmnist-gpu compare runs/main_no_aug runs/main_aug_dropout
   fmnist-gpu compare runs
@@ -31,6 +33,7 @@ number by Holm's method.`,
 			}
 			return nil
 		},
+		ValidArgsFunction: completeRuns,
 		RunE: func(c *cobra.Command, args []string) error {
 			groups, err := trainer.ReadGroups(args)
 			if err != nil {
@@ -52,7 +55,7 @@ number by Holm's method.`,
 			return printJSON(c.OutOrStdout(), map[string]any{"groups": comparisons})
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON; of an experiment's folder a list of its groups")
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON; for an experiment's folder, a list of its groups")
 	return c
 }
 

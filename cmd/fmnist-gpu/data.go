@@ -16,6 +16,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newDataCommand() *cobra.Command {
@@ -23,24 +24,25 @@ func newDataCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "data",
-		Short: "Where the dataset's files were found; fetch and show them",
-		Long: `Show where each of the four Fashion-MNIST files was found and whether its content
+		Short: "Show where the dataset's files were found; fetch and draw them",
+		Long: `Show where each of the four Fashion-MNIST files was found, and whether its content
 is right.
 
-A folder that --data-dir or $FMNIST_DATA names is the only one looked at, and so
-is its sub-folder FashionMNIST/raw, where torchvision keeps the files. Else it is
-the first complete one of this user's cache folder, which "data fetch" fills, and
-/usr/share/datasets/fashion-mnist (Debian's package dataset-fashion-mnist).`,
+If --data-dir or $FMNIST_DATA names a folder, only that folder is searched, and
+its sub-folder FashionMNIST/raw, where torchvision keeps the files. Otherwise the
+first complete one of two is used: this user's cache folder, which "data fetch"
+fills, and /usr/share/datasets/fashion-mnist, which Debian's package
+dataset-fashion-mnist installs.`,
 		Example: `  fmnist-gpu data
   fmnist-gpu data fetch
   fmnist-gpu data show --split test --out samples.png`,
-		Args: cobra.NoArgs,
+		Args: unknownCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return checkData(c.OutOrStdout(), dataDir, asJSON)
 		},
 	}
-	c.PersistentFlags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	bind(flagGroup{c.PersistentFlags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	c.AddCommand(newDataFetchCommand(&dataDir), newDataShowCommand(&dataDir))
 	return c
 }
@@ -87,12 +89,14 @@ func newDataFetchCommand(dataDir *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fetch",
 		Short: "Download and verify the dataset (30 MB)",
-		Long: `Download what is missing of the four gzip files to --data-dir, $FMNIST_DATA or this
-user's cache folder, from the dataset's public mirrors. Each file is verified by its
-SHA-256 before it gets its name. An interrupted download goes on where it stopped.`,
+		Long: `Download what is missing of the four gzip files to --data-dir, $FMNIST_DATA or
+this user's cache folder, from the dataset's public mirrors. Each file is
+verified by its SHA-256 before it gets its name. An interrupted download goes on
+where it stopped.`,
 		Example: `  fmnist-gpu data fetch
-  fmnist-gpu data fetch --data-dir ~/fashion-mnist --mirror https://example.org/fashion-mnist/`,
-		Args: cobra.NoArgs,
+  fmnist-gpu data fetch --data-dir ~/fashion-mnist \
+      --mirror https://example.org/fashion-mnist/`,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, m := range mirrors {
 				if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -116,7 +120,7 @@ SHA-256 before it gets its name. An interrupted download goes on where it stoppe
 			return err
 		},
 	}
-	c.Flags().StringArrayVar(&mirrors, "mirror", nil, "base `URL` of the files, in place of the public mirrors; may be repeated")
+	bindEach(flagGroup{c.Flags(), groupData}, &mirrors, "mirror", setting.Text("URL", "a URL that starts with http:// or https://"), "base URL of the files, in place of the public mirrors; may be repeated")
 	return c
 }
 
@@ -155,22 +159,20 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 	var out, split string
 	var count int
 	config := trainer.DefaultConfig()
-	config.Augment = ""
+	config.Augment = "" // unless a flag says so, no versions are shown
+	split, out, count = "train", "samples.png", 25
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Draw samples with their classes as a picture",
-		Long: `Draw samples with their classes as a picture; with --augment, each beside versions
-of it as training sees them.`,
+		Long: `Draw samples with their classes as a picture. With --augment or another flag of
+augmentation, each stands beside versions of it as training sees them.`,
 		Example: `  fmnist-gpu data show
   fmnist-gpu data show --augment original --count 10
   fmnist-gpu data show --split test --count 100 --seed 7 --out test.png`,
-		Args: cobra.NoArgs,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if split != "train" && split != "test" {
-				return &commandLineError{fmt.Sprintf("--split is %q: want train or test", split)}
-			}
-			if count < 1 || count > maxShown {
-				return &commandLineError{fmt.Sprintf("--count is %d: want 1 to %d", count, maxShown)}
+			if err := config.Apply(assignments(c.Flags())...); err != nil {
+				return err
 			}
 			data, err := loadData(*dataDir)
 			if err != nil {
@@ -187,11 +189,12 @@ of it as training sees them.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "samples.png", "PNG `file` to write")
-	c.Flags().StringVar(&split, "split", "train", "train or test")
-	c.Flags().IntVar(&count, "count", 25, "number of images")
-	c.Flags().Uint64Var(&config.Seed, "seed", config.Seed, "chooses the images")
-	addAugmentFlags(c.Flags(), &config)
+	g := flagGroup{c.Flags(), groupData}
+	bind(g, &split, "split", setting.Choice("train", "test"), "images to draw from: train or test")
+	bind(g, &count, "count", setting.Whole(1, maxShown), "number of images")
+	g.setting("seed", "seed that chooses the images")
+	addAugmentFlags(c.Flags(), "")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "a PNG file"), "PNG file to write")
 	return c
 }
 
@@ -229,7 +232,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	return os.WriteFile(path, picture, 0o666)
 }
 
-// withVersions puts augmented versions behind each image.
+// withVersions puts augmented versions after each image.
 func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
 	if config.Augment == "" {
 		config.Augment = "none"
