@@ -53,7 +53,7 @@ type Config struct {
 	Threads     int      `yaml:"threads"`
 	Validate    bool     `yaml:"validate"`
 	DataDir     string   `yaml:"data-dir,omitempty"`
-	Out         string   `yaml:"out"`
+	Out         string   `yaml:"out,omitempty"`
 	Name        string   `yaml:"name,omitempty"`
 	InitFrom    string   `yaml:"init,omitempty"`
 	NoShuffle   bool     `yaml:"no-shuffle"`

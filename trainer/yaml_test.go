@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // jargon are words of libraries and of Go that no message may hold.
@@ -178,6 +180,32 @@ func TestSettingsAreConfigs(t *testing.T) {
 		}
 		if taken == 0 {
 			t.Errorf("%s takes none of the values", s.Name)
+		}
+	}
+}
+
+// What the settings allow, the plan takes: numbers that are extreme in 64 bits
+// are still allowed in its 32.
+func TestPlanTakesExtremes(t *testing.T) {
+	const least, most = "1.18e-38", "0.9999999"
+	for _, extreme := range []map[string]string{
+		{"lr": least, "weight-decay": least, "momentum": least, "dropout": least, "label-smoothing": least, "rotate": least, "erase": least},
+		{"lr": "1000", "weight-decay": "1000", "momentum": most, "dropout": most, "label-smoothing": most, "rotate": "180", "erase": "1", "crop": "28", "batch-size": "16384"},
+		{"weight-decay": "0", "momentum": "0", "dropout": "0", "label-smoothing": "0", "rotate": "0", "erase": "0", "crop": "0", "batch-size": "1"},
+	} {
+		for _, optimizer := range []string{"adam", "sgd"} {
+			c := DefaultConfig()
+			c.Optimizer = optimizer
+			for name, value := range extreme {
+				if err := c.Apply(Assignment{Name: name, Value: value}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mc := modelConfig(c, 55000, 5000, 10000)
+			mc.Images = 70000
+			if _, err := model.Build(mc); err != nil {
+				t.Errorf("%s with %v: %v", optimizer, extreme, err)
+			}
 		}
 	}
 }

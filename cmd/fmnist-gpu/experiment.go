@@ -130,7 +130,7 @@ func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignmen
 	if err != nil {
 		return trainer.Experiment{}, err
 	}
-	return trainer.ParseExperiment(name, text, overrides...)
+	return trainer.ParseExperiment(inputName(name), text, overrides...)
 }
 
 // runExperiment does what is left of an experiment, and compares its runs.

@@ -152,7 +152,7 @@ func TestResolve(t *testing.T) {
 	if _, err = resolved(t, "", "--cpu", "--device", "0"); !errors.Is(err, trainer.ErrUsage) {
 		t.Errorf("both: %v", err)
 	}
-	if _, err = resolved(t, "seed: -0.5\n", "--config", "-", "--seed", "3"); !errors.Is(err, trainer.ErrUsage) || !strings.HasPrefix(err.Error(), "-: line 1: seed is -0.5") {
+	if _, err = resolved(t, "seed: -0.5\n", "--config", "-", "--seed", "3"); !errors.Is(err, trainer.ErrUsage) || !strings.HasPrefix(err.Error(), "stdin: line 1: seed is -0.5") {
 		t.Errorf("a wrong value that a flag overrides: %v", err)
 	}
 }

@@ -40,6 +40,15 @@ func readInput(c *cobra.Command, path string) ([]byte, error) {
 	}
 }
 
+// inputName returns the name of a file of settings for messages, and for the
+// experiment that it describes.
+func inputName(path string) string {
+	if path == "-" {
+		return "stdin"
+	}
+	return path
+}
+
 func readAll(stdin io.Reader, path string) ([]byte, error) {
 	in := stdin
 	if path != "-" {

@@ -350,7 +350,7 @@ func TestExperiment(t *testing.T) {
 	wantFailure(t, []string{"report"}, exitUsage, "name one folder")
 	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "no run's folder")
 	wantFailure(t, []string{"experiment", "originale"}, exitUsage, "originale")
-	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "42-46")
+	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "such as 42,43 or 0-9")
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")
 }
 

@@ -169,7 +169,7 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.ParseYAML(file, text); err != nil {
+		if err := c.ParseYAML(inputName(file), text); err != nil {
 			return err
 		}
 	}
