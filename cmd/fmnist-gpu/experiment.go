@@ -80,22 +80,26 @@ repeated.`,
 			return runExperiment(c, f, e)
 		},
 	}
-	g := flagGroup{c.Flags(), "Experiment"}
+	addExperimentFlags(c.Flags(), &f)
+	return c
+}
+
+func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
+	g := flagGroup{flags, "Experiment"}
 	g.add(&checkedFlag{name: "seeds", kind: setting.Seeds(), store: func(any) {}}, "seeds of the runs, such as 42,43 or 0-9 (default for original: 42)")
 	g.settingDefault("select-on", "", "images that select the best epoch: val or test (default for original: test)")
 	g.settingDefault("precision", "", precisionUsage)
 	g.settingDefault("max-steps", "", "stop each run after N optimiser steps")
 	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "replace a setting of all runs; may be repeated")
-	bind(flagGroup{c.Flags(), groupData}, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
-	g = flagGroup{c.Flags(), groupDevice}
+	bind(flagGroup{flags, groupData}, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	g = flagGroup{flags, groupDevice}
 	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
 	addBackendFlags(g, &f.device)
 	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 for one on each device or, on the CPU, one on each core")
-	g = flagGroup{c.Flags(), groupOutput}
+	g = flagGroup{flags, groupOutput}
 	bind(g, &f.out, "out", kindOf("out"), "folder of the runs' folders (default: runs/NAME)")
 	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")
 	bind(g, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
-	return c
 }
 
 // overrides returns the settings that replace those of the experiment.

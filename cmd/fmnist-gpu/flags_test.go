@@ -128,6 +128,42 @@ func resolved(t *testing.T, stdin string, args ...string) (trainer.Config, error
 	return c, cmd.ExecuteContext(t.Context())
 }
 
+// The flags of an experiment replace what its file says, and what the original's
+// study says.
+func TestExperimentFlags(t *testing.T) {
+	find := func(args ...string) (trainer.Experiment, error) {
+		var f experimentFlags
+		var e trainer.Experiment
+		cmd := &cobra.Command{Use: "experiment", SilenceErrors: true, SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) error {
+			overrides, err := f.overrides(cmd.Flags())
+			if err == nil {
+				e, err = findExperiment(cmd, args[0], overrides)
+			}
+			return err
+		}}
+		addExperimentFlags(cmd.Flags(), &f)
+		cmd.SetArgs(args)
+		cmd.SetIn(strings.NewReader("base: {model: logistic, epochs: 5}\ngrid: {lr: [0.1, 0.2], seed: 0-1}\n"))
+		return e, cmd.ExecuteContext(t.Context())
+	}
+	e, err := find("-", "--seeds", "3-4", "--set", "epochs = 2", "--set", "lr=0.3", "--max-steps", "7", "--select-on", "test", "--precision", "mixed")
+	if err != nil || e.Name != "stdin" || len(e.Groups[0].Runs) != 2 {
+		t.Fatalf("%+v (%v)", e, err)
+	}
+	if c := e.Groups[0].Runs[1]; c.Name != "seed4" || c.Seed != 4 || c.Epochs != 2 || c.LR != .3 || c.MaxSteps != 7 || c.SelectOn != "test" || c.Precision != "mixed" {
+		t.Errorf("%+v", c)
+	}
+	if e, err = find("-"); err != nil || len(e.Groups[0].Runs) != 4 || e.Groups[0].Runs[0].SelectOn != "val" {
+		t.Errorf("without flags: %+v (%v)", e, err)
+	}
+	if e, err = find("original", "--seeds", "7", "--set", "epochs=1", "--max-steps", "7"); err != nil || e.Name != "original" || len(e.Groups[0].Runs) != 5 {
+		t.Fatalf("%+v (%v)", e, err)
+	}
+	if c := e.Groups[1].Runs[2]; c.Seed != 7 || c.Epochs != 1 || c.MaxSteps != 7 || c.SelectOn != "test" || c.LR != .0001 {
+		t.Errorf("%+v", c)
+	}
+}
+
 // Numbers are decimal, whatever they begin with.
 func TestDecimalFlags(t *testing.T) {
 	c, err := resolved(t, "", "--seed", "042", "--epochs", "010", "--batch-size", "08", "--crop", "03", "--lr", "01e-3")
