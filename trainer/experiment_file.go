@@ -104,8 +104,8 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 			return nil, err
 		}
 	}
-	if seeds != nil {
-		f.setAxis(*seeds)
+	if seeds != nil && !slices.ContainsFunc(f.axes, func(a axis) bool { return a.name == seeds.name }) {
+		f.axes = append(f.axes, *seeds)
 	}
 	if strings.ContainsAny(f.name, `/\`) || strings.Trim(f.name, ". ") == "" {
 		return nil, usage("%s: the experiment's name is %s: want %s", file, setting.Shown(f.name), experimentName)

@@ -133,8 +133,9 @@ func TestExperimentSeeds(t *testing.T) {
 		"base: {seed: [3, 4]}":                      "seed3 seed4",
 		"base: {seed: 3}":                           "fashioncnn",
 		"base: {seed: 3}\ngrid: {seed: [1, 2]}":     "seed1 seed2",
-		"":                                          "fashioncnn",
-		"base:\ngrid:\n":                            "fashioncnn",
+		"base: {seed: 3-4}\ngrid: {seed: [1, 2]}":   "seed1 seed2",
+		"":               "fashioncnn",
+		"base:\ngrid:\n": "fashioncnn",
 	} {
 		e, err := ParseExperiment("x.yaml", []byte(text))
 		if err != nil || e.names() != want {

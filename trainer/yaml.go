@@ -72,7 +72,7 @@ func (e entry) source() string { return fmt.Sprintf("%s: line %d", e.file, e.lin
 func parseMapping(file string, text []byte) (*yaml.Node, error) {
 	isUTF16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))
 	if !isUTF16 && (!utf8.Valid(text) || bytes.ContainsRune(text, 0)) {
-		return nil, usage("%s is not a text file: want YAML, %s", file, wantLines)
+		return nil, usage("%s is not text in UTF-8: want YAML, %s", file, wantLines)
 	}
 	var document, next yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))

@@ -85,8 +85,8 @@ func TestYAMLRefuses(t *testing.T) {
 		"epohcs: 3":                         `line 1: unknown key "epohcs": did you mean "epochs"?`,
 		"epochs=3":                          `line 1: found "epochs=3": want lines`,
 		"base: {lr: 0.1}":                   "is the file of an experiment",
-		"lr: 0.1\x00":                       "is not a text file",
-		"lr: \xff":                          "is not a text file",
+		"lr: 0.1\x00":                       "is not text in UTF-8",
+		"lr: \xff":                          "is not text in UTF-8",
 	} {
 		for _, ending := range []string{"", "\n", "\r\n"} {
 			file := text + ending

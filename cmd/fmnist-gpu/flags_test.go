@@ -66,6 +66,8 @@ func TestCommandLineRefuses(t *testing.T) {
 		{[]string{"experiment", "a", "b"}, "experiment takes one argument, but was given 2"},
 		{[]string{"experiment", "nope"}, `there is no experiment "nope" and no such file: name a YAML file, or "original"`},
 		{[]string{"experiment", dir}, "it is a folder: want a YAML file"},
+		{[]string{"experiment", "original", "--epochs", "3"}, "unknown flag --epochs: did you mean --set epochs=VALUE?"},
+		{[]string{"experiment", "original", "--seed", "3"}, "unknown flag --seed: did you mean --seeds?"},
 		{[]string{"experiment", "original", "--set", "lr"}, "--set lr: want SETTING=VALUE"},
 		{[]string{"experiment", "original", "--set", "epochs=x"}, `--set: epochs is "x": want a whole number`},
 		{[]string{"experiment", "original", "--set", "epoch=3"}, `--set: unknown key "epoch": did you mean "epochs"?`},
