@@ -34,8 +34,10 @@ func tryFolder(c Config) error {
 		}
 		made = append(made, dir)
 	}
+	unnumbered := filepath.Join(c.Out, c.RunName())
+	_, missing := os.Stat(unnumbered)
 	dir, err := NewFolder(c)
-	if err == nil {
+	if err == nil && (missing != nil || dir != unnumbered) { // not one that was there, and empty
 		err = os.Remove(dir)
 	}
 	for _, dir := range made {
