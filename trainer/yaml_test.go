@@ -201,9 +201,9 @@ func TestPlanTakesExtremes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			mc := modelConfig(c, 55000, 5000, 10000)
-			mc.Images = 70000
-			if _, err := model.Build(mc); err != nil {
+			_, err := model.Build(model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+				Precision: c.precision(), Augment: c.augmentation(), TrainBatches: []int{c.BatchSize}, TrainImages: 55000, Images: 55000})
+			if err != nil {
 				t.Errorf("%s with %v: %v", optimizer, extreme, err)
 			}
 		}

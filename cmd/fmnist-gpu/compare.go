@@ -33,7 +33,7 @@ number by Holm's method.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeRuns,
+		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
 			groups, err := trainer.ReadGroups(args)
 			if err != nil {

@@ -46,9 +46,9 @@ func completionOf(f *pflag.Flag) cobra.CompletionFunc {
 	case "config":
 		return extensions("yaml", "yml")
 	case "init", "checkpoint":
-		return completeRunsOr(extensions("safetensors", "pth", "pt"))
+		return completeRunFoldersOr(extensions("safetensors", "pth", "pt"))
 	case "resume":
-		return completeRunsOr(onlyFolders)
+		return completeRunFoldersOr(onlyFolders)
 	case "set":
 		return completeSettings
 	}
@@ -83,9 +83,9 @@ func completeDevices(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeRunsOr lists the runs' folders that begin as typed, in runs where
+// completeRunFoldersOr lists the runs' folders that begin as typed, in runs where
 // nothing is typed yet; where there are none it completes as otherwise says.
-func completeRunsOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
+func completeRunFoldersOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if folders := runFolders(typed); len(folders) > 0 {
 			return folders, cobra.ShellCompDirectiveDefault
@@ -94,9 +94,9 @@ func completeRunsOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// completeRuns completes arguments that are runs' folders, or others.
-func completeRuns(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return completeRunsOr(onlyFolders)(c, args, typed)
+// completeRunFolders completes arguments that are runs' folders, or others.
+func completeRunFolders(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return completeRunFoldersOr(onlyFolders)(c, args, typed)
 }
 
 // runFolders lists the runs' folders whose path begins as typed, one or two

@@ -22,7 +22,7 @@ their folder.`,
 		Example: `  fmnist-gpu report runs/main_no_aug
   fmnist-gpu report runs/original --out study.html`,
 		Args:              oneArgument("one folder, of a run or of runs"),
-		ValidArgsFunction: completeRuns,
+		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
 			path, err := report.Write(args[0], out)
 			if err != nil {
