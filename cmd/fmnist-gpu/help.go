@@ -22,7 +22,7 @@ func printHelp(c *cobra.Command, _ []string) {
 	if long == "" {
 		long = c.Short + "."
 	}
-	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", wrap(long), c.UseLine())
+	fmt.Fprintf(w, "%s\n\nUsage:\n  %s\n", fillParagraphs(long), c.UseLine())
 	if c.HasAvailableSubCommands() {
 		fmt.Fprintf(w, "  %s COMMAND [flags]\n\nCommands:\n", c.CommandPath())
 		for _, sub := range c.Commands() {
@@ -40,9 +40,9 @@ func printHelp(c *cobra.Command, _ []string) {
 	}
 }
 
-// wrap fills paragraphs to the width of the help; those with an indented line
+// fillParagraphs fills paragraphs to the width of the help; those with an indented line
 // stay as they are.
-func wrap(text string) string {
+func fillParagraphs(text string) string {
 	paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
 	for i, p := range paragraphs {
 		if !strings.HasPrefix(p, " ") && !strings.HasPrefix(p, "\t") && !strings.Contains(p, "\n ") {
