@@ -56,18 +56,21 @@ func (k Kind) Parse(name, text string) (any, error) {
 	if !ok {
 		return nil, &Error{Name: name, Problem: "is " + Shown(text), Want: k.Want}
 	}
-	return value, k.checkShown(name, value, text)
+	return value, k.checkShown(name, value, Shown(text))
 }
 
 // Check returns an [*Error] if the value, of the kind's Go type, is not
 // allowed.
 func (k Kind) Check(name string, value any) error {
+	if text, ok := value.(string); ok {
+		return k.checkShown(name, value, Shown(text))
+	}
 	return k.checkShown(name, value, fmt.Sprint(value))
 }
 
-func (k Kind) checkShown(name string, value any, text string) error {
+func (k Kind) checkShown(name string, value any, shown string) error {
 	if ok, why := k.check(value); !ok {
-		return &Error{Name: name, Problem: "is " + Shown(text) + why, Want: k.Want}
+		return &Error{Name: name, Problem: "is " + shown + why, Want: k.Want}
 	}
 	return nil
 }

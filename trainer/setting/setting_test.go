@@ -94,7 +94,7 @@ func TestParseRefuses(t *testing.T) {
 		}
 	}
 	for _, x := range []float64{math.NaN(), math.Inf(1), 0, -1} {
-		if err := positive().Check("x", x); !errors.Is(err, ErrWrong) {
+		if err := positive().Check("x", x); !errors.Is(err, ErrWrong) || !strings.HasPrefix(err.Error(), fmt.Sprintf("x is %v: want", x)) {
 			t.Errorf("%v: %v", x, err)
 		}
 	}
