@@ -114,8 +114,8 @@ var originalFindings = []struct{ claim, better, worse string }{
 	{"deeper beats shallow", "main_aug_dropout", "alternative_shallow"},
 }
 
-// findings says which of the original's conclusions the comparison confirms. It
-// leaves out those whose two trainings are not both compared.
+// findings says which of the original's conclusions the comparison of its
+// trainings confirms; none of which it has not both trainings.
 func findings(c *Comparison) []Finding {
 	presets := map[string]string{} // the name of a recipe that is one
 	for _, r := range c.Recipes {
@@ -164,7 +164,7 @@ func findingWords(p *Pair, difference float64, corrected bool) string {
 		text += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
 	}
 	if p.networks {
-		text += "; for these two networks only, not over seeds"
+		text += "; of these two networks alone, not over seeds"
 	}
 	return text
 }
