@@ -143,23 +143,6 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 	return t.finish(stopped)
 }
 
-// Describe returns what a training would be, and its plan's memory, without
-// training: the network is built but not compiled.
-func Describe(c Config, data *dataset.Dataset) (Summary, error) {
-	train, selected, err := partition(c, data)
-	if err != nil {
-		return Summary{}, err
-	}
-	mc := modelConfig(c, len(train), len(selected), data.Test.N)
-	mc.Images = data.Train.N + data.Test.N
-	net, err := model.Build(mc)
-	if err != nil {
-		return Summary{}, err
-	}
-	return Summary{Config: c, Parameters: net.ParameterCount(), TrainImages: len(train), SelectImages: len(selected),
-		StepsPerEpoch: model.Steps(len(train), c.BatchSize), DeviceBytes: net.Plan.Bytes(), FirstEpoch: 1}, nil
-}
-
 // partition returns the indices of the images to train on and of those that
 // scheduler, early stop and best epoch look at; test images are numbered
 // behind the training images.
@@ -189,9 +172,8 @@ func modelConfig(c Config, train, selected, test int) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	augment, _ := c.augmentation() // Check has refused others
 	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		Precision: c.precision(), Augment: augment, TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
+		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
 }
 
 func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*training, error) {

@@ -18,35 +18,36 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newBenchCommand() *cobra.Command {
-	o := bench.Options{Dropout: .25}
+	o := bench.Options{Model: "fashioncnn", Batch: 64, Dropout: .25, Rounds: 5, Seconds: 1}
 	var f deviceFlags
-	var against, precision string
+	precision := kernels.FP32.String()
+	var against string
 	var asJSON, noProfile, tune bool
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Throughput of a model on a device, as a whole and op by op",
-		Long: `Measure how many images a second a device trains (or, with --infer, classifies),
-and where the time of a step, and of the start until the first step, goes. Images
+		Short: "Measure a model's throughput on a device, in all and op by op",
+		Long: `Measure how many images per second a device trains (or, with --infer, classifies),
+and where the time of a step, and of the start up to the first step, goes. Images
 are random, so no dataset is needed.
 
 --against runs another program in turn with each round and compares medians. The
 program prints a line of JSON for each of its configurations:
-{"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
+
+    {"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
 		Example: `  fmnist-gpu bench --cpu
   fmnist-gpu bench --device 0 --batch-size 256 --json
   fmnist-gpu bench --device 0 --tune
-  fmnist-gpu bench --cpu --threads 2 --against "python3 trainer/bench/pytorch.py --threads 2"`,
-		Args: cobra.NoArgs,
+  fmnist-gpu bench --cpu --threads 2 \
+      --against "python3 trainer/bench/pytorch.py --threads 2"`,
+		Args: noArguments(benchHint),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkBench(o, against); err != nil {
-				return err
-			}
 			var err error
 			if o.Precision, err = kernels.ParsePrecision(precision); err != nil {
-				return &commandLineError{fmt.Sprintf("--precision: %v", err)}
+				return err
 			}
 			f.precision = o.Precision
 			r, peers, err := runBench(c, f, o, against, !noProfile, tune)
@@ -59,34 +60,31 @@ program prints a line of JSON for each of its configurations:
 			return printBench(c.OutOrStdout(), r, peers)
 		},
 	}
-	c.Flags().StringVar(&o.Model, "model", "fashioncnn", strings.Join(model.Names(), ", "))
-	c.Flags().IntVar(&o.Batch, "batch-size", 64, "images a step")
-	c.Flags().BoolVar(&o.Infer, "infer", false, "classify instead of train")
-	c.Flags().StringVar(&precision, "precision", "fp32", "fp32 or mixed")
-	c.Flags().IntVar(&o.Rounds, "rounds", 5, "timed rounds, of which the median counts")
-	c.Flags().Float64Var(&o.Seconds, "seconds", 1, "length of a round")
-	c.Flags().StringVar(&against, "against", "", "`command` to run in turn with each round")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().BoolVar(&noProfile, "no-profile", false, "leave out the table of ops")
-	c.Flags().BoolVar(&tune, "tune", false, "first measure which shader variants are fastest, and keep to them on this device from now on")
-	addDeviceFlags(c, &f)
+	g := flagGroup{c.Flags(), groupModel}
+	bind(g, &o.Model, "model", kindOf("model"), "network: "+kindOf("model").Want)
+	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), "images per step")
+	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of training")
+	g = flagGroup{c.Flags(), groupDevice}
+	addDeviceFlags(g, &f)
+	bind(g, &precision, "precision", kindOf("precision"), precisionUsage)
+	bind(g, &tune, "tune", setting.Bool(), "first measure which shader variants are fastest, and use them on this device from now on")
+	g = flagGroup{c.Flags(), "Measurement"}
+	bind(g, &o.Rounds, "rounds", setting.Whole(1, 1000), "timed rounds, of which the median counts")
+	bind(g, &o.Seconds, "seconds", roundLength, "length of a round in seconds")
+	bind(g, &against, "against", setting.Text("COMMAND", "a command to run"), "command to run in turn with each round")
+	bind(g, &noProfile, "no-profile", setting.Bool(), "leave out the table of ops")
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
 }
 
-func checkBench(o bench.Options, against string) error {
-	switch {
-	case !slices.Contains(model.Names(), o.Model):
-		return &commandLineError{fmt.Sprintf("--model %q is unknown: want one of %s", o.Model, strings.Join(model.Names(), ", "))}
-	case o.Batch < 1 || o.Batch > 1<<14:
-		return &commandLineError{fmt.Sprintf("--batch-size is %d: want a number from 1 to %d", o.Batch, 1<<14)}
-	case o.Rounds < 1:
-		return &commandLineError{fmt.Sprintf("--rounds is %d: want at least 1", o.Rounds)}
-	case !(o.Seconds > 0 && o.Seconds <= 3600):
-		return &commandLineError{fmt.Sprintf("--seconds is %v: want a positive number", o.Seconds)}
-	case against != "" && strings.TrimSpace(against) == "":
-		return &commandLineError{"--against is blank: name a command"}
+var roundLength = setting.Number("a positive number of seconds up to 3600", func(x float64) bool { return x > 0 && x <= 3600 })
+
+// benchHint says which flag an argument was probably meant for.
+func benchHint(_ *cobra.Command, argument string) string {
+	if slices.Contains(model.Names(), argument) {
+		return "did you mean --model " + argument + "?"
 	}
-	return nil
+	return ""
 }
 
 // peer is a configuration of the program that --against runs.

@@ -14,6 +14,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newDevicesCommand() *cobra.Command {
@@ -25,7 +26,7 @@ func newDevicesCommand() *cobra.Command {
 what the CPU backend will use. A machine without Vulkan lists the CPU alone.`,
 		Example: `  fmnist-gpu devices
   fmnist-gpu devices --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
 			found, err := vulkan.List()
 			if err != nil && !errors.Is(err, gpu.ErrNoVulkan) && !errors.Is(err, gpu.ErrNoDevice) {
@@ -40,7 +41,7 @@ what the CPU backend will use. A machine without Vulkan lists the CPU alone.`,
 			return printDevices(c.OutOrStdout(), found)
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
 }
 
