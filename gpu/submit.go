@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
 
@@ -108,7 +109,7 @@ func (s *submissions) await(i int) error {
 		return nil
 	}
 	s.pending[i] = 0
-	if err := s.device.wait(s.device.fences[i]); err != nil {
+	if err := s.device.wait(s.device.fences[i], forever); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -128,10 +129,18 @@ func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
 	return d.instance.calls.submitTimes(d.queue, c, times, f)
 }
 
-// wait waits for a submission's fence and makes the fence ready for the next.
-func (d *Device) wait(f vk.Fence) error {
+// forever is no limit to waiting.
+const forever = time.Duration(math.MaxInt64)
+
+// wait waits for a submission's fence, so long at most, and makes the fence
+// ready for the next.
+func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	fences := []vk.Fence{f}
-	if err := check("vkWaitForFences", vk.WaitForFences(d.handle, 1, fences, vk.True, vk.MaxUint64)); err != nil {
+	r := vk.WaitForFences(d.handle, 1, fences, vk.True, uint64(limit))
+	if r == vk.Timeout {
+		d.instance.stuck = true
+	}
+	if err := check("vkWaitForFences", r); err != nil {
 		return err
 	}
 	return check("vkResetFences", vk.ResetFences(d.handle, 1, fences))
