@@ -55,11 +55,12 @@ func TestValidationReportsMissingBarrier(t *testing.T) {
 // loader reads its environment when it starts, so each case is a process.
 func TestMissingParts(t *testing.T) {
 	cases := map[string]struct {
-		env, remedy string
-		is          error
+		env    []string
+		remedy string
+		is     error
 	}{
-		"layer":  {"VK_LAYER_PATH=/nonexistent", "vulkan-validationlayers", ErrValidation},
-		"driver": {"VK_ICD_FILENAMES=/nonexistent", "driver for your GPU", ErrNoVulkan},
+		"layer":  {[]string{"VK_LAYER_PATH=/nonexistent"}, "vulkan-validationlayers", ErrValidation},
+		"driver": {[]string{driverFiles + "=/nonexistent", oldDriverFiles + "=/nonexistent"}, "driver for your GPU", ErrNoVulkan},
 	}
 	if without := os.Getenv("GPU_TEST_WITHOUT"); without != "" {
 		_, err := Open("0", Options{Validate: without == "layer", CacheDir: "off"})
@@ -71,7 +72,7 @@ func TestMissingParts(t *testing.T) {
 	requireVulkan(t)
 	for name, c := range cases {
 		child := exec.Command(os.Args[0], "-test.run=^TestMissingParts$")
-		child.Env = append(os.Environ(), c.env, "GPU_TEST_WITHOUT="+name)
+		child.Env = append(append(os.Environ(), c.env...), "GPU_TEST_WITHOUT="+name)
 		if out, err := child.CombinedOutput(); err != nil {
 			t.Errorf("without the %s: %v\n%s", name, err, out)
 		}
