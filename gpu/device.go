@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -23,6 +24,7 @@ type Device struct {
 	log      func(string)
 
 	passedOver []error // see PassedOver
+	stuck      bool    // it does not answer, so nothing of it can be destroyed
 
 	allocated   atomic.Int64 // bytes of all buffers
 	allocations atomic.Int64 // their number
@@ -61,13 +63,15 @@ func Open(selector string, o Options) (*Device, error) {
 func (in *instance) openSelected(selector string, o Options) (*Device, error) {
 	candidates, err := selectDevices(infos(in.devices), selector)
 	if err != nil {
-		return nil, both(err, errors.Join(in.problems...))
+		return nil, both(err, joined(in.problems))
 	}
-	passedOver := in.problems
+	passedOver := slices.Clone(in.problems)
 	for _, c := range candidates {
 		d, err := in.open(in.devices[c.Index], o)
 		if err == nil {
-			d.passedOver = passedOver
+			if selector == "" {
+				d.passedOver = passedOver
+			}
 			return d, nil
 		}
 		if errors.Is(err, ErrValidation) {
@@ -75,7 +79,7 @@ func (in *instance) openSelected(selector string, o Options) (*Device, error) {
 		}
 		passedOver = append(passedOver, fmt.Errorf("device %d (%s) cannot be used: %w", c.Index, c.Name, err))
 	}
-	return nil, fmt.Errorf("%w: %s", ErrNoDevice, oneLine(errors.Join(passedOver...).Error()))
+	return nil, fmt.Errorf("%w: %w", ErrNoDevice, joined(passedOver))
 }
 
 // open opens a device of the instance, which stays open whatever happens.
@@ -134,7 +138,7 @@ func (d *Device) createParts(cacheDir string) error {
 	return d.tryOut()
 }
 
-// PassedOver says why an Open without a selector did not take drivers and
+// PassedOver says why Open, without a selector, did not take drivers and
 // devices that it would have preferred.
 func (d *Device) PassedOver() []error { return d.passedOver }
 
@@ -167,6 +171,14 @@ func (d *Device) Close() error {
 	return both(wait, d.instance.close())
 }
 
+// joined puts errors into one line; nil if there are none.
+func joined(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errors.New(oneLine(errors.Join(errs...).Error()))
+}
+
 // both puts two errors, either of which may be nil, into one line.
 func both(a, b error) error {
 	switch {
@@ -179,9 +191,9 @@ func both(a, b error) error {
 }
 
 // destroy releases all Vulkan objects but the instance; each may be missing.
-// Of a device that does not answer, nothing may be destroyed.
+// It leaves a device that does not answer as it is: a driver would wait for it.
 func (d *Device) destroy() {
-	if d.instance.stuck {
+	if d.stuck {
 		return
 	}
 	d.childMu.Lock()

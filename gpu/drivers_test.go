@@ -80,6 +80,16 @@ func TestDeviceThatHangs(t *testing.T) {
 	if _, err := Open("", Options{CacheDir: "off"}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "did not finish") {
 		t.Errorf("%v, want ErrNoDevice", err)
 	}
+	patience = time.Minute
+	waits := gtx()
+	waits.Faults = map[string]int32{"vkWaitForFences": 2}
+	gputest.Use(t, waits.Build(t), arc().Build(t))
+	d, err := Open("", Options{CacheDir: "off"})
+	must(t, err)
+	if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 {
+		t.Errorf("took %v, passed over %v", d.Info(), d.PassedOver())
+	}
+	must(t, d.Close())
 }
 
 // A driver that makes the loader fail takes no other driver's devices away.

@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -28,7 +29,7 @@ type instance struct {
 	validation *validation // nil without the layer
 	devices    []physicalDevice
 	problems   []error // what is wrong with drivers that are left out
-	stuck      bool    // a device does not answer, so nothing can be destroyed
+	stuck      bool    // a device does not answer, so the instance cannot be destroyed
 }
 
 // initInstance tells vulkan-go about instances. The loader's functions serve
@@ -244,7 +245,7 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	d := physicalDevice{handle: h, family: family, timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID, info: Info{
 		Index:         index,
 		Name:          oneLine(vk.ToString(p.DeviceName[:])),
-		Type:          typeNames[p.DeviceType],
+		Type:          cmp.Or(typeNames[p.DeviceType], "other"),
 		Driver:        fmt.Sprintf("%#x", p.DriverVersion),
 		APIVersion:    vk.Version(p.ApiVersion).String(),
 		VendorID:      p.VendorID,
@@ -314,8 +315,8 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 
 // List describes the machine's Vulkan devices, software drivers included, in
 // the loader's order. It opens each for a moment to find out whether it can be
-// used. It never fails: problems says why there is no
-// device, or what is wrong with drivers whose devices are left out.
+// used. It never fails: problems says why there is no device, or what is wrong
+// with drivers whose devices are left out.
 func List() (devices []Info, problems []error) {
 	in, err := connect(false)
 	if err != nil {

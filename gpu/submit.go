@@ -59,7 +59,7 @@ func (d *Device) Run(c *Commands, times int) error {
 	}
 	switch {
 	case c.device != d || !d.alive(c):
-		return fmt.Errorf("the commands are closed or another device's")
+		return fmt.Errorf("the commands are closed or belong to another device")
 	case times < 0:
 		return fmt.Errorf("run %d times", times)
 	}
@@ -81,7 +81,7 @@ func (d *Device) Run(c *Commands, times int) error {
 type submissions struct {
 	device   *Device
 	commands *Commands
-	pending  [inFlight]int // runs under way behind each fence, 0 for none
+	pending  [inFlight]int // runs under way that end with each fence, 0 for none
 	last     time.Time     // when the queue took up what it works on
 }
 
@@ -101,7 +101,7 @@ func (s *submissions) all(times int) error {
 	return nil
 }
 
-// await waits for the submission behind fence i, if there is one, and learns
+// await waits for the submission of fence i, if there is one, and learns
 // from it how many runs to submit at a time.
 func (s *submissions) await(i int) error {
 	n := s.pending[i]
@@ -129,16 +129,16 @@ func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
 	return d.instance.calls.submitTimes(d.queue, c, times, f)
 }
 
-// forever is no limit to waiting.
+// forever waits without a limit.
 const forever = time.Duration(math.MaxInt64)
 
-// wait waits for a submission's fence, so long at most, and makes the fence
-// ready for the next.
+// wait waits for a submission's fence, at most as long as limit, and makes the
+// fence ready for the next submission.
 func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	fences := []vk.Fence{f}
 	r := vk.WaitForFences(d.handle, 1, fences, vk.True, uint64(limit))
 	if r == vk.Timeout {
-		d.instance.stuck = true
+		d.stuck, d.instance.stuck = true, true
 	}
 	if err := check("vkWaitForFences", r); err != nil {
 		return err

@@ -5,6 +5,7 @@ package gpu
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"time"
 	"unsafe"
 
@@ -146,7 +147,7 @@ var patience = 10 * time.Second
 // tryOut has the device write a word to memory and reads it. There are drivers
 // that open a device but cannot submit to it, and some that pretend to.
 func (d *Device) tryOut() error {
-	const word = 0x600DF00D
+	word := rand.Uint32() | 1 // neither zero nor left there by an earlier try
 	s := &d.transfer.down
 	if err := s.prepareDown(d); err != nil {
 		return err
@@ -156,7 +157,7 @@ func (d *Device) tryOut() error {
 		err = s.invalidate(d)
 	}
 	switch {
-	case d.instance.stuck:
+	case d.stuck:
 		return fmt.Errorf("it did not finish a first, tiny task within %v: %w", patience, err)
 	case err != nil:
 		return err

@@ -110,7 +110,7 @@ func openVulkan(f deviceFlags, why string) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
-	if passed := b.PassedOver(); len(passed) > 0 && f.selector == "" {
+	if passed := b.PassedOver(); len(passed) > 0 {
 		why = "the best GPU that works; " + oneLine(errors.Join(passed...))
 	}
 	e := environment("vulkan", b)

@@ -62,8 +62,11 @@ func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) 
 		fmt.Fprintln(&b)
 	}
 	for _, d := range found {
-		lines := []string{d.Name, strings.Join([]string{d.Type, humanize.IBytes(uint64(d.MemoryBytes)), fmt.Sprintf("subgroups of %d", d.SubgroupSize),
-			"Vulkan " + d.APIVersion, arithmetic(d)}, ", "), "driver " + d.Driver, "UUID " + d.UUID}
+		lines := []string{d.Name, fmt.Sprintf("%s, %s, Vulkan %s", d.Type, humanize.IBytes(uint64(d.MemoryBytes)), d.APIVersion), "driver " + d.Driver}
+		if d.UUID != "" { // a driver of Vulkan 1.0 tells no more
+			lines[1] += fmt.Sprintf(", subgroups of %d, %s", d.SubgroupSize, arithmetic(d))
+			lines = append(lines, "UUID "+d.UUID)
+		}
 		if !d.Usable {
 			lines = append(lines, "cannot be used: "+d.Why)
 		}

@@ -25,7 +25,7 @@ func TestDevicesFitTheTerminal(t *testing.T) {
 		}
 	}
 	plain := strings.Join(strings.Fields(text), " ")
-	for _, want := range []string{"12 NVIDIA GeForce RTX 4090 Laptop GPU", "integrated, 16 GiB, subgroups of 128, Vulkan 1.3.277", "FP16 + BF16 + cooperative matrix",
+	for _, want := range []string{"12 NVIDIA GeForce RTX 4090 Laptop GPU", "integrated, 16 GiB, Vulkan 1.3.277, subgroups of 128, FP32 + FP16 + BF16 + cooperative matrix",
 		"driver NVIDIA 550.120.7", "UUID " + long.UUID, "cannot be used: " + long.Why, "nvidia_icd.json", "CPU AMD Ryzen", "192 threads"} {
 		if !strings.Contains(plain, want) {
 			t.Errorf("no %q in\n%s", want, text)

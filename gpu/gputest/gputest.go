@@ -53,12 +53,9 @@ func (d Driver) Build(t testing.TB) (manifest string) {
 	if d.NoPeriod {
 		period = "__builtin_inff()"
 	}
-	c := exec.Command(compiler(t), "-std=gnu11", "-shared", "-fPIC", "-fvisibility=hidden", "-I", strings.TrimSpace(string(headers)),
+	compile(t, library, file, "-I", strings.TrimSpace(string(headers)),
 		fmt.Sprintf("-DREAL=%q", softwareDriver(t)), fmt.Sprintf("-DNAME=%q", d.Name), fmt.Sprintf("-DTYPE=%d", types[d.Type]),
-		"-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String(), "-o", library, file, "-ldl")
-	if out, err := c.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", c, err, out)
-	}
+		"-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
 	manifest = filepath.Join(dir, "driver.json")
 	text, err := json.Marshal(map[string]any{"file_format_version": "1.0.0", "ICD": map[string]string{"library_path": library, "api_version": "1.3.0"}})
 	if err == nil {
@@ -108,6 +105,28 @@ func softwareDriver(t testing.TB) string {
 		t.Fatal(err)
 	}
 	return manifest.ICD.Library
+}
+
+// EmptyLoader makes a Vulkan loader that has no functions but
+// vkGetInstanceProcAddr, which finds none, and returns its folder.
+func EmptyLoader(t testing.TB) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	file := filepath.Join(dir, "loader.c")
+	if err := os.WriteFile(file, []byte("void *vkGetInstanceProcAddr(void *i, const char *n) { return 0; }\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	compile(t, filepath.Join(dir, "libvulkan.so.1"), file)
+	return dir
+}
+
+// compile makes a library of a C file.
+func compile(t testing.TB, library, file string, flags ...string) {
+	t.Helper()
+	c := exec.Command(compiler(t), append(flags, "-std=gnu11", "-shared", "-fPIC", "-o", library, file, "-ldl")...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", c, err, out)
+	}
 }
 
 func compiler(t testing.TB) string {
