@@ -21,7 +21,7 @@ func arc() gputest.Driver { return gputest.Driver{Name: "Arc", Type: "integrated
 // Open takes the best device that works, says what was wrong with better ones,
 // and never takes a software driver unasked.
 func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
-	mesa := gputest.SoftwareManifest(t)
+	mesa, works := gputest.SoftwareManifest(t), arc().Build(t)
 	for name, c := range map[string]struct {
 		faults map[string]int32
 		says   string
@@ -42,7 +42,8 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 			t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes where extensions cannot be listed
 			broken := gtx()
 			broken.Faults = c.faults
-			gputest.Use(t, broken.Build(t), arc().Build(t), mesa)
+			manifest := broken.Build(t)
+			gputest.Use(t, manifest, works, mesa)
 			d, err := Open("", Options{CacheDir: "off"})
 			must(t, err)
 			if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 || !strings.Contains(d.PassedOver()[0].Error(), "GTX") ||
@@ -51,7 +52,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 			}
 			must(t, d.Close())
 
-			gputest.Use(t, broken.Build(t), mesa)
+			gputest.Use(t, manifest, mesa)
 			for _, selector := range []string{"", "GTX"} {
 				if _, err := Open(selector, Options{CacheDir: "off"}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("Open(%q): %v, want ErrNoDevice with %q", selector, err, c.says)
@@ -101,6 +102,7 @@ func TestLeavesOutDriversThatFail(t *testing.T) {
 		d.Faults = map[string]int32{function: result}
 		return d.Build(t)
 	}
+	works := arc().Build(t)
 	for name, c := range map[string]struct{ manifest, says string }{
 		"damaged manifest":     {damaged, damaged},
 		"no instance":          {failing("vkCreateInstance", -1), "vkCreateInstance: VK_ERROR_OUT_OF_HOST_MEMORY"},
@@ -108,7 +110,7 @@ func TestLeavesOutDriversThatFail(t *testing.T) {
 		"driver without a GPU": {failing("vkEnumeratePhysicalDevices", -3), ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			gputest.Use(t, c.manifest, arc().Build(t))
+			gputest.Use(t, c.manifest, works)
 			devices, problems := List()
 			if len(devices) != 1 || devices[0].Name != "Arc" || !devices[0].Usable {
 				t.Fatalf("%v, %v, want Arc", devices, problems)

@@ -83,7 +83,9 @@ func withoutFailingDrivers() (problems []error, found bool) {
 		case err == nil:
 			good = append(good, f)
 			_ = in.close() // has no validation layer to report anything
-		case errors.As(err, &failure) && failure.damaged != f:
+		case errors.As(err, &failure) && failure.damaged == f:
+			problems = append(problems, fmt.Errorf("%s is not valid JSON, so its driver is left out: repair or remove it", f))
+		case errors.As(err, &failure):
 			problems = append(problems, fmt.Errorf("the driver of %s fails: %s: %s", f, failure.call, failure.result))
 		case !errors.Is(err, errNoDeviceFound):
 			problems = append(problems, err)

@@ -73,7 +73,7 @@ func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) 
 		block(fmt.Sprint(d.Index), lines...)
 	}
 	for _, p := range problems {
-		block("–", p)
+		block("note", p)
 	}
 	block("CPU", cpu.Model, fmt.Sprintf("%d threads with %s", cpu.Threads, cpu.Tier),
 		fmt.Sprintf("has %s; BF16 %s, AMX %s", strings.Join(cpu.Tiers, ", "), yesNo(cpu.BF16), yesNo(cpu.AMX)))
