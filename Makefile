@@ -16,10 +16,10 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # the report's tests, which otherwise skip wi
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle clean
+.PHONY: help setup build train test test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 setup: ## install what is missing (Debian, Ubuntu), or say what to install
 	@if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then \
@@ -48,6 +48,15 @@ train: setup build ## train FashionCNN on the best GPU, or on the CPU
 
 test: setup ## run all tests
 	$(GO) test -timeout 15m ./...
+
+# SwiftShader shares no code with the drivers above, and asks for the coarsest
+# alignment that Vulkan allows. Chromium brings it along.
+SWIFTSHADER := /usr/lib/chromium/vk_swiftshader_icd.json
+ON_SWIFTSHADER := VK_DRIVER_FILES=$(SWIFTSHADER) VK_ICD_FILENAMES=$(SWIFTSHADER) FMNIST_DEVICE=SwiftShader FMNIST_REQUIRE_VULKAN=1
+test-swiftshader: PACKAGES := libvulkan1 vulkan-validationlayers dataset-fashion-mnist chromium
+test-swiftshader: setup ## parity and a short training on SwiftShader
+	$(ON_SWIFTSHADER) $(GO) test -count=1 -short -timeout 30m -run '/vulkan' ./cpuref/parity
+	$(ON_SWIFTSHADER) $(GO) test -count=1 -run TestTrainOnVulkan ./cmd/fmnist-gpu
 
 parity: setup ## print each op's worst error on the CPU and on Vulkan
 	$(GO) test -timeout 15m -count=1 -v ./cpuref/parity

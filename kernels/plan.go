@@ -2,10 +2,10 @@ package kernels
 
 import "fmt"
 
-// Alignment is the multiple, in elements, at which every tensor of an [Arena]
-// starts: 64 elements are 256 bytes of float32, the strictest storage-buffer
-// offset alignment that Vulkan lets a device ask for.
-const Alignment = 64
+// Alignment is the multiple, in bytes, at which every tensor that an op works
+// on starts in its buffer: the strictest storage-buffer offset alignment that
+// Vulkan lets a device ask for.
+const Alignment = 256
 
 // Buffer is one allocation of a plan, zero when the program starts.
 type Buffer struct {
@@ -105,8 +105,8 @@ func (p *Plan) checkOp(op Op) error {
 		if t.Len() <= 0 || t.Offset < 0 || t.Offset+t.Len() > b.Len {
 			return fmt.Errorf("%s %v at %d is outside buffer %q of %d", o.Name, t, t.Offset, b.Name, b.Len)
 		}
-		if t.Offset%Alignment != 0 {
-			return fmt.Errorf("%s starts at element %d, which is no multiple of %d", o.Name, t.Offset, Alignment)
+		if start := t.Offset * t.Type.Size(); start%Alignment != 0 {
+			return fmt.Errorf("%s starts at byte %d, which is not a multiple of %d", o.Name, start, Alignment)
 		}
 	}
 	return op.Check()
@@ -123,7 +123,8 @@ type Arena struct {
 func (a *Arena) Tensor(shape ...int) Tensor {
 	b := &a.plan.Buffers[a.buffer]
 	t := Tensor{Buffer: a.buffer, Offset: b.Len, Type: a.typ, Shape: append([]int{}, shape...)}
-	b.Len += (t.Len() + Alignment - 1) / Alignment * Alignment
+	unit := Alignment / a.typ.Size() // elements
+	b.Len += (t.Len() + unit - 1) / unit * unit
 	return t
 }
 

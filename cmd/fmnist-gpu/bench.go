@@ -50,7 +50,11 @@ program prints a line of JSON for each of its configurations:
 				return err
 			}
 			f.precision = o.Precision
-			r, peers, err := runBench(c, f, o, against, !noProfile, tune)
+			announcement := c.OutOrStdout()
+			if asJSON {
+				announcement = io.Discard
+			}
+			r, peers, err := runBench(c, announcement, f, o, against, !noProfile, tune)
 			if err != nil {
 				return err
 			}
@@ -95,12 +99,13 @@ type peer struct {
 	Ratio           float64   `json:"ratio"` // ours / theirs, of the medians
 }
 
-func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
+func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return r, nil, err
 	}
 	defer func() { err = closeDevice(d, err) }()
+	fmt.Fprintln(announcement, d.announce())
 	if tune { // which compiles more than a start does
 		if err := tuneDevice(c, d, o); err != nil {
 			return r, nil, err

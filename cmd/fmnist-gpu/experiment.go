@@ -314,8 +314,13 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 		}
 		workers = nil
 		flags.cpu, flags.threads = true, max(1, first.environment.Threads/n)
-	} else if n == 0 {
-		n = len(selectors)
+	} else {
+		if n == 0 {
+			n = len(selectors)
+		}
+		if selectors[0] == "" { // all on the one that was found
+			selectors[0] = first.selector
+		}
 	}
 	for len(workers) < min(n, runs) {
 		flags.selector = selectors[len(workers)%len(selectors)]

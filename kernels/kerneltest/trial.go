@@ -11,8 +11,8 @@ import (
 
 const (
 	sectionName = "op"
-	// fence is the number of elements before and after each tensor.
-	fence = kernels.Alignment
+	// fence is the least number of elements before and after each tensor.
+	fence = 64
 	// poison fills outputs and fences: as float32 a NaN.
 	poison = 0xFFDEADBE
 	// wordPoison fills those of uint32, bytePoison those of uint8.

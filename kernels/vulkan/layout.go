@@ -8,10 +8,6 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// alignment of a buffer in its arena, in bytes: the strictest offset alignment
-// that Vulkan lets a device ask for.
-const alignment = 256
-
 // arenaBytes is the most that buffers share one arena for; a larger buffer has
 // an arena of its own. Every device can allocate this much at once.
 const arenaBytes = 1 << 30
@@ -73,5 +69,7 @@ func (l *layout) checked(t kernels.Tensor, bytes int) (span, error) {
 	return l.tensor(t), nil
 }
 
-// align rounds bytes up to the alignment of buffers.
-func align(bytes int64) int64 { return (bytes + alignment - 1) / alignment * alignment }
+// align rounds bytes up to the alignment of buffers in their arena.
+func align(bytes int64) int64 {
+	return (bytes + kernels.Alignment - 1) / kernels.Alignment * kernels.Alignment
+}

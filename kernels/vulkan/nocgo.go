@@ -13,14 +13,17 @@ type Options = gpu.Options
 // Backend runs plans on one Vulkan device; a build without cgo has none.
 type Backend struct{ kernels.Backend }
 
-// List returns an error that wraps [gpu.ErrNoVulkan].
-func List() ([]gpu.Info, error) { return gpu.List() }
+// List returns no device and a problem that wraps [gpu.ErrNoVulkan].
+func List() ([]gpu.Info, []error) { return gpu.List() }
 
 // Open returns an error that wraps [gpu.ErrNoVulkan].
 func Open(selector string, o Options) (*Backend, error) {
 	_, err := gpu.Open(selector, o)
 	return nil, err
 }
+
+// PassedOver returns nil.
+func (b *Backend) PassedOver() []error { return nil }
 
 // Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }

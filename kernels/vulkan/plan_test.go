@@ -150,7 +150,7 @@ func TestLayout(t *testing.T) {
 	p.Tensor("bytes", kernels.Uint8, 3)
 	l := newLayout(&p)
 	for i, s := range l.spans {
-		if s.offset%alignment != 0 || s.size < int64(p.Buffers[i].Len*p.Buffers[i].Type.Size()) || s.offset+s.size > l.arenas[s.arena] {
+		if s.offset%kernels.Alignment != 0 || s.size < int64(p.Buffers[i].Len*p.Buffers[i].Type.Size()) || s.offset+s.size > l.arenas[s.arena] {
 			t.Errorf("buffer %d: %+v in arenas %v", i, s, l.arenas)
 		}
 		for j := range i {
