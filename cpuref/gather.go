@@ -6,7 +6,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// gatheredPerTask is how many pixels at least a task gathers, some 10 µs of work.
+// gatheredPerTask is the minimum number of pixels per task, about 10 µs of work.
 const gatheredPerTask = 1 << 15
 
 func (p *program) gather(op kernels.Gather) func() error {
@@ -27,7 +27,7 @@ func (p *program) gather(op kernels.Gather) func() error {
 			image := int(batch[n])
 			pixels := images[image*size : (image+1)*size]
 			out := x[n*size : (n+1)*size]
-			t := (*[256]float32)(table) // no bounds to check
+			t := (*[256]float32)(table) // saves bounds checks
 			y[n] = uint32(labels[image])
 			if augmented {
 				gatherAugmented(out, pixels, t, h, w, op.Augment.Draw(s, uint32(n), batch[n], h, w, rotations, erasures))
@@ -42,12 +42,12 @@ func (p *program) gather(op kernels.Gather) func() error {
 		s = kernels.ParseState(state)
 		cursor := int(s.Cursor)
 		if cursor+samples > len(order) {
-			return fmt.Errorf("entry %d is outside Order, which has %d", max(cursor, len(order)), len(order))
+			return fmt.Errorf("entry %d is outside Order, which has %d entries", max(cursor, len(order)), len(order))
 		}
 		batch = order[cursor : cursor+samples]
 		for i, image := range batch {
 			if int(image) >= len(labels) {
-				return fmt.Errorf("entry %d of Order is image %d of %d", cursor+i, image, len(labels))
+				return fmt.Errorf("entry %d of Order is image %d, but there are only %d images", cursor+i, image, len(labels))
 			}
 		}
 		p.backend.pool.run(tasks, task)
@@ -55,8 +55,9 @@ func (p *program) gather(op kernels.Gather) func() error {
 	}
 }
 
-// gatherAugmented is one changed sample: [kernels.AugmentDraw.Source] along the
-// rows of the output, where the source moves by the same step from pixel to pixel.
+// gatherAugmented gathers one augmented sample. It evaluates
+// [kernels.AugmentDraw.Source] along the rows of the output, where the source
+// moves by a constant step from pixel to pixel.
 func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int, d kernels.AugmentDraw) {
 	step := int32(2) // of u
 	if d.Flip {
@@ -67,7 +68,7 @@ func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int,
 		for x := range row {
 			row[x] = table[0]
 		}
-		from, to := max(0, -d.Over), min(w, w-d.Over) // within the image that was cropped
+		from, to := max(0, -d.Over), min(w, w-d.Over) // pixels that are not padding
 		if y+d.Down < 0 || y+d.Down >= h || from >= to {
 			continue
 		}
