@@ -1,12 +1,12 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Assembles a batch from the resident images: sample i is image
-// order[cursor + i], changed on request, its pixels normalised by a table. One
-// pixel a thread. Bytes are read as words, which needs no 8-bit storage.
+// Assembles a batch from the images in device memory: sample i is image
+// order[cursor + i], augmented on request, with pixels normalised by a table. One
+// pixel per thread. Bytes are read as words, to avoid the need for 8-bit storage.
 #include "common.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint AUGMENT = 0; // the three below and erase count
+layout(constant_id = 1) const uint AUGMENT = 0; // enables the three below and erase
 layout(constant_id = 2) const uint ROTATE = 0;
 layout(constant_id = 3) const uint FLIP = 0;
 layout(constant_id = 4) const uint CROP = 0;
@@ -14,13 +14,13 @@ layout(constant_id = 4) const uint CROP = 0;
 layout(push_constant) uniform Push {
     uint samples, height, width;
     uint entries; // of order
-    uint erase;   // threshold of the random word
+    uint erase;   // erased if the random word is below this
     uint angles, rectangles;
 };
 layout(binding = 0) readonly buffer Images { uint images[]; }; // (M, pixels) bytes
 layout(binding = 1) readonly buffer Labels { uint labels[]; }; // (M) bytes
 layout(binding = 2) readonly buffer Order { uint order[]; };   // (entries)
-layout(binding = 3) readonly buffer State { uint state[]; };   //
+layout(binding = 3) readonly buffer State { uint state[]; };   // kernels.State
 layout(binding = 4) readonly buffer Table { float table[]; };  // (256)
 layout(binding = 5) writeonly buffer X { float x[]; };         // (samples, pixels)
 layout(binding = 6) writeonly buffer Y { uint y[]; };          // (samples)
@@ -29,7 +29,7 @@ layout(binding = 8) readonly buffer Erasures { uint erasures[]; };   // (rectang
 
 #include "augment.glsl"
 
-// Byte i of little-endian words.
+// Returns byte i of little-endian words, given the word that holds it.
 uint byte_of(uint word, uint i) { return bitfieldExtract(word, int(8 * (i % 4)), 8); }
 
 void main() {
