@@ -27,7 +27,7 @@ func (p *program) gather(op kernels.Gather) func() error {
 			image := int(batch[n])
 			pixels := images[image*size : (image+1)*size]
 			out := x[n*size : (n+1)*size]
-			t := (*[256]float32)(table) // saves bounds checks
+			t := (*[256]float32)(table) // no bounds to check
 			y[n] = uint32(labels[image])
 			if augmented {
 				gatherAugmented(out, pixels, t, h, w, op.Augment.Draw(s, uint32(n), batch[n], h, w, rotations, erasures))
@@ -55,9 +55,8 @@ func (p *program) gather(op kernels.Gather) func() error {
 	}
 }
 
-// gatherAugmented gathers one augmented sample. It evaluates
-// [kernels.AugmentDraw.Source] along the rows of the output, where the source
-// moves by a constant step from pixel to pixel.
+// gatherAugmented is one changed sample: [kernels.AugmentDraw.Source] along the
+// rows of the output, where the source moves by the same step from pixel to pixel.
 func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int, d kernels.AugmentDraw) {
 	step := int32(2) // of u
 	if d.Flip {

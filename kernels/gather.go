@@ -1,9 +1,9 @@
 package kernels
 
-// Gather assembles a batch from the dataset in device memory: sample i of the
-// batch is image Order[cursor+i], with cursor from State. A table of 256
-// entries normalises the pixels, so every device gives the same float for the
-// same byte:
+// Gather assembles a batch from the dataset that is resident on the device:
+// sample i of the batch is image Order[cursor+i], with cursor from State.
+// Pixels are normalised by a table of 256 entries, so every device gives the
+// same float for the same byte:
 //
 //	X[i,h,w,0] = Table[Images[Order[cursor+i], h, w]]
 //	Y[i]       = Labels[Order[cursor+i]]

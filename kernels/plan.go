@@ -107,7 +107,7 @@ func (p *Plan) checkOp(op Op) error {
 			return fmt.Errorf("%s %v at %d is outside buffer %q of %d", o.Name, t, t.Offset, b.Name, b.Len)
 		}
 		if t.Offset%Alignment != 0 {
-			return fmt.Errorf("%s starts at element %d, which is not a multiple of %d", o.Name, t.Offset, Alignment)
+			return fmt.Errorf("%s starts at element %d, which is no multiple of %d", o.Name, t.Offset, Alignment)
 		}
 	}
 	return op.Check()

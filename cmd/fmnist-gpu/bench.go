@@ -103,7 +103,7 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 		return r, nil, err
 	}
 	defer func() { err = closeDevice(d, err) }()
-	if tune { // tuning would distort the start-up time
+	if tune { // which compiles more than a start does
 		if err := tuneDevice(c, d, o); err != nil {
 			return r, nil, err
 		}

@@ -9,11 +9,11 @@ import (
 )
 
 // alignment of a buffer in its arena, in bytes: the strictest offset alignment
-// that Vulkan lets a device require.
+// that Vulkan lets a device ask for.
 const alignment = 256
 
-// arenaBytes is the most that a shared arena holds; a larger buffer gets its
-// own arena. Every device can allocate this much at once.
+// arenaBytes is the most that buffers share one arena for; a larger buffer has
+// an arena of its own. Every device can allocate this much at once.
 const arenaBytes = 1 << 30
 
 // span is a range of an arena.
@@ -74,5 +74,5 @@ func (l *layout) checked(t kernels.Tensor, bytes int) (span, error) {
 	return l.tensor(t), nil
 }
 
-// align rounds bytes up to a multiple of alignment.
+// align rounds bytes up to the alignment of buffers.
 func align(bytes int64) int64 { return (bytes + alignment - 1) / alignment * alignment }

@@ -48,7 +48,7 @@ type target struct {
 	// which Metal has only had since version 3.2.
 	lastGroup bool
 	tuned     tuning
-	unfused   bool // no op joins another's dispatch; for tests
+	unfused   bool // an op of the plan never joins another's dispatch; for tests
 }
 
 // wantedGroups gives a GPU with 30 to 130 cores two or more workgroups per core.

@@ -22,7 +22,7 @@ func Open(selector string, o Options) (*Backend, error) {
 	return nil, err
 }
 
-// Info returns nothing: this build has no devices.
+// Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }
 
 // Tuned returns false: this build has no devices.

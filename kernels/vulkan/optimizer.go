@@ -12,7 +12,7 @@ func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
 	beta2, rest2 := decay(op.Beta2)
 	groups := ceilDiv(ceilDiv(n, 4), l.threads)
 	var advance kernels.AdvanceState
-	counters, taken := l.update(op.Param), 1 // without an advance, the shader does not access its binding
+	counters, taken := l.update(op.Param), 1 // without an advance, the shader leaves its binding alone
 	if len(rest) > 0 && l.lastGroup && !l.unfused {
 		next, ok := rest[0].(kernels.AdvanceState)
 		if ok && l.tensor(next.State) == l.tensor(op.State) {

@@ -139,8 +139,8 @@ type multiplication struct {
 	inputs []arg    // bindings before that of the result
 	extra  []arg    // bindings after those that all products share
 
-	// push makes the push constants. Its arguments are false if a second pass
-	// adds the bias or the old contents of the result.
+	// push makes the push constants. Its arguments say whether the shader adds
+	// the bias and the old contents of the result; a second pass may do so.
 	push func(withBias, accumulate bool) []byte
 
 	c          kernels.Tensor // result

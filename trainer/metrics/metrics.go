@@ -31,10 +31,9 @@ type Metrics struct {
 	// Top2Accuracy is the share of images whose class has one of the two largest
 	// probabilities; of equal ones, the lower class comes first.
 	Top2Accuracy float64 `json:"top2_accuracy"`
-	// ExpectedCalibrationError is the mean, over 15 equal bins of the largest
-	// probability weighted by their number of images, of the difference between
-	// the bin's mean probability and its accuracy (Naeini et al. 2015; Guo et
-	// al. 2017).
+	// ExpectedCalibrationError is the mean absolute difference between mean
+	// probability and accuracy in 15 equal bins of the largest probability,
+	// weighted by the number of images (Naeini et al. 2015; Guo et al. 2017).
 	ExpectedCalibrationError float64 `json:"expected_calibration_error"`
 
 	PerClass []ClassMetrics `json:"per_class"`

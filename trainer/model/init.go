@@ -46,7 +46,7 @@ func (n *Net) Init(i int, seed uint64) []float32 {
 }
 
 // inParallel calls body for parts of n items on all cores: drawing the weights of
-// a fully connected layer takes most of the start-up time on the host.
+// a fully connected layer is most of the computation at start-up.
 func inParallel(n int, body func(from, to int)) {
 	parts := min(n, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
