@@ -16,7 +16,7 @@ type ConvForward struct {
 	X    Tensor // (N, H, W, I)
 	W    Tensor // (O, KH, KW, I)
 	Bias Tensor // (O), optional
-	Y    Tensor // (N, OH, OW, O), OH = ⌊(H + 2·Pad − KH) / Stride⌋ + 1, OW alike
+	Y    Tensor // (N, OH, OW, O), OH = ⌊(H + 2·Pad − KH) / Stride⌋ + 1, OW likewise
 	Mean Tensor // (O), optional
 	Var  Tensor // (O), present if Mean is
 

@@ -8,7 +8,7 @@ import "fmt"
 // equals; NaN counts as the largest, as in PyTorch.
 type MaxPoolForward struct {
 	X     Tensor // (N, H, W, C)
-	Y     Tensor // (N, OH, OW, C), OH = ⌊(H − Size) / Stride⌋ + 1, OW alike
+	Y     Tensor // (N, OH, OW, C), OH = ⌊(H − Size) / Stride⌋ + 1, OW likewise
 	Index Tensor // (N, OH, OW, C) uint32, optional (evaluation does not need it)
 
 	Size, Stride int
