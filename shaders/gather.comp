@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Assembles a batch from the images in device memory: sample i is image
-// order[cursor + i], augmented on request, with pixels normalised by a table. One
-// pixel per thread. Bytes are read as words, to avoid the need for 8-bit storage.
+// Assembles a batch from the resident images: sample i is image
+// order[cursor + i], changed on request, its pixels normalised by a table. One
+// pixel a thread. Bytes are read as words, which needs no 8-bit storage.
 #include "common.glsl"
 #include "state.glsl"
 
@@ -20,7 +20,7 @@ layout(push_constant) uniform Push {
 layout(binding = 0) readonly buffer Images { uint images[]; }; // (M, pixels) bytes
 layout(binding = 1) readonly buffer Labels { uint labels[]; }; // (M) bytes
 layout(binding = 2) readonly buffer Order { uint order[]; };   // (entries)
-layout(binding = 3) readonly buffer State { uint state[]; };   // kernels.State
+layout(binding = 3) readonly buffer State { uint state[]; };   //
 layout(binding = 4) readonly buffer Table { float table[]; };  // (256)
 layout(binding = 5) writeonly buffer X { float x[]; };         // (samples, pixels)
 layout(binding = 6) writeonly buffer Y { uint y[]; };          // (samples)
