@@ -14,7 +14,7 @@ type Buffer struct {
 	Len  int // elements
 }
 
-// Section is a named list of ops, run in order as a whole.
+// Section is a named list of ops that run in order, as a whole.
 type Section struct {
 	Name string
 	Ops  []Op
@@ -27,7 +27,7 @@ type Plan struct {
 	Sections []*Section
 }
 
-// Tensor adds a buffer of its own to the plan and returns the view of it all.
+// Tensor adds a buffer to the plan and returns a view of all of it.
 func (p *Plan) Tensor(name string, t DType, shape ...int) Tensor {
 	v := Tensor{Buffer: len(p.Buffers), Type: t, Shape: append([]int{}, shape...)}
 	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t, Len: v.Len()})
@@ -35,7 +35,7 @@ func (p *Plan) Tensor(name string, t DType, shape ...int) Tensor {
 }
 
 // Arena adds a buffer that grows by one view at a time, so that many tensors
-// (all parameters, say) are also one flat tensor.
+// (such as all parameters) are also one flat tensor.
 func (p *Plan) Arena(name string, t DType) *Arena {
 	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t})
 	return &Arena{plan: p, buffer: len(p.Buffers) - 1, typ: t}
@@ -61,7 +61,7 @@ func (p *Plan) Find(name string) *Section {
 	return nil
 }
 
-// Bytes returns the memory that all buffers take, without a backend's padding.
+// Bytes returns the size of all buffers, without a backend's padding.
 func (p *Plan) Bytes() int {
 	n := 0
 	for _, b := range p.Buffers {
@@ -73,8 +73,9 @@ func (p *Plan) Bytes() int {
 // Add appends ops to the section.
 func (s *Section) Add(ops ...Op) { s.Ops = append(s.Ops, ops...) }
 
-// Check validates every op: its tensors lie inside buffers of their type, and
-// its shapes obey the op's rule. The error names section, op and operand.
+// Check validates every op: its tensors must lie inside buffers of their type
+// and have the shapes that the op requires. The error names section, op and
+// operand.
 func (p *Plan) Check() error {
 	for _, s := range p.Sections {
 		for i, op := range s.Ops {

@@ -143,10 +143,10 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 	return r, peers, nil
 }
 
-// tuneDevice finds the fastest variants, with a bar.
+// tuneDevice finds the fastest variants and shows a progress bar.
 func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	if _, ok := d.Backend.(kernels.Tuner); !ok {
-		return &commandLineError{fmt.Sprintf("--tune: %s has nothing to tune; it is for Vulkan devices", d.Name())}
+		return &commandLineError{fmt.Sprintf("--tune: %s cannot be tuned; only Vulkan devices can", d.Name())}
 	}
 	bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(c.ErrOrStderr()), progressbar.OptionSetDescription("tuning"),
 		progressbar.OptionSetVisibility(isTerminal(c.ErrOrStderr())), progressbar.OptionClearOnFinish())
@@ -157,7 +157,7 @@ func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	})
 }
 
-// alternate takes turns between our rounds and the other program's.
+// alternate runs our rounds in turn with those of the other program.
 func alternate(c *cobra.Command, s *bench.Session, rounds int, against string) (ours []float64, peers []peer, err error) {
 	for range rounds {
 		if err := c.Context().Err(); err != nil {
@@ -184,12 +184,12 @@ func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
 	cmd.Stderr = c.ErrOrStderr()
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("--against %s: %w", against, err)
+		return nil, fmt.Errorf("--against %q: %w", against, err)
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var p peer
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || !(p.ImagesPerSecond > 0) {
-			return nil, fmt.Errorf("--against %s: printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
+			return nil, fmt.Errorf("--against %q printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
 		}
 		i := slices.IndexFunc(peers, func(q peer) bool { return q.Name == p.Name })
 		if i < 0 {
@@ -202,11 +202,11 @@ func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
 }
 
 func printBench(w io.Writer, r bench.Result, peers []peer) error {
-	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
+	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms per step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
 	if r.DeviceMicros > 0 {
-		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (its ops one by one %.1f), %.1f µs between steps\n",
+		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (ops run one by one: %.1f µs), %.1f µs between steps\n",
 			r.StepsPerSecond, r.DeviceMicros, r.BetweenMicros, r.OpsMicros, r.GapMicros)
 	}
 	if r.HostCores > 0 {
@@ -217,7 +217,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		if u.PipelineCache != "" {
 			cache = fmt.Sprintf(" (pipeline cache %s)", u.PipelineCache)
 		}
-		fmt.Fprintf(w, "start-up: the first step done after %.1f ms: device open %.1f, images drawn %.1f, program compiled %.1f%s, uploaded %.1f, step %.1f\n",
+		fmt.Fprintf(w, "start-up: first step completed after %.1f ms: open device %.1f, draw images %.1f, compile program %.1f%s, upload %.1f, step %.1f\n",
 			u.Total, u.Backend, u.Images, u.Program, cache, u.Upload, u.Step)
 	}
 	if r.Peak != nil {
@@ -240,7 +240,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	}
 	for _, op := range r.Ops {
 		if op.Joined {
-			fmt.Fprintf(t, "%s\t%s\t\t\t\t\t\tdone by the op above\n", op.Kind, op.Shape)
+			fmt.Fprintf(t, "%s\t%s\t\t\t\t\t\tcomputed by the op above\n", op.Kind, op.Shape)
 			continue
 		}
 		ofPeak, ofCopy := "", ""

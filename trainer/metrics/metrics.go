@@ -1,5 +1,5 @@
-// Package metrics computes what an evaluation reports, from the true labels
-// and the predicted probabilities, and writes it.
+// Package metrics computes the metrics of an evaluation from the true labels and
+// the predicted probabilities, and writes them.
 package metrics
 
 import (
@@ -28,21 +28,20 @@ type Metrics struct {
 
 	Accuracy float64 `json:"accuracy"` // fraction
 	Loss     float64 `json:"loss"`     // mean cross-entropy, nats
-	// Top2Accuracy is the share of images whose class is among the two of the
-	// largest probabilities, lower classes first among equals.
+	// Top2Accuracy is the share of images whose class has one of the two largest
+	// probabilities; of equal ones, the lower class comes first.
 	Top2Accuracy float64 `json:"top2_accuracy"`
-	// ExpectedCalibrationError is how far, on average over the images, the
-	// largest probability is from the share of right answers among the images
-	// whose largest probability is in the same fifteenth of [0, 1] (Naeini et
-	// al. 2015; Guo et al. 2017).
+	// ExpectedCalibrationError is the mean absolute difference between mean
+	// probability and accuracy in 15 equal bins of the largest probability,
+	// weighted by the number of images (Naeini et al. 2015; Guo et al. 2017).
 	ExpectedCalibrationError float64 `json:"expected_calibration_error"`
 
 	PerClass []ClassMetrics `json:"per_class"`
 	Macro    Average        `json:"macro"`    // mean over the classes
-	Micro    Average        `json:"micro"`    // of all decisions pooled; all three equal the accuracy
+	Micro    Average        `json:"micro"`    // over all decisions pooled; all three equal the accuracy
 	Weighted Average        `json:"weighted"` // mean weighted by support
 
-	// ConfusionMatrix counts images; rows are true classes, columns predicted.
+	// ConfusionMatrix counts images; rows are true classes, columns predicted ones.
 	ConfusionMatrix [Classes][Classes]int `json:"confusion_matrix"`
 
 	Parameters            int     `json:"parameters"`
@@ -54,27 +53,27 @@ type Metrics struct {
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes"`
 }
 
-// Average is precision, recall and F1 averaged over the classes.
+// Average holds precision, recall and F1 averaged over the classes.
 type Average struct {
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
 }
 
-// ClassMetrics describes the decisions about one class against all others.
-// What is undefined, a quotient 0/0, is 0, as scikit-learn's zero_division=0.
+// ClassMetrics describes the decisions about one class against all others. An
+// undefined quotient, 0/0, is 0, as with scikit-learn's zero_division=0.
 type ClassMetrics struct {
 	Name      string  `json:"name"`
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
-	Support   int     `json:"support"` // images of the class
+	Support   int     `json:"support"` // number of images of the class
 	AUC       float64 `json:"auc"`     // area under the ROC curve
 }
 
-// Compute evaluates predictions: labels (N), probabilities (N, 10). It is an
-// error if there are none, the lengths differ, a label is above 9 or a
-// probability is not in [0, 1] but for rounding.
+// Compute evaluates predictions: labels (N), probabilities (N, 10). It returns an
+// error if there are none, the lengths differ, a label is above 9, or a probability
+// is outside [0, 1] by more than rounding.
 func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	if err := check(labels, probabilities); err != nil {
 		return nil, err
@@ -123,7 +122,7 @@ func row(probabilities []float32, i int) []float32 {
 	return probabilities[i*Classes : (i+1)*Classes]
 }
 
-// Predicted returns the class of the largest probability, the first of equals.
+// Predicted returns the class with the largest probability, the first of equals.
 func Predicted(p []float32) int {
 	best := 0
 	for c, x := range p {
@@ -134,8 +133,8 @@ func Predicted(p []float32) int {
 	return best
 }
 
-// crossEntropy returns the mean of −ln p(label). A probability that float32
-// rounded to 0 counts as the smallest that it can hold, 2⁻¹⁴⁹.
+// crossEntropy returns the mean of −ln p(label). A probability of 0 counts as the
+// smallest positive float32, 2⁻¹⁴⁹.
 func crossEntropy(labels []byte, probabilities []float32) float64 {
 	var sum float64
 	for i, label := range labels {
@@ -209,7 +208,7 @@ func calibrationError(bins []Bin) float64 {
 	return sum / float64(images)
 }
 
-// class computes the metrics of class c, but for the AUC, from the confusion
+// class computes the metrics of class c, except the AUC, from the confusion
 // matrix.
 func (m *Metrics) class(c int) ClassMetrics {
 	var support, predicted int
@@ -234,7 +233,7 @@ func ratio(a, b int) float64 {
 	return float64(a) / float64(b)
 }
 
-// average returns the weighted sum of the classes' metrics.
+// average returns the weighted sum of the metrics of all classes.
 func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 	for _, c := range m.PerClass {
 		w := weight(c)
@@ -294,7 +293,7 @@ func AUC(labels []byte, probabilities []float32, class int) float64 {
 	return integrate.Trapezoidal(falsePositive, truePositive)
 }
 
-// Write stores m as indented JSON at path, whole or not at all.
+// Write writes m as indented JSON to path, completely or not at all.
 func (m *Metrics) Write(path string) error {
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

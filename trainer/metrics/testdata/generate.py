@@ -3,7 +3,7 @@
     pip install scikit-learn==1.9.1 numpy && python3 generate.py
 
 Probabilities are multiples of 1/64, exact in float32, so they have many ties.
-In the case "unpredicted" one class is never predicted and one never right.
+In the case "unpredicted" one class is never predicted and one never correct.
 """
 import json
 
@@ -45,7 +45,7 @@ def case(seed, n, unpredicted):
         "labels": labels.tolist(), "sixty_fourths": counts.tolist(),
         "accuracy": float((labels == predicted).mean()),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
-        # The lower class first among equals, where scikit-learn takes the higher.
+        # Of equal ones, the lower class comes first; scikit-learn takes the higher.
         "top2": float(top_k_accuracy_score(labels, probabilities - 1e-9 * np.arange(CLASSES), k=2, labels=classes)),
         "calibration": calibration_error(labels, probabilities),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
