@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -80,7 +81,7 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 		return nil, err
 	}
 	m := &Metrics{Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
-		ExpectedCalibrationError: calibrationError(labels, probabilities)}
+		ExpectedCalibrationError: calibrationError(Calibration(labels, probabilities))}
 	for i, label := range labels {
 		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
 	}
@@ -163,22 +164,47 @@ func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
 // calibrationBins is the usual number of equally wide bins of confidence.
 const calibrationBins = 15
 
-func calibrationError(labels []byte, probabilities []float32) float64 {
-	var confidence, right [calibrationBins]float64
+// Bin is the part of the images whose confidence, the probability of the
+// predicted class, is above Low and at most High.
+type Bin struct {
+	Low, High  float64
+	Images     int
+	Confidence float64 // mean; 0 without images
+	Accuracy   float64 // share of right answers; 0 without images
+}
+
+// Calibration sorts images by their confidence into equally wide bins of
+// [0, 1], the lowest first. The arguments are as of [Compute].
+func Calibration(labels []byte, probabilities []float32) []Bin {
+	bins := make([]Bin, calibrationBins)
+	for b := range bins {
+		bins[b].Low, bins[b].High = float64(b)/calibrationBins, float64(b+1)/calibrationBins
+	}
 	for i, label := range labels {
 		p := row(probabilities, i)
 		best := Predicted(p)
-		bin := max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1)) // (b/15, (b+1)/15]
-		confidence[bin] += float64(p[best])
+		b := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1))]
+		b.Images++
+		b.Confidence += float64(p[best])
 		if best == int(label) {
-			right[bin]++
+			b.Accuracy++
 		}
 	}
-	sum := 0.
-	for bin := range confidence {
-		sum += math.Abs(confidence[bin] - right[bin])
+	for b := range bins {
+		n := float64(max(1, bins[b].Images))
+		bins[b].Confidence /= n
+		bins[b].Accuracy /= n
 	}
-	return sum / float64(len(labels))
+	return bins
+}
+
+func calibrationError(bins []Bin) float64 {
+	sum, images := 0., 0
+	for _, b := range bins {
+		sum += float64(b.Images) * math.Abs(b.Confidence-b.Accuracy)
+		images += b.Images
+	}
+	return sum / float64(images)
 }
 
 // class computes the metrics of class c, but for the AUC, from the confusion
@@ -223,35 +249,86 @@ func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 // nil where all images, or none, are of the class. The arguments are as of
 // [Compute].
 func ROC(labels []byte, probabilities []float32, class int) (falsePositive, truePositive []float64) {
-	type decision struct {
-		p        float64
-		positive bool
-	}
 	decisions := make([]decision, len(labels))
-	positives := 0
 	for i, label := range labels {
-		decisions[i] = decision{float64(row(probabilities, i)[class]), int(label) == class}
-		if decisions[i].positive {
+		decisions[i] = decision{row(probabilities, i)[class], int(label) == class}
+	}
+	return roc(decisions)
+}
+
+// MicroROC returns the [ROC] of the decisions about all classes pooled.
+func MicroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	decisions := make([]decision, 0, len(probabilities))
+	for i, label := range labels {
+		for class, p := range row(probabilities, i) {
+			decisions = append(decisions, decision{p, class == int(label)})
+		}
+	}
+	return roc(decisions)
+}
+
+// MacroROC returns the mean over the classes of their true positive rates at
+// each false positive rate: the area under it is the mean of their AUCs.
+// Classes that have no [ROC] do not count; it returns nil where none has.
+func MacroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	type curve struct{ x, y []float64 }
+	var curves []curve
+	var rates []float64
+	for class := range Classes {
+		if x, y := ROC(labels, probabilities, class); x != nil {
+			curves, rates = append(curves, curve{x, y}), append(rates, x...)
+		}
+	}
+	slices.Sort(rates)
+	for _, rate := range slices.Compact(rates) {
+		var low, high float64 // of the mean's vertical step at this rate
+		for _, c := range curves {
+			l, h := heights(c.x, c.y, rate)
+			low, high = low+l/float64(len(curves)), high+h/float64(len(curves))
+		}
+		falsePositive, truePositive = append(falsePositive, rate, rate), append(truePositive, low, high)
+	}
+	return falsePositive, truePositive
+}
+
+// heights returns the lowest and the highest y of an ascending curve at x.
+func heights(xs, ys []float64, x float64) (low, high float64) {
+	first, found := slices.BinarySearch(xs, x)
+	if !found {
+		part := (x - xs[first-1]) / (xs[first] - xs[first-1])
+		y := ys[first-1] + part*(ys[first]-ys[first-1])
+		return y, y
+	}
+	last, _ := slices.BinarySearchFunc(xs, x, func(e, target float64) int {
+		if e <= target {
+			return -1
+		}
+		return 1
+	})
+	return ys[first], ys[last-1]
+}
+
+// decision is a score for a class, and whether the class is the true one.
+type decision struct {
+	score    float32
+	positive bool
+}
+
+// roc sorts decisions and returns their characteristic, nil unless there are
+// positive and negative ones.
+func roc(decisions []decision) (falsePositive, truePositive []float64) {
+	slices.SortFunc(decisions, func(a, b decision) int { return cmp.Compare(a.score, b.score) })
+	scores, positive, positives := make([]float64, len(decisions)), make([]bool, len(decisions)), 0
+	for i, d := range decisions {
+		scores[i], positive[i] = float64(d.score), d.positive
+		if d.positive {
 			positives++
 		}
 	}
-	if positives == 0 || positives == len(labels) {
+	if positives == 0 || positives == len(decisions) {
 		return nil, nil
 	}
-	slices.SortFunc(decisions, func(a, b decision) int {
-		switch {
-		case a.p < b.p:
-			return -1
-		case a.p > b.p:
-			return 1
-		}
-		return 0
-	})
-	p, positive := make([]float64, len(decisions)), make([]bool, len(decisions))
-	for i, d := range decisions {
-		p[i], positive[i] = d.p, d.positive
-	}
-	truePositive, falsePositive, _ = stat.ROC(nil, p, positive, nil)
+	truePositive, falsePositive, _ = stat.ROC(nil, scores, positive, nil)
 	return falsePositive, truePositive
 }
 
@@ -259,7 +336,12 @@ func ROC(labels []byte, probabilities []float32, class int) (falsePositive, true
 // gets a higher one than another image, equal ones counted half. It is 0 where
 // it is undefined because all images, or none, are of the class.
 func AUC(labels []byte, probabilities []float32, class int) float64 {
-	falsePositive, truePositive := ROC(labels, probabilities, class)
+	return Area(ROC(labels, probabilities, class))
+}
+
+// Area returns the area under a curve of [ROC], [MicroROC] or [MacroROC], 0
+// under one that is nil.
+func Area(falsePositive, truePositive []float64) float64 {
 	if falsePositive == nil {
 		return 0
 	}
