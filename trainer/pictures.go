@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -10,12 +11,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// The pictures of a run's folder. GradCAMPicture is absent for a network
-// without convolutions, CurvesPicture in an evaluation alone.
+// The pictures of a run's folder. GradCAMPicture, by the [CAM] that was asked
+// for, is absent for a network without convolutions, CurvesPicture in an
+// evaluation alone.
 const (
 	CurvesPicture        = "curves.png"
 	MatrixPicture        = "confusion_matrix.png"
 	ROCPicture           = "roc.png"
+	ReliabilityPicture   = "reliability.png"
 	ClassF1Picture       = "class_f1.png"
 	SamplesPicture       = "samples.png"
 	MisclassifiedPicture = "misclassified.png"
@@ -35,7 +38,7 @@ func (f folder) writeCurves(epochs []EpochReport, selected string, best int) err
 func Curve(epochs []EpochReport) []plots.Epoch {
 	var points []plots.Epoch
 	for _, e := range epochs {
-		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})
+		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy, LR: e.LR})
 	}
 	return points
 }
@@ -48,6 +51,7 @@ type classified struct {
 	test    dataset.Split
 	probs   []float32 // (N, 10)
 	metrics *metrics.Metrics
+	cam     CAM
 }
 
 // writePictures draws what a network says of the test images, and what it
@@ -63,11 +67,14 @@ func (f folder) writePictures(c classified) error {
 	}{
 		{MatrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(c.metrics.ConfusionMatrix) }},
 		{ROCPicture, func() ([]byte, error) { return plots.ROC(labels, c.probs) }},
+		{ReliabilityPicture, func() ([]byte, error) {
+			return plots.Reliability(labels, c.probs, c.metrics.ExpectedCalibrationError)
+		}},
 		{ClassF1Picture, func() ([]byte, error) { return plots.ClassF1(c.metrics.PerClass) }},
 		{SamplesPicture, func() ([]byte, error) { return plots.Samples(images, labels, c.probs) }},
 		{MisclassifiedPicture, func() ([]byte, error) { return plots.Misclassified(images, labels, c.probs) }},
 		{FiltersPicture, c.drawFilters},
-		{GradCAMPicture, c.drawGradCAM},
+		{GradCAMPicture, c.drawCAM},
 	}
 	for _, p := range pictures {
 		if p.name == GradCAMPicture && !model.HasFeatures(c.net.Config.Model) {
@@ -89,17 +96,25 @@ func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
 }
 
 // drawFilters draws the weights of the first layer, whose input has one channel.
+// Where it is the last layer too, each of its filters is a class's.
 func (c classified) drawFilters() ([]byte, error) {
 	first := c.net.Params[0]
-	return plots.Filters(c.weights.part(c.net, first), first.Layout.Out, first.Layout.H, first.Layout.W)
+	names := make([]string, first.Layout.Out)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+		if !model.HasFeatures(c.net.Config.Model) && len(names) == len(dataset.ClassNames) {
+			names[i] = dataset.ClassNames[i]
+		}
+	}
+	return plots.Filters(c.weights.part(c.net, first), names, first.Layout.H, first.Layout.W)
 }
 
-// mistakesExplained is the number of misclassified images that Grad-CAM shows.
+// mistakesExplained is the number of misclassified images in GradCAMPicture.
 const mistakesExplained = 10
 
-// drawGradCAM explains the first rightly classified image of each class and the
+// drawCAM explains the first rightly classified image of each class and the
 // most confident mistakes.
-func (c classified) drawGradCAM() ([]byte, error) {
+func (c classified) drawCAM() ([]byte, error) {
 	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
 	split := dataset.Split{N: len(chosen), Labels: make([]byte, len(chosen))}
 	classes := make([]int, len(chosen))
@@ -107,7 +122,7 @@ func (c classified) drawGradCAM() ([]byte, error) {
 		split.Images = append(split.Images, c.test.Image(j)...)
 		classes[i] = metrics.Predicted(c.probs[j*model.Classes:][:model.Classes])
 	}
-	heats, err := gradCAM(c.backend, c.net.Config.Model, c.weights, split, classes)
+	heats, err := c.cam.heats(c.backend, c.net.Config.Model, c.weights, split, classes)
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +130,10 @@ func (c classified) drawGradCAM() ([]byte, error) {
 	for i, j := range chosen {
 		label := int(c.test.Labels[j])
 		list[i] = plots.Attention{Image: split.Image(i), Heat: heats[i], Class: classes[i], Right: classes[i] == label,
-			Caption: "true " + dataset.ClassNames[label]}
+			Caption: "true: " + dataset.ClassNames[label]}
 	}
-	return plots.GradCAM(list)
+	return plots.Attentions(list, "Where the network saw the class that it predicted: "+c.cam.title(),
+		"The first rightly classified test image of each class, and the mistakes of the greatest confidence; each beside what spoke for the predicted class in the last convolution's features.")
 }
 
 // firstRight returns the first rightly classified image of each class.

@@ -222,7 +222,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	for i, image := range images {
 		cells[i] = plots.Cell{Image: plots.Gray(image), Caption: captions[i]}
 	}
-	picture, err := plots.Grid(cells, columns)
+	picture, err := plots.Grid{Cells: cells, Columns: columns}.PNG()
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -14,7 +15,7 @@ import (
 )
 
 func newEvalCommand() *cobra.Command {
-	var checkpoint, dataDir, predictions, out string
+	var checkpoint, dataDir, predictions, out, cam string
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
@@ -24,7 +25,8 @@ func newEvalCommand() *cobra.Command {
 a .safetensors or a PyTorch .pth file (of a state_dict; no code in it is run), and
 print all metrics. The tensors' names and shapes tell the model. --out writes them to a
 folder, with every image's probabilities and the pictures: confusion matrix, ROC, F1 by
-class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
+class, reliability, samples, the worst mistakes, the first layer's filters, and by
+--cam where the network saw the predicted class.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --cpu --json`,
@@ -33,7 +35,13 @@ class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
 			if checkpoint == "" {
 				return &commandLineError{"--checkpoint is missing: name a run's folder, a .safetensors or a .pth file"}
 			}
-			e, d, err := evaluate(c, f, checkpoint, dataDir, out)
+			if !slices.Contains(trainer.CAMs, trainer.CAM(cam)) {
+				return &commandLineError{fmt.Sprintf("--cam is %q: want hirescam or gradcam", cam)}
+			}
+			if c.Flags().Changed("cam") && out == "" {
+				return &commandLineError{"--cam chooses how a picture is made, and pictures are only written with --out: name a folder"}
+			}
+			e, d, err := evaluate(c, f, checkpoint, dataDir, out, trainer.CAM(cam))
 			if err != nil {
 				return err
 			}
@@ -56,6 +64,7 @@ class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
 	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder, .safetensors or PyTorch .pth `file`")
 	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
 	c.Flags().StringVar(&out, "out", "", "write metrics, predictions and pictures to this `folder`")
+	c.Flags().StringVar(&cam, "cam", string(trainer.HiResCAM), "how gradcam.png in --out shows what the network saw: hirescam or gradcam")
 	c.Flags().StringVar(&predictions, "predictions", "", "write each image's probabilities to this CSV `file`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print metrics.json")
 	addDeviceFlags(c, &f)
@@ -70,16 +79,16 @@ func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
 	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (*trainer.Evaluation, *device, error) {
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, checkpoint, dataDir, out)
+	e, err := evaluateOn(c, d, checkpoint, dataDir, out, cam)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*trainer.Evaluation, error) {
+func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
 	data, err := loadData(dataDir)
 	if err != nil {
 		return nil, err
@@ -89,7 +98,7 @@ func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*
 			return nil, err
 		}
 	}
-	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
+	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out, cam)
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. A run's

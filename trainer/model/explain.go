@@ -12,9 +12,7 @@ import (
 // convolution's features.
 const ExplainSection = "explain"
 
-// Explained is what Grad-CAM needs of a network (Selvaraju et al., "Grad-CAM:
-// visual explanations from deep networks via gradient-based localization",
-// 2017).
+// Explained is what a class activation map needs of a network.
 type Explained struct {
 	// ScoreGrad (Explain, 10) is the gradient to follow, for the host to write:
 	// 1 at the logit of the class in question.
