@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"runtime/debug"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -88,6 +89,7 @@ func (f folder) writePictures(c classified) error {
 }
 
 func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
+	debug.FreeOSMemory() // a picture takes some 30 MB: without this, those before would pile up
 	png, err := draw()
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", name, err)
@@ -112,7 +114,7 @@ func (c classified) drawFilters() ([]byte, error) {
 // mistakesExplained is the number of misclassified images in GradCAMPicture.
 const mistakesExplained = 10
 
-// drawCAM explains the first rightly classified image of each class and the
+// drawCAM explains the first correctly classified image of each class and the
 // most confident mistakes.
 func (c classified) drawCAM() ([]byte, error) {
 	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
@@ -133,10 +135,10 @@ func (c classified) drawCAM() ([]byte, error) {
 			Caption: "true: " + dataset.ClassNames[label]}
 	}
 	return plots.Attentions(list, "Where the network saw the class that it predicted: "+c.cam.title(),
-		"The first rightly classified test image of each class, and the mistakes of the greatest confidence; each beside what spoke for the predicted class in the last convolution's features.")
+		"The first correctly classified test image of each class, and the mistakes of the greatest confidence, each beside what spoke for the predicted class in the last convolution's features.")
 }
 
-// firstRight returns the first rightly classified image of each class.
+// firstRight returns the first correctly classified image of each class.
 func (c classified) firstRight() []int {
 	var chosen []int
 	for class := range byte(model.Classes) {

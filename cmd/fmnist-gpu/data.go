@@ -201,8 +201,8 @@ const maxShown = 2500
 // shownVersions is how many augmented versions stand beside an image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s that the seed chooses, in a
-// square or, augmented, each at the head of a row of its versions.
+// drawSamples writes a picture of count images of s that the seed chooses: about
+// a square, or, augmented, each at the head of a row of its versions.
 func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
@@ -210,7 +210,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 		images = append(images, s.Image(i))
 		captions = append(captions, dataset.ClassNames[s.Labels[i]])
 	}
-	columns := int(math.Ceil(math.Sqrt(float64(count))))
+	columns := nearSquare(count)
 	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
 		var err error
 		columns = 1 + shownVersions
@@ -229,7 +229,19 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	return os.WriteFile(path, picture, 0o666)
 }
 
-// withVersions puts augmented versions behind each image.
+// nearSquare returns the number of columns of a grid of n cells that is about as
+// wide as high, or a little wider if that makes all rows equally long.
+func nearSquare(n int) int {
+	side := int(math.Ceil(math.Sqrt(float64(n))))
+	for columns := side; columns <= 2*side; columns++ {
+		if n%columns == 0 {
+			return columns
+		}
+	}
+	return side
+}
+
+// withVersions puts augmented versions after each image.
 func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
 	if config.Augment == "" {
 		config.Augment = "none"

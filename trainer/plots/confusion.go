@@ -112,14 +112,16 @@ func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
 			const line = vg.Length(.5) // between cells
 			c.FillPolygon(shade, []vg.Point{{X: left + line, Y: low + line}, {X: right - line, Y: low + line},
 				{X: right - line, Y: high - line}, {X: left + line, Y: high - line}})
-			m.write(c, vg.Point{X: (left + right) / 2, Y: (low + high) / 2}, n, share, shade)
+			if n > 0 || r == k && total > 0 {
+				m.write(c, vg.Point{X: (left + right) / 2, Y: (low + high) / 2}, n, share, shade)
+			}
 		}
 	}
 }
 
 // write writes a cell's count and share around its middle.
 func (m matrix) write(c draw.Canvas, at vg.Point, n int, share float64, shade color.Color) {
-	if n == 0 || len(m) > cellText {
+	if len(m) > cellText {
 		return
 	}
 	colour := readable(shade)

@@ -140,7 +140,7 @@ func RunCurves(recipes []Series, selected string) ([]byte, error) {
 		}
 	}
 	if banded {
-		f.note = "Each line is the mean of a recipe's runs, from the lowest to the highest of which its band reaches; it ends with the first run that does."
+		f.note = "Lines are means over a recipe's runs; bands reach from the lowest run to the highest. A line ends where the first of its runs ends."
 	}
 	coloured := min(len(recipes), 2*len(SeriesColours))
 	// The best last, over all others.

@@ -6,7 +6,6 @@ import (
 	"image/color"
 	"math"
 	"slices"
-	"strings"
 
 	"github.com/dustin/go-humanize"
 	"gonum.org/v1/plot/palette/moreland"
@@ -80,33 +79,33 @@ func sureness(p []float32, class, most int) string {
 // so many.
 func odds(p float32) string {
 	if p >= .01 {
-		return fmt.Sprintf("%.2g %%", 100*p)
+		return fmt.Sprintf("%.2g\u00a0%%", 100*p)
 	}
 	n := 1 / float64(p)
 	if p <= 0 || n > 1e12 {
-		return "< 1 in a trillion"
+		return "<\u00a01\u00a0in\u00a0a\u00a0trillion"
 	}
 	unit, name := 1., ""
 	switch {
 	case n >= 1e9:
-		unit, name = 1e9, " billion"
+		unit, name = 1e9, "\u00a0billion"
 	case n >= 1e6:
-		unit, name = 1e6, " million"
+		unit, name = 1e6, "\u00a0million"
 	}
 	n /= unit
 	if n < 99.5 {
-		return fmt.Sprintf("1 in %.2g%s", n, name)
+		return fmt.Sprintf("1\u00a0in\u00a0%.2g%s", n, name)
 	}
 	digits := math.Pow(10, math.Floor(math.Log10(n))-1) // two significant ones
-	return "1 in " + humanize.Comma(int64(math.Round(n/digits)*digits)) + name
+	return "1\u00a0in\u00a0" + humanize.Comma(int64(math.Round(n/digits)*digits)) + name
 }
 
 // mistakesDrawn is the number of images of [Misclassified].
 const mistakesDrawn = 40
 
 // Misclassified draws the images that were misclassified with the greatest
-// confidence, worst first, with the probabilities of what was said and of what
-// is true. The arguments are as of [Samples].
+// confidence, worst first, with the probabilities of the predicted and of the
+// true class. The arguments are as of [Samples].
 func Misclassified(images, labels []byte, probabilities []float32) ([]byte, error) {
 	return misclassified(images, labels, probabilities).PNG()
 }
@@ -116,12 +115,12 @@ func misclassified(images, labels []byte, probabilities []float32) Grid {
 	for _, i := range metrics.Worst(labels, probabilities, mistakesDrawn) {
 		p := probabilities[i*metrics.Classes:][:metrics.Classes]
 		class, label := metrics.Predicted(p), labels[i]
-		cells = append(cells, Cell{Image: imageAt(images, i), Caption: strings.Join([]string{
-			"said: " + dataset.ClassNames[class], sureness(p, class, 6), "true: " + dataset.ClassNames[label], odds(p[label])}, "\n")})
+		cells = append(cells, Cell{Image: imageAt(images, i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
+			dataset.ClassNames[class], sureness(p, class, 6), dataset.ClassNames[label], odds(p[label]))})
 	}
-	note := "The misclassified test images of the greatest confidence, with the probabilities of the predicted and of the true class."
+	note := "The misclassified test images of the greatest confidence: the predicted class with its probability, then the true class with its."
 	if len(cells) == 0 {
-		note = "All test images are classified rightly."
+		note = "Every test image is classified correctly."
 	}
 	return Grid{cells, gridColumns, header{"Worst mistakes", note, nil}}
 }
@@ -157,7 +156,7 @@ func filters(weights []float32, names []string, height, width int) Grid {
 		}
 		cells[f] = Cell{Image: picture, Caption: names[f]}
 	}
-	legend := sample(fmt.Sprintf("weights from −%.3g (blue) through 0 to %.3g (red)", largest, largest), gradient(func(part float64) color.Color { return shade(2*part - 1) }))
+	legend := sample(fmt.Sprintf("weights, −%.3g to %.3g", largest, largest), gradient(func(part float64) color.Color { return shade(2*part - 1) }))
 	return Grid{cells, filterColumns(len(names)), header{"Filters of the first layer", "", []entry{legend}}}
 }
 

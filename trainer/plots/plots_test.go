@@ -78,9 +78,9 @@ func TestRoundTicks(t *testing.T) {
 		{0, 1, false, "0.0 0.2 0.4 0.6 0.8 1.0"},
 		{-1e-17, 1, false, "0.0 0.2 0.4 0.6 0.8 1.0"},
 		{88.3, 92.4, false, "89 90 91 92"},
-		{.2514, .3773, false, "0.30 0.35"},
+		{.2514, .3773, false, "0.26 0.28 0.30 0.32 0.34 0.36"},
 		{0, .001, false, "0.0000 0.0002 0.0004 0.0006 0.0008 0.0010"},
-		{0, 3e-6, false, "0 1e-06 2e-06 3e-06"},
+		{0, 3e-6, false, "0 5e-07 1e-06 1.5e-06 2e-06 2.5e-06 3e-06"},
 		{0, 4e7, false, "0 1e+07 2e+07 3e+07 4e+07"},
 		{3, 3, false, "3"},
 	} {
@@ -260,7 +260,7 @@ func TestProbabilities(t *testing.T) {
 		.25: "25 %", .012: "1.2 %", .0099: "1 in 100", .00002: "1 in 50,000", 1.9e-5: "1 in 53,000", 4e-7: "1 in 2.5 million",
 		3e-10: "1 in 3.3 billion", 1e-30: "< 1 in a trillion", 0: "< 1 in a trillion",
 	} {
-		if got := odds(p); got != want {
+		if got := strings.ReplaceAll(odds(p), "\u00a0", " "); got != want {
 			t.Errorf("%v: %s, want %s", p, got, want)
 		}
 	}

@@ -55,8 +55,15 @@ func Reliability(labels []byte, probabilities []float32, calibrationError float6
 	if err != nil {
 		return nil, err
 	}
-	f.legend = []entry{sample("right", correct), sample("wrong", wrong), {"perfect calibration", perfect},
-		sample("overconfident by", over), sample("underconfident by", under), sample(fmt.Sprintf("right, of fewer than %d images", fewImages), sparse)}
+	f.legend = []entry{sample("right", correct), sample("wrong", wrong), {"perfect calibration", perfect}}
+	for _, b := range []struct {
+		name string
+		bars *bars
+	}{{"overconfident by", over}, {"underconfident by", under}, {fmt.Sprintf("right, of fewer than %d images", fewImages), sparse}} {
+		if len(b.bars.boxes) > 0 {
+			f.legend = append(f.legend, sample(b.name, b.bars))
+		}
+	}
 	for _, p := range f.panels {
 		p.X.Min, p.X.Max, p.Y.Min = 0, 100, 0
 	}

@@ -37,17 +37,17 @@ var (
 )
 
 // SeriesColours are for lines that have no order: those of Okabe and Ito's
-// colours that have a contrast of 3:1 with white. [SeriesDashes] tells apart
-// the lines that share one.
+// colours that have a contrast of 3:1 with white. Dashes tell apart the
+// lines that share one.
 var SeriesColours = []color.Color{rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0x000000)}
 
 // classColours are for the lines of classes, beside which averages are black.
 var classColours = []color.Color{rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0x332288)}
 
-// SeriesDashes returns the dash pattern of line i of those drawn in the given
+// seriesDashes returns the dash pattern of line i of those drawn in the given
 // number of colours, lengths of ink and gap in points: none for the first
 // round of colours, then dashes, then dots.
-func SeriesDashes(i, colours int) []float64 {
+func seriesDashes(i, colours int) []float64 {
 	patterns := [][]float64{nil, {6, 3}, {1.5, 2.5}, {8, 3, 1.5, 3}}
 	return patterns[i/colours%len(patterns)]
 }
@@ -55,7 +55,7 @@ func SeriesDashes(i, colours int) []float64 {
 // seriesStyle is the style of line i.
 func seriesStyle(i int, colours []color.Color) draw.LineStyle {
 	style := draw.LineStyle{Color: colours[i%len(colours)], Width: lineWidth}
-	for _, d := range SeriesDashes(i, len(colours)) {
+	for _, d := range seriesDashes(i, len(colours)) {
 		style.Dashes = append(style.Dashes, vg.Points(d))
 	}
 	return style
@@ -168,7 +168,7 @@ func shortened(name string, n int) string {
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-1-head):])
 }
 
-// roundTicks are at multiples of 1, 2 or 5 times a power of ten, some five of
+// roundTicks are at multiples of 1, 2 or 5 times a power of ten, three to seven of
 // them, in as many decimals as tell them apart.
 type roundTicks struct {
 	whole bool // at whole numbers alone
@@ -179,7 +179,7 @@ func (t roundTicks) Ticks(low, high float64) []plot.Tick {
 	if !(high > low) || math.IsInf(high-low, 0) {
 		return []plot.Tick{{Value: low, Label: strconv.FormatFloat(low, 'g', 4, 64)}}
 	}
-	step, decimals := roundStep((high - low) / 5)
+	step, decimals := roundStep((high - low) / 7)
 	if t.whole && step < 1 {
 		step, decimals = 1, 0
 	}
