@@ -23,9 +23,9 @@ const (
 	HiResCAM CAM = "hirescam"
 	// GradCAM is ReLU(Σ_c ḡ_c A_c) with the mean ḡ_c of a channel's gradient
 	// over all places (Selvaraju et al. 2017, arXiv:1610.02391). It suits
-	// networks that average their features before the last layer; in those that
-	// flatten them, as the built-in ones do, a place's own gradient is lost, and
-	// much of the heat lies on the background.
+	// networks that average their features before the last layer. In those that
+	// flatten them, as the built-in ones do, the mean hides that the gradient
+	// differs from place to place: of fashioncnn's maps a third are empty.
 	GradCAM CAM = "gradcam"
 )
 
