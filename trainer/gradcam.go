@@ -25,7 +25,7 @@ const (
 	// over all places (Selvaraju et al. 2017, arXiv:1610.02391). It suits
 	// networks that average their features before the last layer. In those that
 	// flatten them, as the built-in ones do, the mean hides that the gradient
-	// differs from place to place: of fashioncnn's maps a third are empty.
+	// differs from place to place: of fashioncnn's maps two in five are empty.
 	GradCAM CAM = "gradcam"
 )
 

@@ -209,10 +209,13 @@ func heatShade(heat float64) color.Color {
 
 // heated lays heat over an image, the more opaque the hotter.
 func heated(pixels []byte, heat []float32) image.Image {
-	const most = .85 // of the colour; the rest lets the image show through
+	const (
+		most   = .85 // of the colour; the rest lets the image show through
+		levels = 32  // of heat: as good as any to the eye, and few enough for a palette
+	)
 	picture := image.NewRGBA(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))
 	for i, grey := range pixels {
-		h := float64(heat[i])
+		h := math.Round(levels*float64(heat[i])) / levels
 		picture.Set(i%dataset.ImageSize, i/dataset.ImageSize, mix(color.Gray{Y: grey}, heatShade(.25+.75*h), most*min(1, 2*h)))
 	}
 	return picture
