@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -28,8 +29,9 @@ func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	loss, accuracy, rate := newPlot("Loss", "epoch", "mean cross-entropy"), newPlot("Accuracy", "epoch", "% of images"), newPlot("Learning rate", "epoch", "")
 	f := figure{width: 26 * vg.Centimeter, height: 8.5 * vg.Centimeter, panels: []*plot.Plot{loss, accuracy, rate}}
 	f.title = "Training"
+	var ring plot.Thumbnailer
 	for _, l := range []struct {
-		name           string // "" for a line without a place in the legend
+		name           string
 		in             *plot.Plot
 		value          func(Epoch) float64
 		colour         color.Color
@@ -37,8 +39,8 @@ func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	}{
 		{"training", loss, func(e Epoch) float64 { return e.TrainLoss }, blue, true, false},
 		{selected, loss, func(e Epoch) float64 { return e.ValLoss }, orange, false, true},
-		{"", accuracy, func(e Epoch) float64 { return 100 * e.TrainAccuracy }, blue, true, false},
-		{"", accuracy, func(e Epoch) float64 { return 100 * e.ValAccuracy }, orange, false, true},
+		{"training", accuracy, func(e Epoch) float64 { return 100 * e.TrainAccuracy }, blue, true, false},
+		{selected, accuracy, func(e Epoch) float64 { return 100 * e.ValAccuracy }, orange, false, true},
 		{"", rate, func(e Epoch) float64 { return e.LR }, ink, false, false},
 	} {
 		style := draw.LineStyle{Color: l.colour, Width: lineWidth}
@@ -50,14 +52,15 @@ func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		if l.name != "" && thumbs != nil {
-			f.legend = append(f.legend, entry{l.name, thumbs})
-		}
-		if l.marked {
-			if err := f.markBest(l.in, xy, best); err != nil {
+		f.explain(l.name, thumbs...)
+		if at := slices.IndexFunc(xy, func(p plotter.XY) bool { return p.X == float64(best) }); l.marked && at >= 0 {
+			if ring, err = addRing(l.in, xy[at]); err != nil {
 				return nil, err
 			}
 		}
+	}
+	if ring != nil {
+		f.explain(fmt.Sprintf("best epoch: %d", best), ring)
 	}
 	rate.Y.Min = 0
 	for _, p := range f.panels {
@@ -66,24 +69,23 @@ func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	return f.png()
 }
 
-// markBest rings the best epoch's point; the first ring goes into the legend.
-func (f *figure) markBest(p *plot.Plot, xy plotter.XYs, best int) error {
-	for _, point := range xy {
-		if point.X != float64(best) {
-			continue
-		}
-		ring, err := plotter.NewScatter(plotter.XYs{point})
-		if err != nil {
-			return err
-		}
-		ring.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: vg.Points(5), Shape: draw.RingGlyph{}}
-		p.Add(ring)
-		name := fmt.Sprintf("best epoch: %d", best)
-		if n := len(f.legend); f.legend[n-1].name != name && n <= 2 {
-			f.legend = append(f.legend, entry{name, []plot.Thumbnailer{ring}})
-		}
+// explain adds an entry to the legend, once, for what has a name and was drawn.
+func (f *figure) explain(name string, thumbs ...plot.Thumbnailer) {
+	known := slices.ContainsFunc(f.legend, func(e entry) bool { return e.name == name })
+	if name != "" && len(thumbs) > 0 && !known {
+		f.legend = append(f.legend, entry{name, thumbs})
 	}
-	return nil
+}
+
+// addRing marks a point.
+func addRing(p *plot.Plot, at plotter.XY) (plot.Thumbnailer, error) {
+	ring, err := plotter.NewScatter(plotter.XYs{at})
+	if err != nil {
+		return nil, err
+	}
+	ring.GlyphStyle = draw.GlyphStyle{Color: ink, Radius: vg.Points(5), Shape: draw.RingGlyph{}}
+	p.Add(ring)
+	return ring, nil
 }
 
 // finite returns the points of a curve that are numbers.

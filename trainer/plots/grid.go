@@ -52,7 +52,7 @@ func (g Grid) PNG() ([]byte, error) {
 	}
 	l := g.layout(scale)
 	c := newCanvas(l.points(l.width), l.points(l.height), scale)
-	picture := c.image.Image().(draw.Image)
+	picture := c.image.Image()
 	g.header.draw(c.Canvas)
 	for i, cell := range g.Cells {
 		place := l.places[i]

@@ -59,8 +59,10 @@ func TestCurves(t *testing.T) {
 		}
 	}
 	none := math.NaN()
-	b, err := Curves([]Epoch{{none, none, none, none, none}}, "val", 1)
-	decode(t, b, err)
+	for _, e := range []Epoch{{none, none, none, none, none}, {none, none, none, .9, none}, {none, math.Inf(1), .5, .5, .1}} {
+		b, err := Curves([]Epoch{e}, "val", 1)
+		decode(t, b, err)
+	}
 }
 
 // Epochs are whole numbers, and every axis has round ones.

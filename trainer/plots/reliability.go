@@ -24,52 +24,71 @@ func Reliability(labels []byte, probabilities []float32, calibrationError float6
 	const confidence = "confidence: probability of the predicted class, %"
 	right, images := newPlot("Right answers", confidence, "% of the images of that confidence"), newPlot("Images", confidence, "% of all images")
 	f := figure{width: 26 * vg.Centimeter, height: 10.5 * vg.Centimeter, panels: []*plot.Plot{right, images}}
-	f.title = "Reliability"
-	f.note = reliabilityNote(bins, calibrationError)
-	correct, wrong := &bars{fill: blue}, &bars{fill: orange}
-	answers, over, under := &bars{fill: blue}, &bars{fill: withAlpha(orange, .3), outline: orange}, &bars{fill: withAlpha(blue, .3), outline: blue}
-	sparse := &bars{fill: withAlpha(grey, .3)}
-	for _, b := range bins {
-		if b.Images == 0 {
-			continue
-		}
-		left, right, share := 100*b.Low+.4, 100*b.High-.4, 100*float64(b.Images)/float64(len(labels))
-		add := func(to *bars, low, high float64) { to.boxes = append(to.boxes, box{left, right, low, high}) }
-		add(correct, 0, share*b.Accuracy)
-		add(wrong, share*b.Accuracy, share)
-		switch {
-		case b.Images < fewImages:
-			add(sparse, 0, 100*b.Accuracy)
-			continue
-		case b.Confidence > b.Accuracy:
-			add(over, 100*b.Accuracy, 100*b.Confidence)
-		default:
-			add(under, 100*b.Confidence, 100*b.Accuracy)
-		}
-		add(answers, 0, 100*min(b.Accuracy, b.Confidence))
-	}
-	right.Add(sparse, answers, over, under)
-	images.Add(correct, wrong)
+	f.title, f.note = "Reliability", reliabilityNote(bins, calibrationError)
+	f.addShares(images, bins, float64(len(labels)))
+	f.addAnswers(right, bins)
 	diagonal := draw.LineStyle{Color: ink, Width: lineWidth, Dashes: []vg.Length{vg.Points(5), vg.Points(3)}}
 	perfect, err := addLine(right, plotter.XYs{{X: 0, Y: 0}, {X: 100, Y: 100}}, diagonal, false)
 	if err != nil {
 		return nil, err
 	}
-	f.legend = []entry{sample("right", correct), sample("wrong", wrong), {"perfect calibration", perfect}}
-	for _, b := range []struct {
-		name string
-		bars *bars
-	}{{"overconfident by", over}, {"underconfident by", under}, {fmt.Sprintf("right, of fewer than %d images", fewImages), sparse}} {
-		if len(b.bars.boxes) > 0 {
-			f.legend = append(f.legend, sample(b.name, b.bars))
-		}
-	}
+	f.explain("perfect calibration", perfect...)
 	for _, p := range f.panels {
 		p.X.Min, p.X.Max, p.Y.Min = 0, 100, 0
 	}
-	images.Y.Max *= 1.05
-	right.Y.Max = 100
+	right.Y.Max, images.Y.Max = 100, 1.05*images.Y.Max
 	return f.png()
+}
+
+// addShares adds how many of n images are in each bin, the right ones below the
+// wrong ones.
+func (f *figure) addShares(p *plot.Plot, bins []metrics.Bin, n float64) {
+	correct, wrong := &bars{fill: blue}, &bars{fill: orange}
+	for _, b := range bins {
+		share := 100 * float64(b.Images) / n
+		correct.addBin(b, 0, share*b.Accuracy)
+		wrong.addBin(b, share*b.Accuracy, share)
+	}
+	p.Add(correct, wrong)
+	f.explain("right", correct)
+	f.explain("wrong", wrong)
+}
+
+// addAnswers adds the share of right answers in each bin, and the gap to their
+// mean confidence.
+func (f *figure) addAnswers(p *plot.Plot, bins []metrics.Bin) {
+	answers, sparse := &bars{fill: blue}, &bars{fill: withAlpha(grey, .3)}
+	over, under := &bars{fill: withAlpha(orange, .3), outline: orange}, &bars{fill: withAlpha(blue, .3), outline: blue}
+	for _, b := range bins {
+		accuracy, confidence := 100*b.Accuracy, 100*b.Confidence
+		switch {
+		case b.Images < fewImages:
+			sparse.addBin(b, 0, accuracy)
+			continue
+		case confidence > accuracy:
+			over.addBin(b, accuracy, confidence)
+		default:
+			under.addBin(b, confidence, accuracy)
+		}
+		answers.addBin(b, 0, min(accuracy, confidence))
+	}
+	p.Add(sparse, answers, over, under)
+	for _, e := range []struct {
+		name string
+		bars *bars
+	}{{"overconfident by", over}, {"underconfident by", under}, {fmt.Sprintf("right, of fewer than %d images", fewImages), sparse}} {
+		if len(e.bars.boxes) > 0 {
+			f.explain(e.name, e.bars)
+		}
+	}
+}
+
+// addBin adds a bar over a bin of confidence, unless the bin is empty.
+func (b *bars) addBin(bin metrics.Bin, low, high float64) {
+	if bin.Images > 0 {
+		const space = .4 // between bars
+		b.boxes = append(b.boxes, box{100*bin.Low + space, 100*bin.High - space, low, high})
+	}
 }
 
 // reliabilityNote puts the figures in words.
