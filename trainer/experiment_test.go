@@ -266,7 +266,7 @@ func TestFindRuns(t *testing.T) {
 		t.Errorf("%v (%v), want a alone", found, err)
 	}
 	for _, wrong := range []string{filepath.Join(dir, "a", ArgsFile), filepath.Join(dir, "none"), t.TempDir()} {
-		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no run's folder") {
+		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "not a run's folder") {
 			t.Errorf("%s: %v, want a usage error", wrong, err)
 		}
 	}
@@ -313,7 +313,7 @@ func TestReadRun(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, metricsFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no finished run") {
+	if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "not a finished run") {
 		t.Errorf("without metrics: %v", err)
 	}
 }

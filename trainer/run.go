@@ -16,15 +16,16 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// Run is what the folder of a finished run says.
+// Run is the content of a finished run's folder.
 type Run struct {
 	Dir         string
 	Config      Config
 	Environment Environment
-	Epochs      []EpochReport // but for Best
+	Epochs      []EpochReport // all but their Best
 	Metrics     metrics.Metrics
-	Labels      []byte // of the test images
-	Right       []bool // whether each is classified right
+	Labels      []byte        // of the test images
+	Right       []bool        // whether each is classified right
+	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
 // ReadRun reads a run's folder. The error is [ErrUsage] and names what is
@@ -32,7 +33,7 @@ type Run struct {
 func ReadRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir, Config: DefaultConfig()}
 	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
-		return nil, usage("%s is no finished run: %v", dir, err)
+		return nil, usage("%s is not a finished run: %v", dir, err)
 	}
 	for _, file := range []struct {
 		name string
@@ -44,19 +45,22 @@ func ReadRun(dir string) (*Run, error) {
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, file.name))
 		if err != nil {
-			return nil, usage("%s is no finished run: %v", dir, err)
+			return nil, usage("%s is not a finished run: %v", dir, err)
 		}
 		if err := file.read(text); err != nil {
 			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
 		}
 	}
-	labels, predicted, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
+	predictions, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
 	if err != nil {
 		return nil, usage("%s has no predictions to compare: %v", dir, err)
 	}
-	r.Labels = labels
-	for i, label := range labels {
-		r.Right = append(r.Right, predicted[i] == label)
+	r.Labels = predictions.Labels
+	if predictions.Probabilities != nil {
+		r.Calibration = metrics.Calibration(predictions.Labels, predictions.Probabilities)
+	}
+	for i, label := range r.Labels {
+		r.Right = append(r.Right, predictions.Predicted[i] == label)
 	}
 	return r, nil
 }
@@ -75,7 +79,7 @@ func (r *Run) readEnvironment(text []byte) error {
 func (r *Run) readResults(text []byte) error {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil || len(rows) == 0 {
-		return errors.Join(err, errors.New("want a header and a row an epoch"))
+		return errors.Join(err, errors.New("want a header and a row for each epoch"))
 	}
 	for i, row := range rows[1:] {
 		value := func(name string) float64 {
@@ -94,15 +98,26 @@ func (r *Run) readResults(text []byte) error {
 }
 
 // BestEpoch returns the number of the first epoch of the highest ValAccuracy,
-// whose weights are the run's, or 0 without epochs.
+// whose weights are the run's, or 0 if no epoch has one.
 func (r *Run) BestEpoch() int {
 	best := 0
 	for i, e := range r.Epochs {
-		if best == 0 || e.ValAccuracy > r.Epochs[best-1].ValAccuracy {
+		if !math.IsNaN(e.ValAccuracy) && (best == 0 || e.ValAccuracy > r.Epochs[best-1].ValAccuracy) {
 			best = i + 1
 		}
 	}
 	return best
+}
+
+// ValAccuracy returns the accuracy of the best epoch on the held-out images, a
+// fraction, and whether the run has one: it has none if it selected its best
+// epoch on the test images, or evaluated no epoch.
+func (r *Run) ValAccuracy() (float64, bool) {
+	best := r.BestEpoch()
+	if r.Metrics.Protocol != "val" || best == 0 {
+		return 0, false
+	}
+	return r.Epochs[best-1].ValAccuracy, true
 }
 
 // Name returns the name of the run's folder.
@@ -124,7 +139,7 @@ func FindRuns(dirs []string) ([]string, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return nil, usage("%s is no run's folder: %v", dir, cause(err))
+			return nil, usage("%s is not a run's folder: %v", dir, cause(err))
 		}
 		before := len(runs)
 		for _, e := range entries {
@@ -137,7 +152,7 @@ func FindRuns(dirs []string) ([]string, error) {
 			}
 		}
 		if len(runs) == before {
-			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
+			return nil, usage("%s is not a run's folder and holds no finished run", dir)
 		}
 	}
 	return runs, nil

@@ -262,7 +262,13 @@ func TestCompare(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Recipes) != 2 || len(c.Pairs) != 1 {
 		t.Errorf("--json: %v\n%s", err, stdout)
 	}
-	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "no run's folder")
+	for flag, want := range map[string]string{"--csv": "\n,val,2,logistic (lr: 1e-05),1,", "--markdown": "\n| 2 | logistic (lr: 1e-05) | 1 |", "--latex": "\n2 & logistic (lr: 1e-05) & 1 &"} {
+		if stdout, stderr, code := run(t, "compare", flag, out); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit code %d: %s\n%s, want %q", flag, code, stderr, stdout, want)
+		}
+	}
+	wantFailure(t, []string{"compare", "--json", "--csv", out}, exitUsage, "--json and --csv exclude each other")
+	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
 
@@ -311,7 +317,7 @@ func TestExperiment(t *testing.T) {
 	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 trainings at a time") {
 		t.Errorf("the trainings did not run together:\n%s", stdout)
 	}
-	for _, name := range []string{"report.html", "experiment.yaml", "rates_models.png", "lr0.01-seed1/report.html"} {
+	for _, name := range []string{"report.html", "experiment.yaml", "runs.csv", "rates_models.png", "lr0.01-seed1/report.html"} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}
@@ -360,7 +366,7 @@ func TestExperiment(t *testing.T) {
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--out", filepath.Join(out, "lr0.01-seed1")}, exitUsage, "has its own metrics")
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--data-dir", t.TempDir()}, exitBadFile, "no Fashion-MNIST")
 	wantFailure(t, []string{"report"}, exitUsage, "name one folder")
-	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "no run's folder")
+	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"experiment", "originale"}, exitUsage, "originale")
 	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "42-46")
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")

@@ -99,6 +99,9 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	return m, nil
 }
 
+// roundedUp is how far above 1 the rounding of a softmax may lift a probability.
+const roundedUp = 1e-5
+
 func check(labels []byte, probabilities []float32) error {
 	if len(labels) == 0 || len(probabilities) != len(labels)*Classes {
 		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), Classes)
@@ -108,7 +111,7 @@ func check(labels []byte, probabilities []float32) error {
 			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, Classes-1)
 		}
 		for c, p := range row(probabilities, i) {
-			if !(p >= 0 && p <= 1+1e-5) { // NaN too; a softmax may round up
+			if !(p >= 0 && p <= 1+roundedUp) { // NaN too
 				return fmt.Errorf("metrics: image %d has probability %v of class %d", i, p, c)
 			}
 		}
