@@ -26,8 +26,9 @@ type Evaluation struct {
 // or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
 // tensors tell the model. An unusable checkpoint is
 // [checkpoint.ErrBadCheckpoint]. Where dir is not "", which exists then, the
-// metrics, predictions and pictures are written there.
-func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string) (*Evaluation, error) {
+// metrics, predictions and pictures are written there, of which cam explains
+// classifications.
+func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string, cam CAM) (*Evaluation, error) {
 	path, err := WeightsFile(path)
 	if err != nil {
 		return nil, err
@@ -64,7 +65,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	}
 	if out := (folder{dir}); dir != "" {
 		err := errors.Join(out.writePredictions(split.Labels, probs),
-			out.writePictures(classified{backend, s.net, weights, split, probs, m}), out.writeMetrics(m))
+			out.writePictures(classified{backend, s.net, weights, split, probs, m, cam}), out.writeMetrics(m))
 		if err != nil {
 			return nil, err
 		}

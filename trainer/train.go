@@ -479,7 +479,7 @@ func (t *training) finish(stopped string) (*Result, error) {
 	if err := t.folder.writeCurves(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch); err != nil {
 		return nil, err
 	}
-	if err := t.folder.writePictures(classified{t.backend, t.net, t.best, test, probs, m}); err != nil {
+	if err := t.folder.writePictures(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
 		return nil, err
 	}
 	// Last of all, since a run that has it counts as finished.

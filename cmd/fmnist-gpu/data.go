@@ -232,8 +232,9 @@ const maxShown = 2500
 // shownVersions is how many augmented versions stand beside an image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s that the seed selects: in a
-// square or, if they are augmented, each at the start of a row of its versions.
+// drawSamples writes a picture of count images of s that the seed selects: in
+// about a square or, if they are augmented, each at the start of a row of its
+// versions.
 func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
@@ -241,7 +242,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 		images = append(images, s.Image(i))
 		captions = append(captions, dataset.ClassNames[s.Labels[i]])
 	}
-	columns := int(math.Ceil(math.Sqrt(float64(count))))
+	columns := nearSquare(count)
 	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
 		var err error
 		columns = 1 + shownVersions
@@ -253,11 +254,23 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	for i, image := range images {
 		cells[i] = plots.Cell{Image: plots.Gray(image), Caption: captions[i]}
 	}
-	picture, err := plots.Grid(cells, columns)
+	picture, err := plots.Grid{Cells: cells, Columns: columns}.PNG()
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, picture, 0o666)
+}
+
+// nearSquare returns the number of columns of a grid of n cells that is about as
+// wide as high, or a little wider if that makes all rows equally long.
+func nearSquare(n int) int {
+	side := int(math.Ceil(math.Sqrt(float64(n))))
+	for columns := side; columns <= 2*side; columns++ {
+		if n%columns == 0 {
+			return columns
+		}
+	}
+	return side
 }
 
 // withVersions puts augmented versions after each image.

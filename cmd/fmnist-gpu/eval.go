@@ -16,19 +16,21 @@ import (
 
 func newEvalCommand() *cobra.Command {
 	var checkpoint, dataDir, predictions, out string
+	cam := string(trainer.HiResCAM)
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
 		Short: "Evaluate a checkpoint on the test set",
 		Long: `Classify the 10,000 test images with the weights of a checkpoint, and print all
-metrics. A checkpoint is a run's folder, a .safetensors file or a PyTorch .pth
-file (of a state_dict; no code in it is run). The names and shapes of its tensors
-tell the model.
+metrics. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
+with a state_dict anywhere in it (nothing in the file is run). The names and
+shapes of its tensors tell the model.
 
 --out writes the metrics to a folder, with every image's probabilities and the
-pictures: confusion matrix, ROC, F1 by class, samples, the worst mistakes, the
-first layer's filters and the heat maps.`,
+pictures: confusion matrix, ROC, F1 by class, reliability, samples, the worst
+mistakes, the first layer's filters, and by --cam where the network saw the
+predicted class.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
@@ -39,7 +41,10 @@ first layer's filters and the heat maps.`,
 			if checkpoint == "" {
 				return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
 			}
-			e, d, err := evaluate(c, f, checkpoint, dataDir, out)
+			if c.Flags().Changed("cam") && out == "" {
+				return &commandLineError{"--cam chooses how a picture is made, and pictures are only written with --out: name a folder"}
+			}
+			e, d, err := evaluate(c, f, checkpoint, dataDir, out, trainer.CAM(cam))
 			if err != nil {
 				return err
 			}
@@ -64,6 +69,7 @@ first layer's filters and the heat maps.`,
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
 	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
+	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "how gradcam.png in --out shows what the network saw: hirescam or gradcam")
 	bind(output, &predictions, "predictions", setting.Text("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
 	bind(output, &asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
 	return c
@@ -84,16 +90,16 @@ func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (*trainer.Evaluation, *device, error) {
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, checkpoint, dataDir, out)
+	e, err := evaluateOn(c, d, checkpoint, dataDir, out, cam)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*trainer.Evaluation, error) {
+func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
 	data, err := loadData(dataDir)
 	if err != nil {
 		return nil, err
@@ -103,7 +109,7 @@ func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*
 			return nil, err
 		}
 	}
-	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
+	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out, cam)
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. A run's

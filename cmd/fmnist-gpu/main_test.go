@@ -91,6 +91,8 @@ func TestWrongUsage(t *testing.T) {
 		{[]string{"bench", "--precision", "fp8"}, []string{"--precision", `"fp8"`, "mixed"}},
 		{[]string{"fly"}, []string{"fly"}},
 		{[]string{"eval"}, []string{"--checkpoint"}},
+		{[]string{"eval", "--checkpoint", "x", "--out", "y", "--cam", "heat"}, []string{"--cam", `"heat"`, "hirescam or gradcam"}},
+		{[]string{"eval", "--checkpoint", "x", "--cam", "gradcam"}, []string{"--cam", "--out"}},
 		{[]string{"bench", "--against", " "}, []string{"--against"}},
 		{[]string{"bench", "--threads", "-1"}, []string{"--threads is -1"}},
 		{[]string{"train", "--resume", t.TempDir(), "--lr", "1"}, []string{"--lr", "new run"}},

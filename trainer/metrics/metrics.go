@@ -3,6 +3,7 @@
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -250,35 +251,86 @@ func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 // nil where all images, or none, are of the class. The arguments are as of
 // [Compute].
 func ROC(labels []byte, probabilities []float32, class int) (falsePositive, truePositive []float64) {
-	type decision struct {
-		p        float64
-		positive bool
-	}
 	decisions := make([]decision, len(labels))
-	positives := 0
 	for i, label := range labels {
-		decisions[i] = decision{float64(row(probabilities, i)[class]), int(label) == class}
-		if decisions[i].positive {
+		decisions[i] = decision{row(probabilities, i)[class], int(label) == class}
+	}
+	return roc(decisions)
+}
+
+// MicroROC returns the [ROC] of the decisions about all classes pooled.
+func MicroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	decisions := make([]decision, 0, len(probabilities))
+	for i, label := range labels {
+		for class, p := range row(probabilities, i) {
+			decisions = append(decisions, decision{p, class == int(label)})
+		}
+	}
+	return roc(decisions)
+}
+
+// MacroROC returns the mean over the classes of their true positive rates at
+// each false positive rate: the area under it is the mean of their AUCs.
+// Classes that have no [ROC] do not count; it returns nil where none has.
+func MacroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	type curve struct{ x, y []float64 }
+	var curves []curve
+	var rates []float64
+	for class := range Classes {
+		if x, y := ROC(labels, probabilities, class); x != nil {
+			curves, rates = append(curves, curve{x, y}), append(rates, x...)
+		}
+	}
+	slices.Sort(rates)
+	for _, rate := range slices.Compact(rates) {
+		var low, high float64 // of the mean's vertical step at this rate
+		for _, c := range curves {
+			l, h := heights(c.x, c.y, rate)
+			low, high = low+l/float64(len(curves)), high+h/float64(len(curves))
+		}
+		falsePositive, truePositive = append(falsePositive, rate, rate), append(truePositive, low, high)
+	}
+	return falsePositive, truePositive
+}
+
+// heights returns the lowest and the highest y of an ascending curve at x.
+func heights(xs, ys []float64, x float64) (low, high float64) {
+	first, found := slices.BinarySearch(xs, x)
+	if !found {
+		part := (x - xs[first-1]) / (xs[first] - xs[first-1])
+		y := ys[first-1] + part*(ys[first]-ys[first-1])
+		return y, y
+	}
+	last, _ := slices.BinarySearchFunc(xs, x, func(e, target float64) int {
+		if e <= target {
+			return -1
+		}
+		return 1
+	})
+	return ys[first], ys[last-1]
+}
+
+// decision is a score for a class, and whether the class is the true one.
+type decision struct {
+	score    float32
+	positive bool
+}
+
+// roc sorts decisions and returns their characteristic, nil unless there are
+// positive and negative ones.
+func roc(decisions []decision) (falsePositive, truePositive []float64) {
+	slices.SortFunc(decisions, func(a, b decision) int { return cmp.Compare(a.score, b.score) })
+	scores, positive, positives := make([]float64, len(decisions)), make([]bool, len(decisions)), 0
+	for i, d := range decisions {
+		scores[i], positive[i] = float64(d.score), d.positive
+		if d.positive {
 			positives++
 		}
 	}
-	if positives == 0 || positives == len(labels) {
+	if positives == 0 || positives == len(decisions) {
 		return nil, nil
 	}
-	slices.SortFunc(decisions, func(a, b decision) int {
-		switch {
-		case a.p < b.p:
-			return -1
-		case a.p > b.p:
-			return 1
-		}
-		return 0
-	})
-	p, positive := make([]float64, len(decisions)), make([]bool, len(decisions))
-	for i, d := range decisions {
-		p[i], positive[i] = d.p, d.positive
-	}
-	truePositive, falsePositive, _ = stat.ROC(nil, p, positive, nil)
+	truePositive, falsePositive, _ = stat.ROC(nil, scores, positive, nil)
 	return falsePositive, truePositive
 }
 
@@ -286,7 +338,12 @@ func ROC(labels []byte, probabilities []float32, class int) (falsePositive, true
 // gets a higher one than another image, equal ones counted half. It is 0 where
 // it is undefined because all images, or none, are of the class.
 func AUC(labels []byte, probabilities []float32, class int) float64 {
-	falsePositive, truePositive := ROC(labels, probabilities, class)
+	return Area(ROC(labels, probabilities, class))
+}
+
+// Area returns the area under a curve of [ROC], [MicroROC] or [MacroROC], 0
+// under one that is nil.
+func Area(falsePositive, truePositive []float64) float64 {
 	if falsePositive == nil {
 		return 0
 	}

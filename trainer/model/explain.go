@@ -12,9 +12,7 @@ import (
 // last convolution.
 const ExplainSection = "explain"
 
-// Explained is what Grad-CAM needs of a network (Selvaraju et al., "Grad-CAM:
-// visual explanations from deep networks via gradient-based localization",
-// 2017).
+// Explained is what a class activation map needs of a network.
 type Explained struct {
 	// ScoreGrad (Explain, 10) is the gradient of the score with respect to the
 	// logits, which the host writes: 1 at the class to explain, else 0.

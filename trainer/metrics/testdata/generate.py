@@ -51,6 +51,8 @@ def case(seed, n, unpredicted):
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
         "precision": precision.tolist(), "recall": recall.tolist(), "f1": f1.tolist(), "support": support.tolist(),
         "auc": [float(roc_auc_score(labels == c, probabilities[:, c])) for c in classes],
+        "micro_auc": float(roc_auc_score(np.eye(CLASSES)[labels], probabilities, average="micro")),
+        "macro_auc": float(roc_auc_score(np.eye(CLASSES)[labels], probabilities, average="macro")),
         "macro": average("macro"), "micro": average("micro"), "weighted": average("weighted"),
     }
 
