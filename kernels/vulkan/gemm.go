@@ -54,7 +54,7 @@ const (
 // epilogueOf returns the element-wise op that the product takes along, the
 // next one if it reads and overwrites C alone, and how many ops that makes.
 func (l *lowering) epilogueOf(op kernels.GEMM, p product, rest []kernels.Op) (e epilogue, taken int) {
-	if l.unfused || op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
+	if op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
 		return epilogue{}, 1
 	}
 	inPlace := func(from, to kernels.Tensor) bool {
