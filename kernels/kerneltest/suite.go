@@ -12,13 +12,6 @@ import (
 // bigFLOPs is the work above which a case is left out of -short and -race runs.
 const bigFLOPs = 1 << 23
 
-// Run tests every case on backend against reference and logs how many the race
-// detector, -short or a precision that the backend lacks made it leave out. The report holds the worst error by op.
-func Run(t *testing.T, backend, reference kernels.Backend) *Report {
-	t.Helper()
-	return NewSuite(reference).Run(t, backend)
-}
-
 // Suite runs the cases on several backends and asks the reference only once.
 // What a case starts from is made anew for each, or the cases would take
 // gigabytes.
@@ -39,17 +32,32 @@ func NewSuite(reference kernels.Backend) *Suite {
 	return &Suite{reference: reference, expected: map[string]*expectation{}}
 }
 
-// Run tests every case on backend; see the function [Run].
+// Run tests every case on backend against the reference. It leaves out, and
+// logs how many, big cases under -short and the race detector, and cases of a
+// precision that the backend lacks. The report holds the worst error by op.
 func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
+	t.Helper()
+	return s.RunSample(t, backend, 1)
+}
+
+// RunSample is Run with the first of every so many cases of each op: for a
+// driver that takes long to compile the shaders of each shape.
+func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Report {
 	t.Helper()
 	report := &Report{Backend: backend.Name()}
 	mixed := hasMixed(t, backend)
+	seen := map[string]int{} // cases of each op that could run
 	for _, c := range Cases() {
 		trial := c.Trial()
 		kind := trial.Op.Kind()
 		entry := report.op(kind)
 		tooBig := (testing.Short() || raceEnabled) && trial.Op.FLOPs() > bigFLOPs
-		if tooBig || (kernels.PrecisionOf(trial.Op) == kernels.Mixed && !mixed) {
+		runs := !tooBig && (mixed || kernels.PrecisionOf(trial.Op) != kernels.Mixed)
+		if runs {
+			seen[kind]++
+			runs = seen[kind]%oneOf == 1%oneOf
+		}
+		if !runs {
 			entry.Skipped++
 			continue
 		}
@@ -63,7 +71,7 @@ func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
 	}
 	t.Run("Program", func(t *testing.T) { testProgram(t, backend) })
 	if n := report.Skipped(); n > 0 {
-		t.Logf("%d cases left out: big ones under -short or -race, mixed precision where the backend has none", n)
+		t.Logf("%d cases left out: mixed precision where the backend has none, big ones under -short or -race, and all but one of every %d", n, oneOf)
 	}
 	return report
 }
