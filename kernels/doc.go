@@ -17,5 +17,6 @@
 //
 // Activations are channels-last, (N, H, W, C); convolution weights are
 // (O, KH, KW, I); matrices are row-major; a fully connected layer's weight is
-// (out, in). Only package checkpoint knows PyTorch's layout.
+// (out, in). Backends know no other layout. Package trainer/model says how each
+// parameter maps to PyTorch's, which files and initial values use.
 package kernels

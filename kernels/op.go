@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// Op is one operation of a plan: a pointer-free struct of this package, passed
-// by value. Backends switch on its dynamic type.
+// Op is one operation of a plan: a struct of this package, passed by value and
+// not changed once it is in a section (copies share their tensors' shapes).
+// Backends switch on its dynamic type.
 type Op interface {
 	// Kind returns the struct's name, "ConvForward".
 	Kind() string
