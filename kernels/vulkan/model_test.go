@@ -84,6 +84,9 @@ func TestTrainingIsReproducible(t *testing.T) {
 	}
 	b.PlanAsGPU()
 	run("as on a GPU: ", "fashioncnn")
+	if testing.Short() { // a software driver compiles what is new in it for half a minute
+		return
+	}
 	b.TwoPasses()
 	run("as on a GPU, in two passes: ", "fashioncnn")
 }
