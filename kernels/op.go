@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// Op is one operation of a plan: a struct of this package, passed by value.
+// Op is one operation of a plan: a struct of this package, passed by value. It
+// must not change once it is in a section: copies share their tensors' shapes.
 // Backends switch on its dynamic type.
 type Op interface {
 	// Kind returns the struct's name, such as "ConvForward".

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -393,23 +395,28 @@ func TestOriginalWeights(t *testing.T) {
 func TestInterruptAndResume(t *testing.T) {
 	datasettest.Full(t)
 	out := t.TempDir()
-	c := program("train", "--cpu", "--model", "alternative", "--epochs", "50", "--patience", "0", "--out", out, "--name", "r")
+	c := program("train", "--cpu", "--model", "logistic", "--epochs", "10000", "--patience", "0", "--out", out, "--name", "r")
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Start(); err != nil {
 		t.Fatal(err)
 	}
 	dir := filepath.Join(out, "r")
-	for range 600 { // until the training is under way
-		if _, err := os.Stat(filepath.Join(dir, "args.yaml")); err == nil {
-			break
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	for underWay := false; !underWay; {
+		select {
+		case <-ended:
+			t.Fatalf("the training ended by itself: %s", stderr.String())
+		case <-time.After(20 * time.Millisecond):
+			_, err := os.Stat(filepath.Join(dir, "args.yaml"))
+			underWay = err == nil
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
-	_ = c.Wait()
+	<-ended
 	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 		t.Fatalf("exit code %d, want %d: %s", code, exitInterrupted, stderr.String())
 	}
@@ -421,7 +428,12 @@ func TestInterruptAndResume(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1")
+	results, err := os.ReadFile(filepath.Join(dir, "results.csv")) // a header, and a line per epoch
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	epochs := max(1, bytes.Count(results, []byte("\n"))) // one more than it has
+	more, errs, code := run(t, "train", "--resume", dir, "--epochs", strconv.Itoa(epochs))
 	if code != 0 || !strings.Contains(more, "test accuracy") {
 		t.Errorf("resume: code %d, %s\n%s", code, errs, more)
 	}

@@ -54,7 +54,7 @@ const (
 // epilogueOf returns the element-wise op that joins the product (the next op, if
 // it reads and overwrites only C) and the number of ops that the dispatch covers.
 func (l *lowering) epilogueOf(op kernels.GEMM, p product, rest []kernels.Op) (e epilogue, taken int) {
-	if l.unfused || op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
+	if op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
 		return epilogue{}, 1
 	}
 	inPlace := func(from, to kernels.Tensor) bool {

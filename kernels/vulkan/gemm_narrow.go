@@ -46,7 +46,7 @@ func (l *lowering) gemmNarrow(op kernels.GEMM, rest []kernels.Op) (taken int) {
 // lossOf returns the next op if it is the cross-entropy of the product and can
 // join its dispatch.
 func (l *lowering) lossOf(op kernels.GEMM, rest []kernels.Op) (loss kernels.SoftmaxCrossEntropy, ok bool) {
-	if l.unfused || !l.lastGroup || len(rest) == 0 {
+	if !l.lastGroup || len(rest) == 0 {
 		return loss, false
 	}
 	loss, ok = rest[0].(kernels.SoftmaxCrossEntropy)

@@ -48,7 +48,7 @@ type target struct {
 	// which Metal has only had since version 3.2.
 	lastGroup bool
 	tuned     tuning
-	unfused   bool // an op of the plan never joins another's dispatch; for tests
+	unfused   bool // each op has dispatches of its own; for tests
 }
 
 // wantedGroups gives a GPU with 30 to 130 cores two or more workgroups per core.
@@ -86,7 +86,11 @@ func (l *lowering) section(s *kernels.Section) error {
 		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
 			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
 		}
-		taken, err := l.lower(s.Ops[i], s.Ops[i+1:])
+		rest := s.Ops[i+1:]
+		if l.unfused {
+			rest = nil // nothing to join
+		}
+		taken, err := l.lower(s.Ops[i], rest)
 		if err != nil {
 			return opError(s, i, err)
 		}

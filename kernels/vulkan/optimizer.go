@@ -13,7 +13,7 @@ func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
 	groups := ceilDiv(ceilDiv(n, 4), l.threads)
 	var advance kernels.AdvanceState
 	counters, taken := l.update(op.Param), 1 // without an advance, the shader leaves its binding alone
-	if len(rest) > 0 && l.lastGroup && !l.unfused {
+	if len(rest) > 0 && l.lastGroup {
 		next, ok := rest[0].(kernels.AdvanceState)
 		if ok && l.tensor(next.State) == l.tensor(op.State) {
 			advance, taken = next, 2
