@@ -11,4 +11,5 @@
 //
 // Results are bit-identical on every run on one device with the same tuning
 // ([Backend.Tune]): reductions have a fixed order, and there are no float
+// atomics.
 package vulkan
