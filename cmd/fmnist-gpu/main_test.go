@@ -368,8 +368,8 @@ func TestExperiment(t *testing.T) {
 func TestHostileWeights(t *testing.T) {
 	datasettest.Full(t)
 	weights := filepath.Join("..", "..", "trainer", "checkpoint", "testdata", "pytorch", "attack.pth")
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights}, exitBadFile, weights, "posix.system", "nothing was run")
-	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", t.TempDir()}, exitBadFile, weights, "posix.system", "nothing was run")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights}, exitBadFile, weights, "posix.system", "not run")
+	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", t.TempDir()}, exitBadFile, weights, "posix.system", "not run")
 }
 
 // The original project's own weights, saved by PyTorch, give its figures.
