@@ -69,7 +69,7 @@ SWIFTSHADER := /usr/lib/chromium/vk_swiftshader_icd.json
 ON_SWIFTSHADER := VK_DRIVER_FILES=$(SWIFTSHADER) VK_ICD_FILENAMES=$(SWIFTSHADER) FMNIST_DEVICE=SwiftShader FMNIST_REQUIRE_VULKAN=1
 test-swiftshader: PACKAGES := libvulkan1 vulkan-validationlayers dataset-fashion-mnist chromium
 test-swiftshader: setup ## parity and a short training on SwiftShader
-	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run '/vulkan' -skip TestTrajectory ./cpuref/parity
+	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run '/vulkan' -skip TestTrajectory ./cpuref/parity -args -vulkan-sample 3
 	$(ON_SWIFTSHADER) $(GO) test -count=1 $(TIMEOUT) -run TestTrainOnVulkan ./cmd/fmnist-gpu
 
 parity: setup ## print the worst error of each op on the CPU and on Vulkan
