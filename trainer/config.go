@@ -63,6 +63,8 @@ type Config struct {
 	InitFrom    string   `yaml:"init,omitempty"`
 	NoShuffle   bool     `yaml:"no-shuffle"`
 	MaxSteps    int      `yaml:"max-steps"`
+	NoEval      bool     `yaml:"no-eval"`     // the last epoch's weights are the run's; plateau and Patience have nothing to look at
+	EvalImages  int      `yaml:"eval-images"` // at most so many images of each split are evaluated; 0 for all
 	LogEvery    int      `yaml:"log-every"`
 	NoProgress  bool     `yaml:"no-progress"`
 	Quiet       bool     `yaml:"quiet"`
@@ -172,6 +174,7 @@ func (c *Config) checkNumbers() error {
 		{"threads", c.Threads, 0, 1 << 12},
 		{"max-steps", c.MaxSteps, 0, math.MaxInt32},
 		{"log-every", c.LogEvery, 0, math.MaxInt32},
+		{"eval-images", c.EvalImages, 0, math.MaxInt32},
 	} {
 		if n.value < n.min || n.value > n.max {
 			return usage("--%s is %d: want a whole number from %d to %d", n.name, n.value, n.min, n.max)

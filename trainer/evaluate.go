@@ -63,7 +63,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 		m.Protocol = "unknown"
 	}
 	if out := (folder{dir}); dir != "" {
-		err := errors.Join(out.writePredictions(split.Labels, probs),
+		err := errors.Join(out.writePredictions(nil, split.Labels, probs),
 			out.writePictures(classified{backend, s.net, weights, split, probs, m}), out.writeMetrics(m))
 		if err != nil {
 			return nil, err
@@ -117,5 +117,5 @@ func runningStatistics(net *model.Net) int {
 
 // WritePredictions writes an evaluation's predictions.csv.
 func WritePredictions(path string, e *Evaluation) error {
-	return metrics.WritePredictions(path, e.Labels, e.Probabilities)
+	return metrics.WritePredictions(path, nil, e.Labels, e.Probabilities)
 }

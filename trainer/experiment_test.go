@@ -108,7 +108,7 @@ func TestStateOfRun(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "precious.txt"), filepath.Join(dir, "."+ArgsFile+".00c0ffee.tmp")); err != nil {
 		t.Fatal(err)
 	}
-	want(RunBroken) // killed while it wrote its first file
+	want(RunNew) // killed while it wrote its first file
 	touch(ArgsFile)
 	want(RunBroken)
 	touch(stateFile)
@@ -266,7 +266,7 @@ func TestFindRuns(t *testing.T) {
 		t.Errorf("%v (%v), want a alone", found, err)
 	}
 	for _, wrong := range []string{filepath.Join(dir, "a", ArgsFile), filepath.Join(dir, "none"), t.TempDir()} {
-		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no run's folder") {
+		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "not a run's folder") {
 			t.Errorf("%s: %v, want a usage error", wrong, err)
 		}
 	}
@@ -285,7 +285,7 @@ func finishedRun(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.start(DefaultConfig(), Environment{Device: "abacus"}), f.writePredictions(labels, probs),
+	if err := errors.Join(f.writeArgs(DefaultConfig(), Environment{Device: "abacus"}), f.writePredictions(nil, labels, probs),
 		f.writeResults([]EpochReport{{Epoch: 1, ValAccuracy: .5, TrainAccuracy: .75}}), f.writeMetrics(m)); err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +313,7 @@ func TestReadRun(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, metricsFile)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no finished run") {
+	if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "not a finished run") {
 		t.Errorf("without metrics: %v", err)
 	}
 }

@@ -21,10 +21,10 @@ type Run struct {
 	Dir         string
 	Config      Config
 	Environment Environment
-	Epochs      []EpochReport // but for Best
+	Epochs      []EpochReport // without Best
 	Metrics     metrics.Metrics
 	Labels      []byte // of the test images
-	Right       []bool // whether each is classified right
+	Right       []bool // whether each is classified correctly
 }
 
 // ReadRun reads a run's folder. The error is [ErrUsage] and names what is
@@ -32,7 +32,7 @@ type Run struct {
 func ReadRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir, Config: DefaultConfig()}
 	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
-		return nil, usage("%s is no finished run: %v", dir, err)
+		return nil, usage("%s is not a finished run: %v", dir, err)
 	}
 	for _, file := range []struct {
 		name string
@@ -44,7 +44,7 @@ func ReadRun(dir string) (*Run, error) {
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, file.name))
 		if err != nil {
-			return nil, usage("%s is no finished run: %v", dir, err)
+			return nil, usage("%s is not a finished run: %v", dir, err)
 		}
 		if err := file.read(text); err != nil {
 			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
@@ -75,7 +75,7 @@ func (r *Run) readEnvironment(text []byte) error {
 func (r *Run) readResults(text []byte) error {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil || len(rows) == 0 {
-		return errors.Join(err, errors.New("want a header and a row an epoch"))
+		return errors.Join(err, errors.New("want a header and a row per epoch"))
 	}
 	for i, row := range rows[1:] {
 		value := func(name string) float64 {
@@ -93,17 +93,10 @@ func (r *Run) readResults(text []byte) error {
 	return nil
 }
 
-// BestEpoch returns the number of the first epoch of the highest ValAccuracy,
-// whose weights are the run's, or 0 without epochs.
-func (r *Run) BestEpoch() int {
-	best := 0
-	for i, e := range r.Epochs {
-		if best == 0 || e.ValAccuracy > r.Epochs[best-1].ValAccuracy {
-			best = i + 1
-		}
-	}
-	return best
-}
+// BestEpoch returns the number of the epoch whose weights are the run's: the
+// first of the highest ValAccuracy, the last where none was evaluated, or 0
+// without epochs.
+func (r *Run) BestEpoch() int { return bestEpoch(r.Epochs, r.Config.NoEval) }
 
 // Name returns the name of the run's folder.
 func (r *Run) Name() string { return filepath.Base(r.Dir) }
@@ -124,7 +117,7 @@ func FindRuns(dirs []string) ([]string, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return nil, usage("%s is no run's folder: %v", dir, cause(err))
+			return nil, usage("%s is not a run's folder: %v", dir, cause(err))
 		}
 		before := len(runs)
 		for _, e := range entries {
@@ -137,7 +130,7 @@ func FindRuns(dirs []string) ([]string, error) {
 			}
 		}
 		if len(runs) == before {
-			return nil, usage("%s is no run's folder, and holds none that is finished", dir)
+			return nil, usage("%s is not a run's folder and holds no finished run", dir)
 		}
 	}
 	return runs, nil

@@ -260,7 +260,7 @@ func TestCompare(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Recipes) != 2 || len(c.Pairs) != 1 {
 		t.Errorf("--json: %v\n%s", err, stdout)
 	}
-	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "no run's folder")
+	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
 
@@ -358,7 +358,7 @@ func TestExperiment(t *testing.T) {
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--out", filepath.Join(out, "lr0.01-seed1")}, exitUsage, "has its own metrics")
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--data-dir", t.TempDir()}, exitBadFile, "no Fashion-MNIST")
 	wantFailure(t, []string{"report"}, exitUsage, "name one folder")
-	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "no run's folder")
+	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"experiment", "originale"}, exitUsage, "originale")
 	wantFailure(t, []string{"experiment", "original", "--seeds", "5-1"}, exitUsage, "--seeds", "42-46")
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")

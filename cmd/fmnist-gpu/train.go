@@ -99,6 +99,8 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` (.safetensors, PyTorch's .pth) or run's folder")
 	f.BoolVar(&c.NoShuffle, "no-shuffle", c.NoShuffle, "take training images in file order")
 	f.IntVar(&c.MaxSteps, "max-steps", c.MaxSteps, "stop after this many optimiser steps; 0 never")
+	f.BoolVar(&c.NoEval, "no-eval", c.NoEval, "do not evaluate after each epoch: keep the last weights, a constant plateau rate and no early stop")
+	f.IntVar(&c.EvalImages, "eval-images", c.EvalImages, "evaluate at most this many images of each split, evenly spaced; 0 for all")
 	f.IntVar(&c.LogEvery, "log-every", c.LogEvery, "write each Nth step to steps.csv; 0 none")
 	f.BoolVar(&c.Quiet, "quiet", c.Quiet, "print only the result")
 	f.BoolVar(&c.NoProgress, "no-progress", c.NoProgress, "print a line an epoch, without a progress bar")

@@ -51,9 +51,9 @@ type Epoch struct {
 // number of the best epoch, from 1.
 func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	points := func(value func(Epoch) float64) plotter.XYs {
-		xy := make(plotter.XYs, len(epochs))
+		var xy plotter.XYs
 		for i, e := range epochs {
-			xy[i] = plotter.XY{X: float64(i + 1), Y: value(e)}
+			xy = appendFinite(xy, float64(i+1), value(e))
 		}
 		return xy
 	}
@@ -77,6 +77,9 @@ func addCurves(p *plot.Plot, selected string, train, val plotter.XYs, best int) 
 		colour color.Color
 		dashes []vg.Length
 	}{{"training", train, trainColour, []vg.Length{vg.Points(5), vg.Points(3)}}, {selected, val, valColour, nil}} {
+		if len(l.xy) == 0 {
+			continue // never evaluated
+		}
 		line, err := plotter.NewLine(l.xy)
 		if err != nil {
 			return err
@@ -85,7 +88,7 @@ func addCurves(p *plot.Plot, selected string, train, val plotter.XYs, best int) 
 		p.Add(line)
 		p.Legend.Add(l.name, line)
 	}
-	if best >= 1 && best <= len(val) {
+	if best >= 1 && best <= len(val) && len(val) == len(train) {
 		dot, err := plotter.NewScatter(val[best-1 : best])
 		if err != nil {
 			return err
