@@ -119,6 +119,16 @@ func (f folder) open() (unlock func(), err error) {
 	return unlock, nil
 }
 
+// TidyRun removes what a killed program has left in a run's folder. It is
+// [ErrUsage] where another training is at work there.
+func TidyRun(dir string) error {
+	unlock, err := folder{dir}.open()
+	if err == nil {
+		unlock()
+	}
+	return err
+}
+
 // subfolders are those that a run's folder has.
 var subfolders = []string{"weights", checkpointDir}
 
@@ -144,6 +154,14 @@ func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
 	case err != nil:
 		return p, badCheckpoint("%s is not a run's folder: it has no %s", f.dir, ArgsFile)
 	}
+	if p.state, err = f.readState(); err != nil {
+		return p, err
+	}
+	_, err = os.Stat(f.path(metricsFile))
+	if p.state == nil && err != nil {
+		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
+		return p, nil
+	}
 	had := DefaultConfig()
 	if err := had.LoadYAML(f.path(ArgsFile)); err != nil {
 		return p, err
@@ -154,8 +172,8 @@ func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
 	if p.finished, err = FinishedRun(f.dir, c); p.finished != nil || err != nil {
 		return p, err
 	}
-	if p.state, err = f.readState(); err != nil {
-		return p, err
+	if p.state == nil {
+		return p, f.damaged(metricsFile, errors.New("it cannot be read"))
 	}
 	p.notes = resumeNotes(p.state, had, c)
 	return p, nil
@@ -170,14 +188,15 @@ func withoutLimits(c Config) Config {
 
 // resumeNotes says from where a run goes on, and lets its state go on.
 func resumeNotes(s *runState, had, c Config) []string {
-	if s == nil {
-		return []string{"the run has no checkpoint yet: it starts from the beginning"}
-	}
 	var notes []string
 	if s.allow(had, c) {
 		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %d epochs counts from epoch %d", c.Patience, len(s.Epochs)))
 	}
-	return append(notes, fmt.Sprintf("the run goes on after %d epochs and %d steps of the next", len(s.Epochs), s.Slot))
+	from := fmt.Sprintf("the run continues after epoch %d", len(s.Epochs))
+	if s.Slot > 0 {
+		from = fmt.Sprintf("the run continues after step %d of epoch %d", s.Slot, len(s.Epochs)+1)
+	}
+	return append(notes, from)
 }
 
 // start makes the folder a run's: it writes args.yaml and, of a run that goes

@@ -75,7 +75,8 @@ type StepReport struct {
 	Images          int     // in this epoch
 	Loss            float64 // mean over this epoch's images so far
 	Accuracy        float64 // of the same images, as they were trained on
-	ImagesPerSecond float64 // since the last report
+	NewImages       int     // since the last report
+	ImagesPerSecond float64 // of the new images
 }
 
 // Result is the outcome of a training.
@@ -115,7 +116,8 @@ type training struct {
 // that is not to be resumed, or where another training is at work in it;
 // [dataset.ErrBadData] and [checkpoint.ErrBadCheckpoint] name what cannot be
 // read. Cancelling ctx ends the training after the step under way: everything
-// is saved and the error is [ErrInterrupted].
+// is saved and the error is [ErrInterrupted]; before the first step it is that
+// of ctx.
 func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*Result, error) {
 	if err := checkArguments(c, backend, data); err != nil {
 		return nil, err
@@ -141,6 +143,9 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 	// The images are on the device now: unless the caller keeps data, its
 	// 55 MB can go back before checkpoints claim theirs.
 	debug.FreeOSMemory()
+	if err := ctx.Err(); err != nil {
+		return nil, err // nothing has begun
+	}
 	if err := t.start(p); err != nil {
 		return nil, err
 	}
@@ -528,7 +533,7 @@ func (t *training) reportSteps(from int) error {
 	now := time.Now()
 	t.options.Progress.Step(StepReport{Epoch: len(t.state.Epochs) + 1, ImagesDone: done, Images: len(t.train),
 		Loss: weightedMean(losses, batch, done), Accuracy: float64(sum(correct)) / float64(done),
-		ImagesPerSecond: float64(done-from*batch) / now.Sub(t.recent).Seconds()})
+		NewImages: done - from*batch, ImagesPerSecond: float64(done-from*batch) / now.Sub(t.recent).Seconds()})
 	t.recent = now
 	return nil
 }
