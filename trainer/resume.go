@@ -278,8 +278,13 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	}
 	more := had.Epochs != c.Epochs || had.Patience != c.Patience || had.MaxSteps != c.MaxSteps
 	s, err := f.readState()
+	if err == nil && s != nil {
+		if err = s.check(had, s.stepsPerEpoch()); err != nil {
+			err = f.damaged(stateFile, err)
+		}
+	}
 	switch {
-	case more && err != nil:
+	case err != nil:
 		return nil, err
 	case more && s == nil:
 		return nil, badCheckpoint("%s is finished and its checkpoint is gone: it cannot go on; start a new run from its weights with --init %s", dir, dir)

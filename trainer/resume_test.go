@@ -181,6 +181,13 @@ func TestFinishedRunStays(t *testing.T) {
 		}
 	}
 	wantSameFolder(t, "resumed without more epochs", files(t, dir), before)
+	state := readFile(t, dir, stateFile)
+	for _, slot := range []string{"-1", "23", "1000000000", "4611686018427387904"} {
+		wantRefused(t, "slot "+slot, c, dir, bytes.Replace(state, []byte(`"slot": 0`), []byte(`"slot": `+slot), 1))
+	}
+	if err := os.WriteFile(filepath.Join(dir, stateFile), state, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	if err := DropCheckpoint(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -100,6 +100,15 @@ func (s *runState) withoutImprovement() int {
 	return len(s.Epochs) - max(s.BestEpoch, s.PatienceFrom)
 }
 
+// stepsPerEpoch returns the steps per epoch by which this is a possible state,
+// if there are any.
+func (s *runState) stepsPerEpoch() int {
+	if len(s.Epochs) == 0 {
+		return s.Slot
+	}
+	return (s.Step - s.Slot) / len(s.Epochs)
+}
+
 // check returns an error that names the first value that a training of the
 // given steps per epoch cannot have reached.
 func (s *runState) check(c Config, stepsPerEpoch int) error {
