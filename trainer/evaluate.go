@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -25,9 +26,13 @@ type Evaluation struct {
 // Evaluate classifies a split with the weights of a checkpoint: a safetensors
 // or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
 // tensors tell the model. An unusable checkpoint is
-// [checkpoint.ErrBadCheckpoint]. Where dir is not "", which exists then, the
-// metrics, predictions and pictures are written there.
+// [checkpoint.ErrBadCheckpoint], an empty or inconsistent split
+// [dataset.ErrBadData]. Where dir is not "", it is created and the metrics,
+// predictions and pictures are written there.
 func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string) (*Evaluation, error) {
+	if err := checkSplit("evaluated", split); err != nil {
+		return nil, err
+	}
 	path, err := WeightsFile(path)
 	if err != nil {
 		return nil, err
@@ -63,6 +68,9 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 		m.Protocol = "unknown"
 	}
 	if out := (folder{dir}); dir != "" {
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return nil, fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
+		}
 		err := errors.Join(out.writePredictions(nil, split.Labels, probs),
 			out.writePictures(classified{backend, s.net, weights, split, probs, m}), out.writeMetrics(m))
 		if err != nil {

@@ -13,6 +13,8 @@ import (
 	"path"
 	"path/filepath"
 
+	"github.com/dustin/go-humanize"
+
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -181,8 +183,8 @@ func (t *training) restore(s *runState) error {
 	}
 	before, now := s.Schedule.Steps, t.totalSteps()
 	if t.state.Schedule.resize(now) {
-		t.notes = append(t.notes, fmt.Sprintf("the %s schedule spans %d steps instead of %d from here on: the weights will differ from those of a run of this length from the start",
-			s.Schedule.Kind, now, before))
+		t.notes = append(t.notes, fmt.Sprintf("the %s schedule now spans %s steps instead of %s: the weights will differ from those of a run that had this length from the start",
+			s.Schedule.Kind, humanize.Comma(int64(now)), humanize.Comma(int64(before))))
 	}
 	return nil
 }

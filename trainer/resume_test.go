@@ -243,7 +243,7 @@ func TestLongerScheduleIsSaid(t *testing.T) {
 		}
 		c.Epochs = 3
 		r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true, Progress: n})
-		if err != nil || len(r.Epochs) != 3 || strings.Contains(fmt.Sprint(n.list), schedule+" schedule spans 66 steps instead of 44") != said {
+		if err != nil || len(r.Epochs) != 3 || strings.Contains(fmt.Sprint(n.list), schedule+" schedule now spans 66 steps instead of 44") != said {
 			t.Errorf("%s: %q, %v", schedule, n.list, err)
 		}
 	}

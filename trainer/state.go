@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+
+	"github.com/dustin/go-humanize"
 )
 
 // EpochReport is a row of results.csv.
@@ -87,7 +89,7 @@ func (s *runState) stop(c Config) (why string, stop bool) {
 		return "", true
 	}
 	if c.MaxSteps > 0 && s.Step >= c.MaxSteps {
-		return fmt.Sprintf("after %d steps, as --max-steps asks", s.Step), true
+		return fmt.Sprintf("after %s steps, as --max-steps asks", humanize.Comma(int64(s.Step))), true
 	}
 	if without := s.withoutImprovement(); c.Patience > 0 && !c.NoEval && without >= c.Patience {
 		return fmt.Sprintf("after epoch %d: no improvement for %d epochs", len(s.Epochs), without), true

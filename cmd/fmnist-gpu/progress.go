@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/vbauerster/cupwriter"
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
@@ -17,10 +18,11 @@ import (
 )
 
 // screen is where trainings print: lines on standard output and, where standard
-// error is a terminal, below them a bar for each epoch under way.
+// error is a terminal, below them a bar for each training.
 type screen struct {
-	out  io.Writer
-	bars *mpb.Progress // nil without bars
+	out     io.Writer
+	bars    *mpb.Progress // nil without bars
+	console *cupwriter.Writer
 }
 
 // barInterval is the time between two frames.
@@ -30,7 +32,8 @@ const barInterval = 100 * time.Millisecond
 func newScreen(out, err io.Writer, withBars bool) *screen {
 	s := &screen{out: out}
 	if withBars && isTerminal(err) {
-		s.bars = mpb.New(mpb.WithOutput(err), mpb.WithRefreshRate(barInterval))
+		s.console = cupwriter.New(err, false)
+		s.bars = mpb.New(mpb.WithConsoleWriter(s.console), mpb.WithRefreshRate(barInterval))
 	}
 	return s
 }
@@ -55,6 +58,7 @@ func (s *screen) Write(lines []byte) (int, error) {
 func (s *screen) close() {
 	if s.bars != nil {
 		s.bars.Shutdown()
+		_ = s.console.Flush(0) // lines since the last frame; a terminal that is gone is no error
 	}
 }
 
@@ -70,7 +74,7 @@ type progress struct {
 	started  time.Time // when the first epoch began
 	summary  trainer.Summary
 	lastStep time.Time // when it was reported
-	bar      *mpb.Bar  // of the epoch under way
+	bar      *mpb.Bar
 
 	lock      sync.Mutex // of what follows, from which frames are drawn
 	now       trainer.StepReport
@@ -149,7 +153,6 @@ func (p *progress) eta(f frame) (epoch, run time.Duration) {
 
 // Epoch implements [trainer.Progress].
 func (p *progress) Epoch(r trainer.EpochReport) {
-	p.endBar()
 	p.lock.Lock()
 	p.evaluated = time.Since(p.lastStep)
 	p.lock.Unlock()
@@ -181,31 +184,24 @@ func (p *progress) left(epoch int) string {
 	return "  " + clock(left) + " left"
 }
 
-// end removes the bar of an epoch that has ended before its time, and says that
-// nothing is left to save.
+// end removes the bar, and says that nothing is left to save.
 func (p *progress) end() {
-	p.endBar()
+	if p.bar != nil {
+		p.bar.Abort(true)
+	}
 	if !p.started.IsZero() {
 		saving.Add(-1)
 	}
 }
 
-func (p *progress) endBar() {
-	if p.bar != nil {
-		p.bar.Abort(true)
-		p.bar.Wait()
-		p.bar = nil
-	}
-}
-
-// meter is a bar for work that is no training; nil, it shows nothing.
+// meter is a bar for work other than training; a nil meter shows nothing.
 type meter struct {
 	bars *mpb.Progress
 	bar  *mpb.Bar
 }
 
 // newMeter returns a bar for work of the given name and amount, which the
-// counter shows, or nil where w is no terminal.
+// counter shows, or nil where w is not a terminal.
 func newMeter(w io.Writer, name string, total int64, counter decor.Decorator) *meter {
 	if !isTerminal(w) {
 		return nil
