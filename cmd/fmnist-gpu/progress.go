@@ -208,7 +208,7 @@ func newMeter(w io.Writer, name string, total int64, counter decor.Decorator) *m
 	}
 	bars := mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(barInterval))
 	bar, err := bars.Add(total, mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding("─").Rbound("").Build(),
-		mpb.PrependDecorators(decor.Name(name+gap)), mpb.AppendDecorators(counter, decor.OnComplete(decor.AverageETA(decor.ET_STYLE_MMSS, decor.WC{C: decor.DextraSpace}), "")))
+		mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(name+gap)), mpb.AppendDecorators(counter, decor.OnComplete(decor.AverageETA(decor.ET_STYLE_MMSS, decor.WC{C: decor.DextraSpace}), "")))
 	if err != nil {
 		return nil
 	}

@@ -36,13 +36,24 @@ pictures, and a report in one HTML file.
 Without --device or --cpu it trains on the best GPU, or on the CPU where there is
 none. Settings come from the defaults, then the preset, then --config, then flags,
 a preset among them first.
-Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there.`,
+Ctrl-C, SIGTERM and a closed terminal or pipe finish the step, save, and exit with
+130; a second Ctrl-C ends at once. --resume goes on from there, and with more --epochs
+after the end of a finished run too. For that a run keeps its folder checkpoint, which
+may be deleted.
+
+On a slow device the evaluation after each epoch can take longer than training:
+--eval-images N evaluates the same N images each time, evenly spaced in their split, on
+which the best epoch, the plateau scheduler and --patience then depend; the test set is
+limited likewise, and metrics.json says to how many images. --no-eval evaluates nothing
+until the end: the last epoch's weights are the run's ("protocol": "none"), plateau keeps
+its rate, and --patience does not stop.`,
 		Example: `  fmnist-gpu train                                   fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
   fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
-  fmnist-gpu train --resume runs/fashioncnn`,
+  fmnist-gpu train --resume runs/fashioncnn --epochs 20
+  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500     a quick try of a slow device`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume != "" {
@@ -65,7 +76,7 @@ Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there
 	}
 	addTrainFlags(cmd.Flags(), &c)
 	cmd.Flags().StringVar(&file, "config", "", "YAML `file` of settings, keys as the flags; flags win")
-	cmd.Flags().StringVar(&resume, "resume", "", "go on with the interrupted run of this `folder`")
+	cmd.Flags().StringVar(&resume, "resume", "", "go on with the run of this `folder`, interrupted or finished")
 	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the settings, parameters and memory; train nothing")
 	return cmd
 }
@@ -99,8 +110,8 @@ func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
 	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` (.safetensors, PyTorch's .pth) or run's folder")
 	f.BoolVar(&c.NoShuffle, "no-shuffle", c.NoShuffle, "take training images in file order")
 	f.IntVar(&c.MaxSteps, "max-steps", c.MaxSteps, "stop after this many optimiser steps; 0 never")
-	f.BoolVar(&c.NoEval, "no-eval", c.NoEval, "do not evaluate after each epoch: keep the last weights, a constant plateau rate and no early stop")
-	f.IntVar(&c.EvalImages, "eval-images", c.EvalImages, "evaluate at most this many images of each split, evenly spaced; 0 for all")
+	f.BoolVar(&c.NoEval, "no-eval", c.NoEval, "do not evaluate after each epoch: the last weights are kept, nothing stops early")
+	f.IntVar(&c.EvalImages, "eval-images", c.EvalImages, "evaluate at most `N` images of each split, evenly spaced; 0 for all")
 	f.IntVar(&c.LogEvery, "log-every", c.LogEvery, "write each Nth step to steps.csv; 0 none")
 	f.BoolVar(&c.Quiet, "quiet", c.Quiet, "print only the result")
 	f.BoolVar(&c.NoProgress, "no-progress", c.NoProgress, "print a line an epoch, without a progress bar")
