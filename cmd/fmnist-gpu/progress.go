@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -41,7 +42,7 @@ func newScreen(out, err io.Writer, withBars bool) *screen {
 // isTerminal reports whether w is a terminal, where a bar can be drawn.
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(interface{ Fd() uintptr })
-	return ok && term.IsTerminal(int(f.Fd()))
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // Write prints lines, above the bars where both are on a terminal.

@@ -38,9 +38,10 @@ type standardOutput struct {
 }
 
 // newStandardOutput returns standard output. A write that nobody reads fails
-// from now on, where SIGPIPE would have ended the program.
+// from now on, where SIGPIPE would have ended the program. (SIGPIPE is caught
+// rather than ignored, since programs that this one starts would inherit that.)
 func newStandardOutput(closed func()) *standardOutput {
-	signal.Ignore(syscall.SIGPIPE)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return &standardOutput{os.Stdout, closed}
 }
 
