@@ -6,28 +6,36 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
+	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
-// Recipe is what runs have in common that differ in nothing but the seed and
-// where they ran.
+// Recipe is a set of runs that differ only in the seed and in where they ran.
 type Recipe struct {
-	Name       string               `json:"name"`
-	Seeds      []uint64             `json:"seeds"`
-	Accuracies []float64            `json:"accuracies"` // by seed, fractions
-	Accuracy   float64              `json:"accuracy"`   // mean
-	Interval   *statistics.Interval `json:"interval"`   // of the mean, with two runs or more
-	MacroF1    float64              `json:"macro_f1"`   // mean
-	F1Interval *statistics.Interval `json:"macro_f1_interval"`
-	Preset     string               `json:"preset,omitempty"`
-	Parameters int                  `json:"parameters"`
-	Seconds    float64              `json:"training_seconds"` // mean
+	Name string `json:"name"`
+	// Rank is the recipe's place, 1 the best; equal figures share one. What is
+	// ranked is [Comparison.RankedBy].
+	Rank  int      `json:"rank"`
+	Seeds []uint64 `json:"seeds"`
+	// The validation accuracy of the epoch whose weights were kept; nil where a
+	// run has none because it selected on the test images.
+	ValAccuracies []float64            `json:"val_accuracies,omitempty"` // by seed, fractions
+	ValAccuracy   *float64             `json:"val_accuracy"`             // mean
+	ValInterval   *statistics.Interval `json:"val_interval"`             // of the mean, with two runs or more
+	Accuracies    []float64            `json:"accuracies"`               // on the test images, by seed, fractions
+	Accuracy      float64              `json:"accuracy"`                 // mean
+	Interval      *statistics.Interval `json:"interval"`                 // of the mean, with two runs or more
+	MacroF1       float64              `json:"macro_f1"`                 // mean, on the test images
+	F1Interval    *statistics.Interval `json:"macro_f1_interval"`
+	Preset        string               `json:"preset,omitempty"`
+	Parameters    int                  `json:"parameters"`
+	Seconds       float64              `json:"training_seconds"` // mean
 
 	runs []*Run
 }
@@ -35,12 +43,12 @@ type Recipe struct {
 // Runs returns the recipe's runs, by seed.
 func (r Recipe) Runs() []*Run { return r.runs }
 
-// Pair is the comparison of two recipes.
+// Pair is the comparison of two recipes on the test images.
 type Pair struct {
 	First      string              `json:"first"`
 	Second     string              `json:"second"`
 	Test       string              `json:"test"`
-	Difference statistics.Interval `json:"difference"` // of the accuracies, first minus second
+	Difference statistics.Interval `json:"difference"` // of the test accuracies, first minus second
 	P          float64             `json:"p"`
 	AdjustedP  float64             `json:"adjusted_p"`       // for the number of pairs, by Holm's method
 	Effect     float64             `json:"effect,omitempty"` // Cohen's d_z, over seeds
@@ -50,60 +58,100 @@ type Pair struct {
 	networks bool // the test is of two networks alone, not over seeds
 }
 
+// What recipes are ranked by.
+const (
+	ByValAccuracy  = "val_accuracy"
+	ByTestAccuracy = "test_accuracy"
+)
+
 // Comparison is the outcome of [Compare].
 type Comparison struct {
 	Name     string    `json:"name,omitempty"` // of the group
 	Protocol string    `json:"protocol"`
 	Images   int       `json:"images"`
+	RankedBy string    `json:"ranked_by"`          // ByValAccuracy, or ByTestAccuracy where no run has the former
 	Recipes  []Recipe  `json:"recipes"`            // best first
-	Pairs    []Pair    `json:"pairs"`              // of recipes; none where there is but one
-	Together *Cochran  `json:"cochran"`            // of three recipes or more, all of one run
-	Findings []Finding `json:"findings,omitempty"` // of the original, where its trainings are among the recipes
+	Notes    []string  `json:"notes"`              // sentences: what the figures allow to conclude
+	Pairs    []Pair    `json:"pairs"`              // of recipes; none where there is only one
+	Together *Cochran  `json:"cochran"`            // of three recipes or more with one run each
+	Findings []Finding `json:"findings,omitempty"` // of the original, if its trainings are among the recipes
 	// Unfinished names runs of the experiment that are left out: under way,
 	// diverged or gone.
 	Unfinished []string `json:"unfinished,omitempty"`
 }
 
-// Cochran is what Cochran's Q says of several runs together.
+// Cochran is the outcome of Cochran's Q test on several runs.
 type Cochran struct {
 	Q     float64 `json:"q"`
 	P     float64 `json:"p"`
 	Words string  `json:"words"`
 }
 
-// CompareGroups compares the runs within every group that has two or more.
+// CompareGroups compares the runs within every group that has two or more. Runs
+// that selected their best epoch on different images are not comparable: such a
+// group becomes one comparison for each protocol, unless that leaves every run
+// alone.
 func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	var list []*Comparison
 	for _, g := range groups {
-		if len(g.Runs) < 2 {
+		parts := byProtocol(g.Runs)
+		if !slices.ContainsFunc(parts, func(part []*Run) bool { return len(part) > 1 }) {
 			continue
 		}
-		c, err := Compare(g.Runs)
-		if err != nil {
-			return nil, err
+		for _, part := range parts {
+			c, err := compareRuns(part)
+			if err != nil {
+				return nil, err
+			}
+			c.Name, c.Unfinished = g.Name, g.Unfinished
+			if len(parts) > 1 {
+				c.Name = "selected on " + c.Protocol
+				if g.Name != "" {
+					c.Name = g.Name + ", " + c.Name
+				}
+				c.Notes = append(c.Notes, "Runs that selected their best epoch on other images are in a table of their own: their figures are not comparable.")
+			}
+			list = append(list, c)
 		}
-		c.Name, c.Unfinished = g.Name, g.Unfinished
-		list = append(list, c)
 	}
 	return list, nil
 }
 
-// significance is the level below which a difference counts as shown.
+// byProtocol splits runs by the images that they selected their best epoch on,
+// the protocol of the first run first.
+func byProtocol(runs []*Run) [][]*Run {
+	var parts [][]*Run
+	for _, r := range runs {
+		i := slices.IndexFunc(parts, func(part []*Run) bool { return part[0].Metrics.Protocol == r.Metrics.Protocol })
+		if i < 0 {
+			i, parts = len(parts), append(parts, nil)
+		}
+		parts[i] = append(parts[i], r)
+	}
+	return parts
+}
+
+// significance is the level below which a difference is significant.
 const significance = .05
 
-// Compare compares runs: recipes with two or more common seeds by a paired t
-// test over those, others by McNemar's test and a bootstrap interval between two
-// of their runs. Runs of different protocols or of other test images are not
-// comparable, and one training twice says nothing about seeds: that is
-// [ErrUsage].
+// Compare compares runs. Recipes are ranked by their mean validation accuracy,
+// or by test accuracy where the runs selected on the test images. Differences
+// are tested on the test images: between recipes with two or more common seeds
+// by a paired t test over those, between others by McNemar's test and a
+// bootstrap interval on one run of each. Runs of different protocols or test
+// images, and the same training twice, are [ErrUsage].
 func Compare(runs []*Run) (*Comparison, error) {
 	if len(runs) < 2 {
-		return nil, usage("%d run to compare: name two or more", len(runs))
+		return nil, usage("nothing to compare %s with: name two or more finished runs", runs[0].Dir)
 	}
+	return compareRuns(runs)
+}
+
+func compareRuns(runs []*Run) (*Comparison, error) {
 	first := runs[0]
 	for _, r := range runs[1:] {
 		if r.Metrics.Protocol != first.Metrics.Protocol {
-			return nil, usage("%s chose its best epoch on %s, %s on %s: their figures are not comparable",
+			return nil, usage("%s selected its best epoch on %s, %s on %s: their figures are not comparable",
 				first.Dir, first.Metrics.Protocol, r.Dir, r.Metrics.Protocol)
 		}
 		if !bytes.Equal(r.Labels, first.Labels) {
@@ -115,32 +163,141 @@ func Compare(runs []*Run) (*Comparison, error) {
 		return nil, err
 	}
 	c := &Comparison{Protocol: first.Metrics.Protocol, Images: len(first.Labels), Recipes: list}
+	c.rank()
 	if len(list) > 2 && len(list) == len(runs) {
 		if c.Together, err = compareTogether(runs); err != nil {
 			return nil, err
 		}
 	}
-	var p []float64
-	for i := range c.Recipes {
-		for j := i + 1; j < len(c.Recipes); j++ {
-			pair, err := comparePair(&c.Recipes[i], &c.Recipes[j])
-			if err != nil {
-				return nil, err
-			}
-			c.Pairs, p = append(c.Pairs, pair), append(p, pair.P)
-		}
+	if err := c.comparePairs(); err != nil {
+		return nil, err
 	}
-	for i, adjusted := range statistics.Holm(p) {
-		c.Pairs[i].AdjustedP = adjusted
-		c.Pairs[i].Shown = adjusted < significance
-		c.Pairs[i].Words = c.Pairs[i].words(c)
-	}
+	c.Notes = c.notes()
 	c.Findings = findings(c)
 	return c, nil
 }
 
-// compareTogether tests whether any of several runs is right more often than
-// another.
+// rank sorts the recipes, best first. Recipes without the figure that ranks the
+// others come last, and equals keep their order.
+func (c *Comparison) rank() {
+	c.RankedBy = ByTestAccuracy
+	for _, r := range c.Recipes {
+		if r.ValAccuracy != nil {
+			c.RankedBy = ByValAccuracy
+		}
+	}
+	figure := func(r *Recipe) float64 {
+		switch {
+		case c.RankedBy == ByTestAccuracy:
+			return rounded(r.Accuracy)
+		case r.ValAccuracy != nil:
+			return rounded(*r.ValAccuracy)
+		}
+		return math.Inf(-1)
+	}
+	slices.SortStableFunc(c.Recipes, func(a, b Recipe) int { return cmp.Compare(figure(&b), figure(&a)) })
+	for i := range c.Recipes {
+		c.Recipes[i].Rank = i + 1
+		if i > 0 && figure(&c.Recipes[i]) == figure(&c.Recipes[i-1]) {
+			c.Recipes[i].Rank = c.Recipes[i-1].Rank
+		}
+	}
+}
+
+// rounded drops the digits of a mean that depend on the order of its sum, so
+// that equal accuracies are equal.
+func rounded(x float64) float64 { return math.Round(x*1e9) / 1e9 }
+
+// fewSeeds is the number of seeds below which an interval over them says little.
+const fewSeeds = 5
+
+// notes says how the recipes are ranked, and what their figures allow to
+// conclude.
+func (c *Comparison) notes() []string {
+	notes := []string{c.rankingNote()}
+	least, tested := math.MaxInt, 0
+	for _, r := range c.Recipes {
+		if n := len(r.Seeds); n > 1 {
+			least = min(least, n)
+		}
+		if c.RankedBy == ByValAccuracy && r.ValAccuracy == nil {
+			notes = append(notes, r.Name+" has no validation accuracy and is ranked last.")
+		}
+	}
+	for _, p := range c.Pairs {
+		if p.networks {
+			tested++
+		}
+	}
+	if least < fewSeeds {
+		notes = append(notes, fmt.Sprintf("An interval over only %d seeds is wide and uncertain: use %d or more.", least, fewSeeds))
+	}
+	if tested > 0 {
+		notes = append(notes, "McNemar's test compares two networks: with other seeds the difference may be another.")
+	}
+	return notes
+}
+
+// rankingNote says what a ranking is by, and how to choose by it.
+func (c *Comparison) rankingNote() string {
+	switch {
+	case c.RankedBy == ByValAccuracy:
+		return "Ranked by validation accuracy. Choose a recipe by that: a test accuracy that was used to choose is optimistic."
+	case c.Protocol == "test":
+		return "Ranked by test accuracy: these runs selected their best epoch on the test images and have no validation accuracy. " +
+			"Their accuracies are optimistic. Do not choose a recipe by them: train with select-on val and choose by validation accuracy."
+	}
+	return "Ranked by test accuracy: these runs have no validation accuracy. Do not choose a recipe by test accuracy, which makes it optimistic: " +
+		"train with select-on val and choose by validation accuracy."
+}
+
+// comparePairs compares every recipe with every other one, several at a time: a
+// bootstrap takes milliseconds, and a hundred recipes are 4,950 pairs.
+func (c *Comparison) comparePairs() error {
+	n := len(c.Recipes)
+	c.Pairs = make([]Pair, n*(n-1)/2)
+	group := errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	k := 0
+	for i := range c.Recipes {
+		for j := i + 1; j < n; j++ {
+			pair := &c.Pairs[k]
+			group.Go(func() (err error) {
+				*pair, err = comparePair(&c.Recipes[i], &c.Recipes[j])
+				return err
+			})
+			k++
+		}
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	p := make([]float64, len(c.Pairs))
+	for i := range c.Pairs {
+		p[i] = c.Pairs[i].P
+	}
+	for i, adjusted := range statistics.Holm(p) {
+		c.Pairs[i].AdjustedP = adjusted
+		c.Pairs[i].Shown = adjusted < significance
+		c.Pairs[i].Words = c.Pairs[i].words(len(p))
+	}
+	return nil
+}
+
+// allPairs is the number of pairs that a person reads one by one.
+const allPairs = 10
+
+// MainPairs returns the pairs to read first: all of a few, and of many those
+// of the recipe that is ranked first. The others are for those who ask.
+func (c *Comparison) MainPairs() (main, others []Pair) {
+	if len(c.Pairs) <= allPairs {
+		return c.Pairs, nil
+	}
+	n := len(c.Recipes) - 1 // the first recipe's pairs come first
+	return c.Pairs[:n], c.Pairs[n:]
+}
+
+// compareTogether tests whether several runs are right equally often.
 func compareTogether(runs []*Run) (*Cochran, error) {
 	var right [][]bool
 	for _, r := range runs {
@@ -150,14 +307,14 @@ func compareTogether(runs []*Run) (*Cochran, error) {
 	if err != nil {
 		return nil, err
 	}
-	says := "they are not all equally good"
+	says := "their accuracies differ significantly"
 	if p >= significance {
-		says = "that any is better than another is not shown"
+		says = "no significant difference"
 	}
-	return &Cochran{q, p, fmt.Sprintf("of all %d runs: %s (Cochran's Q = %.1f, %s).", len(runs), says, q, chance(p))}, nil
+	return &Cochran{q, p, fmt.Sprintf("All %d runs together: %s (Cochran's Q = %.1f, %s).", len(runs), says, q, chance(p))}, nil
 }
 
-// recipes groups runs, the best mean accuracy first.
+// recipes groups runs, in the order of their first ones.
 func recipes(runs []*Run) ([]Recipe, error) {
 	var keys []string
 	groups := map[string][]*Run{}
@@ -174,13 +331,12 @@ func recipes(runs []*Run) ([]Recipe, error) {
 		slices.SortStableFunc(group, func(a, b *Run) int { return cmp.Compare(a.Config.Seed, b.Config.Seed) })
 		for i := 1; i < len(group); i++ {
 			if group[i].Config.Seed == group[i-1].Config.Seed {
-				return nil, usage("%s and %s are the same training, of seed %d: leave one out", group[i-1].Dir, group[i].Dir, group[i].Config.Seed)
+				return nil, usage("%s and %s are the same training with seed %d: leave one out", group[i-1].Dir, group[i].Dir, group[i].Config.Seed)
 			}
 		}
 		list = append(list, newRecipe(group))
 	}
 	nameApart(list)
-	slices.SortStableFunc(list, func(a, b Recipe) int { return cmp.Compare(b.Accuracy, a.Accuracy) })
 	return list, nil
 }
 
@@ -221,18 +377,31 @@ func newRecipe(runs []*Run) Recipe {
 		r.Seeds = append(r.Seeds, run.Config.Seed)
 		r.Accuracies = append(r.Accuracies, run.Metrics.Accuracy)
 		f1, seconds = append(f1, run.Metrics.Macro.F1), append(seconds, run.Metrics.TrainingSeconds)
+		if val, ok := run.ValAccuracy(); ok {
+			r.ValAccuracies = append(r.ValAccuracies, val)
+		}
 	}
 	r.Accuracy, r.MacroF1, r.Seconds = stat.Mean(r.Accuracies, nil), stat.Mean(f1, nil), stat.Mean(seconds, nil)
-	if interval, err := statistics.MeanInterval(r.Accuracies); err == nil {
-		r.Interval = &interval
+	r.Interval, r.F1Interval = fractionInterval(r.Accuracies), fractionInterval(f1)
+	if len(r.ValAccuracies) < len(runs) { // a mean over some of the runs is not the recipe's
+		r.ValAccuracies = nil
+		return r
 	}
-	if interval, err := statistics.MeanInterval(f1); err == nil {
-		r.F1Interval = &interval
-	}
+	r.ValAccuracy, r.ValInterval = new(stat.Mean(r.ValAccuracies, nil)), fractionInterval(r.ValAccuracies)
 	return r
 }
 
-// recipe is what a run's settings say, but for the seed and where and how it ran.
+// fractionInterval returns the interval of the mean of two fractions or more,
+// nil for one.
+func fractionInterval(x []float64) *statistics.Interval {
+	interval, err := statistics.MeanInterval(x)
+	if err != nil {
+		return nil
+	}
+	return new(interval.Within(0, 1))
+}
+
+// recipe returns a run's settings without the seed and where and how it ran.
 func (c Config) recipe() string {
 	c.Seed, c.Name, c.Out, c.Device, c.CPU, c.Threads, c.Validate, c.DataDir = 0, "", "", "", false, 0, false, ""
 	c.LogEvery, c.NoProgress, c.Quiet = 0, false, false
@@ -261,7 +430,7 @@ func comparePair(a, b *Recipe) (Pair, error) {
 		r, err := statistics.PairedT(x, y)
 		if err == nil {
 			p.Test = "paired t over seeds " + strings.Join(seeds, ", ")
-			p.Difference, p.P, p.Effect = r.Difference, r.P, r.Effect
+			p.Difference, p.P, p.Effect = r.Difference.Within(-1, 1), r.P, r.Effect
 			return p, nil
 		}
 	}
@@ -269,7 +438,7 @@ func comparePair(a, b *Recipe) (Pair, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Test = fmt.Sprintf("McNemar between %s and %s (%d images right in the first alone, %d in the second)",
+	p.Test = fmt.Sprintf("McNemar between %s and %s (%d images only the first classifies right, %d only the second)",
 		filepath.Base(first.Dir), filepath.Base(second.Dir), m.OnlyFirst, m.OnlySecond)
 	p.P, p.networks = m.P, true
 	const resamples = 10_000
@@ -277,34 +446,39 @@ func comparePair(a, b *Recipe) (Pair, error) {
 	return p, err
 }
 
-// words says what a pair's test shows, and what it does not.
-func (p *Pair) words(c *Comparison) string {
-	says := chance(p.AdjustedP)
-	if len(c.Pairs) > 1 {
-		says += " after Holm's correction"
+// words says in a sentence what the test of one of so many pairs shows.
+func (p *Pair) words(pairs int) string {
+	low, high := p.Difference.Low, p.Difference.High
+	if !p.Shown {
+		return fmt.Sprintf("No significant difference between %s and %s: %+.2f points (%s, %s).",
+			p.First, p.Second, inPoints(p.Difference.Mean), points(low, high), p.evidence(pairs))
+	}
+	better, worse, by := p.First, p.Second, p.Difference.Mean
+	if by < 0 {
+		better, worse, by, low, high = worse, better, -by, -high, -low
+	}
+	return fmt.Sprintf("%s is better than %s by %.2f points (%s, %s).", better, worse, inPoints(by), points(low, high), p.evidence(pairs))
+}
+
+// evidence returns the p-value and, over seeds, the effect size.
+func (p *Pair) evidence(pairs int) string {
+	text := chance(p.AdjustedP)
+	if pairs > 1 {
+		text += " after Holm's correction"
 	}
 	if p.Effect != 0 {
-		says += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
+		text += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
 	}
-	low, high := p.Difference.Low, p.Difference.High
-	if p.Shown {
-		better, worse, by := p.First, p.Second, p.Difference.Mean
-		if by < 0 {
-			better, worse, by, low, high = worse, better, -by, -high, -low
-		}
-		text := fmt.Sprintf("%s is better than %s by %.2f points: %s, %s.", better, worse, 100*by, points(low, high), says)
-		if p.networks {
-			text += " That is of these two networks, not of others from other seeds."
-		}
-		return text
-	}
-	return fmt.Sprintf("between %s and %s nothing is shown: a difference of %+.2f points on %s images is within noise (%s, %s).",
-		p.First, p.Second, 100*p.Difference.Mean, humanize.Comma(int64(c.Images)), points(low, high), says)
+	return text
 }
 
 func points(low, high float64) string {
-	return fmt.Sprintf("95 %% interval %+.2f to %+.2f points", 100*low, 100*high)
+	return fmt.Sprintf("95 %% interval %.2f to %.2f", inPoints(low), inPoints(high))
 }
+
+// inPoints returns a fraction in percentage points, to two decimals, without
+// the sign of a negative zero.
+func inPoints(x float64) float64 { return math.Round(1e4*x)/100 + 0 }
 
 func chance(p float64) string {
 	if p < .001 {

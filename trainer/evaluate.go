@@ -52,7 +52,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	defer s.close()
 	weights, err := parseSnapshot(s.net, f)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
 	if err := weights.write(s.net, s.prog); err != nil {
 		return nil, err

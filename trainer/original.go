@@ -83,8 +83,8 @@ var originalFindings = []struct{ claim, better, worse string }{
 	{"deeper beats shallow", "main_aug_dropout", "alternative_shallow"},
 }
 
-// findings says which of the original's conclusions the comparison of its
-// trainings confirms; none of which it has not both trainings.
+// findings says of each of the original's conclusions whether a comparison that
+// has both of its trainings confirms it.
 func findings(c *Comparison) []Finding {
 	presets := map[string]string{} // the name of a recipe that is one
 	for _, r := range c.Recipes {
@@ -125,7 +125,7 @@ func findingWords(p *Pair, difference float64, corrected bool) string {
 	if difference != p.Difference.Mean {
 		low, high = -high, -low
 	}
-	text := fmt.Sprintf("%+.2f points (%s), %s", 100*difference, points(low, high), chance(p.AdjustedP))
+	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(difference), points(low, high), chance(p.AdjustedP))
 	if corrected {
 		text += " after Holm's correction"
 	}
@@ -133,7 +133,7 @@ func findingWords(p *Pair, difference float64, corrected bool) string {
 		text += fmt.Sprintf(", effect size %.1f", math.Abs(p.Effect))
 	}
 	if p.networks {
-		text += "; of these two networks alone, not over seeds"
+		text += "; between two networks, not over seeds"
 	}
 	return text
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // quick returns a training of a tenth of a second.
@@ -489,20 +490,23 @@ func TestNoEval(t *testing.T) {
 	if err != nil || read.BestEpoch() != 2 || !math.IsNaN(read.Epochs[0].ValLoss) {
 		t.Errorf("%+v, %v", read, err)
 	}
-	last, err := checkpoint.Load(filepath.Join(with, lastWeights))
+	net, err := model.Build(model.Config{Model: c.Model})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := loadSnapshot(filepath.Join(with, lastWeights), net)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{bestWeights, lastWeights} {
-		got, err := checkpoint.Load(filepath.Join(without, name))
-		if err != nil {
-			t.Fatal(err)
+		got, err := loadSnapshot(filepath.Join(without, name), net)
+		if err != nil || !slices.Equal(got.values, last.values) {
+			t.Errorf("%s (%v): not the weights of the run with evaluations", name, err)
 		}
-		for i := range last.Tensors {
-			if !slices.Equal(got.Tensors[i].Data, last.Tensors[i].Data) {
-				t.Errorf("%s: %s is not that of the run with evaluations", name, last.Tensors[i].Name)
-			}
-		}
+	}
+	e, err := Evaluate(context.Background(), openBackend(t), without, datasettest.Subset(t).Test, "")
+	if err != nil || e.Metrics.Protocol != noProtocol {
+		t.Errorf("evaluated later: protocol %q (%v), want %q", e.Metrics.Protocol, err, noProtocol)
 	}
 	c.Epochs = 4
 	if r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: without, Resume: true}); err != nil || r.BestEpoch != 4 {

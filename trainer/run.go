@@ -16,15 +16,16 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// Run is what the folder of a finished run says.
+// Run is the content of a finished run's folder.
 type Run struct {
 	Dir         string
 	Config      Config
 	Environment Environment
-	Epochs      []EpochReport // without Best
+	Epochs      []EpochReport // all but their Best
 	Metrics     metrics.Metrics
-	Labels      []byte // of the test images
-	Right       []bool // whether each is classified correctly
+	Labels      []byte        // of the test images
+	Right       []bool        // whether each is classified right
+	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
 // ReadRun reads a run's folder. The error is [ErrUsage] and names what is
@@ -50,13 +51,16 @@ func ReadRun(dir string) (*Run, error) {
 			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
 		}
 	}
-	labels, predicted, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
+	predictions, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
 	if err != nil {
 		return nil, usage("%s has no predictions to compare: %v", dir, err)
 	}
-	r.Labels = labels
-	for i, label := range labels {
-		r.Right = append(r.Right, predicted[i] == label)
+	r.Labels = predictions.Labels
+	if predictions.Probabilities != nil {
+		r.Calibration = metrics.Calibration(predictions.Labels, predictions.Probabilities)
+	}
+	for i, label := range r.Labels {
+		r.Right = append(r.Right, predictions.Predicted[i] == label)
 	}
 	return r, nil
 }
@@ -75,7 +79,7 @@ func (r *Run) readEnvironment(text []byte) error {
 func (r *Run) readResults(text []byte) error {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err != nil || len(rows) == 0 {
-		return errors.Join(err, errors.New("want a header and a row per epoch"))
+		return errors.Join(err, errors.New("want a header and a row for each epoch"))
 	}
 	for i, row := range rows[1:] {
 		value := func(name string) float64 {
@@ -94,9 +98,20 @@ func (r *Run) readResults(text []byte) error {
 }
 
 // BestEpoch returns the number of the epoch whose weights are the run's: the
-// first of the highest ValAccuracy, the last where none was evaluated, or 0
-// without epochs.
+// first of the highest ValAccuracy, the last of a run without evaluations, or 0
+// if there is none.
 func (r *Run) BestEpoch() int { return bestEpoch(r.Epochs, r.Config.NoEval) }
+
+// ValAccuracy returns the accuracy of the best epoch on the held-out images, a
+// fraction, and whether the run has one: it has none if it selected its best
+// epoch on the test images, or evaluated no epoch.
+func (r *Run) ValAccuracy() (float64, bool) {
+	best := r.BestEpoch()
+	if r.Metrics.Protocol != "val" || best == 0 {
+		return 0, false
+	}
+	return r.Epochs[best-1].ValAccuracy, true
+}
 
 // Name returns the name of the run's folder.
 func (r *Run) Name() string { return filepath.Base(r.Dir) }

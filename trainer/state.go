@@ -181,15 +181,15 @@ func (r *EpochReport) check(n int, c Config) error {
 }
 
 // bestEpoch returns the number of the epoch whose weights are the run's: the
-// first of the highest ValAccuracy, the last without evaluations, or 0 without
-// epochs.
+// first of the highest ValAccuracy, the last without evaluations, or 0 if there
+// is none.
 func bestEpoch(epochs []EpochReport, noEval bool) int {
 	if noEval {
 		return len(epochs)
 	}
 	best := 0
 	for i, e := range epochs {
-		if best == 0 || e.ValAccuracy > epochs[best-1].ValAccuracy {
+		if !math.IsNaN(e.ValAccuracy) && (best == 0 || e.ValAccuracy > epochs[best-1].ValAccuracy) {
 			best = i + 1
 		}
 	}

@@ -68,20 +68,24 @@ func (s snapshot) save(path string, net *model.Net, metadata map[string]string) 
 	return checkpoint.Save(path, tensors, metadata)
 }
 
-// parseSnapshot takes the weights from a file's tensors, all of which must be
-// the network's.
+// parseSnapshot takes the weights from a file's tensors, which must fit the
+// network. The error is [checkpoint.ErrBadCheckpoint].
 func parseSnapshot(net *model.Net, f *checkpoint.File) (snapshot, error) {
-	if err := checkpoint.Match(specs(net), f.Tensors); err != nil {
+	want := specs(net)
+	tensors, err := f.Fit(want)
+	if err != nil {
 		return snapshot{}, err
 	}
+	byName := map[string]checkpoint.Tensor{}
 	s := snapshot{values: make([]float32, net.Values.Len()), running: make([]float32, net.Running.Len())}
-	for _, p := range allParams(net) {
-		t, _ := f.Tensor(p.Name)
-		copy(s.part(net, p), checkpoint.FromTorch(t.Data, p.Layout))
-		if layer, ok := strings.CutSuffix(p.Name, runningMean); ok {
-			tracked, _ := f.Tensor(layer + batchesTracked)
-			s.steps = int(tracked.Ints[0])
+	for i, t := range tensors {
+		byName[t.Name] = t
+		if want[i].Count {
+			s.steps = int(t.Ints[0])
 		}
+	}
+	for _, p := range allParams(net) {
+		copy(s.part(net, p), checkpoint.FromTorch(byName[p.Name].Data, p.Layout))
 	}
 	return s, nil
 }
@@ -97,7 +101,7 @@ func specs(net *model.Net) []checkpoint.Spec {
 	for _, p := range allParams(net) {
 		list = append(list, checkpoint.Spec{Name: p.Name, Shape: p.Layout.Shape})
 		if layer, ok := strings.CutSuffix(p.Name, runningMean); ok {
-			list = append(list, checkpoint.Spec{Name: layer + batchesTracked, Shape: []int{}, Integer: true})
+			list = append(list, checkpoint.Spec{Name: layer + batchesTracked, Shape: []int{}, Count: true})
 		}
 	}
 	return list
@@ -115,58 +119,82 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 		return snapshot{}, err
 	}
 	s, err := parseSnapshot(net, f)
-	if err != nil {
-		return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w", path, net.Config.Model, err)
+	if err == nil {
+		return s, nil
 	}
-	return s, nil
+	hint := ""
+	if fitting, e := identify(f); e == nil && fitting != net.Config.Model {
+		hint = "; they match the model " + fitting
+	}
+	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Model, err, hint)
 }
 
-// WeightsFile returns the file that a checkpoint argument means:
-// the file itself, or the best weights of a run's folder.
+// WeightsFile returns the file that a checkpoint argument means: the file itself,
+// or the best weights of a run's folder. The error is
+// [checkpoint.ErrBadCheckpoint].
 func WeightsFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {
 		return path, nil // a missing file is reported where it is read
 	}
 	best := filepath.Join(path, bestWeights)
-	if _, err := os.Stat(best); err != nil {
-		return "", fmt.Errorf("%w: the folder %s has no %s; name a run's folder, a .safetensors or a .pth file",
-			checkpoint.ErrBadCheckpoint, path, bestWeights)
+	if _, err := os.Stat(best); err == nil {
+		return best, nil
 	}
-	return best, nil
+	if files := append(checkpointsIn(path), checkpointsIn(filepath.Dir(best))...); len(files) > 0 {
+		return "", badCheckpoint("the folder %s has no %s; name a file in it, such as %s",
+			path, bestWeights, files[0])
+	}
+	return "", badCheckpoint("the folder %s has no %s; name a run's folder, a .safetensors or a .pth file", path, bestWeights)
 }
 
-// identify returns the model whose tensors a file holds: the names and shapes
-// decide, whatever its metadata says. The error of a file that fits none is
-// that of the model with which it has most names in common.
+// checkpointsIn returns the files of a folder that have the names of checkpoints.
+func checkpointsIn(dir string) []string {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil
+	}
+	var files []string
+	for _, e := range entries {
+		switch filepath.Ext(e.Name()) {
+		case ".safetensors", ".pth", ".pt", ".ckpt":
+			files = append(files, filepath.Join(dir, e.Name()))
+		}
+	}
+	return files
+}
+
+// identify returns the model that a file's tensors fit by their names and shapes,
+// whatever its metadata says. The error of a file that fits none is that of the
+// nearest model.
 func identify(f *checkpoint.File) (string, error) {
-	var closest error
-	most := -1
+	nearest, most := "", -1.0
+	var misfit error
 	for _, name := range model.Names() {
 		net, err := model.Build(model.Config{Model: name})
 		if err != nil {
 			return "", err
 		}
 		want := specs(net)
-		err = checkpoint.Match(want, f.Tensors)
-		if err == nil {
+		fit, likeness := f.Compare(want)
+		if fit {
 			return name, nil
 		}
-		common := 0
-		for _, w := range want {
-			if _, ok := f.Tensor(w.Name); ok {
-				common++
-			}
-		}
-		if common > most {
-			closest, most = fmt.Errorf("as %s: %w", name, err), common
+		if likeness > most {
+			_, misfit = f.Fit(want)
+			nearest, most = name, likeness
 		}
 	}
-	return "", fmt.Errorf("it is none of %s; %w", strings.Join(model.Names(), ", "), closest)
+	return "", fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
+		strings.Join(model.Names(), ", "), nearest, misfit)
 }
 
 // metadata describes weights for whoever finds the file alone.
 func metadata(c Config, epoch int, version string) map[string]string {
+	protocol := c.SelectOn
+	if c.NoEval {
+		protocol = noProtocol
+	}
 	return map[string]string{"model": c.Model, "seed": strconv.FormatUint(c.Seed, 10),
-		"epoch": strconv.Itoa(epoch), "select_on": c.SelectOn, "version": version, "format": "pt"}
+		"epoch": strconv.Itoa(epoch), "select_on": protocol, "version": version, "format": "pt"}
 }

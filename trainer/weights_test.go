@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -28,31 +30,80 @@ func TestFLOPsPerImage(t *testing.T) {
 	}
 }
 
-// A file that fits no model is compared with the one it was most likely meant for.
+// saved returns a file of tensors as checkpoint.Load reads it.
+func saved(t *testing.T, tensors []checkpoint.Tensor) *checkpoint.File {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "f.safetensors")
+	if err := checkpoint.Save(path, tensors, nil); err != nil {
+		t.Fatal(err)
+	}
+	f, err := checkpoint.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// zeros returns a tensor of a shape.
+func zeros(name string, shape ...int) checkpoint.Tensor {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return checkpoint.Tensor{Name: name, Shape: shape, Data: make([]float32, n)}
+}
+
+// A file that fits no model is compared with the nearest.
 func TestIdentify(t *testing.T) {
 	for _, name := range model.Names() {
 		net, err := model.Build(model.Config{Model: name})
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &checkpoint.File{}
+		var tensors []checkpoint.Tensor
 		for _, s := range specs(net) {
-			tensor := checkpoint.Tensor{Name: s.Name, Shape: s.Shape}
-			if s.Integer {
-				tensor.Ints = []int64{0}
+			if s.Count {
+				tensors = append(tensors, checkpoint.Scalar(s.Name, 0))
+				continue
 			}
-			f.Tensors = append(f.Tensors, tensor)
+			tensors = append(tensors, zeros(s.Name, s.Shape...))
 		}
-		if got, err := identify(f); got != name || err != nil {
+		if got, err := identify(saved(t, tensors)); got != name || err != nil {
 			t.Errorf("%s is taken for %q (%v)", name, got, err)
 		}
-		f.Tensors[0].Shape = []int{10, 3}
-		f.Tensors = append(f.Tensors, checkpoint.Tensor{Name: "head.weight", Shape: []int{2, 2}})
-		_, err = identify(f)
-		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "as "+name+": ") ||
-			!strings.Contains(err.Error(), f.Tensors[0].Name+" has shape (10, 3), expected (") ||
+		tensors[0] = zeros(tensors[0].Name, 10, 3)
+		tensors = append(tensors, zeros("head.weight", 2, 2))
+		_, err = identify(saved(t, tensors))
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "the nearest is "+name+": ") ||
+			!strings.Contains(err.Error(), tensors[0].Name+" has shape (10, 3), expected (") ||
 			!strings.HasSuffix(err.Error(), "; head.weight (2, 2) is unknown") || strings.Contains(err.Error(), "missing") {
 			t.Errorf("%s with another first tensor: %v", name, err)
+		}
+	}
+	_, err := identify(saved(t, []checkpoint.Tensor{zeros("fc.weight", 10, 784), zeros("fc.bias", 10)}))
+	if err == nil || !strings.Contains(err.Error(), "the nearest is logistic: ") ||
+		!strings.Contains(err.Error(), "fc.weight (10, 784) is unknown (rename it to linear.weight?)") {
+		t.Errorf("the tensors of logistic under other names: %v", err)
+	}
+}
+
+func TestWeightsFile(t *testing.T) {
+	dir := t.TempDir()
+	_, err := WeightsFile(dir)
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), bestWeights) {
+		t.Errorf("an empty folder: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "weights"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{lastWeights, "model.pth"} { // the latter is nearer
+		other := filepath.Join(dir, name)
+		if err := os.WriteFile(other, nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err = WeightsFile(dir)
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "such as "+other) {
+			t.Errorf("a folder that holds %s: %v", name, err)
 		}
 	}
 }

@@ -6,57 +6,91 @@ import (
 	"strings"
 	"text/tabwriter"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 )
 
+// compareFormats are the formats of the command compare beside text, a flag
+// each. inGroups is false if the runs are not of an experiment.
+var compareFormats = []struct {
+	flag, usage string
+	write       func(w io.Writer, list []*trainer.Comparison, inGroups bool) error
+}{
+	{"json", "print JSON; for an experiment's folder, a list of its groups", func(w io.Writer, list []*trainer.Comparison, inGroups bool) error {
+		if !inGroups && len(list) == 1 {
+			return printJSON(w, list[0])
+		}
+		return printJSON(w, map[string]any{"groups": list})
+	}},
+	{"csv", "print CSV: a row for each recipe, fractions in full precision", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.CSV(w, list) }},
+	{"markdown", "print Markdown tables", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.Markdown(w, list) }},
+	{"latex", "print LaTeX tables (package booktabs)", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.LaTeX(w, list) }},
+}
+
 func newCompareCommand() *cobra.Command {
-	var asJSON bool
 	c := &cobra.Command{
 		Use:   "compare FOLDER...",
-		Short: "Runs side by side, and which differences are more than chance",
-		Long: `Compare finished runs, all in a folder, or an experiment's group by group. Runs that differ in nothing but the seed
-are one recipe. Recipes with common seeds are compared by a paired t test over those
-(its effect size is Cohen's d_z), single runs by McNemar's test on the test images, and
-three or more together by Cochran's Q. The p-values of pairs are corrected for their
-number by Holm's method.`,
+		Short: "Rank runs, and test which differences are significant",
+		Long: `Compare finished runs: those named, all in a folder, or an experiment's, group by
+group. Runs that differ only in the seed are one recipe.
+
+Recipes are ranked by their mean validation accuracy; choose by that. Choosing by
+test accuracy makes it optimistic: it then no longer tells how well the recipe does on
+new images. Runs trained with --select-on test have no validation accuracy and are
+ranked by test accuracy.
+
+Differences are tested on the test images: recipes with common seeds by a paired t test
+over those (its effect size is Cohen's d_z), others by McNemar's test on one run of each,
+and three or more runs together by Cochran's Q. The p-values of pairs are corrected for
+their number by Holm's method.`,
 		Example: `  fmnist-gpu compare runs/main_no_aug runs/main_aug_dropout
   fmnist-gpu compare runs
-  fmnist-gpu compare --json runs/seed*`,
+  fmnist-gpu compare --json runs/seed*
+  fmnist-gpu compare --csv runs/rates > rates.csv
+  fmnist-gpu compare --latex runs/original > table.tex`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return &commandLineError{"name the folders of runs to compare"}
 			}
 			return nil
 		},
-		RunE: func(c *cobra.Command, args []string) error {
-			groups, err := trainer.ReadGroups(args)
-			if err != nil {
-				return err
-			}
-			comparisons, err := trainer.CompareGroups(groups)
-			if err != nil {
-				return err
-			}
-			switch {
-			case len(comparisons) == 0:
-				_, err := trainer.Compare(groups[0].Runs) // which says what is missing
-				return err
-			case !asJSON:
-				return printComparisons(c.OutOrStdout(), comparisons)
-			case groups[0].Name == "": // no experiment's folder
-				return printJSON(c.OutOrStdout(), comparisons[0])
-			}
-			return printJSON(c.OutOrStdout(), map[string]any{"groups": comparisons})
-		},
+		RunE: runCompare,
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON; of an experiment's folder a list of its groups")
+	for _, f := range compareFormats {
+		c.Flags().Bool(f.flag, false, f.usage)
+	}
 	return c
 }
 
-func printComparisons(w io.Writer, list []*trainer.Comparison) error {
+func runCompare(c *cobra.Command, args []string) error {
+	write, format := printComparisons, ""
+	for _, f := range compareFormats {
+		if on, _ := c.Flags().GetBool(f.flag); on {
+			if format != "" {
+				return &commandLineError{fmt.Sprintf("--%s and --%s exclude each other: give one", format, f.flag)}
+			}
+			write, format = f.write, f.flag
+		}
+	}
+	groups, err := trainer.ReadGroups(args)
+	if err != nil {
+		return err
+	}
+	comparisons, err := trainer.CompareGroups(groups)
+	if err != nil {
+		return err
+	}
+	if len(comparisons) == 0 {
+		_, err := trainer.Compare(groups[0].Runs) // which says what is missing
+		return err
+	}
+	return write(c.OutOrStdout(), comparisons, groups[0].Name != "")
+}
+
+// printComparisons prints comparisons for a person at a terminal.
+func printComparisons(w io.Writer, list []*trainer.Comparison, _ bool) error {
 	for i, c := range list {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -73,32 +107,26 @@ func printComparisons(w io.Writer, list []*trainer.Comparison) error {
 
 func printComparison(w io.Writer, c *trainer.Comparison) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "RECIPE\tSEEDS\tACCURACY\tMACRO F1\tPARAMETERS\tSECONDS")
-	for _, r := range c.Recipes {
-		accuracy, f1 := fmt.Sprintf("%.2f %%", 100*r.Accuracy), fmt.Sprintf("%.4f", r.MacroF1)
-		if r.Interval != nil {
-			accuracy += fmt.Sprintf(" ± %.2f", 100*(r.Interval.High-r.Accuracy))
-			f1 += fmt.Sprintf(" ± %.4f", r.F1Interval.High-r.MacroF1)
-		}
-		fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%.1f\n", r.Name, len(r.Seeds), accuracy, f1, humanize.Comma(int64(r.Parameters)), r.Seconds)
+	header, rows := report.Table(c)
+	fmt.Fprintln(t, strings.ToUpper(strings.Join(header, "\t")))
+	for _, row := range rows {
+		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "\n%s test images, best epoch selected on: %s; ± is the 95 %% interval of the mean over seeds\n\n",
-		humanize.Comma(int64(c.Images)), c.Protocol)
-	if len(c.Unfinished) > 0 {
-		fmt.Fprintf(w, "not finished, and so left out: %s\n\n", strings.Join(c.Unfinished, ", "))
+	fmt.Fprintln(w)
+	for _, note := range report.Notes(c) {
+		fmt.Fprintln(w, note)
 	}
-	for _, f := range c.Findings {
-		fmt.Fprintf(w, "- the original's finding that %s: %s, %s\n", f.Claim, f.Verdict, f.Words)
+	lines := report.Conclusions(c)
+	if len(lines) > 0 {
+		fmt.Fprintf(w, "\n%s\n", report.Differences)
 	}
-	if c.Together != nil {
-		fmt.Fprintf(w, "- %s\n", c.Together.Words)
-	}
-	for _, p := range c.Pairs {
-		if _, err := fmt.Fprintf(w, "- %s\n  %s\n", p.Words, p.Test); err != nil {
-			return err
+	for _, line := range lines {
+		fmt.Fprintf(w, "- %s\n", line.Words)
+		if line.Test != "" {
+			fmt.Fprintf(w, "  %s\n", line.Test)
 		}
 	}
 	return nil

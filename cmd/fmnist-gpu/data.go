@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"os"
+	"path/filepath"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -23,14 +24,19 @@ func newDataCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "data",
-		Short: "Where the dataset's files were found; fetch and show them",
-		Long: `Show where each of the four Fashion-MNIST files was found and whether its content
-is right.
+		Short: "Locate, verify, download and show the dataset",
+		Long: `Show where each of the four Fashion-MNIST files was found and whether its
+content is right.
 
-A folder that --data-dir or $FMNIST_DATA names is the only one looked at, and so
-is its sub-folder FashionMNIST/raw, where torchvision keeps the files. Else it is
-the first complete one of this user's cache folder, which "data fetch" fills, and
-/usr/share/datasets/fashion-mnist (Debian's package dataset-fashion-mnist).`,
+If --data-dir or $FMNIST_DATA names a folder, no other is searched. Otherwise
+the first complete one is used: this user's cache folder, which "data fetch"
+fills, or /usr/share/datasets/fashion-mnist (Debian's package
+dataset-fashion-mnist).
+
+A folder may hold the files themselves, be torchvision's root
+(FashionMNIST/raw), or be a clone of the authors' repository (data/fashion).
+Files may be gzip-compressed or not, and be named train-images-idx3-ubyte or
+train-images.idx3-ubyte.`,
 		Example: `  fmnist-gpu data
   fmnist-gpu data fetch
   fmnist-gpu data show --split test --out samples.png`,
@@ -54,32 +60,53 @@ func checkData(w io.Writer, dataDir string, asJSON bool) error {
 			problem = f.Err
 		}
 	}
-	print := printDataTable
+	var err error
 	if asJSON {
-		print = func(w io.Writer, files []dataset.FileStatus) error {
-			return printJSON(w, map[string]any{"dir": loc.Dir, "files": files})
-		}
+		err = printJSON(w, map[string]any{"dir": loc.Dir, "files": files})
+	} else {
+		err = printDataTable(w, loc.Dir, files)
 	}
-	if err := print(w, files); err != nil {
+	if err != nil {
 		return err
 	}
 	return problem
 }
 
-func printDataTable(w io.Writer, files []dataset.FileStatus) error {
+// printDataTable prints the files found, those in dir by their names alone, so
+// that the table fits a terminal.
+func printDataTable(w io.Writer, dir string, files []dataset.FileStatus) error {
+	if dir != "" {
+		fmt.Fprintf(w, "folder: %s\n", dir)
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "FILE\tBYTES\tSHA-256\tFOUND AT")
+	fmt.Fprintln(t, "FILE\tBYTES\tSHA-256")
 	for _, f := range files {
-		size, hash, path := humanize.Comma(int64(f.Bytes)), "ok", f.Path
+		name, size, hash := inFolder(dir, f.Path), humanize.Comma(int64(f.Bytes)), "ok"
 		switch {
 		case f.Path == "":
-			size, hash, path = "-", "-", "missing"
+			name, size, hash = f.Name, "-", "missing"
 		case !f.OK:
 			hash = "wrong"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", f.Name, size, hash, path)
+		fmt.Fprintf(t, "%s\t%s\t%s\n", name, size, hash)
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, f := range files {
+		for _, path := range f.Ignored {
+			fmt.Fprintf(w, "%s is damaged and not used\n", inFolder(dir, path))
+		}
+	}
+	return nil
+}
+
+// inFolder returns a path as seen from dir where it lies in there.
+func inFolder(dir, path string) string {
+	if name, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(name) {
+		return name
+	}
+	return path
 }
 
 func newDataFetchCommand(dataDir *string) *cobra.Command {
@@ -87,11 +114,14 @@ func newDataFetchCommand(dataDir *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fetch",
 		Short: "Download and verify the dataset (30 MB)",
-		Long: `Download what is missing of the four gzip files to --data-dir, $FMNIST_DATA or this
-user's cache folder, from the dataset's public mirrors. Each file is verified by its
-SHA-256 before it gets its name. An interrupted download goes on where it stopped.`,
+		Long: `Download whichever of the four files are missing or damaged, to --data-dir,
+$FMNIST_DATA or this user's cache folder, from the dataset's public mirrors.
+Each file is verified by its SHA-256 before it gets its name; a damaged file of
+that name is then kept as NAME.bad. An interrupted download continues where it
+stopped.`,
 		Example: `  fmnist-gpu data fetch
-  fmnist-gpu data fetch --data-dir ~/fashion-mnist --mirror https://example.org/fashion-mnist/`,
+  fmnist-gpu data fetch --data-dir ~/fashion-mnist
+  fmnist-gpu data fetch --mirror https://example.org/fashion-mnist/`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, m := range mirrors {
@@ -108,23 +138,24 @@ SHA-256 before it gets its name. An interrupted download goes on where it stoppe
 			if isTerminal(p.w) {
 				options.Progress = p.update
 			}
-			if err := dataset.Fetch(c.Context(), dir, options); err != nil {
-				p.clear()
+			dir, err = dataset.Fetch(c.Context(), dir, options)
+			p.clear()
+			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "Fashion-MNIST is complete and verified in %s\n", dir)
 			return err
 		},
 	}
-	c.Flags().StringArrayVar(&mirrors, "mirror", nil, "base `URL` of the files, in place of the public mirrors; may be repeated")
+	c.Flags().StringArrayVar(&mirrors, "mirror", nil, "base `URL` to download from (repeatable)")
 	return c
 }
 
-// fetchProgress shows how a download goes: a bar for the file under way, and
+// fetchProgress shows a download's progress: a bar for the current file, and log
 // lines.
 type fetchProgress struct {
 	w    io.Writer
-	name string // of the file under way
+	name string // of the current file
 	bar  *meter
 }
 
@@ -155,9 +186,9 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 	config.Augment = ""
 	c := &cobra.Command{
 		Use:   "show",
-		Short: "Draw samples with their classes as a picture",
-		Long: `Draw samples with their classes as a picture; with --augment, each beside versions
-of it as training sees them.`,
+		Short: "Draw sample images with their classes",
+		Long: `Draw samples with their classes as a picture. With --augment, each image is
+followed by augmented versions of it, as training sees them.`,
 		Example: `  fmnist-gpu data show
   fmnist-gpu data show --augment original --count 10
   fmnist-gpu data show --split test --count 100 --seed 7 --out test.png`,
@@ -185,9 +216,9 @@ of it as training sees them.`,
 		},
 	}
 	c.Flags().StringVar(&out, "out", "samples.png", "PNG `file` to write")
-	c.Flags().StringVar(&split, "split", "train", "train or test")
-	c.Flags().IntVar(&count, "count", 25, "number of images")
-	c.Flags().Uint64Var(&config.Seed, "seed", config.Seed, "chooses the images")
+	c.Flags().StringVar(&split, "split", "train", "`part` to draw from: train or test")
+	c.Flags().IntVar(&count, "count", 25, "number of images to draw")
+	c.Flags().Uint64Var(&config.Seed, "seed", config.Seed, "seed that selects the images")
 	addAugmentFlags(c.Flags(), &config)
 	return c
 }
@@ -198,8 +229,8 @@ const maxShown = 2500
 // shownVersions is how many augmented versions stand beside an image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s that the seed chooses, in a
-// square or, augmented, each at the head of a row of its versions.
+// drawSamples writes a picture of count images of s that the seed selects: in a
+// square or, if they are augmented, each at the start of a row of its versions.
 func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
@@ -226,7 +257,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	return os.WriteFile(path, picture, 0o666)
 }
 
-// withVersions puts augmented versions behind each image.
+// withVersions puts augmented versions after each image.
 func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
 	if config.Augment == "" {
 		config.Augment = "none"

@@ -169,6 +169,9 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err := completeRuns(groups); err != nil {
 		return err
 	}
+	if err := trainer.WriteRuns(f.out, groups); err != nil {
+		return err
+	}
 	comparisons, err := trainer.CompareGroups(groups)
 	if err != nil {
 		return err
@@ -181,7 +184,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 		err = printJSON(cmd.OutOrStdout(), map[string]any{"groups": comparisons})
 	} else {
 		fmt.Fprintln(log)
-		err = printComparisons(log, comparisons)
+		err = printComparisons(log, comparisons, true)
 	}
 	fmt.Fprintf(log, "\n%.1f s in all; report: %s\n", time.Since(begun).Seconds(), path)
 	return errors.Join(trained, err)

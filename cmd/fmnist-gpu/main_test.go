@@ -257,6 +257,12 @@ func TestCompare(t *testing.T) {
 	if err := json.Unmarshal([]byte(stdout), &c); err != nil || len(c.Recipes) != 2 || len(c.Pairs) != 1 {
 		t.Errorf("--json: %v\n%s", err, stdout)
 	}
+	for flag, want := range map[string]string{"--csv": "\n,val,2,logistic (lr: 1e-05),1,", "--markdown": "\n| 2 | logistic (lr: 1e-05) | 1 |", "--latex": "\n2 & logistic (lr: 1e-05) & 1 &"} {
+		if stdout, stderr, code := run(t, "compare", flag, out); code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("%s: exit code %d: %s\n%s, want %q", flag, code, stderr, stdout, want)
+		}
+	}
+	wantFailure(t, []string{"compare", "--json", "--csv", out}, exitUsage, "--json and --csv exclude each other")
 	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
@@ -306,7 +312,7 @@ func TestExperiment(t *testing.T) {
 	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "one training at a time") {
 		t.Errorf("the trainings did not run together:\n%s", stdout)
 	}
-	for _, name := range []string{"report.html", "experiment.yaml", "rates_models.png", "lr0.01-seed1/report.html"} {
+	for _, name := range []string{"report.html", "experiment.yaml", "runs.csv", "rates_models.png", "lr0.01-seed1/report.html"} {
 		if _, err := os.Stat(filepath.Join(out, name)); err != nil {
 			t.Error(err)
 		}

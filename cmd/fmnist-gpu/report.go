@@ -12,16 +12,17 @@ func newReportCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use:   "report FOLDER",
-		Short: "One self-contained HTML file of a run or an experiment",
-		Long: `Write what a run, an experiment or a folder of runs has found as one HTML file that
-needs no network: configuration, interactive curves, confusion matrix, ROC, figures by
-class, mistakes, and of several runs their comparison and its significance. Trainings
-and experiments write it by themselves, as report.html in their folder.`,
+		Short: "Write a run or an experiment as one self-contained HTML file",
+		Long: `Write the report of a run, an experiment or a folder of runs: one HTML file that works
+offline. A run's has its configuration, interactive curves, table of epochs, confusion
+matrix, ROC, figures by class, reliability and mistakes; that of several runs ranks
+them and says which differences are significant. Trainings and experiments write it as
+report.html into their folder.`,
 		Example: `  fmnist-gpu report runs/main_no_aug
   fmnist-gpu report runs/original --out study.html`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return &commandLineError{"name one folder, of a run or of runs"}
+				return &commandLineError{"name one folder: a run's, or one that holds runs"}
 			}
 			return nil
 		},

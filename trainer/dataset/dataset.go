@@ -13,7 +13,7 @@ import (
 const (
 	// ImageSize is the height and the width of an image in pixels.
 	ImageSize = 28
-	// ImageBytes is the size of one image, one byte a pixel.
+	// ImageBytes is the size of one image, one byte per pixel.
 	ImageBytes = ImageSize * ImageSize
 	// Classes is the number of classes.
 	Classes = 10

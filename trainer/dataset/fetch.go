@@ -10,9 +10,13 @@ import (
 	neturl "net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
+
+	"github.com/gofrs/flock"
 )
 
 // Mirrors are the public base URLs of the four gzip files, in the order in
@@ -35,11 +39,17 @@ type FetchOptions struct {
 	Log func(line string)
 }
 
-// FetchDir returns the folder that files are downloaded to: dir, or
-// $FMNIST_DATA where dir is empty, or the user's cache folder.
+// FetchDir returns the folder to give to [Fetch]: dir, or $FMNIST_DATA where dir
+// is empty, or where the user names neither, the folder in which [Find] finds the
+// whole dataset, or else the user's cache folder.
 func FetchDir(dir string) (string, error) {
 	if dir, _ := namedDir(dir); dir != "" {
 		return dir, nil
+	}
+	if loc, err := Find(""); err == nil {
+		if _, err := Load(loc); err == nil {
+			return loc.Dir, nil
+		}
 	}
 	if dir := cacheDir("data"); dir != "" {
 		return dir, nil
@@ -47,18 +57,28 @@ func FetchDir(dir string) (string, error) {
 	return "", errors.New("no folder to download to: the system names no cache folder for this user; name one by --data-dir")
 }
 
-// Fetch downloads what the folder dir lacks of the four gzip files. A file gets
-// its name only when its SHA-256 is right. Until then it is NAME.part, which a
-// later call continues, so a cancelled context or a lost connection wastes
-// nothing. A file of that name with other content is kept as NAME.bad.
+// Fetch downloads the gzip files of what the folder dir lacks, to where most of
+// its files are, and returns that folder. What [Check] calls good stays as it is,
+// in whatever layout, name and packing, and is not downloaded.
+//
+// A file gets its name only when its SHA-256 is right, and only then is a damaged
+// file of that name renamed to NAME.bad. Until then it is NAME.part, which a later
+// call continues, so a cancelled context or a lost connection wastes nothing. A
+// folder is made only for something to be in it. A second Fetch to the same
+// folder waits for the first.
 //
 // Mirrors that fail for the moment (a lost connection, no data for 30 s, a
 // server's error) are tried again with growing pauses, four times in all. The
 // error names the file and, for each mirror, the last failure.
-func Fetch(ctx context.Context, dir string, options FetchOptions) error {
+func Fetch(ctx context.Context, dir string, options FetchOptions) (string, error) {
+	return newFetcher(options).fetchTo(ctx, dir)
+}
+
+// newFetcher fills in what the options leave open.
+func newFetcher(options FetchOptions) *fetcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableCompression = true // or .gz files might arrive unpacked
-	f := fetcher{
+	f := &fetcher{
 		FetchOptions: options,
 		client:       &http.Client{Transport: transport},
 		stall:        30 * time.Second,
@@ -74,15 +94,99 @@ func Fetch(ctx context.Context, dir string, options FetchOptions) error {
 	if f.Log == nil {
 		f.Log = func(string) {}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	return f
+}
+
+// fetchTo is [Fetch].
+func (f *fetcher) fetchTo(ctx context.Context, dir string) (string, error) {
+	loc, _ := look(dir)
+	var lacking []file
+	for i, r := range loadAll(loc) {
+		if r.err != nil {
+			lacking = append(lacking, files[i])
+		} else {
+			f.Log(r.path + ": already there")
+		}
+	}
+	return loc.Dir, f.fetchAll(ctx, loc.Dir, lacking)
+}
+
+// fetchAll downloads files to dir, which it makes if need be and leaves as it was
+// if nothing comes.
+func (f *fetcher) fetchAll(ctx context.Context, dir string, list []file) error {
+	if len(list) == 0 {
+		return nil
+	}
+	defer removeEmpty(missingDirs(dir))
+	unlock, err := f.lock(ctx, dir)
+	if err != nil {
 		return err
 	}
-	for _, file := range files {
+	defer unlock()
+	for _, file := range list {
 		if err := f.fetch(ctx, dir, file); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// missingDirs returns dir and the folders above it that do not exist, the
+// innermost first.
+func missingDirs(dir string) []string {
+	var missing []string
+	for d := filepath.Clean(dir); ; d = filepath.Dir(d) {
+		if _, err := os.Stat(d); err == nil || d == filepath.Dir(d) {
+			return missing
+		}
+		missing = append(missing, d)
+	}
+}
+
+// removeEmpty removes those of the folders that are empty.
+func removeEmpty(dirs []string) {
+	for _, d := range dirs {
+		_ = os.Remove(d) // fails where there is something in it, as it should
+	}
+}
+
+// lockName is a file that exists while files are downloaded to its folder.
+const lockName = ".fetch.lock"
+
+// lock makes dir and waits until no other Fetch is at work in it.
+func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err error) {
+	path := filepath.Join(dir, lockName)
+	for waited := false; ; waited = true {
+		if err := os.MkdirAll(dir, 0o777); err != nil { // another that failed may have removed it
+			return nil, err
+		}
+		lock := flock.New(path, flock.SetPermissions(0o666)) // another user may be next
+		locked, err := lock.TryLock()
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // removed just now
+		case isLocal(err):
+			return nil, err
+		case err != nil, locked && isAt(lock, path): // some network drives have no locks
+			return func() { _ = os.Remove(path); _ = lock.Close() }, nil
+		}
+		_ = lock.Close() // held by another, or of a file that another removed
+		if !waited {
+			f.Log(dir + ": another download is under way; waiting for it")
+		}
+		if err := sleep(ctx, max(f.pause/4, time.Millisecond)); err != nil {
+			return nil, interrupted(dir, err)
+		}
+	}
+}
+
+// isAt reports whether the file that is locked is the one at path.
+func isAt(lock *flock.Flock, path string) bool {
+	locked, err := lock.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, now)
 }
 
 // fetcher downloads files. No library found serves: cavaliergopher/grab
@@ -91,7 +195,7 @@ func Fetch(ctx context.Context, dir string, options FetchOptions) error {
 type fetcher struct {
 	FetchOptions
 	client *http.Client
-	stall  time.Duration // without a byte, after which a server is given up
+	stall  time.Duration // without a byte, after which a request is abandoned
 	pause  time.Duration // before the second round, then doubled
 	rounds int           // over the mirrors
 }
@@ -99,15 +203,25 @@ type fetcher struct {
 // permanent is a failure that trying the mirror again cannot mend.
 type permanent struct{ error }
 
+func isPermanent(err error) bool { return errors.As(err, &permanent{}) }
+
+func allPermanent(errs []error) bool {
+	return !slices.ContainsFunc(errs, func(err error) bool { return !isPermanent(err) })
+}
+
 // fetch makes sure that dir holds the file.
 func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 	path := filepath.Join(dir, file.gzipName())
-	if good, err := f.settle(path, file); good || err != nil {
-		return err
+	if file.isGood(path) { // by another Fetch, that this one waited for
+		f.Log(path + ": already there")
+		return nil
 	}
 	pause := f.pause
 	failures := make([]error, len(f.Mirrors)) // the last of each mirror
 	for round := range f.rounds {
+		if round > 0 && allPermanent(failures) {
+			break
+		}
 		if round > 0 {
 			if err := sleep(ctx, pause); err != nil {
 				return interrupted(path, err)
@@ -115,7 +229,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			pause *= 2
 		}
 		for i, mirror := range f.Mirrors {
-			if errors.As(failures[i], &permanent{}) {
+			if isPermanent(failures[i]) {
 				continue
 			}
 			url := strings.TrimSuffix(mirror, "/") + "/" + file.gzipName()
@@ -127,32 +241,15 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			case ctx.Err() != nil:
 				return interrupted(path, ctx.Err())
 			case isLocal(err):
-				return err
+				return localFailure(err, path+".part")
 			case failures[i] == nil || failures[i].Error() != err.Error():
 				f.Log(err.Error())
 			}
 			failures[i] = err
 		}
 	}
-	return fmt.Errorf("cannot download %s: %v; try again later to continue, or name another base URL by --mirror",
-		file.gzipName(), joinLine(failures))
-}
-
-// settle reports whether the file is already at path, and moves what else has
-// its name out of the way: MNIST's files have the same names.
-func (f *fetcher) settle(path string, file file) (good bool, err error) {
-	raw, err := readLimited(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil
-	case err == nil && file.knowsPacking(hexSHA256(raw)):
-		f.Log(path + ": already there")
-		return true, nil
-	case err != nil && !errors.Is(err, ErrBadData):
-		return false, err
-	}
-	f.Log(path + ": damaged or not Fashion-MNIST, kept as " + filepath.Base(path) + ".bad")
-	return false, os.Rename(path, path+".bad")
+	return fmt.Errorf("cannot download %s: %v; try again later, name another base URL by --mirror, or copy the file to %s",
+		file.gzipName(), joinLine(failures), dir)
 }
 
 func interrupted(path string, err error) error {
@@ -173,7 +270,7 @@ func (f *fetcher) download(ctx context.Context, url, path string, file file) err
 	}
 	wrong := file.verifyPart(part)
 	if wrong == nil {
-		return os.Rename(part, path)
+		return f.install(part, path)
 	}
 	if err := os.Remove(part); err != nil {
 		return err
@@ -184,11 +281,52 @@ func (f *fetcher) download(ctx context.Context, url, path string, file file) err
 	return permanent{fmt.Errorf("%s: %w", url, wrong)}
 }
 
+// install gives a verified file its name. Whatever has that name, perhaps MNIST's
+// file, is kept under another.
+func (f *fetcher) install(part, path string) error {
+	if _, err := os.Lstat(path); err == nil {
+		aside := freeName(path + ".bad")
+		if err := os.Rename(path, aside); err != nil {
+			return err
+		}
+		f.Log(fmt.Sprintf("%s: damaged or not Fashion-MNIST, kept as %s", path, filepath.Base(aside)))
+		if err := os.Rename(part, path); err != nil {
+			return errors.Join(err, os.Rename(aside, path))
+		}
+		return nil
+	}
+	return os.Rename(part, path)
+}
+
+// freeName returns path, or path with a number where a file has that name.
+func freeName(path string) string {
+	name := path
+	for i := 2; ; i++ {
+		if _, err := os.Lstat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprintf("%s%d", path, i)
+	}
+}
+
 // isLocal reports whether err is about a file here, which no mirror can mend.
 func isLocal(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	return errors.As(err, &path) || errors.As(err, &link)
+}
+
+// localFailure returns what to tell of a failure to write part. On a full disk it
+// removes part: other programs want the space too.
+func localFailure(err error, part string) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at // without the URL, which is not to blame
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: make room, or name another folder by --data-dir", err), os.Remove(part))
+	}
+	return err
 }
 
 // sizeOf returns the size of the file at path, 0 if there is none.

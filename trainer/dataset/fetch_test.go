@@ -2,16 +2,21 @@ package dataset
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -123,14 +128,198 @@ func TestFetch(t *testing.T) {
 	checkRequests(t, s, "")
 }
 
+// A file of other content, MNIST's perhaps, is kept under another name, and
+// keeps its own until there is something better.
 func TestFetchKeepsOtherContentAside(t *testing.T) {
-	s := serve(t, good)
+	s, offline := serve(t, good), serve(t, status(http.StatusNotFound))
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "numbers.gz"), []byte("MNIST"), 0o666); err != nil {
+	path := filepath.Join(dir, "numbers.gz")
+	for i, name := range []string{"numbers.gz.bad", "numbers.gz.bad2"} {
+		if err := os.WriteFile(path, []byte("MNIST"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fetchFrom(t.Context(), dir, offline); err == nil {
+			t.Error("no error")
+		}
+		if b, err := os.ReadFile(path); err != nil || string(b) != "MNIST" {
+			t.Errorf("after a failure the file holds %q (%v)", b, err)
+		}
+		path, err := fetchFrom(t.Context(), dir, s)
+		checkFetched(t, path, err, []string{"numbers.gz.bad", "numbers.gz.bad2"}[:i+1]...)
+		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != "MNIST" {
+			t.Errorf("%s holds %q (%v)", name, b, err)
+		}
+	}
+}
+
+// useSmallFiles makes the dataset four small files for a test, and returns their
+// content by name, as published and packed.
+func useSmallFiles(t *testing.T) (plain, packed map[string][]byte) {
+	t.Helper()
+	before := files
+	t.Cleanup(func() { files = before })
+	isolate(t)
+	plain, packed = map[string][]byte{}, map[string][]byte{}
+	for i := range files {
+		f := &files[i]
+		plain[f.name] = bytes.Repeat([]byte(f.name), 1000)
+		packed[f.name] = packWith(t, gzip.BestCompression, plain[f.name])
+		f.size, f.sha256 = len(plain[f.name]), hexSHA256(plain[f.name])
+		f.gzipSize, f.gzipSHA256 = len(packed[f.name]), hexSHA256(packed[f.name])
+	}
+	return plain, packed
+}
+
+func packWith(t *testing.T, level int, b []byte) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w, err := gzip.NewWriterLevel(&out, level)
+	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := fetchFrom(t.Context(), dir, s)
-	checkFetched(t, path, err, "numbers.gz.bad")
+	if _, err := w.Write(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// mirror serves packed files and counts the requests.
+func mirror(t *testing.T, packed map[string][]byte) (url string, requests *atomic.Int32) {
+	t.Helper()
+	requests = &atomic.Int32{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		name := strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".gz")
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(packed[name]))
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, requests
+}
+
+// quick returns a fetcher that does not wait long.
+func quick(url string) *fetcher {
+	f := newFetcher(FetchOptions{Mirrors: []string{url}})
+	f.pause, f.rounds = time.Millisecond, 2
+	return f
+}
+
+// snapshotOf returns the files under dir with their content.
+func snapshotOf(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		found[path] = string(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// What Check calls good is neither downloaded nor touched: in whatever layout,
+// name and packing.
+func TestFetchKeepsWhatIsGood(t *testing.T) {
+	plain, packed := useSmallFiles(t)
+	for name, put := range map[string]func(name string) (path string, content []byte){
+		"published":       func(n string) (string, []byte) { return n + ".gz", packed[n] },
+		"unpacked":        func(n string) (string, []byte) { return n, plain[n] },
+		"repacked":        func(n string) (string, []byte) { return n + ".gz", packWith(t, gzip.BestSpeed, plain[n]) },
+		"plain as gz":     func(n string) (string, []byte) { return n + ".gz", plain[n] },
+		"torchvision":     func(n string) (string, []byte) { return "FashionMNIST/raw/" + n, plain[n] },
+		"clone":           func(n string) (string, []byte) { return "data/fashion/" + n + ".gz", packed[n] },
+		"dots":            func(n string) (string, []byte) { return strings.Replace(n, "-idx", ".idx", 1), plain[n] },
+		"beside a broken": func(n string) (string, []byte) { return n, plain[n] },
+	} {
+		dir := t.TempDir()
+		for _, f := range files {
+			path, content := put(f.name)
+			path = filepath.Join(dir, path)
+			touch(t, filepath.Dir(path))
+			if err := os.WriteFile(path, content, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			if name == "beside a broken" {
+				touch(t, dir, f.gzipName())
+			}
+		}
+		before := snapshotOf(t, dir)
+		url, requests := mirror(t, packed)
+		if _, err := quick(url).fetchTo(t.Context(), dir); err != nil || requests.Load() != 0 {
+			t.Errorf("%s: %v after %d requests", name, err, requests.Load())
+		}
+		if after := snapshotOf(t, dir); !maps.Equal(before, after) {
+			t.Errorf("%s: the folder changed", name)
+		}
+		loc, err := Find(dir)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, s := range Check(loc) {
+			if !s.OK || (len(s.Ignored) > 0) != (name == "beside a broken") {
+				t.Errorf("%s: %+v", name, s)
+			}
+		}
+	}
+}
+
+// What is missing or damaged comes to where the other files are, and without a
+// connection nothing changes.
+func TestFetchMends(t *testing.T) {
+	plain, packed := useSmallFiles(t)
+	root := t.TempDir()
+	raw := filepath.Join(root, "FashionMNIST", "raw")
+	touch(t, raw, files[0].gzipName()) // empty
+	for _, f := range files[1:3] {
+		if err := os.WriteFile(filepath.Join(raw, f.name), plain[f.name], 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := snapshotOf(t, root)
+	if _, err := quick("http://127.0.0.1:9").fetchTo(t.Context(), root); err == nil || !maps.Equal(before, snapshotOf(t, root)) {
+		t.Errorf("offline: %v; the folder holds %v", err, slices.Collect(maps.Keys(snapshotOf(t, root))))
+	}
+	url, requests := mirror(t, packed)
+	dir, err := quick(url).fetchTo(t.Context(), root)
+	if err != nil || dir != raw || requests.Load() != 2 {
+		t.Errorf("%s, %v after %d requests, want %s after 2", dir, err, requests.Load(), raw)
+	}
+	want := maps.Clone(before)
+	want[filepath.Join(raw, files[0].gzipName())] = string(packed[files[0].name])
+	want[filepath.Join(raw, files[0].gzipName()+".bad")] = ""
+	want[filepath.Join(raw, files[3].gzipName())] = string(packed[files[3].name])
+	if after := snapshotOf(t, root); !maps.Equal(want, after) {
+		t.Errorf("the folder holds %v", slices.Collect(maps.Keys(after)))
+	}
+}
+
+// Of several downloads to one folder at once, one downloads and the others wait.
+func TestFetchAtOnce(t *testing.T) {
+	_, packed := useSmallFiles(t)
+	url, requests := mirror(t, packed)
+	dir := filepath.Join(t.TempDir(), "new")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if _, err := quick(url).fetchTo(t.Context(), dir); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if n := requests.Load(); n != 4 {
+		t.Errorf("%d requests, want one for each file", n)
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 4 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
 }
 
 func TestFetchResumes(t *testing.T) {
@@ -277,15 +466,15 @@ func TestFetchFirstFileMissing(t *testing.T) {
 	defer s.Close()
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	var lines []string
-	err := Fetch(t.Context(), dir, FetchOptions{Mirrors: []string{s.URL}, Log: func(line string) { lines = append(lines, line) }})
+	_, err := Fetch(t.Context(), dir, FetchOptions{Mirrors: []string{s.URL}, Log: func(line string) { lines = append(lines, line) }})
 	if err == nil || !strings.Contains(err.Error(), "cannot download train-images-idx3-ubyte.gz: "+s.URL+"/train-images-idx3-ubyte.gz: 404 Not Found") {
 		t.Errorf("error %v", err)
 	}
 	if len(lines) != 1 || !strings.HasSuffix(lines[0], "404 Not Found") {
 		t.Errorf("log %q", lines)
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
-		t.Errorf("the folder holds %v (%v)", entries, err)
+	if _, err := os.Stat(filepath.Dir(dir)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a folder was made for nothing (%v)", err)
 	}
 }
 
@@ -346,6 +535,23 @@ func TestFetchLocalFailureIsFinal(t *testing.T) {
 	}
 }
 
+// A full disk is named with what to do, and not filled further by a part.
+func TestFetchDiskFull(t *testing.T) {
+	part := filepath.Join(t.TempDir(), "numbers.gz.part")
+	touch(t, filepath.Dir(part), filepath.Base(part))
+	full := fmt.Errorf("http://example.org: %w", &fs.PathError{Op: "write", Path: part, Err: syscall.ENOSPC})
+	if !isLocal(full) {
+		t.Error("a full disk is taken for a mirror's failure")
+	}
+	err := localFailure(full, part)
+	if err == nil || !strings.HasPrefix(err.Error(), "write "+part) || !strings.Contains(err.Error(), "30 MB") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %v", err)
+	}
+	if _, err := os.Stat(part); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the part is still there (%v)", err)
+	}
+}
+
 func TestFetchProgress(t *testing.T) {
 	s := serve(t, good)
 	f := fetcher{client: &http.Client{}, stall: 5 * time.Second, rounds: 1}
@@ -369,7 +575,8 @@ func TestFetchProgress(t *testing.T) {
 }
 
 func TestFetchDir(t *testing.T) {
-	cache := isolate(t)
+	useSmallFiles(t) // which no folder of the system has
+	cache := cacheDir("data")
 	for _, c := range []struct{ flag, env, want string }{{"/a", "/b", "/a"}, {"", "/b", "/b"}, {"", "", cache}} {
 		t.Setenv(Environment, c.env)
 		if got, err := FetchDir(c.flag); err != nil || got != c.want {

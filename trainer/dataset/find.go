@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,41 +14,56 @@ const Environment = "FMNIST_DATA"
 // systemDir is where Debian's package dataset-fashion-mnist puts the files.
 const systemDir = "/usr/share/datasets/fashion-mnist"
 
-// Location is a folder that holds the dataset's four files.
+// Location is where the dataset's four files lie.
 type Location struct {
-	Dir   string
-	paths [4]string // of the files, in the order of files
+	Dir   string      // the folder that holds most of them
+	paths [4][]string // of each of files, in the order in which they are tried
 }
 
 // Find looks for the dataset. A folder that the user names, by dir (of
 // --data-dir) or by $FMNIST_DATA where dir is empty, is the only one looked at:
-// going on to another would hide a mistyped path. Else it is the first complete
-// one of the user's cache folder and Debian's /usr/share/datasets/fashion-mnist.
-// In each folder both the files themselves and torchvision's sub-folder
-// FashionMNIST/raw are looked for, each file as NAME.gz or unpacked as NAME.
-// The error is [ErrBadData] and names what is missing, and the remedy; the
-// Location then has what was found.
+// going on to another would hide a mistyped path. A leading ~/ in it is the
+// user's home folder. Else it is the first complete one of the user's cache folder
+// and Debian's /usr/share/datasets/fashion-mnist.
+//
+// In each folder the files are looked for in the sub-folders, under the names and
+// in the packings in which people have them. The error is [ErrBadData] and names
+// what is missing, and the remedy; the Location then has what was found.
 func Find(dir string) (Location, error) {
 	named, source := namedDir(dir)
-	if named != "" {
-		loc, missing := look(named)
-		switch {
-		case len(missing) == len(files):
-			return loc, badData("no Fashion-MNIST in %s (%s); %s", named, source, remedy(named))
-		case len(missing) > 0:
-			return loc, badData("%s in %s (%s); %s", list(missing), loc.Dir, source, remedy(loc.Dir))
-		}
-		return loc, nil
+	if named == "" {
+		return findIn(cacheDir("data"), systemDir)
 	}
-	return findIn(cacheDir("data"), systemDir)
+	loc, missing := look(named)
+	switch {
+	case len(missing) == len(files):
+		return loc, badData("no Fashion-MNIST in %s (%s); %s", named, source, remedy(named))
+	case len(missing) > 0:
+		return loc, badData("%s in %s (%s); %s", list(missing), loc.Dir, source, remedy(loc.Dir))
+	}
+	return loc, nil
 }
 
 // namedDir returns the folder that the user names and how, or "".
 func namedDir(dir string) (path, source string) {
 	if dir != "" {
-		return dir, "--data-dir"
+		return expandHome(dir), "--data-dir"
 	}
-	return os.Getenv(Environment), "$" + Environment
+	return expandHome(os.Getenv(Environment)), "$" + Environment
+}
+
+// expandHome replaces a leading ~/, which shells leave in place in an environment
+// variable that is quoted, and after the = of a flag.
+func expandHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
+		return path
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
 }
 
 // findIn returns the first of dirs, but for empty ones, that has all files.
@@ -75,33 +91,61 @@ func findIn(dirs ...string) (Location, error) {
 		strings.Join(searched, " or "), remedy(""), Environment)
 }
 
-// look finds the files in dir, or in torchvision's sub-folder of it, and
-// returns the names of those that are missing from where most are.
-func look(dir string) (Location, []string) {
-	best, bestMissing := lookIn(dir)
-	if loc, missing := lookIn(filepath.Join(dir, "FashionMNIST", "raw")); len(missing) < len(bestMissing) {
-		return loc, missing
-	}
-	return best, bestMissing
+// subfolders are where the files lie under a folder that people name: in it, under
+// torchvision's root or a project that has it as "data", one level below that
+// root, and in a clone of the authors' repository.
+var subfolders = []string{"", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"}
+
+// names are the names a file may have: packed as published and as torchvision
+// unpacks it, with the dots that Kaggle and some archivers write, and in the folder
+// that these make for it. The packed file comes first: `data fetch` writes it.
+func (f file) names() []string {
+	dots := strings.Replace(f.name, "-idx", ".idx", 1)
+	return []string{f.gzipName(), f.name, dots + ".gz", dots, filepath.Join(f.name, f.name), filepath.Join(f.name, dots)}
 }
 
-func lookIn(dir string) (Location, []string) {
-	loc := Location{Dir: dir}
+// look finds the files in dir and its subfolders and returns the names of those
+// that are missing. The files of the folder that has most come first.
+func look(dir string) (Location, []string) {
+	var found []Location
+	for _, sub := range subfolders {
+		found = append(found, lookIn(filepath.Join(dir, sub)))
+	}
+	slices.SortStableFunc(found, func(a, b Location) int { return b.files() - a.files() })
+	loc := Location{Dir: found[0].Dir}
 	var missing []string
 	for i, f := range files {
-		// The packed file first: it is what `data fetch` repairs.
-		for _, name := range []string{f.gzipName(), f.name} {
-			path := filepath.Join(dir, name)
-			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-				loc.paths[i] = path
-				break
-			}
+		for _, l := range found {
+			loc.paths[i] = append(loc.paths[i], l.paths[i]...)
 		}
-		if loc.paths[i] == "" {
+		if len(loc.paths[i]) == 0 {
 			missing = append(missing, f.gzipName())
 		}
 	}
 	return loc, missing
+}
+
+// files returns how many of the four files there are.
+func (l Location) files() int {
+	n := 0
+	for _, paths := range l.paths {
+		n += min(1, len(paths))
+	}
+	return n
+}
+
+// lookIn finds the files in one folder.
+func lookIn(dir string) Location {
+	loc := Location{Dir: dir}
+	for i, f := range files {
+		for _, name := range f.names() {
+			path := filepath.Join(dir, name)
+			if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+				loc.paths[i] = append(loc.paths[i], path)
+			}
+		}
+	}
+	return loc
 }
 
 func list(missing []string) string {

@@ -52,7 +52,7 @@ func TestFindNamedFolder(t *testing.T) {
 		t.Errorf("$%s: %v, %v", Environment, loc.Dir, err)
 	}
 	for i, name := range allNames() {
-		if want := filepath.Join(env, name); loc.paths[i] != want {
+		if want := filepath.Join(env, name); len(loc.paths[i]) != 1 || loc.paths[i][0] != want {
 			t.Errorf("file %d is %s, want %s", i, loc.paths[i], want)
 		}
 	}
@@ -86,14 +86,67 @@ func TestFindNamedFolderWithoutData(t *testing.T) {
 	wantBad(err, "no Fashion-MNIST in")
 }
 
-func TestFindTorchvisionLayout(t *testing.T) {
+// Files are found under torchvision's root and one level below it, and in a clone
+// of the authors' repository, whatever else lies in the folder named.
+func TestFindLayouts(t *testing.T) {
 	isolate(t)
-	root := t.TempDir()
-	raw := filepath.Join(root, "FashionMNIST", "raw")
-	touch(t, raw, allNames()...)
-	touch(t, root, allNames()[0])
-	if loc, err := Find(root); err != nil || loc.Dir != raw {
-		t.Errorf("%v, %v; want %s", loc.Dir, err, raw)
+	for _, sub := range []string{".", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"} {
+		root := t.TempDir()
+		dir := filepath.Join(root, sub)
+		touch(t, dir, allNames()...)
+		touch(t, root, "README.md", allNames()[0])
+		loc, err := Find(root)
+		if err != nil || loc.Dir != dir || loc.paths[0][0] != filepath.Join(dir, allNames()[0]) {
+			t.Errorf("%s: %v, %v; want %s", sub, loc, err, dir)
+		}
+	}
+}
+
+// Names with dots, packed or not, are the same files; and the four files may lie
+// in different folders.
+func TestFindNames(t *testing.T) {
+	isolate(t)
+	dir := t.TempDir()
+	touch(t, dir, "train-images.idx3-ubyte", "train-labels.idx1-ubyte.gz")
+	touch(t, filepath.Join(dir, "t10k-labels-idx1-ubyte"), "t10k-labels.idx1-ubyte")
+	if _, err := Find(dir); err == nil || !strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz is missing in "+dir) {
+		t.Errorf("one missing: %v", err)
+	}
+	touch(t, filepath.Join(dir, "raw"), "t10k-images.idx3-ubyte.gz")
+	loc, err := Find(dir)
+	if err != nil || loc.Dir != dir || loc.paths[testImages][0] != filepath.Join(dir, "raw", "t10k-images.idx3-ubyte.gz") {
+		t.Errorf("%v, %v", loc, err)
+	}
+}
+
+// A leading ~/ is the home folder, since no shell expands it in
+// FMNIST_DATA='~/data' or --data-dir=~/data.
+func TestFindExpandsHome(t *testing.T) {
+	isolate(t)
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := filepath.Join(home, "data")
+	touch(t, want, allNames()...)
+	if loc, err := Find("~/data"); err != nil || loc.Dir != want {
+		t.Errorf("--data-dir=~/data: %v, %v; want %s", loc.Dir, err, want)
+	}
+	t.Setenv(Environment, "~/data")
+	if loc, err := Find(""); err != nil || loc.Dir != want {
+		t.Errorf("%s=~/data: %v, %v; want %s", Environment, loc.Dir, err, want)
+	}
+	if dir, err := FetchDir("~/new"); err != nil || dir != filepath.Join(home, "new") {
+		t.Errorf("data fetch to %s, %v", dir, err)
+	}
+	for _, path := range []string{"~user/data", "a/~/b", "~~"} {
+		if got := expandHome(path); got != path {
+			t.Errorf("%s is taken for %s", path, got)
+		}
+	}
+	_, err = Find("~/nothing")
+	if err == nil || !strings.Contains(err.Error(), "no Fashion-MNIST in "+filepath.Join(home, "nothing")+" (--data-dir)") {
+		t.Errorf("the message does not say what was looked at: %v", err)
 	}
 }
 

@@ -4,32 +4,35 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 )
 
 // Load reads and verifies the four files at loc, each by the SHA-256 of the
-// file as it is, or of its content where it is packed in an unknown way. The
-// error is [ErrBadData], names the file with the expected and the found size
-// and hash, and says the remedy.
+// file as it is, or of its content where it is packed in an unknown way. Where a
+// file is there more than once, the first good one serves. The error is
+// [ErrBadData], names the file with the expected and the found size and hash, and
+// says the remedy.
 func Load(loc Location) (*Dataset, error) {
 	d := &Dataset{Dir: loc.Dir, SHA256: map[string]string{}}
 	var idx [len(files)]IDX
+	var paths [len(files)]string
 	for i, r := range loadAll(loc) {
 		if r.err != nil {
 			return nil, r.err
 		}
 		x, err := ParseIDX(r.content)
 		if err != nil {
-			return nil, badData("%s: %v", loc.paths[i], err)
+			return nil, badData("%s: %v", r.path, err)
 		}
-		idx[i] = x
+		idx[i], paths[i] = x, r.path
 		d.SHA256[files[i].name] = files[i].sha256
 	}
 	var errTrain, errTest error
-	d.Train, errTrain = newSplit(loc.paths[trainImages], idx[trainImages], loc.paths[trainLabels], idx[trainLabels])
-	d.Test, errTest = newSplit(loc.paths[testImages], idx[testImages], loc.paths[testLabels], idx[testLabels])
+	d.Train, errTrain = newSplit(paths[trainImages], idx[trainImages], paths[trainLabels], idx[trainLabels])
+	d.Test, errTest = newSplit(paths[testImages], idx[testImages], paths[testLabels], idx[testLabels])
 	if err := errors.Join(errTrain, errTest); err != nil {
 		return nil, err
 	}
@@ -58,6 +61,8 @@ type FileStatus struct {
 	Bytes  int    `json:"bytes"`  // of the file as it is
 	SHA256 string `json:"sha256"` // of the file as it is
 	OK     bool   `json:"ok"`     // its content is Fashion-MNIST's
+	// Ignored are further files of its name that are damaged.
+	Ignored []string `json:"ignored,omitempty"`
 	// Problem is what is wrong with it and what to do, "" where it is OK, and
 	// Err the same as an error that is [ErrBadData].
 	Problem string `json:"problem,omitempty"`
@@ -69,9 +74,14 @@ type FileStatus struct {
 func Check(loc Location) []FileStatus {
 	status := make([]FileStatus, len(files))
 	for i, r := range loadAll(loc) {
-		status[i] = FileStatus{Name: files[i].name, Path: loc.paths[i], Bytes: r.size, SHA256: r.sha256, OK: r.err == nil, Err: r.err}
+		status[i] = FileStatus{Name: files[i].name, Path: r.path, Bytes: r.size, SHA256: r.sha256, OK: r.err == nil, Err: r.err}
 		if r.err != nil {
 			status[i].Problem = r.err.Error()
+		}
+		for _, path := range loc.paths[i] {
+			if path != r.path && !files[i].isGood(path) {
+				status[i].Ignored = append(status[i].Ignored, path)
+			}
 		}
 	}
 	return status
@@ -79,6 +89,7 @@ func Check(loc Location) []FileStatus {
 
 // loaded is what reading one file gave.
 type loaded struct {
+	path    string
 	content []byte // unpacked
 	size    int    // of the file as it is
 	sha256  string // of the file as it is
@@ -90,24 +101,37 @@ type loaded struct {
 func loadAll(loc Location) (result [len(files)]loaded) {
 	var wg sync.WaitGroup
 	for i, f := range files {
-		wg.Go(func() { result[i] = f.load(loc.paths[i]) })
+		wg.Go(func() { result[i] = f.loadFirst(loc.paths[i]) })
 	}
 	wg.Wait()
 	return result
 }
 
+// loadFirst loads the first good file of paths. Where none is good, the result is
+// that of the first.
+func (f file) loadFirst(paths []string) loaded {
+	failed := loaded{err: badData("%s is missing", f.gzipName())}
+	for i, path := range paths {
+		r := f.load(path)
+		if r.err == nil {
+			return r
+		}
+		if i == 0 {
+			failed = r
+		}
+	}
+	return failed
+}
+
 // load reads the file at path, unpacks it and verifies it.
 func (f file) load(path string) (r loaded) {
-	if path == "" {
-		r.err = badData("%s is missing", f.gzipName())
-		return r
-	}
 	unpacked := make(chan []byte, 1)
 	go func() { unpacked <- f.readUnpacked() }()
 
+	r.path = path
 	raw, err := readLimited(path)
 	if err != nil {
-		r.err = badData("%v; %s", err, remedy(filepath.Dir(path)))
+		r.err = unreadable(path, err)
 		return r
 	}
 	r.size, r.sha256 = len(raw), hexSHA256(raw)
@@ -120,14 +144,42 @@ func (f file) load(path string) (r loaded) {
 				f.writeUnpacked(r.content)
 			}
 		}
-	case isGzip(raw): // packed by someone else
-		if r.content, err = gunzip(raw, f.size, f.size); err != nil || hexSHA256(r.content) != f.sha256 {
+	default: // packed by someone else, or something else
+		if r.content = f.repacked(raw); r.content == nil {
 			r.err = f.mismatch(path, r)
 		}
-	default:
-		r.err = f.mismatch(path, r)
 	}
 	return r
+}
+
+// unreadable is the error of a file that cannot be read.
+func unreadable(path string, err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return badData("%v; make it readable, or name another folder", err)
+	}
+	return badData("%v; %s", err, remedy(filepath.Dir(path)))
+}
+
+// repacked returns the file's content from another packing of it, or nil.
+func (f file) repacked(raw []byte) []byte {
+	if !isGzip(raw) {
+		return nil
+	}
+	content, err := gunzip(raw, f.size, f.size)
+	if err != nil || hexSHA256(content) != f.sha256 {
+		return nil
+	}
+	return content
+}
+
+// isGood reports whether the file at path has the right content, in any packing.
+func (f file) isGood(path string) bool {
+	raw, err := readLimited(path)
+	if err != nil {
+		return false
+	}
+	sum := hexSHA256(raw)
+	return sum == f.sha256 || f.knowsPacking(sum) || f.repacked(raw) != nil
 }
 
 func (f file) knowsPacking(sha256 string) bool {

@@ -82,7 +82,7 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 		return nil, err
 	}
 	m := &Metrics{Images: len(labels), Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
-		ExpectedCalibrationError: calibrationError(labels, probabilities)}
+		ExpectedCalibrationError: calibrationError(Calibration(labels, probabilities))}
 	for i, label := range labels {
 		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
 	}
@@ -100,6 +100,9 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	return m, nil
 }
 
+// roundedUp is how far above 1 the rounding of a softmax may lift a probability.
+const roundedUp = 1e-5
+
 func check(labels []byte, probabilities []float32) error {
 	if len(labels) == 0 || len(probabilities) != len(labels)*Classes {
 		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), Classes)
@@ -109,7 +112,7 @@ func check(labels []byte, probabilities []float32) error {
 			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, Classes-1)
 		}
 		for c, p := range row(probabilities, i) {
-			if !(p >= 0 && p <= 1+1e-5) { // NaN too; a softmax may round up
+			if !(p >= 0 && p <= 1+roundedUp) { // NaN too
 				return fmt.Errorf("metrics: image %d has probability %v of class %d", i, p, c)
 			}
 		}
@@ -165,22 +168,47 @@ func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
 // calibrationBins is the usual number of equally wide bins of confidence.
 const calibrationBins = 15
 
-func calibrationError(labels []byte, probabilities []float32) float64 {
-	var confidence, right [calibrationBins]float64
+// Bin is the part of the images whose confidence, the probability of the
+// predicted class, is above Low and at most High.
+type Bin struct {
+	Low, High  float64
+	Images     int
+	Confidence float64 // mean; 0 without images
+	Accuracy   float64 // share of right answers; 0 without images
+}
+
+// Calibration sorts images by their confidence into equally wide bins of
+// [0, 1], the lowest first. The arguments are as of [Compute].
+func Calibration(labels []byte, probabilities []float32) []Bin {
+	bins := make([]Bin, calibrationBins)
+	for b := range bins {
+		bins[b].Low, bins[b].High = float64(b)/calibrationBins, float64(b+1)/calibrationBins
+	}
 	for i, label := range labels {
 		p := row(probabilities, i)
 		best := Predicted(p)
-		bin := max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1)) // (b/15, (b+1)/15]
-		confidence[bin] += float64(p[best])
+		b := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1))]
+		b.Images++
+		b.Confidence += float64(p[best])
 		if best == int(label) {
-			right[bin]++
+			b.Accuracy++
 		}
 	}
-	sum := 0.
-	for bin := range confidence {
-		sum += math.Abs(confidence[bin] - right[bin])
+	for b := range bins {
+		n := float64(max(1, bins[b].Images))
+		bins[b].Confidence /= n
+		bins[b].Accuracy /= n
 	}
-	return sum / float64(len(labels))
+	return bins
+}
+
+func calibrationError(bins []Bin) float64 {
+	sum, images := 0., 0
+	for _, b := range bins {
+		sum += float64(b.Images) * math.Abs(b.Confidence-b.Accuracy)
+		images += b.Images
+	}
+	return sum / float64(images)
 }
 
 // class computes the metrics of class c, but for the AUC, from the confusion

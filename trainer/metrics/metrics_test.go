@@ -288,3 +288,43 @@ func readCSV(t *testing.T, path string) [][]string {
 	}
 	return records
 }
+
+// What WritePredictions has written is read back; a file without probabilities
+// is read too, and a wrong one is refused by its line.
+func TestReadPredictions(t *testing.T) {
+	r := references(t)["ordinary"]
+	path := filepath.Join(t.TempDir(), "predictions.csv")
+	if err := WritePredictions(path, nil, r.labels, r.probabilities); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadPredictions(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, label := range r.labels {
+		p := row(r.probabilities, i)
+		if class := Predicted(p); got.Labels[i] != label || int(got.Predicted[i]) != class || !slices.Equal(row(got.Probabilities, i), p) {
+			t.Fatalf("image %d: %d, %d, want %d, %d, or other probabilities", i, got.Labels[i], got.Predicted[i], label, class)
+		}
+	}
+	for text, want := range map[string]string{
+		"index,label,predicted\n0,3,4\n":  "",
+		"index,label,predicted\n0,3,10\n": "line 2: classes",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,NaN,0,0,0,0,0\n":      "line 2: probability",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1.5,0,0,0,0,0\n":      "line 2: probability",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,high,0,0,0,0,0\n":     "line 2: probability",
+		"index,class,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1,0,0,0,0,0\n":        "want a header",
+		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1,0,0,0,0,0\n1,2,3\n": "wrong number of fields",
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		p, err := ReadPredictions(path)
+		if want == "" && (err != nil || p.Probabilities != nil || p.Predicted[0] != 4) {
+			t.Errorf("%q: %+v, %v", text, p, err)
+		}
+		if want != "" && (err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), path)) {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}

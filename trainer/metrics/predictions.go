@@ -80,28 +80,58 @@ func Worst(labels []byte, probabilities []float32, n int) []int {
 	return wrong[:min(n, len(wrong))]
 }
 
-// ReadPredictions reads the true and the predicted classes from a
-// predictions.csv. The error names the file and what is wrong in it.
-func ReadPredictions(path string) (labels, predicted []byte, err error) {
+// Predictions is the content of a predictions.csv.
+type Predictions struct {
+	Labels    []byte // true classes
+	Predicted []byte
+	// Probabilities (N, 10) are nil if the file has none.
+	Probabilities []float32
+}
+
+// ReadPredictions reads a predictions.csv. The error names the file and what is
+// wrong in it.
+func ReadPredictions(path string) (*Predictions, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer f.Close()
 	rows, err := csv.NewReader(f).ReadAll()
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(rows) < 2 || len(rows[0]) < 3 || rows[0][1] != "label" || rows[0][2] != "predicted" {
-		return nil, nil, fmt.Errorf("%s: want a header with index, label and predicted, and rows", path)
+		return nil, fmt.Errorf("%s: want a header with index, label and predicted, and rows", path)
 	}
+	p := &Predictions{}
 	for i, row := range rows[1:] {
-		label, err1 := strconv.ParseUint(row[1], 10, 8)
-		class, err2 := strconv.ParseUint(row[2], 10, 8)
-		if err := errors.Join(err1, err2); err != nil || label >= Classes || class >= Classes {
-			return nil, nil, fmt.Errorf("%s: line %d: classes %q and %q, want 0 to %d", path, i+2, row[1], row[2], Classes-1)
+		if err := p.add(row); err != nil {
+			return nil, fmt.Errorf("%s: line %d: %w", path, i+2, err)
 		}
-		labels, predicted = append(labels, byte(label)), append(predicted, byte(class))
 	}
-	return labels, predicted, nil
+	return p, nil
+}
+
+// firstProbability is the column of p0, after index, label and predicted.
+const firstProbability = 3
+
+// add reads a row of the file.
+func (p *Predictions) add(row []string) error {
+	label, err1 := strconv.ParseUint(row[1], 10, 8)
+	class, err2 := strconv.ParseUint(row[2], 10, 8)
+	if err := errors.Join(err1, err2); err != nil || label >= Classes || class >= Classes {
+		return fmt.Errorf("classes %q and %q, want 0 to %d", row[1], row[2], Classes-1)
+	}
+	p.Labels, p.Predicted = append(p.Labels, byte(label)), append(p.Predicted, byte(class))
+	if len(row) < firstProbability+Classes {
+		return nil
+	}
+	for _, text := range row[firstProbability:][:Classes] {
+		probability, err := strconv.ParseFloat(text, 32)
+		if err != nil || !(probability >= 0 && probability <= 1+roundedUp) {
+			return fmt.Errorf("probability %q, want a number from 0 to 1", text)
+		}
+		p.Probabilities = append(p.Probabilities, float32(probability))
+	}
+	return nil
 }

@@ -2,8 +2,6 @@ package report
 
 import (
 	"cmp"
-	"fmt"
-	"html/template"
 	"math"
 	"strings"
 	"unicode"
@@ -12,87 +10,230 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// chart is an interactive plot over epochs.
-type chart struct {
-	Title  string       `json:"title"`
-	Y      string       `json:"y"`
-	Digits int          `json:"digits"` // of a value
-	Series []series     `json:"series"`
-	Data   [][]*float64 `json:"data"` // the epochs, then each series; null where it has none
+// panel is interactive charts of the same lines over the same epochs, with one
+// legend.
+type panel struct {
+	Epochs []int    `json:"epochs"`
+	Best   int      `json:"best"` // the epoch that is marked; 0 for none
+	Series []series `json:"series"`
+	Charts []chart  `json:"charts"`
 }
 
+// series is a line of every chart of a panel.
 type series struct {
 	Name   string `json:"name"`
-	Colour string `json:"colour"`
-	Dashed bool   `json:"dashed"`
+	Colour int    `json:"colour"` // of the page's colours for lines
+	Dash   int    `json:"dash"`   // of the page's dash patterns
+	Shown  bool   `json:"shown"`  // from the beginning
 }
 
-// colour returns that of line i of a chart, as CSS writes it.
-func colour(i int) string {
-	r, g, b, _ := plots.SeriesColours[i%len(plots.SeriesColours)].RGBA()
-	return fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8)
+type chart struct {
+	Title  string `json:"title"`
+	Y      string `json:"y"`      // what its axis is of
+	Digits int    `json:"digits"` // of a value after the point; -1 for as many as it has
+	Lines  []line `json:"lines"`  // as the panel's series
 }
 
-// group is the comparison of an experiment's runs.
-type group struct {
-	*trainer.Comparison
-	Rows     []row
-	Loss     int // index of the chart
-	Accuracy int
-	Models   template.URL // the picture of the recipes
+// line is a line's value at each epoch, null where it has none, and the band
+// around it, which a single run lacks.
+type line struct {
+	Mean []*float64 `json:"mean"`
+	Low  []*float64 `json:"low,omitempty"`
+	High []*float64 `json:"high,omitempty"`
 }
 
-// row is a recipe beside the original's training.
-type row struct {
-	trainer.Recipe
-	Original *trainer.Preset // nil where there is none to compare with
-	Half     float64         // of the mean's interval; 0 where there is none
-	F1Half   float64
+// quantity is what a chart shows of an epoch.
+type quantity struct {
+	title, y string
+	digits   int
+	value    func(trainer.EpochReport) float64
 }
 
-func (p *page) addRunCharts(r *trainer.Run) (loss, accuracy int) {
-	column := func(value func(trainer.EpochReport) float64) []*float64 { return pointers(r.Epochs, value) }
-	lines := []series{{"training", colour(0), true}, {r.Config.SelectOn, colour(1), false}}
-	epochs := column(func(e trainer.EpochReport) float64 { return float64(e.Epoch) })
-	loss = p.addChart(chart{"Loss", "mean cross-entropy", 4, lines, [][]*float64{epochs,
-		column(func(e trainer.EpochReport) float64 { return e.TrainLoss }), column(func(e trainer.EpochReport) float64 { return e.ValLoss })}})
-	accuracy = p.addChart(chart{"Accuracy", "% of images", 2, lines, [][]*float64{epochs,
-		column(func(e trainer.EpochReport) float64 { return 100 * e.TrainAccuracy }), column(func(e trainer.EpochReport) float64 { return 100 * e.ValAccuracy })}})
-	return loss, accuracy
+// The quantities of the images that select the best epoch.
+var (
+	valLoss     = quantity{"Loss", "mean cross-entropy", 4, func(e trainer.EpochReport) float64 { return e.ValLoss }}
+	valAccuracy = quantity{"Accuracy", "% of images", 2, func(e trainer.EpochReport) float64 { return 100 * e.ValAccuracy }}
+)
+
+// named returns a series in the style of line i.
+func named(name string, i int) series {
+	colours := len(plots.SeriesColours)
+	return series{Name: name, Colour: i % colours, Dash: i / colours % len(dashes), Shown: i < colours}
 }
 
-func (p *page) addChart(c chart) int {
-	p.Charts = append(p.Charts, c)
-	return len(p.Charts) - 1
+// dashes are the patterns that tell apart lines of one colour, in pixels of ink
+// and gap.
+var dashes = [][]float64{{}, {7, 4}, {2, 3}, {9, 3, 2, 3}}
+
+// addRunPanels adds the curves of a run: loss and accuracy, and the learning
+// rate.
+func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
+	runs := []*trainer.Run{r}
+	draw := func(q quantity, values ...func(trainer.EpochReport) float64) chart {
+		c := chart{q.title, q.y, q.digits, nil}
+		for _, value := range values {
+			c.Lines = append(c.Lines, newLine(runs, value))
+		}
+		return c
+	}
+	both := panel{Epochs: epochs(runs), Best: selected(r), Series: []series{named("training", 0), named(protocolName(r.Metrics.Protocol), 1)}, Charts: []chart{
+		draw(valLoss, func(e trainer.EpochReport) float64 { return e.TrainLoss }, valLoss.value),
+		draw(valAccuracy, func(e trainer.EpochReport) float64 { return 100 * e.TrainAccuracy }, valAccuracy.value)}}
+	lr := panel{Epochs: both.Epochs, Best: both.Best, Series: []series{named("learning rate", 2)}, Charts: []chart{
+		draw(quantity{"Learning rate", "at the end of the epoch", -1, nil}, func(e trainer.EpochReport) float64 { return e.LR })}}
+	return p.addPanel(both), p.addPanel(lr)
 }
 
-// pointers returns a value of every epoch, nil for NaN, which JSON lacks.
-func pointers(epochs []trainer.EpochReport, value func(trainer.EpochReport) float64) []*float64 {
-	list := make([]*float64, len(epochs))
-	for i, e := range epochs {
-		if x := value(e); !math.IsNaN(x) && !math.IsInf(x, 0) {
-			list[i] = &x
+// selected returns the epoch that a run has selected; 0 if it has not looked at
+// any.
+func selected(r *trainer.Run) int {
+	if r.Metrics.Protocol == "none" {
+		return 0
+	}
+	return r.BestEpoch()
+}
+
+// protocolName says on which images a run selects its best epoch.
+func protocolName(protocol string) string {
+	switch protocol {
+	case "val":
+		return "validation"
+	case "test":
+		return "test"
+	}
+	return "selection" // which images is not known
+}
+
+func (p *page) addPanel(c panel) int {
+	p.Panels = append(p.Panels, c)
+	return len(p.Panels) - 1
+}
+
+// epochs returns 1, 2 and so on to the last epoch of the longest run.
+func epochs(runs []*trainer.Run) []int {
+	list := []int{} // not nil, which JSON writes as null
+	for _, r := range runs {
+		for len(list) < len(r.Epochs) {
+			list = append(list, len(list)+1)
 		}
 	}
 	return list
 }
 
+// newLine returns the mean of some runs of one recipe, epoch by epoch, over the
+// band from their lowest to their highest value. It ends with the first run that
+// does: from there on it would be the mean of others.
+func newLine(runs []*trainer.Run, value func(trainer.EpochReport) float64) line {
+	shortest := len(runs[0].Epochs)
+	for _, r := range runs {
+		shortest = min(shortest, len(r.Epochs))
+	}
+	var l line
+	for e := range shortest {
+		low, high, sum := math.Inf(1), math.Inf(-1), 0.
+		for _, r := range runs {
+			x := value(r.Epochs[e])
+			low, high, sum = min(low, x), max(high, x), sum+x
+		}
+		l.Mean = append(l.Mean, finite(sum/float64(len(runs))))
+		if len(runs) > 1 {
+			l.Low, l.High = append(l.Low, finite(low)), append(l.High, finite(high))
+		}
+	}
+	return l
+}
+
+// finite returns nil, JSON's null, for what is no finite number.
+func finite(x float64) *float64 {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return nil
+	}
+	return &x
+}
+
+// groupPanel returns the curves of a comparison, a line for each recipe, the
+// best first.
+func groupPanel(c *trainer.Comparison) panel {
+	var all []*trainer.Run
+	out := panel{}
+	for _, q := range []quantity{valAccuracy, valLoss} {
+		out.Charts = append(out.Charts, chart{q.title + " on " + c.Protocol, q.y, q.digits, nil})
+		last := &out.Charts[len(out.Charts)-1]
+		for _, r := range c.Recipes {
+			last.Lines = append(last.Lines, newLine(r.Runs(), q.value))
+		}
+	}
+	for i, r := range c.Recipes {
+		out.Series, all = append(out.Series, named(r.Name, i)), append(all, r.Runs()...)
+	}
+	out.Epochs = epochs(all)
+	return out
+}
+
+// group is the comparison of an experiment's runs.
+type group struct {
+	*trainer.Comparison
+	Rows        []row
+	Panel       int     // index of the curves
+	Banded      bool    // some line is a mean
+	Hidden      int     // lines that are not drawn from the beginning
+	HasOriginal bool    // a recipe is one of the original's trainings
+	Picture     picture // of the recipes
+}
+
+// Header returns the columns of the table of recipes.
+func (g group) Header() []string {
+	header, _ := Table(g.Comparison)
+	return header
+}
+
+// Notes returns the sentences below the table.
+func (g group) Notes() []string { return Notes(g.Comparison) }
+
+// Main returns the pairs to read first.
+func (g group) Main() []trainer.Pair {
+	main, _ := g.MainPairs()
+	return main
+}
+
+// Others returns the pairs for those who ask, and OthersInWords sums them up.
+func (g group) Others() []trainer.Pair {
+	_, others := g.MainPairs()
+	return others
+}
+
+// OthersInWords sums up Others.
+func (g group) OthersInWords() string { return othersInWords(g.Others()) }
+
+// row is a recipe of the table.
+type row struct {
+	trainer.Recipe
+	Cells    []string
+	Original *trainer.Preset // the original's training; nil if it is not one
+}
+
 func (p *page) addGroup(c *trainer.Comparison) error {
 	g := group{Comparison: c}
-	g.Loss = p.addChart(runsChart(c, chart{Title: "Loss on " + c.Protocol, Y: "mean cross-entropy", Digits: 4},
-		func(e trainer.EpochReport) float64 { return e.ValLoss }))
-	g.Accuracy = p.addChart(runsChart(c, chart{Title: "Accuracy on " + c.Protocol, Y: "% of images", Digits: 2},
-		func(e trainer.EpochReport) float64 { return 100 * e.ValAccuracy }))
+	curvesPanel := groupPanel(c)
+	g.Panel = p.addPanel(curvesPanel)
+	for i, s := range curvesPanel.Series {
+		g.Banded = g.Banded || len(c.Recipes[i].Seeds) > 1
+		if !s.Shown {
+			g.Hidden++
+		}
+	}
+	_, cells := Table(c)
 	runs := 0
-	for _, r := range c.Recipes {
-		g.Rows = append(g.Rows, newRow(r))
+	for i, r := range c.Recipes {
+		g.Rows = append(g.Rows, newRow(r, cells[i]))
+		g.HasOriginal = g.HasOriginal || g.Rows[i].Original != nil
 		runs += len(r.Runs())
 	}
 	models, err := plots.Models(models(g.Rows))
 	if err != nil {
 		return err
 	}
-	g.Models = dataURL(models)
+	g.Picture = picture{"Test error and training time", "Test error and training time of each recipe; the values are in the table of recipes", dataURL(models)}
 	p.Groups = append(p.Groups, g)
 	p.pictures = append(p.pictures, file{pictureFile(c.Name, "models"), models})
 	if runs > len(plots.SeriesColours) { // more lines than colours are for the interactive chart alone
@@ -119,13 +260,10 @@ func pictureFile(group, name string) string {
 	return plain + "_" + name + ".png"
 }
 
-func newRow(r trainer.Recipe) row {
-	out := row{Recipe: r}
+func newRow(r trainer.Recipe, cells []string) row {
+	out := row{Recipe: r, Cells: cells}
 	if p, ok := r.Runs()[0].Config.IsPreset(); ok {
 		out.Original = &p
-	}
-	if r.Interval != nil {
-		out.Half, out.F1Half = r.Interval.High-r.Accuracy, r.F1Interval.High-r.MacroF1
 	}
 	return out
 }
@@ -154,26 +292,4 @@ func curves(c *trainer.Comparison) []plots.Series {
 		}
 	}
 	return list
-}
-
-// runsChart adds a line for every run to a chart, in one colour the runs of one
-// recipe.
-func runsChart(c *trainer.Comparison, out chart, value func(trainer.EpochReport) float64) chart {
-	out.Data = [][]*float64{nil}
-	longest := 0
-	for i, recipe := range c.Recipes {
-		for _, r := range recipe.Runs() {
-			out.Series = append(out.Series, series{r.Name(), colour(i), i >= len(plots.SeriesColours)})
-			out.Data = append(out.Data, pointers(r.Epochs, value))
-			longest = max(longest, len(r.Epochs))
-		}
-	}
-	for e := range longest {
-		epoch := float64(e + 1)
-		out.Data[0] = append(out.Data[0], &epoch)
-	}
-	for i := range out.Data {
-		out.Data[i] = append(out.Data[i], make([]*float64, longest-len(out.Data[i]))...)
-	}
-	return out
 }

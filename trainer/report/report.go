@@ -9,16 +9,20 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
+	"image/color"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
-	"strings"
+	"strconv"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
-	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
 // File is the name of a report in the folder that it is about.
@@ -37,7 +41,11 @@ type page struct {
 	Script template.JS  // the library
 	Groups []group
 	Runs   []run
-	Charts []chart // of groups and runs, which refer to them by index
+	Panels []panel      // of groups and runs, which refer to them by index
+	Light  template.CSS // colours of lines, as CSS variables
+	Dark   template.CSS // likewise, on a dark page
+	Dashes [][]float64
+	Left   int // recipes without a run in full
 
 	pictures []file // that compare runs
 }
@@ -47,24 +55,6 @@ type page struct {
 type file struct {
 	name string
 	data []byte
-}
-
-// run is a run in full.
-type run struct {
-	*trainer.Run
-	Best     int    // the epoch whose weights these are, from 1
-	Settings string // as YAML
-	Loss     int    // index of the chart
-	Accuracy int
-	Curves   *picture // for readers without scripts; nil if there is none
-	Pictures []picture
-	Folded   bool // shown when asked for
-}
-
-// picture is a PNG as a URL that holds it.
-type picture struct {
-	Title string
-	URL   template.URL
 }
 
 // Write writes the report of a run's folder, of an experiment's or of any
@@ -114,8 +104,12 @@ func absolute(dir string) string {
 	return dir
 }
 
-// fill reads the runs: one in full, or several compared, with one of each
-// recipe in full.
+// mostInFull is the number of recipes of a comparison that have a run in full:
+// the pictures of each take half a megabyte.
+const mostInFull = 7
+
+// fill reads the runs: one in full, or several compared, with one of each of
+// the best recipes in full.
 func (p *page) fill(dir string) error {
 	groups, err := trainer.ReadGroups([]string{dir})
 	if err != nil {
@@ -126,17 +120,26 @@ func (p *page) fill(dir string) error {
 		return err
 	}
 	var full []*trainer.Run
+	compared := map[*trainer.Run]bool{}
 	for _, c := range comparisons {
 		if err := p.addGroup(c); err != nil {
 			return err
 		}
-		for _, r := range c.Recipes {
-			full = append(full, r.Runs()[0])
+		for i, r := range c.Recipes {
+			if i < mostInFull {
+				full = append(full, r.Runs()[0])
+			}
+			for _, run := range r.Runs() {
+				compared[run] = true
+			}
 		}
+		p.Left += max(0, len(c.Recipes)-mostInFull)
 	}
 	for _, g := range groups {
-		if len(g.Runs) == 1 { // compared with nothing
-			full = append(full, g.Runs[0])
+		for _, r := range g.Runs {
+			if !compared[r] { // with nothing
+				full = append(full, r)
+			}
 		}
 	}
 	for _, r := range full {
@@ -147,48 +150,14 @@ func (p *page) fill(dir string) error {
 	return nil
 }
 
-// pictureTitles are the pictures of a run's folder in the order of the page.
-var pictureTitles = []struct{ file, title string }{
-	{trainer.MatrixPicture, "Confusion matrix"},
-	{trainer.ROCPicture, "ROC"},
-	{trainer.ClassF1Picture, "F1 by class"},
-	{trainer.MisclassifiedPicture, "Most confident mistakes: what the network said, what is true, and both probabilities"},
-	{trainer.GradCAMPicture, "Grad-CAM: where the network saw the class that it said"},
-	{trainer.SamplesPicture, "Samples: what the network said, wrong ones framed in red"},
-	{trainer.FiltersPicture, "Weights of the first layer: red positive, blue negative"},
-}
-
-func (p *page) addRun(r *trainer.Run, folded bool) error {
-	settings, err := yaml.Marshal(r.Config)
-	if err != nil {
-		return err
-	}
-	view := run{Run: r, Best: r.BestEpoch(), Settings: string(settings), Folded: folded}
-	if view.Curves, err = readPicture(r.Dir, trainer.CurvesPicture, "Curves"); err != nil {
-		return err
-	}
-	for _, t := range pictureTitles {
-		p, err := readPicture(r.Dir, t.file, t.title)
-		if err != nil {
-			return err
-		}
-		if p != nil {
-			view.Pictures = append(view.Pictures, *p)
-		}
-	}
-	view.Loss, view.Accuracy = p.addRunCharts(r)
-	p.Runs = append(p.Runs, view)
-	return nil
-}
-
 // readPicture returns nil where the run has no such picture: it is of a version
 // that did not draw it, or of a network without convolutions.
-func readPicture(dir, name, title string) (*picture, error) {
+func readPicture(dir, name, title, alt string) (*picture, error) {
 	png, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return &picture{title, dataURL(png)}, err
+	return &picture{title, alt, dataURL(png)}, err
 }
 
 func dataURL(png []byte) template.URL {
@@ -199,13 +168,48 @@ func dataURL(png []byte) template.URL {
 var functions = template.FuncMap{
 	"percent": func(x float64) string { return fmt.Sprintf("%.2f %%", 100*x) },
 	"fixed":   func(x float64) string { return fmt.Sprintf("%.4f", x) },
-	"seconds": func(x float64) string { return fmt.Sprintf("%.1f s", x) },
+	"seconds": func(x float64) string { return humanize.CommafWithDigits(x, 1) + " s" },
+	"value": func(x float64) string { // "" for what an epoch lacks
+		if math.IsNaN(x) {
+			return ""
+		}
+		return fmt.Sprintf("%.4f", x)
+	},
+	"short":   func(x float64) string { return strconv.FormatFloat(x, 'g', 4, 64) },
 	"comma":   func(n int) string { return humanize.Comma(int64(n)) },
 	"whole":   func(x float64) string { return humanize.Comma(int64(x)) },
 	"bytes":   func(n int64) string { return humanize.IBytes(uint64(n)) },
 	"mega":    func(n int) string { return fmt.Sprintf("%.3g million", float64(n)/1e6) },
-	"title":   func(s string) string { return strings.ToUpper(s[:1]) + s[1:] },
-	"points":  func(x float64) float64 { return 100 * x },
+	"title":   capitalised,
+	"selects": protocolName,
+	"hundred": func(x float64) float64 { return 100 * x },
+}
+
+// capitalised returns a text that begins with a capital letter.
+func capitalised(text string) string {
+	first, size := utf8.DecodeRuneInString(text)
+	if size == 0 {
+		return ""
+	}
+	return string(unicode.ToUpper(first)) + text[size:]
+}
+
+// css returns a colour as CSS writes it.
+func css(c color.Color) string {
+	r, g, b, _ := c.RGBA()
+	return fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8)
+}
+
+// onDark returns the colour of a line on a dark page: a lighter one, and for
+// black nearly white.
+func onDark(c color.Color) color.Color {
+	r, g, b, _ := c.RGBA()
+	if r+g+b == 0 {
+		return color.RGBA{0xE6, 0xED, 0xF3, 255}
+	}
+	const white = .4 // share of white
+	mix := func(x uint32) uint8 { return uint8((1-white)*float64(x>>8) + white*255) }
+	return color.RGBA{mix(r), mix(g), mix(b), 255}
 }
 
 func (p *page) render() ([]byte, error) {
@@ -217,7 +221,11 @@ func (p *page) render() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Style, p.Script = template.CSS(style), template.JS(script)
+	p.Style, p.Script, p.Dashes = template.CSS(style), template.JS(script), dashes
+	for i, c := range plots.SeriesColours {
+		p.Light += template.CSS(fmt.Sprintf("--s%d: %s; ", i, css(c)))
+		p.Dark += template.CSS(fmt.Sprintf("--s%d: %s; ", i, css(onDark(c))))
+	}
 	t, err := template.New("report.html.tmpl").Funcs(functions).ParseFS(files, "report.html.tmpl")
 	if err != nil {
 		return nil, err

@@ -14,18 +14,45 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// trainRuns trains a convolutional network and two recipes of logistic
-// regression, the latter with two seeds, and returns their folder.
+// trained is the folder of the runs that all tests copy; "" before the first.
+var trained string
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	os.RemoveAll(trained)
+	os.Exit(code)
+}
+
+// trainRuns returns a folder of the test's own with a run of a convolutional
+// network, and with two recipes of logistic regression of two seeds each.
 func trainRuns(t *testing.T) string {
+	t.Helper()
+	if trained == "" {
+		source, err := os.MkdirTemp("", "report")
+		if err != nil {
+			t.Fatal(err)
+		}
+		trainInto(t, source)
+		trained = source
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(trained)); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func trainInto(t *testing.T, dir string) {
 	t.Helper()
 	backend, err := cpuref.Open(cpuref.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer backend.Close()
-	dir := t.TempDir()
 	for _, change := range []func(c *trainer.Config){
 		func(c *trainer.Config) { c.Model, c.Name = "alternative", "alternative-seed1" },
 		func(c *trainer.Config) { c.Name = "slow-seed1" },
@@ -45,7 +72,6 @@ func trainRuns(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	return dir
 }
 
 func write(t *testing.T, dir string) (path, html string) {
@@ -83,7 +109,7 @@ func TestReportOfARun(t *testing.T) {
 	}
 	for _, want := range []string{
 		fmt.Sprintf("<b>%.2f %%</b>test accuracy", 100*r.Metrics.Accuracy),
-		fmt.Sprintf("<td>Shirt</td><td>%.4f</td>", r.Metrics.PerClass[6].Precision),
+		fmt.Sprintf(`<th scope="row">Shirt</th><td>%.4f</td>`, r.Metrics.PerClass[6].Precision),
 		fmt.Sprintf("<b>%d of 2</b>best epoch", r.BestEpoch()),
 		"a &#34;fast&#34; &lt;CPU&gt;, 2 threads", "215,466", "batch-size: 64", "so these figures are optimistic",
 	} {
@@ -91,12 +117,12 @@ func TestReportOfARun(t *testing.T) {
 			t.Errorf("the page lacks %q", want)
 		}
 	}
-	if got := strings.Count(html, "<img"); got != len(pictureTitles)+1 {
-		t.Errorf("%d pictures, want %d and the curves", got, len(pictureTitles))
+	if got := strings.Count(html, "<img"); got != len(pictures)+1 {
+		t.Errorf("%d pictures, want %d and the curves", got, len(pictures))
 	}
 	_, html = write(t, filepath.Join(dir, "slow-seed1"))
-	if got := strings.Count(html, "<img"); got != len(pictureTitles) || strings.Contains(html, "Grad-CAM") {
-		t.Errorf("%d pictures of a network without convolutions, want all but Grad-CAM", got)
+	if got := strings.Count(html, "<img"); got != len(pictures) || strings.Contains(html, "Class activation") {
+		t.Errorf("%d pictures of a network without convolutions, want all but the class activation", got)
 	}
 }
 
@@ -105,7 +131,7 @@ func TestReportOfARun(t *testing.T) {
 func TestReportOfRuns(t *testing.T) {
 	dir := trainRuns(t)
 	_, html := write(t, dir)
-	if recipes, runs := strings.Count(html, "<tr><td>logistic (lr: ")+strings.Count(html, "<tr><td>alternative</td>"), strings.Count(html, `<details class="run">`); recipes != 3 || runs != 3 {
+	if recipes, runs := strings.Count(html, `<th scope="row">logistic (lr: `)+strings.Count(html, `<th scope="row">alternative</th>`), strings.Count(html, `<details class="run">`); recipes != 3 || runs != 3 {
 		t.Errorf("%d recipes in the table and %d runs in full, want 3 of each", recipes, runs)
 	}
 	if !strings.Contains(html, "paired t over seeds 1, 2") {
@@ -153,35 +179,186 @@ func TestReportOfUnfinished(t *testing.T) {
 	}
 }
 
-// Values that JSON lacks are gaps, and runs of different lengths share an axis.
-func TestRunsChart(t *testing.T) {
-	run := func(name string, values ...float64) *trainer.Run {
-		r := &trainer.Run{Dir: name, Config: trainer.DefaultConfig()}
-		r.Config.Model, r.Metrics.Protocol = name, "test"
-		for i, v := range values {
+// values writes a line, "-" for null.
+func values(list []*float64) string {
+	var words []string
+	for _, v := range list {
+		if v == nil {
+			words = append(words, "-")
+		} else {
+			words = append(words, fmt.Sprintf("%.4g", *v))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// Values that JSON lacks are gaps; runs of one recipe are a mean and a band, up
+// to the end of the shortest; a single run has no band.
+func TestGroupPanel(t *testing.T) {
+	run := func(name string, seed uint64, losses ...float64) *trainer.Run {
+		r := &trainer.Run{Dir: fmt.Sprint(name, seed), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{name == "a"}}
+		r.Config.Model, r.Config.Seed, r.Metrics.Protocol = name, seed, "test"
+		if r.Right[0] {
+			r.Metrics.Accuracy = 1
+		}
+		for i, v := range losses {
 			r.Epochs = append(r.Epochs, trainer.EpochReport{Epoch: i + 1, ValLoss: v})
 		}
 		return r
 	}
-	a, b := run("a", .5, math.NaN(), .3), run("b", .7)
-	a.Labels, a.Right, b.Labels, b.Right = []byte{1}, []bool{true}, []byte{1}, []bool{false}
-	a.Metrics.Accuracy = 1
-	c, err := trainer.Compare([]*trainer.Run{a, b})
+	c, err := trainer.Compare([]*trainer.Run{run("a", 1, .5, math.NaN(), .3), run("b", 1, .7, .6, .4, .2), run("b", 2, .5, .2)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := runsChart(c, chart{}, func(e trainer.EpochReport) float64 { return e.ValLoss }).Data
-	var got []string
-	for _, column := range data {
-		for _, v := range column {
-			if v == nil {
-				got = append(got, "-")
-			} else {
-				got = append(got, fmt.Sprint(*v))
-			}
+	p := groupPanel(c)
+	if got := fmt.Sprint(p.Epochs); got != "[1 2 3 4]" {
+		t.Errorf("epochs %s, want those of the longest run", got)
+	}
+	if len(p.Series) != 2 || p.Series[0] != (series{"a", 0, 0, true}) || p.Series[1] != (series{"b", 1, 0, true}) {
+		t.Errorf("lines %+v, want one for each recipe", p.Series)
+	}
+	loss := p.Charts[1]
+	if a := loss.Lines[0]; values(a.Mean) != "0.5 - 0.3" || a.Low != nil || a.High != nil {
+		t.Errorf("a single run: %s in %s to %s", values(a.Mean), values(a.Low), values(a.High))
+	}
+	if b := loss.Lines[1]; values(b.Mean) != "0.6 0.4" || values(b.Low) != "0.5 0.2" || values(b.High) != "0.7 0.6" {
+		t.Errorf("two runs: %s in %s to %s", values(b.Mean), values(b.Low), values(b.High))
+	}
+}
+
+// A run whose results.csv has no row, and one that evaluated no epoch, have a
+// page too; lists in it are never null.
+func TestNoEpochs(t *testing.T) {
+	for _, epochs := range [][]trainer.EpochReport{nil, {{Epoch: 1, TrainLoss: .5, ValLoss: math.NaN(), ValAccuracy: math.NaN(), TrainAccuracy: math.NaN(), LR: .1}}} {
+		r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}, Epochs: epochs}
+		p := page{Title: "none"}
+		if err := p.addRun(r, false); err != nil {
+			t.Fatal(err)
+		}
+		html, err := p.render()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(html), `"epochs":null`) || strings.Contains(string(html), "NaN<") || !strings.Contains(string(html), fmt.Sprintf("<b>0 of %d</b>", len(epochs))) {
+			t.Errorf("%d epochs: the page has null for a list, NaN, or no count", len(epochs))
 		}
 	}
-	if want := "1 2 3 0.5 - 0.3 0.7 - -"; strings.Join(got, " ") != want {
-		t.Errorf("got %v, want %s", got, want)
+}
+
+// A run that took its last epoch's weights unseen marks none as the best.
+func TestNoSelection(t *testing.T) {
+	r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+	r.Metrics.Protocol = "none"
+	r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: math.NaN()}, {Epoch: 2, ValAccuracy: math.NaN()}}
+	p := page{Title: "none"}
+	if err := p.addRun(r, false); err != nil {
+		t.Fatal(err)
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Panels[0].Best != 0 || strings.Contains(string(html), "2 (best)") || !strings.Contains(string(html), "No epoch was evaluated") || !strings.Contains(string(html), "</b>last epoch</li>") {
+		t.Errorf("epoch %d is marked, or the page does not say that none was evaluated", p.Panels[0].Best)
+	}
+}
+
+// Thirty recipes are thirty entries of one legend, of which the best are drawn,
+// each in a style of its own; unrelated recipes have no columns for the
+// original; and only some runs are in full.
+func TestManyRecipes(t *testing.T) {
+	var runs []*trainer.Run
+	for i := range 30 {
+		r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1, 2}, Right: []bool{true, i%2 == 0}}
+		r.Config.LR, r.Metrics.Protocol = float64(i+1)/1000, "val"
+		r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: 1 - float64(i)/100}}
+		runs = append(runs, r)
+	}
+	c, err := trainer.Compare(runs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := page{Title: "many"}
+	if err := p.addGroup(c); err != nil {
+		t.Fatal(err)
+	}
+	shown, styles := 0, map[string]bool{}
+	for i, s := range p.Panels[0].Series {
+		if s.Shown {
+			shown++
+		}
+		if s.Shown != (i < len(plots.SeriesColours)) {
+			t.Errorf("line %d is drawn: %v", i, s.Shown)
+		}
+		if i < len(dashes)*len(plots.SeriesColours) {
+			styles[fmt.Sprint(s.Colour, s.Dash)] = true
+		}
+	}
+	if len(p.Panels) != 1 || len(p.Panels[0].Series) != 30 || shown != len(plots.SeriesColours) || len(styles) != min(30, len(dashes)*len(plots.SeriesColours)) {
+		t.Errorf("%d panels, %d lines, %d drawn, %d styles", len(p.Panels), len(p.Panels[0].Series), shown, len(styles))
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(html), "Original’s") || !strings.Contains(string(html), "tick others to draw them") || !strings.Contains(string(html), "Of the 406 pairs without") {
+		t.Error("the page has columns for the original, or does not say what it leaves to the reader")
+	}
+}
+
+// One of the original's trainings has the original's figures beside it.
+func TestOriginalColumns(t *testing.T) {
+	run := func(preset string, accuracy float64) *trainer.Run {
+		r := &trainer.Run{Dir: preset, Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+		if preset != "" {
+			if err := r.Config.ApplyPreset(preset); err != nil {
+				t.Fatal(err)
+			}
+		}
+		r.Metrics.Protocol, r.Metrics.Accuracy = "val", accuracy
+		r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: accuracy}}
+		return r
+	}
+	c, err := trainer.Compare([]*trainer.Run{run("main_no_aug", .9), run("", .8)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := page{Title: "original"}
+	if err := p.addGroup(c); err != nil {
+		t.Fatal(err)
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"Original’s accuracy*", "<td>92.71 %</td><td>0.9273</td></tr>", "<td>–</td><td>–</td></tr>"} {
+		if !strings.Contains(string(html), want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+}
+
+func TestCapitalised(t *testing.T) {
+	for text, want := range map[string]string{"": "", "rates": "Rates", "écarts": "Écarts", "3 seeds": "3 seeds"} {
+		if got := capitalised(text); got != want {
+			t.Errorf("%q becomes %q, want %q", text, got, want)
+		}
+	}
+}
+
+// The most frequent confusions, by their share of the true class; a perfect
+// network has none.
+func TestConfusions(t *testing.T) {
+	var matrix [metrics.Classes][metrics.Classes]int
+	for c := range metrics.Classes {
+		matrix[c][c] = 10
+	}
+	if list := confusions(matrix, 10); len(list) != 0 {
+		t.Errorf("without mistakes: %+v", list)
+	}
+	matrix[6][0], matrix[6][2], matrix[2][4] = 8, 2, 5
+	list := confusions(matrix, 2)
+	if len(list) != 2 || list[0] != (confusion{"Shirt", "T-shirt/top", 8, .4}) || list[1].True != "Pullover" || list[1].Images != 5 {
+		t.Errorf("%+v", list)
 	}
 }

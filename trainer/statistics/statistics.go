@@ -71,6 +71,28 @@ type Interval struct {
 	High float64 `json:"high"`
 }
 
+// Within returns the interval without what lies outside [low, high], the values
+// that the estimated quantity can have: [MeanInterval] knows no such bounds, and
+// two or three values make it wide.
+func (i Interval) Within(low, high float64) Interval {
+	return Interval{i.Mean, max(i.Low, low), min(i.High, high)}
+}
+
+// Wilson estimates a proportion from the number of successes in n trials, by
+// Wilson's score interval (Wilson 1927). It lies within [0, 1] and is usable at
+// both ends. Without trials the interval is all of [0, 1], its mean NaN.
+func Wilson(successes, n int) Interval {
+	p, trials := float64(successes)/float64(n), float64(n)
+	if n == 0 {
+		return Interval{p, 0, 1}
+	}
+	z := distuv.UnitNormal.Quantile((1 + Level) / 2)
+	centre := p + z*z/(2*trials)
+	half := z * math.Sqrt(p*(1-p)/trials+z*z/(4*trials*trials))
+	scale := 1 + z*z/trials
+	return Interval{p, min(p, (centre-half)/scale), max(p, (centre+half)/scale)}.Within(0, 1) // p itself is inside, whatever rounding says
+}
+
 // Bootstrap estimates the difference of two accuracies, first minus second, on
 // the same images: the percentile interval over resampled test sets (Efron
 // 1979), drawn by the seed. Of n images drawn with replacement only the numbers
@@ -100,7 +122,7 @@ func binomial(n, p float64, source rand.Source) float64 {
 }
 
 // CochranQ tests whether several classifiers are right equally often on the
-// same images (Cochran 1950); right has a row a classifier. With Tⱼ the images
+// same images (Cochran 1950); right has a row for each classifier. With Tⱼ the images
 // that classifier j of k gets right and uᵢ the classifiers that are right on
 // image i, Q = (k−1)·(k·ΣTⱼ² − (ΣTⱼ)²) / (k·Σuᵢ − Σuᵢ²) is compared with χ² of
 // k−1 degrees of freedom.

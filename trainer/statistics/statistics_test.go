@@ -27,7 +27,11 @@ type reference struct {
 		X          []float64
 		Mean, Half float64
 	}
-	Holm []struct{ P, Adjusted []float64 }
+	Holm   []struct{ P, Adjusted []float64 }
+	Wilson []struct {
+		K, N      int
+		Low, High float64
+	}
 }
 
 func load(t *testing.T) (r reference) {
@@ -196,5 +200,39 @@ func TestErrors(t *testing.T) {
 	}
 	if _, err := MeanInterval([]float64{1}); err == nil {
 		t.Error("MeanInterval of one value: no error")
+	}
+}
+
+// Wilson's interval is scipy's, and stays within [0, 1] where all or none
+// succeed.
+func TestWilson(t *testing.T) {
+	cases := load(t).Wilson
+	if len(cases) != 5 {
+		t.Fatalf("%d cases, want 5", len(cases))
+	}
+	for _, c := range cases {
+		got := Wilson(c.K, c.N)
+		if !(math.Abs(got.Low-c.Low) <= 1e-12) || !(math.Abs(got.High-c.High) <= 1e-12) {
+			t.Errorf("%d of %d: %v to %v, want %v to %v", c.K, c.N, got.Low, got.High, c.Low, c.High)
+		}
+		near(t, "mean", got.Mean, float64(c.K)/float64(c.N))
+		if !(got.Low >= 0 && got.Low <= got.Mean && got.Mean <= got.High && got.High <= 1) {
+			t.Errorf("%d of %d: %+v is not in order within [0, 1]", c.K, c.N, got)
+		}
+	}
+	if got := Wilson(0, 0); !math.IsNaN(got.Mean) || got.Low != 0 || got.High != 1 {
+		t.Errorf("without trials: %+v, want all of [0, 1]", got)
+	}
+}
+
+// The interval of two accuracies that differ much reaches beyond 0 and 1, where
+// no accuracy is.
+func TestWithin(t *testing.T) {
+	whole, err := MeanInterval([]float64{.6838, .7494})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := whole.Within(0, 1); got.High != 1 || got.Low != whole.Low || got.Mean != whole.Mean || !(whole.High > 1) {
+		t.Errorf("%+v within [0, 1] is %+v", whole, got)
 	}
 }

@@ -42,6 +42,11 @@ def holm(p):
     return {"p": p, "adjusted": multipletests(p, method="holm")[1].tolist()}
 
 
+def wilson(k, n):
+    ci = stats.binomtest(k, n).proportion_ci(.95, method="wilson")
+    return {"k": k, "n": n, "low": float(ci.low), "high": float(ci.high)}
+
+
 with open("scipy.json", "w") as f:
     json.dump({
         "mcnemar": [disagreement(*bc) for bc in [(0, 1), (0, 6), (5, 5), (3, 14), (12, 12), (12, 13), (20, 40), (300, 250), (71, 70), (500, 400), (900, 300)]],
@@ -49,5 +54,6 @@ with open("scipy.json", "w") as f:
         "paired": [paired(2, 0), paired(5, .001), paired(6, .01), paired(30, .002)],
         "mean": [mean(2), mean(6), mean(40)],
         "holm": [holm([.04]), holm([.01, .04, .03]), holm([.5, .9, .001, .02, .02])],
+        "wilson": [wilson(*kn) for kn in [(0, 10), (10, 10), (1, 3), (9271, 10000), (500, 1000)]],
     }, f, separators=(",", ":"))
     f.write("\n")

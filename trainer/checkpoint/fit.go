@@ -1,0 +1,312 @@
+package checkpoint
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Spec is what a network expects of one tensor.
+type Spec struct {
+	Name  string
+	Shape []int // PyTorch's
+	// Count marks a number of batches seen, on which no result depends: it may
+	// be absent, of any type, and of one element in any shape. It is read as an
+	// int64, 0 where it is absent. All else is floating point.
+	Count bool
+}
+
+// Fit reads the tensors wanted and returns them in that order and under those
+// names. They are looked for in each of the file's dictionaries. A common prefix
+// that a wrapper adds to all names, such as "module." or "model._orig_mod.", is
+// left out.
+//
+// The error is [ErrBadCheckpoint]. Where nothing fits, it reports by one line all
+// that keeps the nearest dictionary from fitting: tensors missing, unknown, of
+// another shape or type. Where several dictionaries fit and none has one of the
+// customary names, it names them.
+func (f *File) Fit(want []Spec) ([]Tensor, error) {
+	c, err := f.choose(want)
+	if err != nil {
+		return nil, err
+	}
+	tensors := make([]Tensor, len(want))
+	for i, w := range want {
+		t, err := c.read(w)
+		if err != nil {
+			return nil, bad("%s: %v", c.prefix+w.Name, err)
+		}
+		tensors[i] = t
+	}
+	return tensors, nil
+}
+
+// Compare reports whether the names, shapes and types of the file's tensors are
+// those wanted and, where they are not, how near the nearest dictionary comes:
+// from 0 to 1.
+func (f *File) Compare(want []Spec) (fit bool, likeness float64) {
+	fits, best := f.compare(want)
+	return len(fits) > 0, best.likeness
+}
+
+// set is a dictionary of tensors.
+type set struct {
+	key     string // where it lies in a PyTorch file, as in "ema.shadow"
+	entries []entry
+}
+
+// entry is a named value of a dictionary.
+type entry struct {
+	name  string
+	shape []int
+	dtype string                 // "float32" and so on
+	read  func() (Tensor, error) // without its name
+	not   string                 // what it is instead of a tensor
+}
+
+// choose returns the dictionary that fits.
+func (f *File) choose(want []Spec) (comparison, error) {
+	fits, best := f.compare(want)
+	switch len(fits) {
+	case 0:
+		return comparison{}, bad("the tensors%s do not match the model's: %s", best.set.where(), best.summary())
+	case 1:
+		return fits[0], nil
+	}
+	var keys []string
+	for _, customary := range []string{"state_dict", "model_state_dict", "model"} {
+		for _, c := range fits {
+			if c.set.key == customary {
+				return c, nil
+			}
+		}
+	}
+	for _, c := range fits {
+		keys = append(keys, fmt.Sprintf("%q", c.set.key))
+	}
+	return comparison{}, bad("%s and %s match the model; save the one you want by itself, for example with torch.save(torch.load(FILE)[%s], NEW)",
+		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
+}
+
+// where says for a message which of a file's dictionaries this is.
+func (s set) where() string {
+	if s.key == "" {
+		return ""
+	}
+	return fmt.Sprintf(" in %q", s.key)
+}
+
+// compare returns the dictionaries that fit, and the nearest where none does.
+func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
+	best.likeness = -1
+	for _, s := range f.sets {
+		for _, prefix := range s.prefixes(want) {
+			c := s.compare(want, prefix)
+			if c.fits() {
+				fits = append(fits, c)
+				break
+			}
+			if c.likeness > best.likeness {
+				best = c
+			}
+		}
+	}
+	return fits, best
+}
+
+// averageCount is the number of averagings that torch.optim.swa_utils puts beside
+// a network's own tensors.
+const averageCount = "n_averaged"
+
+// namesOf returns the set of names wanted.
+func namesOf(want []Spec) map[string]bool {
+	names := map[string]bool{}
+	for _, w := range want {
+		names[w.Name] = true
+	}
+	return names
+}
+
+// maxPrefixes is the largest number of prefixes of one set that are tried.
+const maxPrefixes = 8
+
+// prefixes returns none, and those up to a dot after which names wanted follow,
+// the most frequent first.
+func (s set) prefixes(want []Spec) []string {
+	wanted := namesOf(want)
+	found := map[string]int{}
+	for _, e := range s.entries {
+		for i, r := range e.name {
+			if r == '.' && wanted[e.name[i+1:]] {
+				found[e.name[:i+1]]++
+			}
+		}
+	}
+	list := slices.SortedFunc(maps.Keys(found), func(a, b string) int {
+		return cmp.Or(found[b]-found[a], strings.Compare(a, b))
+	})
+	return append([]string{""}, list[:min(len(list), maxPrefixes)]...)
+}
+
+// comparison is how a dictionary's tensors, their names without a prefix, differ
+// from those wanted.
+type comparison struct {
+	set      set
+	prefix   string
+	byName   map[string]entry // without the prefix
+	likeness float64
+
+	// Problems, by what to say of many: "16 more do not fit".
+	misfits, missing, unknown []string
+}
+
+// fits reports whether there is no problem.
+func (c comparison) fits() bool { return len(c.misfits)+len(c.missing)+len(c.unknown) == 0 }
+
+// compare finds all that keeps the set's tensors from being those wanted.
+func (s set) compare(want []Spec, prefix string) comparison {
+	c := comparison{set: s, prefix: prefix, byName: map[string]entry{}}
+	var others []entry
+	wanted := namesOf(want)
+	for _, e := range s.entries {
+		name, ok := strings.CutPrefix(e.name, prefix)
+		_, twice := c.byName[name]
+		switch {
+		case !ok || !wanted[name]:
+			if e.read != nil && e.name != averageCount {
+				others = append(others, e)
+			}
+			continue
+		case twice:
+			c.misfits = append(c.misfits, e.name+" is in it twice")
+		}
+		c.byName[name] = e
+	}
+	alike := s.commonShapes(want)
+	absent := map[string][]string{} // names by shape
+	for _, w := range want {
+		e, ok := c.byName[w.Name]
+		if ok {
+			alike++
+			if problem := w.problem(e); problem != "" {
+				c.misfits = append(c.misfits, prefix+w.Name+" "+problem)
+			}
+		} else if shape := shapeString(w.Shape); !w.Count {
+			absent[shape] = append(absent[shape], w.Name)
+			c.missing = append(c.missing, fmt.Sprintf("%s %s is missing", prefix+w.Name, shape))
+		}
+	}
+	for _, e := range others {
+		text := fmt.Sprintf("%s %s is unknown", e.name, shapeString(e.shape))
+		// Where all that differs is the names, say which of them is meant.
+		if like := absent[shapeString(e.shape)]; len(like) == 1 && len(others) == len(c.missing) {
+			text += " (rename it to " + like[0] + "?)"
+		}
+		c.unknown = append(c.unknown, text)
+	}
+	c.likeness = float64(alike) / float64(len(want)+max(len(want), len(s.entries)))
+	return c
+}
+
+// problem says what keeps an entry from being the tensor wanted, "" if nothing.
+func (w Spec) problem(e entry) string {
+	switch {
+	case w.Count && e.read == nil:
+		return ""
+	case e.read == nil:
+		return fmt.Sprintf("is not a tensor but %s", e.not)
+	case w.Count && product(e.shape) == 1 && len(e.shape) <= maxAxes:
+		return ""
+	case !slices.Equal(e.shape, w.Shape):
+		return fmt.Sprintf("has shape %s, expected %s", shapeString(e.shape), shapeString(w.Shape))
+	case !isFloat(e.dtype):
+		return fmt.Sprintf("has elements of type %s, expected float32, float64, float16 or bfloat16 (convert with .float())", orUnknown(e.dtype))
+	}
+	return ""
+}
+
+func orUnknown(dtype string) string {
+	if dtype == "" {
+		return "unknown to this program"
+	}
+	return dtype
+}
+
+// commonShapes counts the tensors wanted for which the set has one of that shape.
+func (s set) commonShapes(want []Spec) int {
+	have := map[string]int{}
+	for _, e := range s.entries {
+		have[shapeString(e.shape)]++
+	}
+	n := 0
+	for _, w := range want {
+		if shape := shapeString(w.Shape); have[shape] > 0 {
+			have[shape]--
+			n++
+		}
+	}
+	return n
+}
+
+// summary lists the first problems of each kind and counts the others.
+func (c comparison) summary() string {
+	const most = 6
+	var parts []string
+	add := func(problems []string, more string) {
+		parts = append(parts, problems[:min(most, len(problems))]...)
+		if rest := len(problems) - most; rest > 0 {
+			parts = append(parts, fmt.Sprintf("%d more %s", rest, more))
+		}
+	}
+	add(c.misfits, "do not match")
+	add(c.missing, "are missing")
+	add(c.unknown, "are unknown")
+	return strings.Join(parts, "; ")
+}
+
+// read reads the tensor wanted.
+func (c comparison) read(w Spec) (Tensor, error) {
+	e := c.byName[w.Name]
+	if e.read == nil {
+		return Scalar(w.Name, 0), nil
+	}
+	t, err := e.read()
+	if w.Count { // only kept to be written again
+		if err != nil {
+			return Scalar(w.Name, 0), nil
+		}
+		return Scalar(w.Name, t.count()), nil
+	}
+	if err == nil && t.len() != product(w.Shape) {
+		err = fmt.Errorf("it has %d elements, its shape %s wants %d", t.len(), shapeString(w.Shape), product(w.Shape))
+	}
+	t.Name = w.Name
+	return t, err
+}
+
+// count returns a tensor of one element as a number of batches, 0 where it is none.
+func (t Tensor) count() int64 {
+	switch {
+	case len(t.Ints) == 1:
+		return max(0, t.Ints[0])
+	case len(t.Data) == 1 && t.Data[0] >= 0 && t.Data[0] < 1<<53:
+		return int64(t.Data[0])
+	}
+	return 0
+}
+
+// product returns the number of elements of a shape.
+func product(shape []int) int {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	return n
+}
+
+// shapeString formats a shape as (32, 1, 3, 3).
+func shapeString(shape []int) string {
+	return "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(shape), " ", ", "), "[]") + ")"
+}

@@ -1,0 +1,144 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+
+	"github.com/nlpodyssey/safetensors"
+)
+
+// Load reads a safetensors file, or a PyTorch file as torch.save has written since
+// 1.6 (zip and pickle). In a PyTorch file, anything may lie beside a dictionary of
+// tensors; none of it is run. The error is [ErrBadCheckpoint] and says what is
+// wrong with the file, or what it is instead, and what to do. Whether its tensors
+// are of any use, [File.Fit] tells.
+func Load(path string) (*File, error) {
+	b, err := readLimited(path)
+	if err != nil {
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err // without the path, which stands before it
+		}
+		return nil, bad("checkpoint %s: %v", path, err)
+	}
+	read := decode
+	if bytes.HasPrefix(b, []byte(zipMagic)) {
+		read = decodePyTorch
+	} else if what := foreign(b); what != "" {
+		return nil, bad("checkpoint %s: %s", path, what)
+	}
+	f, err := read(b)
+	if err != nil {
+		return nil, bad("checkpoint %s: %v", path, err)
+	}
+	return f, nil
+}
+
+// Larger files and headers than these are refused unread. The largest network
+// here has 7 MB of weights under a header of 3 KB.
+const (
+	maxFile   = 1 << 28
+	maxHeader = 1 << 20
+)
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file; copy it to one")
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%d bytes, more than the %d of any checkpoint read here; save the weights alone, with torch.save(model.state_dict(), FILE)",
+			info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// decode finds the tensors of a safetensors file.
+func decode(b []byte) (*File, error) {
+	if err := checkSizes(b); err != nil {
+		return nil, err
+	}
+	st, err := safetensors.Deserialize(b)
+	if err != nil {
+		return nil, err
+	}
+	_, header, err := safetensors.ReadMetadata(b)
+	if err != nil {
+		return nil, err
+	}
+	s := set{}
+	for _, named := range st.Tensors() {
+		e, err := newEntry(named.Name, named.TensorView)
+		if err != nil {
+			return nil, err
+		}
+		s.entries = append(s.entries, e)
+	}
+	return &File{Metadata: header.Metadata(), sets: []set{s}}, nil
+}
+
+// checkSizes finds files that do not end where their header says, for which
+// package safetensors has no exact error.
+func checkSizes(b []byte) error {
+	const prefix = 8 // bytes of the header's length
+	if len(b) < prefix {
+		return fmt.Errorf("cut short: %d bytes", len(b))
+	}
+	n := binary.LittleEndian.Uint64(b)
+	if n > maxHeader {
+		return fmt.Errorf("not a safetensors file: its header would have %d bytes, more than %d", n, maxHeader)
+	}
+	if n > uint64(len(b)-prefix) {
+		return fmt.Errorf("cut short: %d bytes, the header alone has %d; copy or download it again", len(b), prefix+n)
+	}
+	var header safetensors.Metadata
+	if err := header.UnmarshalJSON(b[prefix : prefix+n]); err != nil {
+		return fmt.Errorf("damaged or unknown header: %w; want tensors of float32, float64, float16 or bfloat16", err)
+	}
+	var end uint64
+	for _, t := range header.Tensors() {
+		end = max(end, t.DataOffsets[1])
+	}
+	data := uint64(len(b)) - prefix - n
+	if data < end {
+		return fmt.Errorf("cut short: %d bytes of tensors, the header announces %d; copy or download it again", data, end)
+	}
+	if data > end {
+		return fmt.Errorf("%d bytes follow the last tensor", data-end)
+	}
+	return nil
+}
+
+// dtypes are PyTorch's names of the element types of safetensors.
+var dtypes = map[safetensors.DType]string{
+	safetensors.F32: "float32", safetensors.F64: "float64", safetensors.F16: "float16", safetensors.BF16: "bfloat16",
+	safetensors.I64: "int64", safetensors.I32: "int32", safetensors.I16: "int16", safetensors.I8: "int8",
+	safetensors.U64: "uint64", safetensors.U32: "uint32", safetensors.U16: "uint16", safetensors.U8: "uint8",
+	safetensors.BOOL: "bool",
+}
+
+// newEntry describes a tensor in a file's bytes. The view's data has the size of
+// its shape, which Deserialize checks.
+func newEntry(name string, v safetensors.TensorView) (entry, error) {
+	e := entry{name: name, shape: []int{}, dtype: dtypes[v.DType()]}
+	for _, d := range v.Shape() {
+		if d > math.MaxInt32 { // an empty tensor's other extents can be anything
+			return entry{}, fmt.Errorf("%s has an extent of %d", name, d)
+		}
+		e.shape = append(e.shape, int(d))
+	}
+	data := v.Data()
+	e.read = func() (Tensor, error) {
+		kind := elements[e.dtype]
+		return kind.tensor(e.shape, len(data)/kind.size, func(i int) []byte { return data[i*kind.size:] })
+	}
+	return e, nil
+}

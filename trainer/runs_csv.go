@@ -1,0 +1,101 @@
+package trainer
+
+import (
+	"math"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// RunsFile names the table of all finished runs in an experiment's folder.
+const RunsFile = "runs.csv"
+
+// WriteRuns writes RunsFile into an experiment's folder: a row for each finished
+// run, with a column for each setting, by its name on the command line, and for
+// each result. A setting that a run does not have, and a result that it lacks,
+// is empty.
+func WriteRuns(dir string, groups []RunGroup) error {
+	header := []string{"name", "group"}
+	for _, key := range settingColumns() {
+		header = append(header, key)
+	}
+	for _, c := range resultColumns {
+		header = append(header, c.name)
+	}
+	rows := [][]string{header}
+	for _, g := range groups {
+		for _, r := range g.Runs {
+			row := []string{r.Name(), g.Name}
+			settings, err := r.Config.values()
+			if err != nil {
+				return err
+			}
+			for _, key := range settingColumns() {
+				row = append(row, settings[key])
+			}
+			for _, c := range resultColumns {
+				row = append(row, c.value(r))
+			}
+			rows = append(rows, row)
+		}
+	}
+	return folder{dir}.writeCSV(RunsFile, rows)
+}
+
+// settingColumns returns the settings that have a column: all but the name,
+// which is that of the run's folder.
+func settingColumns() []string {
+	var keys []string
+	for _, key := range configKeys() {
+		if key != "name" {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// values returns the settings as YAML writes them, by their keys.
+func (c Config) values() (map[string]string, error) {
+	var node yaml.Node
+	if err := node.Encode(c); err != nil {
+		return nil, err
+	}
+	values := map[string]string{}
+	for i := 0; i < len(node.Content); i += 2 {
+		values[node.Content[i].Value] = node.Content[i+1].Value
+	}
+	return values, nil
+}
+
+// resultColumns are the results of RunsFile. The names are those of
+// metrics.json where it has the figure; test_ says that it is of the test
+// images.
+var resultColumns = []struct {
+	name  string
+	value func(*Run) string
+}{
+	{"protocol", func(r *Run) string { return r.Metrics.Protocol }},
+	{"val_accuracy", func(r *Run) string {
+		if val, ok := r.ValAccuracy(); ok {
+			return cell(val)
+		}
+		return ""
+	}},
+	{"test_accuracy", func(r *Run) string { return cell(r.Metrics.Accuracy) }},
+	{"test_macro_f1", func(r *Run) string { return cell(r.Metrics.Macro.F1) }},
+	{"test_loss", func(r *Run) string { return cell(r.Metrics.Loss) }},
+	{"expected_calibration_error", func(r *Run) string { return cell(r.Metrics.ExpectedCalibrationError) }},
+	{"best_epoch", func(r *Run) string { return strconv.Itoa(r.BestEpoch()) }},
+	{"epochs_trained", func(r *Run) string { return strconv.Itoa(len(r.Epochs)) }},
+	{"training_seconds", func(r *Run) string { return cell(r.Metrics.TrainingSeconds) }},
+	{"images_per_second", func(r *Run) string { return cell(r.Metrics.ImagesPerSecond) }},
+	{"parameters", func(r *Run) string { return strconv.Itoa(r.Metrics.Parameters) }},
+}
+
+// cell formats a result; one that is not a number is empty.
+func cell(x float64) string {
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}
