@@ -110,7 +110,7 @@ func (f folder) open() (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, sub := range append([]string{"."}, subfolders...) {
+	for _, sub := range subfolders {
 		if err := atomicfile.RemoveTemporary(f.path(sub)); err != nil {
 			unlock()
 			return nil, err

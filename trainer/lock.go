@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
 // lockFile is held, by its lock, by whoever works in the folder. It is removed
@@ -14,11 +16,24 @@ import (
 const lockFile = ".lock"
 
 // LockFolder keeps other trainings and experiments out of a folder, which must
-// exist, until unlock is called or the process ends. who is what holds the
+// exist, until unlock is called or the process ends. It removes the temporary
+// files that a killed process has left there. who is what holds the
 // lock, "training" or "experiment", for the message that others get: an error
 // that is [ErrUsage] and names the folder. On a file system without locks
 // nobody is kept out.
 func LockFolder(dir, who string) (unlock func(), err error) {
+	unlock, err = lock(dir, who)
+	if err != nil {
+		return nil, err
+	}
+	if err := atomicfile.RemoveTemporary(dir); err != nil {
+		unlock()
+		return nil, err
+	}
+	return unlock, nil
+}
+
+func lock(dir, who string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockFile)
 	for {
 		lock := flock.New(path)

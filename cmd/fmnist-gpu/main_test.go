@@ -325,6 +325,10 @@ func TestExperiment(t *testing.T) {
 		return string(b)
 	}
 	before := weights("lr0.01-seed2")
+	stray := filepath.Join(out, ".report.html.0123abcd.tmp")
+	if err := os.WriteFile(stray, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := os.Stat(filepath.Join(out, "lr0.01-seed2", "checkpoint")); err == nil {
 		t.Error("a finished run of an experiment has kept its checkpoint")
 	}
@@ -343,6 +347,9 @@ func TestExperiment(t *testing.T) {
 	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--parallel", "1", "--out", out)
 	if code != 0 || strings.Count(stdout, "finished before") != 2 || strings.Count(stdout, "goes on") != 1 {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	if _, err := os.Stat(stray); err == nil {
+		t.Error("what a killed write has left is still there")
 	}
 	if weights("lr0.01-seed2") != before {
 		t.Error("the resumed run has other weights")
