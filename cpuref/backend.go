@@ -13,21 +13,21 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// TierVariable is the environment variable that chooses the tier where
-// [Options] do not.
+// TierVariable is the environment variable that chooses the tier if [Options]
+// do not.
 const TierVariable = "FMNIST_CPU"
 
-// Options choose how the backend uses the CPU.
+// Options configure how the backend uses the CPU.
 type Options struct {
 	Threads int    // worker threads; 0 means DefaultThreads
 	Tier    string // one of Tiers; "" means $FMNIST_CPU, or else the fastest
 }
 
-// Description says what the backend uses of this machine.
+// Description describes this machine's CPU and how the backend uses it.
 type Description struct {
 	Model   string   `json:"model"`
 	Threads int      `json:"threads"`
-	Tier    string   `json:"tier"`  // the one used by default
+	Tier    string   `json:"tier"`  // the default
 	Tiers   []string `json:"tiers"` // all that this machine can run, slowest first
 	AVX2    bool     `json:"avx2"`
 	AVX512  bool     `json:"avx512"`
@@ -37,15 +37,15 @@ type Description struct {
 }
 
 // backend is the CPU as a device: a tier's inner loops and the workers that
-// run them. Runs of its programs take turns on the workers.
+// run them. Its programs take turns on the workers.
 type backend struct {
 	simd *simd.Kernels
 	pool *pool
 	turn sync.Mutex
 }
 
-// Open starts a backend. An unknown tier, or one that this machine cannot run,
-// is an error that lists those it can.
+// Open starts a backend. If the tier is unknown or this machine cannot run it,
+// the error lists the available tiers.
 func Open(o Options) (kernels.Backend, error) {
 	if o.Threads < 0 {
 		return nil, fmt.Errorf("%d threads: want a positive number, or 0 for all", o.Threads)
@@ -60,8 +60,8 @@ func Open(o Options) (kernels.Backend, error) {
 	return &backend{simd: k, pool: newPool(o.Threads, k.Pause)}, nil
 }
 
-// chooseTier returns the named tier, $FMNIST_CPU's where name is empty, and
-// the fastest where that is empty too.
+// chooseTier returns the named tier, that of $FMNIST_CPU if name is empty, or
+// the fastest if both are.
 func chooseTier(name string) (*simd.Kernels, error) {
 	from := "CPU tier"
 	if name == "" {
@@ -76,11 +76,11 @@ func chooseTier(name string) (*simd.Kernels, error) {
 			return k, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: this machine has no %q; choose one of %s", from, name, strings.Join(Tiers(), ", "))
+	return nil, fmt.Errorf("%s: this machine cannot run %q; choose one of %s", from, name, strings.Join(Tiers(), ", "))
 }
 
-// Tiers returns the names of the instruction-set tiers that this machine can
-// run, of generic, avx2, avx512 and neon, slowest first.
+// Tiers returns which of the instruction-set tiers generic, avx2, avx512 and
+// neon this machine can run, slowest first.
 func Tiers() []string {
 	var names []string
 	for _, k := range simd.Tiers() {
@@ -89,12 +89,12 @@ func Tiers() []string {
 	return names
 }
 
-// DefaultThreads returns the number of worker threads that [Open] starts where
-// none is asked for: GOMAXPROCS, which Go sets to the cores this process may
+// DefaultThreads returns the number of worker threads that [Open] starts by
+// default: GOMAXPROCS, which Go sets to the number of cores that the process may
 // use.
 func DefaultThreads() int { return runtime.GOMAXPROCS(0) }
 
-// Info describes what the backend uses by default.
+// Info describes this machine's CPU and the backend's defaults.
 func Info() Description {
 	d := Description{
 		Model:   cpuid.CPU.BrandName,
@@ -115,7 +115,7 @@ func Info() Description {
 	return d
 }
 
-// Name describes the device: "AMD EPYC (CPU, avx512, 2 threads)".
+// Name implements [kernels.Backend]: "AMD EPYC (CPU, avx512, 2 threads)".
 func (b *backend) Name() string {
 	threads := "threads"
 	if b.pool.workers == 1 {
@@ -124,7 +124,7 @@ func (b *backend) Name() string {
 	return fmt.Sprintf("%s (CPU, %s, %d %s)", Info().Model, b.simd.Name, b.pool.workers, threads)
 }
 
-// Close ends the worker threads.
+// Close implements [kernels.Backend]: it stops the worker threads.
 func (b *backend) Close() error {
 	b.pool.close()
 	return nil

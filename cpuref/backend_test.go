@@ -9,9 +9,7 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
-	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
-	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
 )
 
 // open returns a backend that the test's end closes.
@@ -27,14 +25,6 @@ func open(t testing.TB, tier string, threads int) kernels.Backend {
 		}
 	})
 	return b
-}
-
-// Every op of every tier agrees with the oracle.
-func TestOps(t *testing.T) {
-	suite := kerneltest.NewSuite(oracle.New())
-	for _, tier := range cpuref.Tiers() {
-		t.Run(tier, func(t *testing.T) { suite.Run(t, open(t, tier, 2)) })
-	}
 }
 
 // Each op of the models' layers gives the same bits with 1, 2, 3 and 7 threads.

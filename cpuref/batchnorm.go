@@ -7,15 +7,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// rowsPerShiftRow is how many rows of a chunk there are for each that gives the
-// value its sums are taken about. Sums about a value near the mean lose little
-// to cancellation: the variance's relative error grows by at most as many
-// roundings, however the rows lie (Chan, Golub & LeVeque 1983, the shifted
-// algorithm).
+// A chunk's sums are taken about a shift, the mean of one row in
+// rowsPerShiftRow. A shift near the mean leaves little to cancel: whatever the
+// rows are, the variance's relative error grows by at most rowsPerShiftRow
+// roundings (Chan, Golub & LeVeque 1983, the shifted algorithm).
 const rowsPerShiftRow = 16
 
-// batchNormForward takes the statistics in one pass over X, by chunks of rows
-// that are then combined in float64, and normalises in a second.
+// batchNormForward computes the statistics in one pass over X, by chunks of rows
+// that are combined in float64, and normalises in a second pass.
 func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 	x, y := p.floats(op.X), p.floats(op.Y)
 	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
@@ -45,11 +44,12 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 	}
 }
 
-// statisticsLength is what the sums of one chunk take: its shift, Σ(x − shift)
-// and Σ(x − shift)², width long each.
+// statisticsLength is the length of one chunk's sums: its shift, Σ(x − shift)
+// and Σ(x − shift)², each of length width.
 func (m *columns) statisticsLength() int { return 3 * m.width }
 
-// measure stores the sums of chunk i of x, from which statistics are combined.
+// measure stores the sums of chunk i of x, from which statistics combines the
+// mean and variance.
 func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
 	s := sums[i*m.statisticsLength() : (i+1)*m.statisticsLength()]
 	clear(s)
@@ -68,8 +68,8 @@ func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
 	m.foldSums(squares)
 }
 
-// statistics combines the chunks' sums about their shifts to the mean and the
-// biased variance of each column.
+// statistics combines the sums of all chunks into the mean and the biased
+// variance of each column.
 func (m *columns) statistics(mean, variance []float64, sums []float32) {
 	clear(mean)
 	clear(variance)
@@ -86,7 +86,7 @@ func (m *columns) statistics(mean, variance []float64, sums []float32) {
 		rows, shift, sum, squares := m.chunkSums(sums, i)
 		for c := range variance {
 			s := float64(sum[c])
-			d := float64(shift[c]) + s/rows - mean[c] // the chunk's mean less the batch's
+			d := float64(shift[c]) + s/rows - mean[c] // the chunk's mean minus the batch's
 			variance[c] += max(0, float64(squares[c])-s*s/rows) + rows*d*d
 		}
 	}
@@ -102,8 +102,8 @@ func (m *columns) chunkSums(sums []float32, i int) (rows float64, shift, sum, sq
 	return float64(to - from), s[:m.c], s[m.width : m.width+m.c], s[2*m.width : 2*m.width+m.c]
 }
 
-// unbiased turns a biased variance of some rows into the unbiased one, which
-// one row has none of.
+// unbiased converts a biased variance of the given number of rows to the
+// unbiased one; a single row keeps the biased one.
 func unbiased(variance float64, rows int) float64 {
 	if rows == 1 {
 		return variance
@@ -111,13 +111,13 @@ func unbiased(variance float64, rows int) float64 {
 	return variance * float64(rows) / float64(rows-1)
 }
 
-// blend moves a running statistic towards the batch's.
+// blend updates a running statistic with that of a batch.
 func blend(running float32, batch float64, momentum float32) float32 {
 	return float32((1-float64(momentum))*float64(running) + float64(momentum)*batch)
 }
 
-// normalizer returns the task that normalises a chunk by mean, scale and
-// shift, c values each in the shared scratch from at on, width apart.
+// normalizer returns the task that normalises a chunk by mean, scale and shift:
+// c values each, width apart, in the shared scratch from position at.
 func (p *program) normalizer(m *columns, x, y []float32, at int) func(worker, i int) {
 	return func(_, i int) {
 		v := p.scratch.shared[at : at+3*m.width]
@@ -146,14 +146,14 @@ func (p *program) batchNormInference(op kernels.BatchNormInference) func() error
 	}
 }
 
-// repeatAll is repeat for several vectors, width apart.
+// repeatAll applies repeat to several vectors, width apart.
 func (m *columns) repeatAll(v []float32) {
 	for i := 0; i < len(v); i += m.width {
 		m.repeat(v[i : i+m.width])
 	}
 }
 
-// batchNormBackward takes the two sums of each channel in one pass over X and
+// batchNormBackward computes the two sums of each channel in one pass over X and
 // DY, and applies them in a second.
 func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 	x, dy, dx := p.floats(op.X), p.floats(op.DY), p.floats(op.DX)
@@ -193,8 +193,8 @@ func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 	}
 }
 
-// batchNormGradient is what the backward ops do channel by channel. Its
-// gradient is linear in DY and X:
+// batchNormGradient is the per-channel part of the backward ops. The gradient is
+// linear in DY and X:
 //
 //	DX = scale·DY + (slope·(X − Mean) + shift)
 //	scale = Gamma·InvStd, slope = −scale·InvStd·DGamma/R, shift = −scale·DBeta/R
@@ -211,7 +211,7 @@ func newBatchNormGradient(p *program, gamma, mean, invStd, dgamma, dbeta kernels
 		sum: make([]float64, c), dot: make([]float64, c)}
 }
 
-// combine adds up the parts' sums (parts, 2, width) to DBeta and DGamma.
+// combine adds up the sums of the parts, (parts, 2, width), to DBeta and DGamma.
 func (b *batchNormGradient) combine(sums []float32, parts, width int) {
 	addParts(b.sum, sums, parts, 2*width)
 	addParts(b.dot, sums[width:], parts, 2*width)

@@ -7,8 +7,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// batchNormReLUPool is what the fused ops share. Without a pool they go by
-// chunks of rows, as batch-norm alone does; with one they go by images.
+// batchNormReLUPool is shared by the fused ops. Without a pool, a task is a
+// chunk of rows, as in batch-norm alone; with a pool, it is an image.
 type batchNormReLUPool struct {
 	columns      // of X
 	k            *simd.Kernels
@@ -16,8 +16,8 @@ type batchNormReLUPool struct {
 	oh, ow, size int // Y (N, OH, OW, C)
 	x, y, dx, dy []float32
 	index        []uint32  // (N, OH, OW, C), or nil
-	constants    []float32 // vectors of a value a channel, width long each
-	groups       int       // of images, each with sums of its own; backward only
+	constants    []float32 // vectors of one value per channel, each of length width
+	groups       int       // of images, each with its own sums; backward only
 	sums         []float32 // (groups or chunks, 2, width): Σ G, Σ G·(X − Mean)
 }
 
@@ -29,7 +29,7 @@ func newBatchNormReLUPool(p *program, x, y, index kernels.Tensor, size, vectors 
 	return g
 }
 
-// vector returns constant number i.
+// vector returns vector i of the constants.
 func (g *batchNormReLUPool) vector(i int) []float32 {
 	return g.constants[i*g.width : (i+1)*g.width]
 }
@@ -40,7 +40,8 @@ func (g *batchNormReLUPool) image(x []float32, n int) []float32 {
 	return x[n*size : (n+1)*size]
 }
 
-// rowPair returns the two rows of an image under output row oh of 2×2 windows.
+// rowPair returns the two rows of an image that output row oh of 2×2 windows
+// covers.
 func (g *batchNormReLUPool) rowPair(image []float32, oh int) (x0, x1 []float32) {
 	row := g.w * g.c
 	return image[2*oh*row : (2*oh+1)*row], image[(2*oh+1)*row : (2*oh+2)*row]
@@ -52,7 +53,7 @@ func (g *batchNormReLUPool) outputRow(n, oh int) (from, to int) {
 	return from, from + g.ow*g.c
 }
 
-// element returns the position in an image of element k of the window of
+// element returns the position in an image of element k of the window for
 // output element i of row oh.
 func (g *batchNormReLUPool) element(oh, i, k int) int {
 	h, w := oh*g.size+k/g.size, i/g.c*g.size+k%g.size
@@ -132,7 +133,7 @@ func (g *batchNormReLUPool) forwardImage(n int) {
 	}
 }
 
-// forwardRow computes one output row of windows of any size.
+// forwardRow computes one output row for windows of any size.
 func (g *batchNormReLUPool) forwardRow(y []float32, index []uint32, x []float32, oh int) {
 	mean, scale, shift := g.vector(0), g.vector(1), g.vector(2)
 	for i := range y {
@@ -151,8 +152,8 @@ func (g *batchNormReLUPool) forwardRow(y []float32, index []uint32, x []float32,
 	}
 }
 
-// batchNormReLUPoolBackward takes the two sums of each channel in one pass and
-// applies them in a second, with the constants of batchNormBackward.
+// batchNormReLUPoolBackward computes the two sums of each channel in one pass
+// and applies them in a second, with the constants of batchNormBackward.
 func (p *program) batchNormReLUPoolBackward(op kernels.BatchNormReLUPoolBackward) func() error {
 	g := newBatchNormReLUPool(p, op.X, op.Y, op.Index, op.Size, 4)
 	g.dx, g.dy = p.floats(op.DX), p.floats(op.DY)
@@ -200,7 +201,7 @@ func (g *batchNormReLUPool) backwardChunk(i int) {
 	})
 }
 
-// measureImages adds up over the windows of the images of group i.
+// measureImages computes the sums over the windows of group i's images.
 func (g *batchNormReLUPool) measureImages(i int) {
 	sum, dot := g.sumsOf(i)
 	mean := g.vector(0)[:g.c]
@@ -252,8 +253,8 @@ func (g *batchNormReLUPool) backwardImage(n int) {
 	}
 }
 
-// backwardRest computes the last column and row of an image where no 2×2
-// window covers them: no gradient comes in there.
+// backwardRest computes the last column and row of an image if no 2×2 window
+// covers them: they receive no gradient from above.
 func (g *batchNormReLUPool) backwardRest(dx, x, mean, slope, shift []float32) {
 	row := g.w * g.c
 	if g.w%2 == 1 {

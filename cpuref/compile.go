@@ -42,7 +42,7 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 		return p.maxPoolBackward(op), nil
 	case kernels.DropoutForward:
 		return p.dropout(op.X, op.Y, op.State, op.P, op.Layer, false), nil
-	case kernels.DropoutBackward: // the same mask and scale, on the gradient
+	case kernels.DropoutBackward: // the same mask and scale, applied to the gradient
 		return p.dropout(op.DY, op.DX, op.State, op.P, op.Layer, false), nil
 	case kernels.ReLUDropoutForward:
 		return p.reluDropoutForward(op), nil
@@ -63,15 +63,16 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 	case kernels.Fill:
 		return p.fill(op), nil
 	}
-	return nil, fmt.Errorf("the CPU backend has no such op")
+	return nil, fmt.Errorf("the CPU backend does not implement it")
 }
 
-// elementsPerTask is how many elements an element-wise op gives to a task:
-// enough to outweigh handing it out, few enough to stay in a core's cache.
+// elementsPerTask is the number of elements per task of an element-wise op:
+// enough to outweigh the cost of scheduling, few enough to stay in a core's
+// cache.
 const elementsPerTask = 1 << 14
 
-// elementwise returns the function that runs body on parts of n elements, in
-// parallel.
+// elementwise returns the function that runs body on n elements in parallel
+// parts.
 func (p *program) elementwise(n int, body func(from, to int)) func() error {
 	tasks := (n + elementsPerTask - 1) / elementsPerTask
 	task := func(_, i int) { body(i*elementsPerTask, min((i+1)*elementsPerTask, n)) }

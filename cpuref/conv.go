@@ -5,10 +5,10 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// frame is a copy of an image inside a border of zeros, where no tap of a
-// convolution needs a test, and the taps of a filter's row lie side by side.
-// Image pixel (h, w) goes to frame pixel (top + h·dilation, left + w·dilation);
-// pixels that fall outside are left out.
+// frame is a copy of an image inside a border of zeros, so that convolution taps
+// need no bounds checks and the taps of a filter's row are contiguous. Image
+// pixel (h, w) goes to frame pixel (top + h·dilation, left + w·dilation); pixels
+// outside the frame are dropped.
 type frame struct {
 	h, w, c   int // image
 	fh, fw    int // frame, of the same c channels
@@ -36,7 +36,7 @@ func (f *frame) fill(dst, image []float32) {
 	clear(dst[(f.top+f.h)*stride : f.size()])
 }
 
-// scatter is fill where pixels are spread or fall outside.
+// scatter is fill for pixels that are dilated or fall outside.
 func (f *frame) scatter(dst, image []float32) {
 	clear(dst[:f.size()])
 	for h := range f.h {
@@ -49,16 +49,16 @@ func (f *frame) scatter(dst, image []float32) {
 	}
 }
 
-// span is one row tile of a correlation: two groups of output pixels, the
-// pixels of each side by side in one row of the image.
+// span is one row tile of a correlation: two groups of output pixels, each of
+// consecutive pixels in one row of the image.
 type span struct {
-	a0, a1       int // their first pixels in the frame
+	a0, a1       int // position of each group's first pixel in the frame
 	pixel        int // first output pixel
 	rows0, rows1 int
 }
 
-// newSpans cuts oh·ow output pixels into tiles. Neighbours in a row are
-// pixel elements apart in the frame, rows are line apart.
+// newSpans splits oh·ow output pixels into tiles. In the frame, neighbours in a
+// row are pixel elements apart, and rows are line elements apart.
 func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 	type group struct{ a, pixel, rows int }
 	var groups []group
@@ -85,8 +85,8 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 	return spans
 }
 
-// correlation slides filters over framed images: the forward convolution, and
-// the gradient of its input, which is one with the filters turned round.
+// correlation slides filters over framed images. It computes the forward
+// convolution, and the gradient of its input with rotated filters.
 type correlation struct {
 	p        *program
 	tile     tileFunc
@@ -96,19 +96,19 @@ type correlation struct {
 	kh, kw   int
 	stride   int
 	out      int // channels of the result
-	pixels   int // of a result
+	pixels   int // of one image of the result
 	images   int
 	src, dst []float32
 	bias     []float32 // (out), or nil
 	spans    []span
-	splits   int              // tasks an image
+	splits   int              // tasks per image
 	stats    *imageStatistics // of the result, or nil
 	panels   int              // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
 }
 
 func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
 
-// newCorrelation returns the correlation of images with the given precision.
+// newCorrelation returns a correlation over images in the given precision.
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
 	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f,
 		images: images.Shape[0], src: p.floats(images)}
@@ -133,9 +133,9 @@ func (x *correlation) image(worker, n int) []float32 {
 	return private
 }
 
-// compile lays the correlation out and returns the function that runs it,
-// given the tasks that pack a panel's filters at one (kh, kw), which have
-// private scratch for one such pack in rows.
+// compile plans the tiles and tasks and returns the function that runs the
+// correlation. pack packs the filters of a panel at one tap (kh, kw); it may use
+// private as scratch for one such pack.
 func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
 	x.pixels = oh * ow
@@ -190,7 +190,7 @@ func (x *correlation) compute(worker, task int) {
 	}
 }
 
-// imageStatistics takes the mean and the variance of each channel of a
+// imageStatistics computes the mean and the variance of each channel of a
 // convolution's result, image by image.
 type imageStatistics struct {
 	m              columns // a chunk is an image
@@ -251,8 +251,8 @@ func forwardFrame(x kernels.Tensor, pad int) frame {
 	return frame{h: h, w: w, c: c, fh: h + 2*pad, fw: w + 2*pad, top: pad, left: pad, dilation: 1}
 }
 
-// convBackwardInput correlates DY, spread by the stride, with the filters
-// turned by 180° and their channels exchanged.
+// convBackwardInput correlates DY, dilated by the stride, with the filters
+// rotated by 180° and their channels exchanged.
 func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	h, w := op.DX.Shape[1], op.DX.Shape[2]
@@ -265,8 +265,8 @@ func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
 	return x.compile(h, w, func(packed, _ []float32, panel, tap int) {
 		j := panel * k.Cols
 		cols := min(k.Cols, i-j)
-		turned := kh*kw - 1 - tap
-		filter := func(row int) []float32 { return weight[(row*kh*kw+turned)*i+j:][:cols] }
+		rotated := kh*kw - 1 - tap
+		filter := func(row int) []float32 { return weight[(row*kh*kw+rotated)*i+j:][:cols] }
 		for row := range x.frame.c {
 			to := packed[row*k.Cols:]
 			switch {
@@ -281,12 +281,12 @@ func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
 	})
 }
 
-// The images of a batch are taken in groups when the weights' gradient is
-// computed; each group has its own sum, and the sums are added in order.
+// The gradient of the weights is computed for groups of images; each group has
+// its own sum, and the sums are added in order.
 const (
 	imagesPerGroup     = 16
-	imagesPerGroupTaps = 4 // where the sums are small
-	// chunkElements is how many elements of X and DY are worked on at once,
+	imagesPerGroupTaps = 4 // in compileByTaps, whose sums are small
+	// chunkElements is the number of elements of X and DY processed at once,
 	// about half of a core's second-level cache.
 	chunkElements = 1 << 16
 )
@@ -297,7 +297,7 @@ const (
 type weightGradient struct {
 	p         *program
 	tile      tileFunc
-	paired    bool // mixed precision: an image stands for two, pixel by pixel
+	paired    bool // mixed precision: an image holds two, paired pixel by pixel
 	batch     int  // images of X and DY
 	frame     frame
 	kh, kw    int
@@ -311,7 +311,7 @@ type weightGradient struct {
 	perChunk  int // images
 	rows      rowTiles
 	panels    int // of KW·I
-	splits    int // tasks a group
+	splits    int // tasks per group
 }
 
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
@@ -341,7 +341,7 @@ func (g *weightGradient) group(i int) (from, to int) {
 	return i * g.perGroup, min((i+1)*g.perGroup, g.images)
 }
 
-// cutGroups sets the groups, of so many images of the batch.
+// cutGroups sets the groups to the given number of images of the batch each.
 func (g *weightGradient) cutGroups(images int) {
 	if g.paired {
 		images /= 2
@@ -350,9 +350,9 @@ func (g *weightGradient) cutGroups(images int) {
 	g.groups = (g.images + images - 1) / images
 }
 
-// load copies images n and on, one for each frame, into the frames, and
-// returns DY of those images. Both take private scratch: rounded must hold an
-// image and, for each frame, one of DY.
+// load copies the given number of images from n into frames and returns DY of
+// those images. frames and rounded are private scratch; rounded must hold one
+// image, and DY for each of the images.
 func (g *weightGradient) load(frames, rounded []float32, n, images int) (dy []float32) {
 	image, result := g.frame.imageSize(), g.pixels()*g.o
 	for i := range images {
@@ -371,8 +371,8 @@ func (g *weightGradient) load(frames, rounded []float32, n, images int) (dy []fl
 	return g.dy[n*result:]
 }
 
-// loadLength is the length of the scratch rounded that load takes, a tile's
-// columns beyond it included.
+// loadLength returns the length of load's scratch rounded, including a tile's
+// columns of overread.
 func (g *weightGradient) loadLength(images int) int {
 	if !g.paired {
 		return 0
@@ -380,7 +380,8 @@ func (g *weightGradient) loadLength(images int) int {
 	return g.frame.imageSize() + images*g.pixels()*g.o + g.p.backend.simd.Cols
 }
 
-// measureBias adds up DY of images n and on, if that is asked for.
+// measureBias adds the given images of DY, from n, to the bias gradient, if there
+// is one.
 func (g *weightGradient) measureBias(n, images int) {
 	if g.paired {
 		g.dbias.measure(2*n, min(2*(n+images), g.batch))
@@ -406,7 +407,7 @@ func (g *weightGradient) compile() func() error {
 	}
 }
 
-// compute is a task: a range of the tiles of one group's sum.
+// compute is a task: a range of tiles of one group's sum.
 func (g *weightGradient) compute(worker, task int) {
 	group := task / g.splits
 	tileFrom, tileTo := chunk(g.kh*g.panels*g.rows.count, g.splits, task%g.splits)
@@ -423,7 +424,7 @@ func (g *weightGradient) compute(worker, task int) {
 		for i := tileFrom; i < tileTo; i++ {
 			g.addTile(t, i, dy, frames, part)
 		}
-		if tileFrom == 0 { // one task of the group
+		if tileFrom == 0 { // in only one task of the group
 			g.measureBias(n, images)
 		}
 		t.Accumulate = 1
@@ -446,8 +447,8 @@ func (g *weightGradient) addTile(t *simd.Tile, i int, dy, frames, part []float32
 	g.tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
 }
 
-// sumParts returns the function that adds up parts of len(dst) elements each
-// in the shared scratch, in order.
+// sumParts returns the function that adds up parts in the shared scratch, each
+// of len(dst) elements, in order.
 func (p *program) sumParts(dst []float32, parts int) func() error {
 	return p.elementwise(len(dst), func(from, to int) {
 		copy(dst[from:to], p.scratch.shared[from:to])
@@ -458,8 +459,8 @@ func (p *program) sumParts(dst []float32, parts int) func() error {
 }
 
 // compileByTaps is compile for filters whose rows have too few taps to fill a
-// tile's columns, those of a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with a
-// copy of each image for each tap.
+// tile's columns, as in a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with one copy
+// of the image per tap.
 func (g *weightGradient) compileByTaps() func() error {
 	pool, k := g.p.backend.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroupTaps)
@@ -512,7 +513,7 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 }
 
 // biasGradient adds up DY image by image, while the images are in the cache.
-// A nil one does nothing.
+// Methods of a nil biasGradient do nothing.
 type biasGradient struct {
 	m     columns // a chunk is an image
 	k     *simd.Kernels
@@ -530,7 +531,7 @@ func newBiasGradient(p *program, op kernels.ConvBackwardWeight) *biasGradient {
 	return b
 }
 
-// measure adds up the images from first to below end.
+// measure adds up the images from first to end−1.
 func (b *biasGradient) measure(first, end int) {
 	if b == nil {
 		return
@@ -551,7 +552,7 @@ func (b *biasGradient) combine() {
 	}
 }
 
-// copyByTap copies, for each tap, the elements of the frame that it meets:
+// copyByTap copies, for each tap, the elements of the frame that it multiplies:
 // dst (KH·KW·I, OH·OW).
 func (g *weightGradient) copyByTap(dst, framed []float32) {
 	c := g.frame.c

@@ -1,13 +1,13 @@
-// Package cpuref trains and evaluates on the CPU, in pure Go: it implements
+// Package cpuref trains and evaluates on the CPU without cgo: it implements
 // [kernels.Backend] with a pool of worker threads and with inner loops in
-// vector instructions where the machine has them (package internal/simd).
+// vector instructions if the machine has them (package internal/simd).
 //
-// Every op has its own file, named as in package kernels. It is compiled, when
-// the program is, into a function that runs it: shapes, tiles and scratch
-// memory are settled then, so a run allocates nothing.
+// Every op has its own file, named as in package kernels. Compiling a plan turns
+// each op into a function that runs it, and fixes shapes, tiles and scratch
+// memory, so that a run allocates nothing.
 //
-// Results have the same bits for any number of threads. Work is cut either so
-// that every output element is computed by one task in one order, or in pieces
-// whose number depends on the shape alone and whose results are combined in
-// their order.
+// Results are bit-identical for any number of threads. Work is split either so
+// that one task computes each output element, in a fixed order, or into parts
+// whose number depends only on the shape and whose results are combined in
+// order.
 package cpuref

@@ -5,8 +5,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// dropout is both directions: Y = mask·scale·X is linear in X. With relu, it
-// takes max(X, 0) for X.
+// dropout implements both directions, as Y = mask·scale·X is linear in X. With
+// relu, it replaces X by max(X, 0).
 func (p *program) dropout(from, to, state kernels.Tensor, probability float32, layer uint32, relu bool) func() error {
 	x, y, words := p.floats(from), p.floats(to), p.words(state)
 	units := from.Shape[1]

@@ -6,7 +6,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// gatheredPerTask is how many pixels at least a task gathers, some 10 µs of work.
+// gatheredPerTask is the minimum number of pixels per task, about 10 µs of work.
 const gatheredPerTask = 1 << 15
 
 func (p *program) gather(op kernels.Gather) func() error {
@@ -42,12 +42,12 @@ func (p *program) gather(op kernels.Gather) func() error {
 		s = kernels.ParseState(state)
 		cursor := int(s.Cursor)
 		if cursor+samples > len(order) {
-			return fmt.Errorf("entry %d is outside Order, which has %d", max(cursor, len(order)), len(order))
+			return fmt.Errorf("entry %d is outside Order, which has %d entries", max(cursor, len(order)), len(order))
 		}
 		batch = order[cursor : cursor+samples]
 		for i, image := range batch {
 			if int(image) >= len(labels) {
-				return fmt.Errorf("entry %d of Order is image %d of %d", cursor+i, image, len(labels))
+				return fmt.Errorf("entry %d of Order is image %d, but there are only %d images", cursor+i, image, len(labels))
 			}
 		}
 		p.backend.pool.run(tasks, task)
@@ -67,7 +67,7 @@ func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int,
 		for x := range row {
 			row[x] = table[0]
 		}
-		from, to := max(0, -d.Over), min(w, w-d.Over) // within the image that was cropped
+		from, to := max(0, -d.Over), min(w, w-d.Over) // pixels that are not padding
 		if y+d.Down < 0 || y+d.Down >= h || from >= to {
 			continue
 		}

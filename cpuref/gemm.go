@@ -5,25 +5,24 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// kBlock is how many steps of a product's reduction are taken before the next
-// tile: a panel of B that long stays in a core's cache while the tiles pass.
+// kBlock is the number of steps of a product's reduction before the next tile: a
+// panel of B of this length stays in a core's cache for all tiles.
 const kBlock = 384
 
-// groupElements is the size of the blocks of B that are worked on at once, an
-// eighth of a core's second-level cache.
+// groupElements is the size of the blocks of B processed at once, an eighth of a
+// core's second-level cache.
 const groupElements = 1 << 15
 
-// tasksPerWorker is how many tasks a matrix product is cut into for each
-// worker, so that one which starts late or runs slowly holds up little. Every
-// element is computed in the same order however the product is cut.
+// tasksPerWorker is the number of tasks per worker of a matrix product. Several
+// keep a worker that starts late or runs slowly from holding up the others.
+// Every element is computed in the same order however the product is split.
 const tasksPerWorker = 4
 
-// stepsPerTask is how many multiplications at least a task of a matrix product
-// gets: fewer take no longer than handing them to another worker.
+// stepsPerTask is the minimum number of multiplications per task of a matrix
+// product: handing fewer to another worker would not save time.
 const stepsPerTask = 1 << 20
 
-// matrix is an operand anywhere in memory: element (i, j) is
-// data[i·row + j·col].
+// matrix is a strided operand: element (i, j) is data[i·row + j·col].
 type matrix struct {
 	data     []float32
 	row, col int
@@ -31,24 +30,24 @@ type matrix struct {
 
 func (m matrix) transposed() matrix { return matrix{m.data, m.col, m.row} }
 
-// product is a matrix product of A (M, K), read where it lies, and B (K, N),
-// whose rows the vector code needs contiguous: where they are not, B is packed
-// in panels of the tile's width first. A product whose B is the larger one to
-// pack is computed as Cᵀ = Bᵀ·Aᵀ instead, and turned on the way out.
+// product is a matrix product of A (M, K), read in place, and B (K, N), whose
+// rows the vector code needs contiguous: if they are not, B is first packed in
+// panels of the tile's width. If packing B costs more than transposing C, the
+// product computes Cᵀ = Bᵀ·Aᵀ and transposes it on the way out.
 type product struct {
 	p          *program
 	multiply   tileFunc
 	a, b       matrix
 	m, n, k    int
-	turned     bool      // C is stored (N, M)
-	c          []float32 // (M, N), or (N, M) if turned
-	bias       []float32 // a value for each column of the original C, or nil
+	transposed bool      // C is stored (N, M)
+	c          []float32 // (M, N), or (N, M) if transposed
+	bias       []float32 // one value per column of the original C, or nil
 	accumulate bool
 
 	rows     rowTiles
 	panels   int  // of B
-	group    int  // panels that are worked on at once
-	packed   bool // B is packed in the shared scratch, from packedAt on: [panel][K][tile's columns]
+	group    int  // panels processed at once
+	packed   bool // B is packed in the shared scratch, from packedAt: [panel][K][tile's columns]
 	packedAt int
 
 	rowParts, panelParts int // the grid of tasks
@@ -65,13 +64,13 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 	}
 	if op.TransB {
 		g.b = matrix{g.b.data, 1, g.k}
-		turnCost := g.m * g.n
+		transposeCost := g.m * g.n
 		if !op.TransA {
-			turnCost += g.m * g.k
+			transposeCost += g.m * g.k
 		}
-		if turnCost < g.k*g.n {
+		if transposeCost < g.k*g.n {
 			g.a, g.b, g.m, g.n = g.b.transposed(), g.a.transposed(), g.n, g.m
-			g.turned = true
+			g.transposed = true
 		}
 	}
 	round := func() {}
@@ -99,18 +98,18 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 	}
 }
 
-// layOut cuts the product into tiles and tasks and reserves scratch.
+// layOut splits the product into tiles and tasks and reserves scratch.
 func (g *product) layOut() {
 	k := g.p.backend.simd
 	g.rows = newRowTiles(k, g.m)
 	g.panels = (g.n + k.Cols - 1) / k.Cols
 	g.packed = g.b.col != 1
 	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
-	if g.packed { // share the rows out, so that a task reads its part of A once
+	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
 		g.p.scratch.reserveShared(g.packedAt + (g.panels*g.k+1)*k.Cols)
-	} else { // share the panels out, so that one task copies each part of B
+	} else { // split the panels, so that one task copies each part of B
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
 	}
@@ -118,15 +117,15 @@ func (g *product) layOut() {
 	g.group = max(1, groupElements/(steps*k.Cols))
 	g.blockLength = (g.group*steps + 1) * k.Cols
 	strip := 0
-	if g.turned {
+	if g.transposed {
 		tilesPerTask := (g.rows.count + g.rowParts - 1) / g.rowParts
 		strip = (tilesPerTask*2*k.Group + 1) * g.stripWidth()
 	}
 	g.p.scratch.reservePrivate(g.blockLength + strip)
 }
 
-// pairUp puts pairs, which lie at the start of the shared scratch, in the
-// place of A and B, and returns the function that rounds them.
+// pairUp replaces A and B by pairs at the start of the shared scratch, and
+// returns the function that computes the pairs.
 func (g *product) pairUp() func() {
 	scratch, pool := &g.p.scratch, g.p.backend.pool
 	a := newPairedMatrix(g.p, g.a, g.m, g.k, 0)
@@ -143,10 +142,10 @@ func (g *product) pairUp() func() {
 	}
 }
 
-// stripWidth is the row length of a task's strip of a turned C.
+// stripWidth is the row length of a task's strip of a transposed C.
 func (g *product) stripWidth() int { return g.panels * g.p.backend.simd.Cols }
 
-// packTasks returns the tasks that pack B, each some blocks of k of its panels.
+// packTasks returns the tasks that pack B, each for several blocks of its panels.
 func (g *product) packTasks() (tasks int, task func(worker, task int)) {
 	if !g.packed {
 		return 0, nil
@@ -165,12 +164,12 @@ func (g *product) packTasks() (tasks int, task func(worker, task int)) {
 	}
 }
 
-// productPart is what a task computes: row tiles from rowFrom to below rowTo
-// by panels from panelFrom to below panelTo, and the scratch it does so in.
+// productPart is the part that a task computes, row tiles [rowFrom, rowTo) by
+// panels [panelFrom, panelTo), and its scratch.
 type productPart struct {
 	rowFrom, rowTo, panelFrom, panelTo int
 	block                              []float32 // of B
-	strip                              []float32 // of a turned C
+	strip                              []float32 // of a transposed C
 }
 
 func (g *product) part(worker, task int) productPart {
@@ -182,13 +181,13 @@ func (g *product) part(worker, task int) productPart {
 	return part
 }
 
-// compute is a task. Panels are taken in groups, so that a row tile's part of A
-// serves several from the first-level cache, and C is written in longer runs.
+// compute is a task. It processes panels in groups, so that they share a row
+// tile's part of A in the first-level cache and C is written in longer runs.
 func (g *product) compute(worker, task int) {
 	part := g.part(worker, task)
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC = g.a.row, g.n
-	if g.turned {
+	if g.transposed {
 		t.RowC = g.stripWidth()
 		g.startStrip(&part)
 	}
@@ -206,20 +205,20 @@ func (g *product) compute(worker, task int) {
 			}
 		}
 	}
-	if g.turned {
+	if g.transposed {
 		g.finishStrip(&part)
 	}
 }
 
-// panelBlock is a block of steps k of some panels of B: row k of panel i is
+// panelBlock is a block of rows of several panels of B: row k of panel i starts
 // at data[i·distance + k·row].
 type panelBlock struct {
 	data          []float32
 	row, distance int
 }
 
-// panelBlock returns the steps from k0 on of panels p0 to below p1: out of the
-// packed B, or copied where several row tiles use it, or in place.
+// panelBlock returns steps rows from k0 of panels [p0, p1): from the packed B,
+// as a copy if several row tiles use it, or in place.
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
@@ -239,7 +238,7 @@ func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBloc
 	return panelBlock{part.block, width, steps * width}
 }
 
-// tile computes one block of k, from k0 on, of one tile.
+// tile computes one tile for the block of k that starts at k0.
 func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 	k := g.p.backend.simd
 	i, rows := g.rows.bounds(r)
@@ -251,7 +250,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 		t.A1 = &a[rows0*g.a.row]
 	}
 	t.Bias, t.Accumulate = nil, 1
-	if g.turned {
+	if g.transposed {
 		first, _ := g.rows.bounds(part.rowFrom)
 		t.C = &part.strip[(i-first)*t.RowC+j]
 	} else {
@@ -266,7 +265,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 	g.multiply(t, rows0, rows-rows0, min(k.Cols, g.n-j))
 }
 
-// startStrip gives a turned C its initial values: bias and old contents.
+// startStrip sets a transposed C to its initial values: bias and old contents.
 func (g *product) startStrip(part *productPart) {
 	width := g.stripWidth()
 	first, end, from, to := g.stripBounds(part)
@@ -285,7 +284,7 @@ func (g *product) startStrip(part *productPart) {
 	}
 }
 
-// finishStrip stores a turned C.
+// finishStrip stores a transposed C.
 func (g *product) finishStrip(part *productPart) {
 	first, end, from, to := g.stripBounds(part)
 	g.p.backend.simd.Transpose(g.c[from*g.m+first:], g.m, part.strip[from:], g.stripWidth(), end-first, to-from)
@@ -299,7 +298,7 @@ func (g *product) stripBounds(part *productPart) (first, end, from, to int) {
 	return first, last + rows, part.panelFrom * width, min(part.panelTo*width, g.n)
 }
 
-// rowTiles cuts n rows into tiles of nearly equal height.
+// rowTiles splits n rows into tiles of nearly equal height.
 type rowTiles struct{ n, count int }
 
 func newRowTiles(k *simd.Kernels, n int) rowTiles {

@@ -7,7 +7,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// samplesPerTask is how many samples the loss gives to a task.
+// samplesPerTask is the number of samples per task of the loss.
 const samplesPerTask = 64
 
 // crossEntropy is a compiled [kernels.SoftmaxCrossEntropy].
@@ -17,7 +17,7 @@ type crossEntropy struct {
 	classes                int
 	smoothing              float64
 
-	losses  []float64 // of each sample
+	losses  []float64 // one per sample
 	correct []bool
 }
 
@@ -55,7 +55,7 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 	}
 }
 
-// sample computes everything of sample n.
+// sample computes all outputs of sample n.
 func (x *crossEntropy) sample(n int) {
 	z, label := x.logits[n*x.classes:(n+1)*x.classes], int(x.labels[n])
 	best := 0
@@ -77,7 +77,7 @@ func (x *crossEntropy) sample(n int) {
 		if c == label {
 			q += 1 - x.smoothing
 		}
-		if q > 0 { // an infinitely unlikely class of no weight counts 0
+		if q > 0 { // 0·log 0 counts as 0
 			loss -= q * logP
 		}
 		probability := math.Exp(logP)
@@ -91,11 +91,11 @@ func (x *crossEntropy) sample(n int) {
 	x.losses[n], x.correct[n] = loss, best == label
 }
 
-// checkLoss returns an error where the state points outside the logs, or a
-// label is no class.
+// checkLoss returns an error if the state points outside the logs or a label is
+// not a class.
 func checkLoss(op kernels.SoftmaxCrossEntropy, s kernels.State, labels []uint32) error {
 	if int(s.Slot) >= op.Loss.Len() {
-		return fmt.Errorf("slot %d is outside Loss, which has %d", s.Slot, op.Loss.Len())
+		return fmt.Errorf("slot %d is outside Loss, which has %d slots", s.Slot, op.Loss.Len())
 	}
 	if !op.Probs.Absent() && int(s.Cursor)+len(labels) > op.Probs.Shape[0] {
 		return fmt.Errorf("cursor %d and %d samples are outside Probs, which has %d rows",
@@ -103,7 +103,7 @@ func checkLoss(op kernels.SoftmaxCrossEntropy, s kernels.State, labels []uint32)
 	}
 	for n, label := range labels {
 		if int(label) >= op.Logits.Shape[1] {
-			return fmt.Errorf("label %d of sample %d is none of the %d classes", label, n, op.Logits.Shape[1])
+			return fmt.Errorf("label %d of sample %d is not one of the %d classes", label, n, op.Logits.Shape[1])
 		}
 	}
 	return nil

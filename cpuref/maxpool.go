@@ -2,7 +2,7 @@ package cpuref
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// pooling holds the extents of a max-pooling, and its tensors' memory.
+// pooling holds the extents of a max-pooling and the memory of its tensors.
 type pooling struct {
 	h, w, c      int // X (N, H, W, C)
 	oh, ow       int // Y (N, OH, OW, C)
@@ -16,7 +16,7 @@ func newPooling(p *program, x, y, index kernels.Tensor, size, stride int) *pooli
 		size: size, stride: stride, x: p.floats(x), y: p.floats(y), index: p.words(index)}
 }
 
-// window returns where the window of output pixel (n, oh, ow) starts in X.
+// window returns the position in X of the window of output pixel (n, oh, ow).
 func (g *pooling) window(n, oh, ow int) int {
 	return ((n*g.h+oh*g.stride)*g.w + ow*g.stride) * g.c
 }
@@ -27,8 +27,8 @@ func (g *pooling) row(n, oh int) (from, to int) {
 	return from, from + g.ow*g.c
 }
 
-// pairs reports whether the windows are those of the vector code, 2×2 side by
-// side.
+// pairs reports whether the vector code supports the windows: 2×2 without
+// overlap.
 func (g *pooling) pairs() bool { return g.size == 2 && g.stride == 2 }
 
 func (p *program) maxPoolForward(op kernels.MaxPoolForward) func() error {
@@ -55,8 +55,8 @@ func (p *program) maxPoolForward(op kernels.MaxPoolForward) func() error {
 	}
 }
 
-// forward pools one output row: the first maximum wins, and the first NaN over
-// any number.
+// forward pools one output row: the first maximum wins, and the first NaN wins
+// over any number.
 func (g *pooling) forward(n, oh int) {
 	for ow := range g.ow {
 		window := g.window(n, oh, ow)
@@ -98,8 +98,8 @@ func (p *program) maxPoolBackward(op kernels.MaxPoolBackward) func() error {
 	}
 }
 
-// clearRest zeroes the last column and row of image n where no window of pairs
-// covers them.
+// clearRest zeroes the last column and row of image n if no 2×2 window covers
+// them.
 func (g *pooling) clearRest(n int) {
 	image := g.x[n*g.h*g.w*g.c : (n+1)*g.h*g.w*g.c]
 	if g.w%2 == 1 {
@@ -112,8 +112,8 @@ func (g *pooling) clearRest(n int) {
 	}
 }
 
-// backward adds each gradient of image n to the element that its window's
-// maximum came from.
+// backward adds each gradient of image n to the element that was its window's
+// maximum.
 func (g *pooling) backward(n int) {
 	clear(g.x[n*g.h*g.w*g.c : (n+1)*g.h*g.w*g.c])
 	for oh := range g.oh {

@@ -2,12 +2,12 @@ package cpuref
 
 import "unsafe"
 
-// cacheLine is the alignment of buffers and scratch in bytes, also that of a
+// cacheLine is the alignment of buffers and scratch in bytes, also the size of a
 // vector of 16 float32.
 const cacheLine = 64
 
-// overread is how many bytes after a buffer the vector code may read, to no
-// effect: a tile reads B in whole tile rows (see simd.Tile).
+// overread is the number of bytes after a buffer that the vector code may read
+// and ignore: a tile reads B in whole tile rows (see simd.Tile).
 const overread = 4 * 32
 
 // allocate returns n zero bytes that start on a cache line.

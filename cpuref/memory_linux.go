@@ -6,9 +6,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// adviseHugePages asks for large pages where they fit inside b: a matrix with
-// rows of several kilobytes touches a page for each, more than the processor
-// keeps translations for. That the kernel declines is no error.
+// adviseHugePages asks the kernel for large pages where they fit inside b: a
+// matrix with rows of several kilobytes touches a page per row, more than the
+// TLB holds. The kernel may decline.
 func adviseHugePages(b []byte) {
 	const huge = 2 << 20
 	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (huge - 1)

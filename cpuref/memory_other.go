@@ -2,5 +2,5 @@
 
 package cpuref
 
-// adviseHugePages does nothing: only Linux is asked for large pages.
+// adviseHugePages does nothing outside Linux.
 func adviseHugePages([]byte) {}

@@ -54,10 +54,10 @@ func (p *program) sgd(op kernels.SGD) func() error {
 	}
 }
 
-// learningRate returns the rate of the state's slot.
+// learningRate returns the learning rate of the given slot.
 func learningRate(rates []float32, slot uint32) (float32, error) {
 	if int(slot) >= len(rates) {
-		return 0, fmt.Errorf("slot %d is outside LearningRates, which has %d", slot, len(rates))
+		return 0, fmt.Errorf("slot %d is outside LearningRates, which has %d slots", slot, len(rates))
 	}
 	return rates[slot], nil
 }

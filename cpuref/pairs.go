@@ -8,16 +8,16 @@ import (
 )
 
 // In mixed precision the factors of a product are rounded to bfloat16, and two
-// that follow each other along the reduction share the place of a float32: a
-// pair. What walks over elements walks over pairs just the same, in half as
-// many steps; only the tile that multiplies them is another. Convolutions pair
-// neighbouring channels, the weights' gradient neighbouring images, matrix
-// products neighbouring k. An odd one out is paired with 0.
+// consecutive ones along the reduction form a pair in the space of a float32.
+// Code that walks over elements walks over pairs in the same way, in half as
+// many steps; only the tile that multiplies them differs. Convolutions pair
+// neighbouring channels, weight gradients neighbouring images, and matrix
+// products neighbouring k. A factor without a neighbour is paired with 0.
 
-// checkPrecision returns an error where the tier lacks an op's arithmetic.
+// checkPrecision returns an error if the tier lacks an op's arithmetic.
 func (b *backend) checkPrecision(op kernels.Op) error {
 	if kernels.PrecisionOf(op) == kernels.Mixed && b.simd.TilePairs == nil {
-		return &kernels.PrecisionError{Reason: fmt.Sprintf("tier %s has no bfloat16 arithmetic, as processors with AVX512_BF16 have", b.simd.Name)}
+		return &kernels.PrecisionError{Reason: fmt.Sprintf("tier %s has no bfloat16 arithmetic; it needs a processor with AVX512_BF16", b.simd.Name)}
 	}
 	return nil
 }
@@ -33,7 +33,7 @@ func (p *program) tileOf(precision kernels.Precision) tileFunc {
 // tileFunc is [simd.Kernels].Tile or TilePairs.
 type tileFunc = func(t *simd.Tile, rows0, rows1, cols int)
 
-// pairs is the number of pairs that n factors make.
+// pairs returns the number of pairs that n factors form.
 func pairs(n int) int { return (n + 1) / 2 }
 
 // pairChannels rounds pixels of c channels, src (…, C), to pairs of
@@ -52,8 +52,7 @@ func (p *program) pairChannels(dst, src []float32, c int) {
 	}
 }
 
-// pairNeighbours rounds rows 2i and 2i+1 of src, of n elements each, to a row
-// of pairs. There are rows of them.
+// pairNeighbours rounds rows 2i and 2i+1 of src (rows, n) to a row of pairs.
 func (p *program) pairNeighbours(dst, src []float32, i, n, rows int) {
 	var second []float32
 	if 2*i+1 < rows {
@@ -62,25 +61,25 @@ func (p *program) pairNeighbours(dst, src []float32, i, n, rows int) {
 	p.backend.simd.PairRows(dst, src[2*i*n:(2*i+1)*n], second)
 }
 
-// pairedMatrix is an operand of a matrix product and its pairs, which lie in
-// the shared scratch.
+// pairedMatrix is an operand of a matrix product, with its pairs in the shared
+// scratch.
 type pairedMatrix struct {
 	p      *program
-	source matrix // N the rows of A or the columns of B
+	source matrix // (N, K); N counts the rows of A or the columns of B
 	n, k   int
 	along  bool // k is contiguous in the source
 	offset int  // of the pairs
 	tasks  int
 }
 
-// newPairedMatrix returns the pairs of a matrix (N, K), to lie at an offset.
+// newPairedMatrix returns the pairs of a matrix (N, K), to be stored at offset.
 func newPairedMatrix(p *program, source matrix, n, k, offset int) *pairedMatrix {
 	m := &pairedMatrix{p: p, source: source, n: n, k: k, along: source.col == 1, offset: offset}
 	m.tasks = min(m.lines(), (n*k+elementsPerTask-1)/elementsPerTask)
 	return m
 }
 
-// lines is the number of contiguous lines of pairs.
+// lines returns the number of contiguous lines of pairs.
 func (m *pairedMatrix) lines() int {
 	if m.along {
 		return m.n
@@ -88,12 +87,12 @@ func (m *pairedMatrix) lines() int {
 	return pairs(m.k)
 }
 
-// end returns where the pairs end; a tile may read so far beyond their last line.
+// end returns the end of the pairs, including the overread of a tile.
 func (m *pairedMatrix) end() int {
 	return m.offset + m.n*pairs(m.k) + m.p.backend.simd.Cols
 }
 
-// strides returns the distances of the pairs in n and in k.
+// strides returns the distances between pairs along n and along k.
 func (m *pairedMatrix) strides() (outer, inner int) {
 	if m.along {
 		return pairs(m.k), 1
@@ -104,7 +103,7 @@ func (m *pairedMatrix) strides() (outer, inner int) {
 // data returns the pairs.
 func (m *pairedMatrix) data() []float32 { return m.p.scratch.shared[m.offset:m.end()] }
 
-// round is a task: the pairs of some lines.
+// round is a task: it computes the pairs of several lines.
 func (m *pairedMatrix) round(_, task int) {
 	from, to := chunk(m.lines(), m.tasks, task)
 	dst := m.data()

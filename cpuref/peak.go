@@ -7,15 +7,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Each ceiling is the best of peakRounds rounds, of about peakRound each.
+// Each ceiling is the best of peakRounds rounds of about peakRound each.
 const (
 	peakRounds = 8
 	peakRound  = 50 * time.Millisecond
-	peakCopy   = 1 << 26 // bytes each way, larger than common last-level caches' share of a core
+	peakCopy   = 1 << 26 // bytes each way, more than a core's share of common last-level caches
 )
 
-// MeasurePeak implements [kernels.PeakMeasurer]: the matrix-product tile on
-// operands in the first-level cache, and a copy of memory, on all workers.
+// MeasurePeak implements [kernels.PeakMeasurer]. It measures the matrix-product
+// tile on operands in the first-level cache, and a memory copy, on all workers.
 func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()
@@ -26,7 +26,8 @@ func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	return peak, nil
 }
 
-// peakFLOPs measures tiles of 256 steps, of one product an element each.
+// peakFLOPs measures tiles of 256 steps, counting one product per element and
+// step.
 func (b *backend) peakFLOPs(tile tileFunc) float64 {
 	const steps = 256
 	k := b.simd
@@ -59,7 +60,7 @@ func (b *backend) peakBytes() float64 {
 	return float64(2*size) * b.peakRate(task)
 }
 
-// peakRate returns how many tasks a second all workers finish at best.
+// peakRate returns the most tasks per second that all workers together complete.
 func (b *backend) peakRate(task func(worker, i int)) float64 {
 	best := 0.0
 	tasks := 256 * b.pool.workers

@@ -7,20 +7,20 @@ import (
 )
 
 // pool runs the tasks of one parallel region at a time on a fixed set of
-// workers, of which the caller is number 0. Its goroutines live as long as the
-// backend, and a region allocates nothing. Between regions the workers spin
-// for a while, because the next region of a training step follows within
-// microseconds, and then sleep.
+// workers; the caller is worker 0. Its goroutines live as long as the backend,
+// and a region allocates nothing. Between regions the workers spin for a while,
+// because the next region of a training step follows within microseconds, and
+// then sleep.
 type pool struct {
 	workers int
 	pause   func() // spin-wait hint of the instruction set
 
-	// ticket holds the region's number of tasks in its upper and the next
-	// task in its lower 32 bits. A worker owns the task that its increment
-	// returns, if there is one; so a worker that comes late finds none left,
-	// or joins the next region, and no region waits for a sleeper.
+	// ticket holds the region's number of tasks in its upper 32 bits and the
+	// next task in its lower 32 bits. A worker owns the task that its increment
+	// returns, if there is one. A late worker finds none left or joins the next
+	// region, so no region waits for a sleeping worker.
 	ticket atomic.Uint64
-	task   func(worker, task int) // of the region; stable until all are done
+	task   func(worker, task int) // of the region; constant until all are done
 	done   atomic.Int64           // finished tasks of the region
 	failed atomic.Pointer[any]    // the region's first panic
 
@@ -30,8 +30,8 @@ type pool struct {
 	exited   sync.WaitGroup
 }
 
-// spins is how many times a worker looks for work before it sleeps, roughly
-// 100 µs; every yieldEvery looks it lets other goroutines run.
+// spins is the number of times a worker looks for work before it sleeps, about
+// 100 µs; after every yieldEvery looks it lets other goroutines run.
 const (
 	spins      = 4000
 	yieldEvery = 500
@@ -48,9 +48,9 @@ func newPool(workers int, pause func()) *pool {
 	return p
 }
 
-// run executes task(worker, i) for every i below tasks, each once, on any
-// worker, and returns when all have finished. A panic in a task is raised
-// again here. No task may depend on another or on which worker runs it.
+// run executes task(worker, i) once for every i below tasks, on any worker, and
+// returns when all have finished. It repeats a panic of a task. No task may
+// depend on another task or on which worker runs it.
 func (p *pool) run(tasks int, task func(worker, task int)) {
 	if p.workers == 1 || tasks <= 1 {
 		for i := range tasks {
@@ -89,7 +89,7 @@ func (p *pool) take(worker int) bool {
 	return true
 }
 
-// left returns how many tasks a ticket leaves, itself included.
+// left returns the number of tasks left, including the ticket's own.
 func left(ticket uint64) int64 { return int64(ticket>>32) - int64(ticket&0xffffffff) }
 
 func (p *pool) finish(worker, task int) {
@@ -105,7 +105,7 @@ func (p *pool) finish(worker, task int) {
 // fail keeps the region's first panic.
 func (p *pool) fail(value any) { p.failed.CompareAndSwap(nil, &value) }
 
-// work is the life of a worker: run tasks, else spin, else sleep.
+// work is the loop of a worker: run tasks, else spin, else sleep.
 func (p *pool) work(worker int) {
 	defer p.exited.Done()
 	for idle := 1; !p.closed.Load(); idle++ {
@@ -122,8 +122,8 @@ func (p *pool) work(worker int) {
 	}
 }
 
-// sleep blocks until the next region. It looks once more after it has said
-// that it sleeps, so that no region can slip through in between.
+// sleep blocks until the next region. It looks for work once more after setting
+// its sleeping flag, so that it cannot miss a region.
 func (p *pool) sleep(worker int) {
 	p.sleeping[worker].Store(true)
 	if (left(p.ticket.Load()) > 0 || p.closed.Load()) && p.sleeping[worker].CompareAndSwap(true, false) {
@@ -132,7 +132,7 @@ func (p *pool) sleep(worker int) {
 	<-p.wake[worker]
 }
 
-// relax passes a moment of spinning; i counts them from 1.
+// relax waits briefly while spinning; i counts the calls from 1.
 func (p *pool) relax(i int) {
 	if i%yieldEvery == 0 {
 		runtime.Gosched()
@@ -141,7 +141,7 @@ func (p *pool) relax(i int) {
 	p.pause()
 }
 
-// close ends the workers and waits until they are gone.
+// close stops the workers and waits until they have exited.
 func (p *pool) close() {
 	p.closed.Store(true)
 	for w := 1; w < p.workers; w++ {
@@ -152,6 +152,6 @@ func (p *pool) close() {
 	p.exited.Wait()
 }
 
-// chunk returns the bounds of part i of n things cut in parts of nearly equal
+// chunk returns the bounds of part i of n items split into parts of nearly equal
 // size.
 func chunk(n, parts, i int) (from, to int) { return n * i / parts, n * (i + 1) / parts }

@@ -18,16 +18,16 @@ type program struct {
 	scratch  scratch
 }
 
-// step is one op, ready to run. An error means that the contents of a buffer
-// break the op's contract, such as a label that is no class.
+// step is one op, ready to run. An error means that the contents of a buffer are
+// invalid, such as a label that is not a class.
 type step struct {
 	op  kernels.Op
 	run func() error
 }
 
-// scratch is memory that ops use while they run and no longer: shared by all
-// workers, and private to each. Ops reserve what they need when they are
-// compiled and take it when they run.
+// scratch is memory that ops use only while they run: one part shared by all
+// workers, and one private to each. Ops reserve what they need when they are
+// compiled.
 type scratch struct {
 	shared        []float32
 	private       [][]float32 // by worker
@@ -39,7 +39,7 @@ type scratch struct {
 func (s *scratch) reserveShared(n int)  { s.sharedLength = max(s.sharedLength, n) }
 func (s *scratch) reservePrivate(n int) { s.privateLength = max(s.privateLength, n) }
 
-// allocate makes what was reserved.
+// allocate allocates what was reserved.
 func (s *scratch) allocate(workers int) {
 	s.shared = floats(allocate(4 * s.sharedLength))
 	s.private = make([][]float32, workers)
@@ -118,12 +118,12 @@ func (p *program) find(section string) ([]step, error) {
 	return steps, nil
 }
 
-// execute runs the op. What it panics with, contents of a buffer that make it
-// leave its tensors, becomes an error.
+// execute runs the op. It turns a panic, caused by buffer contents that lead
+// outside the tensors, into an error.
 func (s *step) execute() (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("contents out of contract: %v", r)
+			err = fmt.Errorf("invalid contents of a buffer: %v", r)
 		}
 	}()
 	return s.run()
@@ -147,7 +147,7 @@ func (p *program) Read(t kernels.Tensor, dst []byte) error {
 	return nil
 }
 
-// MemoryBytes implements [kernels.Program]: buffers and scratch.
+// MemoryBytes implements [kernels.Program]. It counts buffers and scratch.
 func (p *program) MemoryBytes() int {
 	n := 4 * (p.scratch.sharedLength + len(p.scratch.private)*p.scratch.privateLength)
 	for _, b := range p.buffers {
@@ -162,7 +162,7 @@ func (p *program) Close() error {
 	return nil
 }
 
-// bytes returns t's memory, nil where t is absent.
+// bytes returns t's memory, nil if t is absent.
 func (p *program) bytes(t kernels.Tensor) []byte {
 	if t.Absent() {
 		return nil
@@ -171,10 +171,10 @@ func (p *program) bytes(t kernels.Tensor) []byte {
 	return p.buffers[t.Buffer][from : from+t.Bytes() : from+t.Bytes()]
 }
 
-// floats returns t's memory as float32, nil where t is absent.
+// floats returns t's memory as float32, nil if t is absent.
 func (p *program) floats(t kernels.Tensor) []float32 { return floats(p.bytes(t)) }
 
-// words returns t's memory as uint32, nil where t is absent.
+// words returns t's memory as uint32, nil if t is absent.
 func (p *program) words(t kernels.Tensor) []uint32 {
 	b := p.bytes(t)
 	if len(b) == 0 {

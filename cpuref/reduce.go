@@ -34,9 +34,9 @@ func (p *program) columnSum(op kernels.ColumnSum) func() error {
 	}
 }
 
-// columns is how the column-wise ops cut a matrix (rows, c): into chunks of
-// rows, the tasks, whose number depends on the shape alone. A narrow matrix is
-// taken as one of fewer, wider rows: fold rows side by side.
+// columns describes how the column-wise ops split a matrix (rows, c): into
+// chunks of rows, one per task, whose number depends only on the shape. A narrow
+// matrix is processed as one with fewer, wider rows: fold rows side by side.
 type columns struct {
 	rows, c int
 	fold    int
@@ -65,8 +65,8 @@ func newColumns(k *simd.Kernels, x kernels.Tensor) columns {
 // bounds returns the rows of chunk i.
 func (m *columns) bounds(i int) (from, to int) { return chunk(m.rows, m.chunks, i) }
 
-// each calls body for the folded rows of chunk i and for the rest, with the
-// offset of the first element, the number of rows and their width.
+// each calls body for the folded rows of chunk i and for the remaining rows,
+// with the offset of the first element, the number of rows and their width.
 func (m *columns) each(i int, body func(from, rows, width int)) {
 	first, end := m.bounds(i)
 	folded := (end - first) / m.fold
@@ -78,14 +78,14 @@ func (m *columns) each(i int, body func(from, rows, width int)) {
 	}
 }
 
-// sum stores the sums of chunk i of x in sum[:c]; sum is width long.
+// sum stores the sums of chunk i of x in sum[:c]; sum has length width.
 func (m *columns) sum(k *simd.Kernels, sum, x []float32, i int) {
 	clear(sum)
 	m.each(i, func(from, rows, width int) { k.ColumnSum(sum[:width], x[from:], width, rows) })
 	m.foldSums(sum)
 }
 
-// foldSums adds the sums of folded rows up to those of c columns, in v[:c].
+// foldSums adds up the sums of folded rows to those of c columns, in v[:c].
 func (m *columns) foldSums(v []float32) {
 	for i := m.c; i < m.width; i += m.c {
 		for c := range m.c {
@@ -94,14 +94,14 @@ func (m *columns) foldSums(v []float32) {
 	}
 }
 
-// repeat copies v[:c] so that it fits folded rows.
+// repeat repeats v[:c] to the width of folded rows.
 func (m *columns) repeat(v []float32) {
 	for i := m.c; i < m.width; i += m.c {
 		copy(v[i:i+m.c], v[:m.c])
 	}
 }
 
-// addParts adds up parts of a sum, which lie distance apart, in their order.
+// addParts adds up the parts of a sum, distance apart, in order.
 func addParts(total []float64, sums []float32, parts, distance int) {
 	clear(total)
 	for i := range parts {

@@ -25,5 +25,5 @@ func (p *program) advanceState(op kernels.AdvanceState) func() error {
 	}
 }
 
-// decay returns β and 1−β as the float32 values that every device uses.
+// decay returns β and 1−β, each rounded once to float32 as on every device.
 func decay(beta float64) (b, rest float32) { return float32(beta), float32(1 - beta) }

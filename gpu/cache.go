@@ -29,13 +29,13 @@ func openPipelineCache(d *Device, dir string) (*pipelineCache, error) {
 	if c.path != "" {
 		data, err := readCache(c.path, d.physical)
 		if err != nil {
-			d.log(fmt.Sprintf("pipeline cache %s is ignored: %v", c.path, err))
+			d.log(fmt.Sprintf("ignoring the pipeline cache %s: %v", c.path, err))
 		}
 		c.loaded = data
 	}
 	var err error
 	if c.handle, err = createPipelineCache(d.handle, c.loaded); err != nil && c.loaded != nil {
-		d.log(fmt.Sprintf("pipeline cache %s is ignored: %v", c.path, err))
+		d.log(fmt.Sprintf("ignoring the pipeline cache %s: %v", c.path, err))
 		c.loaded = nil
 		c.handle, err = createPipelineCache(d.handle, nil)
 	}
@@ -56,7 +56,7 @@ func cachePath(d *Device, dir string) string {
 	if dir == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			d.log(fmt.Sprintf("pipelines are not kept for the next start: %v", err))
+			d.log(fmt.Sprintf("cannot save compiled pipelines for the next start: %v", err))
 			return ""
 		}
 		dir = filepath.Join(user, "fmnist-gpu", "pipelines")
@@ -78,7 +78,7 @@ func readCache(path string, p physicalDevice) ([]byte, error) {
 	}
 	const headerBytes = 32 // VkPipelineCacheHeaderVersionOne
 	if len(file) < sha256.Size+headerBytes {
-		return nil, fmt.Errorf("%d bytes are too short", len(file))
+		return nil, fmt.Errorf("it has only %d bytes", len(file))
 	}
 	sum, data := file[:sha256.Size], file[sha256.Size:]
 	if want := sha256.Sum256(data); !bytes.Equal(sum, want[:]) {
@@ -86,7 +86,7 @@ func readCache(path string, p physicalDevice) ([]byte, error) {
 	}
 	vendor, device := binary.NativeEndian.Uint32(data[8:]), binary.NativeEndian.Uint32(data[12:])
 	if vendor != p.info.VendorID || device != p.info.DeviceID || !bytes.Equal(data[16:headerBytes], p.cacheUUID[:]) {
-		return nil, fmt.Errorf("it is another device's or driver's")
+		return nil, fmt.Errorf("it is from another device or driver")
 	}
 	return data, nil
 }

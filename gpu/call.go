@@ -56,16 +56,39 @@ func object[H vk.Instance | vk.PhysicalDevice | vk.Device | vk.Queue | vk.Comman
 
 // check turns a result into an error that names the call.
 func check(call string, result vk.Result) error {
+	name := resultName(int32(result))
 	switch result {
 	case vk.Success:
 		return nil
 	case vk.ErrorOutOfDeviceMemory, vk.ErrorOutOfHostMemory, vk.ErrorOutOfPoolMemory:
-		return fmt.Errorf("%w: %s: %v", ErrOutOfMemory, call, vk.Error(result))
+		return fmt.Errorf("%w: %s: %s", ErrOutOfMemory, call, name)
 	case vk.ErrorDeviceLost:
-		return fmt.Errorf("%w: %s failed; the driver reset the GPU or it was unplugged, look at the system's log and start again", ErrDeviceLost, call)
+		return fmt.Errorf("%w: %s: %s; the driver reset the GPU or it was unplugged: look at the system's log and start again", ErrDeviceLost, call, name)
 	}
-	return fmt.Errorf("%s: %v (VkResult %d)", call, vk.Error(result), int32(result))
+	return fmt.Errorf("%s: %s", call, name)
 }
+
+// checkLoader is check for what the loader does before there is a device.
+func checkLoader(call string, result vk.Result) error {
+	if result == vk.Success || result == vk.Incomplete { // there is more now than a moment ago
+		return nil
+	}
+	return &loaderError{call, resultName(int32(result)), damagedManifest(append(driverManifests(), layerManifests()...))}
+}
+
+// loaderError is a failure of the loader: Vulkan cannot be used.
+type loaderError struct{ call, result, damaged string }
+
+// Error names the remedy. Loaders that cannot read a file report that they are
+// out of memory, so the result is left out there.
+func (e *loaderError) Error() string {
+	if e.damaged != "" {
+		return fmt.Sprintf("%v: the Vulkan loader cannot read %s, which is not valid JSON: repair or remove it", ErrNoVulkan, e.damaged)
+	}
+	return fmt.Sprintf("%v: %s: %s; check that a Vulkan driver for your GPU is installed (vulkaninfo --summary lists them)", ErrNoVulkan, e.call, e.result)
+}
+
+func (e *loaderError) Is(target error) bool { return target == ErrNoVulkan }
 
 // entryPoints are the functions that are called around vulkan-go.
 type entryPoints struct {
@@ -78,6 +101,19 @@ type entryPoints struct {
 func procAddr(getProc unsafe.Pointer, instance vk.Instance, name string) unsafe.Pointer {
 	cname := []byte(name + "\x00")
 	return C.call_get_proc(getProc, object(instance), (*C.char)(unsafe.Pointer(&cname[0])))
+}
+
+// globalProc looks up a function that needs no instance.
+func globalProc(getProc unsafe.Pointer, name string) (unsafe.Pointer, error) {
+	f := procAddr(getProc, nil, name)
+	if f == nil {
+		return nil, errNoFunction(name)
+	}
+	return f, nil
+}
+
+func errNoFunction(name string) error {
+	return fmt.Errorf("%w: the Vulkan loader has no %s; update it to Vulkan %d.%d or newer", ErrNoVulkan, name, minimumMajor, minimumMinor)
 }
 
 func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints, error) {
@@ -98,7 +134,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 		{"vkGetPhysicalDeviceFeatures2", &e.features},
 	} {
 		if *f.to = procAddr(getProc, instance, f.name); *f.to == nil {
-			return nil, fmt.Errorf("%w: the loader has no %s; update it to Vulkan 1.1 or newer", ErrNoVulkan, f.name)
+			return nil, errNoFunction(f.name)
 		}
 	}
 	// Only there where the extension VK_EXT_debug_utils is on.
@@ -178,50 +214,60 @@ func (e *entryPoints) queueFamilies(d vk.PhysicalDevice) []queueFamily {
 }
 
 // enumerateExtensions runs the two calls of an enumeration of extensions.
-func enumerateExtensions(call func(*C.uint32_t, *C.extension_properties) C.int32_t) (map[string]bool, error) {
+func enumerateExtensions(call func(*C.uint32_t, *C.extension_properties) vk.Result) (map[string]bool, vk.Result) {
 	var n C.uint32_t
-	if err := check("enumeration of extensions", vk.Result(call(&n, nil))); err != nil {
-		return nil, err
+	if r := call(&n, nil); r != vk.Success {
+		return nil, r
 	}
 	raw := make([]C.extension_properties, n+1)
-	if err := check("enumeration of extensions", vk.Result(call(&n, &raw[0]))); err != nil {
-		return nil, err
+	if r := call(&n, &raw[0]); r != vk.Success && r != vk.Incomplete {
+		return nil, r
 	}
 	names := map[string]bool{}
 	for i := range raw[:n] {
 		names[C.GoString(&raw[i].name[0])] = true
 	}
-	return names, nil
+	return names, vk.Success
 }
 
 func (e *entryPoints) extensionsOf(d vk.PhysicalDevice) (map[string]bool, error) {
-	return enumerateExtensions(func(n *C.uint32_t, p *C.extension_properties) C.int32_t {
-		return C.call_device_extensions(e.deviceExtensions, object(d), n, p)
+	names, r := enumerateExtensions(func(n *C.uint32_t, p *C.extension_properties) vk.Result {
+		return vk.Result(C.call_device_extensions(e.deviceExtensions, object(d), n, p))
 	})
+	return names, check("vkEnumerateDeviceExtensionProperties", r)
 }
 
 // instanceExtensions lists the extensions of the loader and drivers, or with a
 // layer's name those of the layer.
 func instanceExtensions(getProc unsafe.Pointer, layer string) (map[string]bool, error) {
-	f := procAddr(getProc, nil, "vkEnumerateInstanceExtensionProperties")
+	const call = "vkEnumerateInstanceExtensionProperties"
+	f, err := globalProc(getProc, call)
+	if err != nil {
+		return nil, err
+	}
 	var cname *C.char
 	if layer != "" {
 		name := []byte(layer + "\x00")
 		cname = (*C.char)(unsafe.Pointer(&name[0]))
 	}
-	return enumerateExtensions(func(n *C.uint32_t, p *C.extension_properties) C.int32_t {
-		return C.call_instance_extensions(f, cname, n, p)
+	names, r := enumerateExtensions(func(n *C.uint32_t, p *C.extension_properties) vk.Result {
+		return vk.Result(C.call_instance_extensions(f, cname, n, p))
 	})
+	return names, checkLoader(call, r)
 }
 
 func instanceLayers(getProc unsafe.Pointer) (map[string]bool, error) {
-	f := procAddr(getProc, nil, "vkEnumerateInstanceLayerProperties")
+	const call = "vkEnumerateInstanceLayerProperties"
+	f, err := globalProc(getProc, call)
+	if err != nil {
+		return nil, err
+	}
 	var n C.uint32_t
-	if err := check("vkEnumerateInstanceLayerProperties", vk.Result(C.call_layers(f, &n, nil))); err != nil {
+	if err := checkLoader(call, vk.Result(C.call_layers(f, &n, nil))); err != nil {
 		return nil, err
 	}
 	raw := make([]C.layer_properties, n+1)
-	if err := check("vkEnumerateInstanceLayerProperties", vk.Result(C.call_layers(f, &n, &raw[0]))); err != nil {
+	if err := checkLoader(call, vk.Result(C.call_layers(f, &n, &raw[0]))); err != nil {
 		return nil, err
 	}
 	names := map[string]bool{}
@@ -232,13 +278,15 @@ func instanceLayers(getProc unsafe.Pointer) (map[string]bool, error) {
 }
 
 // loaderVersion returns the highest Vulkan version of the loader.
-func loaderVersion(getProc unsafe.Pointer) vk.Version {
-	f := procAddr(getProc, nil, "vkEnumerateInstanceVersion")
+func loaderVersion(getProc unsafe.Pointer) (vk.Version, error) {
+	const call = "vkEnumerateInstanceVersion"
 	v := C.uint32_t(vk.MakeVersion(1, 0, 0)) // whose loaders lack the function
-	if f != nil {
-		C.call_instance_version(f, &v)
+	f := procAddr(getProc, nil, call)
+	if f == nil {
+		return vk.Version(v), nil
 	}
-	return vk.Version(v)
+	r := vk.Result(C.call_instance_version(f, &v))
+	return vk.Version(v), checkLoader(call, r)
 }
 
 // pinned returns names as C strings that stay where they are.
@@ -273,7 +321,7 @@ func createInstance(next unsafe.Pointer, flags uint32, layers, extensions []stri
 	defer info.Free()
 	var instance vk.Instance
 	r := vk.CreateInstance(&info, nil, &instance)
-	return instance, check("vkCreateInstance", r)
+	return instance, checkLoader("vkCreateInstance", r)
 }
 
 // createDevice asks for one queue. next is the chain of features, in C memory.

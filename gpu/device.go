@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -22,6 +23,9 @@ type Device struct {
 	cache    *pipelineCache
 	log      func(string)
 
+	passedOver []error // see PassedOver
+	stuck      bool    // it does not answer, so nothing of it can be destroyed
+
 	allocated   atomic.Int64 // bytes of all buffers
 	allocations atomic.Int64 // their number
 
@@ -38,42 +42,57 @@ type child interface{ destroy() }
 
 var errClosed = errors.New("the device is closed")
 
-// Open opens a device. The selector is an index, a UUID or a part of the name
-// in any case, as [List] gives them; "" picks the best real GPU (discrete
-// before integrated before virtual), never a software driver. The error wraps
-// [ErrNoVulkan], or [ErrNoDevice] and then names the devices there are.
+// Open opens a device. The selector is what [List] shows of it: an index (which
+// a whole number always is), a UUID, or its name or a part of that, in any case.
+// "" picks the best real GPU that can be opened (discrete before integrated
+// before virtual), never a software driver; [Device.PassedOver] then says what
+// was wrong with better ones. The error wraps [ErrNoVulkan]; or [ErrNoDevice],
+// and then says which devices there are or why the chosen one cannot be used.
 func Open(selector string, o Options) (*Device, error) {
-	in, err := newInstance(o.Validate)
+	in, err := connect(o.Validate)
 	if err != nil {
 		return nil, err
 	}
-	d, err := open(in, selector, o)
+	d, err := in.openSelected(selector, o)
 	if err != nil {
 		return nil, both(err, in.close())
 	}
 	return d, nil
 }
 
-func open(in *instance, selector string, o Options) (*Device, error) {
-	devices, err := in.devices()
+func (in *instance) openSelected(selector string, o Options) (*Device, error) {
+	candidates, err := selectDevices(infos(in.devices), selector)
 	if err != nil {
-		return nil, err
+		return nil, both(err, joined(in.problems))
 	}
-	chosen, err := selectDevice(infos(devices), selector)
-	if err != nil {
-		return nil, err
+	passedOver := slices.Clone(in.problems)
+	for _, c := range candidates {
+		d, err := in.open(in.devices[c.Index], o)
+		if err == nil {
+			if selector == "" {
+				d.passedOver = passedOver
+			}
+			return d, nil
+		}
+		if errors.Is(err, ErrValidation) {
+			return nil, fmt.Errorf("device %v: %w", c, err)
+		}
+		passedOver = append(passedOver, fmt.Errorf("device %d (%s) cannot be used: %w", c.Index, c.Name, err))
 	}
-	d := &Device{instance: in, log: o.Log, children: map[child]struct{}{}}
+	return nil, fmt.Errorf("%w: %w", ErrNoDevice, joined(passedOver))
+}
+
+// open opens a device of the instance, which stays open whatever happens.
+func (in *instance) open(p physicalDevice, o Options) (*Device, error) {
+	if !p.info.Usable {
+		return nil, errors.New(p.info.Why)
+	}
+	d := &Device{instance: in, physical: p, log: o.Log, children: map[child]struct{}{}}
 	if d.log == nil {
 		d.log = func(string) {}
 	}
-	for _, p := range devices {
-		if p.info.Index == chosen.Index {
-			d.physical = p
-		}
-	}
 	if err := d.create(o.CacheDir); err != nil {
-		return nil, fmt.Errorf("device %v: %w", chosen, err)
+		return nil, err
 	}
 	return d, nil
 }
@@ -90,14 +109,17 @@ func (d *Device) create(cacheDir string) error {
 	var queue vk.Queue
 	vk.GetDeviceQueue(d.handle, uint32(d.physical.family), 0, &queue)
 	d.queue = queue
-	if err := d.createParts(cacheDir); err != nil {
-		d.destroy()
-		return err
+	err = d.createParts(cacheDir)
+	if err == nil {
+		err = d.instance.validation.err()
 	}
-	return d.instance.validation.err()
+	if err != nil {
+		d.destroy()
+	}
+	return err
 }
 
-// createParts makes what a device needs besides its handle.
+// createParts makes what a device needs besides its handle, and tries it out.
 func (d *Device) createParts(cacheDir string) error {
 	for i := range d.fences {
 		fence, err := createFence(d.handle)
@@ -110,9 +132,15 @@ func (d *Device) createParts(cacheDir string) error {
 		return err
 	}
 	var err error
-	d.cache, err = openPipelineCache(d, cacheDir)
-	return err
+	if d.cache, err = openPipelineCache(d, cacheDir); err != nil {
+		return err
+	}
+	return d.tryOut()
 }
+
+// PassedOver says why Open, without a selector, did not take drivers and
+// devices that it would have preferred.
+func (d *Device) PassedOver() []error { return d.passedOver }
 
 // Info describes the device.
 func (d *Device) Info() Info { return d.physical.info }
@@ -121,14 +149,14 @@ func (d *Device) Info() Info { return d.physical.info }
 // staging not counted.
 func (d *Device) MemoryBytes() int64 { return d.allocated.Load() }
 
-// Validation returns everything that the validation layer has said so far. The
-// calls that make, record, submit and close things also return what is new as
-// an error.
+// Validation returns everything that the validation layer has reported so far.
+// The calls that make, record, submit and close things also return what is new
+// as an error.
 func (d *Device) Validation() []string { return d.instance.validation.list() }
 
 // Close waits for the device, destroys everything made from it and saves the
-// pipeline cache. It returns what the validation layer still had to say. A
-// second Close does nothing.
+// pipeline cache. It returns what the validation layer reported and no error
+// has passed on yet. A second Close does nothing.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -137,10 +165,18 @@ func (d *Device) Close() error {
 	}
 	wait := check("vkDeviceWaitIdle", vk.DeviceWaitIdle(d.handle))
 	if err := d.cache.save(); err != nil {
-		d.log(fmt.Sprintf("pipelines are not kept for the next start: %v", err))
+		d.log(fmt.Sprintf("cannot save compiled pipelines for the next start: %v", err))
 	}
 	d.destroy()
 	return both(wait, d.instance.close())
+}
+
+// joined puts errors into one line; nil if there are none.
+func joined(errs []error) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return errors.New(oneLine(errors.Join(errs...).Error()))
 }
 
 // both puts two errors, either of which may be nil, into one line.
@@ -155,7 +191,11 @@ func both(a, b error) error {
 }
 
 // destroy releases all Vulkan objects but the instance; each may be missing.
+// It leaves a device that does not answer as it is: a driver would wait for it.
 func (d *Device) destroy() {
+	if d.stuck {
+		return
+	}
 	d.childMu.Lock()
 	children := d.children
 	d.children = nil

@@ -79,7 +79,7 @@ func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, 
 	info.SubgroupSize = int(p.subgroup.size)
 	info.Limits.MaxAllocationBytes = int64(min(p.maintenance3.max_memory_allocation_size, 1<<62))
 	if driver == 1 {
-		info.Driver = strings.TrimSpace(C.GoString(&p.driver.name[0]) + " " + C.GoString(&p.driver.info[0]))
+		info.Driver = oneLine(strings.TrimSpace(C.GoString(&p.driver.name[0]) + " " + C.GoString(&p.driver.info[0])))
 	}
 
 	f := e.featureChain(d, extensions)

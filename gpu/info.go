@@ -3,6 +3,8 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,7 +14,8 @@ import (
 var (
 	// ErrNoVulkan: this build or this machine has no usable Vulkan loader.
 	ErrNoVulkan = errors.New("no Vulkan")
-	// ErrNoDevice: no device fits the selector, or there is none to pick.
+	// ErrNoDevice: no device fits the selector, the one that does cannot be
+	// used, or there is none to pick.
 	ErrNoDevice = errors.New("no usable Vulkan device")
 	// ErrOutOfMemory: the device (or the host, for staging) has no room left.
 	ErrOutOfMemory = errors.New("out of memory")
@@ -47,7 +50,15 @@ type Info struct {
 	Storage16         bool `json:"storage16"`          // 16-bit loads and stores in storage buffers
 
 	Limits Limits `json:"limits"`
+
+	// Usable tells that the device can be opened and does what is submitted;
+	// otherwise Why says what is wrong.
+	Usable bool   `json:"usable"`
+	Why    string `json:"why,omitempty"`
 }
+
+// refuse notes that the device cannot be used.
+func (i *Info) refuse(why string) { i.Usable, i.Why = false, why }
 
 // Limits are the bounds that the device sets to dispatches and buffers.
 type Limits struct {
@@ -61,7 +72,7 @@ type Limits struct {
 	PushConstantBytes       int    `json:"push_constant_bytes"`
 	MaxAllocations          int    `json:"max_allocations"`      // buffers that can exist at a time
 	MaxAllocationBytes      int64  `json:"max_allocation_bytes"` // of one buffer
-	// TimestampPeriod is nanoseconds a tick; 0 where the device's compute
+	// TimestampPeriod is nanoseconds per tick; 0 where the device's compute
 	// queue has no timestamps.
 	TimestampPeriod float64 `json:"timestamp_period"`
 }
@@ -69,13 +80,13 @@ type Limits struct {
 // Options are how [Open] sets up a device.
 type Options struct {
 	// Validate switches the Khronos validation layer on, with its checks of
-	// synchronisation. Everything it says, warnings included, is an error.
+	// synchronisation. Everything it reports, warnings included, is an error.
 	Validate bool
 	// CacheDir is the folder that keeps compiled pipelines from one process
 	// to the next. "" is fmnist-gpu/pipelines in the user's cache folder;
 	// "off" keeps none.
 	CacheDir string
-	// Log receives remarks that are no errors, one line each; nil drops them.
+	// Log receives remarks that are not errors, one line each; nil drops them.
 	Log func(string)
 }
 
@@ -86,27 +97,68 @@ func (i Info) String() string { return fmt.Sprintf("%d: %s (%s)", i.Index, i.Nam
 // without being asked for.
 var typeRank = map[string]int{"discrete": 3, "integrated": 2, "virtual": 1}
 
-// selectDevice returns the device that the selector names; see [Open].
-func selectDevice(devices []Info, selector string) (Info, error) {
-	if len(devices) == 0 {
-		return Info{}, fmt.Errorf("%w: no driver offers a Vulkan 1.1 device; install the GPU's Vulkan driver", ErrNoDevice)
-	}
+// selectDevices returns the device that the selector names, or where it is ""
+// all real GPUs, the best first; see [Open].
+func selectDevices(devices []Info, selector string) ([]Info, error) {
 	if selector == "" {
-		return bestDevice(devices)
+		return realGPUs(devices)
 	}
-	if index, err := strconv.Atoi(selector); err == nil {
-		for _, d := range devices {
-			if d.Index == index {
-				return d, nil
-			}
+	d, err := selectDevice(devices, strings.TrimSpace(selector))
+	return []Info{d}, err
+}
+
+func realGPUs(devices []Info) ([]Info, error) {
+	var gpus []Info
+	for _, d := range devices {
+		if typeRank[d.Type] > 0 {
+			gpus = append(gpus, d)
 		}
 	}
+	if len(gpus) == 0 {
+		return nil, fmt.Errorf("%w: no GPU, only %s, which has to be asked for", ErrNoDevice, listDevices(devices))
+	}
+	slices.SortStableFunc(gpus, func(a, b Info) int { return typeRank[b.Type] - typeRank[a.Type] })
+	return gpus, nil
+}
+
+var (
+	wholeNumber = regexp.MustCompile(`^[+-]?[0-9]+$`)
+	otherNumber = regexp.MustCompile(`^[+-]?(0[xXbBoO][0-9a-fA-F_]+|[0-9][0-9_]*|[0-9]*\.[0-9]+|[0-9]+\.)([eE][+-]?[0-9]+)?$`)
+	uuidDigits  = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// selectDevice returns the one device that the selector names: by its UUID, its
+// index, its whole name or a part of that, in this order.
+func selectDevice(devices []Info, selector string) (Info, error) {
+	is := func(kind string, fits func(Info) bool) (Info, error) { return only(devices, kind, selector, fits) }
+	uuid := plainUUID(selector)
+	switch {
+	case selector == "":
+		return Info{}, fmt.Errorf("%w: the name of the device is blank; there are %s", ErrNoDevice, listDevices(devices))
+	case uuidDigits.MatchString(uuid):
+		return is("the UUID", func(d Info) bool { return plainUUID(d.UUID) == uuid })
+	case wholeNumber.MatchString(selector):
+		index, err := strconv.Atoi(selector)
+		return is("the index", func(d Info) bool { return err == nil && d.Index == index })
+	case otherNumber.MatchString(selector):
+		return Info{}, fmt.Errorf("%w: %q is not an index, which is a whole number; there are %s", ErrNoDevice, selector, listDevices(devices))
+	}
+	if slices.ContainsFunc(devices, func(d Info) bool { return strings.EqualFold(d.Name, selector) }) {
+		return is("the name", func(d Info) bool { return strings.EqualFold(d.Name, selector) })
+	}
+	return is("a name containing", func(d Info) bool { return strings.Contains(strings.ToLower(d.Name), strings.ToLower(selector)) })
+}
+
+// plainUUID returns the digits of a UUID, also of one as nvidia-smi prints it.
+func plainUUID(s string) string {
+	return strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(s), "gpu-"), "-", "")
+}
+
+// only returns the one device that fits.
+func only(devices []Info, kind, selector string, fits func(Info) bool) (Info, error) {
 	var found []Info
 	for _, d := range devices {
-		if strings.EqualFold(d.UUID, selector) {
-			return d, nil
-		}
-		if strings.Contains(strings.ToLower(d.Name), strings.ToLower(selector)) {
+		if fits(d) {
 			found = append(found, d)
 		}
 	}
@@ -114,22 +166,13 @@ func selectDevice(devices []Info, selector string) (Info, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return Info{}, fmt.Errorf("%w: none matches %q; there are %s", ErrNoDevice, selector, listDevices(devices))
+		return Info{}, fmt.Errorf("%w: no device has %s %q; there are %s", ErrNoDevice, kind, selector, listDevices(devices))
 	}
-	return Info{}, fmt.Errorf("%w: %q fits several, give an index or a UUID: %s", ErrNoDevice, selector, listDevices(found))
-}
-
-func bestDevice(devices []Info) (Info, error) {
-	best := devices[0]
-	for _, d := range devices[1:] {
-		if typeRank[d.Type] > typeRank[best.Type] {
-			best = d
-		}
+	var list []string
+	for _, d := range found {
+		list = append(list, fmt.Sprintf("%v, UUID %s", d, d.UUID))
 	}
-	if typeRank[best.Type] == 0 {
-		return Info{}, fmt.Errorf("%w: no GPU, only %s; name one to use it all the same", ErrNoDevice, listDevices(devices))
-	}
-	return best, nil
+	return Info{}, fmt.Errorf("%w: %d devices have %s %q; choose one by its index or UUID: %s", ErrNoDevice, len(found), kind, selector, strings.Join(list, "; "))
 }
 
 func listDevices(devices []Info) string {

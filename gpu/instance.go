@@ -3,7 +3,13 @@
 package gpu
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
 	"sync"
 	"unsafe"
 
@@ -21,6 +27,9 @@ type instance struct {
 	handle     vk.Instance
 	calls      *entryPoints
 	validation *validation // nil without the layer
+	devices    []physicalDevice
+	problems   []error // what is wrong with drivers that are left out
+	stuck      bool    // a device does not answer, so the instance cannot be destroyed
 }
 
 // initInstance tells vulkan-go about instances. The loader's functions serve
@@ -28,12 +37,93 @@ type instance struct {
 // calls on other goroutines.
 var initInstance sync.Once
 
+// connecting is held while an instance is made, since [withoutFailingDrivers]
+// changes the environment that the loader reads.
+var connecting sync.Mutex
+
+// connect returns an instance and its devices, at least one. Where one of
+// several drivers makes the loader fail, it does without that driver.
+func connect(validate bool) (*instance, error) {
+	connecting.Lock()
+	defer connecting.Unlock()
+	in, err := newInstance(validate)
+	if err == nil || errors.Is(err, ErrValidation) {
+		return in, err
+	}
+	problems, found := withoutFailingDrivers()
+	if !found {
+		return nil, err
+	}
+	if in, err = newInstance(validate); err != nil {
+		return nil, err
+	}
+	in.problems = problems
+	return in, nil
+}
+
+// withoutFailingDrivers tries each driver on its own and makes the loader use,
+// from now on, only those that have a device. It reports what is wrong with the
+// others, and whether any is left.
+func withoutFailingDrivers() (problems []error, found bool) {
+	files := driverManifests()
+	if len(files) < 2 {
+		return nil, false
+	}
+	restore := environment(driverFiles, oldDriverFiles)
+	use := func(list string) {
+		os.Setenv(driverFiles, list)
+		os.Setenv(oldDriverFiles, list)
+	}
+	var good []string
+	for _, f := range files {
+		use(f)
+		in, err := newInstance(false)
+		failure := (*loaderError)(nil)
+		switch {
+		case err == nil:
+			good = append(good, f)
+			_ = in.close() // has no validation layer to report anything
+		case errors.As(err, &failure) && failure.damaged == f:
+			problems = append(problems, fmt.Errorf("%s is not valid JSON, so its driver is left out: repair or remove it", f))
+		case errors.As(err, &failure):
+			problems = append(problems, fmt.Errorf("the driver of %s fails: %s: %s", f, failure.call, failure.result))
+		case !errors.Is(err, errNoDeviceFound):
+			problems = append(problems, err)
+		}
+	}
+	if len(good) == 0 {
+		restore()
+		return nil, false
+	}
+	use(strings.Join(good, string(filepath.ListSeparator)))
+	return problems, true
+}
+
+// environment returns a function that restores the variables as they are now.
+func environment(variables ...string) (restore func()) {
+	restore = func() {}
+	for _, v := range variables {
+		others := restore
+		if value, set := os.LookupEnv(v); set {
+			restore = func() { others(); os.Setenv(v, value) }
+		} else {
+			restore = func() { others(); os.Unsetenv(v) }
+		}
+	}
+	return restore
+}
+
+// newInstance makes an instance and lists its devices, at least one.
 func newInstance(validate bool) (*instance, error) {
 	getProc, err := load()
 	if err != nil {
 		return nil, err
 	}
-	if v := loaderVersion(getProc); !atLeastMinimum(v) {
+	v, err := loaderVersion(getProc)
+	if err != nil {
+		return nil, err
+	}
+	if !atLeastMinimum(v) {
 		return nil, fmt.Errorf("%w: the Vulkan loader is %v; update it to %d.%d or newer", ErrNoVulkan, v, minimumMajor, minimumMinor)
 	}
 	in := &instance{}
@@ -47,6 +137,9 @@ func newInstance(validate bool) (*instance, error) {
 			in.validation.free()
 		}
 		return nil, err
+	}
+	if err := in.enumerate(); err != nil {
+		return nil, both(err, in.close())
 	}
 	return in, nil
 }
@@ -69,7 +162,7 @@ func (in *instance) create(getProc unsafe.Pointer) error {
 	}
 	in.handle, err = createInstance(in.validation.chain(), flags, layers, extensions)
 	if err != nil {
-		return fmt.Errorf("%w: %v; check that a Vulkan driver for your GPU is installed (vulkaninfo --summary lists them)", ErrNoVulkan, err)
+		return err
 	}
 	initInstance.Do(func() { err = vk.InitInstance(in.handle) })
 	if err == nil {
@@ -84,9 +177,12 @@ func (in *instance) create(getProc unsafe.Pointer) error {
 	return err
 }
 
-// close destroys the instance and returns what the validation layer had to
-// say that no error has told yet.
+// close destroys the instance and returns what the validation layer reported
+// and no error has passed on yet.
 func (in *instance) close() error {
+	if in.stuck {
+		return in.validation.err()
+	}
 	if in.validation != nil {
 		in.validation.detach(in.calls, in.handle)
 	}
@@ -104,7 +200,7 @@ func atLeastMinimum(v vk.Version) bool {
 // physicalDevice is a device that has not been opened.
 type physicalDevice struct {
 	handle     vk.PhysicalDevice
-	info       Info
+	info       Info // not Usable where it need not even be tried
 	extensions map[string]bool
 	family     int // of the compute queue
 
@@ -112,27 +208,28 @@ type physicalDevice struct {
 	cacheUUID     [16]byte // changes when compiled pipelines become unusable
 }
 
-// devices describes the devices that are recent enough and can compute.
-func (in *instance) devices() ([]physicalDevice, error) {
+// errNoDeviceFound: the drivers work, but have no device.
+var errNoDeviceFound = fmt.Errorf("%w: the installed Vulkan drivers find no device; for a GPU, install its own driver", ErrNoDevice)
+
+// enumerate describes the devices of all drivers.
+func (in *instance) enumerate() error {
+	const call = "vkEnumeratePhysicalDevices"
 	var n uint32
-	if err := check("vkEnumeratePhysicalDevices", vk.EnumeratePhysicalDevices(in.handle, &n, nil)); err != nil {
-		return nil, err
+	r := vk.EnumeratePhysicalDevices(in.handle, &n, nil)
+	if r == vk.Success && n == 0 || r == vk.ErrorInitializationFailed { // as loaders answer where no driver has a device
+		return errNoDeviceFound
+	}
+	if err := checkLoader(call, r); err != nil {
+		return err
 	}
 	handles := make([]vk.PhysicalDevice, n)
-	if err := check("vkEnumeratePhysicalDevices", vk.EnumeratePhysicalDevices(in.handle, &n, handles)); err != nil {
-		return nil, err
+	if err := checkLoader(call, vk.EnumeratePhysicalDevices(in.handle, &n, handles)); err != nil {
+		return err
 	}
-	var found []physicalDevice
 	for i, h := range handles[:n] {
-		d, err := in.physicalDevice(i, h)
-		if err != nil {
-			return nil, err
-		}
-		if d.family >= 0 && atLeastMinimum(vk.Version(getProperties(h).ApiVersion)) {
-			found = append(found, d)
-		}
+		in.devices = append(in.devices, in.describe(i, h))
 	}
-	return found, nil
+	return nil
 }
 
 var typeNames = map[vk.PhysicalDeviceType]string{
@@ -143,17 +240,14 @@ var typeNames = map[vk.PhysicalDeviceType]string{
 	vk.PhysicalDeviceTypeOther:         "other",
 }
 
-func (in *instance) physicalDevice(index int, h vk.PhysicalDevice) (physicalDevice, error) {
+// describe returns what there is to know about a device before it is opened.
+func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	p := getProperties(h)
-	extensions, err := in.calls.extensionsOf(h)
-	if err != nil {
-		return physicalDevice{}, err
-	}
 	family, timestampBits := computeFamily(in.calls.queueFamilies(h))
-	info := Info{
+	d := physicalDevice{handle: h, family: family, timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID, info: Info{
 		Index:         index,
-		Name:          vk.ToString(p.DeviceName[:]),
-		Type:          typeNames[p.DeviceType],
+		Name:          oneLine(vk.ToString(p.DeviceName[:])),
+		Type:          cmp.Or(typeNames[p.DeviceType], "other"),
 		Driver:        fmt.Sprintf("%#x", p.DriverVersion),
 		APIVersion:    vk.Version(p.ApiVersion).String(),
 		VendorID:      p.VendorID,
@@ -161,14 +255,21 @@ func (in *instance) physicalDevice(index int, h vk.PhysicalDevice) (physicalDevi
 		DriverVersion: p.DriverVersion,
 		MemoryBytes:   largestLocalHeap(getMemoryProperties(h)),
 		Limits:        limitsOf(p.Limits, timestampBits),
+		Usable:        true,
+	}}
+	var err error
+	switch {
+	case !atLeastMinimum(vk.Version(p.ApiVersion)):
+		d.info.refuse(fmt.Sprintf("its driver has Vulkan %s, and %d.%d is needed: update the driver", d.info.APIVersion, minimumMajor, minimumMinor))
+		return d
+	case family < 0:
+		d.info.refuse("it has no queue for compute shaders")
 	}
-	if atLeastMinimum(vk.Version(p.ApiVersion)) {
-		in.calls.describe(h, extensions, &info)
+	if d.extensions, err = in.calls.extensionsOf(h); err != nil {
+		d.info.refuse(err.Error())
 	}
-	return physicalDevice{
-		handle: h, info: info, extensions: extensions, family: family,
-		timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID,
-	}, nil
+	in.calls.describe(h, d.extensions, &d.info)
+	return d
 }
 
 // computeFamily picks the first queue family that can compute, one with
@@ -187,7 +288,7 @@ func largestLocalHeap(p vk.PhysicalDeviceMemoryProperties) int64 {
 	var largest int64
 	for _, h := range p.MemoryHeaps[:p.MemoryHeapCount] {
 		if vk.MemoryHeapFlagBits(h.Flags)&vk.MemoryHeapDeviceLocalBit != 0 {
-			largest = max(largest, int64(h.Size))
+			largest = max(largest, int64(min(h.Size, 1<<62)))
 		}
 	}
 	return largest
@@ -207,23 +308,34 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 		out.MaxWorkgroupSize[i] = int(l.MaxComputeWorkGroupSize[i])
 		out.MaxWorkgroupCount[i] = int(l.MaxComputeWorkGroupCount[i])
 	}
-	if timestampBits > 0 {
-		out.TimestampPeriod = float64(l.TimestampPeriod)
+	// A driver without hardware may give a period of infinity.
+	if period := float64(l.TimestampPeriod); timestampBits > 0 && period > 0 && !math.IsInf(period, 1) {
+		out.TimestampPeriod = period
 	}
 	return out
 }
 
-// List describes every Vulkan 1.1 device of the machine that can compute,
-// software drivers included, in the loader's order. It fails with
-// [ErrNoVulkan] where there is no loader or no driver.
-func List() ([]Info, error) {
-	in, err := newInstance(false)
+// List describes the machine's Vulkan devices, software drivers included, in
+// the loader's order. It opens each for a moment to find out whether it can be
+// used. It never fails: problems says why there is no device, or what is wrong
+// with drivers whose devices are left out.
+func List() (devices []Info, problems []error) {
+	in, err := connect(false)
 	if err != nil {
-		return nil, err
+		return nil, []error{err}
 	}
-	defer in.close()
-	devices, err := in.devices()
-	return infos(devices), err
+	for _, p := range in.devices {
+		if d, err := in.open(p, Options{CacheDir: "off"}); err != nil {
+			p.info.refuse(err.Error())
+		} else {
+			d.destroy()
+		}
+		devices = append(devices, p.info)
+	}
+	if err := in.close(); err != nil {
+		in.problems = append(in.problems, err)
+	}
+	return devices, in.problems
 }
 
 func infos(devices []physicalDevice) []Info {

@@ -21,6 +21,11 @@ var load = sync.OnceValues(func() (unsafe.Pointer, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, name := range []string{"vkCreateInstance", "vkEnumerateInstanceExtensionProperties", "vkEnumerateInstanceLayerProperties"} {
+		if _, err := globalProc(getProc, name); err != nil { // or vulkan-go would call a null pointer
+			return nil, err
+		}
+	}
 	vk.SetGetInstanceProcAddr(getProc)
 	if err := vk.Init(); err != nil {
 		return nil, fmt.Errorf("%w: %v", ErrNoVulkan, err)
@@ -41,12 +46,12 @@ func findLoader(names []string) (unsafe.Pointer, error) {
 		causes = append(causes, err)
 	}
 	return nil, fmt.Errorf("%w: cannot load %s; install %s (%s)", ErrNoVulkan,
-		strings.Join(names, " or "), libraryRemedy(), oneLine(errors.Join(causes...)))
+		strings.Join(names, " or "), libraryRemedy(), oneLine(errors.Join(causes...).Error()))
 }
 
-// oneLine puts an error that may have several lines into one.
-func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+// oneLine puts a text that may have several lines into one.
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
 // libraryRemedy says what to install where there is no loader.
@@ -61,5 +66,5 @@ func libraryRemedy() string {
 }
 
 // pointer turns the address of C code into a pointer. The detour tells vet
-// that the integer is no Go address.
+// that the integer is not a Go address.
 func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }

@@ -70,7 +70,7 @@ func (b *Buffer) destroy() {
 	b.device.allocations.Add(-1)
 }
 
-// checkRoom refuses what cannot fit. Drivers refuse it too, save for software
+// checkRoom refuses what cannot fit. Drivers refuse it too, except software
 // ones, which let the system run out of memory later.
 func (d *Device) checkRoom(bytes int64) error {
 	heap, limits := d.physical.info.MemoryBytes, d.physical.info.Limits
@@ -139,9 +139,9 @@ type Region struct {
 func (g Region) checkIn(d *Device) error {
 	switch {
 	case g.Buffer == nil:
-		return fmt.Errorf("no buffer")
+		return fmt.Errorf("there is no buffer")
 	case g.Buffer.device != d:
-		return fmt.Errorf("the buffer is another device's")
+		return fmt.Errorf("the buffer belongs to another device")
 	case g.Offset < 0 || g.Size <= 0 || g.Size > g.Buffer.size-g.Offset:
 		return fmt.Errorf("%d bytes at %d lie outside a buffer of %d", g.Size, g.Offset, g.Buffer.size)
 	case !d.alive(g.Buffer):

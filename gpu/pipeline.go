@@ -68,7 +68,7 @@ const spirvMagic = 0x07230203
 
 func (desc PipelineDesc) check(l Limits) error {
 	if len(desc.SPIRV) < 20 || len(desc.SPIRV)%4 != 0 || binary.LittleEndian.Uint32(desc.SPIRV) != spirvMagic {
-		return fmt.Errorf("%d bytes that are no SPIR-V module", len(desc.SPIRV))
+		return fmt.Errorf("%d bytes that are not a SPIR-V module", len(desc.SPIRV))
 	}
 	if desc.Bindings < 1 || desc.Bindings > l.StorageBuffers {
 		return fmt.Errorf("%d bindings, the device allows 1 to %d", desc.Bindings, l.StorageBuffers)

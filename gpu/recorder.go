@@ -111,7 +111,7 @@ func (r *Recorder) checkDispatch(p *Pipeline, args []Region, push []byte, groups
 	d := r.commands.device
 	limits := d.physical.info.Limits
 	if p.device != d || !d.alive(p) {
-		return fmt.Errorf("the pipeline is closed or another device's")
+		return fmt.Errorf("the pipeline is closed or belongs to another device")
 	}
 	if len(args) != p.desc.Bindings || len(push) != p.desc.PushBytes {
 		return fmt.Errorf("%d buffers and %d bytes of push constants: want %d and %d", len(args), len(push), p.desc.Bindings, p.desc.PushBytes)
@@ -121,7 +121,7 @@ func (r *Recorder) checkDispatch(p *Pipeline, args []Region, push []byte, groups
 			return fmt.Errorf("binding %d: %w", i, err)
 		}
 		if g.Offset%int64(limits.StorageBufferAlignment) != 0 {
-			return fmt.Errorf("binding %d: offset %d is no multiple of the device's %d", i, g.Offset, limits.StorageBufferAlignment)
+			return fmt.Errorf("binding %d: offset %d is not a multiple of the device's %d", i, g.Offset, limits.StorageBufferAlignment)
 		}
 		if g.Size > limits.StorageBufferRange {
 			return fmt.Errorf("binding %d: %d bytes, the device allows %d", i, g.Size, limits.StorageBufferRange)
@@ -252,7 +252,7 @@ func (r *Recorder) Finish() (*Commands, error) {
 	return c, nil
 }
 
-// Close gives a recording up; after Finish it does nothing.
+// Close abandons the recording; after Finish it does nothing.
 func (r *Recorder) Close() {
 	if !r.commands.finished {
 		r.commands.Close()

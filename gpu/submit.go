@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"math"
 	"time"
 	"unsafe"
 
@@ -58,7 +59,7 @@ func (d *Device) Run(c *Commands, times int) error {
 	}
 	switch {
 	case c.device != d || !d.alive(c):
-		return fmt.Errorf("the commands are closed or another device's")
+		return fmt.Errorf("the commands are closed or belong to another device")
 	case times < 0:
 		return fmt.Errorf("run %d times", times)
 	}
@@ -80,7 +81,7 @@ func (d *Device) Run(c *Commands, times int) error {
 type submissions struct {
 	device   *Device
 	commands *Commands
-	pending  [inFlight]int // runs under way behind each fence, 0 for none
+	pending  [inFlight]int // runs under way that end with each fence, 0 for none
 	last     time.Time     // when the queue took up what it works on
 }
 
@@ -100,7 +101,7 @@ func (s *submissions) all(times int) error {
 	return nil
 }
 
-// await waits for the submission behind fence i, if there is one, and learns
+// await waits for the submission of fence i, if there is one, and learns
 // from it how many runs to submit at a time.
 func (s *submissions) await(i int) error {
 	n := s.pending[i]
@@ -108,7 +109,7 @@ func (s *submissions) await(i int) error {
 		return nil
 	}
 	s.pending[i] = 0
-	if err := s.device.wait(s.device.fences[i]); err != nil {
+	if err := s.device.wait(s.device.fences[i], forever); err != nil {
 		return err
 	}
 	now := time.Now()
@@ -128,10 +129,18 @@ func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
 	return d.instance.calls.submitTimes(d.queue, c, times, f)
 }
 
-// wait waits for a submission's fence and makes the fence ready for the next.
-func (d *Device) wait(f vk.Fence) error {
+// forever waits without a limit.
+const forever = time.Duration(math.MaxInt64)
+
+// wait waits for a submission's fence, at most as long as limit, and makes the
+// fence ready for the next submission.
+func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	fences := []vk.Fence{f}
-	if err := check("vkWaitForFences", vk.WaitForFences(d.handle, 1, fences, vk.True, vk.MaxUint64)); err != nil {
+	r := vk.WaitForFences(d.handle, 1, fences, vk.True, uint64(limit))
+	if r == vk.Timeout {
+		d.stuck, d.instance.stuck = true, true
+	}
+	if err := check("vkWaitForFences", r); err != nil {
 		return err
 	}
 	return check("vkResetFences", vk.ResetFences(d.handle, 1, fences))

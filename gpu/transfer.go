@@ -3,7 +3,10 @@
 package gpu
 
 import (
+	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
+	"time"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -83,7 +86,7 @@ func (d *Device) Upload(b *Buffer, offset int64, src []byte) error {
 	err := s.prepare(d, vk.BufferUsageTransferSrcBit, vk.MemoryPropertyHostVisibleBit|vk.MemoryPropertyHostCoherentBit, 0)
 	for err == nil && len(src) > 0 {
 		n := int64(copy(s.bytes, src))
-		err = d.onceLocked(func(c vk.CommandBuffer) {
+		err = d.onceLocked(forever, func(c vk.CommandBuffer) {
 			d.instance.calls.copyBuffer(c, b.handle, offset, s.block.handle, 0, n)
 		})
 		offset, src = offset+n, src[n:]
@@ -106,15 +109,14 @@ func (d *Device) Download(b *Buffer, offset int64, dst []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s := &d.transfer.down
-	// Reading memory that is not cached on the host is many times slower.
-	err := s.prepare(d, vk.BufferUsageTransferDstBit, vk.MemoryPropertyHostVisibleBit, vk.MemoryPropertyHostCachedBit)
+	err := s.prepareDown(d)
 	for err == nil && len(dst) > 0 {
 		n := min(int64(len(dst)), stagingBytes)
-		err = d.onceLocked(func(c vk.CommandBuffer) {
+		err = d.onceLocked(forever, func(c vk.CommandBuffer) {
 			d.instance.calls.copyBuffer(c, s.block.handle, 0, b.handle, offset, n)
 		})
-		if err == nil && s.block.flags&vk.MemoryPropertyHostCoherentBit == 0 {
-			err = d.instance.calls.invalidateMapped(d.handle, s.block.memory)
+		if err == nil {
+			err = s.invalidate(d)
 		}
 		copy(dst, s.bytes[:n])
 		offset, dst = offset+n, dst[n:]
@@ -125,14 +127,54 @@ func (d *Device) Download(b *Buffer, offset int64, dst []byte) error {
 	return nil
 }
 
+// prepareDown allocates and maps the staging memory of downloads.
+func (s *staging) prepareDown(d *Device) error {
+	// Reading memory that is not cached on the host is many times slower.
+	return s.prepare(d, vk.BufferUsageTransferDstBit, vk.MemoryPropertyHostVisibleBit, vk.MemoryPropertyHostCachedBit)
+}
+
+// invalidate makes the device's writes to the memory visible on the host.
+func (s *staging) invalidate(d *Device) error {
+	if s.block.flags&vk.MemoryPropertyHostCoherentBit != 0 {
+		return nil
+	}
+	return d.instance.calls.invalidateMapped(d.handle, s.block.memory)
+}
+
+// patience is how long a device may take over its first, tiny submission.
+var patience = 10 * time.Second
+
+// tryOut has the device write a word to memory and reads it. There are drivers
+// that open a device but cannot submit to it, and some that pretend to.
+func (d *Device) tryOut() error {
+	word := rand.Uint32() | 1 // neither zero nor left there by an earlier try
+	s := &d.transfer.down
+	if err := s.prepareDown(d); err != nil {
+		return err
+	}
+	err := d.onceLocked(patience, func(c vk.CommandBuffer) { vk.CmdFillBuffer(c, s.block.handle, 0, 4, word) })
+	if err == nil {
+		err = s.invalidate(d)
+	}
+	switch {
+	case d.stuck:
+		return fmt.Errorf("it did not finish a first, tiny task within %v: %w", patience, err)
+	case err != nil:
+		return err
+	case binary.NativeEndian.Uint32(s.bytes) != word:
+		return fmt.Errorf("it reports success but does not do what is submitted")
+	}
+	return nil
+}
+
 // once records commands, submits them and waits for them.
 func (d *Device) once(record func(vk.CommandBuffer)) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.onceLocked(record)
+	return d.onceLocked(forever, record)
 }
 
-func (d *Device) onceLocked(record func(vk.CommandBuffer)) error {
+func (d *Device) onceLocked(limit time.Duration, record func(vk.CommandBuffer)) error {
 	if err := d.usable(); err != nil {
 		return err
 	}
@@ -149,7 +191,7 @@ func (d *Device) onceLocked(record func(vk.CommandBuffer)) error {
 	if err := d.submit(c, 1, d.fences[0]); err != nil {
 		return err
 	}
-	if err := d.wait(d.fences[0]); err != nil {
+	if err := d.wait(d.fences[0], limit); err != nil {
 		return err
 	}
 	return d.instance.validation.err()

@@ -36,7 +36,7 @@ const (
 	enableSynchronization  = 4 // VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
 )
 
-// validation collects what the validation layer says about an instance. A nil
+// validation collects what the validation layer reports on an instance. A nil
 // validation is that of an instance without the layer.
 type validation struct {
 	self cgo.Handle // how the callback finds its way back
@@ -54,15 +54,15 @@ type validation struct {
 	told     int // messages that an error has already passed on
 }
 
-// newValidation prepares for an instance with the layer, or says that the
-// machine has no such layer.
+// newValidation prepares for an instance with the layer, or returns an error
+// that says that the machine lacks it.
 func newValidation(getProc unsafe.Pointer) (*validation, error) {
 	layers, err := instanceLayers(getProc)
 	if err != nil {
 		return nil, err
 	}
 	if !layers[validationLayer] {
-		return nil, fmt.Errorf("%w: %s is not installed; install it (Debian and Ubuntu: vulkan-validationlayers) or do without validation", ErrValidation, validationLayer)
+		return nil, fmt.Errorf("%w: %s is not installed; install it (Debian and Ubuntu: vulkan-validationlayers) or leave validation out", ErrValidation, validationLayer)
 	}
 	extensions, err := instanceExtensions(getProc, validationLayer)
 	if err != nil {

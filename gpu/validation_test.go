@@ -6,8 +6,12 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu/gputest"
 )
 
 // provoke opens a device whose validation messages the test expects.
@@ -55,11 +59,12 @@ func TestValidationReportsMissingBarrier(t *testing.T) {
 // loader reads its environment when it starts, so each case is a process.
 func TestMissingParts(t *testing.T) {
 	cases := map[string]struct {
-		env, remedy string
-		is          error
+		env    []string
+		remedy string
+		is     error
 	}{
-		"layer":  {"VK_LAYER_PATH=/nonexistent", "vulkan-validationlayers", ErrValidation},
-		"driver": {"VK_ICD_FILENAMES=/nonexistent", "driver for your GPU", ErrNoVulkan},
+		"layer":  {[]string{"VK_LAYER_PATH=/nonexistent"}, "vulkan-validationlayers", ErrValidation},
+		"driver": {[]string{driverFiles + "=/nonexistent", oldDriverFiles + "=/nonexistent"}, "driver for your GPU", ErrNoVulkan},
 	}
 	if without := os.Getenv("GPU_TEST_WITHOUT"); without != "" {
 		_, err := Open("0", Options{Validate: without == "layer", CacheDir: "off"})
@@ -71,16 +76,40 @@ func TestMissingParts(t *testing.T) {
 	requireVulkan(t)
 	for name, c := range cases {
 		child := exec.Command(os.Args[0], "-test.run=^TestMissingParts$")
-		child.Env = append(os.Environ(), c.env, "GPU_TEST_WITHOUT="+name)
+		child.Env = append(append(os.Environ(), c.env...), "GPU_TEST_WITHOUT="+name)
 		if out, err := child.CombinedOutput(); err != nil {
 			t.Errorf("without the %s: %v\n%s", name, err, out)
 		}
 	}
 }
 
+// Whatever is wrong with the loader's library, the error says what to install.
 func TestMissingLoader(t *testing.T) {
-	_, err := findLoader([]string{"libnosuchvulkan.so.1"})
-	if !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), libraryRemedy()) || strings.Contains(err.Error(), "\n") {
-		t.Errorf("%v: want one line with the remedy", err)
+	garbage := filepath.Join(t.TempDir(), "libvulkan.so.1")
+	must(t, os.WriteFile(garbage, []byte("\x7fELF and nothing more"), 0o777))
+	for _, name := range []string{"libnosuchvulkan.so.1", garbage, "libm.so.6"} {
+		_, err := findLoader([]string{name})
+		if !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), libraryRemedy()) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v: want one line with the remedy", name, err)
+		}
+	}
+}
+
+// A loader without functions is not called. It takes a process of its own,
+// since the real one is loaded here.
+func TestEmptyLoader(t *testing.T) {
+	if os.Getenv("GPU_TEST_WITHOUT") == "functions" {
+		if _, err := Open("0", Options{CacheDir: "off"}); !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), "vkCreateInstance") {
+			t.Errorf("%v: want ErrNoVulkan that names vkCreateInstance", err)
+		}
+		return
+	}
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: libraries are found in other ways here")
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestEmptyLoader$")
+	child.Env = append(os.Environ(), "LD_LIBRARY_PATH="+gputest.EmptyLoader(t), "GPU_TEST_WITHOUT=functions")
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -5,8 +5,8 @@ import "fmt"
 // Flip says which samples are mirrored left to right.
 type Flip uint32
 
-// FlipAlternating mirrors an image in every other epoch, beginning with the
-// first one or the second as a hash of the image's number says (Keller Jordan,
+// FlipAlternating mirrors an image in every other epoch; a hash of the image's
+// index decides whether it starts with the first or the second (Keller Jordan,
 // "94% on CIFAR-10 in 3.29 seconds", 2024, section 3.6).
 const (
 	FlipNone Flip = iota
@@ -14,31 +14,31 @@ const (
 	FlipAlternating
 )
 
-// Augment says how [Gather] changes the samples of a batch. The zero value
-// changes nothing. The changes are made to bytes, by integer arithmetic alone,
-// so every device gathers the same bits: an output pixel takes one pixel of the
-// image, or 0 where that lies outside. In this order an image is rotated about
-// its centre, mirrored, moved (a crop from a padded image), and partly erased.
+// Augment says how [Gather] augments the samples of a batch. The zero value
+// changes nothing. Gather works on bytes in integer arithmetic, so every device
+// produces the same bits: an output pixel copies one pixel of the image, or is
+// 0 if that lies outside. In this order an image is rotated about its centre,
+// mirrored, cropped from a padded image, and partly erased.
 //
-// The random words of sample i of the batch at step t are, with block b,
+// The random words of sample i of the batch at step t, block b, are
 //
 //	Philox4x32({b, i, t, PurposeAugment}, seed)
 //
-// and below means (word·n) >> 32 for a number below n. Block 0 holds the words
-// of Rotation (below the rows of Rotations), FlipRandom (mirrored where the
-// word is below 2³¹), and of the crop's top and left, each below 2·Crop+1.
-// Block 1 holds those of Erase (erased where the word is below the threshold),
-// of the entry of Erasures, and of the rectangle's top and left, each below the
-// number of places where it fits. FlipAlternating mirrors where bit 0 of
-// Philox4x32({image, 0, 0, PurposeAugment+1}, seed) differs from that of the epoch.
+// and (word·n) >> 32 draws a number below n. The words of block 0 choose the
+// row of Rotations, FlipRandom (mirrored if the word is below 2³¹), and the
+// crop's top and left, each below 2·Crop+1. The words of block 1 choose whether
+// to erase (if the word is below Erase), the entry of Erasures, and the
+// rectangle's top and left, each below the number of positions where it fits.
+// FlipAlternating mirrors if bit 0 of the first word of
+// Philox4x32({image, 0, 0, PurposeAugment+1}, seed) differs from bit 0 of the epoch.
 type Augment struct {
 	Flip  Flip
 	Crop  int    // pixels of padding on each side
-	Erase uint32 // threshold of the random word; 0 never
+	Erase uint32 // erased if the random word is below this; 0 never erases
 }
 
-// AugmentRotations is the number of angles, of AugmentErasures that of
-// rectangles, that their tables have in this project's plans. Any number will do.
+// AugmentRotations and AugmentErasures are the numbers of angles and rectangles
+// in the tables of this project's plans. Gather accepts any number.
 const (
 	AugmentRotations = 4096
 	AugmentErasures  = 1024
@@ -48,14 +48,15 @@ const (
 type AugmentDraw struct {
 	Cos, Sin   int32 // of the rotation, times 2¹⁶
 	Flip       bool
-	Down, Over int // the crop moves output pixel (h, w) to (h+Down, w+Over)
+	Down, Over int // of the crop: output pixel (h, w) takes (h+Down, w+Over)
 
-	// The rectangle that is erased, empty for none.
+	// The erased rectangle, empty for none.
 	EraseTop, EraseLeft, EraseHeight, EraseWidth int
 }
 
-// Draw returns what happens to sample i of a batch, which is the given image,
-// of h×w pixels. The tables are those of [Gather], nil where it has none.
+// Draw returns the augmentation of sample i of a batch, where image is its
+// index in the dataset and h×w its size. The tables are those of [Gather], nil
+// where it has none.
 func (a Augment) Draw(s State, i, image uint32, h, w int, rotations, erasures []uint32) AugmentDraw {
 	key := [2]uint32{uint32(s.Seed), uint32(s.Seed >> 32)}
 	words := Philox4x32([4]uint32{0, i, s.Step, uint32(PurposeAugment)}, key)
@@ -82,7 +83,7 @@ func (a Augment) Draw(s State, i, image uint32, h, w int, rotations, erasures []
 	return d
 }
 
-// Source returns the pixel of the image (h, w) that output pixel (y, x) takes,
+// Source returns the pixel of the h×w image that output pixel (y, x) copies,
 // and whether there is one.
 func (d AugmentDraw) Source(y, x, h, w int) (sy, sx int, inside bool) {
 	if y >= d.EraseTop && y < d.EraseTop+d.EraseHeight && x >= d.EraseLeft && x < d.EraseLeft+d.EraseWidth {
@@ -90,30 +91,30 @@ func (d AugmentDraw) Source(y, x, h, w int) (sy, sx int, inside bool) {
 	}
 	y, x = y+d.Down, x+d.Over
 	if y < 0 || y >= h || x < 0 || x >= w {
-		return 0, 0, false // of the padding, which was not there when the image was turned
+		return 0, 0, false // padding, added after the rotation
 	}
 	if d.Flip {
 		x = w - 1 - x
 	}
-	// Twice the distance from the centre, which is whole; turned back, times
-	// 2¹⁶; then halved and rounded to the nearest pixel, up where it is between two.
+	// Twice the distance from the centre, a whole number; rotated back and
+	// scaled by 2¹⁶; then halved and rounded to the nearest pixel, ties up.
 	v, u := int32(2*y-(h-1)), int32(2*x-(w-1))
 	sy = int((d.Cos*v - d.Sin*u + int32(h)<<16) >> 17)
 	sx = int((d.Cos*u + d.Sin*v + int32(w)<<16) >> 17)
 	return sy, sx, sy >= 0 && sy < h && sx >= 0 && sx < w
 }
 
-// check returns an error where the augmentation does not fit images of h×w
-// pixels, or its tables.
+// check returns an error if the augmentation does not fit its tables or images
+// of h×w pixels.
 func (a Augment) check(h, w int, rotations, erasures Tensor) error {
 	if a.Flip > FlipAlternating {
-		return fmt.Errorf("flip %d is unknown", a.Flip)
+		return fmt.Errorf("unknown flip %d", a.Flip)
 	}
 	if a.Crop < 0 || a.Crop > min(h, w) {
 		return fmt.Errorf("crop of %d pixels: want 0 to %d", a.Crop, min(h, w))
 	}
 	if h > 1<<12 || w > 1<<12 {
-		return fmt.Errorf("images of %d×%d pixels are too large to be turned", h, w)
+		return fmt.Errorf("images of %d×%d pixels are too large to augment: want at most 4096×4096", h, w)
 	}
 	if !rotations.Absent() {
 		if err := first(rank("Rotations", rotations, 2), want("Rotations", rotations, rotations.Dim(0), 2)); err != nil {
@@ -121,7 +122,7 @@ func (a Augment) check(h, w int, rotations, erasures Tensor) error {
 		}
 	}
 	if erasures.Absent() != (a.Erase == 0) {
-		return fmt.Errorf("threshold Erase %d, Erasures %v: want both or neither", a.Erase, erasures)
+		return fmt.Errorf("threshold Erase is %d and Erasures %v: want both or neither", a.Erase, erasures)
 	}
 	if !erasures.Absent() {
 		return rank("Erasures", erasures, 1)
@@ -129,5 +130,5 @@ func (a Augment) check(h, w int, rotations, erasures Tensor) error {
 	return nil
 }
 
-// enabled reports whether anything changes.
+// enabled reports whether the augmentation changes anything.
 func (a Augment) enabled(rotations Tensor) bool { return a != Augment{} || !rotations.Absent() }

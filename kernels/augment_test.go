@@ -24,9 +24,9 @@ func draw(d AugmentDraw, rows ...string) []string {
 func TestAugmentByHand(t *testing.T) {
 	none := AugmentDraw{Cos: 1 << 16}
 	quarter := AugmentDraw{Sin: 1 << 16}
-	flip, moved, erased, all := none, none, none, quarter
+	flip, cropped, erased, all := none, none, none, quarter
 	flip.Flip = true
-	moved.Down, moved.Over = 1, -1
+	cropped.Down, cropped.Over = 1, -1
 	erased.EraseTop, erased.EraseLeft, erased.EraseHeight, erased.EraseWidth = 1, 0, 1, 2
 	all.Flip, all.Down = true, 1
 	for _, c := range []struct {
@@ -37,9 +37,9 @@ func TestAugmentByHand(t *testing.T) {
 		{"nothing", none, []string{"abc", "def", "ghi"}},
 		{"a quarter turn", quarter, []string{"gda", "heb", "ifc"}},
 		{"mirrored", flip, []string{"cba", "fed", "ihg"}},
-		{"moved up and right", moved, []string{".de", ".gh", "..."}},
+		{"shifted up and right", cropped, []string{".de", ".gh", "..."}},
 		{"erased", erased, []string{"abc", "..f", "ghi"}},
-		// turned (gda heb ifc), then mirrored (adg beh cfi), then moved up
+		// rotated (gda heb ifc), then mirrored (adg beh cfi), then shifted up
 		{"in this order", all, []string{"beh", "cfi", "..."}},
 	} {
 		got := draw(c.d, "abc", "def", "ghi")
@@ -50,14 +50,14 @@ func TestAugmentByHand(t *testing.T) {
 			}
 		}
 	}
-	// An even number of pixels has its centre between two.
+	// The centre of an even number of pixels lies between two of them.
 	if got := draw(quarter, "ab", "cd"); got[0] != "ca" || got[1] != "db" {
 		t.Errorf("a quarter turn of 2×2: %q, want [ca db]", got)
 	}
 }
 
-// A turn by a few degrees moves each pixel to the one nearest to where exact
-// arithmetic takes it.
+// A rotation by a few degrees takes the pixel nearest to the exact source
+// position.
 func TestAugmentRotatesToTheNearest(t *testing.T) {
 	const side = 28
 	for degrees := -10.; degrees <= 10; degrees += .5 {
@@ -77,8 +77,7 @@ func TestAugmentRotatesToTheNearest(t *testing.T) {
 	}
 }
 
-// What is drawn is spread evenly, within its bounds, and independent of the
-// batch around it.
+// Draws are uniform and within their bounds.
 func TestAugmentDraws(t *testing.T) {
 	const n = 20_000
 	rotations := make([]uint32, 2*16)
@@ -108,7 +107,7 @@ func TestAugmentDraws(t *testing.T) {
 		mean := total / places
 		for v := from; v <= to; v += step {
 			if got := float64(counts[name][v]); !(math.Abs(got-mean) <= 5*math.Sqrt(mean)) {
-				t.Errorf("%s %d came %v times, want about %.0f", name, v, got, mean)
+				t.Errorf("%s %d was drawn %v times, want about %.0f", name, v, got, mean)
 			}
 		}
 		if len(counts[name]) != int(places) {
@@ -126,8 +125,8 @@ func TestAugmentDraws(t *testing.T) {
 	}
 }
 
-// Alternating flips show both sides of an image in two epochs, and about half
-// of the images begin with either.
+// With alternating flips an image is mirrored in every other epoch, and about
+// half of the images start mirrored.
 func TestAugmentAlternatesFlips(t *testing.T) {
 	a, first := Augment{Flip: FlipAlternating}, 0
 	for image := range uint32(1000) {
@@ -144,6 +143,6 @@ func TestAugmentAlternatesFlips(t *testing.T) {
 		}
 	}
 	if first < 400 || first > 600 {
-		t.Errorf("%d of 1000 images begin mirrored", first)
+		t.Errorf("%d of 1000 images start mirrored, want about half", first)
 	}
 }

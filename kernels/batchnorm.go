@@ -2,8 +2,8 @@ package kernels
 
 import "fmt"
 
-// BatchNormForward normalises each channel by the statistics of the batch
-// (Ioffe & Szegedy 2015), as PyTorch's BatchNorm2d does in training. With
+// BatchNormForward normalises each channel by the batch statistics (Ioffe &
+// Szegedy 2015), as PyTorch's BatchNorm2d does in training mode. With
 // R = N·H·W rows:
 //
 //	Mean[c]   = Σ_r X[r,c] / R
@@ -13,8 +13,8 @@ import "fmt"
 //	RunningMean ← (1 − Momentum)·RunningMean + Momentum·Mean
 //	RunningVar  ← (1 − Momentum)·RunningVar  + Momentum·Var·R/(R − 1)
 //
-// Where R is 1 the last factor is left out. Y may be X's own tensor only if
-// no backward op follows.
+// If R is 1, the factor R/(R − 1) is omitted. Y may share X's tensor only if no
+// backward op follows.
 type BatchNormForward struct {
 	X           Tensor // (..., C), R rows in all
 	Gamma       Tensor // (C)
@@ -32,7 +32,7 @@ type BatchNormForward struct {
 //
 //	Y[r,c] = (X[r,c] − RunningMean[c]) / √(RunningVar[c] + Eps) · Gamma[c] + Beta[c]
 //
-// Y may be X's own tensor.
+// Y may share X's tensor.
 type BatchNormInference struct {
 	X           Tensor // (..., C)
 	Gamma       Tensor // (C)
@@ -51,7 +51,7 @@ type BatchNormInference struct {
 //	DGamma[c] = Σ_r DY[r,c]·x̂[r,c]
 //	DX[r,c]   = Gamma[c]·InvStd[c] · (DY[r,c] − DBeta[c]/R − x̂[r,c]·DGamma[c]/R)
 //
-// DX may be DY's own tensor.
+// DX may share DY's tensor.
 type BatchNormBackward struct {
 	X      Tensor // (..., C)
 	DY     Tensor // X's shape

@@ -2,9 +2,9 @@ package kernels
 
 import "fmt"
 
-// BatchNormReLUPoolForward is batch normalisation in training, ReLU and a
-// max-pool of Size×Size windows without overlap, in one pass over X. Size 1
-// pools nothing. It takes the batch's statistics from the op that wrote X
+// BatchNormReLUPoolForward fuses batch normalisation in training mode, ReLU and
+// a max-pool of Size×Size windows without overlap into one pass over X. Size 1
+// means no pooling. The op that writes X provides the batch statistics
 // ([ConvForward] computes them on request). With R = N·H·W rows:
 //
 //	InvStd[c] = 1 / √(Var[c] + Eps)
@@ -14,7 +14,7 @@ import "fmt"
 //	RunningMean ← (1 − Momentum)·RunningMean + Momentum·Mean
 //	RunningVar  ← (1 − Momentum)·RunningVar  + Momentum·Var·R/(R − 1)
 //
-// Where R is 1 the last factor is left out.
+// If R is 1, the factor R/(R − 1) is omitted.
 type BatchNormReLUPoolForward struct {
 	X           Tensor // (N, H, W, C)
 	Mean        Tensor // (C), of the batch
@@ -31,8 +31,8 @@ type BatchNormReLUPoolForward struct {
 	Momentum, Eps float32
 }
 
-// BatchNormReLUPoolInference is the same with the running statistics, which
-// stay as they are:
+// BatchNormReLUPoolInference is the same op with the running statistics, which
+// it does not update:
 //
 //	Y[n,oh,ow,c] = max(0, largest (X[n,h,w,c] − RunningMean[c]) / √(RunningVar[c] + Eps) · Gamma[c] + Beta[c] of the window)
 type BatchNormReLUPoolInference struct {
@@ -55,7 +55,7 @@ type BatchNormReLUPoolInference struct {
 //	DGamma[c] = Σ_r G[r,c]·x̂[r,c]
 //	DX[r,c]   = Gamma[c]·InvStd[c] · (G[r,c] − DBeta[c]/R − x̂[r,c]·DGamma[c]/R)
 //
-// DX may be X's own tensor.
+// DX may share X's tensor.
 type BatchNormReLUPoolBackward struct {
 	X      Tensor // (N, H, W, C)
 	Y      Tensor // (N, ⌊H/Size⌋, ⌊W/Size⌋, C)
@@ -126,15 +126,14 @@ func (op BatchNormReLUPoolBackward) Check() error {
 		want("DX", op.DX, op.X.Shape...), want("DGamma", op.DGamma, c), want("DBeta", op.DBeta, c))
 }
 
-// fusedIndex makes o the index of a pool of the given size, which size 1 does
-// without.
+// fusedIndex makes o the index of a pool of the given size; size 1 needs none.
 func fusedIndex(o Operand, size int) Operand {
 	o.Type, o.Optional = Uint32, size == 1
 	return o
 }
 
-// checkFusedPool checks x (N, H, W, C), y (N, ⌊H/size⌋, ⌊W/size⌋, C) and,
-// where present, the index of y's shape.
+// checkFusedPool checks x (N, H, W, C), y (N, ⌊H/size⌋, ⌊W/size⌋, C) and, if
+// present, the index, which has y's shape.
 func checkFusedPool(x, y, index Tensor, size int) error {
 	if err := checkPool("X", x, "Y", y, size, size); err != nil {
 		return err

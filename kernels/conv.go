@@ -7,8 +7,8 @@ import "fmt"
 //
 //	Y[n,oh,ow,o] = Bias[o] + Σ_{kh,kw,i} W[o,kh,kw,i] · X[n, oh·Stride+kh−Pad, ow·Stride+kw−Pad, i]
 //
-// On request it also computes the statistics of Y that a batch-norm behind it
-// needs, while Y is at hand. With R = N·OH·OW rows:
+// On request it also computes the statistics of Y for the batch-norm after it,
+// which saves a pass over Y. With R = N·OH·OW rows:
 //
 //	Mean[o] = Σ_r Y[r,o] / R
 //	Var[o]  = Σ_r (Y[r,o] − Mean[o])² / R           (by a stable method)
@@ -16,9 +16,9 @@ type ConvForward struct {
 	X    Tensor // (N, H, W, I)
 	W    Tensor // (O, KH, KW, I)
 	Bias Tensor // (O), optional
-	Y    Tensor // (N, OH, OW, O), OH = ⌊(H + 2·Pad − KH) / Stride⌋ + 1, OW alike
+	Y    Tensor // (N, OH, OW, O), OH = ⌊(H + 2·Pad − KH) / Stride⌋ + 1, OW likewise
 	Mean Tensor // (O), optional
-	Var  Tensor // (O), present where Mean is
+	Var  Tensor // (O), present if Mean is
 
 	Stride, Pad int
 	Precision   Precision // of the products W·X
@@ -40,7 +40,7 @@ type ConvBackwardInput struct {
 //
 //	DW[o,kh,kw,i] = Σ_{n,oh,ow} DY[n,oh,ow,o] · X[n, oh·Stride+kh−Pad, ow·Stride+kw−Pad, i]
 //
-// and, on request, that with respect to Bias, the [ColumnSum] of DY:
+// and, on request, with respect to Bias, the [ColumnSum] of DY:
 //
 //	DBias[o] = Σ_{n,oh,ow} DY[n,oh,ow,o]
 type ConvBackwardWeight struct {
@@ -120,14 +120,14 @@ func convFLOPs(y, w Tensor) int { return 2 * y.Len() * w.Len() / w.Shape[0] }
 // one axis: ⌊(in + 2·pad − kernel) / stride⌋ + 1.
 func ConvOutput(in, kernel, stride, pad int) int { return (in+2*pad-kernel)/stride + 1 }
 
-// checkConv checks x (N, H, W, I), w (O, KH, KW, I) and y (N, OH, OW, O),
-// whichever of them are gradients.
+// checkConv checks x (N, H, W, I), w (O, KH, KW, I) and y (N, OH, OW, O), or
+// their gradients.
 func checkConv(xName string, x, w Tensor, yName string, y Tensor, stride, pad int) error {
 	if err := first(rank(xName, x, 4), rank("W", w, 4), rank(yName, y, 4)); err != nil {
 		return err
 	}
 	if stride < 1 || pad < 0 {
-		return fmt.Errorf("stride %d, pad %d: want a positive stride and no negative pad", stride, pad)
+		return fmt.Errorf("stride %d, pad %d: want a positive stride and a pad of at least 0", stride, pad)
 	}
 	o, kh, kw := w.Shape[0], w.Shape[1], w.Shape[2]
 	n, h, wd := x.Shape[0], x.Shape[1], x.Shape[2]

@@ -3,23 +3,23 @@ package kernels
 import "fmt"
 
 // DropoutForward zeroes each unit with probability P and scales the others by
-// 1/(1−P) (inverted dropout). Unit u of sample s at step t is dropped where
+// 1/(1−P) (inverted dropout). Unit u of sample s at step t is dropped if
 //
 //	Philox4x32({u/4, s, t, PurposeDropout+Layer}, seed)[u%4] < DropoutThreshold(P)
 //
-// with step and seed from State, so the mask needs no memory: the backward op
-// draws it again. Y may be X's own tensor.
+// with step and seed from State. The mask is not stored; the backward op draws
+// it again. Y may share X's tensor.
 type DropoutForward struct {
 	X     Tensor // (N, U)
 	State Tensor // (StateWords) uint32
 	Y     Tensor // (N, U)
 
 	P     float32
-	Layer uint32 // tells the dropout layers of a model apart
+	Layer uint32 // number of the dropout layer in the model
 }
 
-// DropoutBackward applies the mask and scale of the forward op of the same
-// Layer to the gradient. DX may be DY's own tensor.
+// DropoutBackward applies the mask and scale of the forward op with the same
+// Layer to the gradient. DX may share DY's tensor.
 type DropoutBackward struct {
 	DY    Tensor // (N, U)
 	State Tensor // (StateWords) uint32
@@ -29,8 +29,8 @@ type DropoutBackward struct {
 	Layer uint32
 }
 
-// DropoutThreshold returns the random word below which a unit is dropped:
-// P·2³² rounded down.
+// DropoutThreshold returns P·2³² rounded down; a unit is dropped if its random
+// word is below it.
 func DropoutThreshold(p float32) uint32 { return uint32(float64(p) * (1 << 32)) }
 
 // Kind implements [Op].

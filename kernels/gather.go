@@ -8,7 +8,7 @@ package kernels
 //	X[i,h,w,0] = Table[Images[Order[cursor+i], h, w]]
 //	Y[i]       = Labels[Order[cursor+i]]
 //
-// On request the image is changed before, see [Augment].
+// On request it augments the image first; see [Augment].
 type Gather struct {
 	Images Tensor // (M, H, W) uint8
 	Labels Tensor // (M) uint8
@@ -20,10 +20,10 @@ type Gather struct {
 
 	Augment   Augment
 	Rotations Tensor // (angles, 2) uint32, optional: cosine and sine of each as int32, times 2¹⁶
-	Erasures  Tensor // (rectangles) uint32, present where Augment.Erase is not 0: height<<16 | width, at least 1 each and within the image
+	Erasures  Tensor // (rectangles) uint32, present if Augment.Erase is not 0: height<<16 | width, each at least 1 and within the image
 }
 
-// Augmented reports whether the op changes images.
+// Augmented reports whether the op augments images.
 func (op Gather) Augmented() bool { return op.Augment.enabled(op.Rotations) }
 
 // Kind implements [Op].
@@ -51,8 +51,8 @@ func (op Gather) Check() error {
 // FLOPs implements [Op].
 func (op Gather) FLOPs() int { return 0 }
 
-// Traffic returns the bytes that one run moves: of Images, Labels and Order
-// only the batch's share.
+// Traffic returns the bytes that one run reads and writes, counting only the
+// batch's part of Images, Labels and Order.
 func (op Gather) Traffic() int {
 	pixels := op.X.Len()
 	return pixels*(1+op.X.Type.Size()) + op.Y.Len()*(1+2*op.Y.Type.Size())

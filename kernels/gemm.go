@@ -6,20 +6,20 @@ import "fmt"
 //
 //	C = op(A)·op(B)  [+ Bias, added to every row]  [+ C, where Accumulate]
 //
-// op(A) is (M, K) and op(B) is (K, N); a transposed operand is stored the
-// other way round. A fully connected layer with weight W (out, in) is
-// Y = X·Wᵀ + b forward, DX = DY·W and DW = DYᵀ·X backward.
+// op(A) is (M, K) and op(B) is (K, N); TransA and TransB say which operands are
+// stored transposed. A fully connected layer with weight W (out, in) is
+// Y = X·Wᵀ + b forward, and DX = DY·W and DW = DYᵀ·X backward.
 type GEMM struct {
 	A    Tensor // (M, K), or (K, M) with TransA
 	B    Tensor // (K, N), or (N, K) with TransB
 	Bias Tensor // (N), optional
 	C    Tensor // (M, N)
 	// RowSums[m] = Σ_k op(A)[m,k], the ColumnSum of A; optional, and only with
-	// TransA. Where A is DY it is the gradient of the layer's bias.
+	// TransA. If A is DY, it is the gradient of the layer's bias.
 	RowSums Tensor // (M)
 
 	TransA, TransB bool
-	Accumulate     bool // add to what C holds
+	Accumulate     bool // add to the old contents of C
 	Precision      Precision
 }
 
@@ -59,7 +59,7 @@ func (op GEMM) Check() error {
 		b = []int{n, k}
 	}
 	if !op.RowSums.Absent() && !op.TransA {
-		return fmt.Errorf("RowSums %v: want TransA with it", op.RowSums)
+		return fmt.Errorf("RowSums %v needs TransA", op.RowSums)
 	}
 	return first(want("B", op.B, b...), want("C", op.C, m, n), wantIfPresent("Bias", op.Bias, n), wantIfPresent("RowSums", op.RowSums, m))
 }

@@ -3,18 +3,18 @@ package kernels
 import "fmt"
 
 // SoftmaxCrossEntropy computes, for one batch of logits z and integer labels,
-// the mean cross-entropy, the number of correct predictions, and on request
-// the gradient and the probabilities, all in one pass. With C classes,
+// the mean cross-entropy, the number of correct predictions and, on request,
+// the gradient and the probabilities, in one pass. With C classes,
 // p = softmax(z), ε = Smoothing and the target q[c] = (1−ε)·[c = label] + ε/C
 // (Szegedy et al. 2016, as PyTorch's label_smoothing):
 //
 //	Loss[slot]    = −Σ_n Σ_c q[n,c]·log p[n,c] / N
-//	Correct[slot] = number of n whose first largest logit is the label's
+//	Correct[slot] = number of n for which the first largest logit is the label's
 //	DLogits[n,c]  = (p[n,c] − q[n,c]) / N
 //	Probs[cursor+n, c] = p[n,c]
 //
-// slot and cursor come from State. Probabilities are computed from logits less
-// their maximum. A label of C or more is out of contract.
+// slot and cursor come from State. Each row's maximum is subtracted from its
+// logits before exponentiation. Labels must be below C.
 type SoftmaxCrossEntropy struct {
 	Logits  Tensor // (N, C)
 	Labels  Tensor // (N) uint32

@@ -3,20 +3,19 @@ package kernels
 import "fmt"
 
 // MaxPoolForward takes the maximum of each Size×Size window, without padding;
-// rows and columns that fill no window are left out. Index holds the position
-// of the maximum inside its window, row by row (kh·Size + kw), the first one
-// where several are equal, and a NaN wins, as in PyTorch.
+// it ignores trailing rows and columns that do not fill a window. Index holds
+// the position of the maximum in its window (kh·Size + kw), the first one of
+// equals; NaN counts as the largest, as in PyTorch.
 type MaxPoolForward struct {
 	X     Tensor // (N, H, W, C)
-	Y     Tensor // (N, OH, OW, C), OH = ⌊(H − Size) / Stride⌋ + 1, OW alike
+	Y     Tensor // (N, OH, OW, C), OH = ⌊(H − Size) / Stride⌋ + 1, OW likewise
 	Index Tensor // (N, OH, OW, C) uint32, optional (evaluation does not need it)
 
 	Size, Stride int
 }
 
-// MaxPoolBackward sends each gradient to the element its window's maximum came
-// from; elements that were the maximum of no window get 0, and of several
-// windows the sum.
+// MaxPoolBackward adds each gradient to the element that was its window's
+// maximum; the other elements get 0.
 type MaxPoolBackward struct {
 	DY    Tensor // (N, OH, OW, C)
 	Index Tensor // (N, OH, OW, C) uint32

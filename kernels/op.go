@@ -5,32 +5,33 @@ import (
 	"time"
 )
 
-// Op is one operation of a plan: a pointer-free struct of this package, passed
-// by value. Backends switch on its dynamic type.
+// Op is one operation of a plan: a struct of this package, passed by value. It
+// must not change once it is in a section: copies share their tensors' shapes.
+// Backends switch on its dynamic type.
 type Op interface {
-	// Kind returns the struct's name, "ConvForward".
+	// Kind returns the struct's name, such as "ConvForward".
 	Kind() string
-	// Operands lists every tensor of the op, in the order of its fields.
+	// Operands lists the op's tensors in the order of its fields.
 	Operands() []Operand
 	// Check returns an error that names the operand whose shape, or the
-	// parameter whose value, breaks the op's rule.
+	// parameter whose value, is invalid.
 	Check() error
-	// FLOPs returns the multiplications and additions of one run, the
-	// field's usual count for the op (2·M·N·K for a GEMM).
+	// FLOPs returns the conventional count of floating-point operations in
+	// one run (2·M·N·K for a GEMM).
 	FLOPs() int
 }
 
 // Access says what an op does with an operand.
 type Access uint8
 
-// Read, write, or both. A Write operand's old contents do not matter.
+// Read, write, or both. The op ignores the old contents of a Write operand.
 const (
 	Read Access = 1 << iota
 	Write
 	ReadWrite = Read | Write
 )
 
-// Operand is a tensor in its role in an op.
+// Operand is a tensor and its role in an op.
 type Operand struct {
 	Name     string
 	Tensor   Tensor
@@ -41,7 +42,7 @@ type Operand struct {
 
 // Backend compiles plans for one device.
 type Backend interface {
-	// Name describes the device for people: "llvmpipe (Vulkan)".
+	// Name describes the device for display: "llvmpipe (Vulkan)".
 	Name() string
 	// Compile checks the plan, allocates its buffers (zeroed) and prepares
 	// every section. The plan must not change afterwards.
@@ -55,17 +56,16 @@ type Backend interface {
 type Program interface {
 	// Run executes a section the given number of times, in few submissions,
 	// and returns when the results can be read. The error names the section
-	// and, where it can be known, the op or the cause (out of memory, device
-	// lost).
+	// and, if known, the op or the cause (out of memory, device lost).
 	Run(section string, times int) error
 	// Write copies src into t. len(src) must be t.Bytes().
 	Write(t Tensor, src []byte) error
 	// Read copies t into dst. len(dst) must be t.Bytes().
 	Read(t Tensor, dst []byte) error
-	// Profile runs a section once and returns the time that each of its ops
-	// took, in order. Results are as after Run(section, 1).
+	// Profile runs a section once, as Run(section, 1) does, and returns the
+	// time of each op, in order.
 	Profile(section string) ([]OpTime, error)
-	// MemoryBytes returns what the program has allocated on its device.
+	// MemoryBytes returns the device memory that the program has allocated.
 	MemoryBytes() int
 	// Close frees the program's memory.
 	Close() error
@@ -75,26 +75,26 @@ type Program interface {
 type OpTime struct {
 	Op          Op
 	Nanoseconds int64
-	Dispatches  int  // of a device's queue; 0 where there is none
-	Joined      bool // the dispatch of an op before it does this one as well
+	Dispatches  int  // on the device's queue; 0 on the CPU
+	Joined      bool // computed by an earlier op's dispatch
 }
 
-// StepTimer is a [Program] whose device has a clock of its own.
+// StepTimer is a [Program] whose device has its own clock.
 type StepTimer interface {
-	// TimeStep runs a section once and returns how long the device took for
-	// it, barriers included, without what the host adds between two runs.
+	// TimeStep runs a section once and returns the time it took on the
+	// device, including barriers but not the host's overhead between runs.
 	TimeStep(section string) (time.Duration, error)
-	// TimeBetweenDispatches runs a section once, as Run does but for timestamps
-	// around its barriers, and returns how long of it no dispatch ran: from the
-	// end of the last one before each barrier to the end of the barrier, caches
-	// included, less what a timestamp itself takes there. What the device then
-	// takes to launch the first workgroup no timestamp can tell from the
-	// dispatch's own time; it counts as that. Dispatches without a barrier
-	// between them may overlap and have no gap.
+	// TimeBetweenDispatches runs a section once, with timestamps around its
+	// barriers, and returns the total time during which no dispatch ran: from
+	// the end of the last dispatch before each barrier to the end of the
+	// barrier, cache operations included, less the cost of the timestamps.
+	// The time to launch the first workgroup after a barrier counts as part
+	// of its dispatch, because timestamps cannot separate them. Dispatches
+	// without a barrier between them may overlap and have no gap.
 	TimeBetweenDispatches(section string) (time.Duration, error)
 }
 
-// in, out and inout build operands of float32, the common case.
+// in, out and inout build float32 operands, the common case.
 func in(name string, t Tensor) Operand {
 	return Operand{Name: name, Tensor: t, Type: Float32, Access: Read}
 }
@@ -107,7 +107,7 @@ func inout(name string, t Tensor) Operand {
 	return Operand{Name: name, Tensor: t, Type: Float32, Access: ReadWrite}
 }
 
-// of changes an operand's element type, optional lets it be absent.
+// of changes an operand's element type; optional lets it be absent.
 func (o Operand) of(t DType) Operand { o.Type = t; return o }
 func (o Operand) optional() Operand  { o.Optional = true; return o }
 
@@ -139,7 +139,7 @@ func rank(name string, t Tensor, n int) error {
 	return nil
 }
 
-// first returns the first error that is not nil.
+// first returns the first non-nil error.
 func first(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {

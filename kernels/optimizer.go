@@ -11,14 +11,14 @@ import "fmt"
 //	V ← β₂·V + (1−β₂)·g²
 //	Param ← Param − (lr/c₁) · M / (√V/√c₂ + Eps)
 //
-// 1−β is rounded to float32 once, from the float64 difference.
+// 1−β is computed in float64 and rounded once to float32.
 type Adam struct {
 	Param         Tensor // (L), updated
 	Grad          Tensor // (L)
 	M             Tensor // (L), first moment, updated
 	V             Tensor // (L), second moment, updated
 	State         Tensor // (StateWords) uint32
-	LearningRates Tensor // (slots), one rate for each step of the epoch
+	LearningRates Tensor // (slots), one rate per step of the epoch
 
 	Beta1, Beta2     float64
 	Eps, WeightDecay float32
@@ -31,11 +31,11 @@ type Adam struct {
 //	M ← μ·M + g
 //	Param ← Param − lr·(g + μ·M where Nesterov, else M)
 //
-// M may be absent where Momentum is 0: then Param ← Param − lr·g.
+// M may be absent if Momentum is 0: then Param ← Param − lr·g.
 type SGD struct {
 	Param         Tensor // (L), updated
 	Grad          Tensor // (L)
-	M             Tensor // (L), momentum buffer, updated; optional where Momentum is 0
+	M             Tensor // (L), momentum buffer, updated; optional if Momentum is 0
 	State         Tensor // (StateWords) uint32
 	LearningRates Tensor // (slots)
 
@@ -79,7 +79,7 @@ func (op Adam) Check() error {
 // Check implements [Op].
 func (op SGD) Check() error {
 	if !(op.Momentum >= 0 && op.Momentum < 1) || (op.Nesterov && op.Momentum == 0) {
-		return fmt.Errorf("momentum %v: want [0, 1), and a positive one with Nesterov", op.Momentum)
+		return fmt.Errorf("momentum %v: want [0, 1), and above 0 with Nesterov", op.Momentum)
 	}
 	if !(op.WeightDecay >= 0) {
 		return fmt.Errorf("weight decay %v is negative", op.WeightDecay)

@@ -1,15 +1,15 @@
 package kernels
 
-// Peak is what a device's arithmetic and memory reach in microbenchmarks made
-// for nothing else: the ceilings that ops are compared with.
+// Peak is the arithmetic throughput and memory bandwidth that a device reaches
+// in microbenchmarks: the ceilings to compare ops with.
 type Peak struct {
-	FLOPs float64 `json:"flops"` // float32 operations per second, a fused multiply-add counting two
-	// MixedFLOPs is FLOPs in mixed precision; 0 where the device has none.
+	FLOPs float64 `json:"flops"` // float32 operations per second; a fused multiply-add counts as two
+	// MixedFLOPs is FLOPs in mixed precision; 0 if the device lacks it.
 	MixedFLOPs float64 `json:"mixed_flops,omitempty"`
-	Bytes      float64 `json:"bytes"` // bytes per second, read and written, of a copy larger than the caches
+	Bytes      float64 `json:"bytes"` // bytes per second, reads plus writes, of a copy larger than the caches
 }
 
-// Ceiling returns the operations per second at which an op can run at best.
+// Ceiling returns the most operations per second that an op can reach.
 func (p Peak) Ceiling(precision Precision) float64 {
 	if precision == Mixed {
 		return p.MixedFLOPs
@@ -19,5 +19,6 @@ func (p Peak) Ceiling(precision Precision) float64 {
 
 // PeakMeasurer is a [Backend] that can measure its [Peak], in about a second.
 type PeakMeasurer interface {
+	// MeasurePeak runs the microbenchmarks on an otherwise idle device.
 	MeasurePeak() (Peak, error)
 }

@@ -2,10 +2,10 @@ package kernels
 
 import "fmt"
 
-// Alignment is the multiple, in elements, at which every tensor of an [Arena]
-// starts: 64 elements are 256 bytes of float32, the strictest storage-buffer
-// offset alignment that Vulkan lets a device ask for.
-const Alignment = 64
+// Alignment is the multiple, in bytes, at which every tensor that an op works
+// on starts in its buffer: the strictest storage-buffer offset alignment that
+// Vulkan lets a device ask for.
+const Alignment = 256
 
 // Buffer is one allocation of a plan, zero when the program starts.
 type Buffer struct {
@@ -14,7 +14,7 @@ type Buffer struct {
 	Len  int // elements
 }
 
-// Section is a named list of ops, run in order as a whole.
+// Section is a named list of ops that run in order, as a whole.
 type Section struct {
 	Name string
 	Ops  []Op
@@ -27,7 +27,7 @@ type Plan struct {
 	Sections []*Section
 }
 
-// Tensor adds a buffer of its own to the plan and returns the view of it all.
+// Tensor adds a buffer to the plan and returns a view of all of it.
 func (p *Plan) Tensor(name string, t DType, shape ...int) Tensor {
 	v := Tensor{Buffer: len(p.Buffers), Type: t, Shape: append([]int{}, shape...)}
 	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t, Len: v.Len()})
@@ -35,7 +35,7 @@ func (p *Plan) Tensor(name string, t DType, shape ...int) Tensor {
 }
 
 // Arena adds a buffer that grows by one view at a time, so that many tensors
-// (all parameters, say) are also one flat tensor.
+// (such as all parameters) are also one flat tensor.
 func (p *Plan) Arena(name string, t DType) *Arena {
 	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t})
 	return &Arena{plan: p, buffer: len(p.Buffers) - 1, typ: t}
@@ -61,7 +61,7 @@ func (p *Plan) Find(name string) *Section {
 	return nil
 }
 
-// Bytes returns the memory that all buffers take, without a backend's padding.
+// Bytes returns the size of all buffers, without a backend's padding.
 func (p *Plan) Bytes() int {
 	n := 0
 	for _, b := range p.Buffers {
@@ -73,8 +73,9 @@ func (p *Plan) Bytes() int {
 // Add appends ops to the section.
 func (s *Section) Add(ops ...Op) { s.Ops = append(s.Ops, ops...) }
 
-// Check validates every op: its tensors lie inside buffers of their type, and
-// its shapes obey the op's rule. The error names section, op and operand.
+// Check validates every op: its tensors must lie inside buffers of their type
+// and have the shapes that the op requires. The error names section, op and
+// operand.
 func (p *Plan) Check() error {
 	for _, s := range p.Sections {
 		for i, op := range s.Ops {
@@ -105,8 +106,8 @@ func (p *Plan) checkOp(op Op) error {
 		if t.Len() <= 0 || t.Offset < 0 || t.Offset+t.Len() > b.Len {
 			return fmt.Errorf("%s %v at %d is outside buffer %q of %d", o.Name, t, t.Offset, b.Name, b.Len)
 		}
-		if t.Offset%Alignment != 0 {
-			return fmt.Errorf("%s starts at element %d, which is no multiple of %d", o.Name, t.Offset, Alignment)
+		if start := t.Offset * t.Type.Size(); start%Alignment != 0 {
+			return fmt.Errorf("%s starts at byte %d, which is not a multiple of %d", o.Name, start, Alignment)
 		}
 	}
 	return op.Check()
@@ -123,7 +124,8 @@ type Arena struct {
 func (a *Arena) Tensor(shape ...int) Tensor {
 	b := &a.plan.Buffers[a.buffer]
 	t := Tensor{Buffer: a.buffer, Offset: b.Len, Type: a.typ, Shape: append([]int{}, shape...)}
-	b.Len += (t.Len() + Alignment - 1) / Alignment * Alignment
+	unit := Alignment / a.typ.Size() // elements
+	b.Len += (t.Len() + unit - 1) / unit * unit
 	return t
 }
 

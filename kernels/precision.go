@@ -6,21 +6,21 @@ import (
 	"math"
 )
 
-// Precision is the arithmetic of a convolution or a matrix product. Tensors
-// are float32 in either.
+// Precision is the arithmetic of a convolution or matrix product. Tensors are
+// always float32.
 type Precision uint8
 
 const (
 	// FP32 multiplies and adds in float32.
 	FP32 Precision = iota
-	// Mixed rounds both factors of every product with [RoundBFloat16] first,
-	// and multiplies and adds in float32. What is not a factor, a bias or the
-	// old contents of an output, is not rounded. Factors, products and sums
-	// below 2⁻¹²⁶ in magnitude may count as 0.
+	// Mixed rounds both factors of every product with [RoundBFloat16], then
+	// multiplies and adds in float32. Biases and the old contents of an output
+	// are not rounded. Factors, products and sums below 2⁻¹²⁶ in magnitude may
+	// be flushed to 0.
 	Mixed
 )
 
-// precisions are the names that users know.
+// precisions are the names in settings and output.
 var precisions = [...]string{FP32: "fp32", Mixed: "mixed"}
 
 // String returns the precision's name, "fp32" or "mixed".
@@ -31,10 +31,10 @@ func (p Precision) String() string {
 	return fmt.Sprintf("Precision(%d)", uint8(p))
 }
 
-// MarshalText writes the precision's name, in JSON for one.
+// MarshalText returns the precision's name; it lets encoding/json write it.
 func (p Precision) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
-// ParsePrecision returns the precision of a name.
+// ParsePrecision returns the precision with the given name.
 func ParsePrecision(name string) (Precision, error) {
 	for p, n := range precisions {
 		if n == name {
@@ -44,15 +44,15 @@ func ParsePrecision(name string) (Precision, error) {
 	return 0, fmt.Errorf("unknown precision %q: want fp32 or mixed", name)
 }
 
-// PrecisionError is in the chain of [Backend].Compile's error where the device
-// lacks the arithmetic that an op asks for.
+// PrecisionError is in the chain of [Backend].Compile's error if the device
+// lacks the arithmetic that an op requires.
 type PrecisionError struct{ Reason string }
 
-// Error says that and why.
+// Error returns a message that includes the reason.
 func (e *PrecisionError) Error() string { return "the device lacks this precision: " + e.Reason }
 
-// CheckPrecision returns a [PrecisionError] where a backend does not compute
-// in the given precision. It compiles a product to find out.
+// CheckPrecision returns a [PrecisionError] if a backend does not support the
+// given precision. It compiles a small product to find out.
 func CheckPrecision(b Backend, precision Precision) error {
 	var p Plan
 	tensor := func(name string) Tensor { return p.Tensor(name, Float32, 1, 1) }
@@ -67,8 +67,8 @@ func CheckPrecision(b Backend, precision Precision) error {
 	return program.Close()
 }
 
-// RoundBFloat16 returns x in bfloat16, the upper half of a float32: the
-// nearest such number, of two the one whose last bit is 0. NaN stays NaN.
+// RoundBFloat16 rounds x to bfloat16, the upper half of a float32: to nearest,
+// ties to even. NaN stays NaN.
 func RoundBFloat16(x float32) float32 {
 	bits := math.Float32bits(x)
 	if x != x {
@@ -78,7 +78,7 @@ func RoundBFloat16(x float32) float32 {
 	return math.Float32frombits(bits & 0xffff0000)
 }
 
-// PrecisionOf returns an op's precision, FP32 for ops without a choice.
+// PrecisionOf returns an op's precision, FP32 for ops without that field.
 func PrecisionOf(op Op) Precision {
 	switch op := op.(type) {
 	case ConvForward:

@@ -2,22 +2,22 @@ package kernels
 
 import "math/bits"
 
-// Purpose keeps the random streams of a step apart: it is the last word of
-// the counter of [Philox4x32].
+// Purpose separates the random streams of a step: it is the last word of the
+// [Philox4x32] counter.
 type Purpose uint32
 
-// The purposes that random bits are drawn for.
+// The purposes of random bits.
 const (
-	PurposeDropout Purpose = 1       // + the dropout layer's number
-	PurposeAugment Purpose = 1 << 16 // and the next one; see Augment
-	PurposeInit    Purpose = 1 << 17 // of weights
-	PurposeOrder   Purpose = 1 << 18 // of the training images
+	PurposeDropout Purpose = 1       // plus the dropout layer's number
+	PurposeAugment Purpose = 1 << 16 // and the next value; see Augment
+	PurposeInit    Purpose = 1 << 17 // initial weights
+	PurposeOrder   Purpose = 1 << 18 // order of the training images
 	PurposeHoldout Purpose = 1 << 19 // choice of the validation images
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,
 // Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC11). It maps
-// a counter and a key to four random words in integer arithmetic alone, so
+// a counter and a key to four random words using integer arithmetic only, so
 // every device draws the same bits for the same (seed, step, sample, purpose).
 func Philox4x32(counter [4]uint32, key [2]uint32) [4]uint32 {
 	const (

@@ -1,7 +1,7 @@
 package kernels
 
-// ColumnSum adds up the rows of X: Y[c] = Σ_r X[r,c]. It is the gradient of a
-// bias that was added to every row.
+// ColumnSum sums the rows of X: Y[c] = Σ_r X[r,c]. It is the gradient of a bias
+// that is added to every row.
 type ColumnSum struct {
 	X Tensor // (..., C)
 	Y Tensor // (C)

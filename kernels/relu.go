@@ -1,13 +1,13 @@
 package kernels
 
-// ReLUForward is Y = max(X, 0). Y may be X's own tensor.
+// ReLUForward is Y = max(X, 0). Y may share X's tensor.
 type ReLUForward struct {
 	X Tensor
 	Y Tensor // X's shape
 }
 
 // ReLUBackward passes the gradient where the output was positive:
-// DX = DY where Y > 0, else 0. DX may be DY's own tensor.
+// DX = DY where Y > 0, else 0. DX may share DY's tensor.
 type ReLUBackward struct {
 	Y  Tensor // output of the forward op
 	DY Tensor // Y's shape

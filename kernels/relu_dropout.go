@@ -1,7 +1,7 @@
 package kernels
 
-// ReLUDropoutForward is [ReLUForward] and then [DropoutForward] in one:
-// Y = max(X, 0) / (1−P), or 0 where the unit is dropped. Y may be X's own
+// ReLUDropoutForward fuses [ReLUForward] and [DropoutForward]:
+// Y = max(X, 0) / (1−P), or 0 where the unit is dropped. Y may share X's
 // tensor.
 type ReLUDropoutForward struct {
 	X     Tensor // (N, U)
@@ -9,12 +9,12 @@ type ReLUDropoutForward struct {
 	Y     Tensor // (N, U)
 
 	P     float32
-	Layer uint32 // tells the dropout layers of a model apart
+	Layer uint32 // number of the dropout layer in the model
 }
 
 // ReLUDropoutBackward is the gradient of [ReLUDropoutForward]:
-// DX = DY / (1−P) where Y > 0, else 0. A dropped unit is 0 in Y, so the mask
-// need not be drawn again. DX may be DY's own tensor.
+// DX = DY / (1−P) where Y > 0, else 0. Dropped units are 0 in Y, so the mask
+// need not be drawn again. DX may share DY's tensor.
 type ReLUDropoutBackward struct {
 	Y  Tensor // (N, U), output of the forward op
 	DY Tensor // (N, U)

@@ -16,7 +16,7 @@ const (
 	Uint8
 )
 
-// Size returns the bytes of one element.
+// Size returns the size of one element in bytes.
 func (d DType) Size() int {
 	if d == Uint8 {
 		return 1
@@ -24,7 +24,7 @@ func (d DType) Size() int {
 	return 4
 }
 
-// String returns the type's name as it is written in Go.
+// String returns the type's name in Go.
 func (d DType) String() string {
 	switch d {
 	case Float32:
@@ -37,8 +37,8 @@ func (d DType) String() string {
 	return fmt.Sprintf("DType(%d)", uint8(d))
 }
 
-// Tensor is a dense, row-major view of a plan's buffer. The zero Tensor means
-// "absent" where an op's operand is optional.
+// Tensor is a dense, row-major view of a plan's buffer. The zero Tensor is an
+// absent optional operand.
 type Tensor struct {
 	Buffer int   // index into Plan.Buffers
 	Offset int   // first element, counted in elements of Type
@@ -46,7 +46,7 @@ type Tensor struct {
 	Shape  []int // extents, outermost first; nil only in the absent tensor
 }
 
-// Absent reports whether t is the zero Tensor, an operand left out.
+// Absent reports whether t is the zero Tensor, an omitted operand.
 func (t Tensor) Absent() bool { return t.Shape == nil }
 
 // Len returns the number of elements.
@@ -64,7 +64,7 @@ func (t Tensor) Len() int {
 // Bytes returns the size of the view in bytes.
 func (t Tensor) Bytes() int { return t.Len() * t.Type.Size() }
 
-// Dim returns the extent of axis i, counted from the end where i is negative.
+// Dim returns the extent of axis i, counted from the end if i is negative.
 func (t Tensor) Dim(i int) int {
 	if i < 0 {
 		i += len(t.Shape)
@@ -72,8 +72,8 @@ func (t Tensor) Dim(i int) int {
 	return t.Shape[i]
 }
 
-// Matrix returns t's extents as a matrix of its last axis: (rows, columns).
-// An activation (N, H, W, C) is N·H·W rows of C columns.
+// Matrix returns t's extents as a matrix whose columns are the last axis. An
+// activation (N, H, W, C) is N·H·W rows of C columns.
 func (t Tensor) Matrix() (rows, cols int) {
 	cols = t.Dim(-1)
 	if cols == 0 {
@@ -83,7 +83,7 @@ func (t Tensor) Matrix() (rows, cols int) {
 }
 
 // Reshape returns the same elements under another shape. It panics if the
-// number of elements differs, which is a mistake in the program.
+// number of elements differs.
 func (t Tensor) Reshape(shape ...int) Tensor {
 	r := t
 	r.Shape = append([]int{}, shape...)
@@ -112,7 +112,7 @@ func (t Tensor) String() string {
 	return t.Type.String() + "(" + strings.Trim(strings.ReplaceAll(fmt.Sprint(t.Shape), " ", ", "), "[]") + ")"
 }
 
-// AsBytes returns the memory of s as bytes, without a copy, for
+// AsBytes returns the memory of s as bytes, without copying it, for
 // [Program.Write] and [Program.Read].
 func AsBytes[T float32 | uint32 | uint8](s []T) []byte {
 	if len(s) == 0 {

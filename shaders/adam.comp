@@ -1,10 +1,10 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// One step of Adam with PyTorch's L2 weight decay, four parameters a thread:
+// One step of Adam with PyTorch's L2 weight decay, four parameters per thread:
 //   g = grad + weight_decay·param
 //   m = β₁·m + (1−β₁)·g;  v = β₂·v + (1−β₂)·g²
 //   param −= (lr/c₁) · m / (√v/√c₂ + ε)
-// On request the last workgroup, behind all that read the state, advances it.
+// On request the last workgroup advances the state, after all others have read it.
 #include "common.glsl"
 #include "advance.glsl"
 #include "last_group.glsl"
@@ -15,7 +15,7 @@ layout(push_constant) uniform Push {
     uint len;
     float beta1, one_minus_beta1, beta2, one_minus_beta2, eps, weight_decay;
     uint groups; // workgroups that have parameters
-    uint batch;  // of AdvanceState, and its constants
+    uint batch;  // of AdvanceState, followed by its constants
     float advance_beta1, advance_rest1, advance_beta2, advance_rest2;
 };
 layout(binding = 0) buffer Param { vec4 param[]; };

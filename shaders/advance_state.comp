@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Moves the state on to the next step; one thread.
+// Advances the state to the next step, in one thread.
 #include "common.glsl"
 #include "advance.glsl"
 

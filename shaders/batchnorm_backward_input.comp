@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Last pass of batch-norm's gradient, with that of ReLU and pooling:
+// Last pass of batch-norm's gradient, including that of ReLU and pooling:
 // DX = Gamma·InvStd · (G − DBeta/R − x̂·DGamma/R), x̂ = (X − Mean)·InvStd.
-// Four channels of a pixel a thread; DX may be X, or DY without pooling.
+// Four channels of a pixel per thread; DX may be X, or DY without pooling.
 #include "common.glsl"
 
 layout(constant_id = 1) const uint H = 1;
@@ -31,13 +31,13 @@ LOAD_QUAD(dy_quad, vec4, dy)
 LOAD_QUAD(index_quad, uvec4, index)
 STORE_QUAD(store_dx, vec4, dx)
 
-// G at a pixel: the gradient of its window if the maximum was here.
+// Returns G at a pixel: the gradient of its window if its maximum was here.
 vec4 gradient(uint pixel, uint q) {
     uint window = pixel;
     bvec4 here = bvec4(true);
     if (SIZE != 1) {
         uint w = pixel % W, h = pixel / W % H, n = pixel / (W * H);
-        if (h / SIZE >= OH || w / SIZE >= OW) { // fills no window
+        if (h / SIZE >= OH || w / SIZE >= OW) { // not in a window
             return vec4(0.0);
         }
         window = (n * OH + h / SIZE) * OW + w / SIZE;

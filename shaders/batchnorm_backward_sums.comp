@@ -1,9 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // First pass of batch-norm's gradient: Σ G and Σ G·x̂ of each chunk of rows,
-// with x̂ = (X − Mean)·InvStd and G the gradient before ReLU and pooling. G is
-// 0 off the maxima of the windows, so the rows are those of DY. The chunks are
-// added up by the last workgroup of their columns, or else by column_sum.
+// with x̂ = (X − Mean)·InvStd and G the gradient before ReLU and pooling. G is 0
+// except at the maxima of the windows, so the rows are those of DY. The last
+// workgroup of a tile of columns adds up the chunks, or else column_sum does.
 #include "column_tile.glsl"
 #include "last_group.glsl"
 

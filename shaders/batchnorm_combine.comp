@@ -2,7 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 // Combines the statistics of chunks of rows into those of all rows (Chan,
 // Golub & LeVeque 1983). The chunks come from batchnorm_statistics or from the
-// tiles of conv_forward. One workgroup a tile of columns.
+// tiles of conv_forward. One workgroup per tile of columns.
 #include "column_tile.glsl"
 
 layout(push_constant) uniform Push { uint rows, cols, chunk_rows, chunks; };

@@ -1,9 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Y = pooled ReLU of (X − Mean)/√(Var + eps)·Gamma + Beta, by the statistics
-// of the batch (training) or the running ones (inference); ReLU and pooling on
-// request. Four channels of a window a thread. In training the first workgroup
-// also saves the inverse deviation and moves the running statistics.
+// Y = (X − Mean)/√(Var + eps)·Gamma + Beta with the statistics of the batch
+// (training) or the running ones (inference), on request followed by pooling and
+// ReLU. Four channels of a window per thread. In training the first workgroup also
+// saves the inverse deviation and updates the running statistics.
 #include "relu.glsl"
 #include "max_window.glsl"
 
@@ -18,8 +18,8 @@ layout(constant_id = 7) const uint TRAINING = 0;
 layout(push_constant) uniform Push {
     uint windows;   // N·OH·OW
     float keep;     // 1 − momentum
-    float momentum; //
-    float eps;      //
+    float momentum; // of the running statistics
+    float eps;      // added to the variance
     float unbias;   // R / (R − 1)
 };
 layout(binding = 0) readonly buffer X { vec4 x[]; };                // (N, H, W, C)

@@ -1,10 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // First pass of BatchNormForward: mean and sum of squared deviations of each
-// chunk of rows. A chunk is read twice (the second time from cache), so that
-// squares are taken of deviations from the chunk's own mean. Sums start from
-// the chunk's first row as an origin, which keeps a large common offset out
-// of the rounding.
+// chunk of rows. A chunk is read twice (the second time from cache), to square
+// deviations from the chunk's mean. Sums are relative to the chunk's first row,
+// so that a large common offset causes no rounding errors.
 #include "column_tile.glsl"
 
 layout(push_constant) uniform Push { uint rows, cols, chunk_rows; };
@@ -31,7 +30,7 @@ void main() {
             square += d * d;
         }
     }
-    // mean is rounded; what the deviations add up to corrects it and the squares.
+    // The mean is rounded; the sum of the deviations corrects it and the squares.
     deviation = sum_depth(deviation);
     square = sum_depth(square) - deviation * deviation / n;
     if (lane.live && is_top()) {

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Y[chunk, c] = Σ_r X[r, c] over the rows of each chunk. Many rows take two
-// runs: into partial sums, and of those.
+// dispatches: the second adds up the partial sums.
 #include "column_tile.glsl"
 
 layout(push_constant) uniform Push { uint rows, cols, chunk_rows; };

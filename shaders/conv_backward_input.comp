@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// DX gathers, for each input pixel, the output gradients that it fed:
-// M = N·H·W input pixels, N = I channels, K = KH·KW·O. On request it also takes the
-// sums that the gradient of the batch-norm before it needs.
+// DX as a matrix product that gathers, for each input pixel, the gradients of the
+// outputs it contributed to: M = N·H·W input pixels, N = I channels, K = KH·KW·O. On
+// request it also computes the sums for the gradient of the batch-norm before it.
 #include "common.glsl"
 
 const bool A_ALONG_K = true;
@@ -27,8 +27,8 @@ WHOLE_TILE(parts, counters)
 NOTHING_BESIDE
 TAKE_GRADIENT_SUMS
 
-// Offset in DY of the pixel that fed input pixel (n, h, w) through tap k / O,
-// or ~0 where there is none.
+// Returns the offset in DY of the pixel that input pixel (n, h, w) contributed to
+// through tap k / O, or ~0 if there is none.
 uint source_of(uint n, uint h, uint w, uint k) {
     uint y = h + PAD - k / (KW * O); // oh·STRIDE; wraps around above the image
     uint x = w + PAD - k / O % KW;

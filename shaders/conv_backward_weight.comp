@@ -1,7 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// DW = DYᵀ·patches(X), and DBias, the sums of DYᵀ's rows: M = O channels, N = KH·KW·I taps, K = N·OH·OW pixels.
-// K is long and the result small, so the host splits K.
+// DW = DYᵀ·patches(X), and DBias, the sums of DYᵀ's rows: M = O channels,
+// N = KH·KW·I taps, K = N·OH·OW pixels. K is long and the result small, so the host
+// splits K.
 #include "common.glsl"
 
 const bool A_ALONG_K = false;

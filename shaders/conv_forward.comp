@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Y = patches(X)·Wᵀ + Bias: M = N·OH·OW pixels, N = O channels, K = KH·KW·I
-// taps. On request it also takes the statistics of each tile of rows, which the
-// last workgroup of a column of tiles combines, or else batchnorm_combine.
+// taps. On request it also computes the statistics of each row tile; the last
+// workgroup of a column of tiles combines them, or else batchnorm_combine does.
 #include "common.glsl"
 
 layout(constant_id = 16) const uint WITH_STATISTICS = 0;

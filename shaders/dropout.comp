@@ -1,18 +1,18 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Zeroes units and scales the others, forward and backward alike: the mask is
-// drawn from (seed, step, sample, layer). Four units of a sample a thread, as
-// many as one draw gives words; Y may be X.
+// Zeroes units and scales the others, in the forward and the backward op: the mask
+// depends only on (seed, step, sample, layer). Four units of a sample per thread,
+// one for each word of a Philox block; Y may be X.
 #include "common.glsl"
 #include "philox.glsl"
 #include "relu.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint WITH_RELU = 0; // on max(X, 0)
+layout(constant_id = 1) const uint WITH_RELU = 0; // replace X by max(X, 0)
 
 layout(push_constant) uniform Push { uint samples, units, threshold, layer; float scale; };
 layout(binding = 0) readonly buffer X { float x[]; };        // (samples, units)
-layout(binding = 1) readonly buffer State { uint state[]; }; //
+layout(binding = 1) readonly buffer State { uint state[]; }; // kernels.State
 layout(binding = 2) writeonly buffer Y { float y[]; };       // (samples, units)
 
 void main() {

@@ -6,7 +6,7 @@
 #include "common.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint AUGMENT = 0; // the three below and erase count
+layout(constant_id = 1) const uint AUGMENT = 0; // enables the three below and erase
 layout(constant_id = 2) const uint ROTATE = 0;
 layout(constant_id = 3) const uint FLIP = 0;
 layout(constant_id = 4) const uint CROP = 0;
@@ -14,7 +14,7 @@ layout(constant_id = 4) const uint CROP = 0;
 layout(push_constant) uniform Push {
     uint samples, height, width;
     uint entries; // of order
-    uint erase;   // threshold of the random word
+    uint erase;   // erased if the random word is below this
     uint angles, rectangles;
 };
 layout(binding = 0) readonly buffer Images { uint images[]; }; // (M, pixels) bytes
@@ -29,7 +29,7 @@ layout(binding = 8) readonly buffer Erasures { uint erasures[]; };   // (rectang
 
 #include "augment.glsl"
 
-// Byte i of little-endian words.
+// Returns byte i of little-endian words, given the word that holds it.
 uint byte_of(uint word, uint i) { return bitfieldExtract(word, int(8 * (i % 4)), 8); }
 
 void main() {

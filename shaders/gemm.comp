@@ -1,21 +1,21 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// C = op(A)·op(B) [+ Bias] [+ C] for row-major matrices, with an element-wise op
-// on C, the sums of op(A)'s rows, and those that the gradient of a batch-norm needs
-// whose output's gradient C is, on request.
+// C = op(A)·op(B) [+ Bias] [+ C] for row-major matrices. On request also an
+// element-wise op on C, the sums of op(A)'s rows, and, if C is the gradient of a
+// batch-norm's output, the sums for that batch-norm's gradient.
 #include "common.glsl"
 #include "philox.glsl"
 #include "relu.glsl"
 #include "state.glsl"
 
-layout(constant_id = 8) const uint TRANS_A = 0;    // A is stored (K, M)
-layout(constant_id = 9) const uint TRANS_B = 0;    // B is stored (N, K)
+layout(constant_id = 8) const uint TRANS_A = 0;    // A is stored as (K, M)
+layout(constant_id = 9) const uint TRANS_B = 0;    // B is stored as (N, K)
 layout(constant_id = 10) const uint VECTOR_A = 0;   // A's stored rows are whole vec4s
 layout(constant_id = 11) const uint VECTOR_B = 0;   // B's stored rows are whole vec4s
-layout(constant_id = 12) const uint EPILOGUE = 0;  // what becomes of C, one of the following
+layout(constant_id = 12) const uint EPILOGUE = 0;  // the element-wise op: none or one of the following
 const uint EPILOGUE_RELU = 1;
 const uint EPILOGUE_RELU_DROPOUT = 2;
-const uint EPILOGUE_RELU_BACKWARD = 3; // of either: C·scale where Output > 0, else 0
+const uint EPILOGUE_RELU_BACKWARD = 3; // backward of both: C·scale where Output > 0, else 0
 
 const bool A_ALONG_K = TRANS_A == 0;
 const bool B_ALONG_K = TRANS_B != 0;
@@ -28,9 +28,9 @@ const bool B_ALONG_K = TRANS_B != 0;
 
 layout(push_constant) uniform Push {
     uint m, n, k;
-    uint split_k;    // extent of K of one split
+    uint split_k;    // length of one split of K
     uint with_bias;  // add Bias
-    uint accumulate; // add to what C holds
+    uint accumulate; // add to the old contents of C
     uint threshold, layer; // of dropout
     float scale;           // of dropout, forward or backward
 };
@@ -45,8 +45,8 @@ layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
 layout(binding = 8) readonly buffer State { uint state[]; };
 layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
 
-// LOAD_BLOCK defines NAME(rows, cols, row, col): the 4×4 block of a stored
-// (rows, cols) matrix, block[i] its row row+i, 0 outside.
+// LOAD_BLOCK defines NAME(rows, cols, row, col), which returns the 4×4 block at
+// (row, col) of a stored (rows, cols) matrix, 0 outside; block[i] is row row+i.
 #define LOAD_BLOCK(NAME, DATA, VECTOR)                                              \
     mat4 NAME(uint rows, uint cols, uint row, uint col) {                           \
         mat4 block = mat4(0.0);                                                     \
@@ -83,7 +83,7 @@ mat4 load_b(uint kk, uint col) {
     return TRANS_B != 0 ? transpose(stored_b(n, k, col, kk)) : stored_b(k, n, kk, col);
 }
 
-// The element-wise op on elements (row, col) to (row, col + 3) of C.
+// Applies the element-wise op to elements (row, col) to (row, col + 3) of C.
 vec4 epilogue(vec4 v, uint row, uint col) {
     if (EPILOGUE == EPILOGUE_RELU_BACKWARD) {
         [[unroll]] for (uint j = 0; j < 4; j++) {
@@ -92,7 +92,7 @@ vec4 epilogue(vec4 v, uint row, uint col) {
         return v;
     }
     v = relu(v);
-    if (EPILOGUE == EPILOGUE_RELU_DROPOUT) { // as dropout.comp
+    if (EPILOGUE == EPILOGUE_RELU_DROPOUT) { // as in dropout.comp
         uvec4 words = philox4x32(uvec4(col / 4, row, state[STATE_STEP], PURPOSE_DROPOUT + layer),
                                  uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
         v = mix(v * scale, vec4(0.0), lessThan(words, uvec4(threshold)));

@@ -1,19 +1,19 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// C = A·Bᵀ [+ Bias] for a C of few columns, such as the logits of a classifier,
-// and on request the cross-entropy of those. A workgroup takes few rows of C, so
-// that even a small batch keeps many busy; its threads stand side by side along K.
-// The last workgroup takes the mean of the losses.
+// C = A·Bᵀ [+ Bias] for a C with few columns, such as the logits of a classifier,
+// and on request their cross-entropy. A workgroup computes few rows of C, so that
+// even a small batch keeps many workgroups busy; several threads share the K of a
+// column. The last workgroup computes the mean of the losses.
 #include "common.glsl"
 #include "last_group.glsl"
 
-layout(constant_id = 1) const uint ROWS = 1; // of a workgroup
+layout(constant_id = 1) const uint ROWS = 1; // per workgroup
 layout(constant_id = 2) const uint WITH_LOSS = 0;
 layout(constant_id = 3) const uint WITH_DLOGITS = 0;
 layout(constant_id = 4) const uint WITH_PROBS = 0;
 
-const uint COLUMNS = 16;              // of C at most; narrowColumns on the host
-const uint LANES = THREADS / COLUMNS; // threads of a column, a power of two
+const uint COLUMNS = 16;              // most columns of C; narrowColumns on the host
+const uint LANES = THREADS / COLUMNS; // threads per column, a power of two
 
 layout(push_constant) uniform Push {
     uint samples, classes, slots, prob_rows; // samples and classes are the extents of C
@@ -26,12 +26,12 @@ layout(binding = 1) readonly buffer B { vec4 b[]; };               // (classes, 
 layout(binding = 2) readonly buffer Bias { float bias[]; };        // (classes)
 layout(binding = 3) writeonly buffer C { float c_of[]; };          // (samples, classes)
 layout(binding = 4) readonly buffer Labels { uint labels[]; };     // (samples)
-layout(binding = 5) readonly buffer State { uint state[]; };       //
+layout(binding = 5) readonly buffer State { uint state[]; };       // kernels.State
 layout(binding = 6) writeonly buffer Loss { float loss[]; };       // (slots)
 layout(binding = 7) writeonly buffer Correct { uint correct[]; };  // (slots)
 layout(binding = 8) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)
 layout(binding = 9) writeonly buffer Probs { float probs[]; };     // (prob_rows, classes)
-layout(binding = 10) coherent buffer Losses { uvec2 losses[]; };   // (samples): bits of the loss, 1 if right
+layout(binding = 10) coherent buffer Losses { uvec2 losses[]; };   // (samples): bits of the loss, 1 if correct
 layout(binding = 11) coherent buffer Counters { uint counters[]; }; // (1)
 
 LAST_GROUP(counters)
@@ -44,7 +44,7 @@ float logit(uint n, uint c) { return sums[((n - first_row()) * COLUMNS + c) * LA
 
 #include "cross_entropy.glsl"
 
-// Leaves the products of the workgroup's rows in lane 0 of sums.
+// Computes the products of the workgroup's rows, in lane 0 of sums.
 void multiply() {
     uint lane = gl_LocalInvocationID.x % LANES, col = gl_LocalInvocationID.x / LANES;
     vec4 sum[ROWS];
@@ -100,7 +100,7 @@ void main() {
     }
     hits = 0;
     float total = 0.0;
-    for (uint n = t; n < samples; n += THREADS) { // in the order of softmax_cross_entropy
+    for (uint n = t; n < samples; n += THREADS) { // in the same order as softmax_cross_entropy
         total += uintBitsToFloat(losses[n].x);
         hits += losses[n].y;
     }

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// DX[h, w] = sum of the gradients of the windows whose maximum was at (h, w),
-// windows in a fixed order. Four channels of a pixel of DX a thread.
+// DX[h, w] = sum, in a fixed order, of the gradients of the windows whose maximum
+// was at (h, w). Four channels of a pixel of DX per thread.
 #include "common.glsl"
 
 layout(constant_id = 1) const uint H = 1;
@@ -22,8 +22,8 @@ LOAD_QUAD(dy_quad, vec4, dy)
 LOAD_QUAD(index_quad, uvec4, index)
 STORE_QUAD(store_dx, vec4, dx)
 
-// First window along an axis that covers position p. Where it is after the
-// last one, windows with gaps between them leave p out.
+// Returns the first window along an axis that covers position p. It comes after
+// the last such window if p lies in a gap between windows.
 uint first_window(uint p) { return p < SIZE ? 0 : (p - SIZE) / STRIDE + 1; }
 
 void main() {

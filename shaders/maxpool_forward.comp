@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Y = maximum of each SIZE×SIZE window of X, four channels a thread.
+// Y = maximum of each SIZE×SIZE window of X, four channels per thread.
 #include "max_window.glsl"
 
 layout(constant_id = 1) const uint H = 1;

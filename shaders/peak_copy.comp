@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Copies memory, as fast as it goes.
+// Copies memory, to measure bandwidth.
 #include "common.glsl"
 
 layout(push_constant) uniform Push { uint quads; };

@@ -1,6 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// DX = DY·scale where Y > 0, else 0; scale is 1, or that of a dropout behind. Four elements a thread; DX may be DY.
+// DX = DY·scale where Y > 0, else 0; scale is 1, or that of a dropout after the ReLU.
+// Four elements per thread; DX may be DY.
 #include "common.glsl"
 
 layout(push_constant) uniform Push { uint len; float scale; };

@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Y = max(X, 0), where NaN stays NaN. Four elements a thread; Y may be X.
+// Y = max(X, 0), where NaN stays NaN. Four elements per thread; Y may be X.
 #include "relu.glsl"
 
 layout(push_constant) uniform Push { uint len; };

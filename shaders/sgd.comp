@@ -1,6 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// One step of SGD with momentum in PyTorch's form, four parameters a thread:
+// One step of SGD with momentum in PyTorch's form, four parameters per thread:
 //   g = grad + weight_decay·param;  m = μ·m + g
 //   param −= lr · (g + μ·m where Nesterov, else m; g without momentum)
 #include "common.glsl"

@@ -1,8 +1,8 @@
-// Package shaders holds the project's compute shaders: GLSL sources, and the
-// SPIR-V made from them, embedded so that a user needs no shader compiler.
+// Package shaders holds the project's compute shaders: GLSL sources, and their
+// SPIR-V, embedded so that users need no shader compiler.
 //
-// After a change to a source run go generate, which needs glslc; the tests
-// of package generate fail until then.
+// After changing a source run go generate, which needs glslc; the tests of
+// package generate fail until then.
 package shaders
 
 import (
@@ -25,7 +25,7 @@ type Module struct {
 	SPIRV         []byte
 	Bindings      int // storage buffers, numbered from 0
 	PushBytes     int // of push constants
-	SpecConstants int // numbered from 0; 0 is the workgroup's number of threads
+	SpecConstants int // numbered from 0; constant 0 is the number of threads per workgroup
 }
 
 var load = sync.OnceValues(loadModules)
@@ -51,7 +51,7 @@ func loadModules() (map[string]Module, error) {
 	return modules, nil
 }
 
-// Get returns the module made from name.comp.
+// Get returns the module compiled from name.comp.
 func Get(name string) (Module, error) {
 	modules, err := load()
 	if err != nil {
@@ -59,7 +59,7 @@ func Get(name string) (Module, error) {
 	}
 	m, ok := modules[name]
 	if !ok {
-		return Module{}, fmt.Errorf("embedded shaders: there is no %q", name)
+		return Module{}, fmt.Errorf("embedded shaders: no shader %q", name)
 	}
 	return m, nil
 }

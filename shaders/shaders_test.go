@@ -2,7 +2,7 @@ package shaders
 
 import "testing"
 
-// Every module of the manifest is embedded, and begins with SPIR-V's magic
+// Every module of the manifest is embedded and starts with SPIR-V's magic
 // number.
 func TestGet(t *testing.T) {
 	modules, err := load()
@@ -19,6 +19,6 @@ func TestGet(t *testing.T) {
 		}
 	}
 	if _, err := Get("no_such_shader"); err == nil {
-		t.Error("a module that is not there was found")
+		t.Error("Get found a module that does not exist")
 	}
 }

@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // Mean cross-entropy, correct predictions and, on request, gradient and
-// probabilities of one batch, in one workgroup: a thread takes every
-// THREADS-th sample, then the threads' sums are added up as a tree.
+// probabilities of one batch, in one workgroup: a thread takes every THREADS-th
+// sample; then the sums of the threads are added up as a tree.
 #include "common.glsl"
 
 layout(constant_id = 1) const uint WITH_DLOGITS = 1;
@@ -15,7 +15,7 @@ layout(push_constant) uniform Push {
 };
 layout(binding = 0) readonly buffer Logits { float logits[]; };    // (samples, classes)
 layout(binding = 1) readonly buffer Labels { uint labels[]; };     // (samples)
-layout(binding = 2) readonly buffer State { uint state[]; };       //
+layout(binding = 2) readonly buffer State { uint state[]; };       // kernels.State
 layout(binding = 3) writeonly buffer Loss { float loss[]; };       // (slots)
 layout(binding = 4) writeonly buffer Correct { uint correct[]; };  // (slots)
 layout(binding = 5) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)

@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// Second pass of a product whose K was split: adds up the partial sums, then
-// Bias and what C held. The partial sums are a matrix of splits rows.
+// Second pass of a product with splits of K: adds up the partial sums, then Bias
+// and the old contents of C. The partial sums are a matrix of splits rows.
 #include "column_tile.glsl"
 
 layout(constant_id = 2) const uint WITH_BIAS = 0;

@@ -4,69 +4,56 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// augmentations are what --augment names.
+// augmentations are the values of the setting augment.
 var augmentations = map[string]model.Augmentation{
 	"none":     {},
 	"original": {Rotate: 10, Flip: kernels.FlipRandom, Crop: 4},
 	"light":    {Flip: kernels.FlipAlternating, Crop: 2, Erase: .25},
 }
 
-// flips are what --flip names.
+// flips are the values of the setting flip.
 var flips = map[string]kernels.Flip{
 	"none": kernels.FlipNone, "random": kernels.FlipRandom, "alternating": kernels.FlipAlternating,
 }
 
-// augmentation is the one that Augment names, but for the transforms that are
-// set alone.
-func (c *Config) augmentation() (model.Augmentation, error) {
-	a, ok := augmentations[c.Augment]
-	if !ok {
-		return a, usage("--augment %q is unknown: want one of %s", c.Augment, names(augmentations))
-	}
+// augmentation returns the one that Augment names, with the transforms that are
+// set by themselves in place of its own. Check lets no other values through.
+func (c *Config) augmentation() model.Augmentation {
+	a := augmentations[c.Augment]
 	if c.Rotate != nil {
-		if a.Rotate = *c.Rotate; !(a.Rotate >= 0 && a.Rotate <= 180) {
-			return a, usage("--rotate is %v: want 0 to 180 degrees", a.Rotate)
-		}
+		a.Rotate = *c.Rotate
 	}
 	if c.Flip != nil {
-		if a.Flip, ok = flips[*c.Flip]; !ok {
-			return a, usage("--flip %q is unknown: want one of %s", *c.Flip, names(flips))
-		}
+		a.Flip = flips[*c.Flip]
 	}
 	if c.Crop != nil {
-		if a.Crop = *c.Crop; a.Crop < 0 || a.Crop > model.Side {
-			return a, usage("--crop is %d: want 0 to %d pixels of padding", a.Crop, model.Side)
-		}
+		a.Crop = *c.Crop
 	}
 	if c.Erase != nil {
-		if a.Erase = *c.Erase; !(a.Erase >= 0 && a.Erase <= 1) {
-			return a, usage("--erase is %v: want a probability from 0 to 1", a.Erase)
-		}
+		a.Erase = *c.Erase
 	}
-	return a, nil
+	return a
 }
 
 // names lists a table's keys.
-func names[V any](table map[string]V) string {
-	return strings.Join(slices.Sorted(maps.Keys(table)), ", ")
+func names[V any](table map[string]V) []string {
+	return slices.Sorted(maps.Keys(table))
 }
 
 // Augmented returns images, each (28, 28), as the first training steps of the
-// configuration would see them: versions of each, one behind the other.
+// configuration would see them: versions of each, one after the other.
 func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int) ([][]byte, error) {
-	a, err := c.augmentation()
-	if err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
 	}
 	n := len(images)
-	s, err := open(backend, model.Config{Model: "logistic", Optimizer: model.DefaultSGD(), Augment: a, TrainBatches: []int{n}, TrainImages: n},
+	s, err := open(backend, model.Config{Model: "logistic", Optimizer: model.DefaultSGD(), Augment: c.augmentation(), TrainBatches: []int{n}, TrainImages: n},
 		dataset.Split{N: n, Images: slices.Concat(images...), Labels: make([]byte, n)})
 	if err != nil {
 		return nil, err

@@ -12,17 +12,17 @@ import (
 
 func TestCheckNamesTheSetting(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"--batch-size":      func(c *Config) { c.BatchSize = 0 },
-		"--epochs":          func(c *Config) { c.Epochs = -1 },
-		"--lr":              func(c *Config) { c.LR = math.NaN() },
-		"--model":           func(c *Config) { c.Model = "resnet" },
-		"--dropout":         func(c *Config) { c.Dropout = 1 },
-		"--label-smoothing": func(c *Config) { c.Smoothing = math.NaN() },
-		"--momentum":        func(c *Config) { c.Momentum = -1 },
-		"--weight-decay":    func(c *Config) { c.WeightDecay = math.Inf(1) },
-		"--optimizer":       func(c *Config) { c.Optimizer = "lion" },
-		"--threads":         func(c *Config) { c.Threads = -1 },
-		"--device":          func(c *Config) { c.Device, c.CPU = "0", true },
+		"batch-size":         func(c *Config) { c.BatchSize = 0 },
+		"epochs is":          func(c *Config) { c.Epochs = -1 },
+		"lr is":              func(c *Config) { c.LR = math.NaN() },
+		"model is":           func(c *Config) { c.Model = "resnet" },
+		"dropout is":         func(c *Config) { c.Dropout = 1 },
+		"label-smoothing is": func(c *Config) { c.Smoothing = math.NaN() },
+		"momentum is":        func(c *Config) { c.Momentum = -1 },
+		"weight-decay is":    func(c *Config) { c.WeightDecay = math.Inf(1) },
+		"optimizer is":       func(c *Config) { c.Optimizer = "lion" },
+		"threads is":         func(c *Config) { c.Threads = -1 },
+		"device and cpu":     func(c *Config) { c.Device, c.CPU = "0", true },
 	} {
 		c := DefaultConfig()
 		change(&c)
@@ -68,7 +68,7 @@ func TestLoadYAMLNamesFileAndLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"epochs: 3\nbatch_size: 5\n": `line 2: unknown key "batch_size": did you mean "batch-size"?`,
 		"colour: red\n":              `line 1: unknown key "colour": want one of`,
-		"epochs: many\n":             "line 1",
+		"epochs: many\n":             `line 1: epochs is "many": want a whole number from 1`,
 		"- epochs\n":                 "key: value",
 		"epochs: [\n":                "line",
 	} {

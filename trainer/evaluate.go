@@ -28,8 +28,9 @@ type Evaluation struct {
 // tensors tell the model. An unusable checkpoint is
 // [checkpoint.ErrBadCheckpoint], an empty or inconsistent split
 // [dataset.ErrBadData]. Where dir is not "", it is created and the metrics,
-// predictions and pictures are written there.
-func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string) (*Evaluation, error) {
+// predictions and pictures are written there, of which cam explains
+// classifications.
+func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string, cam CAM) (*Evaluation, error) {
 	if err := checkSplit("evaluated", split); err != nil {
 		return nil, err
 	}
@@ -72,7 +73,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 			return nil, fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
 		}
 		err := errors.Join(out.writePredictions(nil, split.Labels, probs),
-			out.writePictures(classified{backend, s.net, weights, split, probs, m}), out.writeMetrics(m))
+			out.writePictures(classified{backend, s.net, weights, split, probs, m, cam}), out.writeMetrics(m))
 		if err != nil {
 			return nil, err
 		}

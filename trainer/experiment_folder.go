@@ -110,7 +110,7 @@ func readIndex(dir string) (*experimentIndex, error) {
 	}
 	var index experimentIndex
 	if err := yaml.Unmarshal(text, &index); err != nil {
-		return nil, usage("%s: %s", path, yamlMessage(err))
+		return nil, usage("%s: %s: restore it, or choose another folder", path, yamlProblem(err))
 	}
 	return &index, nil
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func TestOriginalExperiment(t *testing.T) {
-	e, err := OriginalExperiment([]uint64{42, 43}, "test", "fp32")
+	e, err := OriginalExperiment(Assignment{Name: "seed", Value: "42-43"})
 	if err != nil || len(e.Groups) != 2 || len(e.Groups[0].Runs) != 10 || len(e.Groups[1].Runs) != 3 {
 		t.Fatalf("%d groups (%v), want the presets twice, and three rates", len(e.Groups), err)
 	}
@@ -31,7 +31,7 @@ func TestOriginalExperiment(t *testing.T) {
 			names[c.Name] = true
 		}
 	}
-	if _, err := OriginalExperiment([]uint64{42, 43, 42}, "test", "fp32"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "main_no_aug-seed42") {
+	if _, err := OriginalExperiment(Assignment{Name: "seed", Value: "42,43,42"}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "main_no_aug-seed42") {
 		t.Errorf("one seed twice: %v, want a usage error that names the run", err)
 	}
 	if c := e.Groups[1].Runs[0]; c.LR != .01 || c.Epochs != 5 || c.Seed != 42 || !names["main_no_aug-seed43"] {
@@ -55,30 +55,166 @@ func TestLoadExperiment(t *testing.T) {
 	if c := e.Groups[0].Runs[1]; c.Name != "lr0.01-seed43" || c.LR != .01 || c.Seed != 43 || c.Epochs != 5 || c.Preset != "main_no_aug" {
 		t.Errorf("second run: %+v", c)
 	}
+	if _, err := LoadExperiment(path + ".missing"); !errors.Is(err, ErrUsage) {
+		t.Errorf("a missing file: %v", err)
+	}
+}
+
+func TestExperimentRefuses(t *testing.T) {
 	for text, say := range map[string]string{
 		"grid: {lr: 0.1}":                "line 1: lr: want a list",
-		"grid: {speed: [1]}":             `unknown key "speed"`,
-		"base: {epoch: 3}":               `did you mean "epochs"`,
-		"grids: {lr: [1]}":               "grids",
-		"grid: {lr: [0.1, 0.1]}":         "a value stands twice",
+		"grid: {lr: []}":                 "line 1: lr: want a list",
+		"grid: {lr: {a: 1}}":             "line 1: lr: want a list",
+		"grid: {speed: [1]}":             `line 1: unknown key "speed"`,
+		"base: {epoch: 3}":               `line 1: unknown key "epoch": did you mean "epochs"`,
+		"grids: {lr: [1]}":               `line 1: unknown key "grids": did you mean "grid"?`,
+		"base: {}\nlr: 0.1":              "line 2: lr is outside base and grid: indent it",
+		"grid: {lr: [0.1, 0.1]}":         "a value is given twice",
 		"grid: {lr: [0.1, 1e-1]}":        "lr0.1 and lr1e-1 are the same training",
+		"grid: {seed: [1, 0-2]}":         "a value is given twice",
 		"grid: {select-on: [val, test]}": "val and on test cannot be compared",
 		"grid: {threads: [1, 2]}":        "line 1: threads is for the command line",
 		"base: {cpu: true}":              "give --cpu there",
 		"base: [model]":                  "line 1: base: want lines",
 		"base: hello":                    "line 1: base: want lines",
-		"grid: {lr: [-1]}":               "--lr is -1",
-		"base: {preset: main}":           `unknown preset "main"`,
+		"base: {lr: [0.1, 0.2]}":         "line 1: lr is a list: want a positive number up to 1000, such as 0.001, or move the list under grid",
+		"base:\n  lr: 0.1\n  lr: 0.2":    "line 3: lr is given twice, first on line 2",
+		"grid: {lr: [-1]}":               "line 1: lr is -1",
+		"grid:\n  lr:\n  - 0.1\n  - x":   `line 4: lr is "x": want a positive number`,
+		"grid: {epochs: [1, 2.5]}":       "line 1: epochs is 2.5: want a whole number",
+		"grid: {epochs: [1, null]}":      "line 1: epochs has no value",
+		"grid: {seed: [[1]]}":            "line 1: seed is a list: want whole numbers and ranges",
+		"grid: {seed: 9-0}":              `line 1: seed is "9-0": want whole numbers and ranges such as 42,43 or 0-9`,
+		"base: {seed: -1}":               "line 1: seed is -1: want whole numbers and ranges",
+		"base: {seed: 1.5}":              "line 1: seed is 1.5: want whole numbers and ranges",
+		"base: {preset: main}":           `line 1: preset is "main": want main_no_aug`,
 		"grid: [1]":                      "grid: want lines",
-		"base: {epochs: many}":           "many",
+		"base: {epochs: many}":           `line 1: epochs is "many": want a whole number`,
+		"name: [a]":                      "line 1: name is a list: want a name",
+		"name:":                          "line 1: name has no value: want a name",
+		"name: ../up":                    `the experiment's name is "../up": want a name`,
+		"name: ..":                       `the experiment's name is "..": want a name`,
+		"[1]":                            "line 1: found a list: want lines",
+		"grid: {seed: 0-999, crop: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]}": "the lists combine to more than 10000 runs",
 	} {
-		write(text)
-		if _, err := LoadExperiment(path); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), say) {
+		_, err := ParseExperiment("rates.yml", []byte(text))
+		if !errors.Is(err, ErrUsage) || !strings.HasPrefix(err.Error(), "rates.yml: ") || !strings.Contains(err.Error(), say) {
 			t.Errorf("%s: %v, want a usage error with %q", text, err, say)
 		}
+		for _, word := range jargon {
+			if err != nil && strings.Contains(err.Error(), word) {
+				t.Errorf("%s: %v says %q", text, err, word)
+			}
+		}
 	}
-	if _, err := LoadExperiment(path + ".missing"); !errors.Is(err, ErrUsage) {
-		t.Errorf("a missing file: %v", err)
+}
+
+// names lists the runs of an experiment.
+func (e Experiment) names() string {
+	var list []string
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			list = append(list, c.Name)
+		}
+	}
+	return strings.Join(list, " ")
+}
+
+// Seeds may be ranges, wherever they stand, and vary fastest where they are in
+// the base.
+func TestExperimentSeeds(t *testing.T) {
+	for text, want := range map[string]string{
+		"grid: {seed: 0-2}":                         "seed0 seed1 seed2",
+		"grid: {seed: [7, 0-1]}":                    "seed7 seed0 seed1",
+		"grid: {seed: 7}":                           "seed7",
+		`grid: {seed: "0-1, 5"}`:                    "seed0 seed1 seed5",
+		"base: {seed: 0-1}":                         "seed0 seed1",
+		"base: {seed: 3-4}\ngrid: {lr: [0.1, 0.2]}": "lr0.1-seed3 lr0.1-seed4 lr0.2-seed3 lr0.2-seed4",
+		"base: {seed: [3, 4]}":                      "seed3 seed4",
+		"base: {seed: 3}":                           "fashioncnn",
+		"base: {seed: 3}\ngrid: {seed: [1, 2]}":     "seed1 seed2",
+		"base: {seed: 3-4}\ngrid: {seed: [1, 2]}":   "seed1 seed2",
+		"":               "fashioncnn",
+		"base:\ngrid:\n": "fashioncnn",
+	} {
+		e, err := ParseExperiment("x.yaml", []byte(text))
+		if err != nil || e.names() != want {
+			t.Errorf("%q: %q (%v), want %q", text, e.names(), err, want)
+			continue
+		}
+		for _, c := range e.Groups[0].Runs {
+			if c.Seed != 42 && !strings.Contains(c.Name, fmt.Sprint("seed", c.Seed)) && c.Seed != 3 {
+				t.Errorf("%q: %s has seed %d", text, c.Name, c.Seed)
+			}
+		}
+	}
+}
+
+// An override replaces what the file says, in base and grid.
+func TestExperimentOverrides(t *testing.T) {
+	const text = "base: {model: logistic, epochs: 5}\ngrid:\n  lr: [0.1, 0.2]\n  seed: [1, 2]\n"
+	set := func(name, value string) Assignment { return Assignment{name, value, "--set"} }
+	for _, c := range []struct {
+		overrides []Assignment
+		names     string
+	}{
+		{[]Assignment{set("seed", "5-6")}, "lr0.1-seed5 lr0.1-seed6 lr0.2-seed5 lr0.2-seed6"},
+		{[]Assignment{set("lr", "0.3")}, "seed1 seed2"},
+		{[]Assignment{set("epochs", "2"), set("seed", "9"), set("lr", "0.5"), set("lr", "0.3")}, "seed9"},
+		{[]Assignment{set("max-steps", "3"), set("seed", "9")}, "lr0.1-seed9 lr0.2-seed9"},
+	} {
+		e, err := ParseExperiment("x.yaml", []byte(text), c.overrides...)
+		if err != nil || e.names() != c.names {
+			t.Errorf("%v: %q (%v), want %q", c.overrides, e.names(), err, c.names)
+			continue
+		}
+		for _, o := range c.overrides {
+			last := o
+			for _, p := range c.overrides {
+				if p.Name == o.Name {
+					last = p
+				}
+			}
+			if got := e.Groups[0].Runs[0].Value(o.Name); o.Name != "seed" && got != last.Value {
+				t.Errorf("%v: %s is %s", c.overrides, o.Name, got)
+			}
+		}
+	}
+	for _, c := range []struct {
+		override Assignment
+		say      string
+	}{
+		{set("lr", "abc"), `--set: lr is "abc": want a positive number`},
+		{set("epoch", "3"), `--set: unknown key "epoch": did you mean "epochs"?`},
+		{set("cpu", "true"), "--set: cpu is for the command line: give --cpu there"},
+		{Assignment{"seed", "1-", "--seeds"}, `--seeds: seed is "1-": want whole numbers and ranges`},
+	} {
+		if _, err := ParseExperiment("x.yaml", []byte(text), c.override); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), c.say) {
+			t.Errorf("%v: %v, want %q", c.override, err, c.say)
+		}
+		if _, err := OriginalExperiment(c.override); !errors.Is(err, ErrUsage) || (!strings.Contains(err.Error(), c.say) && c.override.Name != "lr") {
+			t.Errorf("original with %v: %v, want %q", c.override, err, c.say)
+		}
+	}
+}
+
+// The original's study can be shortened, but not be made another one.
+func TestOriginalOverrides(t *testing.T) {
+	e, err := OriginalExperiment(Assignment{"max-steps", "3", "--max-steps"}, Assignment{"select-on", "val", "--select-on"}, Assignment{"precision", "mixed", "--precision"})
+	if err != nil || e.Name != "original-val-mixed" {
+		t.Fatalf("%q (%v)", e.Name, err)
+	}
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if c.MaxSteps != 3 || c.SelectOn != "val" || c.Precision != "mixed" || c.Seed != 42 {
+				t.Errorf("%+v", c)
+			}
+		}
+	}
+	for _, key := range originalKeys {
+		if _, err := OriginalExperiment(Assignment{key, "x", "--set"}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "--set: the experiment original sets "+key+" itself") {
+			t.Errorf("%s: %v", key, err)
+		}
 	}
 }
 

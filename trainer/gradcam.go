@@ -11,12 +11,39 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// gradCAM returns for each image where a network that has convolutions saw the
-// class in question: ReLU(Σ_c α_c A_c), A_c a channel of the last convolution's
-// features and α_c the mean gradient of the class's logit over it, scaled to a
-// maximum of 1 and to the image's size (Selvaraju et al. 2017). Where nothing
-// speaks for the class all is 0.
-func gradCAM(backend kernels.Backend, name string, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
+// CAM is a method of finding where a network that has convolutions saw a class:
+// a class activation map over the features A of its last convolution, from the
+// gradient g of the class's score with respect to them.
+type CAM string
+
+const (
+	// HiResCAM is ReLU(Σ_c g_c A_c), place by place (Draelos & Carin 2020,
+	// arXiv:2011.08891). Where a linear layer follows the features, it shows
+	// just the places that raised the score.
+	HiResCAM CAM = "hirescam"
+	// GradCAM is ReLU(Σ_c ḡ_c A_c) with the mean ḡ_c of a channel's gradient
+	// over all places (Selvaraju et al. 2017, arXiv:1610.02391). It suits
+	// networks that average their features before the last layer. In those that
+	// flatten them, as the built-in ones do, the mean hides that the gradient
+	// differs from place to place: of fashioncnn's maps two in five are empty.
+	GradCAM CAM = "gradcam"
+)
+
+// CAMs lists the methods, the default first.
+var CAMs = []CAM{HiResCAM, GradCAM}
+
+// title names the method in a picture.
+func (c CAM) title() string {
+	if c == GradCAM {
+		return "Grad-CAM (Selvaraju et al. 2017)"
+	}
+	return "HiResCAM (Draelos & Carin 2020)"
+}
+
+// heats returns for each image where the network saw the class in question, from
+// 0 to 1, its maximum, in the image's size. Where nothing speaks for the class
+// all is 0.
+func (c CAM) heats(backend kernels.Backend, name string, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
 	s, err := open(backend, model.Config{Model: name, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
 	if err != nil {
 		return nil, err
@@ -30,10 +57,11 @@ func gradCAM(backend kernels.Backend, name string, weights snapshot, images data
 		return nil, err
 	}
 	shape := s.net.Explained.Features.Shape // (N, H, W, C)
-	h, w, c := shape[1], shape[2], shape[3]
+	h, w, channels := shape[1], shape[2], shape[3]
+	size := h * w * channels
 	heats := make([][]float32, images.N)
 	for i := range heats {
-		heats[i] = enlarged(classActivation(features[i*h*w*c:][:h*w*c], grads[i*h*w*c:][:h*w*c], c), h, w)
+		heats[i] = enlarged(c.heat(features[i*size:][:size], grads[i*size:][:size], channels), h, w)
 	}
 	return heats, nil
 }
@@ -67,18 +95,17 @@ func (s *session) explain(classes []int) (features, grads []float32, err error) 
 	return features, grads, s.prog.Read(e.FeatureGrads, kernels.AsBytes(grads))
 }
 
-// classActivation combines features and gradients of one image, (H, W, C), into
+// heat combines features and gradients of one image, (H, W, C), into a map
 // (H, W) from 0 to 1.
-func classActivation(features, grads []float32, channels int) []float32 {
-	alpha := make([]float64, channels)
-	for i, g := range grads {
-		alpha[i%channels] += float64(g)
+func (c CAM) heat(features, grads []float32, channels int) []float32 {
+	if c == GradCAM {
+		grads = channelMeans(grads, channels)
 	}
 	heat := make([]float32, len(features)/channels)
 	for p := range heat {
 		sum := 0.
-		for c, a := range alpha {
-			sum += a * float64(features[p*channels+c])
+		for k := p * channels; k < (p+1)*channels; k++ {
+			sum += float64(grads[k]) * float64(features[k])
 		}
 		heat[p] = float32(max(sum, 0))
 	}
@@ -88,6 +115,19 @@ func classActivation(features, grads []float32, channels int) []float32 {
 		}
 	}
 	return heat
+}
+
+// channelMeans replaces every value of (H, W, C) by the mean of its channel.
+func channelMeans(values []float32, channels int) []float32 {
+	sums := make([]float64, channels)
+	for i, v := range values {
+		sums[i%channels] += float64(v)
+	}
+	means := make([]float32, len(values))
+	for i := range means {
+		means[i] = float32(sums[i%channels] / float64(len(values)/channels))
+	}
+	return means
 }
 
 // enlarged scales (h, w) values from 0 to 1 to (28, 28), bilinearly.

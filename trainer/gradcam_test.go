@@ -1,8 +1,10 @@
 package trainer
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +15,7 @@ import (
 )
 
 // The gradient of a class's logit that the plan finds at the features is what
-// the two layers behind them give by hand.
+// the two layers after them give by hand.
 func TestExplain(t *testing.T) {
 	test := datasettest.Subset(t).Test
 	const n = 3
@@ -63,19 +65,92 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// α is the mean gradient of a channel, what speaks against the class is cut
-// off, and the largest value is 1.
-func TestClassActivation(t *testing.T) {
+// Both methods give what PyTorch gives, from the image to the map, the empty maps
+// included, within four times the error of PyTorch's float32.
+func TestCAMAgainstPyTorch(t *testing.T) {
+	text, err := os.ReadFile("testdata/cam.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want struct {
+		Seed   uint64
+		Images int
+		Cases  []struct {
+			Model   string
+			Classes []int
+			Size    [2]int
+			Maps    map[CAM][][]float64
+			Error   map[CAM]float64
+		}
+	}
+	if err := json.Unmarshal(text, &want); err != nil {
+		t.Fatal(err)
+	}
+	if len(want.Cases) != 2 {
+		t.Fatalf("%d cases, want 2", len(want.Cases))
+	}
+	test := datasettest.Subset(t).Test
+	twice := dataset.Split{N: 2 * want.Images}
+	for range 2 {
+		twice.Images = append(twice.Images, test.Images[:want.Images*dataset.ImageBytes]...)
+		twice.Labels = append(twice.Labels, test.Labels[:want.Images]...)
+	}
+	for _, c := range want.Cases {
+		features, grads := explained(t, c.Model, want.Seed, twice, c.Classes)
+		places := c.Size[0] * c.Size[1]
+		size := len(features) / twice.N
+		for _, cam := range CAMs {
+			empty := 0
+			for i, reference := range c.Maps[cam] {
+				got := cam.heat(features[i*size:][:size], grads[i*size:][:size], size/places)
+				if slices.Max(got) == 0 {
+					empty++
+				}
+				for k := range reference {
+					if diff := math.Abs(float64(got[k]) - reference[k]); !(diff <= 4*c.Error[cam]) {
+						t.Fatalf("%s of %s, image %d, place %d: %v, want %v", cam, c.Model, i, k, got[k], reference[k])
+					}
+				}
+			}
+			if len(c.Maps[cam]) != twice.N || empty > 0 && cam == HiResCAM {
+				t.Errorf("%s of %s: %d maps, %d of them empty", cam, c.Model, len(c.Maps[cam]), empty)
+			}
+		}
+	}
+}
+
+// explained returns features and gradients of a network with initial weights.
+func explained(t *testing.T, name string, seed uint64, images dataset.Split, classes []int) (features, grads []float32) {
+	t.Helper()
+	s, err := open(openBackend(t), model.Config{Model: name, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.net.WriteInit(s.prog, seed); err != nil {
+		t.Fatal(err)
+	}
+	if features, grads, err = s.explain(classes); err != nil {
+		t.Fatal(err)
+	}
+	return features, grads
+}
+
+// HiResCAM weighs every place with its own gradient, Grad-CAM with the channel's
+// mean; what speaks against the class is cut off, and the largest value is 1.
+func TestHeat(t *testing.T) {
 	features := []float32{ // (2, 2, 2)
 		1, 0, 0, 1,
 		2, 1, 0, 0,
 	}
 	grads := []float32{4, -1, 0, -1, 0, -1, 0, -1} // means 1, −1
-	if got, want := classActivation(features, grads, 2), []float32{1, 0, 1, 0}; !slices.Equal(got, want) {
-		t.Errorf("got %v, want %v", got, want)
-	}
-	if got := classActivation(features, make([]float32, 8), 2); slices.Max(got) != 0 {
-		t.Errorf("without gradients got %v, want 0", got)
+	for cam, want := range map[CAM][]float32{HiResCAM: {1, 0, 0, 0}, GradCAM: {1, 0, 1, 0}} {
+		if got := cam.heat(features, grads, 2); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", cam, got, want)
+		}
+		if got := cam.heat(features, make([]float32, 8), 2); slices.Max(got) != 0 {
+			t.Errorf("%s without gradients: got %v, want 0", cam, got)
+		}
 	}
 	heat := enlarged([]float32{1, 0, 0, 0}, 2, 2)
 	if heat[0] != 1 || heat[len(heat)-1] != 0 || !(heat[model.Side/2] > .2 && heat[model.Side/2] < .8) {
@@ -83,7 +158,7 @@ func TestClassActivation(t *testing.T) {
 	}
 }
 
-// Grad-CAM needs no weights' gradients: its section must not write any.
+// An explanation needs no weights' gradients: its section must not write any.
 func TestExplainSectionIsForwardAndInputGradients(t *testing.T) {
 	net, err := model.Build(model.Config{Model: "fashioncnn", Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4})
 	if err != nil {

@@ -3,9 +3,10 @@ package trainer
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
-// The original's learning-rate study: these rates, for so many epochs.
+// The rates and the number of epochs of the original's learning-rate study.
 var originalRates = []float64{.01, .001, .0001}
 
 const originalRateEpochs = 5
@@ -16,24 +17,25 @@ const (
 	ratesGroup     = "Learning rates"
 )
 
-// OriginalExperiment is the original's study: its five trainings with every
-// seed, then its learning-rate study (of its best training) with the first
-// seed. selectOn is "test" for the original's protocol.
-func OriginalExperiment(seeds []uint64, selectOn, precision string) (Experiment, error) {
+// OriginalExperiment returns the original's study: its five trainings with
+// every seed, then its learning-rate study (of its best training) with the first
+// seed. Without overrides the seed is 42 and, as the original did, the test set
+// selects the best epoch. Overrides replace settings of every run; one of the
+// seed may be a list such as "42-46". Those that the study itself compares
+// cannot be replaced ([ErrUsage]).
+func OriginalExperiment(overrides ...Assignment) (Experiment, error) {
+	seeds, shared, err := originalSettings(overrides)
+	if err != nil {
+		return Experiment{}, err
+	}
 	e := Experiment{Name: "original", Groups: []Group{{Name: trainingsGroup}, {Name: ratesGroup}}}
-	if selectOn != "test" {
-		e.Name += "-" + selectOn
-	}
-	if precision != "fp32" {
-		e.Name += "-" + precision
-	}
-	add := func(group *Group, preset, name string, seed uint64, change func(c *Config)) error {
+	add := func(group *Group, preset, name string, seed Assignment, change func(c *Config)) error {
 		c := DefaultConfig()
-		if err := c.ApplyPreset(preset); err != nil {
+		change(&c)
+		if err := c.Apply(append([]Assignment{{Name: "preset", Value: preset}, seed}, shared...)...); err != nil {
 			return err
 		}
-		c.Seed, c.SelectOn, c.Precision, c.Name = seed, selectOn, precision, fmt.Sprintf("%s-seed%d", name, seed)
-		change(&c)
+		c.Name = fmt.Sprintf("%s-seed%d", name, c.Seed)
 		group.Runs = append(group.Runs, c)
 		return c.Check()
 	}
@@ -50,11 +52,40 @@ func OriginalExperiment(seeds []uint64, selectOn, precision string) (Experiment,
 			return e, err
 		}
 	}
+	first := e.Groups[0].Runs[0]
+	if first.SelectOn != originalProtocol {
+		e.Name += "-" + first.SelectOn
+	}
+	if first.Precision != DefaultConfig().Precision {
+		e.Name += "-" + first.Precision
+	}
 	return e, e.check("the experiment original")
 }
 
+// originalProtocol is what the original selected the best epoch on.
+const originalProtocol = "test"
+
+// originalKeys are the settings that the original's study itself sets.
+var originalKeys = []string{"preset", "model", "augment", "dropout", "lr", "name"}
+
+// originalSettings returns the seeds of the original's study, and the settings
+// that all of its runs share.
+func originalSettings(overrides []Assignment) (seeds, shared []Assignment, err error) {
+	f := experimentText{base: []Assignment{{Name: "select-on", Value: originalProtocol}}}
+	f.setAxis(axis{"seed", []Assignment{{Name: "seed", Value: DefaultConfig().Value("seed")}}})
+	for _, o := range overrides {
+		if slices.Contains(originalKeys, o.Name) {
+			return nil, nil, usage("%s: the experiment original sets %s itself: write an experiment's file to vary it", o.Source, o.Name)
+		}
+	}
+	if err := f.override(overrides); err != nil {
+		return nil, nil, err
+	}
+	return f.axes[0].values, f.base, nil
+}
+
 // IsPreset returns the preset that the settings train exactly as the original
-// did, whatever the seed, the protocol and the precision are.
+// did, except for seed, protocol and precision, and whether there is one.
 func (c Config) IsPreset() (Preset, bool) {
 	p, ok := FindPreset(c.Preset)
 	if !ok {

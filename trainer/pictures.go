@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"fmt"
+	"runtime/debug"
+	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -10,12 +12,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// The pictures of a run's folder. GradCAMPicture is absent for a network
-// without convolutions, CurvesPicture in an evaluation alone.
+// The pictures of a run's folder. GradCAMPicture, by the [CAM] that was asked
+// for, is absent for a network without convolutions, CurvesPicture in an
+// evaluation alone.
 const (
 	CurvesPicture        = "curves.png"
 	MatrixPicture        = "confusion_matrix.png"
 	ROCPicture           = "roc.png"
+	ReliabilityPicture   = "reliability.png"
 	ClassF1Picture       = "class_f1.png"
 	SamplesPicture       = "samples.png"
 	MisclassifiedPicture = "misclassified.png"
@@ -35,7 +39,7 @@ func (f folder) writeCurves(epochs []EpochReport, selected string, best int) err
 func Curve(epochs []EpochReport) []plots.Epoch {
 	var points []plots.Epoch
 	for _, e := range epochs {
-		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy})
+		points = append(points, plots.Epoch{TrainLoss: e.TrainLoss, ValLoss: e.ValLoss, TrainAccuracy: e.TrainAccuracy, ValAccuracy: e.ValAccuracy, LR: e.LR})
 	}
 	return points
 }
@@ -48,6 +52,7 @@ type classified struct {
 	test    dataset.Split
 	probs   []float32 // (N, 10)
 	metrics *metrics.Metrics
+	cam     CAM
 }
 
 // writePictures draws what a network says of the test images, and what it
@@ -63,11 +68,14 @@ func (f folder) writePictures(c classified) error {
 	}{
 		{MatrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(c.metrics.ConfusionMatrix) }},
 		{ROCPicture, func() ([]byte, error) { return plots.ROC(labels, c.probs) }},
+		{ReliabilityPicture, func() ([]byte, error) {
+			return plots.Reliability(labels, c.probs, c.metrics.ExpectedCalibrationError)
+		}},
 		{ClassF1Picture, func() ([]byte, error) { return plots.ClassF1(c.metrics.PerClass) }},
 		{SamplesPicture, func() ([]byte, error) { return plots.Samples(images, labels, c.probs) }},
 		{MisclassifiedPicture, func() ([]byte, error) { return plots.Misclassified(images, labels, c.probs) }},
 		{FiltersPicture, c.drawFilters},
-		{GradCAMPicture, c.drawGradCAM},
+		{GradCAMPicture, c.drawCAM},
 	}
 	for _, p := range pictures {
 		if p.name == GradCAMPicture && !model.HasFeatures(c.net.Config.Model) {
@@ -81,6 +89,7 @@ func (f folder) writePictures(c classified) error {
 }
 
 func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
+	debug.FreeOSMemory() // a picture takes some 30 MB: without this, those before would pile up
 	png, err := draw()
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", name, err)
@@ -89,17 +98,25 @@ func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
 }
 
 // drawFilters draws the weights of the first layer, whose input has one channel.
+// Where it is the last layer too, each of its filters is a class's.
 func (c classified) drawFilters() ([]byte, error) {
 	first := c.net.Params[0]
-	return plots.Filters(c.weights.part(c.net, first), first.Layout.Out, first.Layout.H, first.Layout.W)
+	names := make([]string, first.Layout.Out)
+	for i := range names {
+		names[i] = strconv.Itoa(i)
+		if !model.HasFeatures(c.net.Config.Model) && len(names) == len(dataset.ClassNames) {
+			names[i] = dataset.ClassNames[i]
+		}
+	}
+	return plots.Filters(c.weights.part(c.net, first), names, first.Layout.H, first.Layout.W)
 }
 
-// mistakesExplained is the number of misclassified images that Grad-CAM shows.
+// mistakesExplained is the number of misclassified images in GradCAMPicture.
 const mistakesExplained = 10
 
-// drawGradCAM explains the first rightly classified image of each class and the
+// drawCAM explains the first correctly classified image of each class and the
 // most confident mistakes.
-func (c classified) drawGradCAM() ([]byte, error) {
+func (c classified) drawCAM() ([]byte, error) {
 	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
 	split := dataset.Split{N: len(chosen), Labels: make([]byte, len(chosen))}
 	classes := make([]int, len(chosen))
@@ -107,7 +124,7 @@ func (c classified) drawGradCAM() ([]byte, error) {
 		split.Images = append(split.Images, c.test.Image(j)...)
 		classes[i] = metrics.Predicted(c.probs[j*model.Classes:][:model.Classes])
 	}
-	heats, err := gradCAM(c.backend, c.net.Config.Model, c.weights, split, classes)
+	heats, err := c.cam.heats(c.backend, c.net.Config.Model, c.weights, split, classes)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +132,13 @@ func (c classified) drawGradCAM() ([]byte, error) {
 	for i, j := range chosen {
 		label := int(c.test.Labels[j])
 		list[i] = plots.Attention{Image: split.Image(i), Heat: heats[i], Class: classes[i], Right: classes[i] == label,
-			Caption: "true " + dataset.ClassNames[label]}
+			Caption: "true: " + dataset.ClassNames[label]}
 	}
-	return plots.GradCAM(list)
+	return plots.Attentions(list, "Where the network saw the class that it predicted: "+c.cam.title(),
+		"The first correctly classified test image of each class, and the mistakes of the greatest confidence, each beside what spoke for the predicted class in the last convolution's features.")
 }
 
-// firstRight returns the first rightly classified image of each class.
+// firstRight returns the first correctly classified image of each class.
 func (c classified) firstRight() []int {
 	var chosen []int
 	for class := range byte(model.Classes) {

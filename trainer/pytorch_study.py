@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""The original's trainings in PyTorch and torchvision, over seeds.
+"""Trains the original's networks in PyTorch and torchvision with several seeds.
 
-Says how far the accuracy of its recipe spreads from seed to seed, to set beside
-`fmnist-gpu experiment original`: its protocol (the best of ten epochs on the test
-images), its optimiser, scheduler, early stop and augmentation. Prints preset,
-seed, accuracy and macro F1.
+Shows how the accuracy of the original's recipe varies from seed to seed, to
+compare with `fmnist-gpu experiment original`. It uses the original's protocol (the
+best of ten epochs on the test images), optimiser, scheduler, early stopping and
+augmentation. Prints preset, seed, accuracy and macro F1.
 
   python3 pytorch_study.py alternative_shallow 42 43 44
 """

@@ -428,13 +428,13 @@ func TestPathsAreAbsolute(t *testing.T) {
 // Train checks what a Go program hands it.
 func TestTrainChecksItsArguments(t *testing.T) {
 	for what, change := range map[string]func(*Config){
-		"rmsprop":       func(c *Config) { c.Optimizer = "rmsprop" },
-		"bf16":          func(c *Config) { c.Precision = "bf16" },
-		"--batch-size":  func(c *Config) { c.BatchSize = 0 },
-		"--epochs":      func(c *Config) { c.Epochs = 0 },
-		"transformer":   func(c *Config) { c.Model = "transformer" },
-		"--lr":          func(c *Config) { c.LR = math.NaN() },
-		"--eval-images": func(c *Config) { c.EvalImages = -1 },
+		"rmsprop":     func(c *Config) { c.Optimizer = "rmsprop" },
+		"bf16":        func(c *Config) { c.Precision = "bf16" },
+		"batch-size":  func(c *Config) { c.BatchSize = 0 },
+		"epochs":      func(c *Config) { c.Epochs = 0 },
+		"transformer": func(c *Config) { c.Model = "transformer" },
+		"lr":          func(c *Config) { c.LR = math.NaN() },
+		"eval-images": func(c *Config) { c.EvalImages = -1 },
 	} {
 		c := quick()
 		change(&c)
@@ -504,7 +504,7 @@ func TestNoEval(t *testing.T) {
 			t.Errorf("%s (%v): not the weights of the run with evaluations", name, err)
 		}
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), without, datasettest.Subset(t).Test, "")
+	e, err := Evaluate(context.Background(), openBackend(t), without, datasettest.Subset(t).Test, "", HiResCAM)
 	if err != nil || e.Metrics.Protocol != noProtocol {
 		t.Errorf("evaluated later: protocol %q (%v), want %q", e.Metrics.Protocol, err, noProtocol)
 	}
@@ -536,7 +536,7 @@ func TestEvalImages(t *testing.T) {
 	if len(lines) != 22 || !strings.HasPrefix(lines[2], "10,") {
 		t.Errorf("predictions.csv:\n%s", strings.Join(lines, "\n"))
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "")
+	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "", HiResCAM)
 	if err != nil {
 		t.Fatal(err)
 	}

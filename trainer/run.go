@@ -69,9 +69,11 @@ func (r *Run) readEnvironment(text []byte) error {
 	var args struct {
 		Environment Environment `yaml:"environment"`
 	}
-	err := yaml.Unmarshal(text, &args)
+	if err := yaml.Unmarshal(text, &args); err != nil {
+		return errors.New(yamlProblem(err))
+	}
 	r.Environment = args.Environment
-	return err
+	return nil
 }
 
 // readResults reads results.csv, whose columns may be more or fewer than this

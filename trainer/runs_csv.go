@@ -46,9 +46,9 @@ func WriteRuns(dir string, groups []RunGroup) error {
 // which is that of the run's folder.
 func settingColumns() []string {
 	var keys []string
-	for _, key := range configKeys() {
-		if key != "name" {
-			keys = append(keys, key)
+	for _, s := range Settings() {
+		if s.Name != "name" {
+			keys = append(keys, s.Name)
 		}
 	}
 	return keys

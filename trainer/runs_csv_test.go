@@ -40,9 +40,9 @@ func TestWriteRuns(t *testing.T) {
 			t.Errorf("column %s (%d): %q", c.column, at, rows[1:])
 		}
 	}
-	for _, key := range configKeys() {
-		if count := len(slices.DeleteFunc(slices.Clone(rows[0]), func(name string) bool { return name != key })); count != 1 {
-			t.Errorf("%d columns %s, want one for each setting", count, key)
+	for _, s := range Settings() {
+		if count := len(slices.DeleteFunc(slices.Clone(rows[0]), func(name string) bool { return name != s.Name })); count != 1 {
+			t.Errorf("%d columns %s, want one for each setting", count, s.Name)
 		}
 	}
 }

@@ -187,26 +187,6 @@ func checkSplit(name string, s dataset.Split) error {
 	return nil
 }
 
-// Describe returns what a training would be, and its plan's memory, without
-// training: the network is built but not compiled.
-func Describe(c Config, data *dataset.Dataset) (Summary, error) {
-	if err := c.Check(); err != nil {
-		return Summary{}, err
-	}
-	p, err := newPartition(c, data)
-	if err != nil {
-		return Summary{}, err
-	}
-	mc := modelConfig(c, p)
-	mc.Images = data.Train.N + data.Test.N
-	net, err := model.Build(mc)
-	if err != nil {
-		return Summary{}, err
-	}
-	return Summary{Config: c, Parameters: net.ParameterCount(), TrainImages: len(p.train), SelectImages: len(p.selected),
-		StepsPerEpoch: model.Steps(len(p.train), c.BatchSize), DeviceBytes: net.Plan.Bytes(), FirstEpoch: 1}, nil
-}
-
 // partition is the indices of the images that a training uses: to train on, to
 // evaluate after each epoch for scheduler, early stop and best epoch, and to
 // test. Test images are numbered after the training images.
@@ -257,9 +237,8 @@ func modelConfig(c Config, p partition) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	augment, _ := c.augmentation() // Check has refused others
 	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		Precision: c.precision(), Augment: augment, TrainBatches: batches, TrainImages: len(p.train),
+		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
 		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
 }
 
@@ -589,7 +568,7 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 		return nil, err
 	}
 	debug.FreeOSMemory()
-	if err := t.draw(classified{t.backend, t.net, t.best, test, probs, m}); err != nil {
+	if err := t.draw(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
 		return nil, err
 	}
 	// Last of all, since a run that has it counts as finished.

@@ -98,7 +98,7 @@ func TestEvaluateGivesTheRunsMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "")
+	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "", HiResCAM)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -17,6 +18,7 @@ import (
 type device struct {
 	kernels.Backend
 	environment trainer.Environment
+	selector    string // the --device that opens it again; "" for the CPU
 	why         string
 }
 
@@ -30,7 +32,8 @@ type deviceFlags struct {
 	precision kernels.Precision // that the device must have
 }
 
-// openDevice opens the backend that the flags choose, if it has what they ask for.
+// openDevice opens the backend that the flags choose, if it has what they ask
+// for.
 func openDevice(f deviceFlags) (*device, error) {
 	d, err := chooseDevice(f)
 	if err != nil {
@@ -63,17 +66,18 @@ func chooseDevice(f deviceFlags) (*device, error) {
 	case f.selector != "":
 		return openVulkan(f, "--device "+f.selector)
 	}
-	d, err := openVulkan(f, "the best GPU; --cpu for the CPU")
+	d, err := openVulkan(f, "the best GPU; --cpu uses the CPU")
 	if errors.Is(err, gpu.ErrNoVulkan) || errors.Is(err, gpu.ErrNoDevice) {
 		return openCPU(f, oneLine(err))
 	}
 	return d, err
 }
 
+// maxThreads is the largest number that --threads takes.
 const maxThreads = 1 << 12
 
 // closeDevice closes d after something that ended with err. What the
-// validation layer says at the end counts, unless there is an error already.
+// validation layer reports at the end counts, unless there is an error already.
 func closeDevice(d *device, err error) error {
 	closing := d.Close()
 	if closing != nil && (err == nil || errors.Is(err, trainer.ErrInterrupted)) {
@@ -82,17 +86,23 @@ func closeDevice(d *device, err error) error {
 	return err
 }
 
+// openCPU opens the CPU backend with at most a thread for each core that the
+// process may use: they wait for each other, so more are many times slower.
 func openCPU(f deviceFlags, why string) (*device, error) {
-	b, err := cpuref.Open(cpuref.Options{Threads: f.threads})
+	threads, cores := f.threads, cpuref.DefaultThreads()
+	if threads > cores {
+		why += fmt.Sprintf("; not --threads %d, since this process may use %d", threads, cores)
+	}
+	if threads == 0 || threads > cores {
+		threads = cores
+	}
+	b, err := cpuref.Open(cpuref.Options{Threads: threads})
 	if err != nil {
 		return nil, err
 	}
 	e := environment("cpu", b)
-	e.Threads = f.threads
-	if e.Threads == 0 {
-		e.Threads = cpuref.DefaultThreads()
-	}
-	return &device{b, e, why}, nil
+	e.Threads = threads
+	return &device{b, e, "", why}, nil
 }
 
 func openVulkan(f deviceFlags, why string) (*device, error) {
@@ -100,9 +110,12 @@ func openVulkan(f deviceFlags, why string) (*device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if passed := b.PassedOver(); len(passed) > 0 {
+		why = "the best GPU that works; " + oneLine(errors.Join(passed...))
+	}
 	e := environment("vulkan", b)
 	e.Driver, e.Tuned = b.Info().Driver, b.Tuned()
-	return &device{b, e, why}, nil
+	return &device{b, e, strconv.Itoa(b.Info().Index), why}, nil
 }
 
 func environment(kind string, b kernels.Backend) trainer.Environment {

@@ -18,38 +18,43 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newBenchCommand() *cobra.Command {
-	o := bench.Options{Dropout: .25}
+	o := bench.Options{Model: "fashioncnn", Batch: 64, Dropout: .25, Rounds: 5, Seconds: 1}
 	var f deviceFlags
-	var against, precision string
+	precision := kernels.FP32.String()
+	var against string
 	var asJSON, noProfile, tune bool
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Throughput of a model on a device, as a whole and op by op",
-		Long: `Measure how many images a second a device trains (or, with --infer, classifies),
-and where the time of a step, and of the start until the first step, goes. Images
+		Short: "Measure a model's throughput on a device, in all and op by op",
+		Long: `Measure how many images per second a device trains (or, with --infer, classifies),
+and where the time of a step, and of the start up to the first step, goes. Images
 are random, so no dataset is needed.
 
 --against runs another program in turn with each round and compares medians. The
 program prints a line of JSON for each of its configurations:
-{"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
+
+    {"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
 		Example: `  fmnist-gpu bench --cpu
   fmnist-gpu bench --device 0 --batch-size 256 --json
   fmnist-gpu bench --device 0 --tune
-  fmnist-gpu bench --cpu --threads 2 --against "python3 trainer/bench/pytorch.py --threads 2"`,
-		Args: cobra.NoArgs,
+  fmnist-gpu bench --cpu --threads 2 \
+      --against "python3 trainer/bench/pytorch.py --threads 2"`,
+		Args: noArguments(benchHint),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkBench(o, against); err != nil {
-				return err
-			}
 			var err error
 			if o.Precision, err = kernels.ParsePrecision(precision); err != nil {
-				return &commandLineError{fmt.Sprintf("--precision: %v", err)}
+				return err
 			}
 			f.precision = o.Precision
-			r, peers, err := runBench(c, f, o, against, !noProfile, tune)
+			announcement := c.OutOrStdout()
+			if asJSON {
+				announcement = io.Discard
+			}
+			r, peers, err := runBench(c, announcement, f, o, against, !noProfile, tune)
 			if err != nil {
 				return err
 			}
@@ -59,34 +64,31 @@ program prints a line of JSON for each of its configurations:
 			return printBench(c.OutOrStdout(), r, peers)
 		},
 	}
-	c.Flags().StringVar(&o.Model, "model", "fashioncnn", strings.Join(model.Names(), ", "))
-	c.Flags().IntVar(&o.Batch, "batch-size", 64, "images a step")
-	c.Flags().BoolVar(&o.Infer, "infer", false, "classify instead of train")
-	c.Flags().StringVar(&precision, "precision", "fp32", "fp32 or mixed")
-	c.Flags().IntVar(&o.Rounds, "rounds", 5, "timed rounds, of which the median counts")
-	c.Flags().Float64Var(&o.Seconds, "seconds", 1, "length of a round")
-	c.Flags().StringVar(&against, "against", "", "`command` to run in turn with each round")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	c.Flags().BoolVar(&noProfile, "no-profile", false, "leave out the table of ops")
-	c.Flags().BoolVar(&tune, "tune", false, "first measure which shader variants are fastest, and keep to them on this device from now on")
-	addDeviceFlags(c, &f)
+	g := flagGroup{c.Flags(), groupModel}
+	bind(g, &o.Model, "model", kindOf("model"), "network: "+kindOf("model").Want)
+	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), "images per step")
+	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of training")
+	g = flagGroup{c.Flags(), groupDevice}
+	addDeviceFlags(g, &f)
+	bind(g, &precision, "precision", kindOf("precision"), precisionUsage)
+	bind(g, &tune, "tune", setting.Bool(), "first measure which shader variants are fastest, and use them on this device from now on")
+	g = flagGroup{c.Flags(), "Measurement"}
+	bind(g, &o.Rounds, "rounds", setting.Whole(1, 1000), "timed rounds, of which the median counts")
+	bind(g, &o.Seconds, "seconds", roundLength, "length of a round in seconds")
+	bind(g, &against, "against", setting.Text("COMMAND", "a command to run"), "command to run in turn with each round")
+	bind(g, &noProfile, "no-profile", setting.Bool(), "leave out the table of ops")
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
 }
 
-func checkBench(o bench.Options, against string) error {
-	switch {
-	case !slices.Contains(model.Names(), o.Model):
-		return &commandLineError{fmt.Sprintf("--model %q is unknown: want one of %s", o.Model, strings.Join(model.Names(), ", "))}
-	case o.Batch < 1 || o.Batch > 1<<14:
-		return &commandLineError{fmt.Sprintf("--batch-size is %d: want a number from 1 to %d", o.Batch, 1<<14)}
-	case o.Rounds < 1:
-		return &commandLineError{fmt.Sprintf("--rounds is %d: want at least 1", o.Rounds)}
-	case !(o.Seconds > 0 && o.Seconds <= 3600):
-		return &commandLineError{fmt.Sprintf("--seconds is %v: want a positive number", o.Seconds)}
-	case against != "" && strings.TrimSpace(against) == "":
-		return &commandLineError{"--against is blank: name a command"}
+var roundLength = setting.Number("a positive number of seconds up to 3600", func(x float64) bool { return x > 0 && x <= 3600 })
+
+// benchHint says which flag an argument was probably meant for.
+func benchHint(_ *cobra.Command, argument string) string {
+	if slices.Contains(model.Names(), argument) {
+		return "did you mean --model " + argument + "?"
 	}
-	return nil
+	return ""
 }
 
 // peer is a configuration of the program that --against runs.
@@ -97,12 +99,13 @@ type peer struct {
 	Ratio           float64   `json:"ratio"` // ours / theirs, of the medians
 }
 
-func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
+func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return r, nil, err
 	}
 	defer func() { err = closeDevice(d, err) }()
+	fmt.Fprintln(announcement, d.announce())
 	if tune { // which compiles more than a start does
 		if err := tuneDevice(c, d, o); err != nil {
 			return r, nil, err
@@ -140,17 +143,17 @@ func runBench(c *cobra.Command, f deviceFlags, o bench.Options, against string, 
 	return r, peers, nil
 }
 
-// tuneDevice finds the fastest variants, with a bar.
+// tuneDevice finds the fastest variants and shows a progress bar.
 func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	if _, ok := d.Backend.(kernels.Tuner); !ok {
-		return &commandLineError{fmt.Sprintf("--tune: %s has nothing to tune; it is for Vulkan devices", d.Name())}
+		return &commandLineError{fmt.Sprintf("--tune: %s cannot be tuned; only Vulkan devices can", d.Name())}
 	}
 	bar := newMeter(c.ErrOrStderr(), "tuning", 1, decor.CountersNoUnit("  %d / %d"))
 	defer bar.end()
 	return bench.Tune(d.Backend, o, func(done, of int) { bar.set(int64(done), int64(of)) })
 }
 
-// alternate takes turns between our rounds and the other program's.
+// alternate runs our rounds in turn with those of the other program.
 func alternate(c *cobra.Command, s *bench.Session, rounds int, against string) (ours []float64, peers []peer, err error) {
 	for range rounds {
 		if err := c.Context().Err(); err != nil {
@@ -177,12 +180,12 @@ func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
 	cmd.Stderr = c.ErrOrStderr()
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("--against %s: %w", against, err)
+		return nil, fmt.Errorf("--against %q: %w", against, err)
 	}
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
 		var p peer
 		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || !(p.ImagesPerSecond > 0) {
-			return nil, fmt.Errorf("--against %s: printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
+			return nil, fmt.Errorf("--against %q printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
 		}
 		i := slices.IndexFunc(peers, func(q peer) bool { return q.Name == p.Name })
 		if i < 0 {
@@ -195,11 +198,11 @@ func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
 }
 
 func printBench(w io.Writer, r bench.Result, peers []peer) error {
-	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms a step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
+	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms per step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
 	if r.DeviceMicros > 0 {
-		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (its ops one by one %.1f), %.1f µs between steps\n",
+		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (ops run one by one: %.1f µs), %.1f µs between steps\n",
 			r.StepsPerSecond, r.DeviceMicros, r.BetweenMicros, r.OpsMicros, r.GapMicros)
 	}
 	if r.HostCores > 0 {
@@ -210,7 +213,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		if u.PipelineCache != "" {
 			cache = fmt.Sprintf(" (pipeline cache %s)", u.PipelineCache)
 		}
-		fmt.Fprintf(w, "start-up: the first step done after %.1f ms: device open %.1f, images drawn %.1f, program compiled %.1f%s, uploaded %.1f, step %.1f\n",
+		fmt.Fprintf(w, "start-up: first step completed after %.1f ms: open device %.1f, draw images %.1f, compile program %.1f%s, upload %.1f, step %.1f\n",
 			u.Total, u.Backend, u.Images, u.Program, cache, u.Upload, u.Step)
 	}
 	if r.Peak != nil {
@@ -233,7 +236,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	}
 	for _, op := range r.Ops {
 		if op.Joined {
-			fmt.Fprintf(t, "%s\t%s\t\t\t\t\t\tdone by the op above\n", op.Kind, op.Shape)
+			fmt.Fprintf(t, "%s\t%s\t\t\t\t\t\tcomputed by the op above\n", op.Kind, op.Shape)
 			continue
 		}
 		ofPeak, ofCopy := "", ""

@@ -44,7 +44,7 @@ func TestBenchStartUp(t *testing.T) {
 	if !(u.Backend > 0 && u.Program > 0 && u.Step > 0 && u.Total > u.Step) || u.PipelineCache != "" {
 		t.Errorf("start-up on the CPU: %+v", u)
 	}
-	if stdout := runBenchFor(t, "--cpu", "--no-profile"); !strings.Contains(stdout, "start-up: the first step done after ") {
+	if stdout := runBenchFor(t, "--cpu", "--no-profile"); !strings.Contains(stdout, "start-up: first step completed after ") {
 		t.Errorf("no start-up in\n%s", stdout)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // compareFormats are the formats of the command compare beside text, a flag
@@ -56,10 +57,12 @@ their number by Holm's method.`,
 			}
 			return nil
 		},
-		RunE: runCompare,
+		ValidArgsFunction: completeRunFolders,
+		RunE:              runCompare,
 	}
 	for _, f := range compareFormats {
-		c.Flags().Bool(f.flag, false, f.usage)
+		chosen := false
+		bind(flagGroup{c.Flags(), groupOutput}, &chosen, f.flag, setting.Bool(), f.usage)
 	}
 	return c
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newDataCommand() *cobra.Command {
@@ -40,13 +41,13 @@ train-images.idx3-ubyte.`,
 		Example: `  fmnist-gpu data
   fmnist-gpu data fetch
   fmnist-gpu data show --split test --out samples.png`,
-		Args: cobra.NoArgs,
+		Args: unknownCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return checkData(c.OutOrStdout(), dataDir, asJSON)
 		},
 	}
-	c.PersistentFlags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	bind(flagGroup{c.PersistentFlags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	c.AddCommand(newDataFetchCommand(&dataDir), newDataShowCommand(&dataDir))
 	return c
 }
@@ -122,7 +123,7 @@ stopped.`,
 		Example: `  fmnist-gpu data fetch
   fmnist-gpu data fetch --data-dir ~/fashion-mnist
   fmnist-gpu data fetch --mirror https://example.org/fashion-mnist/`,
-		Args: cobra.NoArgs,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, m := range mirrors {
 				if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -147,7 +148,7 @@ stopped.`,
 			return err
 		},
 	}
-	c.Flags().StringArrayVar(&mirrors, "mirror", nil, "base `URL` to download from (repeatable)")
+	bindEach(flagGroup{c.Flags(), groupData}, &mirrors, "mirror", setting.Text("URL", "a URL that starts with http:// or https://"), "base URL of the files, in place of the public mirrors; may be repeated")
 	return c
 }
 
@@ -183,7 +184,8 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 	var out, split string
 	var count int
 	config := trainer.DefaultConfig()
-	config.Augment = ""
+	config.Augment = "" // unless a flag says so, no versions are shown
+	split, out, count = "train", "samples.png", 25
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Draw sample images with their classes",
@@ -192,13 +194,10 @@ followed by augmented versions of it, as training sees them.`,
 		Example: `  fmnist-gpu data show
   fmnist-gpu data show --augment original --count 10
   fmnist-gpu data show --split test --count 100 --seed 7 --out test.png`,
-		Args: cobra.NoArgs,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if split != "train" && split != "test" {
-				return &commandLineError{fmt.Sprintf("--split is %q: want train or test", split)}
-			}
-			if count < 1 || count > maxShown {
-				return &commandLineError{fmt.Sprintf("--count is %d: want 1 to %d", count, maxShown)}
+			if err := config.Apply(assignments(c.Flags())...); err != nil {
+				return err
 			}
 			data, err := loadData(*dataDir)
 			if err != nil {
@@ -215,11 +214,12 @@ followed by augmented versions of it, as training sees them.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "samples.png", "PNG `file` to write")
-	c.Flags().StringVar(&split, "split", "train", "`part` to draw from: train or test")
-	c.Flags().IntVar(&count, "count", 25, "number of images to draw")
-	c.Flags().Uint64Var(&config.Seed, "seed", config.Seed, "seed that selects the images")
-	addAugmentFlags(c.Flags(), &config)
+	g := flagGroup{c.Flags(), groupData}
+	bind(g, &split, "split", setting.Choice("train", "test"), "images to draw from: train or test")
+	bind(g, &count, "count", setting.Whole(1, maxShown), "number of images")
+	g.setting("seed", "seed that chooses the images")
+	addAugmentFlags(c.Flags(), "")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "a PNG file"), "PNG file to write")
 	return c
 }
 
@@ -229,8 +229,9 @@ const maxShown = 2500
 // shownVersions is how many augmented versions stand beside an image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s that the seed selects: in a
-// square or, if they are augmented, each at the start of a row of its versions.
+// drawSamples writes a picture of count images of s that the seed selects: in
+// about a square or, if they are augmented, each at the start of a row of its
+// versions.
 func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
@@ -238,7 +239,7 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 		images = append(images, s.Image(i))
 		captions = append(captions, dataset.ClassNames[s.Labels[i]])
 	}
-	columns := int(math.Ceil(math.Sqrt(float64(count))))
+	columns := nearSquare(count)
 	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
 		var err error
 		columns = 1 + shownVersions
@@ -250,11 +251,23 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	for i, image := range images {
 		cells[i] = plots.Cell{Image: plots.Gray(image), Caption: captions[i]}
 	}
-	picture, err := plots.Grid(cells, columns)
+	picture, err := plots.Grid{Cells: cells, Columns: columns}.PNG()
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, picture, 0o666)
+}
+
+// nearSquare returns the number of columns of a grid of n cells that is about as
+// wide as high, or a little wider if that makes all rows equally long.
+func nearSquare(n int) int {
+	side := int(math.Ceil(math.Sqrt(float64(n))))
+	for columns := side; columns <= 2*side; columns++ {
+		if n%columns == 0 {
+			return columns
+		}
+	}
+	return side
 }
 
 // withVersions puts augmented versions after each image.

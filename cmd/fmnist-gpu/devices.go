@@ -2,11 +2,10 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newDevicesCommand() *cobra.Command {
@@ -22,44 +22,99 @@ func newDevicesCommand() *cobra.Command {
 		Use:   "devices",
 		Short: "List Vulkan devices, and what the CPU backend will use",
 		Long: `List the Vulkan devices with the index, name or UUID that --device takes, and
-what the CPU backend will use. A machine without Vulkan lists the CPU alone.`,
+what the CPU backend will use. Each device is tried out; one that does not work is
+listed with the reason. A machine without Vulkan lists the CPU alone.`,
 		Example: `  fmnist-gpu devices
   fmnist-gpu devices --json`,
-		Args: cobra.NoArgs,
+		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
-			found, err := vulkan.List()
-			if err != nil && !errors.Is(err, gpu.ErrNoVulkan) && !errors.Is(err, gpu.ErrNoDevice) {
-				return err
+			found, problems := vulkan.List()
+			texts := []string{}
+			for _, p := range problems {
+				texts = append(texts, oneLine(p))
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"devices": append([]gpu.Info{}, found...), "cpu": cpuref.Info()})
+				return printJSON(c.OutOrStdout(), map[string]any{"devices": append([]gpu.Info{}, found...), "problems": texts, "cpu": cpuref.Info()})
 			}
-			if err != nil {
-				fmt.Fprintf(c.OutOrStdout(), "no Vulkan device: %v\n\n", err)
-			}
-			return printDevices(c.OutOrStdout(), found)
+			_, err := io.WriteString(c.OutOrStdout(), formatDevices(found, texts, cpuref.Info()))
+			return err
 		},
 	}
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
 }
 
-func printDevices(w io.Writer, found []gpu.Info) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(found) > 0 {
-		fmt.Fprintln(t, "INDEX\tNAME\tTYPE\tDRIVER\tMEMORY\tSUBGROUP\tFP16\tBF16\tCOOP. MATRIX\tUUID")
+// The columns of a terminal, and where a device's text begins.
+const (
+	terminalWidth = 80
+	deviceIndent  = 5
+)
+
+// formatDevices gives each device a block of lines.
+func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) string {
+	var b strings.Builder
+	block := func(label string, lines ...string) {
+		for i, line := range lines {
+			if i > 0 {
+				label = ""
+			}
+			fmt.Fprintf(&b, "%-*s%s\n", deviceIndent, label, wrap(line, deviceIndent, terminalWidth))
+		}
+		fmt.Fprintln(&b)
 	}
 	for _, d := range found {
-		fmt.Fprintf(t, "%d\t%s\t%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\n", d.Index, d.Name, d.Type, d.Driver,
-			humanize.IBytes(uint64(d.MemoryBytes)), d.SubgroupSize, yesNo(d.Float16), yesNo(d.BFloat16), yesNo(d.CooperativeMatrix), d.UUID)
+		lines := []string{d.Name, fmt.Sprintf("%s, %s, Vulkan %s", d.Type, humanize.IBytes(uint64(d.MemoryBytes)), d.APIVersion), "driver " + d.Driver}
+		if d.UUID != "" { // a driver of Vulkan 1.0 tells no more
+			lines[1] += fmt.Sprintf(", subgroups of %d, %s", d.SubgroupSize, arithmetic(d))
+			lines = append(lines, "UUID "+d.UUID)
+		}
+		if !d.Usable {
+			lines = append(lines, "cannot be used: "+d.Why)
+		}
+		block(fmt.Sprint(d.Index), lines...)
 	}
-	if err := t.Flush(); err != nil {
-		return err
+	for _, p := range problems {
+		block("note", p)
 	}
-	cpu := cpuref.Info()
-	_, err := fmt.Fprintf(w, "\nCPU  %s: %d threads, %s (this machine has %s; BF16 %s, AMX %s)\n",
-		cpu.Model, cpu.Threads, cpu.Tier, strings.Join(cpu.Tiers, ", "), yesNo(cpu.BF16), yesNo(cpu.AMX))
-	return err
+	block("CPU", cpu.Model, fmt.Sprintf("%d threads with %s", cpu.Threads, cpu.Tier),
+		fmt.Sprintf("has %s; BF16 %s, AMX %s", strings.Join(cpu.Tiers, ", "), yesNo(cpu.BF16), yesNo(cpu.AMX)))
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// arithmetic lists what a device has for reduced precision.
+func arithmetic(d gpu.Info) string {
+	has := []string{"FP32"}
+	for _, f := range []struct {
+		name string
+		has  bool
+	}{{"FP16", d.Float16}, {"BF16", d.BFloat16}, {"cooperative matrix", d.CooperativeMatrix}} {
+		if f.has {
+			has = append(has, f.name)
+		}
+	}
+	return strings.Join(has, " + ")
+}
+
+// wrap breaks a text between words so that it fits a width where it starts at
+// column indent, as do its further lines. A longer word has a line of its own.
+func wrap(text string, indent, width int) string {
+	var b strings.Builder
+	column := indent
+	for i, word := range strings.Fields(text) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case column+1+n > width:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			column = indent
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += n
+	}
+	return b.String()
 }
 
 func yesNo(b bool) string {

@@ -11,29 +11,40 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newEvalCommand() *cobra.Command {
 	var checkpoint, dataDir, predictions, out string
+	cam := string(trainer.HiResCAM)
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
-		Short: "All metrics of a checkpoint on the test set",
-		Long: `Classify the 10,000 test images with the weights of a checkpoint, a run's folder,
-a .safetensors or a PyTorch .pth file (of a state_dict; no code in it is run), and
-print all metrics. The tensors' names and shapes tell the model. --out writes them to a
-folder, with every image's probabilities and the pictures: confusion matrix, ROC, F1 by
-class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
+		Short: "Evaluate a checkpoint on the test set",
+		Long: `Classify the 10,000 test images with the weights of a checkpoint, and print all
+metrics. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
+with a state_dict anywhere in it (nothing in the file is run). The names and
+shapes of its tensors tell the model.
+
+--out writes the metrics to a folder, with every image's probabilities and the
+pictures: confusion matrix, ROC, F1 by class, reliability, samples, the worst
+mistakes, the first layer's filters, and by --cam where the network saw the
+predicted class.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
-  fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --cpu --json`,
-		Args: cobra.NoArgs,
+  fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
+		Args: noArguments(func(_ *cobra.Command, argument string) string {
+			return "name the checkpoint with --checkpoint " + argument
+		}),
 		RunE: func(c *cobra.Command, _ []string) error {
 			if checkpoint == "" {
-				return &commandLineError{"--checkpoint is missing: name a run's folder, a .safetensors or a .pth file"}
+				return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
 			}
-			e, d, err := evaluate(c, f, checkpoint, dataDir, out)
+			if c.Flags().Changed("cam") && out == "" {
+				return &commandLineError{"--cam chooses how a picture is made, and pictures are only written with --out: name a folder"}
+			}
+			e, d, err := evaluate(c, f, checkpoint, dataDir, out, trainer.CAM(cam))
 			if err != nil {
 				return err
 			}
@@ -53,33 +64,42 @@ class, samples, the worst mistakes, the first layer's filters and Grad-CAM.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&checkpoint, "checkpoint", "", "run's folder, .safetensors or PyTorch .pth `file`")
-	c.Flags().StringVar(&dataDir, "data-dir", "", "`folder` of the dataset's files")
-	c.Flags().StringVar(&out, "out", "", "write metrics, predictions and pictures to this `folder`")
-	c.Flags().StringVar(&predictions, "predictions", "", "write each image's probabilities to this CSV `file`")
-	c.Flags().BoolVar(&asJSON, "json", false, "print metrics.json")
-	addDeviceFlags(c, &f)
+	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Text("PATH", "a run's folder, or a .safetensors or .pth file"), "weights: a run's folder, or a .safetensors or PyTorch .pth file")
+	bind(flagGroup{c.Flags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
+	output := flagGroup{c.Flags(), groupOutput}
+	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
+	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "how gradcam.png in --out shows what the network saw: hirescam or gradcam")
+	bind(output, &predictions, "predictions", setting.Text("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
+	bind(output, &asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
 	return c
 }
 
+const dataDirUsage = "folder of the dataset's files"
+
 // addDeviceFlags adds the flags that choose a backend.
-func addDeviceFlags(c *cobra.Command, f *deviceFlags) {
-	c.Flags().StringVar(&f.selector, "device", "", "Vulkan device: `index`, name or UUID, as the command devices lists them")
-	c.Flags().BoolVar(&f.cpu, "cpu", false, "use the CPU")
-	c.Flags().IntVar(&f.threads, "threads", 0, "of the CPU backend; 0 for all cores")
-	c.Flags().BoolVar(&f.validate, "validate", false, "run under the Vulkan validation layer; whatever it says is an error")
+func addDeviceFlags(g flagGroup, f *deviceFlags) {
+	bind(g, &f.selector, "device", kindOf("device"), deviceUsage)
+	addBackendFlags(g, f)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string) (*trainer.Evaluation, *device, error) {
+// addBackendFlags adds those but the one that selects a Vulkan device.
+func addBackendFlags(g flagGroup, f *deviceFlags) {
+	bind(g, &f.cpu, "cpu", setting.Bool(), "use the CPU")
+	bind(g, &f.threads, "threads", kindOf("threads"), threadsUsage)
+	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
+}
+
+func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, checkpoint, dataDir, out)
+	e, err := evaluateOn(c, d, checkpoint, dataDir, out, cam)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*trainer.Evaluation, error) {
+func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
 	data, err := loadData(dataDir)
 	if err != nil {
 		return nil, err
@@ -89,7 +109,7 @@ func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string) (*
 			return nil, err
 		}
 	}
-	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out)
+	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out, cam)
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. A run's

@@ -5,24 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// experimentFlags are those of the command, but for the experiment's own
-// settings.
+// experimentFlags are the values of the command's flags.
 type experimentFlags struct {
+	set        []string // "setting=value"
 	device     deviceFlags
 	devices    []string // selectors, in place of device.selector
 	parallel   int
@@ -34,35 +36,40 @@ type experimentFlags struct {
 
 func newExperimentCommand() *cobra.Command {
 	var f experimentFlags
-	var seeds, selectOn, precision string
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
-		Short: "A set of trainings over seeds, resumable, their comparison and report",
-		Long: `Run a set of trainings, each in a folder of its own, compare them and write one report.
-"original" is the original study: its five trainings, and its learning rates. A YAML
-file has settings that all runs share and lists of values to combine:
+		Short: "Run a set of trainings over seeds, and compare them",
+		Long: `Run a set of trainings, each in a folder of its own, compare them and write one
+report. "original" is the original study: its five trainings and its learning
+rates. A YAML file has settings that all runs share, and lists of values whose
+combinations are the runs; seeds can be ranges:
 
     base: {preset: main_no_aug, epochs: 5}
     grid:
       lr: [0.01, 0.001]
-      seed: [42, 43, 44]
+      seed: 0-9
 
-Several trainings run at a time: one on each --device, on the CPU one on each core, at
-most 16 (a core alone trains more images than its share of several together). No run's
-result depends on that. The same command goes on where an interrupted or killed
-experiment was; finished runs are never repeated.`,
+Flags of the section Experiment replace what the file says of their settings, in
+base and grid: --seeds 0-4 takes other seeds, --set epochs=2 other epochs.
+
+Several trainings run at a time: one on each --device or, on the CPU, one on each
+core, at most 16 (a core trains more images by itself than as one of several that
+share a training). No run's result depends on that. If an experiment is
+interrupted or killed, the same command continues it; finished runs are never
+repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
-  fmnist-gpu experiment rates.yaml --out runs/rates`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &commandLineError{`name one experiment: "original" or a YAML file`}
-			}
-			return nil
-		},
+  fmnist-gpu experiment rates.yaml --out runs/rates
+  fmnist-gpu experiment rates.yaml --seeds 0-1 --set epochs=1 --max-steps 100`,
+		Args:              oneArgument(`one experiment: "original" or a YAML file`),
+		ValidArgsFunction: completeExperiments,
 		RunE: func(c *cobra.Command, args []string) error {
-			e, err := findExperiment(c, args[0], seeds, selectOn, precision)
+			overrides, err := f.overrides(c.Flags())
+			if err != nil {
+				return err
+			}
+			e, err := findExperiment(c, args[0], overrides)
 			if err != nil {
 				return err
 			}
@@ -72,69 +79,61 @@ experiment was; finished runs are never repeated.`,
 			return runExperiment(c, f, e)
 		},
 	}
-	c.Flags().StringVar(&seeds, "seeds", "42", "of original: a `list` such as 42,43 or 42-46")
-	c.Flags().StringVar(&selectOn, "select-on", "test", "of original: images that choose the best epoch, test (as the original did) or val")
-	c.Flags().StringVar(&precision, "precision", "fp32", "of original: fp32 or mixed")
-	c.Flags().StringVar(&f.out, "out", "", "`folder` of the runs' folders (default runs/NAME)")
-	c.Flags().StringVar(&f.dataDir, "data-dir", "", "`folder` of the dataset's files")
-	c.Flags().IntVar(&f.parallel, "parallel", 0, "trainings at a time; 0 for one on each device, on the CPU one on each core")
-	c.Flags().BoolVar(&f.asJSON, "json", false, "print the comparison as JSON, and all else to standard error")
-	c.Flags().BoolVar(&f.noProgress, "no-progress", false, "print a line an epoch, without a progress bar")
-	addDeviceFlags(c, &f.device)
-	c.Flags().Lookup("device").Value = &repeated{&f.devices}
-	c.Flags().Lookup("device").Usage = "Vulkan device: `index`, name or UUID, as the command devices lists them; may be repeated"
+	addExperimentFlags(c.Flags(), &f)
 	return c
 }
 
-// repeated is the value of a flag that may be given several times. (pflag's
-// own lists split at commas, which devices' names have.)
-type repeated struct{ values *[]string }
+func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
+	g := flagGroup{flags, "Experiment"}
+	g.add(&checkedFlag{name: "seeds", kind: setting.Seeds(), store: func(any) {}}, "seeds of the runs, such as 42,43 or 0-9 (default for original: 42)")
+	g.settingDefault("select-on", "", "images that select the best epoch: val or test (default for original: test)")
+	g.settingDefault("precision", "", precisionUsage)
+	g.settingDefault("max-steps", "", "stop each run after N optimiser steps")
+	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "replace a setting of all runs; may be repeated")
+	bind(flagGroup{flags, groupData}, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	g = flagGroup{flags, groupDevice}
+	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
+	addBackendFlags(g, &f.device)
+	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 for one on each device or, on the CPU, one on each core")
+	g = flagGroup{flags, groupOutput}
+	bind(g, &f.out, "out", kindOf("out"), "folder of the runs' folders (default: runs/NAME)")
+	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")
+	bind(g, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
+}
 
-// String implements [pflag.Value].
-func (r *repeated) String() string { return strings.Join(*r.values, " ") }
+// overrides returns the settings that replace those of the experiment.
+func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]trainer.Assignment, error) {
+	var list []trainer.Assignment
+	for _, text := range f.set {
+		name, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, &commandLineError{fmt.Sprintf("--set %s: want SETTING=VALUE, such as lr=0.01", text)}
+		}
+		list = append(list, trainer.Assignment{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value), Source: "--set"})
+	}
+	if seeds := flags.Lookup("seeds"); seeds.Changed {
+		list = append(list, trainer.Assignment{Name: "seed", Value: seeds.Value.String(), Source: "--seeds"})
+	}
+	return append(list, assignments(flags)...), nil
+}
 
-// Set implements [pflag.Value].
-func (r *repeated) Set(text string) error { *r.values = append(*r.values, text); return nil }
-
-// Type implements [pflag.Value].
-func (r *repeated) Type() string { return "string" }
+// originalName names the experiment that is built in.
+const originalName = "original"
 
 // findExperiment returns the experiment of that name, or of that file.
-func findExperiment(c *cobra.Command, name, seeds, selectOn, precision string) (trainer.Experiment, error) {
-	if name != "original" {
-		for _, flag := range []string{"seeds", "select-on", "precision"} {
-			if c.Flags().Changed(flag) {
-				return trainer.Experiment{}, &commandLineError{fmt.Sprintf("--%s is for original: write it into the file's base or grid", flag)}
-			}
-		}
-		return trainer.LoadExperiment(name)
+func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignment) (trainer.Experiment, error) {
+	if name == originalName {
+		return trainer.OriginalExperiment(overrides...)
 	}
-	list, err := parseSeeds(seeds)
+	if _, err := os.Stat(name); name != "-" && errors.Is(err, fs.ErrNotExist) {
+		text := fmt.Sprintf("there is no experiment %q and no such file: name a YAML file, or %q for the built-in study", name, originalName)
+		return trainer.Experiment{}, &commandLineError{text}
+	}
+	text, err := readInput(c, name)
 	if err != nil {
 		return trainer.Experiment{}, err
 	}
-	return trainer.OriginalExperiment(list, selectOn, precision)
-}
-
-// parseSeeds reads "42,45" and "42-46".
-func parseSeeds(text string) ([]uint64, error) {
-	const most = 1000
-	var seeds []uint64
-	for _, part := range strings.Split(text, ",") {
-		low, high, isRange := strings.Cut(part, "-")
-		if !isRange {
-			high = low
-		}
-		from, err1 := strconv.ParseUint(low, 10, 64)
-		to, err2 := strconv.ParseUint(high, 10, 64)
-		if err1 != nil || err2 != nil || from > to || to-from >= most {
-			return nil, &commandLineError{fmt.Sprintf("--seeds %q: want numbers such as 42,43 or 42-46", text)}
-		}
-		for i := range to - from + 1 { // not up to to, which may be the largest there is
-			seeds = append(seeds, from+i)
-		}
-	}
-	return seeds, nil
+	return trainer.ParseExperiment(inputName(name), text, overrides...)
 }
 
 // runExperiment does what is left of an experiment, and compares its runs.
@@ -281,9 +280,6 @@ const maxReplicas = 16
 // openWorkers opens a backend for each of at most runs trainings at a time: in
 // turn the devices asked for, or the CPU with a share of its threads for each.
 func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*device, error) {
-	if f.parallel < 0 || f.parallel > maxThreads {
-		return nil, &commandLineError{fmt.Sprintf("--parallel is %d: want a number from 0 to %d", f.parallel, maxThreads)}
-	}
 	selectors := f.devices
 	if len(selectors) == 0 {
 		selectors = []string{""}
@@ -307,8 +303,13 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 		}
 		workers = nil
 		flags.cpu, flags.threads = true, max(1, first.environment.Threads/n)
-	} else if n == 0 {
-		n = len(selectors)
+	} else {
+		if n == 0 {
+			n = len(selectors)
+		}
+		if selectors[0] == "" { // all on the one that was found
+			selectors[0] = first.selector
+		}
 	}
 	for len(workers) < min(n, runs) {
 		flags.selector = selectors[len(workers)%len(selectors)]

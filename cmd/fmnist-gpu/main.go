@@ -56,37 +56,44 @@ func newRootCommand() *cobra.Command {
   fmnist-gpu train --cpu --epochs 3     train on the CPU
   fmnist-gpu devices                    list what can be trained on
   fmnist-gpu eval --checkpoint runs/fashioncnn`,
-		Version:           version(),
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		Args:              cobra.NoArgs,
+		Version:       version(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          unknownCommand,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return c.Help()
 		},
 	}
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpFunc(printHelp)
 	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
-	refuseArguments(root)
+	root.SetHelpCommand(newHelpCommand(root))
+	root.InitDefaultHelpCmd()
+	addCompletionCommand(root)
+	if err := addCompletions(root); err != nil {
+		panic(err) // a flag twice, which any test finds
+	}
 	return root
 }
 
-// refuseArguments makes the errors of cobra's argument checks wrong usage.
-func refuseArguments(c *cobra.Command) {
-	check := c.Args
-	c.Args = func(c *cobra.Command, args []string) error {
-		if check == nil {
-			check = cobra.ArbitraryArgs
+// addCompletionCommand adds cobra's command that prints completion scripts.
+func addCompletionCommand(root *cobra.Command) {
+	root.InitDefaultCompletionCmd()
+	load := map[string]string{"bash": "source <(%s)", "zsh": "source <(%s)", "fish": "%s | source", "powershell": "%s | Out-String | Invoke-Expression"}
+	for _, c := range root.Commands() {
+		if c.Name() != "completion" {
+			continue
 		}
-		if err := check(c, args); err != nil {
-			return &commandLineError{fmt.Sprintf("%v; see %s --help", err, c.CommandPath())}
+		c.Args, c.RunE = unknownCommand, func(c *cobra.Command, _ []string) error { return c.Help() }
+		c.Short = "Print a script that completes commands and flags in a shell"
+		c.Example = "  source <(fmnist-gpu completion bash)"
+		for _, shell := range c.Commands() {
+			shell.Args = noArguments(nil)
+			shell.Short = "Print the completion script for " + shell.Name()
+			shell.Long = shell.Short + `. Load it as the example does; to have completion in
+every shell, add that line to the file that your shell reads when it starts.`
+			shell.Example = "  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}
-		return nil
-	}
-	for _, sub := range c.Commands() {
-		refuseArguments(sub)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newReportCommand() *cobra.Command {
@@ -13,19 +14,15 @@ func newReportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "report FOLDER",
 		Short: "Write a run or an experiment as one self-contained HTML file",
-		Long: `Write the report of a run, an experiment or a folder of runs: one HTML file that works
-offline. A run's has its configuration, interactive curves, table of epochs, confusion
-matrix, ROC, figures by class, reliability and mistakes; that of several runs ranks
-them and says which differences are significant. Trainings and experiments write it as
-report.html into their folder.`,
+		Long: `Write the report of a run, an experiment or a folder of runs: one HTML file
+that works offline. A run's has its configuration, interactive curves, table of
+epochs, confusion matrix, ROC, figures by class, reliability and mistakes; that
+of several runs ranks them and says which differences are significant. Trainings
+and experiments write it as report.html into their folder.`,
 		Example: `  fmnist-gpu report runs/main_no_aug
   fmnist-gpu report runs/original --out study.html`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return &commandLineError{"name one folder: a run's, or one that holds runs"}
-			}
-			return nil
-		},
+		Args:              oneArgument("one folder, of a run or of runs"),
+		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
 			path, err := report.Write(args[0], out)
 			if err != nil {
@@ -35,6 +32,6 @@ report.html into their folder.`,
 			return err
 		},
 	}
-	c.Flags().StringVar(&out, "out", "", "HTML `file` to write (default report.html in the folder)")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "an HTML file"), "HTML file to write (default: report.html in the folder)")
 	return c
 }

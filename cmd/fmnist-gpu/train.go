@@ -20,41 +20,42 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 func newTrainCommand() *cobra.Command {
-	c := trainer.DefaultConfig()
+	var c trainer.Config
 	var file, resume string
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train one model",
 		Long: `Train one model on Fashion-MNIST and write its run to a folder: settings, results
-of every epoch, best and last weights, the best weights' metrics on the test set,
-pictures, and a report in one HTML file.
+of every epoch, best and last weights, the metrics of the best weights on the
+test set, pictures, and a report in one HTML file.
 
-Without --device or --cpu it trains on the best GPU, or on the CPU where there is
-none. Settings come from the defaults, then the preset, then --config, then flags,
-a preset among them first.
-Ctrl-C, SIGTERM and a closed terminal or pipe finish the step, save, and exit with
-130; a second Ctrl-C ends at once. --resume goes on from there, and with more --epochs
-after the end of a finished run too. For that a run keeps its folder checkpoint, which
-may be deleted.
+Without --device or --cpu it trains on the best GPU, or on the CPU if there is
+none. Precedence of settings: defaults < preset < --config < flags. A --preset
+given as a flag overrides the file, and other flags override the preset.
 
-On a slow device the evaluation after each epoch can take longer than training:
---eval-images N evaluates the same N images each time, evenly spaced in their split, on
-which the best epoch, the plateau scheduler and --patience then depend; the test set is
-limited likewise, and metrics.json says to how many images. --no-eval evaluates nothing
-until the end: the last epoch's weights are the run's ("protocol": "none"), plateau keeps
-its rate, and --patience does not stop.`,
-		Example: `  fmnist-gpu train                                   fashioncnn, 10 epochs
+Ctrl-C, SIGTERM, and closing the terminal or the pipe finish the step, save, and
+exit with 130; a second Ctrl-C ends at once. --resume goes on from there and,
+with more --epochs, from the end of a finished run. For that a run keeps its
+folder checkpoint, which may be deleted.
+
+On a slow device, evaluating can take longer than training. --eval-images N
+evaluates the same N images each time, evenly spaced in their split; the best
+epoch, the plateau scheduler, --patience and the final metrics then depend on
+those. --no-eval evaluates only the last epoch's weights, on the test set; the
+plateau scheduler keeps its rate, and --patience does not stop.`,
+		Example: `  fmnist-gpu train                                  fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
   fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
-  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500     a quick try of a slow device`,
-		Args: cobra.NoArgs,
+  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
+		Args: noArguments(trainHint),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume != "" {
 				if err := checkResume(cmd.Flags(), resume); err != nil {
@@ -62,146 +63,142 @@ its rate, and --patience does not stop.`,
 				}
 				file = filepath.Join(resume, trainer.ArgsFile)
 			}
-			if err := resolve(cmd.Flags(), &c, file); err != nil {
+			if err := resolve(cmd, &c, file); err != nil {
 				return err
 			}
 			if resume != "" {
 				return resumeTraining(cmd, c, resume)
 			}
 			if dryRun {
-				return printPlan(cmd.OutOrStdout(), c)
+				return rehearse(cmd, c)
 			}
 			return train(cmd, c)
 		},
 	}
-	addTrainFlags(cmd.Flags(), &c)
-	cmd.Flags().StringVar(&file, "config", "", "YAML `file` of settings, keys as the flags; flags win")
-	cmd.Flags().StringVar(&resume, "resume", "", "go on with the run of this `folder`, interrupted or finished")
-	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "print the settings, parameters and memory; train nothing")
+	run := flagGroup{cmd.Flags(), groupRun}
+	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are the names of flags; - is standard input")
+	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "go on with the run in this folder, interrupted or finished")
+	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but train nothing")
+	addTrainFlags(cmd.Flags())
 	return cmd
 }
 
-// addTrainFlags binds a flag to each setting. Its default is what c holds.
-func addTrainFlags(f *pflag.FlagSet, c *trainer.Config) {
-	f.SortFlags = false
-	f.StringVar(&c.Preset, "preset", c.Preset, "training of the original study: "+presetNames())
-	f.StringVar(&c.Model, "model", c.Model, strings.Join(model.Names(), ", "))
-	f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-	f.IntVar(&c.BatchSize, "batch-size", c.BatchSize, "images a step")
-	f.Float64Var(&c.LR, "lr", c.LR, "learning rate")
-	f.StringVar(&c.Optimizer, "optimizer", c.Optimizer, "adam or sgd")
-	f.Float64Var(&c.Momentum, "momentum", c.Momentum, "Nesterov momentum of sgd")
-	f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "L2 penalty")
-	f.StringVar(&c.Scheduler, "scheduler", c.Scheduler, "plateau, none, onecycle or cosine")
-	addAugmentFlags(f, c)
-	f.Float64Var(&c.Dropout, "dropout", c.Dropout, "probability of dropping a unit")
-	f.Float64Var(&c.Smoothing, "label-smoothing", c.Smoothing, "of the training loss")
-	f.Uint64Var(&c.Seed, "seed", c.Seed, "of weights, image order, dropout and hold-out")
-	f.StringVar(&c.SelectOn, "select-on", c.SelectOn, "images that choose the best epoch: val holds out 5,000 training images, test is the original's protocol")
-	f.IntVar(&c.Patience, "patience", c.Patience, "stop after this many epochs without improvement; 0 never")
-	f.StringVar(&c.Precision, "precision", c.Precision, "fp32 or mixed (factors in bfloat16, sums and weights in fp32)")
-	f.StringVar(&c.Device, "device", c.Device, "Vulkan device: `index`, name or UUID, as the command devices lists them")
-	f.BoolVar(&c.CPU, "cpu", c.CPU, "train on the CPU")
-	f.IntVar(&c.Threads, "threads", c.Threads, "of the CPU backend; 0 for all cores")
-	f.BoolVar(&c.Validate, "validate", c.Validate, "run under the Vulkan validation layer; whatever it says is an error")
-	f.StringVar(&c.DataDir, "data-dir", c.DataDir, "`folder` of the dataset's files")
-	f.StringVar(&c.Out, "out", c.Out, "`folder` that gets the run's folder")
-	f.StringVar(&c.Name, "name", c.Name, "of the run's folder (default the preset's or model's, numbered)")
-	f.StringVar(&c.InitFrom, "init", c.InitFrom, "start from the weights of this `file` (.safetensors, PyTorch's .pth) or run's folder")
-	f.BoolVar(&c.NoShuffle, "no-shuffle", c.NoShuffle, "take training images in file order")
-	f.IntVar(&c.MaxSteps, "max-steps", c.MaxSteps, "stop after this many optimiser steps; 0 never")
-	f.BoolVar(&c.NoEval, "no-eval", c.NoEval, "do not evaluate after each epoch: the last weights are kept, nothing stops early")
-	f.IntVar(&c.EvalImages, "eval-images", c.EvalImages, "evaluate at most `N` images of each split, evenly spaced; 0 for all")
-	f.IntVar(&c.LogEvery, "log-every", c.LogEvery, "write each Nth step to steps.csv; 0 none")
-	f.BoolVar(&c.Quiet, "quiet", c.Quiet, "print only the result")
-	f.BoolVar(&c.NoProgress, "no-progress", c.NoProgress, "print a line an epoch, without a progress bar")
-}
-
-// addAugmentFlags binds the flags of augmentation.
-func addAugmentFlags(f *pflag.FlagSet, c *trainer.Config) {
-	f.StringVar(&c.Augment, "augment", c.Augment, "of training images: none; original (rotate 10, flip random, crop 4); light (flip alternating, crop 2, erase .25)")
-	f.Var(&optional[float64]{&c.Rotate}, "rotate", "turn by up to so many `degrees`, instead of what --augment says")
-	f.Var(&optional[string]{&c.Flip}, "flip", "none, random, or alternating from epoch to epoch, instead of what --augment says")
-	f.Var(&optional[int]{&c.Crop}, "crop", "move by up to so many `pixels`, instead of what --augment says")
-	f.Var(&optional[float64]{&c.Erase}, "erase", "erase a rectangle with this `probability`, instead of what --augment says")
-}
-
-// optional is the value of a flag that can be left out.
-type optional[T any] struct{ value **T }
-
-// String implements [pflag.Value].
-func (o *optional[T]) String() string {
-	if o.value == nil || *o.value == nil {
-		return ""
+// trainHint says which flag an argument was probably meant for.
+func trainHint(_ *cobra.Command, argument string) string {
+	flag := ""
+	switch _, isPreset := trainer.FindPreset(argument); {
+	case isPreset:
+		flag = "preset"
+	case slices.Contains(model.Names(), argument):
+		flag = "model"
+	case slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(argument)):
+		flag = "config"
+	case slices.Contains([]string{".safetensors", ".pth", ".pt"}, filepath.Ext(argument)):
+		flag = "init"
+	default:
+		if _, err := os.Stat(filepath.Join(argument, trainer.ArgsFile)); err != nil {
+			return ""
+		}
+		flag = "resume"
 	}
-	return fmt.Sprint(**o.value)
+	return fmt.Sprintf("did you mean --%s %s?", flag, argument)
 }
 
-// Set implements [pflag.Value].
-func (o *optional[T]) Set(text string) error {
-	v := new(T)
-	if s, ok := any(v).(*string); ok {
-		*s = text
-	} else if _, err := fmt.Sscanf(text+"\n", "%v\n", v); err != nil {
-		return fmt.Errorf("%q is no %s", text, o.Type())
-	}
-	*o.value = v
-	return nil
+// addTrainFlags adds a flag for each setting of a training.
+func addTrainFlags(f *pflag.FlagSet) {
+	g := flagGroup{f, groupModel}
+	g.setting("preset", "training of the original study, which sets model, augment and dropout: "+kindOf("preset").Want)
+	g.setting("model", "network: "+kindOf("model").Want)
+	g.setting("init", "start from the weights in this `FILE` (.safetensors or PyTorch's .pth) or run's folder")
+	g.setting("dropout", "probability of dropping a hidden unit")
+
+	g = flagGroup{f, groupData}
+	g.setting("data-dir", "folder of the dataset's files (default: see \"fmnist-gpu data --help\")")
+	g.setting("select-on", "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)")
+	g.setting("no-shuffle", "take the training images in file order")
+
+	addOptimisationFlags(f)
+	addAugmentFlags(f, trainer.DefaultConfig().Augment)
+
+	g = flagGroup{f, groupDevice}
+	g.setting("device", deviceUsage)
+	g.setting("cpu", "train on the CPU")
+	g.setting("threads", threadsUsage)
+	g.setting("precision", precisionUsage)
+	g.setting("validate", validateUsage)
+
+	g = flagGroup{f, groupOutput}
+	g.setting("out", "folder in which the run gets its own folder")
+	g.setting("name", "name of the run's folder (default: that of the preset or model, numbered)")
+	g.setting("log-every", "write every Nth step to steps.csv; 0 writes none")
+	g.setting("quiet", "print only the result")
+	g.setting("no-progress", noProgressUsage)
 }
 
-// Type implements [pflag.Value].
-func (o *optional[T]) Type() string { return fmt.Sprintf("%T", *new(T)) }
+// The usage of flags that several commands have.
+const (
+	deviceUsage     = "Vulkan device: index, name or UUID, as listed by \"fmnist-gpu devices\""
+	threadsUsage    = "threads on the CPU; 0 for one per core"
+	precisionUsage  = "fp32, or mixed (factors in bfloat16, sums and weights in fp32)"
+	validateUsage   = "run under the Vulkan validation layer and treat any message as an error"
+	noProgressUsage = "print one line per epoch, without a progress bar"
+)
 
-func presetNames() string {
-	var names []string
-	for _, p := range trainer.Presets() {
-		names = append(names, p.Name)
-	}
-	return strings.Join(names, ", ")
+func addOptimisationFlags(f *pflag.FlagSet) {
+	g := flagGroup{f, groupOptimisation}
+	g.setting("epochs", "passes over the training images")
+	g.setting("batch-size", "images per step")
+	g.setting("lr", "learning rate")
+	g.setting("optimizer", kindOf("optimizer").Want)
+	g.setting("momentum", "Nesterov momentum of sgd")
+	g.setting("weight-decay", "L2 penalty")
+	g.setting("scheduler", "course of the learning rate: plateau (halve it when accuracy stalls), none, onecycle or cosine")
+	g.setting("label-smoothing", "share of each label that is spread over all classes in the training loss")
+	g.setting("patience", "stop after N epochs without improvement; 0 never stops")
+	g.setting("max-steps", "stop after N optimiser steps; 0 never stops")
+	g.setting("no-eval", "do not evaluate after each epoch: keep the last weights, never stop early")
+	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0 for all")
+	g.setting("seed", "seed of weights, image order, augmentation, dropout and hold-out")
 }
 
-// resolve fills c from the defaults, the file, and the flags that were given
-// (a preset before the others), in that order.
-func resolve(flags *pflag.FlagSet, c *trainer.Config, file string) error {
-	given := map[string]string{}
-	flags.Visit(func(f *pflag.Flag) { given[f.Name] = f.Value.String() })
+// addAugmentFlags adds the flags of augmentation; named is what --augment is by
+// default.
+func addAugmentFlags(f *pflag.FlagSet, named string) {
+	g := flagGroup{f, groupAugmentation}
+	g.settingDefault("augment", named, "of training images: none; original (rotate 10, flip random, crop 4); light (flip alternating, crop 2, erase 0.25)")
+	g.setting("rotate", "random rotation up to ±`DEGREES` (overrides --augment)")
+	g.setting("flip", "horizontal flip: none, random, or alternating from epoch to epoch (overrides --augment)")
+	g.setting("crop", "random shift up to ±`PIXELS` (overrides --augment)")
+	g.setting("erase", "probability of erasing a random rectangle (overrides --augment)")
+}
+
+// resolve fills c from the defaults, the file, and the flags that were given,
+// in that order; in the file and in the flags, a preset comes first.
+func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 	*c = trainer.DefaultConfig()
 	if file != "" {
-		if err := loadFile(c, file); err != nil {
+		text, err := readInput(cmd, file)
+		if err != nil {
+			return err
+		}
+		if err := c.ParseYAML(inputName(file), text); err != nil {
 			return err
 		}
 	}
-	if preset := given["preset"]; preset != "" {
-		if err := c.ApplyPreset(preset); err != nil {
-			return err
+	given := assignments(cmd.Flags())
+	// A device that is chosen here replaces the file's.
+	for _, a := range given {
+		switch {
+		case a.Name == "cpu" && strings.EqualFold(a.Value, "true"):
+			c.Device = ""
+		case a.Name == "device":
+			c.CPU = false
 		}
 	}
-	// A device that is chosen here takes the place of the file's.
-	if given["cpu"] == "true" {
-		c.Device = ""
-	} else if given["device"] != "" {
-		c.CPU = false
-	}
-	for name, value := range given {
-		if err := flags.Set(name, value); err != nil {
-			return err
-		}
-	}
-	return c.Check()
-}
-
-// loadFile overwrites c with a file's settings, its preset before the others.
-func loadFile(c *trainer.Config, file string) error {
-	var inFile trainer.Config
-	if err := inFile.LoadYAML(file); err != nil {
+	if err := c.Apply(given...); err != nil {
 		return err
 	}
-	if inFile.Preset != "" {
-		if err := c.ApplyPreset(inFile.Preset); err != nil {
-			return err
-		}
-	}
-	return c.LoadYAML(file)
+	return c.Check()
 }
 
 // resumable are the flags that can change in the middle of a run.
@@ -384,28 +381,32 @@ func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
 		limited, 100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
 }
 
-// printPlan is --dry-run.
-func printPlan(w io.Writer, c trainer.Config) error {
-	data, err := loadData(c.DataDir)
-	if err != nil {
-		return err
-	}
-	s, err := trainer.Describe(c, data)
-	if err != nil {
-		return err
-	}
+// rehearse is --dry-run: it prepares the training, refusing what the training
+// would refuse, and prints the plan.
+func rehearse(cmd *cobra.Command, c trainer.Config) error {
+	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
+		s, err := trainer.Rehearse(c, d.Backend, data)
+		if err != nil {
+			return err
+		}
+		return printPlan(cmd.OutOrStdout(), s, data.Dir)
+	})
+}
+
+// printPlan prints what a training would be.
+func printPlan(w io.Writer, s trainer.Summary, dataDir string) error {
 	text, err := s.Config.YAML()
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(w, `%s
-# a dry run: nothing is trained
+# dry run: nothing is trained
 parameters       %s
-training images  %s an epoch, %s steps of %d
+training images  %s per epoch, in %s steps of %d
 evaluated on     %s images after each epoch (%s)
 device memory    %s for weights, optimiser, activations and the dataset
 data             %s
 `, text, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.StepsPerEpoch)),
-		c.BatchSize, humanize.Comma(int64(s.SelectImages)), c.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), data.Dir)
+		s.Config.BatchSize, humanize.Comma(int64(s.SelectImages)), s.Config.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
 	return err
 }

@@ -1,6 +1,10 @@
 package oracle
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"gonum.org/v1/gonum/floats"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // convForward adds up, for each output element, the products of the taps that
 // fall inside the image:
@@ -10,22 +14,24 @@ func convForward(m *memory, op kernels.ConvForward) {
 	x, w := m.factors(op.X, op.Precision), m.factors(op.W, op.Precision)
 	bias, y := m.floats(op.Bias), m.floats(op.Y)
 	g := newConvGeometry(op.X, op.W, op.Y, op.Stride, op.Pad)
-	for n := range g.n {
+	parallel(g.n, func(n int) {
+		sum := make([]float64, g.o)
 		for oh := range g.oh {
 			for ow := range g.ow {
-				for o := range g.o {
-					sum := 0.0
-					if bias != nil {
-						sum = float64(bias[o])
-					}
-					g.eachTap(n, oh, ow, o, func(xi, wi int) {
-						sum += dot(x[xi:xi+g.i], w[wi:wi+g.i])
-					})
-					y[g.output(n, oh, ow, o)] = float32(sum)
+				clear(sum)
+				for o := range bias {
+					sum[o] = float64(bias[o])
 				}
+				g.eachRow(n, oh, ow, func(xi, wi, length int) {
+					for o := range sum {
+						wo := o*g.patch() + wi
+						sum[o] += floats.Dot(x[xi:xi+length], w[wo:wo+length])
+					}
+				})
+				round(y[g.output(n, oh, ow):], sum)
 			}
 		}
-	}
+	})
 	if !op.Mean.Absent() {
 		columnStatistics(y, m.floats(op.Mean), m.floats(op.Var))
 	}
@@ -47,18 +53,19 @@ func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
 	dy, w, dx := m.factors(op.DY, op.Precision), m.factors(op.W, op.Precision), m.floats(op.DX)
 	g := newConvGeometry(op.DX, op.W, op.DY, op.Stride, op.Pad)
 	sum := make([]float64, len(dx))
-	for n := range g.n {
+	parallel(g.n, func(n int) {
 		for oh := range g.oh {
 			for ow := range g.ow {
-				for o := range g.o {
-					d := float64(dy[g.output(n, oh, ow, o)])
-					g.eachTap(n, oh, ow, o, func(xi, wi int) {
-						addScaled(sum[xi:xi+g.i], d, w[wi:wi+g.i])
-					})
-				}
+				d := dy[g.output(n, oh, ow):]
+				g.eachRow(n, oh, ow, func(xi, wi, length int) {
+					for o := range g.o {
+						wo := o*g.patch() + wi
+						floats.AddScaled(sum[xi:xi+length], d[o], w[wo:wo+length])
+					}
+				})
 			}
 		}
-	}
+	})
 	round(dx, sum)
 }
 
@@ -67,20 +74,20 @@ func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
 func convBackwardWeight(m *memory, op kernels.ConvBackwardWeight) {
 	x, dy, dw := m.factors(op.X, op.Precision), m.factors(op.DY, op.Precision), m.floats(op.DW)
 	g := newConvGeometry(op.X, op.DW, op.DY, op.Stride, op.Pad)
-	sum := make([]float64, len(dw))
-	for n := range g.n {
-		for oh := range g.oh {
-			for ow := range g.ow {
-				for o := range g.o {
-					d := float64(dy[g.output(n, oh, ow, o)])
-					g.eachTap(n, oh, ow, o, func(xi, wi int) {
-						addScaled(sum[wi:wi+g.i], d, x[xi:xi+g.i])
+	parallel(g.o, func(o int) {
+		sum := make([]float64, g.patch())
+		for n := range g.n {
+			for oh := range g.oh {
+				for ow := range g.ow {
+					d := dy[g.output(n, oh, ow)+o]
+					g.eachRow(n, oh, ow, func(xi, wi, length int) {
+						floats.AddScaled(sum[wi:wi+length], d, x[xi:xi+length])
 					})
 				}
 			}
 		}
-	}
-	round(dw, sum)
+		round(dw[o*g.patch():], sum)
+	})
 	if !op.DBias.Absent() {
 		columnSum(m, kernels.ColumnSum{X: op.DY, Y: op.DBias})
 	}
@@ -104,25 +111,27 @@ func newConvGeometry(x, w, y kernels.Tensor, stride, pad int) convGeometry {
 	}
 }
 
-// output returns the position of Y[n,oh,ow,o].
-func (g *convGeometry) output(n, oh, ow, o int) int {
-	return ((n*g.oh+oh)*g.ow+ow)*g.o + o
-}
+// output returns the position of Y[n,oh,ow,0].
+func (g *convGeometry) output(n, oh, ow int) int { return ((n*g.oh+oh)*g.ow + ow) * g.o }
 
-// eachTap calls f for every (kh, kw) of output element (n, oh, ow, o) whose
-// pixel is not padding, with the positions of X[n,h,w,0] and W[o,kh,kw,0].
-func (g *convGeometry) eachTap(n, oh, ow, o int, f func(xi, wi int)) {
+// patch returns the number of weights of one output channel.
+func (g *convGeometry) patch() int { return g.kh * g.kw * g.i }
+
+// eachRow calls f for every kh of output pixel (n, oh, ow) whose row of the
+// image is not padding. The taps (kw, i) of a row lie one after the other in X
+// and in W alike: those inside the image are length elements from X[xi] on,
+// and from W[o·patch + wi] on for output channel o.
+func (g *convGeometry) eachRow(n, oh, ow int, f func(xi, wi, length int)) {
+	w0 := ow*g.stride - g.pad // of kw = 0
+	first, end := max(0, -w0), min(g.kw, g.w-w0)
+	if first >= end {
+		return
+	}
 	for kh := range g.kh {
 		h := oh*g.stride + kh - g.pad
 		if h < 0 || h >= g.h {
 			continue
 		}
-		for kw := range g.kw {
-			w := ow*g.stride + kw - g.pad
-			if w < 0 || w >= g.w {
-				continue
-			}
-			f(((n*g.h+h)*g.w+w)*g.i, ((o*g.kh+kh)*g.kw+kw)*g.i)
-		}
+		f(((n*g.h+h)*g.w+w0+first)*g.i, (kh*g.kw+first)*g.i, (end-first)*g.i)
 	}
 }

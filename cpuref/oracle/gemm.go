@@ -1,38 +1,48 @@
 package oracle
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"gonum.org/v1/gonum/floats"
 
-// gemm adds up each element of C = op(A)·op(B) by itself.
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// gemm adds up each element of C = op(A)·op(B) by itself: the dot product of a
+// row of op(A) and a column of op(B).
 func gemm(m *memory, op kernels.GEMM) {
-	a, b := m.factors(op.A, op.Precision), m.factors(op.B, op.Precision)
-	bias, c := m.floats(op.Bias), m.floats(op.C)
 	rows, cols, depth := op.MNK()
-	if !op.RowSums.Absent() {
-		columnSum(m, kernels.ColumnSum{X: op.A, Y: op.RowSums})
-	}
-	// Stored row-major, a step along an axis of op(A) (M, K) or op(B) (K, N)
-	// is 1 or the length of a stored row.
-	aRow, aDepth := depth, 1
+	a, b := m.factors(op.A, op.Precision), m.factors(op.B, op.Precision)
 	if op.TransA {
-		aRow, aDepth = 1, rows
+		a = transposed(a, depth, rows)
 	}
-	bDepth, bCol := cols, 1
-	if op.TransB {
-		bDepth, bCol = 1, depth
+	if !op.TransB {
+		b = transposed(b, depth, cols)
 	}
-	for i := range rows {
+	bias, c := m.floats(op.Bias), m.floats(op.C)
+	parallel(rows, func(i int) {
 		for j := range cols {
-			sum := 0.0
+			sum := floats.Dot(a[i*depth:(i+1)*depth], b[j*depth:(j+1)*depth])
 			if bias != nil {
 				sum += float64(bias[j])
 			}
 			if op.Accumulate {
 				sum += float64(c[i*cols+j])
 			}
-			for k := range depth {
-				sum += float64(a[i*aRow+k*aDepth]) * float64(b[k*bDepth+j*bCol])
-			}
 			c[i*cols+j] = float32(sum)
 		}
+	})
+	if !op.RowSums.Absent() {
+		columnSum(m, kernels.ColumnSum{X: op.A, Y: op.RowSums})
 	}
+}
+
+// transposed returns a row-major matrix of the given extents the other way
+// round.
+func transposed(a []float64, rows, cols int) []float64 {
+	t := make([]float64, len(a))
+	for r := range rows {
+		for c := range cols {
+			t[c*rows+r] = a[r*cols+c]
+		}
+	}
+	return t
 }

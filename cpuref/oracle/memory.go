@@ -37,17 +37,16 @@ func (m *memory) words(t kernels.Tensor) []uint32   { return view(m.u32, t) }
 func (m *memory) pixels(t kernels.Tensor) []uint8   { return view(m.u8, t) }
 
 // factors returns the elements of a tensor as a product in the given precision
-// takes them.
-func (m *memory) factors(t kernels.Tensor, precision kernels.Precision) []float32 {
-	v := m.floats(t)
-	if precision != kernels.Mixed {
-		return v
+// takes them, in float64, where the product of two of them is exact.
+func (m *memory) factors(t kernels.Tensor, precision kernels.Precision) []float64 {
+	factors := make([]float64, t.Len())
+	for i, x := range m.floats(t) {
+		if precision == kernels.Mixed {
+			x = kernels.RoundBFloat16(x)
+		}
+		factors[i] = float64(x)
 	}
-	rounded := make([]float32, len(v))
-	for i, x := range v {
-		rounded[i] = kernels.RoundBFloat16(x)
-	}
-	return rounded
+	return factors
 }
 
 func view[T any](buffers [][]T, t kernels.Tensor) []T {

@@ -1,24 +1,30 @@
 package oracle
 
-// dot returns Σ a·b in float64; a product of two float32 is exact there.
-func dot(a, b []float32) float64 {
-	sum := 0.0
-	for i := range a {
-		sum += float64(a[i]) * float64(b[i])
-	}
-	return sum
-}
-
-// addScaled adds s·a to sum, element by element.
-func addScaled(sum []float64, s float64, a []float32) {
-	for i := range a {
-		sum[i] += s * float64(a[i])
-	}
-}
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
 
 // round stores float64 sums as float32.
 func round(dst []float32, sum []float64) {
 	for i, s := range sum {
 		dst[i] = float32(s)
 	}
+}
+
+// parallel calls f(0) to f(n-1), as many at a time as there are cores. Each
+// call computes elements of its own, from start to end, so the results do not
+// depend on the order of the calls.
+func parallel(n int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				f(i)
+			}
+		})
+	}
+	wg.Wait()
 }

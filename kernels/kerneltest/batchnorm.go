@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -63,9 +64,10 @@ func (c BatchNormForward) Trial() *Trial {
 }
 
 func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
+	errors := once(func(r *Results) []batchNormErrors { return batchNormForwardErrors(op, r) })
 	pick := func(f func(batchNormErrors) float64) Bound {
 		return func(r *Results) (bound []float64) {
-			for _, e := range batchNormForwardErrors(op, r) {
+			for _, e := range errors(r) {
 				bound = append(bound, f(e))
 			}
 			return bound
@@ -76,7 +78,7 @@ func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
 		"InvStd":      pick(func(e batchNormErrors) float64 { return e.invStd }),
 		"RunningMean": pick(func(e batchNormErrors) float64 { return e.runningMean }),
 		"RunningVar":  pick(func(e batchNormErrors) float64 { return e.runningVar }),
-		"Y":           func(r *Results) []float64 { return batchNormBoundY(op, r) },
+		"Y":           func(r *Results) []float64 { return batchNormBoundY(r, errors(r)) },
 	}
 }
 
@@ -105,9 +107,10 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 	x, rm, rv := r.In["X"], r.In["RunningMean"], r.In["RunningVar"]
 	rows, ch := op.X.Matrix()
 	n, momentum, eps := float64(rows), float64(op.Momentum), float64(op.Eps)
+	means, variances := moments(x, ch)
 	list := make([]batchNormErrors, ch)
 	for j := range list {
-		mean, variance := moments(x, j, ch)
+		mean, variance := means[j], variances[j]
 		e := &list[j]
 		var errVar float64
 		e.mean, errVar = statisticsErrors(rows, mean, variance)
@@ -126,9 +129,8 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 // batchNormBoundY carries the errors of the statistics through
 // Y = (X − mean)·invStd·γ + β, which itself may be folded into X·scale + shift
 // and rounds four times.
-func batchNormBoundY(op kernels.BatchNormForward, r *Results) []float64 {
+func batchNormBoundY(r *Results, errors []batchNormErrors) []float64 {
 	x, gamma, beta, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Beta"], r.Ref["Mean"], r.Ref["InvStd"]
-	errors := batchNormForwardErrors(op, r)
 	bound := make([]float64, len(x))
 	for i := range x {
 		j := i % len(gamma)
@@ -140,14 +142,25 @@ func batchNormBoundY(op kernels.BatchNormForward, r *Results) []float64 {
 	return bound
 }
 
-// moments returns mean and biased variance of channel j.
-func moments(x []float64, j, channels int) (mean, variance float64) {
+// moments returns mean and biased variance of each channel.
+func moments(x []float64, channels int) (mean, variance []float64) {
+	mean, variance = make([]float64, channels), make([]float64, channels)
 	rows := float64(len(x) / channels)
-	for i := j; i < len(x); i += channels {
-		mean += x[i] / rows
+	for row := range slices.Chunk(x, channels) {
+		for j, v := range row {
+			mean[j] += v
+		}
 	}
-	for i := j; i < len(x); i += channels {
-		variance += (x[i] - mean) * (x[i] - mean) / rows
+	for j := range mean {
+		mean[j] /= rows
+	}
+	for row := range slices.Chunk(x, channels) {
+		for j, v := range row {
+			variance[j] += (v - mean[j]) * (v - mean[j])
+		}
+	}
+	for j := range variance {
+		variance[j] /= rows
 	}
 	return mean, variance
 }
@@ -212,9 +225,10 @@ func statisticOfX(channels int, statistic func(mean, variance float64) float64) 
 		for i, v := range earlier["X"] {
 			x[i] = float64(v)
 		}
+		means, variances := moments(x, channels)
 		values := make([]float32, channels)
 		for j := range values {
-			values[j] = float32(statistic(moments(x, j, channels)))
+			values[j] = float32(statistic(means[j], variances[j]))
 		}
 		return values
 	}
@@ -234,28 +248,30 @@ func batchNormBackwardBounds(op kernels.BatchNormBackward) map[string]Bound {
 // so what cancels in it counts), and the usual (K+8)·u. gradient returns DY, of
 // X's shape.
 func batchNormGradientBounds(ch, terms int, gradient func(r *Results) []float64) map[string]Bound {
-	sums := func(r *Results) (dbeta, dgamma []float64) {
-		dbeta, dgamma = make([]float64, ch), make([]float64, ch)
-		for i, dy := range gradient(r) {
-			dbeta[i%ch] += float64(terms+8) * u * math.Abs(dy)
-			dgamma[i%ch] += float64(terms+8) * u * math.Abs(dy) * xhatMagnitude(r, i)
+	type errors struct{ dy, dbeta, dgamma []float64 }
+	sums := once(func(r *Results) errors {
+		e := errors{gradient(r), make([]float64, ch), make([]float64, ch)}
+		magnitude := xhatMagnitude(r)
+		for i, dy := range e.dy {
+			e.dbeta[i%ch] += float64(terms+8) * u * math.Abs(dy)
+			e.dgamma[i%ch] += float64(terms+8) * u * math.Abs(dy) * magnitude(i)
 		}
-		return dbeta, dgamma
-	}
+		return e
+	})
 	return map[string]Bound{
-		"DBeta":  func(r *Results) []float64 { dbeta, _ := sums(r); return dbeta },
-		"DGamma": func(r *Results) []float64 { _, dgamma := sums(r); return dgamma },
-		"DX": func(r *Results) []float64 {
-			dbeta, dgamma := sums(r)
-			return batchNormBoundDX(r, gradient(r), dbeta, dgamma)
-		},
+		"DBeta":  func(r *Results) []float64 { return sums(r).dbeta },
+		"DGamma": func(r *Results) []float64 { return sums(r).dgamma },
+		"DX":     func(r *Results) []float64 { e := sums(r); return batchNormBoundDX(r, e.dy, e.dbeta, e.dgamma) },
 	}
 }
 
-// xhatMagnitude returns (|X| + |Mean|)·InvStd of element i.
-func xhatMagnitude(r *Results, i int) float64 {
-	j := i % len(r.In["Mean"])
-	return (math.Abs(r.In["X"][i]) + math.Abs(r.In["Mean"][j])) * r.In["InvStd"][j]
+// xhatMagnitude returns a function of i: (|X| + |Mean|)·InvStd of element i.
+func xhatMagnitude(r *Results) func(i int) float64 {
+	x, mean, invStd := r.In["X"], r.In["Mean"], r.In["InvStd"]
+	return func(i int) float64 {
+		j := i % len(mean)
+		return (math.Abs(x[i]) + math.Abs(mean[j])) * invStd[j]
+	}
 }
 
 // batchNormBoundDX carries the errors of both sums and of x̂ (3 roundings)
@@ -264,12 +280,13 @@ func batchNormBoundDX(r *Results, dy, errBeta, errGamma []float64) []float64 {
 	x, gamma, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Mean"], r.In["InvStd"]
 	sumDY, sumDYX := r.Ref["DBeta"], r.Ref["DGamma"]
 	rows := float64(len(x) / len(gamma))
+	magnitude := xhatMagnitude(r)
 	bound := make([]float64, len(x))
 	for i := range x {
 		j := i % len(gamma)
 		xhat := math.Abs(x[i]-mean[j]) * invStd[j]
 		terms := math.Abs(dy[i]) + math.Abs(sumDY[j])/rows + xhat*math.Abs(sumDYX[j])/rows
-		sums := errBeta[j] + xhat*errGamma[j] + 3*u*xhatMagnitude(r, i)*math.Abs(sumDYX[j])
+		sums := errBeta[j] + xhat*errGamma[j] + 3*u*magnitude(i)*math.Abs(sumDYX[j])
 		bound[i] = math.Abs(gamma[j])*invStd[j]*(6*u*terms+sums/rows) + tiny
 	}
 	return bound

@@ -10,7 +10,7 @@ import (
 // inputs returns an op's operands before it runs.
 func inputs(c Case) (kernels.Op, *Results) {
 	trial := c.Trial()
-	return trial.Op, &Results{In: trial.values(trial.Op, trial.contents("inputs", false)), Steps: 1}
+	return trial.Op, &Results{In: trial.values(trial.Op, kernels.ReadWrite, trial.contents("inputs")), Steps: 1}
 }
 
 // Every case has one right Index, and among all windows are such whose maximum

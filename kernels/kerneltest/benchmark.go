@@ -29,7 +29,7 @@ func benchmark(b *testing.B, backend kernels.Backend, c Case, trial *Trial) {
 		b.Fatal(err)
 	}
 	defer program.Close()
-	for i, content := range trial.contents(c.String(), false) {
+	for i, content := range trial.contents(c.String()) {
 		if err := program.Write(trial.whole(i), content); err != nil {
 			b.Fatal(err)
 		}

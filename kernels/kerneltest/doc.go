@@ -1,7 +1,7 @@
 // Package kerneltest tests a [kernels.Backend] against another one that is
 // taken for the truth. A backend's test is one line:
 //
-//	kerneltest.Run(t, backend, oracle.New())
+//	kerneltest.NewSuite(oracle.New()).Run(t, backend)
 //
 // Every op has a case struct of its own; [Cases] lists the cases. A case is a
 // plan of one op, so the backend needs no other interface than the one that

@@ -73,10 +73,11 @@ func (c Adam) Trial() *Trial {
 }
 
 func adamBounds(op kernels.Adam) map[string]Bound {
+	errors := once(func(r *Results) [2][]float64 { m, v := adamMomentErrors(op, r); return [2][]float64{m, v} })
 	return map[string]Bound{
-		"M":     func(r *Results) []float64 { m, _ := adamMomentErrors(op, r); return m },
-		"V":     func(r *Results) []float64 { _, v := adamMomentErrors(op, r); return v },
-		"Param": func(r *Results) []float64 { return adamParamErrors(op, r) },
+		"M":     func(r *Results) []float64 { return errors(r)[0] },
+		"V":     func(r *Results) []float64 { return errors(r)[1] },
+		"Param": func(r *Results) []float64 { e := errors(r); return adamParamErrors(op, r, e[0], e[1]) },
 	}
 }
 
@@ -85,12 +86,13 @@ func adamBounds(op kernels.Adam) map[string]Bound {
 // earlier steps that decay by β; g = Grad + WeightDecay·Param rounds twice.
 func adamMomentErrors(op kernels.Adam, r *Results) (m, v []float64) {
 	steps := float64(r.Steps)
+	grad, largestP, largestM, largestV := r.In["Grad"], largest(r, "Param"), largest(r, "M"), largest(r, "V")
 	m, v = make([]float64, op.Param.Len()), make([]float64, op.Param.Len())
 	for i := range m {
-		g := math.Abs(r.In["Grad"][i]) + float64(op.WeightDecay)*largest(r, "Param", i)
+		g := math.Abs(grad[i]) + float64(op.WeightDecay)*largestP[i]
 		errG := 3 * u * g
-		m[i] = steps*(4*u*(largest(r, "M", i)+(1-op.Beta1)*g)+(1-op.Beta1)*errG) + tiny
-		v[i] = steps*(4*u*(largest(r, "V", i)+(1-op.Beta2)*g*g)+(1-op.Beta2)*2*g*errG) + tiny
+		m[i] = steps*(4*u*(largestM[i]+(1-op.Beta1)*g)+(1-op.Beta1)*errG) + tiny
+		v[i] = steps*(4*u*(largestV[i]+(1-op.Beta2)*g*g)+(1-op.Beta2)*2*g*errG) + tiny
 	}
 	return m, v
 }
@@ -102,38 +104,45 @@ func adamMomentErrors(op kernels.Adam, r *Results) (m, v []float64) {
 // root, taken as √V − √(V − δV), which holds down to V = 0. Every step is
 // bounded by the largest there can be: of M's largest magnitude and V's
 // smallest, at the first step's bias correction of M and the last one's of V.
-func adamParamErrors(op kernels.Adam, r *Results) []float64 {
-	errM, errV := adamMomentErrors(op, r)
+func adamParamErrors(op kernels.Adam, r *Results, errM, errV []float64) []float64 {
 	steps, lr := float64(r.Steps), largestRate(r)
 	done := r.In["State"][kernels.StateStep]
 	c1First, c2Last := 1-math.Pow(op.Beta1, done+1), 1-math.Pow(op.Beta2, done+steps)
+	largestP, largestM, smallestV := largest(r, "Param"), largest(r, "M"), adamSmallestV(op, r)
 	bound := make([]float64, op.Param.Len())
-	for i := range bound {
-		v := adamSmallestV(op, r, i)
+	for i, v := range smallestV {
 		root := math.Sqrt(v)
 		errRoot := root - math.Sqrt(math.Max(v-errV[i], 0))
 		denominator := (root-errRoot)/math.Sqrt(c2Last) + float64(op.Eps)
-		step := lr / c1First * (largest(r, "M", i) + errM[i]) / denominator
+		step := lr / c1First * (largestM[i] + errM[i]) / denominator
 		relative := 32*u + 6*u*steps + errRoot/math.Sqrt(c2Last)/denominator
-		bound[i] = steps*(step*relative+lr/c1First*errM[i]/denominator) + 2*u*steps*largest(r, "Param", i)
+		bound[i] = steps*(step*relative+lr/c1First*errM[i]/denominator) + 2*u*steps*largestP[i]
 	}
 	return bound
 }
 
 // adamSmallestV bounds V from below after any of the steps: it moves steadily
 // from its first value towards g².
-func adamSmallestV(op kernels.Adam, r *Results, i int) float64 {
-	first := op.Beta2 * r.In["V"][i]
-	if op.WeightDecay == 0 {
-		first += (1 - op.Beta2) * r.In["Grad"][i] * r.In["Grad"][i]
+func adamSmallestV(op kernels.Adam, r *Results) []float64 {
+	smallest, old, grad := make([]float64, op.V.Len()), r.In["V"], r.In["Grad"]
+	for i, last := range r.Ref["V"] {
+		first := op.Beta2 * old[i]
+		if op.WeightDecay == 0 {
+			first += (1 - op.Beta2) * grad[i] * grad[i]
+		}
+		smallest[i] = math.Min(first, last)
 	}
-	return math.Min(first, r.Ref["V"][i])
+	return smallest
 }
 
-// largest returns the larger magnitude of an operand's element before and
-// after the op.
-func largest(r *Results, operand string, i int) float64 {
-	return math.Max(math.Abs(r.In[operand][i]), math.Abs(r.Ref[operand][i]))
+// largest returns the larger magnitude of each element of an operand, before
+// or after the op.
+func largest(r *Results, operand string) []float64 {
+	all, before := make([]float64, len(r.In[operand])), r.In[operand]
+	for i, after := range r.Ref[operand] {
+		all[i] = math.Max(math.Abs(before[i]), math.Abs(after))
+	}
+	return all
 }
 
 // largestRate returns the largest learning rate of the steps.
@@ -158,9 +167,10 @@ func (c SGD) Trial() *Trial {
 }
 
 func sgdBounds(op kernels.SGD) map[string]Bound {
+	errors := once(func(r *Results) [2][]float64 { m, param := sgdErrors(op, r); return [2][]float64{m, param} })
 	return map[string]Bound{
-		"M":     func(r *Results) []float64 { m, _ := sgdErrors(op, r); return m },
-		"Param": func(r *Results) []float64 { _, param := sgdErrors(op, r); return param },
+		"M":     func(r *Results) []float64 { return errors(r)[0] },
+		"Param": func(r *Results) []float64 { return errors(r)[1] },
 	}
 }
 
@@ -169,13 +179,13 @@ func sgdBounds(op kernels.SGD) map[string]Bound {
 // a step at most, and an error of M decays by μ.
 func sgdErrors(op kernels.SGD, r *Results) (m, param []float64) {
 	steps, mu, lr := float64(r.Steps), float64(op.Momentum), largestRate(r)
+	grad, oldM := r.In["Grad"], r.In["M"]
 	m, param = make([]float64, op.Param.Len()), make([]float64, op.Param.Len())
-	for i := range param {
-		p := largest(r, "Param", i)
-		g := math.Abs(r.In["Grad"][i]) + float64(op.WeightDecay)*p
+	for i, p := range largest(r, "Param") {
+		g := math.Abs(grad[i]) + float64(op.WeightDecay)*p
 		largestM := steps * g
 		if !op.M.Absent() {
-			largestM += math.Abs(r.In["M"][i])
+			largestM += math.Abs(oldM[i])
 		}
 		m[i] = steps*4*u*(g+mu*largestM) + tiny
 		direction := g + (1+mu)*largestM

@@ -15,9 +15,9 @@ const (
 	tiny = 0x1p-120 // absolute slack, for devices that flush subnormals to 0
 )
 
-// Results are the elements of an op's operands, by name: before it ran, after
-// the reference ran it, and after the reference ran it on absolute values. Two
-// names of one tensor are two entries.
+// Results are the elements of an op's operands, by name: of all of them before
+// it ran; of its outputs after the reference ran it, and after the reference
+// ran it on absolute values. Two names of one tensor are two entries.
 type Results struct {
 	In, Ref, Abs map[string][]float64
 	Steps        int // times that the op ran, the state advancing in between
@@ -86,6 +86,19 @@ func sumBound(operand string, k int) Bound {
 			bound[i] = float64(k+8)*u*sum + tiny
 		}
 		return bound
+	}
+}
+
+// once returns f such that the outputs of one op, which are compared one after
+// the other, share what it computes.
+func once[T any](f func(r *Results) T) func(r *Results) T {
+	var last *Results
+	var value T
+	return func(r *Results) T {
+		if r != last {
+			last, value = r, f(r)
+		}
+		return value
 	}
 }
 
@@ -167,17 +180,23 @@ func position(i int, shape []int) string {
 // are floats.
 func decode(o kernels.Operand, raw []byte) []float64 {
 	values := make([]float64, o.Tensor.Len())
-	for i := range values {
-		if o.Tensor.Type == kernels.Uint8 {
+	switch o.Tensor.Type {
+	case kernels.Uint8:
+		for i := range values {
 			values[i] = float64(raw[i])
-			continue
 		}
-		word := binary.NativeEndian.Uint32(raw[4*i:])
-		bias := o.Name == "State" && (i == kernels.StateBiasCorrection1 || i == kernels.StateBiasCorrection2)
-		if o.Tensor.Type == kernels.Float32 || bias {
-			values[i] = float64(math.Float32frombits(word))
-		} else {
-			values[i] = float64(word)
+	case kernels.Uint32:
+		for i := range values {
+			values[i] = float64(binary.NativeEndian.Uint32(raw[4*i:]))
+		}
+		if o.Name == "State" {
+			for _, i := range []int{kernels.StateBiasCorrection1, kernels.StateBiasCorrection2} {
+				values[i] = float64(math.Float32frombits(binary.NativeEndian.Uint32(raw[4*i:])))
+			}
+		}
+	case kernels.Float32:
+		for i := range values {
+			values[i] = float64(math.Float32frombits(binary.NativeEndian.Uint32(raw[4*i:])))
 		}
 	}
 	return values

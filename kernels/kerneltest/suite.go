@@ -12,23 +12,19 @@ import (
 // bigFLOPs is the work above which a case is left out of -short and -race runs.
 const bigFLOPs = 1 << 23
 
-// Run tests every case on backend against reference and logs how many the race
-// detector, -short or a precision that the backend lacks made it leave out. The report holds the worst error by op.
-func Run(t *testing.T, backend, reference kernels.Backend) *Report {
-	t.Helper()
-	return NewSuite(reference).Run(t, backend)
-}
-
 // Suite runs the cases on several backends and asks the reference only once.
+// What a case starts from is made anew for each, or the cases would take
+// gigabytes.
 type Suite struct {
 	reference kernels.Backend
 	expected  map[string]*expectation // by op and case
 }
 
-// expectation is a case's buffers before and after the reference ran it, and
-// after it ran on absolute values.
+// expectation is what the reference leaves in the buffers that a case writes,
+// from the case's own inputs and from their absolute values; nil for other
+// buffers.
 type expectation struct {
-	before, after, absolute [][]byte
+	after, absolute [][]byte
 }
 
 // NewSuite returns a suite of all cases.
@@ -36,17 +32,32 @@ func NewSuite(reference kernels.Backend) *Suite {
 	return &Suite{reference: reference, expected: map[string]*expectation{}}
 }
 
-// Run tests every case on backend; see the function [Run].
+// Run tests every case on backend against the reference. It leaves out, and
+// logs how many, big cases under -short and the race detector, and cases of a
+// precision that the backend lacks. The report holds the worst error by op.
 func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
+	t.Helper()
+	return s.RunSample(t, backend, 1)
+}
+
+// RunSample is Run with the first of every so many cases of each op: for a
+// driver that takes long to compile the shaders of each shape.
+func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Report {
 	t.Helper()
 	report := &Report{Backend: backend.Name()}
 	mixed := hasMixed(t, backend)
+	seen := map[string]int{} // cases of each op that could run
 	for _, c := range Cases() {
 		trial := c.Trial()
 		kind := trial.Op.Kind()
 		entry := report.op(kind)
 		tooBig := (testing.Short() || raceEnabled) && trial.Op.FLOPs() > bigFLOPs
-		if tooBig || (kernels.PrecisionOf(trial.Op) == kernels.Mixed && !mixed) {
+		runs := !tooBig && (mixed || kernels.PrecisionOf(trial.Op) != kernels.Mixed)
+		if runs {
+			seen[kind]++
+			runs = seen[kind]%oneOf == 1%oneOf
+		}
+		if !runs {
 			entry.Skipped++
 			continue
 		}
@@ -60,7 +71,7 @@ func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
 	}
 	t.Run("Program", func(t *testing.T) { testProgram(t, backend) })
 	if n := report.Skipped(); n > 0 {
-		t.Logf("%d cases left out: big ones under -short or -race, mixed precision where the backend has none", n)
+		t.Logf("%d cases left out: mixed precision where the backend has none, big ones under -short or -race, and all but one of every %d", n, oneOf)
 	}
 	return report
 }
@@ -78,48 +89,46 @@ func hasMixed(t *testing.T, backend kernels.Backend) bool {
 // check runs one case. It returns the largest error over tolerance, and all
 // that is wrong.
 func (s *Suite) check(backend kernels.Backend, c Case, trial *Trial) (worst float64, err error) {
-	want, err := s.expect(c, trial)
+	key := trial.Op.Kind() + "/" + c.String()
+	before := trial.contents(key)
+	want, err := s.expect(key, trial, before)
 	if err != nil {
 		return 0, fmt.Errorf("reference: %w", err)
 	}
-	after, err := trial.execute(backend, want.before, 2)
+	after, err := trial.execute(backend, before, 2)
 	if err != nil {
 		return 0, err
 	}
-	problems := checkUntouched(trial, want.before, after[0])
+	problems := checkUntouched(trial, before, after[0])
 	for i := range after[0] {
 		if !bytes.Equal(after[0][i], after[1][i]) {
 			problems = append(problems, fmt.Errorf("%s: two runs from the same start differ", trial.Plan.Buffers[i].Name))
 		}
 	}
 	for _, op := range trial.ops() {
-		r := &Results{In: trial.values(op, want.before), Ref: trial.values(op, want.after),
-			Abs: trial.values(op, want.absolute), Steps: trial.steps}
-		ratio, err := compareOutputs(op, trial.values(op, after[0]), r, trial.exact)
+		r := &Results{In: trial.values(op, kernels.ReadWrite, before), Ref: trial.values(op, kernels.Write, want.after),
+			Abs: trial.values(op, kernels.Write, want.absolute), Steps: trial.steps}
+		ratio, err := compareOutputs(op, trial.values(op, kernels.Write, after[0]), r, trial.exact)
 		worst, problems = max(worst, ratio), append(problems, err)
 	}
 	return worst, errors.Join(problems...)
 }
 
-// expect returns what the reference makes of a case.
-func (s *Suite) expect(c Case, trial *Trial) (*expectation, error) {
-	key := trial.Op.Kind() + "/" + c.String()
+// expect returns what the reference makes of a case that starts from before.
+func (s *Suite) expect(key string, trial *Trial, before [][]byte) (*expectation, error) {
 	if e := s.expected[key]; e != nil {
 		return e, nil
 	}
-	before := trial.contents(key, false)
-	after, err := trial.execute(s.reference, before, 1)
-	if err != nil {
+	e := &expectation{}
+	var err error
+	if e.after, err = trial.outputs(s.reference, before); err != nil {
 		return nil, err
 	}
-	e := &expectation{before: before, after: after[0]}
 	// Bounds beside exact outputs need no absolute values.
 	if trial.exact == nil && Bounds(trial.Op) != nil {
-		absolute, err := trial.execute(s.reference, trial.contents(key, true), 1)
-		if err != nil {
+		if e.absolute, err = trial.outputs(s.reference, trial.magnitudes(before)); err != nil {
 			return nil, err
 		}
-		e.absolute = absolute[0]
 	}
 	s.expected[key] = e
 	return e, nil

@@ -1,6 +1,7 @@
 package kerneltest
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"hash/fnv"
@@ -11,8 +12,8 @@ import (
 
 const (
 	sectionName = "op"
-	// fence is the number of elements before and after each tensor.
-	fence = kernels.Alignment
+	// fence is the least number of elements before and after each tensor.
+	fence = 64
 	// poison fills outputs and fences: as float32 a NaN.
 	poison = 0xFFDEADBE
 	// wordPoison fills those of uint32, bytePoison those of uint8.
@@ -109,14 +110,14 @@ func (t *Trial) whole(buffer int) kernels.Tensor {
 	return kernels.Tensor{Buffer: buffer, Type: b.Type, Shape: []int{b.Len}}
 }
 
-// contents returns every buffer as it is before the op. With absolute, float
-// inputs lose their signs.
-func (t *Trial) contents(seed string, absolute bool) [][]byte {
+// contents returns every buffer as it is before the op; the same for the same
+// seed.
+func (t *Trial) contents(seed string) [][]byte {
 	buffers := make([][]byte, len(t.sources))
 	earlier := map[string][]float32{}
 	for i, s := range t.sources {
 		buffers[i] = poisoned(t.Plan.Buffers[i])
-		inner := buffers[i][s.tensor.Offset*s.tensor.Type.Size():][:s.tensor.Bytes()]
+		inner := s.inner(buffers[i])
 		h := fnv.New64a()
 		fmt.Fprint(h, seed, s.name)
 		r := rand.New(rand.NewPCG(h.Sum64(), 0))
@@ -125,9 +126,6 @@ func (t *Trial) contents(seed string, absolute bool) [][]byte {
 			v := s.generate(r, earlier)
 			earlier[s.name] = v
 			copy(inner, kernels.AsBytes(v))
-			if absolute {
-				clearSigns(inner)
-			}
 		case s.word != nil:
 			for k := range s.tensor.Len() {
 				binary.NativeEndian.PutUint32(inner[4*k:], s.word(r, k))
@@ -139,6 +137,24 @@ func (t *Trial) contents(seed string, absolute bool) [][]byte {
 		}
 	}
 	return buffers
+}
+
+// magnitudes returns a copy of contents in which float inputs have lost their
+// signs.
+func (t *Trial) magnitudes(contents [][]byte) [][]byte {
+	buffers := make([][]byte, len(contents))
+	for i, s := range t.sources {
+		buffers[i] = bytes.Clone(contents[i])
+		if s.float != nil || s.derive != nil {
+			clearSigns(s.inner(buffers[i]))
+		}
+	}
+	return buffers
+}
+
+// inner returns the part of the source's buffer that its tensor takes.
+func (s *source) inner(buffer []byte) []byte {
+	return buffer[s.tensor.Offset*s.tensor.Type.Size():][:s.tensor.Bytes()]
 }
 
 func (s *source) generate(r *rand.Rand, earlier map[string][]float32) []float32 {
@@ -153,18 +169,14 @@ func (s *source) generate(r *rand.Rand, earlier map[string][]float32) []float32 
 }
 
 func poisoned(b kernels.Buffer) []byte {
-	bytes := make([]byte, b.Len*b.Type.Size())
-	for i := range b.Len {
-		switch b.Type {
-		case kernels.Float32:
-			binary.NativeEndian.PutUint32(bytes[4*i:], poison)
-		case kernels.Uint32:
-			binary.NativeEndian.PutUint32(bytes[4*i:], wordPoison)
-		case kernels.Uint8:
-			bytes[i] = bytePoison
-		}
+	element := []byte{bytePoison}
+	switch b.Type {
+	case kernels.Float32:
+		element = binary.NativeEndian.AppendUint32(nil, poison)
+	case kernels.Uint32:
+		element = binary.NativeEndian.AppendUint32(nil, wordPoison)
 	}
-	return bytes
+	return bytes.Repeat(element, b.Len)
 }
 
 // execute writes the buffers, runs the section, and returns the buffers as
@@ -196,6 +208,21 @@ func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]
 	return after, nil
 }
 
+// outputs executes the trial once and returns the buffers that it writes, nil
+// for the others.
+func (t *Trial) outputs(b kernels.Backend, before [][]byte) ([][]byte, error) {
+	after, err := t.execute(b, before, 1)
+	if err != nil {
+		return nil, err
+	}
+	for i := range after[0] {
+		if !t.written(i) {
+			after[0][i] = nil
+		}
+	}
+	return after[0], nil
+}
+
 // ops returns the ops of the section, the one under test first.
 func (t *Trial) ops() []kernels.Op { return t.Plan.Find(sectionName).Ops }
 
@@ -211,15 +238,15 @@ func (t *Trial) written(buffer int) bool {
 	return false
 }
 
-// values returns the elements of an op's operands in the given buffers, by
-// name; nil buffers give nil.
-func (t *Trial) values(op kernels.Op, buffers [][]byte) map[string][]float64 {
+// values returns the elements of the operands of an op that have the given
+// access, by name; nil buffers give nil.
+func (t *Trial) values(op kernels.Op, access kernels.Access, buffers [][]byte) map[string][]float64 {
 	if buffers == nil {
 		return nil
 	}
 	values := map[string][]float64{}
 	for _, o := range op.Operands() {
-		if !o.Tensor.Absent() {
+		if o.Access&access != 0 && !o.Tensor.Absent() {
 			values[o.Name] = decode(o, buffers[o.Tensor.Buffer][o.Tensor.Offset*o.Tensor.Type.Size():])
 		}
 	}

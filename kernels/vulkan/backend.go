@@ -30,11 +30,13 @@ type Backend struct {
 
 var _ kernels.Backend = (*Backend)(nil)
 
-// List describes the machine's Vulkan devices.
-func List() ([]gpu.Info, error) { return gpu.List() }
+// List describes the machine's Vulkan devices, and says what keeps others from
+// being used; see [gpu.List].
+func List() ([]gpu.Info, []error) { return gpu.List() }
 
 // Open opens the device that the selector names: an index, a UUID or part of a
-// name; "" is the best real GPU (see [gpu.Open] for both, and for errors).
+// name; "" is the best real GPU that works (see [gpu.Open] for both, and for
+// errors).
 func Open(selector string, o Options) (*Backend, error) {
 	device, err := gpu.Open(selector, o)
 	if err != nil {
@@ -43,13 +45,17 @@ func Open(selector string, o Options) (*Backend, error) {
 	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
 		tuningFile: tuningPath(device.Info(), o.CacheDir)}
 	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
-		o.Log(fmt.Sprintf("what bench --tune found is ignored: %v", err))
+		o.Log(fmt.Sprintf("ignoring the results of bench --tune: %v", err))
 	}
 	return b, nil
 }
 
 // Name implements [kernels.Backend].
 func (b *Backend) Name() string { return b.device.Info().Name + " (Vulkan)" }
+
+// PassedOver says why better devices were not taken; see
+// [gpu.Device.PassedOver].
+func (b *Backend) PassedOver() []error { return b.device.PassedOver() }
 
 // Info describes the backend's device.
 func (b *Backend) Info() gpu.Info { return b.device.Info() }

@@ -4,20 +4,20 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// Convolutions are matrix products whose operands are gathered on the way:
-// rows are pixels, a patch has KH·KW·I taps.
+// Convolutions are matrix products whose operands are gathered on the fly:
+// rows are pixels, and a patch has KH·KW·I taps.
 
 func (l *lowering) convForward(op kernels.ConvForward) {
 	pixels, o := op.Y.Matrix()
 	p := l.plan("conv_forward", pixels, o, op.W.Len()/o)
-	// The statistics of the tiles come from the product itself, unless what a
-	// workgroup holds in the end is only a partial sum.
+	// The product itself computes the statistics of its tiles, unless a
+	// workgroup ends up with only a partial sum.
 	statistics := !op.Mean.Absent()
 	ofTiles := statistics && (p.splits == 1 || l.lastGroup)
 	combine := ofTiles && l.lastGroup
 	c := columns{rows: pixels, cols: o, chunkRows: p.bm, chunks: ceilDiv(pixels, p.bm)}
 	y := l.write(op.Y)
-	partials, mean, variance, counters := y, y, y, 0 // left alone by the shader
+	partials, mean, variance, counters := y, y, y, 0 // placeholders that the shader does not access
 	if ofTiles {
 		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
 	}
@@ -38,8 +38,8 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	}
 }
 
-// convBackwardInput lowers the input's gradient, with the sums that the
-// gradient of a batch-norm behind it needs. It returns how many ops it has taken.
+// convBackwardInput lowers the gradient of the input, with the sums that the
+// gradient of a batch-norm after it needs. It returns the number of ops lowered.
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, rest []kernels.Op) (taken int) {
 	pixels, i := op.DX.Matrix()
 	p := l.plan("conv_backward_input", pixels, i, op.W.Len()/i)

@@ -4,8 +4,8 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// gemm lowers a matrix product, with the element-wise op behind it where that
-// works in place on the product. It returns how many ops it has taken.
+// gemm lowers a matrix product, with the element-wise op after it if that works
+// in place on the product. It returns the number of ops lowered.
 func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 	if narrow(op) {
 		return l.gemmNarrow(op, rest)
@@ -14,7 +14,7 @@ func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 	p := l.plan("gemm"+transposes(op), m, n, k)
 	e, taken := l.epilogueOf(op, p, rest)
 	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
-	var next []kernels.Op // whose sums the product could take along
+	var next []kernels.Op // whose sums the product could compute
 	if taken == 1 && !op.Accumulate && op.RowSums.Absent() {
 		next = rest
 	}
@@ -29,17 +29,17 @@ func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
 	return taken + l.finish(sums)
 }
 
-// transposes names which operands are stored the other way round: "NT".
+// transposes names the operands that are stored transposed: "NT" for B.
 func transposes(op kernels.GEMM) string {
 	letter := map[bool]string{false: "N", true: "T"}
 	return letter[op.TransA] + letter[op.TransB]
 }
 
-// epilogue is an element-wise op on the result of a product; the kinds are
-// those of gemm.comp.
+// epilogue is an element-wise op on the result of a product; gemm.comp defines
+// the same kinds.
 type epilogue struct {
 	kind             int
-	state, output    kernels.Tensor // of dropout; of the forward op, in a backward one
+	state, output    kernels.Tensor // state: for dropout; output: the forward op's, for a backward op
 	threshold, layer uint32
 	scale            float32
 }
@@ -51,10 +51,10 @@ const (
 	epilogueReLUBackward
 )
 
-// epilogueOf returns the element-wise op that the product takes along, the
-// next one if it reads and overwrites C alone, and how many ops that makes.
+// epilogueOf returns the element-wise op that joins the product (the next op, if
+// it reads and overwrites only C) and the number of ops that the dispatch covers.
 func (l *lowering) epilogueOf(op kernels.GEMM, p product, rest []kernels.Op) (e epilogue, taken int) {
-	if l.unfused || op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
+	if op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
 		return epilogue{}, 1
 	}
 	inPlace := func(from, to kernels.Tensor) bool {

@@ -4,30 +4,30 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// What a narrow product is (shaders/gemm_narrow.comp): at most so many columns,
-// and a K that the few threads of a column can walk along.
+// Limits of a narrow product (shaders/gemm_narrow.comp): few columns, and a K
+// short enough for the few threads of a column.
 const (
 	narrowColumns = 16
 	narrowDepth   = 4096
-	narrowRows    = 8 // most rows of a workgroup
+	narrowRows    = 8 // most rows per workgroup
 )
 
-// narrow reports whether the product has few columns and the form that a fully
-// connected layer's has, A·Bᵀ.
+// narrow reports whether the product has few columns and the form A·Bᵀ of a
+// fully connected layer.
 func narrow(op kernels.GEMM) bool {
 	_, n, k := op.MNK()
 	return n <= narrowColumns && k <= narrowDepth && k%4 == 0 &&
 		!op.TransA && op.TransB && !op.Accumulate && op.RowSums.Absent()
 }
 
-// gemmNarrow lowers a narrow product, with the cross-entropy of its result
-// where that is next. It returns how many ops it has taken.
+// gemmNarrow lowers a narrow product, with the cross-entropy of its result if
+// that is next. It returns the number of ops lowered.
 func (l *lowering) gemmNarrow(op kernels.GEMM, rest []kernels.Op) (taken int) {
 	m, n, k := op.MNK()
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
 	loss, joined := l.lossOf(op, rest)
 	c := l.write(op.C)
-	// Without a loss, the shader leaves its bindings alone.
+	// Without a loss, the shader does not access its bindings.
 	args := []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A), c, c, c, c, c, c, c, c, c}
 	push, constant := pushed(m, n, 0, 0, 0, 0), constants(rows, false, false, false)
 	taken = 1
@@ -43,10 +43,10 @@ func (l *lowering) gemmNarrow(op kernels.GEMM, rest []kernels.Op) (taken int) {
 	return taken
 }
 
-// lossOf returns the op that takes the cross-entropy of the product, if it is
-// the next one and can join it.
+// lossOf returns the next op if it is the cross-entropy of the product and can
+// join its dispatch.
 func (l *lowering) lossOf(op kernels.GEMM, rest []kernels.Op) (loss kernels.SoftmaxCrossEntropy, ok bool) {
-	if l.unfused || !l.lastGroup || len(rest) == 0 {
+	if !l.lastGroup || len(rest) == 0 {
 		return loss, false
 	}
 	loss, ok = rest[0].(kernels.SoftmaxCrossEntropy)

@@ -8,15 +8,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// alignment of a buffer in its arena, in bytes: the strictest offset alignment
-// that Vulkan lets a device ask for.
-const alignment = 256
-
 // arenaBytes is the most that buffers share one arena for; a larger buffer has
 // an arena of its own. Every device can allocate this much at once.
 const arenaBytes = 1 << 30
 
-// span is a piece of an arena.
+// span is a range of an arena.
 type span struct {
 	arena        int
 	offset, size int64 // bytes
@@ -30,8 +26,8 @@ func (s span) overlaps(o span) bool {
 // layout places a plan's buffers in arenas.
 type layout struct {
 	plan   *kernels.Plan
-	spans  []span  // of each buffer of the plan
-	arenas []int64 // bytes of each arena
+	spans  []span  // one per buffer of the plan
+	arenas []int64 // size of each arena in bytes
 }
 
 func newLayout(p *kernels.Plan) layout {
@@ -49,29 +45,32 @@ func newLayout(p *kernels.Plan) layout {
 	return l
 }
 
-// scratch is the arena of intermediate results, after those of the plan.
+// scratch returns the index of the arena for intermediate results, after those
+// of the plan.
 func (l *layout) scratch() int { return len(l.arenas) }
 
-// counters is the arena of counters, after scratch.
+// counters returns the index of the arena for counters, after scratch.
 func (l *layout) counters() int { return len(l.arenas) + 1 }
 
-// tensor returns where a tensor lies.
+// tensor returns the span of a tensor.
 func (l *layout) tensor(t kernels.Tensor) span {
 	b := l.spans[t.Buffer]
 	return span{b.arena, b.offset + int64(t.Offset)*int64(t.Type.Size()), int64(t.Bytes())}
 }
 
-// checked is tensor for a caller's view and the bytes that go with it.
+// checked is tensor for a view and a number of bytes that come from a caller.
 func (l *layout) checked(t kernels.Tensor, bytes int) (span, error) {
 	if t.Absent() || t.Buffer < 0 || t.Buffer >= len(l.plan.Buffers) || t.Offset < 0 ||
 		t.Offset+t.Len() > l.plan.Buffers[t.Buffer].Len || t.Type != l.plan.Buffers[t.Buffer].Type {
 		return span{}, fmt.Errorf("%v is not a view of the program's buffers", t)
 	}
 	if bytes != t.Bytes() {
-		return span{}, fmt.Errorf("%v of buffer %q takes %d bytes, got %d", t, l.plan.Buffers[t.Buffer].Name, t.Bytes(), bytes)
+		return span{}, fmt.Errorf("%v of buffer %q has %d bytes, got %d", t, l.plan.Buffers[t.Buffer].Name, t.Bytes(), bytes)
 	}
 	return l.tensor(t), nil
 }
 
-// align rounds bytes up to the alignment of buffers.
-func align(bytes int64) int64 { return (bytes + alignment - 1) / alignment * alignment }
+// align rounds bytes up to the alignment of buffers in their arena.
+func align(bytes int64) int64 {
+	return (bytes + kernels.Alignment - 1) / kernels.Alignment * kernels.Alignment
+}

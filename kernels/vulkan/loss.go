@@ -4,11 +4,11 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// lossOperands are what the shaders that compute a cross-entropy have in common.
+// lossOperands are the operands that all shaders with a cross-entropy share.
 type lossOperands struct {
-	constants []uint32 // gradient and probabilities on request
+	constants []uint32 // flags: gradient, probabilities
 	push      []byte
-	args      []arg // of labels, state, loss, correct, gradient, probabilities
+	args      []arg // labels, state, loss, correct, gradient, probabilities
 }
 
 func (l *lowering) crossEntropy(op kernels.SoftmaxCrossEntropy) lossOperands {
@@ -16,7 +16,7 @@ func (l *lowering) crossEntropy(op kernels.SoftmaxCrossEntropy) lossOperands {
 	off := float64(op.Smoothing) / float64(classes)
 	on := 1 - float64(op.Smoothing) + off
 
-	// Without an output, the shader leaves its binding alone.
+	// The shader does not access the binding of an absent output.
 	loss := l.update(op.Loss)
 	dlogits, probs, rows := loss, loss, 0
 	if !op.DLogits.Absent() {

@@ -21,10 +21,10 @@ type dispatch struct {
 	args   []arg    // buffers in the order of their bindings
 	groups int      // workgroups, folded over x and y
 	splits int      // workgroups in z
-	word   uint32   // of a fill
+	word   uint32   // value of a fill
 }
 
-// arg is a buffer in its role in a dispatch.
+// arg is a span of memory and its role in a dispatch.
 type arg struct {
 	span
 	access kernels.Access
@@ -35,23 +35,23 @@ func (d *dispatch) isFill() bool { return d.shader == "" }
 // key identifies the pipeline that the dispatch needs.
 func (d *dispatch) key() string { return fmt.Sprint(d.shader, d.spec) }
 
-// target is what lowering knows of the device.
+// target describes the device to the lowering.
 type target struct {
 	limits  gpu.Limits
-	cpu     bool // a software driver: few, long workgroups suit it
-	threads int  // of a workgroup without special needs, a power of two
+	cpu     bool // a software driver, which prefers few, long workgroups
+	threads int  // default workgroup size, a power of two
 	wanted  int  // workgroups that keep the device busy
 	tiles   []tile
 
-	// lastGroup: the last of several workgroups to arrive may finish what all
-	// have begun (shaders/include/last_group.glsl). Metal has had what that
-	// needs, fences between workgroups, only since 3.2.
+	// lastGroup: the last workgroup to arrive may finish the work of all
+	// (shaders/include/last_group.glsl). That needs fences between workgroups,
+	// which Metal has only had since version 3.2.
 	lastGroup bool
 	tuned     tuning
-	unfused   bool // an op of the plan never joins another's dispatch; for tests
+	unfused   bool // each op has dispatches of its own; for tests
 }
 
-// wantedGroups gives a GPU of 30 to 130 cores two or more workgroups a core.
+// wantedGroups gives a GPU with 30 to 130 cores two or more workgroups per core.
 const wantedGroups = 256
 
 func newTarget(info gpu.Info) target {
@@ -75,7 +75,7 @@ type lowering struct {
 	op         int    // index of the op being lowered
 	scratchEnd int64  // bytes of scratch in use
 	counterEnd int64  // bytes of counters in use
-	planned    string // key of the product that was planned last
+	planned    string // key of the product planned last
 	out        []dispatch
 }
 
@@ -84,9 +84,13 @@ func (l *lowering) section(s *kernels.Section) error {
 	for i := 0; i < len(s.Ops); {
 		l.op = i
 		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
-			return opError(s, i, &kernels.PrecisionError{Reason: "mixed precision is for the CPU alone in this version"})
+			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
 		}
-		taken, err := l.lower(s.Ops[i], s.Ops[i+1:])
+		rest := s.Ops[i+1:]
+		if l.unfused {
+			rest = nil // nothing to join
+		}
+		taken, err := l.lower(s.Ops[i], rest)
 		if err != nil {
 			return opError(s, i, err)
 		}
@@ -95,8 +99,8 @@ func (l *lowering) section(s *kernels.Section) error {
 	return nil
 }
 
-// lower appends the dispatches of an op and of those of the rest that join
-// them, and returns how many ops these are.
+// lower appends the dispatches of an op and of the ops in rest that join it, and
+// returns the number of ops lowered.
 func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error) {
 	switch op := op.(type) {
 	case kernels.GEMM:
@@ -109,7 +113,7 @@ func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error
 	return 1, l.lowerAlone(op)
 }
 
-// lowerAlone appends the dispatches of an op that no other joins.
+// lowerAlone appends the dispatches of an op that no other op joins.
 func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
@@ -157,7 +161,7 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 	case kernels.AdvanceState:
 		l.advanceState(op)
 	default:
-		return fmt.Errorf("the Vulkan backend has no %s", op.Kind())
+		return fmt.Errorf("the Vulkan backend does not implement %s", op.Kind())
 	}
 	return nil
 }
@@ -167,9 +171,9 @@ func (l *lowering) read(t kernels.Tensor) arg   { return arg{l.tensor(t), kernel
 func (l *lowering) write(t kernels.Tensor) arg  { return arg{l.tensor(t), kernels.Write} }
 func (l *lowering) update(t kernels.Tensor) arg { return arg{l.tensor(t), kernels.ReadWrite} }
 
-// readOr is read for an optional tensor. A binding must hold some buffer, so
-// an absent tensor is replaced by one that the dispatch reads anyway and the
-// shader leaves alone.
+// readOr is read for an optional tensor. Every binding must hold a buffer, so an
+// absent tensor is replaced by one that the dispatch reads anyway; the shader
+// does not access it through this binding.
 func (l *lowering) readOr(t, substitute kernels.Tensor) arg {
 	if t.Absent() {
 		return l.read(substitute)
@@ -177,41 +181,41 @@ func (l *lowering) readOr(t, substitute kernels.Tensor) arg {
 	return l.read(t)
 }
 
-// partials reserves scratch for n floats until the end of the section. Each op
-// has its own, so that ops do not wait for each other over it.
+// partials reserves scratch for n floats until the end of the section. Ops do
+// not share scratch, so they need not wait for each other.
 func (l *lowering) partials(n int) span {
 	s := span{l.scratch(), l.scratchEnd, 4 * int64(n)}
 	l.scratchEnd += align(s.size)
 	return s
 }
 
-// counters reserves n counters, which are 0 whenever no dispatch is under way,
-// whatever section it is of.
+// counters reserves n counters. They are 0 whenever no dispatch of any section
+// is running.
 func (l *lowering) counters(n int) arg {
 	s := span{l.layout.counters(), l.counterEnd, 4 * int64(n)}
 	l.counterEnd += align(s.size)
 	return arg{s, kernels.ReadWrite}
 }
 
-// dispatch appends a dispatch of the given threads a workgroup; spec are the
-// constants that follow the number of threads.
+// dispatch appends a dispatch with the given number of threads per workgroup;
+// spec holds the constants after the number of threads.
 func (l *lowering) dispatch(shader string, threads, groups, splits int, spec []uint32, push []byte, args ...arg) {
 	l.out = append(l.out, dispatch{op: l.op, shader: shader, spec: append([]uint32{uint32(threads)}, spec...),
 		push: push, args: args, groups: groups, splits: splits})
 }
 
-// each appends a dispatch of n threads that do not depend on each other.
+// each appends a dispatch of n independent threads.
 func (l *lowering) each(shader string, n int, spec []uint32, push []byte, args ...arg) {
 	l.dispatch(shader, l.threads, ceilDiv(n, l.threads), 1, spec, push, args...)
 }
 
-// grid folds a number of workgroups over x and y, where one axis is too short.
+// grid folds a number of workgroups over x and y if one axis is too short.
 func (t *target) grid(groups int) (x, y int) {
 	y = ceilDiv(groups, t.limits.MaxWorkgroupCount[0])
 	return ceilDiv(groups, y), y
 }
 
-// constants packs specialisation constants: ints and bools.
+// constants packs ints and bools as specialisation constants.
 func constants(values ...any) []uint32 {
 	var words []uint32
 	for _, v := range values {
@@ -227,7 +231,7 @@ func constants(values ...any) []uint32 {
 	return words
 }
 
-// pushed packs push constants: ints and uint32s as words, float32s.
+// pushed packs ints, uint32s and float32s as push constants.
 func pushed(values ...any) []byte {
 	var b []byte
 	for _, v := range values {
@@ -256,7 +260,7 @@ func flag(b bool) uint32 {
 
 func ceilDiv(a, b int) int { return (a + b - 1) / b }
 
-// powerOfTwo returns the least power of two that is not below n.
+// powerOfTwo returns the smallest power of two that is at least n.
 func powerOfTwo(n int) int {
 	p := 1
 	for p < n {

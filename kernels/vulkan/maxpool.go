@@ -5,7 +5,7 @@ package vulkan
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
 func (l *lowering) maxPoolForward(op kernels.MaxPoolForward) {
-	index, withIndex := l.write(op.Y), !op.Index.Absent() // without one, the shader leaves the binding alone
+	index, withIndex := l.write(op.Y), !op.Index.Absent() // without one, the shader does not access the binding
 	if withIndex {
 		index = l.write(op.Index)
 	}
@@ -20,8 +20,8 @@ func (l *lowering) maxPoolBackward(op kernels.MaxPoolBackward) {
 		l.read(op.DY), l.read(op.Index), l.write(op.DX))
 }
 
-// poolConstants returns the constants of a pooling over x (N, H, W, C), or its
-// gradient.
+// poolConstants returns the constants of a pooling over x (N, H, W, C) or over
+// its gradient.
 func poolConstants(x kernels.Tensor, size, stride int) []uint32 {
 	return constants(x.Shape[1], x.Shape[2], x.Shape[3], size, stride)
 }

@@ -7,14 +7,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Options are how [Open] sets up a device.
+// Options configure how [Open] sets up a device.
 type Options = gpu.Options
 
-// Backend runs plans on one Vulkan device; a build without cgo has none.
+// Backend runs plans on one Vulkan device; a build without cgo cannot open one.
 type Backend struct{ kernels.Backend }
 
-// List returns an error that wraps [gpu.ErrNoVulkan].
-func List() ([]gpu.Info, error) { return gpu.List() }
+// List returns no device and a problem that wraps [gpu.ErrNoVulkan].
+func List() ([]gpu.Info, []error) { return gpu.List() }
 
 // Open returns an error that wraps [gpu.ErrNoVulkan].
 func Open(selector string, o Options) (*Backend, error) {
@@ -22,8 +22,11 @@ func Open(selector string, o Options) (*Backend, error) {
 	return nil, err
 }
 
+// PassedOver returns nil.
+func (b *Backend) PassedOver() []error { return nil }
+
 // Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }
 
-// Tuned is of no backend in this build.
+// Tuned returns false: this build has no devices.
 func (*Backend) Tuned() bool { return false }

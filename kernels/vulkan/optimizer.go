@@ -4,8 +4,8 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// adam lowers a step of Adam, with the advance of its state where that is next.
-// It returns how many ops it has taken.
+// adam lowers a step of Adam, with the advance of its state if that is next. It
+// returns the number of ops lowered.
 func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
 	n := op.Param.Len()
 	beta1, rest1 := decay(op.Beta1)
@@ -13,7 +13,7 @@ func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
 	groups := ceilDiv(ceilDiv(n, 4), l.threads)
 	var advance kernels.AdvanceState
 	counters, taken := l.update(op.Param), 1 // without an advance, the shader leaves its binding alone
-	if len(rest) > 0 && l.lastGroup && !l.unfused {
+	if len(rest) > 0 && l.lastGroup {
 		next, ok := rest[0].(kernels.AdvanceState)
 		if ok && l.tensor(next.State) == l.tensor(op.State) {
 			advance, taken = next, 2
@@ -30,7 +30,7 @@ func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
 
 func (l *lowering) sgd(op kernels.SGD) {
 	n := op.Param.Len()
-	m, withMomentum := l.update(op.Param), !op.M.Absent() // without one, the shader leaves the binding alone
+	m, withMomentum := l.update(op.Param), !op.M.Absent() // without one, the shader does not access the binding
 	if withMomentum {
 		m = l.update(op.M)
 	}

@@ -10,22 +10,22 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Each ceiling is the best of peakRounds rounds, of peakRound each or more.
+// Each ceiling is the best of peakRounds rounds of at least peakRound each.
 const (
 	peakRounds = 8
 	peakRound  = 20 * time.Millisecond
 
-	peakThreads = 1 << 18 // of the arithmetic, several times what GPUs run at once
+	peakThreads = 1 << 18 // for arithmetic; several times what GPUs run at once
 	peakSteps   = 256
-	peakChains  = 8 * 4        // multiply-adds of a step, as peak_fma.comp has them
+	peakChains  = 8 * 4        // multiply-adds per step in peak_fma.comp
 	peakCopy    = 256 << 20    // bytes each way, more than any cache
 	peakCopyCPU = peakCopy / 4 // on a software driver
 )
 
-var errNoTimestamps = errors.New("the device's compute queue has no timestamps: it cannot be profiled")
+var errNoTimestamps = errors.New("the device's compute queue has no timestamps, so it cannot be profiled")
 
-// MeasurePeak implements [kernels.PeakMeasurer]: fused multiply-adds in
-// registers, and a copy of memory, on a device that does nothing else.
+// MeasurePeak implements [kernels.PeakMeasurer]. It measures fused
+// multiply-adds in registers and a memory copy; the device should be idle.
 func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	if b.target.limits.TimestampPeriod == 0 {
 		return kernels.Peak{}, errNoTimestamps
@@ -52,7 +52,7 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 		Bytes: 2 * float64(bytes) / perCopy.Seconds()}, nil
 }
 
-// bestTime returns the least time of a dispatch, over buffers of the given sizes.
+// bestTime returns the shortest time of a dispatch on buffers of the given sizes.
 func (b *Backend) bestTime(d dispatch, sizes ...int64) (best time.Duration, err error) {
 	d.spec, d.splits = constants(b.target.threads), 1
 	p := &Program{backend: b, sections: map[string]*section{}}
@@ -80,7 +80,7 @@ func (b *Backend) bestTime(d dispatch, sizes ...int64) (best time.Duration, err 
 	return max(best, 1), nil
 }
 
-// timeDispatch returns how long a dispatch takes so many times.
+// timeDispatch returns the time of the given number of runs of a dispatch.
 func (p *Program) timeDispatch(d dispatch, times int) (time.Duration, error) {
 	return p.timed(func(r *gpu.Recorder) error {
 		for range times {
@@ -93,7 +93,7 @@ func (p *Program) timeDispatch(d dispatch, times int) (time.Duration, error) {
 	})
 }
 
-// timed returns how long the device takes for what record records.
+// timed returns the time that the device takes to run what record records.
 func (p *Program) timed(record func(r *gpu.Recorder) error) (time.Duration, error) {
 	marks, err := p.marks(func(r *gpu.Recorder) error {
 		r.Timestamp()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // smallest is a device with the least limits that Vulkan 1.1 admits.
@@ -75,6 +76,53 @@ func TestPlanColumns(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Without joins, each op of every model's step has the dispatches that it has
+// alone. With them, some of each kind that can join do.
+func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
+	desktop := targets()["desktop"]
+	unfused := desktop
+	unfused.unfused = true
+	joined := map[string]bool{}
+	for _, name := range model.Names() {
+		net, err := model.Build(model.Config{Model: name, Dropout: .25, Optimizer: model.DefaultAdam(),
+			Images: 64, TrainBatches: []int{64}, TrainImages: 64})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := newLayout(net.Plan)
+		section := net.Plan.Find(model.TrainSection(64))
+		together, apart := launches(t, desktop, plan, section), launches(t, unfused, plan, section)
+		for i, op := range section.Ops {
+			alone := launches(t, desktop, plan, &kernels.Section{Ops: []kernels.Op{op}})[0]
+			if fmt.Sprint(apart[i]) != fmt.Sprint(alone) {
+				t.Errorf("%s, op %d (%s): dispatches %v, alone %v", name, i, op.Kind(), apart[i], alone)
+			}
+			if len(together[i]) < len(alone) {
+				joined[op.Kind()] = true
+			}
+		}
+	}
+	for _, kind := range []string{"BatchNormReLUPoolBackward", "ReLUDropoutForward", "ReLUDropoutBackward", "SoftmaxCrossEntropy", "AdvanceState"} {
+		if !joined[kind] {
+			t.Errorf("no %s joins the dispatch before it: %v", kind, joined)
+		}
+	}
+}
+
+// launches returns what the dispatches of each op of a section launch.
+func launches(t *testing.T, on target, plan layout, s *kernels.Section) map[int][]string {
+	t.Helper()
+	l := lowering{target: on, layout: plan}
+	if err := l.section(s); err != nil {
+		t.Fatal(err)
+	}
+	ofOp := map[int][]string{}
+	for _, d := range l.out {
+		ofOp[d.op] = append(ofOp[d.op], fmt.Sprint(d.key(), d.push, d.groups, d.splits))
+	}
+	return ofOp
 }
 
 // More workgroups than one axis holds are folded over two.
@@ -150,7 +198,7 @@ func TestLayout(t *testing.T) {
 	p.Tensor("bytes", kernels.Uint8, 3)
 	l := newLayout(&p)
 	for i, s := range l.spans {
-		if s.offset%alignment != 0 || s.size < int64(p.Buffers[i].Len*p.Buffers[i].Type.Size()) || s.offset+s.size > l.arenas[s.arena] {
+		if s.offset%kernels.Alignment != 0 || s.size < int64(p.Buffers[i].Len*p.Buffers[i].Type.Size()) || s.offset+s.size > l.arenas[s.arena] {
 			t.Errorf("buffer %d: %+v in arenas %v", i, s, l.arenas)
 		}
 		for j := range i {

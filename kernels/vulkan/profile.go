@@ -11,13 +11,13 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// PipelineCacheWarm reports whether the device started from the pipelines that
-// an earlier process left (see [gpu.Device.PipelineCacheWarm]).
+// PipelineCacheWarm reports whether the device started with pipelines cached by
+// an earlier process (see [gpu.Device.PipelineCacheWarm]).
 func (b *Backend) PipelineCacheWarm() bool { return b.device.PipelineCacheWarm() }
 
 // Profile implements [kernels.Program]. The ops run one after the other, each
-// between two timestamps, so that their times add up to more than that of a
-// run, in which independent ones overlap.
+// between two timestamps. Their total exceeds the time of a normal run, in which
+// independent ops overlap.
 func (p *Program) Profile(name string) ([]kernels.OpTime, error) {
 	s, err := p.find(name)
 	if err != nil {
@@ -66,17 +66,17 @@ func (p *Program) TimeBetweenDispatches(name string) (time.Duration, error) {
 	return betweenDispatches(marks), nil
 }
 
-// barrierMarks runs a section with the marks that betweenDispatches takes.
+// barrierMarks runs a section and returns the timestamps for betweenDispatches.
 func (p *Program) barrierMarks(s *section) ([]int64, error) {
 	return p.marks(func(r *gpu.Recorder) error {
 		return p.recordLevels(r, s, func() { r.Timestamp(); r.Timestamp(); r.Barrier(); r.Timestamp() })
 	})
 }
 
-// betweenDispatches adds up the barriers of marks in threes: two before a
-// barrier, of which the first waits for the dispatches and the second tells
-// what a mark takes, and one after it. A device's clock may be too coarse for
-// the difference, which is never negative in truth.
+// betweenDispatches adds up the time of all barriers. Each has three marks: the
+// first waits for the dispatches before it, the second measures the cost of a
+// mark, and the third follows the barrier. A coarse device clock can make the
+// sum negative; it then counts as 0.
 func betweenDispatches(marks []int64) time.Duration {
 	sum := int64(0)
 	for m := range slices.Chunk(marks, 3) {
@@ -85,8 +85,8 @@ func betweenDispatches(marks []int64) time.Duration {
 	return time.Duration(max(sum, 0))
 }
 
-// marks runs what record records, once, and returns its timestamps, in
-// nanoseconds since the first.
+// marks runs what record records once and returns its timestamps, in nanoseconds
+// since the first.
 func (p *Program) marks(record func(r *gpu.Recorder) error) ([]int64, error) {
 	if p.backend.target.limits.TimestampPeriod == 0 {
 		return nil, errNoTimestamps

@@ -15,7 +15,7 @@ import (
 type Program struct {
 	backend  *Backend
 	layout   layout
-	arenas   []*gpu.Buffer // of the layout, then scratch and counters; nil where empty
+	arenas   []*gpu.Buffer // of the layout, then scratch and counters; nil if empty
 	sections map[string]*section
 }
 
@@ -52,8 +52,8 @@ func (p *Program) Run(name string, times int) error {
 	return nil
 }
 
-// view returns where a caller's tensor lies, if the program is open and the
-// tensor takes the given bytes.
+// view returns the span of a caller's tensor, or an error if the program is
+// closed or the tensor does not have the given number of bytes.
 func (p *Program) view(t kernels.Tensor, bytes int) (span, error) {
 	if p.sections == nil {
 		return span{}, errClosed
@@ -79,7 +79,7 @@ func (p *Program) Read(t kernels.Tensor, dst []byte) error {
 	return p.backend.device.Download(p.arenas[s.arena], s.offset, dst)
 }
 
-// MemoryBytes implements [kernels.Program]: arenas and scratch.
+// MemoryBytes implements [kernels.Program]. It counts arenas, scratch and counters.
 func (p *Program) MemoryBytes() int {
 	n := 0
 	for _, a := range p.arenas {

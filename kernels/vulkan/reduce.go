@@ -8,24 +8,24 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// columns is how a (rows, cols) matrix is reduced over its rows: see
+// columns describes the reduction of a (rows, cols) matrix over its rows; see
 // shaders/include/column_tile.glsl.
 type columns struct {
 	rows, cols int
-	width      int // columns of a workgroup, a power of two
-	chunkRows  int // rows of a workgroup
+	width      int // columns per workgroup, a power of two
+	chunkRows  int // rows per workgroup
 	chunks     int
 }
 
-// Bounds of a workgroup's width: the most, a cache line's worth, is best for
-// long columns, but the threads must also find enough rows.
+// Bounds of a workgroup's width. The upper bound, a cache line, suits long
+// columns; with few rows, a narrower workgroup keeps more threads busy.
 const (
 	mostColumns  = 32
 	leastColumns = 8
 )
 
-// planColumns cuts the rows into as many chunks as keep the device busy, each
-// deep enough to be worth a workgroup.
+// planColumns splits the rows into enough chunks to keep the device busy, each
+// long enough to be worth a workgroup.
 func (t *target) planColumns(rows, cols int) columns {
 	c := columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), mostColumns, t.threads)}
 	const rowsPerThread = 8
@@ -35,21 +35,21 @@ func (t *target) planColumns(rows, cols int) columns {
 	return c
 }
 
-// single is a reduction in one chunk, for the few rows that an earlier pass
-// left; a thread takes about four.
+// single plans a reduction in one chunk, for the few rows that an earlier pass
+// leaves; a thread takes about four.
 func (t *target) single(rows, cols int) columns {
 	width := max(leastColumns, t.threads/powerOfTwo(ceilDiv(rows, 4)))
 	return columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), width, t.threads), chunkRows: rows, chunks: 1}
 }
 
-// reduceColumns appends a dispatch of one workgroup for each tile and chunk.
+// reduceColumns appends a dispatch of one workgroup per tile and chunk.
 func (l *lowering) reduceColumns(shader string, c columns, push []byte, args ...arg) {
 	l.dispatch(shader, l.threads, c.groups(), 1, constants(c.width), push, args...)
 }
 
 func (c columns) groups() int { return ceilDiv(c.cols, c.width) * c.chunks }
 
-// push is the push constants of the shaders that reduce chunks.
+// push returns the push constants of the shaders that reduce chunks.
 func (c columns) push() []byte { return pushed(c.rows, c.cols, c.chunkRows) }
 
 func (l *lowering) columnSum(op kernels.ColumnSum) {

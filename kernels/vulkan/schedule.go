@@ -4,11 +4,10 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// schedule orders dispatches in levels: a dispatch goes to the first level
-// after those of all earlier dispatches that it conflicts with. Those of one
-// level may run at the same time, so barriers are needed between levels only;
-// in a training step, gradients of weights then run beside gradients of
-// activations.
+// schedule orders dispatches in levels: each goes to the first level after all
+// earlier dispatches that it conflicts with. Dispatches of one level may
+// overlap, so only levels need barriers between them; in a training step,
+// weight gradients then run alongside activation gradients.
 func schedule(dispatches []dispatch) [][]dispatch {
 	var levels [][]dispatch
 	at := make([]int, len(dispatches)) // level of each dispatch
@@ -26,8 +25,8 @@ func schedule(dispatches []dispatch) [][]dispatch {
 	return levels
 }
 
-// conflict reports whether the two must stay in order: they share memory that
-// one of them writes.
+// conflict reports whether the two must stay in order because they share memory
+// that one of them writes.
 func conflict(a, b *dispatch) bool {
 	for _, x := range a.args {
 		for _, y := range b.args {

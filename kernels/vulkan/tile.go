@@ -11,26 +11,26 @@ import (
 
 // tile is a variant of the matrix-product core (shaders/include/matrix_tile.glsl).
 type tile struct {
-	bm, bn int     // rows and columns of C that a workgroup computes
-	tm, tn int     // of those, a thread's
+	bm, bn int     // rows and columns of C per workgroup
+	tm, tn int     // rows and columns of C per thread
 	speed  float64 // throughput on a large product, relative to the best variant
 }
 
 func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 
-// sharedBytes is what the staged tiles of A and B take, for steps of bk, and
-// the sums beside the product.
+// sharedBytes returns the shared memory for the staged tiles of A and B, with
+// steps of bk, and for the sums beside the product.
 func (t tile) sharedBytes(bk int) int {
 	staged := 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1)
 	statistics := 4*t.bm/t.tm*t.bn + 16*t.threads()
 	return staged + max(statistics, bk*t.bm) // statistics, or the sums of rows
 }
 
-// maxStep is the most columns of A that are staged at a time.
+// maxStep is the largest number of columns of A staged at a time.
 const maxStep = 16
 
-// gpuTiles suit devices that want many threads. Larger tiles reuse more of
-// what they load; smaller ones fit small products and give more workgroups.
+// gpuTiles suit devices that need many threads. Larger tiles reuse more of what
+// they load; smaller ones suit small products and give more workgroups.
 var gpuTiles = []tile{
 	{128, 64, 8, 8, 1},
 	{64, 64, 8, 4, .95},
@@ -43,9 +43,9 @@ var gpuTiles = []tile{
 	{16, 16, 4, 4, .25},
 }
 
-// cpuTiles suit software drivers, which run a thread as a lane of a vector
-// and for which a load is dear: more of the tile to each thread, but not so
-// much that compiling the unrolled code takes longer than running it.
+// cpuTiles suit software drivers, which run a thread as a vector lane and for
+// which loads are expensive: each thread gets more of the tile, but not so much
+// that compiling the unrolled code takes longer than running it.
 var cpuTiles = []tile{
 	{64, 32, 8, 8, 1},
 	{32, 64, 8, 8, 1},
@@ -55,8 +55,8 @@ var cpuTiles = []tile{
 	{16, 16, 4, 4, .4},
 }
 
-// usableTiles returns the variants that the device's limits allow. The last
-// one, 16 threads and 3 KB, fits every device that Vulkan admits.
+// usableTiles returns the variants that the device's limits allow. The last one
+// (16 threads, 3 KB) fits within the minimum limits of Vulkan.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {
@@ -72,29 +72,29 @@ func usableTiles(t target) []tile {
 	return usable
 }
 
-// product is how an (m, n, k) product is run.
+// product describes how an (m, n, k) product runs.
 type product struct {
 	m, n, k int
 	tile
 	bk     int // step along k
-	splits int // ranges of k that different workgroups sum up
-	splitK int // extent of one of them, a multiple of bk
+	splits int // ranges of k for separate workgroups (split-K)
+	splitK int // length of a range, a multiple of bk
 }
 
-// minSplit is the least extent of k that is worth a workgroup of its own.
+// minSplit is the smallest range of k that is worth a separate workgroup.
 const minSplit = 128
 
-// What splits cost, in the multiplications that a GPU of middle size (5·10¹² a
-// second, 600 GB/s) does in the same time.
+// Cost of splits, in the number of multiplications that a medium-sized GPU
+// (5·10¹² per second, 600 GB/s) performs in the same time.
 const (
-	trafficCost = 32   // of a float that is written or read
-	passCost    = 20e6 // of the second pass's launch and barrier or the tree's levels, some 4 µs
+	trafficCost = 32   // per float written or read
+	passCost    = 20e6 // launch and barrier of the second pass, or the levels of the tree: about 4 µs
 )
 
-// planProduct picks the variant with the least estimated time, counted in
+// planProduct picks the variant with the lowest estimated time, in
 // multiplications: the padded work, divided by the variant's speed and by the
-// share of the device that its workgroups fill, and adding up the partial sums
-// of splits.
+// share of the device that its workgroups fill, plus the cost of adding up
+// splits.
 func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := math.Inf(1)
@@ -110,7 +110,7 @@ func (t *target) planProduct(m, n, k int) product {
 	return best
 }
 
-// split divides K in at most the given number of ranges.
+// split divides K into at most the given number of ranges.
 func (p product) split(splits int) product {
 	p.bk = min(maxStep, ceilDiv(p.k, 4)*4)
 	p.splitK = ceilDiv(ceilDiv(p.k, splits), p.bk) * p.bk
@@ -135,29 +135,30 @@ func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
 type multiplication struct {
 	product
 	shader string
-	own    []uint32 // the shader's own constants, behind those of the core
-	inputs []arg    // its bindings before that of the result
-	extra  []arg    // and those behind the ones that all products have
+	own    []uint32 // the shader's constants, after those of the core
+	inputs []arg    // bindings before that of the result
+	extra  []arg    // bindings after those that all products share
 
-	// push makes its push constants; what is not wanted now comes later.
+	// push makes the push constants. Its arguments say whether the shader adds
+	// the bias and the old contents of the result; a second pass may do so.
 	push func(withBias, accumulate bool) []byte
 
 	c          kernels.Tensor // result
-	bias       kernels.Tensor // absent: none
+	bias       kernels.Tensor // may be absent
 	accumulate bool
-	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; absent: none
-	hasRowSums bool           // the shader has bindings for them
-	counters   int            // that the shader needs beside those of splits
+	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; may be absent
+	hasRowSums bool           // the shader has bindings for rowSums
+	counters   int            // that the shader needs in addition to those of splits
 }
 
-// splitFan is how many splits, or sums of them, a workgroup adds up at a time
-// (SPLIT_FAN in shaders/include/matrix_store.glsl).
+// splitFan is the number of splits, or of their sums, that a workgroup adds up
+// at a time (SPLIT_FAN in shaders/include/matrix_store.glsl).
 const splitFan = 8
 
 // sumsSplits reports whether the last workgroups of each tile add up the splits.
 func (t *target) sumsSplits(p product) bool { return p.splits > 1 && t.lastGroup }
 
-// splitCounters returns the counters that takes.
+// splitCounters returns the number of counters that sumsSplits needs.
 func (t *target) splitCounters(p product) int {
 	if !t.sumsSplits(p) {
 		return 0
@@ -165,18 +166,18 @@ func (t *target) splitCounters(p product) int {
 	return treeNodes(p.splits, splitFan) * p.groups()
 }
 
-// combineFan is how many tiles of rows a workgroup combines at a time
+// combineFan is the number of row tiles that a workgroup combines at a time
 // (COMBINE_FAN in shaders/include/matrix_columns.glsl).
 func (t tile) combineFan() int { return 4 * (t.threads() / (t.bn / 4)) }
 
-// combineCounters returns the counters that it takes to combine parts in each of
-// the given columns of tiles. A single part has a node as well.
+// combineCounters returns the number of counters needed to combine parts in each
+// of the given columns of tiles. A single part also has a node.
 func (t tile) combineCounters(parts, columns int) int {
 	return max(1, treeNodes(parts, t.combineFan())) * columns
 }
 
-// treeNodes returns the inner nodes of a tree over so many parts, each of which
-// has a counter (shaders/include/last_group.glsl).
+// treeNodes returns the number of inner nodes of a tree over the given number of
+// parts; each node has a counter (shaders/include/last_group.glsl).
 func treeNodes(parts, fan int) int {
 	nodes := 0
 	for parts > 1 {
@@ -186,9 +187,9 @@ func treeNodes(parts, fan int) int {
 	return nodes
 }
 
-// multiply appends the dispatch of a product. One in several splits goes to
-// scratch first and is added up by the last workgroups of each tile or, where
-// the device cannot tell which that is, by further dispatches.
+// multiply appends the dispatch of a product. Splits go to scratch first; the
+// last workgroups of each tile add them up or, if the device cannot tell which
+// workgroup is last, further dispatches do.
 func (l *lowering) multiply(m multiplication) {
 	withBias, withSums := !m.bias.Absent(), !m.rowSums.Absent()
 	result := l.write(m.c)
@@ -196,7 +197,7 @@ func (l *lowering) multiply(m multiplication) {
 		result = l.update(m.c)
 	}
 	secondPass := m.splits > 1 && !l.lastGroup
-	target, parts := result, result // what the shader leaves alone can hold the result
+	target, parts := result, result // the result fills bindings that the shader does not access
 	if m.splits > 1 {
 		parts = arg{l.partials(m.splits * m.m * m.n), kernels.Write}
 	}
@@ -230,7 +231,7 @@ func (l *lowering) multiply(m multiplication) {
 	}
 }
 
-// sumSplits appends the second pass of a product in several splits.
+// sumSplits appends the second pass of a split product.
 func (l *lowering) sumSplits(m multiplication, parts, rowParts span, result arg) {
 	bias := arg{parts, kernels.Read}
 	if !m.bias.Absent() {

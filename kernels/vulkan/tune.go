@@ -15,21 +15,21 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// choice is how a product was found to be fastest.
+// choice is the fastest way found to compute a product.
 type choice struct {
 	Rows, Columns             int // of the tile
-	ThreadRows, ThreadColumns int // of a thread
+	ThreadRows, ThreadColumns int // per thread
 	Splits                    int // of K
 	Micros                    float64
 }
 
-// tuning holds the choice for each product that was measured, by its key.
+// tuning holds the choice for each measured product, by its key.
 type tuning map[string]choice
 
-// productKey names a product: what computes it, and its extents.
+// productKey identifies a product by the kind of its op and its extents.
 func productKey(kind string, m, n, k int) string { return fmt.Sprintf("%s %dx%dx%d", kind, m, n, k) }
 
-// plan is planProduct, unless the product has been measured.
+// plan returns the tuned choice for a product, or else that of planProduct.
 func (l *lowering) plan(kind string, m, n, k int) product {
 	l.planned = productKey(kind, m, n, k)
 	if c, ok := l.tuned[l.planned]; ok {
@@ -43,7 +43,8 @@ func (l *lowering) plan(kind string, m, n, k int) product {
 }
 
 // candidates returns the ways to compute a product that are worth measuring:
-// every variant, in 1, 2, 4 … splits of K while they keep their workgroups busy.
+// every variant with 1, 2, 4, … splits of K, unless the splits are too short or
+// their workgroups too many.
 func (t *target) candidates(m, n, k int) []product {
 	var all []product
 	for _, v := range t.tiles {
@@ -58,8 +59,9 @@ func (t *target) candidates(m, n, k int) []product {
 	return all
 }
 
-// Tune implements [kernels.Tuner]. What it finds holds for this backend, and is
-// kept in the user's cache folder for others on the same device and driver.
+// Tune implements [kernels.Tuner]. This backend uses the results at once; a file
+// in the user's cache folder keeps them for later backends on the same device
+// and driver.
 func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, of int)) error {
 	compiled, err := b.Compile(plan)
 	if err != nil {
@@ -124,14 +126,14 @@ func (p *Program) fastest(key string, op kernels.Op) (best choice, err error) {
 	return best, nil
 }
 
-// The time of a candidate is the least of tuneRounds rounds of tuneRuns runs.
+// The time of a candidate is the shortest of tuneRounds rounds of tuneRuns runs.
 const (
 	tuneRounds = 3
 	tuneRuns   = 10
 )
 
-// timeLowered returns how long the dispatches of a lowering take, over the
-// program's buffers and scratch of its own.
+// timeLowered returns the time that the dispatches of a lowering take on the
+// program's buffers and on separate scratch.
 func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 	if err := p.backend.createPipelines(l.out); err != nil {
 		return 0, err
@@ -171,10 +173,10 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 	return best, nil
 }
 
-// Tuned reports whether choices of an earlier Tune are in use.
+// Tuned implements [kernels.Tuner].
 func (b *Backend) Tuned() bool { return len(b.target.tuned) > 0 }
 
-// keep adds choices to those in use and to the file.
+// keep adds choices to those in use and writes them all to the tuning file.
 func (b *Backend) keep(found tuning) error {
 	all := tuning{}
 	for key, c := range b.target.tuned {
@@ -201,7 +203,8 @@ func (b *Backend) keep(found tuning) error {
 	return os.Rename(part, b.tuningFile)
 }
 
-// tuningPath names the file of choices after the device and its driver.
+// tuningPath returns the path of the tuning file, named after the device and
+// its driver version, or "" if there is none.
 func tuningPath(info gpu.Info, cacheDir string) string {
 	if cacheDir == "off" {
 		return ""
@@ -216,7 +219,7 @@ func tuningPath(info gpu.Info, cacheDir string) string {
 	return filepath.Join(cacheDir, fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
 }
 
-// readTuning returns the choices in a file, none where it is not there.
+// readTuning returns the choices in a tuning file, nil if it does not exist.
 func readTuning(path string) (tuning, error) {
 	text, err := os.ReadFile(path)
 	if path == "" || errors.Is(err, fs.ErrNotExist) {

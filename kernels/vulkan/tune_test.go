@@ -16,7 +16,7 @@ import (
 // same; a damaged file is ignored and said so.
 func TestTune(t *testing.T) {
 	if testing.Short() {
-		t.Skip("skipped by -short: a software driver compiles each variant for half a second")
+		t.Skip("skipped by -short: a software driver compiles each variant for a second")
 	}
 	dir, logged := t.TempDir(), ""
 	options := vulkan.Options{Validate: true, CacheDir: dir, Log: func(s string) { logged += s }}

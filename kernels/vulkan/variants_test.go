@@ -17,7 +17,7 @@ import (
 // inputs are small integers, whose sums are exact in any order.
 func TestEveryTile(t *testing.T) {
 	if testing.Short() {
-		t.Skip("skipped by -short: a software driver compiles each variant for half a second")
+		t.Skip("skipped by -short: a software driver compiles each variant for a second")
 	}
 	b := open(t, vulkan.Options{Validate: true})
 	b.BoundGrid(5)

@@ -1,5 +1,5 @@
-// Command generate compiles the shaders of the current folder with glslc into
-// spv/, and writes spv/manifest.json. Run it by go generate ./shaders.
+// Command generate compiles the shaders in the current folder with glslc into
+// spv/ and writes spv/manifest.json. Run it with go generate ./shaders.
 package main
 
 import (
@@ -17,7 +17,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
 )
 
-// flags of glslc, apart from the output.
+// flags are the arguments of glslc, except those for input and output.
 var flags = []string{"-O", "--target-env=vulkan1.1", "-I", "include"}
 
 func main() {
@@ -27,14 +27,14 @@ func main() {
 	}
 }
 
-// generate writes spv/ in the folder dir of sources.
+// generate compiles the sources in dir into dir/spv.
 func generate(dir string) error {
 	m, code, err := build(dir)
 	if err != nil {
 		return err
 	}
 	out := filepath.Join(dir, "spv")
-	if err := os.RemoveAll(out); err != nil { // nothing may stay of a removed source
+	if err := os.RemoveAll(out); err != nil { // also removes the modules of deleted sources
 		return err
 	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
@@ -52,8 +52,8 @@ func generate(dir string) error {
 	return os.WriteFile(filepath.Join(out, "manifest.json"), append(text, '\n'), 0o644)
 }
 
-// build compiles every source of dir and returns the manifest and the SPIR-V
-// by name.
+// build compiles every source in dir and returns the manifest, and the SPIR-V by
+// name.
 func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	compiler, err := compilerVersion()
 	if err != nil {
@@ -83,7 +83,7 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	return m, code, nil
 }
 
-// compilerVersion returns the first line of glslc --version, which names its
+// compilerVersion returns the first line of glslc --version, which names the
 // release.
 func compilerVersion() (string, error) {
 	text, err := exec.Command("glslc", "--version").Output()
@@ -107,8 +107,8 @@ func compile(dir, name string) ([]byte, error) {
 
 var includeLine = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
 
-// sourceHash returns the hash of a source followed by the includes it reaches,
-// each once, in the order they are met.
+// sourceHash returns the hash of a source followed by all files that it includes,
+// directly or not, each once, in order of appearance.
 func sourceHash(dir, name string) (string, error) {
 	h := sha256.New()
 	seen := map[string]bool{}
@@ -122,7 +122,7 @@ func sourceHash(dir, name string) (string, error) {
 		if err != nil {
 			return err
 		}
-		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // a checkout may have changed them
+		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // a checkout may convert line endings
 		h.Write(text)
 		for _, inc := range includeLine.FindAllSubmatch(text, -1) {
 			if err := add(filepath.Join(dir, "include", string(inc[1]))); err != nil {

@@ -27,7 +27,7 @@ func readManifest(t *testing.T) manifest.Manifest {
 	return m
 }
 
-// The committed SPIR-V belongs to the committed sources: no compiler needed.
+// The committed SPIR-V belongs to the committed sources. This needs no compiler.
 func TestCommittedModulesAreFresh(t *testing.T) {
 	m := readManifest(t)
 	sources, err := filepath.Glob(filepath.Join(dir, "*.comp"))
@@ -47,7 +47,7 @@ func TestCommittedModulesAreFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		if hash(code) != e.SPIRVSHA256 {
-			t.Errorf("spv/%s.spv is not what the manifest says: run go generate ./shaders", e.Name)
+			t.Errorf("spv/%s.spv does not match the manifest: run go generate ./shaders", e.Name)
 		}
 		got, err := reflectModule(code)
 		if err != nil {
@@ -63,7 +63,7 @@ func TestCommittedModulesAreFresh(t *testing.T) {
 	}
 }
 
-// The same compiler makes the same bytes.
+// The same compiler produces the same bytes.
 func TestRebuildGivesTheSameBytes(t *testing.T) {
 	m := readManifest(t)
 	version, err := compilerVersion()
@@ -71,7 +71,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 		t.Skip("skipped, no compiler: ", err)
 	}
 	if version != m.Compiler || !slices.Equal(flags, m.Flags) {
-		t.Skipf("skipped: compiled by %s, this machine has %s, whose output may differ", m.Compiler, version)
+		t.Skipf("skipped: the shaders were compiled by %s; this machine has %s, whose output may differ", m.Compiler, version)
 	}
 	rebuilt, _, err := build(dir)
 	if err != nil {
@@ -82,8 +82,8 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	}
 }
 
-// Every module is valid SPIR-V for Vulkan 1.1 and asks for no capability
-// beyond Shader, which every device has.
+// Every module is valid SPIR-V for Vulkan 1.1 and requires only the capability
+// Shader, which every device has.
 func TestModulesAreCoreVulkan(t *testing.T) {
 	const opCapability, capabilityShader = 17, 1
 	validator, lookErr := exec.LookPath("spirv-val")
@@ -95,7 +95,7 @@ func TestModulesAreCoreVulkan(t *testing.T) {
 		}
 		for i := 20; i < len(code) && code[i] == opCapability; i += 8 {
 			if code[i+4] != capabilityShader {
-				t.Errorf("%s asks for capability %d", e.Name, code[i+4])
+				t.Errorf("%s requires capability %d", e.Name, code[i+4])
 			}
 		}
 		if lookErr != nil {
@@ -112,13 +112,13 @@ func TestModulesAreCoreVulkan(t *testing.T) {
 	}
 }
 
-func TestReflectRejectsWhatIsNoSPIRV(t *testing.T) {
+func TestReflectRejectsInvalidSPIRV(t *testing.T) {
 	good, err := os.ReadFile(filepath.Join(dir, "spv", "relu_forward.spv"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, code := range map[string][]byte{"empty": nil, "text": []byte("this is a text of some length"),
-		"cut": good[:24]} {
+		"truncated": good[:24]} {
 		if _, err := reflectModule(code); err == nil {
 			t.Errorf("%s: no error", name)
 		}

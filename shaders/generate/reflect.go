@@ -7,8 +7,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
 )
 
-// Opcodes, decorations and enumerants of SPIR-V that reflection looks at
-// (SPIR-V specification, section 3).
+// Opcodes, decorations and enumerants of SPIR-V that reflection uses (SPIR-V
+// specification, section 3).
 const (
 	spirvMagic = 0x07230203
 
@@ -25,12 +25,12 @@ const (
 	storagePushConstant = 9
 )
 
-// reflectModule counts what a module binds. Push constants of the project's
-// shaders are 4-byte scalars.
+// reflectModule counts the bindings, bytes of push constants and specialisation
+// constants of a module. Every push constant must be a 4-byte scalar.
 func reflectModule(code []byte) (manifest.Module, error) {
 	var m manifest.Module
 	if len(code) < 20 || len(code)%4 != 0 || binary.LittleEndian.Uint32(code) != spirvMagic {
-		return m, errors.New("this is not little-endian SPIR-V")
+		return m, errors.New("not little-endian SPIR-V")
 	}
 	words := make([]uint32, len(code)/4)
 	for i := range words {
@@ -42,7 +42,7 @@ func reflectModule(code []byte) (manifest.Module, error) {
 	for i := 5; i < len(words); {
 		n, op := int(words[i]>>16), words[i]&0xffff
 		if n == 0 || i+n > len(words) {
-			return m, errors.New("the SPIR-V is cut short")
+			return m, errors.New("the SPIR-V is truncated")
 		}
 		arg := words[i+1 : i+n]
 		switch op {
@@ -65,7 +65,7 @@ func reflectModule(code []byte) (manifest.Module, error) {
 			}
 			for _, t := range members[pointee[arg[0]]] {
 				if !scalar[t] {
-					return m, errors.New("a push constant is no 4-byte scalar")
+					return m, errors.New("a push constant is not a 4-byte scalar")
 				}
 				m.PushBytes += 4
 			}

@@ -1,6 +1,7 @@
-// Which pixel of an image an output pixel takes: kernels.Augment, bit for bit.
-// The including shader declares the constants ROTATE, FLIP and CROP, the buffers
-// state, rotations (angles, 2) and erasures (rectangles), and how many those hold.
+// The pixel of an image that an output pixel copies, bit for bit as in
+// kernels.Augment. The including shader declares the constants ROTATE, FLIP and
+// CROP, the buffers state, rotations (angles, 2) and erasures (rectangles), and
+// the numbers angles and rectangles.
 #ifndef AUGMENT_GLSL
 #define AUGMENT_GLSL
 
@@ -10,7 +11,7 @@
 const uint FLIP_RANDOM = 1;
 const uint FLIP_ALTERNATING = 2;
 
-// A random word as a number below n.
+// Maps a random word to a number below n.
 uint below(uint word, uint n) {
     uint high, low;
     umulExtended(word, n, high, low);
@@ -18,7 +19,8 @@ uint below(uint word, uint n) {
 }
 
 // Returns the pixel (y, x) of an image of size (height, width) that output pixel
-// at of sample i, which is the given image, takes; x is -1 where it is none.
+// at of sample i copies, or (-1, -1) if there is none. image is the sample's index
+// in the dataset.
 ivec2 augmented_source(ivec2 at, uint i, uint image, ivec2 size, uint erase) {
     const ivec2 outside = ivec2(-1);
     uvec2 key = uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]);

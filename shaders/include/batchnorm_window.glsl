@@ -1,13 +1,13 @@
-// The geometry of batch-norm with ReLU and pooling behind it: X (N, H, W, C),
-// and Y (N, OH, OW, C) of windows of SIZE×SIZE without overlap. SIZE 1 and no
-// ReLU is batch-norm alone.
+// The geometry of batch-norm followed by ReLU and pooling: X (N, H, W, C), and
+// Y (N, OH, OW, C) from SIZE×SIZE windows without overlap. SIZE 1 without ReLU is
+// batch-norm alone.
 #ifndef BATCHNORM_WINDOW_GLSL
 #define BATCHNORM_WINDOW_GLSL
 
 const uint OH = H / SIZE;
 const uint OW = W / SIZE;
 
-// Pixel of X at a position in a window.
+// Returns the pixel of X at a position in a window.
 uint pixel_of(uint window, uint position) {
     if (SIZE == 1) {
         return window;

@@ -1,12 +1,12 @@
-// Channels in quads: a thread works on channels 4q..4q+3 of one pixel. Where C
-// is a multiple of 4, a quad is a whole vec4 of memory; else its elements are
-// loaded one by one, and the last quad of a pixel is short.
+// Channels in quads: a thread works on channels 4q..4q+3 of one pixel. If C is a
+// multiple of 4, a quad is a vec4 in memory; otherwise its elements are accessed
+// one by one, and the last quad of a pixel is short.
 //
-// The including shader declares the constant C before.
+// The including shader declares the constant C first.
 #ifndef CHANNEL_QUAD_GLSL
 #define CHANNEL_QUAD_GLSL
 
-const uint QUADS = (C + 3) / 4; // of a pixel
+const uint QUADS = (C + 3) / 4; // per pixel
 
 // LOAD_QUAD defines TYPE NAME(pixel, q), which reads DATA (pixels, C).
 #define LOAD_QUAD(NAME, TYPE, DATA)                              \

@@ -1,7 +1,7 @@
-// The frame of reductions over the rows of a (rows, cols) matrix. A workgroup
-// takes COLUMNS neighbouring columns and a chunk of rows; its threads stand
-// side by side over the columns, so that loads are contiguous, and THREADS /
-// COLUMNS deep over the rows. Sums run in a fixed order.
+// Shared code of reductions over the rows of a (rows, cols) matrix. A workgroup
+// processes COLUMNS neighbouring columns and a chunk of rows, with one thread per
+// column, so that loads are contiguous, and THREADS / COLUMNS rows at a time. Sums
+// have a fixed order.
 #ifndef COLUMN_TILE_GLSL
 #define COLUMN_TILE_GLSL
 
@@ -9,17 +9,17 @@
 
 layout(constant_id = 1) const uint COLUMNS = 32; // a power of two that divides THREADS
 
-const uint DEPTH = THREADS / COLUMNS; // rows read side by side, a power of two
+const uint DEPTH = THREADS / COLUMNS; // rows read at a time, a power of two
 
 shared float row_sums[THREADS];
 
-// Position of a thread: its column, its first row and the end of its chunk.
+// The position of a thread: its chunk, column, first row and end of rows.
 struct Lane {
     uint chunk, col, row, row_end;
     bool live; // the column exists
 };
 
-// Returns the lane of this thread for a grid of tiles(cols) · chunks groups.
+// Returns the lane of this thread for a grid of tiles · chunks workgroups.
 Lane lane_of(uint rows, uint cols, uint chunk_rows) {
     uint tiles = (cols + COLUMNS - 1) / COLUMNS;
     uint group = group_index();
@@ -47,7 +47,7 @@ float sum_depth(float v) {
     return row_sums[t % COLUMNS];
 }
 
-// Whether this thread writes its column's result.
+// Reports whether this thread writes its column's result.
 bool is_top() { return gl_LocalInvocationID.x < COLUMNS; }
 
 #endif

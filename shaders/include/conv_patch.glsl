@@ -1,11 +1,11 @@
-// The patch matrix of a convolution, (N·OH·OW, KH·KW·I), gathered from X where
-// it is needed. X is bound by the including shader as vec4 x[].
+// The patch matrix of a convolution, (N·OH·OW, KH·KW·I), gathered from X on the
+// fly. The including shader binds X as vec4 x[].
 #ifndef CONV_PATCH_GLSL
 #define CONV_PATCH_GLSL
 
 #include "conv_shape.glsl"
 
-// Element (pixel, tap) for pixel (n, oh, ow), 0 in the padding.
+// Returns element (pixel, tap) for pixel (n, oh, ow), 0 in the padding.
 float patch_element(uint n, uint oh, uint ow, uint tap) {
     uint h = oh * STRIDE + tap / (KW * I) - PAD; // wraps around above the image
     uint w = ow * STRIDE + tap / I % KW - PAD;
@@ -16,7 +16,7 @@ float patch_element(uint n, uint oh, uint ow, uint tap) {
     return x[at / 4][at % 4];
 }
 
-// Elements (pixel, tap..tap+3).
+// Returns elements (pixel, tap..tap+3).
 vec4 patch_quad(uint n, uint oh, uint ow, uint tap) {
     if (I % 4 != 0) {
         return vec4(patch_element(n, oh, ow, tap), patch_element(n, oh, ow, tap + 1),
@@ -30,8 +30,8 @@ vec4 patch_quad(uint n, uint oh, uint ow, uint tap) {
     return x[(((n * H + h) * W + w) * I + tap % I) / 4];
 }
 
-// Block (pixel..pixel+3, tap..tap+3) of a matrix of pixels rows; block[i] is
-// row pixel+i.
+// Returns block (pixel..pixel+3, tap..tap+3) of a matrix with pixels rows;
+// block[i] is row pixel+i.
 mat4 patch_block(uint pixels, uint pixel, uint tap) {
     uint ow = pixel % OW, oh = pixel / OW % OH, n = pixel / (OW * OH);
     mat4 block = mat4(0.0);

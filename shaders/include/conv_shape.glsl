@@ -1,5 +1,5 @@
-// The shape of a convolution. It is made of constants, so that the compiler
-// turns the divisions of the index arithmetic into multiplications.
+// The shape of a convolution. Its extents are constants, so that the compiler
+// can replace the divisions in index arithmetic by multiplications.
 #ifndef CONV_SHAPE_GLSL
 #define CONV_SHAPE_GLSL
 

@@ -1,8 +1,8 @@
-// Cross-entropy of one sample, and the mean over a batch. The including shader
+// The cross-entropy of one sample, and the mean over a batch. The including shader
 // declares the constants WITH_DLOGITS and WITH_PROBS, the push constants samples,
 // classes, slots, prob_rows, on and off, the buffers labels, state, loss, correct,
 // dlogits and probs, and
-//   float logit(uint n, uint c)   of sample n and class c
+//   float logit(uint n, uint c)   returns the logit of sample n for class c
 #ifndef CROSS_ENTROPY_GLSL
 #define CROSS_ENTROPY_GLSL
 
@@ -12,7 +12,7 @@
 shared float loss_sums[THREADS];
 shared uint correct_sums[THREADS];
 
-// Returns the loss of sample n and counts it in hits if it is predicted right.
+// Returns the loss of sample n and adds 1 to hits if the prediction is correct.
 // On request it writes the gradient and the probabilities.
 float sample_loss(uint n, inout uint hits) {
     uint row = n * classes, label = labels[n], best = 0;
@@ -46,8 +46,8 @@ float sample_loss(uint n, inout uint hits) {
     return total;
 }
 
-// Adds up the threads' sums as a tree and writes the step's mean loss and its
-// number of correct predictions.
+// Adds up the sums of the threads as a tree, and writes the mean loss of the step
+// and its number of correct predictions.
 void store_loss(float total, uint hits) {
     uint t = gl_LocalInvocationID.x;
     loss_sums[t] = total;

@@ -1,31 +1,31 @@
-// The last of several workgroups to arrive finishes what all of them have
-// begun, so that a result in parts needs no second dispatch to put it
-// together. Which group that is varies from run to run; what it computes from
-// the parts, in their order, does not. Parts must be in coherent buffers.
+// The last of several workgroups to arrive combines the parts of all of them, so
+// that this needs no second dispatch. Which workgroup is last varies from run to
+// run; the result does not, because the parts are combined in order. Parts must be
+// in coherent buffers.
 //
-// Many parts are put together as a tree: the last of every fan neighbours puts
-// those together and then arrives for them at the next level. So no workgroup
-// reads many parts one behind the other, and several read at the same time.
+// Many parts are combined as a tree: the last of every fan neighbours combines
+// those and then represents them at the next level. So no workgroup reads many
+// parts one after the other, and several read at the same time.
 #ifndef LAST_GROUP_GLSL
 #define LAST_GROUP_GLSL
 
 shared bool last_group;
 
-// A workgroup's place in a tree.
+// The position of a workgroup in a tree.
 struct Tree {
-    uint node, nodes; // its node of this level, and their number
-    uint stride;      // parts under a node, but the last one; a node's result takes the place of its first
-    uint counter;     // of the first node of the next level
-    uint first, gap, count; // the parts to put together: first, first + gap …
+    uint node, nodes; // its node on this level, and the number of nodes there
+    uint stride;      // parts under a node (the last may have fewer); a node's result replaces its first part
+    uint counter;     // of the first node on the next level
+    uint first, gap, count; // the parts to combine: first, first + gap, …
 };
 
-// The place of a part among all, at the bottom.
+// Returns the position of a part on the lowest level.
 Tree tree_of(uint part, uint parts, uint counter) { return Tree(part, parts, 1, counter, 0, 0, 0); }
 
-// The part whose place the node's result takes.
+// Returns the part that the node's result replaces.
 uint part_of(Tree t) { return t.node * t.stride; }
 
-// The inner nodes of a tree, each of which needs a counter.
+// Returns the number of inner nodes of a tree; each needs a counter.
 uint tree_nodes(uint parts, uint fan) {
     uint nodes = 0;
     while (parts > 1) {
@@ -35,14 +35,15 @@ uint tree_nodes(uint parts, uint fan) {
     return nodes;
 }
 
-// LAST_GROUP defines two functions for all invocations to call.
-// is_last_group(counter, groups): whether this workgroup is the last of so many
-// to arrive at a counter of COUNTERS, which starts at 0 and is 0 again afterwards.
-// climb(t, fan, trees): whether it is the last to arrive at the node above, where
-// it then is; the counters of so many trees lie side by side.
+// LAST_GROUP defines two functions, which all invocations must call.
+// is_last_group(counter, groups) reports whether this workgroup is the last of
+// groups to arrive at a counter in COUNTERS, which starts and ends at 0.
+// climb(t, fan, trees) moves t to the node above and reports whether this workgroup
+// is the last to arrive there; trees is the number of trees whose counters are
+// interleaved.
 #define LAST_GROUP(COUNTERS)                                                   \
     bool is_last_group(uint counter, uint groups) {                            \
-        memoryBarrierBuffer(); /* each invocation's parts before the arrival */ \
+        memoryBarrierBuffer(); /* own parts before the arrival */              \
         barrier();                                                             \
         if (gl_LocalInvocationID.x == 0) {                                     \
             memoryBarrierBuffer();                                             \
@@ -52,7 +53,7 @@ uint tree_nodes(uint parts, uint fan) {
             }                                                                  \
         }                                                                      \
         barrier();                                                             \
-        memoryBarrierBuffer(); /* the others' parts after it */                \
+        memoryBarrierBuffer(); /* other parts after it */                      \
         return last_group;                                                     \
     }                                                                          \
     bool climb(inout Tree t, uint fan, uint trees) {                           \

@@ -1,6 +1,6 @@
-// Sums over the rows of a workgroup's tile, and over what several tiles have left
-// of those: for a batch-norm behind a product, or before it. The including shader
-// declares the constant COLUMN_SUMS before: whether they will be called for.
+// Sums over the rows of a workgroup's tile, and over the partial results of several
+// tiles, for a batch-norm after or before a product. The including shader first
+// declares the constant COLUMN_SUMS: whether it needs them.
 #ifndef MATRIX_COLUMNS_GLSL
 #define MATRIX_COLUMNS_GLSL
 
@@ -8,7 +8,7 @@
 
 shared vec4 column_sums[COLUMN_SUMS != 0 ? THREADS_M * BN / 4 : 1]; // [row of threads][n/4]
 
-// Adds up v over the threads that hold a column quad; all of them get the sum.
+// Adds up v over the threads that share a column quad; all of them get the sum.
 vec4 sum_rows(uint q, vec4 v) {
     uint col = col_of(q) / 4;
     barrier();
@@ -21,17 +21,17 @@ vec4 sum_rows(uint q, vec4 v) {
     return sum;
 }
 
-// Tiles of rows are put together as a tree, by threads that stand COMBINE_DEPTH
-// deep and take COMBINE_AT_ONCE tiles each, all loaded before the first is needed.
+// Row tiles are combined as a tree, COMBINE_DEPTH threads per column quad; each
+// takes COMBINE_AT_ONCE tiles and loads them all before it uses the first.
 const uint COMBINE_DEPTH = THREADS / (BN / 4);
 const uint COMBINE_AT_ONCE = 4;
 const uint COMBINE_FAN = COMBINE_DEPTH * COMBINE_AT_ONCE; // combineFan on the host
 
-// Position of a thread in that: its depth and its column in the tile.
+// The depth and the column, within the tile, of this thread.
 uint combine_depth() { return gl_LocalInvocationID.x / (BN / 4); }
 uint combine_col() { return 4 * (gl_LocalInvocationID.x % (BN / 4)); }
 
-// The u-th of the tree's parts that the thread takes, and whether there is one.
+// The index of the u-th child of the thread, whether there is one, and its part.
 uint combine_child(uint u) { return combine_depth() + u * COMBINE_DEPTH; }
 bool has_child(Tree t, uint u) { return combine_depth() < COMBINE_DEPTH && combine_child(u) < t.count; }
 uint child_part(Tree t, uint u) { return t.first + min(combine_child(u), t.count - 1) * t.gap; }

@@ -1,22 +1,21 @@
-// The two sums of a batch-norm's gradient (as batchnorm_backward_sums takes them,
-// with ReLU and pooling) over the product that is the gradient of the pooled
-// output, Y. Row r of the product holds n/BN_C windows of BN_C channels; a tile lies
-// in one of those. BN_C is a multiple of 4.
+// The two sums of a batch-norm's gradient (as in batchnorm_backward_sums, with ReLU
+// and pooling) over a product that is the gradient of the pooled output Y. A row of
+// the product holds n/BN_C windows of BN_C channels; a tile lies in one window. BN_C
+// is a multiple of 4.
 //
-// The including shader defines BN_CONSTANT and BN_BINDING, the first numbers that
-// are free.
+// The including shader defines BN_CONSTANT and BN_BINDING, the first free numbers.
 #ifndef MATRIX_GRADIENT_SUMS_GLSL
 #define MATRIX_GRADIENT_SUMS_GLSL
 
-layout(constant_id = BN_CONSTANT) const uint GRADIENT_SUMS = 0; // they are called for
+layout(constant_id = BN_CONSTANT) const uint GRADIENT_SUMS = 0; // whether to compute them
 layout(constant_id = BN_CONSTANT + 1) const uint BN_H = 1;      // X is (N, H, W, C)
 layout(constant_id = BN_CONSTANT + 2) const uint BN_W = 1;
 layout(constant_id = BN_CONSTANT + 3) const uint BN_C = 4;
 layout(constant_id = BN_CONSTANT + 4) const uint BN_SIZE = 1; // Y is (N, H/SIZE, W/SIZE, C)
 
-layout(binding = BN_BINDING) readonly buffer NormX { float norm_x[]; };              // as X
-layout(binding = BN_BINDING + 1) readonly buffer NormY { vec4 norm_y[]; };           // as Y
-layout(binding = BN_BINDING + 2) readonly buffer NormIndex { uvec4 norm_index[]; };  // as Y
+layout(binding = BN_BINDING) readonly buffer NormX { float norm_x[]; };              // X's shape
+layout(binding = BN_BINDING + 1) readonly buffer NormY { vec4 norm_y[]; };           // Y's shape
+layout(binding = BN_BINDING + 2) readonly buffer NormIndex { uvec4 norm_index[]; };  // Y's shape
 layout(binding = BN_BINDING + 3) readonly buffer NormMean { vec4 norm_mean[]; };     // (C)
 layout(binding = BN_BINDING + 4) readonly buffer NormInvStd { vec4 norm_inv_std[]; }; // (C)
 layout(binding = BN_BINDING + 5) coherent buffer NormParts { vec4 norm_parts[]; };   // (chunks, 2, C)
@@ -26,7 +25,7 @@ layout(binding = BN_BINDING + 7) writeonly buffer DGamma { vec4 dgamma_of[]; }; 
 const uint COLUMN_SUMS = GRADIENT_SUMS;
 #include "matrix_columns.glsl"
 
-// x̂ of channels c to c + 3 where a window had its maxima; at is its place in Y.
+// Returns x̂ of channels c to c + 3 at the maxima of a window; at is its position in Y.
 vec4 normalized(uint window, uint c, uint at) {
     const uint across = BN_W / BN_SIZE, down = BN_H / BN_SIZE;
     uvec4 position = BN_SIZE == 1 ? uvec4(0) : norm_index[at];
@@ -65,7 +64,7 @@ void store_gradient_sums(Group g, uint m, uint n) {
     }
 }
 
-// Adds up the sums of the tree's tiles of the workgroup's channels.
+// Adds up the sums of the tree's tiles for the workgroup's channels.
 void combine_gradient_sums(uint c, Tree t, out vec4 beta, out vec4 gamma) {
     uint own = min(c, BN_C - 4);
     vec4 betas[COMBINE_AT_ONCE], gammas[COMBINE_AT_ONCE];
@@ -85,8 +84,8 @@ void combine_gradient_sums(uint c, Tree t, out vec4 beta, out vec4 gamma) {
 }
 
 // TAKE_GRADIENT_SUMS defines take_gradient_sums, which writes the sums of the tile
-// and, in the last workgroup, those of all. counter is the first of those that are
-// free; m and n are the product's extents.
+// and, in the last workgroup, the total sums. counter is the first free counter; m
+// and n are the product's extents.
 #define TAKE_GRADIENT_SUMS                                                                    \
     void take_gradient_sums(Group g, uint counter, uint m, uint n) {                          \
         store_gradient_sums(g, m, n);                                                         \

@@ -1,21 +1,21 @@
-// The sums of A's rows over k beside a product, for a bias gradient beside that
-// of the weights. The workgroups of the first column of tiles compute them.
+// The sums of A's rows over k, computed alongside a product: the bias gradient next
+// to the weight gradient. The workgroups of the first column of tiles compute them.
 #ifndef MATRIX_ROW_SUMS_GLSL
 #define MATRIX_ROW_SUMS_GLSL
 
-vec4 row_total; // of the quad of rows that is numbered as this thread is
+vec4 row_total; // of the quad of rows with this thread's index
 
 bool has_rows(Group g) { return ROW_SUMS != 0 && g.n0 == 0; }
 
-// Takes the workgroup's own sums, after multiply_tile. There are more threads
-// than quads of rows.
+// Computes the workgroup's sums, after multiply_tile. There are more threads than
+// quads of rows.
 void take_row_sums(Group g) {
     if (has_rows(g)) {
         row_total = row_sums(min(gl_LocalInvocationID.x, BM / 4 - 1));
     }
 }
 
-// STORE_ROWS defines NAME, which writes them to row number part of RESULT (…, M).
+// STORE_ROWS defines NAME, which writes the sums to row part of RESULT (…, M).
 #define STORE_ROWS(NAME, RESULT)                                                              \
     void NAME(Group g, uint part, uint m) {                                                   \
         uint quad = gl_LocalInvocationID.x;                                                   \
@@ -27,7 +27,8 @@ void take_row_sums(Group g) {
         }                                                                                     \
     }
 
-// ROWS_BESIDE adds up the splits' sums in PARTS (splits, M) with their tiles.
+// ROWS_BESIDE adds up the sums of the splits in PARTS (splits, M) together with
+// their tiles.
 #define ROWS_BESIDE(PARTS)                                                                    \
     STORE_ROWS(store_beside, PARTS)                                                           \
     void sum_beside(Group g, Tree t, uint m) {                                                \

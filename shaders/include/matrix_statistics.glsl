@@ -1,15 +1,15 @@
-// Mean and squared deviations of each column of a workgroup's tile, for a
-// batch-norm behind the product. The including shader declares the constant
-// WITH_STATISTICS before.
+// The mean and squared deviations of each column of a workgroup's tile, for a
+// batch-norm after the product. The including shader first declares the constant
+// WITH_STATISTICS.
 #ifndef MATRIX_STATISTICS_GLSL
 #define MATRIX_STATISTICS_GLSL
 
 const uint COLUMN_SUMS = WITH_STATISTICS;
 #include "matrix_columns.glsl"
 
-// STORE_STATISTICS defines store_statistics, which writes PARTIALS (tiles of
-// rows, 2, N). As in batchnorm_statistics, what the deviations add up to
-// corrects the rounded mean.
+// STORE_STATISTICS defines store_statistics, which writes PARTIALS (row tiles, 2,
+// N). As in batchnorm_statistics, the sum of the deviations corrects the rounded
+// mean.
 #define STORE_STATISTICS(PARTIALS)                                                            \
     void store_statistics(Group g, uint m, uint n) {                                          \
         uint rows = min(BM, m - g.m0);                                                        \
@@ -39,10 +39,9 @@ const uint COLUMN_SUMS = WITH_STATISTICS;
         }                                                                                     \
     }
 
-// COMBINE_STATISTICS defines take_statistics, which writes the workgroup's own
-// statistics and, where it is the last one, MEAN and VARIANCE (N) of all rows:
-// combined as batchnorm_combine does, level by level. counter is the first of those
-// that are free.
+// COMBINE_STATISTICS defines take_statistics, which writes the statistics of the
+// workgroup and, if it is the last one, MEAN and VARIANCE (N) of all rows, combined
+// as in batchnorm_combine, level by level. counter is the first free counter.
 #define COMBINE_STATISTICS(PARTIALS, MEAN, VARIANCE)                                          \
     vec4 partial_of(uint row, uint col, uint n) {                                             \
         vec4 v;                                                                               \

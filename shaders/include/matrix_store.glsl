@@ -1,6 +1,6 @@
-// Writes a workgroup's tile, after multiply_tile, to the result (M, N), or with
-// several splits of K to the partial sums (splits, M, N). Those are added up by
-// the workgroups of the tile that arrive last, or else by split_k_sum.
+// Writes a workgroup's tile, after multiply_tile, to the result (M, N) or, with
+// several splits of K, to partial sums (splits, M, N). The workgroups of the tile
+// that arrive last add those up, or else split_k_sum does.
 #ifndef MATRIX_STORE_GLSL
 #define MATRIX_STORE_GLSL
 
@@ -23,8 +23,8 @@
         }                                                                                     \
     }
 
-// STORE_TILE defines NAME, which writes the tile to matrix number part of
-// RESULT (vec4s), (M, N) each, or adds it.
+// STORE_TILE defines NAME, which writes the tile to matrix part of RESULT, vec4s
+// (…, M, N), or adds it there.
 #define STORE_TILE(NAME, RESULT)                                                              \
     void NAME(Group g, uint part, uint m, uint n, bool add) {                                 \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
@@ -50,11 +50,11 @@
         }                                                                                     \
     }
 
-const uint SPLIT_FAN = 8; // of the tree in which splits are added up; splitFan on the host
+const uint SPLIT_FAN = 8; // fan of the tree that adds up splits; splitFan on the host
 
-// SUM_PARTS defines sum_parts, which puts the sum of the tree's parts, matrices of
-// PARTS, in their order, in the place of the workgroup's own tile. All are loaded
-// before the first is needed.
+// SUM_PARTS defines sum_parts, which replaces the workgroup's tile by the sum, in
+// order, of the tree's parts, matrices in PARTS. It loads all before it uses the
+// first.
 #define SUM_PARTS(PARTS)                                                                      \
     void sum_parts(Group g, Tree t, uint m, uint n) {                                         \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
@@ -87,13 +87,13 @@ const uint SPLIT_FAN = 8; // of the tree in which splits are added up; splitFan 
 
 uint tiles_of(uint m, uint n) { return (m + BM - 1) / BM * ((n + BN - 1) / BN); }
 
-// The first counter behind those that the splits take.
+// Returns the first counter after those of the splits.
 uint free_counter(uint m, uint n) {
     return SUM_SPLITS != 0 ? tree_nodes(gl_NumWorkGroups.z, SPLIT_FAN) * tiles_of(m, n) : 0;
 }
 
-// What a product has beside its tile and is added up with it: stored as part
-// number part, or replaced by the sum of the tree's parts, as the tile is.
+// Values that a product has in addition to its tile and that are added up with it:
+// stored as part part, or replaced by the sum of the tree's parts, like the tile.
 void store_beside(Group g, uint part, uint m);
 void sum_beside(Group g, Tree t, uint m);
 
@@ -101,9 +101,9 @@ void sum_beside(Group g, Tree t, uint m);
     void store_beside(Group g, uint part, uint m) {}                                          \
     void sum_beside(Group g, Tree t, uint m) {}
 
-// WHOLE_TILE defines whole_tile: whether the workgroup holds the tile of the
-// whole sum over K, as each does without splits, and as the last one to arrive
-// does after the others' have been added up in PARTS.
+// WHOLE_TILE defines whole_tile, which reports whether the workgroup holds the
+// tile's sum over all of K: each does without splits; with splits, only the last
+// one to arrive does, after adding up the others in PARTS.
 #define WHOLE_TILE(PARTS, COUNTERS)                                                           \
     LAST_GROUP(COUNTERS)                                                                      \
     STORE_TILE(store_part, PARTS)                                                             \

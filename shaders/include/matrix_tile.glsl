@@ -1,38 +1,37 @@
 // The core of every matrix product: one workgroup computes a BM×BN tile of
-// C = A·B, where A (M, K) and B (K, N) are whatever load_a and load_b return —
-// stored matrices, or the patches of a convolution that are gathered on the
-// way, so that no patch matrix is ever stored.
+// C = A·B. load_a and load_b provide A (M, K) and B (K, N): stored matrices, or the
+// patches of a convolution gathered on the fly, so that no patch matrix is stored.
 //
 // A step of the loop stages BK columns of A and BK rows of B in shared memory,
 // as vec4s over m and n; each thread then multiplies TM rows by TN columns in
-// registers. The next step's loads are issued before that, to hide their
+// registers. The loads of the next step are issued before that, to hide their
 // latency. Sums run over k in order.
 //
-// The including shader defines, before multiply_tile is called,
+// The including shader defines
 //   mat4 load_a(uint m, uint k)   A[m..m+3, k..k+3], a column per k
 //   mat4 load_b(uint k, uint n)   B[k..k+3, n..n+3], a column per k
-// which return 0 outside the matrices, and the two constants A_ALONG_K and
-// B_ALONG_K: whether neighbouring threads should take neighbouring k.
+// which return 0 outside the matrices, and the constants A_ALONG_K and B_ALONG_K:
+// whether neighbouring threads should load neighbouring k.
 #ifndef MATRIX_TILE_GLSL
 #define MATRIX_TILE_GLSL
 
 #include "common.glsl"
 
-layout(constant_id = 1) const uint BM = 64; // tile of C; multiples of TM and TN
+layout(constant_id = 1) const uint BM = 64; // extents of a tile of C, multiples of TM and TN
 layout(constant_id = 2) const uint BN = 64;
 layout(constant_id = 3) const uint BK = 16; // step along K, a multiple of 4
-layout(constant_id = 4) const uint TM = 8;  // rows and columns of a thread,
+layout(constant_id = 4) const uint TM = 8;  // rows and columns per thread,
 layout(constant_id = 5) const uint TN = 4;  // multiples of 4
 layout(constant_id = 6) const uint SUM_SPLITS = 0; // the last workgroup of a tile adds up its splits of K
-layout(constant_id = 7) const uint ROW_SUMS = 0;   // row_sums will be called for; A_ALONG_K must be false
+layout(constant_id = 7) const uint ROW_SUMS = 0;   // whether row_sums is needed; A_ALONG_K must then be false
 
 const uint THREADS_M = BM / TM; // THREADS = THREADS_M · THREADS_N
 const uint THREADS_N = BN / TN;
-const uint PITCH_A = BM / 4 + 1; // one vec4 of padding spreads columns over the banks
+const uint PITCH_A = BM / 4 + 1; // one vec4 of padding avoids bank conflicts
 const uint PITCH_B = BN / 4 + 1;
 const uint BLOCKS_A = BM * BK / 16; // 4×4 blocks of a staged tile
 const uint BLOCKS_B = BN * BK / 16;
-const uint LOADS_A = (BLOCKS_A + THREADS - 1) / THREADS; // blocks of one thread
+const uint LOADS_A = (BLOCKS_A + THREADS - 1) / THREADS; // blocks per thread
 const uint LOADS_B = (BLOCKS_B + THREADS - 1) / THREADS;
 
 shared vec4 tile_a[BK * PITCH_A]; // [k][m/4]
@@ -41,14 +40,14 @@ shared vec4 tile_b[BK * PITCH_B]; // [k][n/4]
 vec4 accumulator[TM * TN / 4]; // [row][n/4] of this thread
 mat4 next_a[LOADS_A];
 mat4 next_b[LOADS_B];
-vec4 row_parts[ROW_SUMS != 0 ? LOADS_A : 1]; // sums over k of the blocks of A that this thread has staged
+vec4 row_parts[ROW_SUMS != 0 ? LOADS_A : 1]; // sums over k of the blocks of A that this thread stages
 shared vec4 row_blocks[ROW_SUMS != 0 ? BLOCKS_A : 1];
 
 mat4 load_a(uint m, uint k);
 mat4 load_b(uint k, uint n);
 
-// Position (m/4 or n/4, k/4) of a block in a staged tile that is width vec4s
-// wide.
+// Returns the position (m/4 or n/4, k/4) of a block in a staged tile of width
+// vec4s.
 uvec2 block_position(uint block, uint width, bool along_k) {
     return along_k ? uvec2(block / (BK / 4), block % (BK / 4)) : uvec2(block % width, block / width);
 }
@@ -94,12 +93,12 @@ void stage_tiles() {
     }
 }
 
-// A thread's rows come in quads that lie 4·THREADS_M apart, its columns alike,
+// A thread's rows are quads 4·THREADS_M apart, its columns quads 4·THREADS_N apart,
 // so that the threads of a row read neighbouring vec4s.
 uint row_of(uint quad) { return 4 * (quad * THREADS_M + gl_LocalInvocationID.x / THREADS_N); }
 uint col_of(uint quad) { return 4 * (quad * THREADS_N + gl_LocalInvocationID.x % THREADS_N); }
 
-// accumulator += the product of the staged tiles.
+// Adds the product of the staged tiles to accumulator.
 void multiply_staged() {
     for (uint k = 0; k < BK; k++) {
         vec4 a[TM / 4], b[TN / 4];
@@ -117,8 +116,8 @@ void multiply_staged() {
     }
 }
 
-// Leaves A·B over k in [k0, k1) for the tile at (m0, n0) in accumulator. k0 is
-// a multiple of BK; k1 too, unless it is the end of K.
+// Computes A·B over k in [k0, k1) for the tile at (m0, n0), in accumulator. k0 is a
+// multiple of BK, and so is k1 unless it is the end of K.
 void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     [[unroll]] for (uint i = 0; i < TM * TN / 4; i++) {
         accumulator[i] = vec4(0.0);
@@ -130,7 +129,7 @@ void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     }
     load_tiles(m0, n0, k0);
     for (uint k = k0; k < k1; k += BK) {
-        barrier(); // the last step has been read
+        barrier(); // all threads have read the previous step
         stage_tiles();
         barrier();
         if (k + BK < k1) {
@@ -140,8 +139,8 @@ void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     }
 }
 
-// Returns, after multiply_tile, the sums over k of A's rows m0 + 4·quad and the
-// three behind it.
+// Returns, after multiply_tile, the sums over k of rows m0 + 4·quad to m0 + 4·quad + 3
+// of A.
 vec4 row_sums(uint quad) {
     [[unroll]] for (uint l = 0; l < LOADS_A; l++) {
         uint block = l * THREADS + gl_LocalInvocationID.x;
@@ -157,14 +156,14 @@ vec4 row_sums(uint quad) {
     return sum;
 }
 
-// A grid holds one group for each tile and each of splits ranges of K.
+// A grid has one workgroup per tile and split of K.
 struct Group {
     uint tile;
     uint m0, n0; // first row and column of the tile
     uint split;
 };
 
-// Groups that share rows of A come one after the other, for the cache's sake.
+// Groups that share rows of A are consecutive, for better cache use.
 Group group_of(uint n) {
     uint tiles_n = (n + BN - 1) / BN;
     uint group = group_index();

@@ -1,5 +1,5 @@
-// The running maximum of a pooling window, for four channels. The first
-// maximum wins; a NaN wins over numbers.
+// The running maximum of a pooling window for four channels. The first maximum
+// wins; the first NaN wins over any number.
 #ifndef MAX_WINDOW_GLSL
 #define MAX_WINDOW_GLSL
 

@@ -1,4 +1,4 @@
-// Philox4x32-10 (Salmon et al., SC11), bit for bit kernels.Philox4x32.
+// Philox4x32-10 (Salmon et al., SC11), bit for bit as kernels.Philox4x32.
 #ifndef PHILOX_GLSL
 #define PHILOX_GLSL
 

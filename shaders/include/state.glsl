@@ -1,4 +1,4 @@
-// Words of the step's state, in the order of kernels.State.
+// Positions of the fields of kernels.State in the state tensor.
 #ifndef STATE_GLSL
 #define STATE_GLSL
 

@@ -1,5 +1,5 @@
-// Package bench measures how fast a backend trains and classifies, as a whole
-// and op by op, on random images: it needs no dataset.
+// Package bench measures how fast a backend trains and classifies, in total and
+// op by op. It uses random images, so it needs no dataset.
 package bench
 
 import (
@@ -12,19 +12,19 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// Options say what to measure.
+// Options describe what to measure.
 type Options struct {
 	Model     string  // one of model.Names
 	Dropout   float32 // probability
-	Batch     int     // images a step
-	Infer     bool    // classify instead of train
+	Batch     int     // images per step
+	Infer     bool    // classify instead of training
 	Precision kernels.Precision
-	Rounds    int       // timed runs, of which the median counts
-	Seconds   float64   // of each
-	Started   time.Time // when the process did, to measure its start-up; zero for not to
+	Rounds    int       // timed runs; their median counts
+	Seconds   float64   // per round
+	Started   time.Time // start of the process, to measure the start-up; zero: do not measure it
 }
 
-// Result is what was measured.
+// Result holds the measurements.
 type Result struct {
 	Device          string            `json:"device"`
 	Model           string            `json:"model"`
@@ -32,39 +32,39 @@ type Result struct {
 	Precision       kernels.Precision `json:"precision"`
 	Batch           int               `json:"batch"`
 	ImagesPerSecond float64           `json:"images_per_second"` // median over the rounds
-	Rounds          []float64         `json:"rounds"`            // images per second of each
+	Rounds          []float64         `json:"rounds"`            // images per second of each round
 	StepMillis      float64           `json:"step_ms"`           // at the median
 	StepsPerSecond  float64           `json:"steps_per_second"`  // at the median
-	// Of a device with its own clock: the median time that it takes for a step,
-	// barriers between ops included; how much of it is barriers, when no
-	// dispatch runs; the sum of its ops one by one; and what is left of a step
-	// of the rounds, the gaps that submitting leaves.
+	// On a device with its own clock: the median time of a step, including
+	// barriers; the part of it when no dispatch runs, which is barriers; the sum
+	// of the times of its ops run one by one; and the gap between steps, the
+	// difference between a step of the rounds and DeviceMicros.
 	DeviceMicros  float64 `json:"device_us,omitempty"`
 	BetweenMicros float64 `json:"between_dispatches_us,omitempty"`
 	OpsMicros     float64 `json:"ops_us,omitempty"`
 	GapMicros     float64 `json:"gap_us,omitempty"`
-	// HostCores is the time that the process kept the host's cores busy in a
-	// second of the rounds; 0 where the system does not tell. A software driver
-	// computes in it, a real GPU leaves it next to nothing.
+	// HostCores is the mean number of the host's cores that the process kept
+	// busy during the rounds; 0 if the system does not report it. It is high
+	// with a software driver and close to 0 with a real GPU.
 	HostCores   float64  `json:"host_cores"`
 	GFLOPs      float64  `json:"gflops"`         // 10⁹ operations per second at the median
-	DeviceBytes int      `json:"device_bytes"`   // that the program allocated
-	Peak        *Peak    `json:"peak,omitempty"` // where the backend can measure it
+	DeviceBytes int      `json:"device_bytes"`   // allocated by the program
+	Peak        *Peak    `json:"peak,omitempty"` // if the backend can measure it
 	Ops         []Op     `json:"ops"`            // in the order of a step
 	StartUp     *StartUp `json:"start_up,omitempty"`
 }
 
-// StartUp is where the time from the process's start to its first finished
-// step goes, stage after stage, in milliseconds.
+// StartUp breaks down the time from the start of the process to the end of its
+// first step, in milliseconds.
 type StartUp struct {
 	Total   float64 `json:"total_ms"`
-	Backend float64 `json:"backend_ms"` // from the process's start to an open device
-	Images  float64 `json:"images_ms"`  // drawing the random images, where training reads the dataset
+	Backend float64 `json:"backend_ms"` // from the start of the process to an open device
+	Images  float64 `json:"images_ms"`  // drawing random images; training reads the dataset instead
 	Program float64 `json:"program_ms"` // writing the plan and compiling it: shader modules, pipelines, memory, command buffers
 	Upload  float64 `json:"upload_ms"`  // initial weights, images, labels
 	Step    float64 `json:"first_step_ms"`
-	// PipelineCache is "warm" if the device started from pipelines that an
-	// earlier process left, else "cold"; "" where the backend has no such cache.
+	// PipelineCache is "warm" if the device started with pipelines cached by an
+	// earlier process, else "cold"; "" if the backend has no such cache.
 	PipelineCache string `json:"pipeline_cache,omitempty"`
 }
 
@@ -79,8 +79,8 @@ func (u *StartUp) finish(backend kernels.Backend) {
 	}
 }
 
-// stopwatch returns a function that returns the milliseconds since it was
-// called last, the first time those since from.
+// stopwatch returns a function that returns the milliseconds since its last call,
+// or since from on the first call.
 func stopwatch(from time.Time) (lap func() float64) {
 	return func() float64 {
 		now := time.Now()
@@ -90,23 +90,23 @@ func stopwatch(from time.Time) (lap func() float64) {
 	}
 }
 
-// Peak is the speed of the device's arithmetic and memory by microbenchmark.
+// Peak holds the device's arithmetic throughput and memory bandwidth.
 type Peak = kernels.Peak
 
 // Op is one op's share of a step: the median of several profiled steps.
 type Op struct {
 	Kind       string            `json:"kind"`
 	Shape      string            `json:"shape"`     // of its first output
-	Precision  kernels.Precision `json:"precision"` // of its products; fp32 where it has none
+	Precision  kernels.Precision `json:"precision"` // of its products; fp32 if it has none
 	Micros     float64           `json:"us"`
 	Share      float64           `json:"share"`            // of the sum over all ops
 	GFLOPs     float64           `json:"gflops"`           // 10⁹ operations per second
 	GBs        float64           `json:"gbs"`              // 10⁹ bytes of operands per second
-	Joined     bool              `json:"joined,omitempty"` // an op before it does it: it takes no dispatch of its own
+	Joined     bool              `json:"joined,omitempty"` // computed by an earlier op's dispatch
 	Dispatches int               `json:"dispatches,omitempty"`
 }
 
-// profiledSteps is the number of steps whose median makes an [Op].
+// profiledSteps is the number of steps whose median an [Op] reports.
 const profiledSteps = 15
 
 // Session is a compiled network, ready to be timed.
@@ -116,23 +116,22 @@ type Session struct {
 	net     *model.Net
 	prog    kernels.Program
 	section string
-	images  int // resident
+	images  int // in device memory
 	perStep time.Duration
 	startUp StartUp
-	timed   time.Duration // all rounds
-	busy    time.Duration // of the host's cores, in them
+	timed   time.Duration // of all rounds
+	busy    time.Duration // CPU time of the process in them
 }
 
-// residentImages bounds the random dataset: enough batches that no cache holds
-// them all.
+// residentImages bounds the random dataset; it is too large for caches.
 const residentImages = 10_000
 
 // Tune lets the backend find its fastest way to compute the step that o
-// describes. It is an error if the backend has nothing to choose from.
+// describes. It returns an error if the backend cannot tune.
 func Tune(backend kernels.Backend, o Options, progress func(done, of int)) error {
 	tuner, ok := backend.(kernels.Tuner)
 	if !ok {
-		return fmt.Errorf("%s has nothing to tune", backend.Name())
+		return fmt.Errorf("%s cannot be tuned", backend.Name())
 	}
 	s := newSession(backend, o)
 	if err := s.build(); err != nil {
@@ -141,7 +140,8 @@ func Tune(backend kernels.Backend, o Options, progress func(done, of int)) error
 	return tuner.Tune(s.net.Plan, s.section, progress)
 }
 
-// Open compiles the network, uploads random images and runs a first step.
+// Open compiles the network, uploads random images and runs a first step. The
+// caller must close the session.
 func Open(backend kernels.Backend, o Options) (*Session, error) {
 	s := newSession(backend, o)
 	lap := stopwatch(o.Started)
@@ -187,7 +187,7 @@ func (s *Session) build() error {
 // Close frees the program.
 func (s *Session) Close() error { return s.prog.Close() }
 
-// loop returns what the measured section reads its images by.
+// loop returns the tensors of the measured section.
 func (s *Session) loop() model.Loop {
 	if s.options.Infer {
 		return s.net.Eval
@@ -198,10 +198,10 @@ func (s *Session) loop() model.Loop {
 // sample is the dataset of a session.
 type sample struct {
 	images, labels []byte
-	order          []uint32 // in which steps take the images
+	order          []uint32 // of the images
 }
 
-// draw makes random images and labels.
+// draw draws random images and labels.
 func (s *Session) draw() sample {
 	r := rand.New(rand.NewPCG(1, 2))
 	d := sample{make([]byte, s.images*model.Side*model.Side), make([]byte, s.images), make([]uint32, s.images)}
@@ -214,7 +214,7 @@ func (s *Session) draw() sample {
 	return d
 }
 
-// prepare uploads what a step needs, and runs a first one.
+// prepare uploads the inputs of a step and runs the first step.
 func (s *Session) prepare(d sample, lap func() float64) error {
 	if err := s.upload(d); err != nil {
 		return err
@@ -224,11 +224,11 @@ func (s *Session) prepare(d sample, lap func() float64) error {
 		return err
 	}
 	s.startUp.Step = lap()
-	_, err := s.epoch(1) // the first run may have set things up: this one tells the pace
+	_, err := s.epoch(1) // sets s.perStep; the first step may have included set-up work
 	return err
 }
 
-// upload writes weights, images, labels and rates.
+// upload writes weights, images, labels, their order and learning rates.
 func (s *Session) upload(d sample) error {
 	if err := s.net.WriteInit(s.prog, 42); err != nil {
 		return err
@@ -248,7 +248,7 @@ func (s *Session) upload(d sample) error {
 	return s.prog.Write(s.net.LearningRates, kernels.AsBytes(rates))
 }
 
-// epoch runs a number of steps from the first image on, at most an epoch.
+// epoch runs the given number of steps, at most one epoch, from the first image.
 func (s *Session) epoch(steps int) (time.Duration, error) {
 	if err := s.rewind(); err != nil {
 		return 0, err
@@ -260,7 +260,7 @@ func (s *Session) epoch(steps int) (time.Duration, error) {
 	return d, err
 }
 
-// rewind puts the section's state back to its first image.
+// rewind resets the section's state to the first image.
 func (s *Session) rewind() error {
 	o := s.net.Config.Optimizer
 	return s.prog.Write(s.loop().State, kernels.AsBytes(kernels.NewState(42, 0, o.Beta1, o.Beta2).Words()))
@@ -288,15 +288,15 @@ func (s *Session) Round() (float64, error) {
 	return float64(steps*s.options.Batch) / total.Seconds(), nil
 }
 
-// Profile is where the time of a step goes: the median of several.
+// Profile breaks down the time of a step; it holds medians of several steps.
 type Profile struct {
 	Ops []Op
-	// Of a step on the device's own clock, 0 where it has none: all of it, and
-	// that between dispatches.
+	// The time of a step, and of its gaps between dispatches, on the device's
+	// own clock; 0 if it has none.
 	DeviceMicros, BetweenMicros float64
 }
 
-// Profile measures where the time of a step goes.
+// Profile measures the parts of a step.
 func (s *Session) Profile() (p Profile, err error) {
 	if p.Ops, err = s.profileOps(); err != nil {
 		return p, err
@@ -334,8 +334,8 @@ func (s *Session) profileOps() ([]Op, error) {
 	return ops, nil
 }
 
-// medianMicros returns the median of what a device's clock tells of several
-// steps.
+// medianMicros returns the median of several measurements with the device's
+// clock.
 func (s *Session) medianMicros(measure func(section string) (time.Duration, error)) (float64, error) {
 	var times []float64
 	for range profiledSteps {
@@ -351,7 +351,7 @@ func (s *Session) medianMicros(measure func(section string) (time.Duration, erro
 	return Median(times), nil
 }
 
-// summarise takes the median of op number i over the runs.
+// summarise returns op i with its median time over the runs.
 func summarise(i int, runs [][]kernels.OpTime) Op {
 	var ns []float64
 	for _, r := range runs {
@@ -368,8 +368,8 @@ func summarise(i int, runs [][]kernels.OpTime) Op {
 		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches, Joined: runs[0][i].Joined}
 }
 
-// traffic returns the bytes that an op moves at least: those of its operands,
-// or what the op itself says.
+// traffic returns the minimum number of bytes that an op reads and writes: its
+// operands, or what its Traffic method returns.
 func traffic(op kernels.Op) int {
 	if t, ok := op.(interface{ Traffic() int }); ok {
 		return t.Traffic()
@@ -381,7 +381,7 @@ func traffic(op kernels.Op) int {
 	return bytes
 }
 
-// Result puts the rounds' images per second and the profile together.
+// Result combines the images per second of the rounds with the profile.
 func (s *Session) Result(rounds []float64, profile Profile) Result {
 	mode := "train"
 	if s.options.Infer {
@@ -412,8 +412,8 @@ func (s *Session) Result(rounds []float64, profile Profile) Result {
 	return r
 }
 
-// Median returns the median of x, the mean of the middle two where their
-// number is even, and leaves x as it is.
+// Median returns the median of x, for an even number the mean of the middle two.
+// It does not change x.
 func Median(x []float64) float64 {
 	x = slices.Sorted(slices.Values(x))
 	n := len(x)

@@ -19,7 +19,7 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// Shares must add up, and the whole must be consistent with itself.
+// Shares add up to 1, and the figures of a result are consistent.
 func TestSession(t *testing.T) {
 	b, err := cpuref.Open(cpuref.Options{})
 	if err != nil {
@@ -49,7 +49,7 @@ func TestSession(t *testing.T) {
 			sum += op.Share
 		}
 		if !(math.Abs(sum-1) <= 1e-9) || !(speed > 0) || !(math.Abs(r.StepMillis*speed-16e3) <= 1e-6*16e3) {
-			t.Errorf("infer %v: shares add up to %v, %v images/s, %v ms a step", infer, sum, speed, r.StepMillis)
+			t.Errorf("infer %v: shares add up to %v, %v images/s, %v ms per step", infer, sum, speed, r.StepMillis)
 		}
 		if cpuTime() > 0 && !(r.HostCores > 0) { // the CPU computes
 			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
@@ -61,8 +61,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// checkStartUp wants stages if a start was given, and that they are parts of
-// the time since then.
+// checkStartUp checks that there are stages if a start was given, and that they
+// are parts of the time since then.
 func checkStartUp(t *testing.T, u *StartUp, started time.Time) {
 	t.Helper()
 	if u == nil || started.IsZero() {
@@ -79,7 +79,7 @@ func checkStartUp(t *testing.T, u *StartUp, started time.Time) {
 		sum += stage
 	}
 	if !(u.Backend >= 1) {
-		t.Errorf("%v ms from the start 1 ms before Open", u.Backend)
+		t.Errorf("opening took %v ms from a start 1 ms before Open", u.Backend)
 	}
 	if now := 1e3 * time.Since(started).Seconds(); !(math.Abs(u.Total-sum) <= 1e-9*sum) || !(u.Total < now) || u.PipelineCache != "" {
 		t.Errorf("stages of %v ms within %v: %+v", sum, now, *u)

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime returns the time that all cores together have spent on this process,
-// the system's work for it included.
+// cpuTime returns the user and system time that all cores together have spent on
+// this process.
 func cpuTime() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {

@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 """Images per second of the original's networks in PyTorch, for comparison.
 
-Prints a line of JSON for each configuration, as `fmnist-gpu bench --against`
-reads it. A configuration is a precision, or a mode and a precision, and may end
-in -channels-last:
+Prints one line of JSON per configuration, as `fmnist-gpu bench --against`
+expects. A configuration is PRECISION or MODE-PRECISION, optionally followed by
+-channels-last:
 
-  loader   eager, each image transformed on the host by a DataLoader without
+  loader   eager, with images transformed on the host by a DataLoader without
            workers (its default), as users of the original run it
-  eager    (the mode where none is named) the data is resident on the device
+  eager    eager, with the data in device memory (the default mode)
   compile  the same through torch.compile
-  graph    the whole step, gathering the batch included, in one CUDA graph
+  graph    the whole step, including gathering the batch, in one CUDA graph
 
   fp32     strict: TF32 is off
   tf32     TF32 allowed in convolutions and matrix products
   bf16     automatic mixed precision
 
-A configuration that fails here (graph and tf32 need CUDA, compile a C compiler)
-is named on stderr and left out; it is an error if none is left.
+A configuration that fails on this machine (graph and tf32 need CUDA, compile a C
+compiler) is reported on stderr and skipped; if all fail, the exit code is 1.
 """
 import argparse
 import json
@@ -27,7 +27,7 @@ import time
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 parser.add_argument("--model", default="fashioncnn", choices=["fashioncnn", "alternative", "logistic"])
 parser.add_argument("--batch-size", type=int, default=64)
-parser.add_argument("--infer", action="store_true", help="classify instead of train")
+parser.add_argument("--infer", action="store_true", help="classify instead of training")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
 parser.add_argument("--seconds", type=float, default=1.0)
 parser.add_argument("--device", default="cpu", help="cpu or cuda")
@@ -38,8 +38,8 @@ if args.configs is None:
     if args.device != "cpu":
         args.configs = "loader-fp32," + ",".join(f"{mode}-{precision}" for mode in ("eager", "graph") for precision in ("fp32", "tf32", "bf16", "bf16-channels-last"))
 
-# Before torch is imported, or it does not count: no thread may move, and
-# freed blocks stay with the process instead of being returned and faulted in.
+# These take effect only before torch is imported: threads are pinned, and the
+# process keeps freed blocks instead of returning them and faulting them in again.
 os.environ["OMP_NUM_THREADS"] = str(args.threads)
 os.environ.setdefault("OMP_PROC_BIND", "true")
 if os.environ.get("MALLOC_TRIM_THRESHOLD_") is None:
@@ -89,12 +89,12 @@ class Logistic(nn.Module):
         return self.linear(x.flatten(1))
 
 
-IMAGES = 10_000  # resident, random
+IMAGES = 10_000  # random, in device memory
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
 class Images(torch.utils.data.Dataset):
-    """What a user's Dataset does with an image: to float, to [-1, 1]."""
+    """Converts an image to float and to [-1, 1], as a typical Dataset does."""
 
     def __init__(self, images, labels):
         self.images, self.labels = images.cpu(), labels.cpu()
@@ -107,7 +107,7 @@ class Images(torch.utils.data.Dataset):
 
 
 class Trainer:
-    """A network and the step that is timed. Batches come from resident bytes."""
+    """A network and the step to time. Batches come from bytes in device memory."""
 
     def __init__(self, config):
         words = config.removesuffix("-channels-last").split("-")
@@ -156,7 +156,7 @@ class Trainer:
         """Returns a function that replays one captured step."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # warm up where nothing is captured
+        with torch.cuda.stream(stream):  # warm up outside the capture
             for _ in range(5):
                 self.step()
         torch.cuda.current_stream().wait_stream(stream)
@@ -166,7 +166,7 @@ class Trainer:
         return graph.replay
 
     def loaded(self):
-        """Returns a function that takes a step on the next batch of a DataLoader."""
+        """Returns a function that runs a step on the next batch of a DataLoader."""
         loader = torch.utils.data.DataLoader(Images(self.images, self.labels), args.batch_size, shuffle=True,
                                              drop_last=True, pin_memory=args.device != "cpu")
 
@@ -189,7 +189,7 @@ class Trainer:
             return self.loaded()
         if self.mode == "compile":
             self.net = torch.compile(self.net)
-        elif args.device == "cpu":  # as fast as it gets: one batch, again and again
+        elif args.device == "cpu":  # the fastest case: always the same batch
             x, y = self.batch()
             return lambda: self.run(x, y)
         return self.step
@@ -206,8 +206,8 @@ def measure(config):
     for _ in range(20 if args.device != "cpu" else 5):
         step()
     synchronize()
-    # A queue that is waited for runs dry, so look at the clock once in a pass
-    # over the images, as `fmnist-gpu bench` does.
+    # Synchronizing drains the queue, so check the clock only once per pass over
+    # the images, as `fmnist-gpu bench` does.
     between = max(1, IMAGES // args.batch_size) if args.device != "cpu" else 1
     steps, start = 0, time.perf_counter()
     while time.perf_counter() - start < args.seconds:
@@ -224,7 +224,7 @@ for config in args.configs.split(","):
     try:
         speed = measure(config)
     except Exception as e:  # the other configurations still count
-        print(f"pytorch.py: {config} left out: {type(e).__name__}: {str(e).strip() or 'no message'}", file=sys.stderr)
+        print(f"pytorch.py: skipped {config}: {type(e).__name__}: {str(e).strip() or 'no message'}", file=sys.stderr)
         continue
     measured += 1
     print(json.dumps({"name": f"PyTorch {torch.__version__} {config}", "images_per_second": speed}), flush=True)

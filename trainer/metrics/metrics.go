@@ -1,8 +1,9 @@
-// Package metrics computes what an evaluation reports, from the true labels
-// and the predicted probabilities, and writes it.
+// Package metrics computes the metrics of an evaluation from the true labels and
+// the predicted probabilities, and writes them.
 package metrics
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -30,21 +31,20 @@ type Metrics struct {
 
 	Accuracy float64 `json:"accuracy"` // fraction
 	Loss     float64 `json:"loss"`     // mean cross-entropy, nats
-	// Top2Accuracy is the share of images whose class is among the two of the
-	// largest probabilities, lower classes first among equals.
+	// Top2Accuracy is the share of images whose class has one of the two largest
+	// probabilities; of equal ones, the lower class comes first.
 	Top2Accuracy float64 `json:"top2_accuracy"`
-	// ExpectedCalibrationError is how far, on average over the images, the
-	// largest probability is from the share of right answers among the images
-	// whose largest probability is in the same fifteenth of [0, 1] (Naeini et
-	// al. 2015; Guo et al. 2017).
+	// ExpectedCalibrationError is the mean absolute difference between mean
+	// probability and accuracy in 15 equal bins of the largest probability,
+	// weighted by the number of images (Naeini et al. 2015; Guo et al. 2017).
 	ExpectedCalibrationError float64 `json:"expected_calibration_error"`
 
 	PerClass []ClassMetrics `json:"per_class"`
 	Macro    Average        `json:"macro"`    // mean over the classes
-	Micro    Average        `json:"micro"`    // of all decisions pooled; all three equal the accuracy
+	Micro    Average        `json:"micro"`    // over all decisions pooled; all three equal the accuracy
 	Weighted Average        `json:"weighted"` // mean weighted by support
 
-	// ConfusionMatrix counts images; rows are true classes, columns predicted.
+	// ConfusionMatrix counts images; rows are true classes, columns predicted ones.
 	ConfusionMatrix [Classes][Classes]int `json:"confusion_matrix"`
 
 	Parameters            int     `json:"parameters"`
@@ -56,27 +56,27 @@ type Metrics struct {
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
 }
 
-// Average is precision, recall and F1 averaged over the classes.
+// Average holds precision, recall and F1 averaged over the classes.
 type Average struct {
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
 }
 
-// ClassMetrics describes the decisions about one class against all others.
-// What is undefined, a quotient 0/0, is 0, as scikit-learn's zero_division=0.
+// ClassMetrics describes the decisions about one class against all others. An
+// undefined quotient, 0/0, is 0, as with scikit-learn's zero_division=0.
 type ClassMetrics struct {
 	Name      string  `json:"name"`
 	Precision float64 `json:"precision"`
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
-	Support   int     `json:"support"` // images of the class
+	Support   int     `json:"support"` // number of images of the class
 	AUC       float64 `json:"auc"`     // area under the ROC curve
 }
 
-// Compute evaluates predictions: labels (N), probabilities (N, 10). It is an
-// error if there are none, the lengths differ, a label is above 9 or a
-// probability is not in [0, 1] but for rounding.
+// Compute evaluates predictions: labels (N), probabilities (N, 10). It returns an
+// error if there are none, the lengths differ, a label is above 9, or a probability
+// is outside [0, 1] by more than rounding.
 func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	if err := check(labels, probabilities); err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func row(probabilities []float32, i int) []float32 {
 	return probabilities[i*Classes : (i+1)*Classes]
 }
 
-// Predicted returns the class of the largest probability, the first of equals.
+// Predicted returns the class with the largest probability, the first of equals.
 func Predicted(p []float32) int {
 	best := 0
 	for c, x := range p {
@@ -136,8 +136,8 @@ func Predicted(p []float32) int {
 	return best
 }
 
-// crossEntropy returns the mean of −ln p(label). A probability that float32
-// rounded to 0 counts as the smallest that it can hold, 2⁻¹⁴⁹.
+// crossEntropy returns the mean of −ln p(label). A probability of 0 counts as the
+// smallest positive float32, 2⁻¹⁴⁹.
 func crossEntropy(labels []byte, probabilities []float32) float64 {
 	var sum float64
 	for i, label := range labels {
@@ -211,7 +211,7 @@ func calibrationError(bins []Bin) float64 {
 	return sum / float64(images)
 }
 
-// class computes the metrics of class c, but for the AUC, from the confusion
+// class computes the metrics of class c, except the AUC, from the confusion
 // matrix.
 func (m *Metrics) class(c int) ClassMetrics {
 	var support, predicted int
@@ -236,7 +236,7 @@ func ratio(a, b int) float64 {
 	return float64(a) / float64(b)
 }
 
-// average returns the weighted sum of the classes' metrics.
+// average returns the weighted sum of the metrics of all classes.
 func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 	for _, c := range m.PerClass {
 		w := weight(c)
@@ -253,35 +253,86 @@ func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 // nil where all images, or none, are of the class. The arguments are as of
 // [Compute].
 func ROC(labels []byte, probabilities []float32, class int) (falsePositive, truePositive []float64) {
-	type decision struct {
-		p        float64
-		positive bool
-	}
 	decisions := make([]decision, len(labels))
-	positives := 0
 	for i, label := range labels {
-		decisions[i] = decision{float64(row(probabilities, i)[class]), int(label) == class}
-		if decisions[i].positive {
+		decisions[i] = decision{row(probabilities, i)[class], int(label) == class}
+	}
+	return roc(decisions)
+}
+
+// MicroROC returns the [ROC] of the decisions about all classes pooled.
+func MicroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	decisions := make([]decision, 0, len(probabilities))
+	for i, label := range labels {
+		for class, p := range row(probabilities, i) {
+			decisions = append(decisions, decision{p, class == int(label)})
+		}
+	}
+	return roc(decisions)
+}
+
+// MacroROC returns the mean over the classes of their true positive rates at
+// each false positive rate: the area under it is the mean of their AUCs.
+// Classes that have no [ROC] do not count; it returns nil where none has.
+func MacroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
+	type curve struct{ x, y []float64 }
+	var curves []curve
+	var rates []float64
+	for class := range Classes {
+		if x, y := ROC(labels, probabilities, class); x != nil {
+			curves, rates = append(curves, curve{x, y}), append(rates, x...)
+		}
+	}
+	slices.Sort(rates)
+	for _, rate := range slices.Compact(rates) {
+		var low, high float64 // of the mean's vertical step at this rate
+		for _, c := range curves {
+			l, h := heights(c.x, c.y, rate)
+			low, high = low+l/float64(len(curves)), high+h/float64(len(curves))
+		}
+		falsePositive, truePositive = append(falsePositive, rate, rate), append(truePositive, low, high)
+	}
+	return falsePositive, truePositive
+}
+
+// heights returns the lowest and the highest y of an ascending curve at x.
+func heights(xs, ys []float64, x float64) (low, high float64) {
+	first, found := slices.BinarySearch(xs, x)
+	if !found {
+		part := (x - xs[first-1]) / (xs[first] - xs[first-1])
+		y := ys[first-1] + part*(ys[first]-ys[first-1])
+		return y, y
+	}
+	last, _ := slices.BinarySearchFunc(xs, x, func(e, target float64) int {
+		if e <= target {
+			return -1
+		}
+		return 1
+	})
+	return ys[first], ys[last-1]
+}
+
+// decision is a score for a class, and whether the class is the true one.
+type decision struct {
+	score    float32
+	positive bool
+}
+
+// roc sorts decisions and returns their characteristic, nil unless there are
+// positive and negative ones.
+func roc(decisions []decision) (falsePositive, truePositive []float64) {
+	slices.SortFunc(decisions, func(a, b decision) int { return cmp.Compare(a.score, b.score) })
+	scores, positive, positives := make([]float64, len(decisions)), make([]bool, len(decisions)), 0
+	for i, d := range decisions {
+		scores[i], positive[i] = float64(d.score), d.positive
+		if d.positive {
 			positives++
 		}
 	}
-	if positives == 0 || positives == len(labels) {
+	if positives == 0 || positives == len(decisions) {
 		return nil, nil
 	}
-	slices.SortFunc(decisions, func(a, b decision) int {
-		switch {
-		case a.p < b.p:
-			return -1
-		case a.p > b.p:
-			return 1
-		}
-		return 0
-	})
-	p, positive := make([]float64, len(decisions)), make([]bool, len(decisions))
-	for i, d := range decisions {
-		p[i], positive[i] = d.p, d.positive
-	}
-	truePositive, falsePositive, _ = stat.ROC(nil, p, positive, nil)
+	truePositive, falsePositive, _ = stat.ROC(nil, scores, positive, nil)
 	return falsePositive, truePositive
 }
 
@@ -289,14 +340,19 @@ func ROC(labels []byte, probabilities []float32, class int) (falsePositive, true
 // gets a higher one than another image, equal ones counted half. It is 0 where
 // it is undefined because all images, or none, are of the class.
 func AUC(labels []byte, probabilities []float32, class int) float64 {
-	falsePositive, truePositive := ROC(labels, probabilities, class)
+	return Area(ROC(labels, probabilities, class))
+}
+
+// Area returns the area under a curve of [ROC], [MicroROC] or [MacroROC], 0
+// under one that is nil.
+func Area(falsePositive, truePositive []float64) float64 {
 	if falsePositive == nil {
 		return 0
 	}
 	return integrate.Trapezoidal(falsePositive, truePositive)
 }
 
-// Write stores m as indented JSON at path, whole or not at all.
+// Write writes m as indented JSON to path, completely or not at all.
 func (m *Metrics) Write(path string) error {
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {

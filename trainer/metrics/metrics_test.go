@@ -28,6 +28,8 @@ type reference struct {
 	F1            []float64
 	Support       []int
 	AUC           []float64
+	MicroAUC      float64 `json:"micro_auc"`
+	MacroAUC      float64 `json:"macro_auc"`
 	Macro         []float64
 	Micro         []float64
 	Weighted      []float64
@@ -81,6 +83,8 @@ func TestComputeAgainstScikitLearn(t *testing.T) {
 		near("loss", m.Loss, r.Loss)
 		near("top-2 accuracy", m.Top2Accuracy, r.Top2)
 		near("calibration error", m.ExpectedCalibrationError, r.Calibration)
+		near("area under the micro curve", Area(MicroROC(r.labels, r.probabilities)), r.MicroAUC)
+		near("area under the macro curve", Area(MacroROC(r.labels, r.probabilities)), r.MacroAUC)
 		nearAverage("macro", m.Macro, r.Macro)
 		nearAverage("micro", m.Micro, r.Micro)
 		nearAverage("weighted", m.Weighted, r.Weighted)
@@ -139,6 +143,50 @@ func TestROC(t *testing.T) {
 	}
 	if fpr, tpr := ROC(labels, p, 7); fpr != nil || tpr != nil {
 		t.Errorf("a class without images has the curve %v %v", fpr, tpr)
+	}
+}
+
+// The bins are half open, and what they hold is counted once.
+func TestCalibration(t *testing.T) {
+	labels := []byte{0, 0, 0, 0}
+	p := make([]float32, len(labels)*Classes)
+	for i, x := range []float32{1, .95, .3, .5} {
+		p[i*Classes], p[i*Classes+1] = x, 1-x // .3 and .7: class 1, which is wrong
+	}
+	bins := Calibration(labels, p)
+	for b, want := range map[int]Bin{
+		14: {14. / 15, 1, 2, .975, 1},
+		10: {10. / 15, 11. / 15, 1, .7, 0},
+		7:  {7. / 15, 8. / 15, 1, .5, 1},
+		3:  {3. / 15, 4. / 15, 0, 0, 0},
+	} {
+		got := bins[b]
+		if got.Images != want.Images || got.Low != want.Low || got.High != want.High ||
+			!(math.Abs(got.Confidence-want.Confidence) <= 1e-7) || got.Accuracy != want.Accuracy {
+			t.Errorf("bin %d is %+v, want %+v", b, got, want)
+		}
+	}
+	if want := (2*.025 + .7 + .5) / 4; !(math.Abs(calibrationError(bins)-want) <= 1e-7) {
+		t.Errorf("error %v, want %v", calibrationError(bins), want)
+	}
+}
+
+// Averages leave out the classes that do not occur.
+func TestMacroROCWithoutAClass(t *testing.T) {
+	r := references(t)["ordinary"]
+	var labels []byte
+	var p []float32
+	for i, label := range r.labels {
+		if label < 2 {
+			labels, p = append(labels, label), append(p, row(r.probabilities, i)...)
+		}
+	}
+	want := (AUC(labels, p, 0) + AUC(labels, p, 1)) / 2
+	if got := Area(MacroROC(labels, p)); !(math.Abs(got-want) <= 1e-12) {
+		t.Errorf("area %v, want %v", got, want)
+	}
+	if x, y := MacroROC(labels[:1], p[:Classes]); x != nil || y != nil {
+		t.Errorf("one image has the curve %v %v", x, y)
 	}
 }
 

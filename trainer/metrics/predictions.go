@@ -65,9 +65,9 @@ func writePredictions(path string, indices []int, labels []byte, probabilities [
 	return atomicfile.Write(path, b.Bytes())
 }
 
-// Worst returns the indices of the at most n misclassified images whose
-// predicted class has the largest probability, that first; equals in order. The
-// arguments are as of [Compute].
+// Worst returns the indices of at most n misclassified images, those with the
+// largest probability of the predicted class first and equal ones in order. The
+// arguments are as for [Compute].
 func Worst(labels []byte, probabilities []float32, n int) []int {
 	var wrong []int
 	for i, label := range labels {

@@ -7,22 +7,22 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Augmentation says how training images are changed, each time they are seen;
-// the transforms and their order are those of [kernels.Augment]. The zero value
+// Augmentation describes the random changes to training images in each epoch;
+// [kernels.Augment] defines the transforms and their order. The zero value
 // changes nothing.
 type Augmentation struct {
-	Rotate float64 // uniform in ± so many degrees
+	Rotate float64 // largest rotation in degrees; uniform in ±Rotate
 	Flip   kernels.Flip
-	Crop   int     // pixels of padding around the image that the crop is taken from
-	Erase  float64 // probability that a random rectangle is erased
+	Crop   int     // pixels of padding on each side before a random crop to the original size
+	Erase  float64 // probability of erasing a random rectangle
 }
 
-// op returns the plan's form of it.
+// op returns the augmentation in the form that plans use.
 func (a Augmentation) op() kernels.Augment {
 	return kernels.Augment{Flip: a.Flip, Crop: a.Crop, Erase: uint32(min(a.Erase*(1<<32), math.MaxUint32))}
 }
 
-// rotations returns the table of [kernels.Gather]: angles evenly spread over
+// rotations returns the table for [kernels.Gather]: angles evenly spaced over
 // ±Rotate degrees.
 func (a Augmentation) rotations() []uint32 {
 	table := make([]uint32, 0, 2*kernels.AugmentRotations)
@@ -34,10 +34,10 @@ func (a Augmentation) rotations() []uint32 {
 	return table
 }
 
-// erasures returns the table of [kernels.Gather]: rectangles as torchvision's
-// RandomErasing draws them by default, .02 to .33 of the area and with an aspect
-// ratio of .3 to 3.3, even in its logarithm (Zhong et al., "Random erasing data
-// augmentation", 2017). They are always the same.
+// erasures returns the table for [kernels.Gather]: rectangles drawn as by
+// torchvision's RandomErasing with its defaults, .02 to .33 of the area and with an
+// aspect ratio of .3 to 3.3, uniform in its logarithm (Zhong et al., "Random
+// erasing data augmentation", 2017). The table is always the same.
 func erasures() []uint32 {
 	r := rand.New(rand.NewPCG(2017, 0))
 	table := make([]uint32, 0, kernels.AugmentErasures)
@@ -63,7 +63,7 @@ func (n *Net) allocateAugmentation() {
 	}
 }
 
-// writeAugmentation writes those tables.
+// writeAugmentation writes these tables.
 func (n *Net) writeAugmentation(p kernels.Program) error {
 	if !n.rotations.Absent() {
 		if err := p.Write(n.rotations, kernels.AsBytes(n.Config.Augment.rotations())); err != nil {

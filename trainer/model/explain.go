@@ -7,25 +7,23 @@ import (
 )
 
 // ExplainSection names the section that explains [Config].Explain
-// classifications: it classifies the first images of Eval.Order as an
-// evaluation does, and follows the gradient of a score back to the last
-// convolution's features.
+// classifications: it classifies the first images of Eval.Order as in an
+// evaluation, and propagates the gradient of a score back to the features of the
+// last convolution.
 const ExplainSection = "explain"
 
-// Explained is what Grad-CAM needs of a network (Selvaraju et al., "Grad-CAM:
-// visual explanations from deep networks via gradient-based localization",
-// 2017).
+// Explained is what a class activation map needs of a network.
 type Explained struct {
-	// ScoreGrad (Explain, 10) is the gradient to follow, for the host to write:
-	// 1 at the logit of the class in question.
+	// ScoreGrad (Explain, 10) is the gradient of the score with respect to the
+	// logits, which the host writes: 1 at the class to explain, else 0.
 	ScoreGrad kernels.Tensor
 	// Features (Explain, H, W, C) is the output of the last block with a
-	// convolution, FeatureGrads the score's gradient with respect to it.
+	// convolution, FeatureGrads the gradient of the score with respect to it.
 	Features, FeatureGrads kernels.Tensor
 }
 
-// HasFeatures reports whether the network of that name has a convolution, so
-// that it can be built with Explain.
+// HasFeatures reports whether the named network has a convolution, so that it
+// can be built with Explain.
 func HasFeatures(name string) bool {
 	layers, ok := architectures[name]
 	return ok && lastConv(layers(Config{})) >= 0
@@ -44,7 +42,7 @@ func lastConv(layers []layer) int {
 func (n *Net) writeExplain(batch int) error {
 	last := lastConv(n.layers)
 	if last < 0 || batch > n.Config.EvalImages {
-		return fmt.Errorf("model %s with room for %d images cannot explain %d", n.Config.Model, n.Config.EvalImages, batch)
+		return fmt.Errorf("model %s, built for %d evaluation images, cannot explain %d", n.Config.Model, n.Config.EvalImages, batch)
 	}
 	s := &section{Net: n, Section: n.Plan.Section(ExplainSection), batch: batch, state: n.Eval.State}
 	x, _ := s.gather(n.Eval)

@@ -7,10 +7,10 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Init returns the initial value of trainable parameter number i, in the
-// device's order. It draws from PyTorch's default distribution for the layer,
-// uniform in ±Bound, counting elements in PyTorch's order so that the values
-// do not depend on the device's layout: with
+// Init returns the initial value of trainable parameter i, in the device's
+// order. It draws from PyTorch's default distribution for the layer, uniform in
+// ±Bound. Elements are counted in PyTorch's order, so that the values do not
+// depend on the device's layout: with
 // w = Philox4x32({e/4, i, 0, PurposeInit}, seed)[e%4] for element e,
 //
 //	value = Bound · (2·(w>>8)/2²⁴ − 1)
@@ -45,8 +45,8 @@ func (n *Net) Init(i int, seed uint64) []float32 {
 	return v
 }
 
-// inParallel calls body for parts of n things on all cores: a fully connected
-// layer's weights are most of what a start has to compute.
+// inParallel calls body for parts of n items on all cores: drawing the weights of
+// a fully connected layer is most of the computation at start-up.
 func inParallel(n int, body func(from, to int)) {
 	parts := min(n, runtime.GOMAXPROCS(0))
 	var wg sync.WaitGroup
@@ -64,8 +64,8 @@ func fill(v []float32, x float32) []float32 {
 	return v
 }
 
-// WriteInit fills a compiled program with what training starts from: initial
-// parameters and running statistics, and the tables of normalisation and
+// WriteInit writes the initial state of training to a compiled program:
+// parameters, running statistics, and the tables for normalisation and
 // augmentation.
 func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 	for i, par := range n.Params {

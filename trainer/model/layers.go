@@ -6,30 +6,32 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// layer writes the ops of one layer of a network. A section is written
-// forward first and then backward, so a layer may keep the tensors of its
+// layer writes the ops of one layer of a network. The forward ops of a section
+// are written before the backward ops, so a layer can keep the tensors of its
 // forward ops for its backward ops.
 type layer interface {
 	// declare adds the layer's parameters to the net and returns the shape of
 	// one sample's output, given that of its input.
 	declare(n *Net, in []int) []int
-	// forward writes the ops that turn x (batch, in...) into the result.
+	// forward writes the ops that compute the output from x (batch, in...) and
+	// returns the output.
 	forward(s *section, x kernels.Tensor) kernels.Tensor
-	// backward writes the ops that turn the result's gradient into those of
-	// the parameters (in training) and, if needed, of x, which is returned.
+	// backward writes the ops that compute, from the gradient dy of the output,
+	// those of the parameters (in training) and, if needed, that of x, which it
+	// returns.
 	backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor
 	// trained reports whether the layer has parameters.
 	trained() bool
 }
 
-// defaultBound is the bound of PyTorch's default initial distribution for
-// convolutions and fully connected layers, weights and biases alike: Kaiming
-// uniform with a = √5 is uniform in ±1/√fan_in.
+// defaultBound is the bound of PyTorch's default initialisation of weights and
+// biases in convolutions and fully connected layers: Kaiming uniform with a = √5
+// is uniform in ±1/√fan_in.
 func defaultBound(fanIn int) float64 { return 1 / math.Sqrt(float64(fanIn)) }
 
 // convBlock is a convolution with stride 1, batch-norm, ReLU and a max-pool of
-// pool×pool windows (1: none). Batch-norm normalises by the batch's statistics
-// in training and by running ones in evaluation, with PyTorch's ε 1e-5 and
+// pool×pool windows (1: none). Batch-norm normalises with the batch statistics in
+// training and with the running ones in evaluation, with PyTorch's ε 1e-5 and
 // momentum .1.
 type convBlock struct {
 	conv, norm       string // names of the parameters
@@ -39,7 +41,7 @@ type convBlock struct {
 	w, b, gamma, beta    Param
 	runningMean          kernels.Tensor
 	runningVar           kernels.Tensor
-	x, z, y, index       kernels.Tensor // input, convolution, output, where the maxima came from
+	x, z, y, index       kernels.Tensor // input, convolution, output, positions of the maxima
 	mean, variance, invS kernels.Tensor // of the batch
 }
 
@@ -84,8 +86,8 @@ func (l *convBlock) forward(s *section, x kernels.Tensor) kernels.Tensor {
 	return l.y
 }
 
-// backward overwrites the convolution's output with its gradient: nothing
-// else reads it.
+// backward overwrites the convolution's output with its gradient, as nothing else
+// reads the output.
 func (l *convBlock) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Tensor {
 	s.Add(kernels.BatchNormReLUPoolBackward{X: l.z, Y: l.y, DY: dy, Index: l.index, Gamma: l.gamma.Tensor,
 		Mean: l.mean, InvStd: l.invS, DX: l.z, DGamma: l.gamma.Grad, DBeta: l.beta.Grad, Size: l.pool},
@@ -98,7 +100,7 @@ func (l *convBlock) backward(s *section, dy kernels.Tensor, needDX bool) kernels
 	return dx
 }
 
-// linear is a fully connected layer over (batch, in).
+// linear is a fully connected layer on (batch, in).
 type linear struct {
 	name string
 	out  int
@@ -110,8 +112,8 @@ type linear struct {
 func (l *linear) trained() bool { return true }
 
 func (l *linear) declare(n *Net, in []int) []int {
-	// PyTorch flattens (C, H, W), the device (H, W, C); after the first
-	// fully connected layer an activation is (1, 1, C) and both agree.
+	// PyTorch flattens (C, H, W), the device (H, W, C). After the first fully
+	// connected layer an activation is (1, 1, C), where both agree.
 	h, w, c := in[0], in[1], in[2]
 	features := h * w * c
 	bound := defaultBound(features)
@@ -140,8 +142,8 @@ func (l *linear) backward(s *section, dy kernels.Tensor, needDX bool) kernels.Te
 	return dx
 }
 
-// reluDropout is ReLU and, in training, dropout with probability p. It works in
-// place, forward and backward.
+// reluDropout is ReLU followed, in training, by dropout with probability p. It
+// works in place in both directions.
 type reluDropout struct {
 	p float32
 	y kernels.Tensor
@@ -170,8 +172,8 @@ func (l *reluDropout) backward(s *section, dy kernels.Tensor, _ bool) kernels.Te
 	return dy
 }
 
-// flatten turns (batch, H, W, C) into (batch, H·W·C). The shape of one sample
-// stays (H, W, C), for the layout of the weight that follows.
+// flatten reshapes (batch, H, W, C) to (batch, H·W·C). The declared shape of one
+// sample stays (H, W, C), which the layout of the next weight needs.
 type flatten struct{ shape []int }
 
 func (l *flatten) trained() bool { return false }

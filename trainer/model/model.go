@@ -1,10 +1,9 @@
-// Package model writes the plans of the project's networks: which buffers
-// they need, and the ops of a training step and of an evaluation step, forward
-// and backward, one after the other.
+// Package model writes the plans of the project's networks: their buffers, and
+// the ops of a training step and of an evaluation step.
 //
-// [Build] is the whole of it: a network is a list of layers (see
-// architectures), and each layer knows how to write its forward ops, its
-// backward ops and its parameters (layers.go).
+// [Build] does all of it: a network is a list of layers (see architectures), and
+// each layer declares its parameters and writes its forward and backward ops
+// (layers.go).
 package model
 
 import (
@@ -49,24 +48,24 @@ var architectures = map[string]func(Config) []layer{
 // Names returns the known models, sorted.
 func Names() []string { return slices.Sorted(maps.Keys(architectures)) }
 
-// Config says what to build. Sizes are fixed when a plan is compiled.
+// Config describes the network to build. Sizes are fixed when a plan is compiled.
 type Config struct {
 	Model     string  // one of Names
-	Dropout   float32 // probability, ignored by models without dropout
+	Dropout   float32 // probability; ignored by models without dropout
 	Optimizer Optimizer
 	Smoothing float32           // label smoothing of the training loss
 	Augment   Augmentation      // of the training images
 	Precision kernels.Precision // of convolutions and fully connected layers
 
-	Images       int   // images resident on the device, training and test together
+	Images       int   // images in device memory, training and test together
 	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
-	TrainImages  int   // the images of an epoch
+	TrainImages  int   // images per epoch
 	EvalBatches  []int // batch sizes to write evaluation sections for
-	EvalImages   int   // the most images of one evaluation
-	Explain      int   // images of the section that explains classifications; 0: none
+	EvalImages   int   // most images per evaluation
+	Explain      int   // batch size of ExplainSection; 0: no such section
 }
 
-// Optimizer holds the constants of Adam or SGD.
+// Optimizer holds the hyperparameters of Adam or SGD.
 type Optimizer struct {
 	Name         string  // "adam" or "sgd"
 	Beta1, Beta2 float64 // of Adam
@@ -91,12 +90,12 @@ type Net struct {
 	Params []Param // trainable, in PyTorch's named_parameters() order
 	Stats  []Param // running means and variances of the batch-norms
 
-	// The trainable parameters and what goes with them as flat arenas.
-	Values    kernels.Tensor // every Param's value
+	// The trainable parameters, their gradients and the optimiser's state, flat.
+	Values    kernels.Tensor // of every Param
 	Gradients kernels.Tensor
 	Moment1   kernels.Tensor // Adam's M, SGD's momentum buffer
 	Moment2   kernels.Tensor // Adam's V
-	Running   kernels.Tensor // every Stat's value
+	Running   kernels.Tensor // of every Stat
 
 	Images kernels.Tensor // (Images, 28, 28) uint8
 	Labels kernels.Tensor // (Images) uint8
@@ -104,23 +103,24 @@ type Net struct {
 
 	Train Loop // one epoch of training
 	Eval  Loop // one evaluation
-	// LearningRates has a rate for every step of an epoch.
+	// LearningRates has one rate per step of an epoch.
 	LearningRates kernels.Tensor // (steps)
 	// Probs receives the softmax of each evaluated image, in Eval.Order.
 	Probs kernels.Tensor // (EvalImages, 10)
-	// Explained is what the section ExplainSection reads and writes.
+	// Explained holds the tensors of ExplainSection.
 	Explained Explained
 
 	layers              []layer
 	activations         map[string]int // name of a scratch tensor -> its buffer
 	gradients           *kernels.Arena
 	values              *kernels.Arena
-	rotations, erasures kernels.Tensor // see Augmentation; absent where it needs none
+	rotations, erasures kernels.Tensor // see Augmentation; absent if not needed
 	running             *kernels.Arena
 }
 
-// Loop is what a pass over images reads and logs: which images, where it is,
-// and each step's mean loss and number of correct predictions.
+// Loop holds the tensors that a pass over images reads and logs to: the order of
+// the images, its state, and each step's mean loss and number of correct
+// predictions.
 type Loop struct {
 	Order   kernels.Tensor // (images) uint32, indices into Images
 	State   kernels.Tensor // kernels.State
@@ -130,22 +130,21 @@ type Loop struct {
 
 // Param is one named tensor of a network.
 type Param struct {
-	Name   string         // PyTorch's, "conv1.weight"
+	Name   string         // as in PyTorch, such as "conv1.weight"
 	Tensor kernels.Tensor // view of Values or Running, in the device's layout
-	Grad   kernels.Tensor // view of Gradients; absent in a running statistic
-	Layout Layout         // how the device's layout maps to PyTorch's
-	Bound  float64        // PyTorch's default initial distribution is uniform in ±Bound; 0: constant
-	Value  float32        // the constant, where Bound is 0
+	Grad   kernels.Tensor // view of Gradients; absent for a running statistic
+	Layout Layout         // maps the device's layout to PyTorch's
+	Bound  float64        // PyTorch initialises uniformly in ±Bound; 0: constant
+	Value  float32        // the constant if Bound is 0
 }
 
-// Layout maps a tensor between the device's order and PyTorch's, both seen as
-// four axes: the device has (Out, H, W, C), PyTorch (Out, C, H, W). Tensors
-// that are the same in both have H = W = 1. It serves convolution weights
-// (H, W the kernel) and the first fully connected layer (H, W the image that
-// was flattened) alike.
+// Layout maps a tensor between the device's order, (Out, H, W, C), and PyTorch's,
+// (Out, C, H, W). H and W are the kernel of a convolution weight, or the flattened
+// image of the first fully connected layer. Tensors with the same order in both
+// have H = W = 1.
 type Layout struct {
 	Out, H, W, C int
-	Shape        []int // PyTorch's
+	Shape        []int // in PyTorch
 }
 
 // Torch returns the position in PyTorch's order of the device's element i.
@@ -155,7 +154,7 @@ func (l Layout) Torch(i int) int {
 	return (i/(l.C*l.H*l.W)*l.C+c)*l.H*l.W + hw
 }
 
-// plain is the layout of a tensor that has the same order in both.
+// plain returns the layout of a tensor that has the same order in both.
 func plain(shape ...int) Layout {
 	n := 1
 	for _, d := range shape {
@@ -164,20 +163,20 @@ func plain(shape ...int) Layout {
 	return Layout{Out: n, H: 1, W: 1, C: 1, Shape: shape}
 }
 
-// TrainSection and EvalSection name the plan's section for a batch size.
+// TrainSection names the training section for a batch size.
 func TrainSection(batch int) string { return fmt.Sprintf("train/%d", batch) }
 
 // EvalSection names the evaluation section for a batch size.
 func EvalSection(batch int) string { return fmt.Sprintf("eval/%d", batch) }
 
-// Batches splits n images into batches: full ones of the given size and, where
-// n is no multiple, a last smaller one (0 if there is none).
+// Batches splits n images into full batches of the given size and a last, smaller
+// one (0 if n is a multiple of the size).
 func Batches(n, batch int) (full, last int) { return n / batch, n % batch }
 
-// Steps returns the number of batches that n images make.
+// Steps returns the number of batches in n images, including a smaller last one.
 func Steps(n, batch int) int { return (n + batch - 1) / batch }
 
-// Build writes the plan. The error names the setting that is wrong.
+// Build writes the plan. The error names the invalid setting.
 func Build(c Config) (*Net, error) {
 	layers, ok := architectures[c.Model]
 	if !ok {
@@ -212,8 +211,8 @@ func (n *Net) ParameterCount() int {
 	return total
 }
 
-// Normalization returns the table of [kernels.Gather]: entry b is
-// (b/255 − 0.5)/0.5 in float32 arithmetic, step by step as torchvision does.
+// Normalization returns the table for [kernels.Gather]: entry b is
+// (b/255 − 0.5)/0.5, each step rounded to float32 as in torchvision.
 func Normalization() []float32 {
 	table := make([]float32, 256)
 	for b := range table {
@@ -248,8 +247,8 @@ func (n *Net) allocateLoop(name string, images, steps int) Loop {
 	}
 }
 
-// allocateParameters lets every layer declare its parameters, then closes the
-// arenas: from here on Values and its companions have their final length.
+// allocateParameters lets every layer declare its parameters, then takes the
+// tensors of the whole arenas, such as Values, at their final length.
 func (n *Net) allocateParameters() {
 	training := len(n.Config.TrainBatches) > 0
 	n.values = n.Plan.Arena("parameters", kernels.Float32)
@@ -274,8 +273,8 @@ func (n *Net) allocateParameters() {
 	}
 }
 
-// parameter declares a trainable tensor: its device shape, its layout, and the
-// bound of its initial values (0 with a constant value).
+// parameter declares a trainable tensor: its shape on the device, its layout, and
+// the bound of its initial values (0 for the constant value).
 func (n *Net) parameter(name string, shape []int, l Layout, bound float64, value float32) Param {
 	p := Param{Name: name, Tensor: n.values.Tensor(shape...), Layout: l, Bound: bound, Value: value}
 	if n.gradients != nil {
@@ -285,15 +284,15 @@ func (n *Net) parameter(name string, shape []int, l Layout, bound float64, value
 	return p
 }
 
-// statistic declares a running statistic of c channels.
+// statistic declares a running statistic with c channels.
 func (n *Net) statistic(name string, c int, value float32) kernels.Tensor {
 	t := n.running.Tensor(c)
 	n.Stats = append(n.Stats, Param{Name: name, Tensor: t, Layout: plain(c), Value: value})
 	return t
 }
 
-// activation returns the scratch tensor of that name, at the given shape.
-// Sections share it: its buffer is as large as the largest asks for.
+// activation returns the named scratch tensor with the given shape. Sections share
+// its buffer, which is as large as the largest needs.
 func (n *Net) activation(name string, t kernels.DType, shape ...int) kernels.Tensor {
 	i, ok := n.activations[name]
 	if !ok {
@@ -307,13 +306,12 @@ func (n *Net) activation(name string, t kernels.DType, shape ...int) kernels.Ten
 }
 
 // Input returns the tensor of the images (batch, 28, 28, 1) that a section for
-// that batch has gathered, normalised and changed.
+// that batch size gathers, augments and normalises.
 func (n *Net) Input(batch int) kernels.Tensor {
 	return n.activation("x", kernels.Float32, batch, Side, Side, 1)
 }
 
-// section is the state of writing one section: where ops go, and for which
-// batch.
+// section is a section being written: where its ops go, and its batch size.
 type section struct {
 	*Net
 	*kernels.Section
@@ -326,7 +324,7 @@ func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 	return s.activation(name, kernels.Float32, shape...)
 }
 
-// gather writes the gathering of the batch's images and returns them.
+// gather writes the op that gathers the batch, and returns its images and labels.
 func (s *section) gather(loop Loop) (x, labels kernels.Tensor) {
 	x = s.scratch("x", s.batch, Side, Side, 1)
 	labels = s.activation("y", kernels.Uint32, s.batch)
@@ -338,8 +336,8 @@ func (s *section) gather(loop Loop) (x, labels kernels.Tensor) {
 	return x, labels
 }
 
-// forward writes the batch's gathering and every layer's forward ops, and
-// returns logits (batch, 10) and labels (batch).
+// forward writes the gathering of the batch and the forward ops of every layer,
+// and returns logits (batch, 10) and labels (batch).
 func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
 	x, labels := s.gather(loop)
 	for _, l := range s.layers {
@@ -348,7 +346,7 @@ func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
 	return x, labels
 }
 
-// writeTrain writes one optimiser step on a batch.
+// writeTrain writes one training step on a batch.
 func (n *Net) writeTrain(batch int) {
 	s := &section{Net: n, Section: n.Plan.Section(TrainSection(batch)), batch: batch, training: true, state: n.Train.State}
 	logits, labels := s.forward(n.Train)
@@ -373,7 +371,7 @@ func (n *Net) optimizer() kernels.Op {
 		LearningRates: n.LearningRates, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay}
 }
 
-// writeEval writes the classification of a batch, with its loss.
+// writeEval writes the classification of a batch and its loss.
 func (n *Net) writeEval(batch int) {
 	s := &section{Net: n, Section: n.Plan.Section(EvalSection(batch)), batch: batch, state: n.Eval.State}
 	logits, labels := s.forward(n.Eval)

@@ -44,8 +44,8 @@ func TestParameterNamesAndShapes(t *testing.T) {
 	}
 }
 
-// Layout.Torch must visit every position of PyTorch's order exactly once, and
-// agree with the definition (O, KH, KW, I) -> (O, I, KH, KW).
+// Layout.Torch agrees with its definition, (O, KH, KW, I) -> (O, I, KH, KW), for
+// every element.
 func TestLayout(t *testing.T) {
 	l := Layout{Out: 3, H: 2, W: 5, C: 7}
 	i := 0
@@ -95,8 +95,7 @@ func TestInitIsUniformInBound(t *testing.T) {
 	}
 }
 
-// Every parameter's gradient must be written by exactly one op of a training
-// section, before the optimiser reads it.
+// Exactly one op of a training section writes the gradient of each parameter.
 func TestTrainSectionWritesEveryGradient(t *testing.T) {
 	for _, name := range Names() {
 		n := build(t, config(name))

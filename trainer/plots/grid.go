@@ -1,37 +1,42 @@
 package plots
 
 import (
-	"bytes"
 	"image"
 	"image/color"
 	"image/draw"
-	"image/png"
-	"strings"
+	"math"
 
-	"golang.org/x/image/font"
-	"golang.org/x/image/font/basicfont"
-	"golang.org/x/image/math/fixed"
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	vgdraw "gonum.org/v1/plot/vg/draw"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
-// How Grid draws, in pixels.
+// How a grid is drawn, in pixels at a scale of 1.
 const (
-	gridCell   = 4 * dataset.ImageSize
-	gridMargin = 6
-	gridLine   = 14 // from one line of a caption to the next
-	gridFrame  = 3  // the width of a cell's frame, outside its image
+	gridCell  = 112
+	gridGap   = 10
+	gridFrame = 3 // the width of a cell's frame, outside its image
 )
 
-// GridCaption is the number of characters of a caption's line that fit under
-// an image in [Grid].
-const GridCaption = (gridCell + gridMargin) / 7 // basicfont's glyphs are 7 wide
+// manyCells is the number of cells from which a grid is drawn at a scale of 1,
+// so that a picture of thousands fits in memory.
+const manyCells = 400
 
 // Cell is a picture of a [Grid].
 type Cell struct {
 	Image   image.Image // of any size; nil leaves the place empty
-	Caption string      // ASCII text of one or more lines
+	Caption string      // one or more lines, which are wrapped to the cell's width
 	Frame   color.Color // nil for none
+}
+
+// Grid is a picture of cells, row by row, each image over its caption.
+type Grid struct {
+	Cells   []Cell
+	Columns int
+
+	header
 }
 
 // Gray returns one image of the dataset, (28, 28).
@@ -39,37 +44,91 @@ func Gray(pixels []byte) *image.Gray {
 	return &image.Gray{Pix: pixels, Stride: dataset.ImageSize, Rect: image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize)}
 }
 
-// Grid draws cells row by row into the given number of columns, each image
-// enlarged over its caption, and returns the picture as PNG.
-func Grid(cells []Cell, columns int) ([]byte, error) {
-	lines := 0
-	for _, c := range cells {
-		if c.Caption != "" {
-			lines = max(lines, 1+strings.Count(c.Caption, "\n"))
-		}
+// PNG draws the grid.
+func (g Grid) PNG() ([]byte, error) {
+	scale := Scale
+	if len(g.Cells) >= manyCells {
+		scale = 1
 	}
-	cellHeight := gridCell + lines*gridLine + gridMargin
-	rows := (len(cells) + columns - 1) / columns
-	picture := image.NewRGBA(image.Rect(0, 0, columns*(gridCell+gridMargin)+gridMargin, rows*cellHeight+gridMargin))
-	draw.Draw(picture, picture.Bounds(), image.White, image.Point{}, draw.Src)
-	for i, cell := range cells {
-		x, y := gridMargin+i%columns*(gridCell+gridMargin), gridMargin+i/columns*cellHeight
-		place := image.Rect(x, y, x+gridCell, y+gridCell)
+	l := g.layout(scale)
+	c := newCanvas(l.points(l.width), l.points(l.height), scale)
+	picture := c.image.Image()
+	g.header.draw(c.Canvas)
+	for i, cell := range g.Cells {
+		place := l.places[i]
 		if cell.Frame != nil {
-			draw.Draw(picture, place.Inset(-gridFrame), image.NewUniform(cell.Frame), image.Point{}, draw.Src)
+			draw.Draw(picture, place.Inset(-gridFrame*scale), image.NewUniform(cell.Frame), image.Point{}, draw.Src)
 		}
 		if cell.Image != nil {
 			enlarge(picture, place, cell.Image)
 		}
-		write(picture, x, y+gridCell, cell.Caption)
+		l.write(c.Canvas, place, l.captions[i])
 	}
-	var b bytes.Buffer
-	err := png.Encode(&b, picture)
-	return b.Bytes(), err
+	return c.png()
+}
+
+// gridLayout says where a grid's parts stand, in pixels.
+type gridLayout struct {
+	scale, width, height int
+	places               []image.Rectangle // of the cells' images
+	captions             [][]string        // their lines
+}
+
+// captionStyle is the text style of captions, each line centred at its top.
+var captionStyle = func() vgdraw.TextStyle {
+	style := textStyle(smallSize, ink)
+	style.XAlign = vgdraw.XCenter
+	return style
+}()
+
+func (g Grid) layout(scale int) gridLayout {
+	l := gridLayout{scale: scale}
+	cell, space := gridCell*scale, gridGap*scale
+	left := l.pixels(margin)
+	l.width = 2*left + g.Columns*(cell+space) - space
+	if g.title != "" {
+		l.width = max(l.width, 5*(cell+space)) // room for the words
+	}
+	y := left
+	if g.title != "" {
+		y += l.pixels(g.header.height(l.points(l.width - 2*left)))
+	}
+	for first := 0; first < len(g.Cells); first += g.Columns {
+		lines := 0
+		for i, c := range g.Cells[first:min(first+g.Columns, len(g.Cells))] {
+			x := left + i*(cell+space)
+			l.places = append(l.places, image.Rect(x, y, x+cell, y+cell))
+			var caption []string
+			if c.Caption != "" {
+				caption = wrapped(c.Caption, l.points(cell+space/2), captionStyle)
+			}
+			l.captions = append(l.captions, caption)
+			lines = max(lines, len(caption))
+		}
+		y += cell + l.pixels(vg.Length(lines)*lineHeight(captionStyle)) + space
+	}
+	l.height = y - space + left
+	return l
+}
+
+func (l gridLayout) pixels(points vg.Length) int {
+	return int(math.Ceil(points.Dots(float64(baseDPI * l.scale))))
+}
+
+func (l gridLayout) points(pixels int) vg.Length {
+	return vg.Length(pixels) * vg.Inch / vg.Length(baseDPI*l.scale)
+}
+
+// write writes a caption under an image.
+func (l gridLayout) write(c vgdraw.Canvas, place image.Rectangle, lines []string) {
+	x, y := l.points((place.Min.X+place.Max.X)/2), l.points(l.height-place.Max.Y-gridFrame*l.scale)
+	for i, line := range lines {
+		c.FillText(captionStyle, vg.Point{X: x, Y: y - vg.Length(i)*lineHeight(captionStyle)}, line)
+	}
 }
 
 // enlarge fills a square with an image, each of whose pixels stays a rectangle.
-func enlarge(picture *image.RGBA, place image.Rectangle, cell image.Image) {
+func enlarge(picture draw.Image, place image.Rectangle, cell image.Image) {
 	from, size := cell.Bounds().Min, cell.Bounds().Size()
 	for dy := range place.Dy() {
 		for dx := range place.Dx() {
@@ -78,12 +137,25 @@ func enlarge(picture *image.RGBA, place image.Rectangle, cell image.Image) {
 	}
 }
 
-// write draws text centred under a cell whose bottom left corner is (x, y).
-func write(picture draw.Image, x, y int, text string) {
-	drawer := font.Drawer{Dst: picture, Src: image.Black, Face: basicfont.Face7x13}
-	for i, line := range strings.Split(text, "\n") {
-		indent := (gridCell - drawer.MeasureString(line).Ceil()) / 2
-		drawer.Dot = fixed.P(x+indent, y+(i+1)*gridLine-2)
-		drawer.DrawString(line)
+// swatch is a sample of a frame's colour in a legend.
+type swatch struct{ color.Color }
+
+// Thumbnail implements [plot.Thumbnailer].
+func (s swatch) Thumbnail(c *vgdraw.Canvas) {
+	c.FillPolygon(s.Color, []vg.Point{c.Min, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: c.Min.X, Y: c.Max.Y}})
+}
+
+// gradient is a sample of a colour scale in a legend, from 0 to 1.
+type gradient func(float64) color.Color
+
+// Thumbnail implements [plot.Thumbnailer].
+func (g gradient) Thumbnail(c *vgdraw.Canvas) {
+	const steps = 24
+	for i := range steps {
+		left := c.Min.X + c.Size().X*vg.Length(i)/steps
+		c.FillPolygon(g((float64(i)+.5)/steps), []vg.Point{{X: left, Y: c.Min.Y}, {X: c.Max.X, Y: c.Min.Y}, c.Max, {X: left, Y: c.Max.Y}})
 	}
 }
+
+// sample is a legend's entry with one sample.
+func sample(name string, t plot.Thumbnailer) entry { return entry{name, []plot.Thumbnailer{t}} }

@@ -2,81 +2,168 @@ package plots
 
 import (
 	"bytes"
+	"encoding/binary"
 	"image"
 	"image/color"
 	"image/png"
+	"slices"
+	"strings"
 	"testing"
+
+	"gonum.org/v1/plot/vg"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
+// greyCells returns cells of the given greys.
+func greyCells(greys ...byte) []Cell {
+	var cells []Cell
+	for _, g := range greys {
+		cells = append(cells, Cell{Image: Gray(bytes.Repeat([]byte{g}, dataset.ImageBytes))})
+	}
+	return cells
+}
+
 func TestGrid(t *testing.T) {
-	cells := make([]Cell, 3)
-	for i := range cells {
-		pixels := make([]byte, dataset.ImageBytes)
-		for j := range pixels {
-			pixels[j] = byte(100 + 50*i)
-		}
-		pixels[dataset.ImageSize+2] = 7 // row 1, column 2
-		cells[i].Image = Gray(pixels)
+	g := Grid{Cells: greyCells(100, 150, 200), Columns: 2}
+	g.Cells[2].Image.(*image.Gray).Pix[dataset.ImageSize+2] = 7 // row 1, column 2
+	g.Cells[1].Frame = orange
+	g.Cells[0].Caption, g.Cells[2].Caption = "Ankle boot", "two\nlines"
+	b, err := g.PNG()
+	picture := decode(t, b, err)
+	places := g.layout(Scale).places
+	if len(places) != 3 || places[0].Dx() != Scale*gridCell || places[1].Min.Y != places[0].Min.Y || places[2].Min.X != places[0].Min.X {
+		t.Fatalf("places %v, want two columns", places)
 	}
-	cells[1].Frame = valColour
-	draw := func() image.Image {
-		b, err := Grid(cells, 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		picture, err := png.Decode(bytes.NewReader(b))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return picture
-	}
-	plain := draw()
-	cells[0].Caption, cells[2].Caption = "Ankle boot", "two\nlines"
-	titled := draw()
-	wantWidth := 2*(gridCell+gridMargin) + gridMargin
-	if got := plain.Bounds().Size(); got.X != wantWidth || got.Y != wantWidth {
-		t.Errorf("without captions the size is %v, want %d×%d", got, wantWidth, wantWidth)
-	}
-	if got, want := titled.Bounds().Dy(), wantWidth+2*2*gridLine; got != want {
-		t.Errorf("with two lines the height is %d, want %d", got, want)
-	}
-	const pixel, rowHeight = gridCell / dataset.ImageSize, gridCell + 2*gridLine + gridMargin
-	of := func(y uint8) color.Color { return color.Gray{Y: y} }
+	middle := func(r image.Rectangle) image.Point { return r.Min.Add(r.Max).Div(2) }
+	pixel := Scale * gridCell / dataset.ImageSize
 	for _, c := range []struct {
-		x, y int
+		at   image.Point
 		want color.Color
 	}{
-		{0, 0, color.White},
-		{gridMargin, gridMargin, of(100)},
-		{2*gridMargin + gridCell, gridMargin, of(150)},
-		{gridMargin, gridMargin + rowHeight, of(200)},
-		{gridMargin + 2*pixel, gridMargin + pixel + rowHeight, of(7)},
-		{gridMargin + 3*pixel, gridMargin + pixel + rowHeight, of(200)},
-		{2*gridMargin + gridCell, gridMargin - 1, valColour},
-		{gridMargin, gridMargin - 1, color.White},
-		{2*gridMargin + gridCell, gridMargin + rowHeight, color.White}, // no fourth image
+		{image.Pt(0, 0), color.White},
+		{middle(places[0]), color.Gray{Y: 100}},
+		{middle(places[1]), color.Gray{Y: 150}},
+		{middle(places[2]), color.Gray{Y: 200}},
+		{places[2].Min.Add(image.Pt(2*pixel, pixel)), color.Gray{Y: 7}},
+		{places[2].Min.Add(image.Pt(3*pixel, pixel)), color.Gray{Y: 200}},
+		{places[1].Min.Sub(image.Pt(1, 1)), orange},
+		{places[0].Min.Sub(image.Pt(1, 1)), color.White},
 	} {
-		gr, gg, gb, _ := titled.At(c.x, c.y).RGBA()
+		gr, gg, gb, _ := picture.At(c.at.X, c.at.Y).RGBA()
 		if wr, wg, wb, _ := c.want.RGBA(); gr != wr || gg != wg || gb != wb {
-			t.Errorf("pixel (%d, %d) is %v, want %v", c.x, c.y, titled.At(c.x, c.y), c.want)
+			t.Errorf("pixel %v is %v, want %v", c.at, picture.At(c.at.X, c.at.Y), c.want)
 		}
 	}
-	ink := 0
-	for y := gridMargin + gridCell; y < gridMargin+gridCell+gridLine; y++ {
-		for x := gridMargin; x < gridMargin+gridCell; x++ {
-			if r, _, _, _ := titled.At(x, y).RGBA(); r == 0 {
-				ink++
+	caption := image.Rect(places[0].Min.X, places[0].Max.Y, places[0].Max.X, places[2].Min.Y)
+	if n := dark(picture, caption); n < 100 {
+		t.Errorf("%d dark pixels where the first caption should be", n)
+	}
+}
+
+// dark counts the pixels of text in a part of a picture.
+func dark(picture image.Image, in image.Rectangle) int {
+	n := 0
+	for y := in.Min.Y; y < in.Max.Y; y++ {
+		for x := in.Min.X; x < in.Max.X; x++ {
+			if r, _, _, _ := picture.At(x, y).RGBA(); r < 0x8000 {
+				n++
 			}
 		}
 	}
-	if ink < 50 {
-		t.Errorf("%d black pixels where the first caption should be", ink)
-	}
-	for _, name := range dataset.ClassNames {
-		if len("true "+name) > GridCaption {
-			t.Errorf("true %s does not fit in %d characters", name, GridCaption)
+	return n
+}
+
+// Captions are neither cut nor drawn over what is beside them, however long a
+// class's name.
+func TestCaptionsNeverCollide(t *testing.T) {
+	for _, name := range []string{
+		"Ankle boot 99.98\u00a0%", "a name of many short words that goes on and on",
+		"Donaudampfschifffahrtsgesellschaftskapitän", "path/to/some/class_folder-of.a/data/set", "狗狗狗狗狗狗狗狗狗狗狗狗狗狗狗狗狗狗",
+		strings.Repeat("W", 200),
+	} {
+		g := Grid{Cells: greyCells(255, 255, 255, 255), Columns: 2}
+		g.Cells[0].Caption = name
+		l := g.layout(Scale)
+		var letters []string
+		for _, line := range l.captions[0] {
+			letters = append(letters, strings.ReplaceAll(line, " ", ""))
+			if width := captionStyle.Width(line); width > l.points(Scale*(gridCell+gridGap)) {
+				t.Errorf("%q is %v wide", line, width)
+			}
 		}
+		if got, want := strings.Join(letters, ""), strings.ReplaceAll(name, " ", ""); got != want {
+			t.Errorf("the caption reads %q, want %q", got, want)
+		}
+		if room := l.places[2].Min.Y - l.places[0].Max.Y; l.points(room) < vg.Length(len(letters))*lineHeight(captionStyle) {
+			t.Errorf("%d lines have %d pixels", len(letters), room)
+		}
+		b, err := g.PNG()
+		picture := decode(t, b, err)
+		if n := dark(picture, image.Rect(l.places[1].Min.X, 0, l.width, l.height)); n > 0 {
+			t.Errorf("%q: %d pixels of its caption are under the next image", name, n)
+		}
+		if n := dark(picture, image.Rect(0, l.places[2].Min.Y, l.width, l.height)); n > 0 {
+			t.Errorf("%q: %d pixels of its caption are in the next row", name, n)
+		}
+	}
+}
+
+// Thousands of cells are drawn at half the resolution of a few, at the same size
+// on paper.
+func TestGridOfMany(t *testing.T) {
+	g := Grid{Columns: 40}
+	for range manyCells {
+		g.Cells = append(g.Cells, greyCells(9)...)
+	}
+	b, err := g.PNG()
+	many := decode(t, b, err)
+	if got, want := many.Bounds().Dx(), g.layout(1).width; got != want {
+		t.Errorf("%d pixels wide, want %d", got, want)
+	}
+	if got, want := resolution(t, b), uint32(4331); got != want { // 110 dpi
+		t.Errorf("%d pixels for each metre, want %d", got, want)
+	}
+	few := Grid{Cells: greyCells(1, 2, 3), Columns: 3}
+	b, err = few.PNG()
+	decode(t, b, err)
+	if got, want := resolution(t, b), uint32(8661); got != want { // 220 dpi
+		t.Errorf("%d pixels for each metre, want %d", got, want)
+	}
+}
+
+// resolution reads a PNG's pHYs chunk.
+func resolution(t *testing.T, b []byte) uint32 {
+	t.Helper()
+	at := bytes.Index(b, []byte("pHYs"))
+	if at != 8+25+4 {
+		t.Fatalf("pHYs is at %d, want it after the header", at)
+	}
+	if b[at+4+8] != 1 || !slices.Equal(b[at+4:at+8], b[at+8:at+12]) {
+		t.Fatalf("pHYs is % x", b[at+4:at+13])
+	}
+	return binary.BigEndian.Uint32(b[at+4:])
+}
+
+// A palette changes nothing that can be seen, and pictures of many shades keep
+// them.
+func TestCompact(t *testing.T) {
+	smooth := image.NewRGBA(image.Rect(0, 0, 256, 256))
+	for i := range 256 * 256 {
+		smooth.SetRGBA(i%256, i/256, color.RGBA{uint8(i % 256), uint8(i / 256), 90, 255})
+	}
+	if compact(smooth) != image.Image(smooth) {
+		t.Error("a smooth picture got a palette")
+	}
+	b, err := Grid{Cells: greyCells(1, 90, 200), Columns: 3}.PNG()
+	if err != nil {
+		t.Fatal(err)
+	}
+	picture, err := png.Decode(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := picture.(*image.Paletted); !ok {
+		t.Errorf("three greys are a %T", picture)
 	}
 }

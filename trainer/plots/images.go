@@ -4,19 +4,21 @@ import (
 	"fmt"
 	"image"
 	"image/color"
+	"math"
 	"slices"
 
+	"github.com/dustin/go-humanize"
 	"gonum.org/v1/plot/palette/moreland"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// A right prediction's frame is blue, a wrong one's vermilion.
-var (
-	rightColour = trainColour
-	wrongColour = valColour
-)
+// gridColumns is the usual number of columns.
+const gridColumns = 10
+
+// frames explains the frames' colours.
+var frames = []entry{sample("right", swatch{blue}), sample("wrong", swatch{orange})}
 
 // samplesPerClass is the number of rows of [Samples].
 const samplesPerClass = 4
@@ -25,6 +27,10 @@ const samplesPerClass = 4
 // predicted and how probable that is. The arguments are as of
 // [metrics.Compute], with the images (N, 28, 28).
 func Samples(images, labels []byte, probabilities []float32) ([]byte, error) {
+	return samples(images, labels, probabilities).PNG()
+}
+
+func samples(images, labels []byte, probabilities []float32) Grid {
 	cells := make([]Cell, samplesPerClass*metrics.Classes)
 	var drawn [metrics.Classes]int
 	for i, label := range labels {
@@ -33,16 +39,17 @@ func Samples(images, labels []byte, probabilities []float32) ([]byte, error) {
 			drawn[label]++
 		}
 	}
-	return Grid(cells, metrics.Classes)
+	return Grid{cells, metrics.Classes, header{"Samples",
+		"The first test images of each class, with the predicted class and its probability; under a wrong one the true class.", frames}}
 }
 
 func predictedCell(images, labels []byte, probabilities []float32, i int) Cell {
 	p := probabilities[i*metrics.Classes:][:metrics.Classes]
 	class := metrics.Predicted(p)
-	c := Cell{Image: imageAt(images, i), Frame: rightColour, Caption: fmt.Sprintf("%s %.0f%%", dataset.ClassNames[class], 100*p[class])}
+	c := Cell{Image: imageAt(images, i), Frame: blue, Caption: dataset.ClassNames[class] + " " + sureness(p, class, 2)}
 	if class != int(labels[i]) {
-		c.Frame = wrongColour
-		c.Caption += "\ntrue " + dataset.ClassNames[labels[i]]
+		c.Frame = orange
+		c.Caption += "\ntrue: " + dataset.ClassNames[labels[i]]
 	}
 	return c
 }
@@ -51,35 +58,93 @@ func imageAt(images []byte, i int) *image.Gray {
 	return Gray(images[i*dataset.ImageBytes:][:dataset.ImageBytes])
 }
 
+// sureness formats the probability of a class with as many decimals as keep it
+// apart from 100 %, but no more than most. The spaces in it do not break.
+func sureness(p []float32, class, most int) string {
+	rest := 0. // exact where p[class] is rounded to 1
+	for c, x := range p {
+		if c != class {
+			rest += float64(x)
+		}
+	}
+	percent := 100 * rest
+	if least := math.Pow(10, -float64(most)); percent < least {
+		return fmt.Sprintf(">\u00a0%.*f\u00a0%%", most, 100-least)
+	}
+	decimals := max(0, -int(math.Floor(math.Log10(percent))))
+	return fmt.Sprintf("%.*f\u00a0%%", decimals, 100-percent)
+}
+
+// odds formats a probability: as a percentage, or where that is small as one in
+// so many.
+func odds(p float32) string {
+	if p >= .01 {
+		return fmt.Sprintf("%.2g\u00a0%%", 100*p)
+	}
+	n := 1 / float64(p)
+	if p <= 0 || n > 1e12 {
+		return "<\u00a01\u00a0in\u00a0a\u00a0trillion"
+	}
+	unit, name := 1., ""
+	switch {
+	case n >= 1e9:
+		unit, name = 1e9, "\u00a0billion"
+	case n >= 1e6:
+		unit, name = 1e6, "\u00a0million"
+	}
+	n /= unit
+	if n < 99.5 {
+		return fmt.Sprintf("1\u00a0in\u00a0%.2g%s", n, name)
+	}
+	digits := math.Pow(10, math.Floor(math.Log10(n))-1) // two significant ones
+	return "1\u00a0in\u00a0" + humanize.Comma(int64(math.Round(n/digits)*digits)) + name
+}
+
 // mistakesDrawn is the number of images of [Misclassified].
 const mistakesDrawn = 40
 
 // Misclassified draws the images that were misclassified with the greatest
-// confidence, worst first, with the probabilities of what was said and of what
-// is true. The arguments are as of [Samples].
+// confidence, worst first, with the probabilities of the predicted and of the
+// true class. The arguments are as of [Samples].
 func Misclassified(images, labels []byte, probabilities []float32) ([]byte, error) {
+	return misclassified(images, labels, probabilities).PNG()
+}
+
+func misclassified(images, labels []byte, probabilities []float32) Grid {
 	var cells []Cell
 	for _, i := range metrics.Worst(labels, probabilities, mistakesDrawn) {
 		p := probabilities[i*metrics.Classes:][:metrics.Classes]
 		class, label := metrics.Predicted(p), labels[i]
-		cells = append(cells, Cell{Image: imageAt(images, i), Caption: fmt.Sprintf("said %s\ntrue %s\n%.1f%% / %.1f%%",
-			dataset.ClassNames[class], dataset.ClassNames[label], 100*p[class], 100*p[label])})
+		cells = append(cells, Cell{Image: imageAt(images, i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
+			dataset.ClassNames[class], sureness(p, class, 6), dataset.ClassNames[label], odds(p[label]))})
 	}
+	note := "The misclassified test images of the greatest confidence: the predicted class with its probability, then the true class with its."
 	if len(cells) == 0 {
-		cells = []Cell{{Caption: "no mistakes"}}
+		note = "Every test image is classified correctly."
 	}
-	return Grid(cells, metrics.Classes)
+	return Grid{cells, gridColumns, header{"Worst mistakes", note, nil}}
 }
 
-// Filters draws each filter's weights, (n, height, width): zero is grey,
-// positive red, negative blue, all on one scale.
-func Filters(weights []float32, n, height, width int) ([]byte, error) {
-	largest := slices.Max(weights)
-	largest = max(largest, -slices.Min(weights))
+// Filters draws the weights of a layer's filters, (len(names), height, width),
+// under their names: zero is light, positive red, negative blue, all on one
+// scale.
+func Filters(weights []float32, names []string, height, width int) ([]byte, error) {
+	return filters(weights, names, height, width).PNG()
+}
+
+func filters(weights []float32, names []string, height, width int) Grid {
+	largest := max(slices.Max(weights), -slices.Min(weights))
 	scale := moreland.SmoothBlueRed()
 	scale.SetMin(-1)
 	scale.SetMax(1)
-	cells := make([]Cell, n)
+	shade := func(value float64) color.Color {
+		c, err := scale.At(max(-1, min(1, value)))
+		if err != nil { // NaN: a network that has diverged
+			return color.Black
+		}
+		return c
+	}
+	cells := make([]Cell, len(names))
 	for f := range cells {
 		picture := image.NewRGBA(image.Rect(0, 0, width, height))
 		for i := range height * width {
@@ -87,20 +152,17 @@ func Filters(weights []float32, n, height, width int) ([]byte, error) {
 			if largest > 0 {
 				value = float64(weights[f*height*width+i] / largest)
 			}
-			c, err := scale.At(value)
-			if err != nil {
-				return nil, err
-			}
-			picture.Set(i%width, i/width, c)
+			picture.Set(i%width, i/width, shade(value))
 		}
-		cells[f] = Cell{Image: picture, Caption: fmt.Sprint(f)}
+		cells[f] = Cell{Image: picture, Caption: names[f]}
 	}
-	return Grid(cells, filterColumns(n))
+	legend := sample(fmt.Sprintf("weights, −%.3g to %.3g", largest, largest), gradient(func(part float64) color.Color { return shade(2*part - 1) }))
+	return Grid{cells, filterColumns(len(names)), header{"Filters of the first layer", "", []entry{legend}}}
 }
 
 // filterColumns makes the rows of a grid of n equally long, if it can.
 func filterColumns(n int) int {
-	for columns := 10; columns >= 5; columns-- {
+	for columns := gridColumns; columns >= 5; columns-- {
 		if n%columns == 0 {
 			return columns
 		}
@@ -117,31 +179,44 @@ type Attention struct {
 	Caption string
 }
 
-// GradCAM draws every image beside itself under its heat.
-func GradCAM(list []Attention) ([]byte, error) {
+// Attentions draws every image beside itself under its heat. title and note name
+// the method.
+func Attentions(list []Attention, title, note string) ([]byte, error) {
 	var cells []Cell
 	for _, a := range list {
-		frame, caption := rightColour, "for "
+		frame, caption := blue, "for "
 		if !a.Right {
-			frame = wrongColour
+			frame = orange
 		}
 		if slices.Max(a.Heat) == 0 {
-			caption = "none for "
+			caption = "nothing for "
 		}
 		cells = append(cells, Cell{Image: Gray(a.Image), Caption: a.Caption, Frame: frame},
 			Cell{Image: heated(a.Image, a.Heat), Caption: caption + dataset.ClassNames[a.Class], Frame: frame})
 	}
-	return Grid(cells, 10)
+	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))
+	return Grid{cells, gridColumns, header{title, note, legend}}.PNG()
 }
 
-// heated blends pixels into vermilion where they are hot.
+// heatShade is the colour of heat from 0 to 1, in rising lightness: black,
+// purple, red, yellow.
+func heatShade(heat float64) color.Color {
+	stops := []color.Color{rgb(0x000000), rgb(0x57106E), rgb(0xBC3754), rgb(0xF98E09), rgb(0xFCFFA4)}
+	at := max(0, min(1, heat)) * float64(len(stops)-1)
+	i := min(int(at), len(stops)-2)
+	return mix(stops[i], stops[i+1], at-float64(i))
+}
+
+// heated lays heat over an image, the more opaque the hotter.
 func heated(pixels []byte, heat []float32) image.Image {
-	const most = .85 // of the colour; the rest lets the image show through
-	hot := color.NRGBAModel.Convert(valColour).(color.NRGBA)
+	const (
+		most   = .85 // of the colour; the rest lets the image show through
+		levels = 32  // of heat: as good as any to the eye, and few enough for a palette
+	)
 	picture := image.NewRGBA(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))
 	for i, grey := range pixels {
-		mix := func(c uint8) uint8 { return uint8(float32(grey) + (float32(c)-float32(grey))*most*heat[i]) }
-		picture.Set(i%dataset.ImageSize, i/dataset.ImageSize, color.RGBA{mix(hot.R), mix(hot.G), mix(hot.B), 255})
+		h := math.Round(levels*float64(heat[i])) / levels
+		picture.Set(i%dataset.ImageSize, i/dataset.ImageSize, mix(color.Gray{Y: grey}, heatShade(.25+.75*h), most*min(1, 2*h)))
 	}
 	return picture
 }

@@ -2,11 +2,16 @@ package plots
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"math"
+	"slices"
+	"strings"
 	"testing"
+
+	"gonum.org/v1/plot/plotter"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
@@ -43,36 +48,123 @@ func count(picture image.Image, want color.Color) int {
 	return n
 }
 
-// Both lines are there, and a run of one epoch can be drawn.
+// All lines are there, and a run of one epoch can be drawn.
 func TestCurves(t *testing.T) {
-	epochs := []Epoch{{.9, .6, .7, .75}, {.5, .5, .8, .82}, {.3, .55, .9, .81}}
+	epochs := []Epoch{{.9, .6, .7, .75, .001}, {.5, .5, .8, .82, .001}, {.3, .55, .9, .81, .0001}}
 	for n := 1; n <= len(epochs); n++ {
 		b, err := Curves(epochs[:n], "val", min(n, 2))
 		picture := decode(t, b, err)
-		if train, val := count(picture, trainColour), count(picture, valColour); train < 20 || val < 100 {
+		if train, val := count(picture, blue), count(picture, orange); train < 200 || val < 200 {
 			t.Errorf("%d epochs: %d and %d pixels of the lines' colours", n, train, val)
+		}
+	}
+	none := math.NaN()
+	for _, e := range []Epoch{{none, none, none, none, none}, {none, none, none, .9, none}, {none, math.Inf(1), .5, .5, .1}} {
+		b, err := Curves([]Epoch{e}, "val", 1)
+		decode(t, b, err)
+	}
+}
+
+// Epochs are whole numbers, and every axis has round ones.
+func TestRoundTicks(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		whole     bool
+		want      string
+	}{
+		{1, 2, true, "1 2"},
+		{.5, 1.5, true, "1"},
+		{1, 3, true, "1 2 3"},
+		{1, 10, true, "2 4 6 8 10"},
+		{1, 100, true, "20 40 60 80 100"},
+		{0, 1, false, "0.0 0.2 0.4 0.6 0.8 1.0"},
+		{-1e-17, 1, false, "0.0 0.2 0.4 0.6 0.8 1.0"},
+		{88.3, 92.4, false, "89 90 91 92"},
+		{.2514, .3773, false, "0.26 0.28 0.30 0.32 0.34 0.36"},
+		{0, .001, false, "0.0000 0.0002 0.0004 0.0006 0.0008 0.0010"},
+		{0, 3e-6, false, "0 5e-07 1e-06 1.5e-06 2e-06 2.5e-06 3e-06"},
+		{0, 4e7, false, "0 1e+07 2e+07 3e+07 4e+07"},
+		{3, 3, false, "3"},
+	} {
+		var labels []string
+		for _, tick := range (roundTicks{c.whole}).Ticks(c.low, c.high) {
+			labels = append(labels, tick.Label)
+		}
+		if got := strings.Join(labels, " "); got != c.want {
+			t.Errorf("from %v to %v: %s, want %s", c.low, c.high, got, c.want)
 		}
 	}
 }
 
-// A perfect classifier's matrix is dark on the diagonal alone, a tenth of each
-// of the two heat maps.
+// A perfect classifier's matrix is blue on the diagonal alone; one mistake in a
+// thousand can be seen beside it, and is another hue.
 func TestConfusionMatrix(t *testing.T) {
 	var perfect [metrics.Classes][metrics.Classes]int
 	for c := range perfect {
-		perfect[c][c] = 7
+		perfect[c][c] = 1000
 	}
 	b, err := ConfusionMatrix(perfect)
 	picture := decode(t, b, err)
-	scale := blues{}.Colors()
-	dark := count(picture, scale[len(scale)-1])
 	size := picture.Bounds().Size()
-	if share := float64(dark) / float64(size.X*size.Y); share < .03 || share > .1 {
-		t.Errorf("%.3f of the picture is dark, want the diagonals", share)
+	if share := float64(count(picture, darkBlue)) / float64(size.X*size.Y); !(share > .03 && share < .1) {
+		t.Errorf("%.3f of the picture is dark, want the diagonal", share)
+	}
+	before := count(picture, wrongShade(.1))
+	perfect[3][5] = 1
+	b, err = ConfusionMatrix(perfect)
+	if more := count(decode(t, b, err), wrongShade(.1)) - before; more < 1000 {
+		t.Errorf("a mistake has coloured %d pixels", more)
+	}
+	for _, shares := range [][2]float64{{0, .1}, {.1, 1}, {1, 10}, {10, 100}} {
+		if apart := contrast(wrongShade(shares[0]), wrongShade(shares[1])); !(apart > 1.09) {
+			t.Errorf("%v %% and %v %% have a contrast of %v", shares[0], shares[1], apart)
+		}
 	}
 	b, err = ConfusionMatrix([metrics.Classes][metrics.Classes]int{}) // a test set of nothing
-	if dark := count(decode(t, b, err), scale[len(scale)-1]); dark > 1000 {
-		t.Errorf("%d dark pixels in an empty matrix", dark)
+	if blue := count(decode(t, b, err), darkBlue); blue > 4000 {
+		t.Errorf("%d dark pixels in an empty matrix", blue)
+	}
+}
+
+// contrast is that of WCAG 2, from 1 to 21.
+func contrast(a, b color.Color) float64 {
+	luminance := func(c color.Color) float64 {
+		linear := func(v uint32) float64 {
+			x := float64(v) / 0xFFFF
+			if x <= .04045 {
+				return x / 12.92
+			}
+			return math.Pow((x+.055)/1.055, 2.4)
+		}
+		r, g, b, _ := c.RGBA()
+		return .2126*linear(r) + .7152*linear(g) + .0722*linear(b)
+	}
+	x, y := luminance(a)+.05, luminance(b)+.05
+	return max(x, y) / min(x, y)
+}
+
+// Lines can be seen on white, and text on the cells of the matrix.
+func TestContrast(t *testing.T) {
+	for _, colours := range [][]color.Color{SeriesColours, classColours, {blue, orange, grey, ink}} {
+		for _, c := range colours {
+			if got := contrast(c, color.White); !(got >= 3) {
+				t.Errorf("%v has a contrast of %v with white", c, got)
+			}
+		}
+	}
+	for share := range 101 {
+		for _, shade := range []color.Color{rightShade(float64(share)), wrongShade(float64(share))} {
+			if got := contrast(readable(shade), shade); !(got >= 4) {
+				t.Errorf("text on %d %% has a contrast of %v", share, got)
+			}
+		}
+	}
+	seen := map[string]bool{}
+	for i := range 4 * len(SeriesColours) {
+		seen[fmt.Sprint(seriesStyle(i, SeriesColours))] = true
+	}
+	if len(seen) != 4*len(SeriesColours) {
+		t.Errorf("%d styles of %d lines", len(seen), 4*len(SeriesColours))
 	}
 }
 
@@ -89,9 +181,89 @@ func TestROC(t *testing.T) {
 	}
 	b, err := ROC(labels, probabilities)
 	picture := decode(t, b, err)
-	for c, colour := range classColours[:metrics.Classes-1] {
-		if count(picture, colour) < 30 {
-			t.Errorf("class %d has no line", c)
+	for i, colour := range classColours {
+		if count(picture, colour) < 300 {
+			t.Errorf("colour %d has no line", i)
+		}
+	}
+}
+
+// The corner holds the worst class's curve where it has turned, and all of the
+// axis where a class has learnt nothing.
+func TestCornerOfROC(t *testing.T) {
+	bent := characteristic{x: []float64{0, .01, .02, .5, 1}, y: []float64{0, .5, .68, .9, 1}}
+	if got := cornerBottom([]characteristic{bent, {}}); got != 60 {
+		t.Errorf("the corner begins at %v %%, want 60", got)
+	}
+	chance := characteristic{x: []float64{0, 1}, y: []float64{0, 1}}
+	if got := cornerBottom([]characteristic{bent, chance}); got != 0 {
+		t.Errorf("with chance it begins at %v %%, want 0", got)
+	}
+	for _, xy := range []plotter.XYs{thinned(bent, 10, 60), thinned(chance, 10, 60), thinned(chance, 100, 0)} {
+		for _, p := range xy {
+			if p.X < 0 || p.X > 100 || p.Y < 0 || p.Y > 100 {
+				t.Errorf("point %v", p)
+			}
+		}
+	}
+	in := thinned(bent, 10, 60)
+	if first, last := in[0], in[len(in)-1]; !(first.Y == 60 && first.X > 1 && first.X < 2 && last.X == 10 && last.Y > 68 && last.Y < 90) {
+		t.Errorf("the bent curve goes from %v to %v", first, last)
+	}
+}
+
+// Over- and underconfident networks show which they are.
+func TestReliability(t *testing.T) {
+	const n = 200
+	network := func(confidence float32, right int) (labels []byte, probabilities []float32) {
+		labels, probabilities = make([]byte, n), make([]float32, n*metrics.Classes)
+		for i := range labels {
+			probabilities[i*metrics.Classes], probabilities[i*metrics.Classes+1] = confidence, 1-confidence
+			if i >= right {
+				labels[i] = 1
+			}
+		}
+		return labels, probabilities
+	}
+	labels, probabilities := network(.9, n/2)
+	if note := reliabilityNote(metrics.Calibration(labels, probabilities), .4); !strings.Contains(note, "overconfident") || !strings.Contains(note, "40.00 points") {
+		t.Error(note)
+	}
+	b, err := Reliability(labels, probabilities, .4)
+	over := count(decode(t, b, err), orange)
+	labels, probabilities = network(.6, n)
+	if note := reliabilityNote(metrics.Calibration(labels, probabilities), .4); !strings.Contains(note, "underconfident") {
+		t.Error(note)
+	}
+	b, err = Reliability(labels, probabilities, .4)
+	if under := count(decode(t, b, err), orange); over < 2*under {
+		t.Errorf("%d pixels of mistakes and gap, want many more than %d", over, under)
+	}
+	b, err = Reliability(labels[:1], probabilities[:metrics.Classes], 0)
+	decode(t, b, err)
+}
+
+// Probabilities near 1 and near 0 keep their differences.
+func TestProbabilities(t *testing.T) {
+	for _, c := range []struct {
+		rest float32
+		most int
+		want string
+	}{
+		{.4, 6, "60 %"}, {.02, 6, "98 %"}, {.0112, 6, "99 %"}, {.007, 6, "99.3 %"}, {.0002, 6, "99.98 %"}, {.0002, 2, "99.98 %"},
+		{.00002, 2, "> 99.99 %"}, {3e-7, 6, "99.99997 %"}, {1e-9, 6, "> 99.999999 %"}, {0, 2, "> 99.99 %"},
+	} {
+		p := []float32{1 - c.rest, c.rest / 2, c.rest / 2}
+		if got := strings.ReplaceAll(sureness(p, 0, c.most), "\u00a0", " "); got != c.want {
+			t.Errorf("without %v: %s, want %s", c.rest, got, c.want)
+		}
+	}
+	for p, want := range map[float32]string{
+		.25: "25 %", .012: "1.2 %", .0099: "1 in 100", .00002: "1 in 50,000", 1.9e-5: "1 in 53,000", 4e-7: "1 in 2.5 million",
+		3e-10: "1 in 3.3 billion", 1e-30: "< 1 in a trillion", 0: "< 1 in a trillion",
+	} {
+		if got := strings.ReplaceAll(odds(p), "\u00a0", " "); got != want {
+			t.Errorf("%v: %s, want %s", p, got, want)
 		}
 	}
 }
@@ -114,24 +286,24 @@ func predictions() (images, labels []byte, probabilities []float32) {
 	return images, labels, probabilities
 }
 
-// grey returns the middle of cell i of a grid of ten columns with so many lines
-// of captions.
-func grey(picture image.Image, i, lines int) uint8 {
-	x := gridMargin + i%10*(gridCell+gridMargin) + gridCell/2
-	y := gridMargin + i/10*(gridCell+lines*gridLine+gridMargin) + gridCell/2
-	return color.GrayModel.Convert(picture.At(x, y)).(color.Gray).Y
+// middle returns the grey in the middle of a cell's image.
+func middle(picture image.Image, l gridLayout, i int) uint8 {
+	at := l.places[i].Min.Add(l.places[i].Max).Div(2)
+	return color.GrayModel.Convert(picture.At(at.X, at.Y)).(color.Gray).Y
 }
 
 // Every column is a class, and the frames are as many as the predictions.
 func TestSamples(t *testing.T) {
-	b, err := Samples(predictions())
+	images, labels, probabilities := predictions()
+	g := samples(images, labels, probabilities)
+	b, err := g.PNG()
 	picture := decode(t, b, err)
 	for class := range metrics.Classes {
-		if got := grey(picture, class+10, 2); got != byte(20*class) {
+		if got := middle(picture, g.layout(Scale), class+10); got != byte(20*class) {
 			t.Errorf("column %d has an image of grey %d, want %d", class, got, 20*class)
 		}
 	}
-	right, wrong := count(picture, rightColour), count(picture, wrongColour)
+	right, wrong := count(picture, blue), count(picture, orange)
 	if share := float64(wrong) / float64(right+wrong); !(share > .1 && share < .15) { // 5 of 40
 		t.Errorf("%d and %d pixels frame right and wrong predictions", right, wrong)
 	}
@@ -140,15 +312,16 @@ func TestSamples(t *testing.T) {
 // The surest mistake comes first, right predictions not at all.
 func TestMisclassified(t *testing.T) {
 	images, labels, probabilities := predictions()
-	b, err := Misclassified(images, labels, probabilities)
+	g := misclassified(images, labels, probabilities)
+	b, err := g.PNG()
 	picture := decode(t, b, err)
 	for i, want := range []int{81, 72, 63, 54, 45, 36, 27, 18, 9, 0} {
-		if got := grey(picture, i, 3); got != byte(20*(want%10)) {
+		if got := middle(picture, g.layout(Scale), i); got != byte(20*(want%10)) {
 			t.Errorf("place %d has grey %d, want that of image %d", i, got, want)
 		}
 	}
-	if height := picture.Bounds().Dy(); height > 2*gridCell {
-		t.Errorf("%d pixels high, want one row", height)
+	if len(g.Cells) != 10 {
+		t.Errorf("%d cells, want one row", len(g.Cells))
 	}
 	perfect := make([]float32, len(probabilities))
 	for i, label := range labels {
@@ -163,10 +336,12 @@ func TestMisclassified(t *testing.T) {
 func TestFilters(t *testing.T) {
 	weights := make([]float32, 20*9)
 	weights[4], weights[9+4] = 2, -2
-	b, err := Filters(weights, 20, 3, 3)
+	g := filters(weights, make([]string, 20), 3, 3)
+	b, err := g.PNG()
 	picture := decode(t, b, err)
 	at := func(i int) (r, b uint32) {
-		r, _, b, _ = picture.At(gridMargin+i*(gridCell+gridMargin)+gridCell/2, gridMargin+gridCell/2).RGBA()
+		middle := g.layout(Scale).places[i].Min.Add(g.layout(Scale).places[i].Max).Div(2)
+		r, _, b, _ = picture.At(middle.X, middle.Y).RGBA()
 		return r, b
 	}
 	if r, b := at(0); r < 2*b {
@@ -178,29 +353,37 @@ func TestFilters(t *testing.T) {
 	if r, b := at(2); max(r, b)-min(r, b) > 0x500 {
 		t.Errorf("the weight 0 has red %d and blue %d", r, b)
 	}
-	if _, err := Filters(make([]float32, 10*784), 10, 28, 28); err != nil {
+	if _, err := Filters(make([]float32, 10*784), make([]string, 10), 28, 28); err != nil {
 		t.Errorf("weights of 0: %v", err)
 	}
-}
-
-// Heat colours the image where it is hot alone.
-func TestGradCAM(t *testing.T) {
-	a := Attention{Image: make([]byte, dataset.ImageBytes), Heat: make([]float32, dataset.ImageBytes), Right: true}
-	for i := range a.Heat[:dataset.ImageBytes/2] {
-		a.Heat[i] = 1
-	}
-	b, err := GradCAM([]Attention{a, a, a, a, a, a, a, a, a, a, a})
-	picture := decode(t, b, err)
-	x := gridMargin + gridCell + gridMargin + gridCell/2 // the second cell
-	if r, _, b, _ := picture.At(x, gridMargin+gridCell/4).RGBA(); r < 0x8000 || b > 0x2000 {
-		t.Errorf("the hot half has red %x and blue %x", r, b)
-	}
-	if r, _, _, _ := picture.At(x, gridMargin+gridCell*3/4).RGBA(); r != 0 {
-		t.Errorf("the cold half has red %x, want the black image", r)
+	if _, err := Filters([]float32{float32(math.NaN())}, []string{"diverged"}, 1, 1); err != nil {
+		t.Errorf("a weight of NaN: %v", err)
 	}
 }
 
-// A bar twice as high has twice the pixels.
+// Heat colours the image where it is hot alone, the lighter the hotter.
+func TestAttentions(t *testing.T) {
+	pixels, heat := make([]byte, dataset.ImageBytes), make([]float32, dataset.ImageBytes)
+	for i := range heat[:dataset.ImageBytes/2] {
+		heat[i] = 1
+	}
+	picture := heated(pixels, heat)
+	if r, g, b, _ := picture.At(3, 3).RGBA(); r < 0xC000 || g < 0xC000 || b > 0xA000 {
+		t.Errorf("the hot half is %x %x %x, want yellow", r, g, b)
+	}
+	if r, g, b, _ := picture.At(3, 20).RGBA(); r+g+b != 0 {
+		t.Errorf("the cold half is %x %x %x, want the black image", r, g, b)
+	}
+	for i := range 10 {
+		if from, to := contrast(heatShade(float64(i)/10), color.Black), contrast(heatShade(float64(i+1)/10), color.Black); !(to > from) {
+			t.Errorf("heat %.1f is no lighter than %.1f", float64(i+1)/10, float64(i)/10)
+		}
+	}
+	b, err := Attentions([]Attention{{Image: pixels, Heat: heat, Right: true}, {Image: pixels, Heat: make([]float32, len(heat))}}, "HiResCAM", "note")
+	decode(t, b, err)
+}
+
+// A bar twice as high has twice the pixels, and one of 0 none.
 func TestClassF1(t *testing.T) {
 	area := func(f1 float64) int {
 		classes := make([]metrics.ClassMetrics, metrics.Classes)
@@ -208,9 +391,10 @@ func TestClassF1(t *testing.T) {
 			classes[c] = metrics.ClassMetrics{Name: dataset.ClassNames[c], F1: f1}
 		}
 		b, err := ClassF1(classes)
-		return count(decode(t, b, err), trainColour)
+		return count(decode(t, b, err), mix(color.White, blue, .35))
 	}
-	if half, whole := area(.45), area(.9); !(math.Abs(float64(whole)/float64(half)-2) < .1) {
+	none := area(0)
+	if half, whole := area(.45)-none, area(.9)-none; !(math.Abs(float64(whole)/float64(half)-2) < .1) {
 		t.Errorf("bars of .45 and .9 have %d and %d pixels", half, whole)
 	}
 }
@@ -223,7 +407,7 @@ func TestModels(t *testing.T) {
 		{Name: "logistic", Accuracies: []float64{.67}, Mean: .67, Low: none, High: none, Seconds: 1},
 	})
 	picture := decode(t, b, err)
-	if original, bars := count(picture, valColour), count(picture, trainColour); original < 50 || bars < 500 {
+	if original, bars := count(picture, orange), count(picture, mix(color.White, blue, .75)); original < 50 || bars < 500 {
 		t.Errorf("%d pixels of the original's mark, %d of bars", original, bars)
 	}
 }
@@ -247,16 +431,52 @@ func TestModelsAxis(t *testing.T) {
 	}
 }
 
+// Runs of a recipe share a line and a band, and the legend does not grow with
+// the seeds.
 func TestRunCurves(t *testing.T) {
 	b, err := RunCurves([]Series{
-		{"lr 0.01", []Epoch{{ValLoss: .5, ValAccuracy: .8}, {ValLoss: .4, ValAccuracy: .85}}},
-		{"lr 0.001", []Epoch{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}, {ValLoss: math.NaN(), ValAccuracy: .9}}},
-		{"nothing", []Epoch{{ValLoss: math.NaN(), ValAccuracy: math.Inf(1)}}},
+		{"lr 0.01", [][]Epoch{{{ValLoss: .5, ValAccuracy: .8}, {ValLoss: .4, ValAccuracy: .85}}, {{ValLoss: .6, ValAccuracy: .7}, {ValLoss: .5, ValAccuracy: .8}}}},
+		{"lr 0.001", [][]Epoch{{{ValLoss: .4, ValAccuracy: .85}, {ValLoss: .3, ValAccuracy: .9}, {ValLoss: math.NaN(), ValAccuracy: .9}}}},
+		{"nothing", [][]Epoch{{{ValLoss: math.NaN(), ValAccuracy: math.Inf(1)}}}},
+		{"no run", nil},
 	}, "test")
 	picture := decode(t, b, err)
 	for i := range 2 {
-		if n := count(picture, SeriesColours[i]); n < 200 {
+		if n := count(picture, SeriesColours[i]); n < 400 {
 			t.Errorf("line %d has %d pixels", i, n)
 		}
+	}
+	if n := count(picture, mix(color.White, SeriesColours[0], .15)); n < 10000 {
+		t.Errorf("the band has %d pixels", n)
+	}
+	var many []Series
+	for range 30 {
+		many = append(many, Series{strings.Repeat("long name ", 20), [][]Epoch{{{ValLoss: 1}, {ValLoss: .5}}}})
+	}
+	b, err = RunCurves(many, "val")
+	if got, most := decode(t, b, err).Bounds().Dy(), 2*picture.Bounds().Dy(); got > most {
+		t.Errorf("30 recipes take %d pixels of height, want at most %d", got, most)
+	}
+}
+
+// The mean ends where the first run does.
+func TestSummarised(t *testing.T) {
+	runs := [][]Epoch{{{ValLoss: 1}, {ValLoss: 3}, {ValLoss: 9}}, {{ValLoss: 2}, {ValLoss: 5}}}
+	mean, low, high := summarised(runs, func(e Epoch) float64 { return e.ValLoss })
+	want := []plotter.XYs{{{X: 1, Y: 1.5}, {X: 2, Y: 4}}, {{X: 1, Y: 1}, {X: 2, Y: 3}}, {{X: 1, Y: 2}, {X: 2, Y: 5}}}
+	for i, got := range []plotter.XYs{mean, low, high} {
+		if !slices.Equal(got, want[i]) {
+			t.Errorf("%v, want %v", got, want[i])
+		}
+	}
+}
+
+// Long names are shortened in the middle, since the ends differ.
+func TestShortened(t *testing.T) {
+	if got := shortened("fashioncnn lr=0.001", 40); got != "fashioncnn lr=0.001" {
+		t.Error(got)
+	}
+	if got := shortened(strings.Repeat("a", 50)+"42", 10); got != "aaaaaa…a42" {
+		t.Error(got)
 	}
 }

@@ -223,11 +223,9 @@ func (p *page) addGroup(c *trainer.Comparison) error {
 		}
 	}
 	_, cells := Table(c)
-	runs := 0
 	for i, r := range c.Recipes {
 		g.Rows = append(g.Rows, newRow(r, cells[i]))
 		g.HasOriginal = g.HasOriginal || g.Rows[i].Original != nil
-		runs += len(r.Runs())
 	}
 	models, err := plots.Models(models(g.Rows))
 	if err != nil {
@@ -236,10 +234,6 @@ func (p *page) addGroup(c *trainer.Comparison) error {
 	g.Picture = picture{"Test error and training time", "Test error and training time of each recipe; the values are in the table of recipes", dataURL(models)}
 	p.Groups = append(p.Groups, g)
 	p.pictures = append(p.pictures, file{pictureFile(c.Name, "models"), models})
-	if runs > len(plots.SeriesColours) { // more lines than colours are for the interactive chart alone
-		p.pictures = append(p.pictures, file{pictureFile(c.Name, "curves"), nil})
-		return nil
-	}
 	curves, err := plots.RunCurves(curves(c), c.Protocol)
 	if err != nil {
 		return err
@@ -283,13 +277,15 @@ func models(rows []row) []plots.Model {
 	return list
 }
 
-// curves returns the curves of every run, the best recipe's first.
+// curves returns the curves of every recipe, the best first.
 func curves(c *trainer.Comparison) []plots.Series {
 	var list []plots.Series
 	for _, recipe := range c.Recipes {
+		series := plots.Series{Name: recipe.Name}
 		for _, r := range recipe.Runs() {
-			list = append(list, plots.Series{Name: r.Name(), Epochs: trainer.Curve(r.Epochs)})
+			series.Runs = append(series.Runs, trainer.Curve(r.Epochs))
 		}
+		list = append(list, series)
 	}
 	return list
 }

@@ -84,12 +84,7 @@ func Write(dir, path string) (string, error) {
 
 func (p *page) writePictures(dir string) error {
 	for _, f := range p.pictures {
-		path := filepath.Join(dir, f.name)
-		if f.data == nil {
-			if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-				return err
-			}
-		} else if err := atomicfile.Write(path, f.data); err != nil {
+		if err := atomicfile.Write(filepath.Join(dir, f.name), f.data); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,8 @@
 
 package simd
 
-// wide runs a kernel that computes 16 columns whatever it is asked for. Fewer
-// are computed aside and copied.
+// wide runs a kernel that always computes 16 columns. If fewer are needed, it
+// computes them in scratch and copies them.
 func (t *Tile) wide(kernel func(t *Tile), rows, cols int) {
 	if cols == 16 {
 		kernel(t)

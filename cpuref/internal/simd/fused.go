@@ -1,6 +1,6 @@
 package simd
 
-// The portable passes of batch-norm, ReLU and pool together.
+// The portable fused passes of batch-norm, ReLU and max-pool.
 
 func normalizeReLUGeneric(y, x, mean, scale, shift []float32, ld, rows int) {
 	for r := range rows {

@@ -6,8 +6,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// generic is the portable tier. Its functions also finish what the vector
-// tiers leave over, and are what those are tested against.
+// generic is the portable tier. Its functions also process the remainders of the
+// vector tiers, and tests compare the vector tiers with it.
 var generic = Kernels{
 	Name:  "generic",
 	Group: 2, Cols: 8, Block: 8,
@@ -31,8 +31,8 @@ var generic = Kernels{
 // tileGeneric computes the tile in pieces of 4×4, whose sums fit in registers.
 func tileGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, false) }
 
-// by4x4 computes a tile, of pairs or not. A function for the choice would put
-// the sums on the heap.
+// by4x4 computes a tile, with or without pairs. Calling through a function value
+// would put the sums on the heap.
 func (t *Tile) by4x4(rows0, rows1, cols int, pairs bool) {
 	var rows [4]*float32 // first element of each row of A; absent rows repeat row 0
 	for i := range rows {
@@ -68,8 +68,8 @@ func (t *Tile) by4x4(rows0, rows1, cols int, pairs bool) {
 	}
 }
 
-// tile4x4 adds up four rows of A times four columns of B, of which the last
-// repeats where there are fewer.
+// tile4x4 multiplies four rows of A by four columns of B; if there are fewer
+// columns, the last one repeats.
 func tile4x4(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float32) {
 	c1, c2, c3 := min(1, cols-1), min(2, cols-1), min(3, cols-1)
 	var s00, s01, s02, s03, s10, s11, s12, s13 float32
@@ -223,7 +223,7 @@ func maxPool2x2BackwardGeneric(dx0, dx1, dy []float32, index []uint32, c int) {
 
 func dropoutGeneric(y, x []float32, sample uint32, d *Dropout) { dropoutFrom(0, y, x, sample, d) }
 
-// dropoutFrom is dropoutGeneric for the units from 4·block on.
+// dropoutFrom is dropoutGeneric for the units from 4·block.
 func dropoutFrom(block uint32, y, x []float32, sample uint32, d *Dropout) {
 	counter := [4]uint32{block, sample, d.Step, d.Purpose}
 	for u := 0; u < len(x); u += 4 {

@@ -13,7 +13,7 @@ func newPair(low, high float32) float32 {
 	return math.Float32frombits(math.Float32bits(kernels.RoundBFloat16(low))>>16 | math.Float32bits(kernels.RoundBFloat16(high)))
 }
 
-// halves returns the numbers of a pair.
+// halves returns the two numbers of a pair.
 func halves(pair float32) (low, high float32) {
 	bits := math.Float32bits(pair)
 	return math.Float32frombits(bits << 16), math.Float32frombits(bits & 0xffff0000)
@@ -41,7 +41,7 @@ func pairRowsGeneric(dst, a, b []float32) {
 
 func tilePairsGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, true) }
 
-// pairs4x4 is tile4x4 of pairs.
+// pairs4x4 is tile4x4 for pairs.
 func pairs4x4(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float32) {
 	var ka, kb int // the walk's offsets in A and B
 	for range t.Blocks {

@@ -4,9 +4,9 @@ package simd
 
 import "math"
 
-// The functions here turn an assembly kernel, which takes whole vectors or
-// whole blocks of columns only, into one that takes any number: the portable
-// code does what is left.
+// The functions here extend an assembly kernel, which processes only whole
+// vectors or whole blocks of columns, to any number: portable code processes the
+// remainder.
 
 func pairwise(lanes int, vector func(y, x *float32, n int), rest func(y, x []float32)) func(y, x []float32) {
 	return func(y, x []float32) {
@@ -152,7 +152,8 @@ func normalizeBackwardWith(block int, vector func(dx, dy, x, mean, scale, slope,
 	}
 }
 
-// maxPoolWith needs whole vectors of channels, as the models have.
+// maxPoolWith uses the kernels only for whole vectors of channels, as the models
+// have.
 func maxPoolWith(lanes int, plain func(y, x0, x1 *float32, c, pixels int), withIndex func(y *float32, index *uint32, x0, x1 *float32, c, pixels int)) func(y []float32, index []uint32, x0, x1 []float32, c int) {
 	return func(y []float32, index []uint32, x0, x1 []float32, c int) {
 		switch {
@@ -200,7 +201,7 @@ func normalizeReLUBackwardWith(block int, vector func(dx, dy, y, x, mean, scale,
 	}
 }
 
-// The fused pools need whole vectors of channels, as maxPoolWith does.
+// The fused pools also use the kernels only for whole vectors of channels.
 
 func normalizeReLUPoolWith(lanes int, plain func(y, x0, x1, mean, scale, shift *float32, c, windows int), withIndex func(y *float32, index *uint32, x0, x1, mean, scale, shift *float32, c, windows int)) func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int) {
 	return func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int) {

@@ -1,30 +1,30 @@
-// Package simd holds the inner loops of the CPU backend: one matrix-product
-// tile and the element-wise and column-wise passes, each in a portable form and
-// in one form for every instruction set that pays. [Tiers] lists the sets that
+// Package simd holds the inner loops of the CPU backend: a matrix-product tile
+// and the element-wise and column-wise passes, each in portable Go and in vector
+// instructions where that pays. [Tiers] lists the instruction-set tiers that
 // this machine can run; callers pick one and call through its function values.
 package simd
 
-// The generator sees this package without its products: with noasm it compiles before they exist.
+// The generator imports this package; the noasm tag lets it compile before the generated files exist.
 //go:generate env GOFLAGS=-tags=noasm go -C avo run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg simd
 //go:generate go -C avo run ./neon
 
 import "unsafe"
 
 // Kernels are the inner loops of one instruction-set tier. Functions that work
-// on a matrix take its row distance ld in elements; the vectors of one value a
-// column are as long as the matrix is wide.
+// on a matrix take the distance ld between its rows in elements; vectors with
+// one value per column are as long as the matrix is wide.
 type Kernels struct {
 	Name string
 
 	// Group is the number of rows in each of a tile's two groups, Cols the
 	// number of its columns: a tile is at most 2·Group by Cols.
 	Group, Cols int
-	// Block is the number of columns that the column-wise passes take at once:
-	// narrower matrices are best folded to it (see cpuref's columns).
+	// Block is the number of columns that the column-wise passes process at
+	// once: narrower matrices are best folded to it (see cpuref's columns).
 	Block int
 
-	// Tile computes a tile of rows0 + rows1 rows and cols columns. Where rows1
-	// is not 0 and the tier's UnevenGroups is false, rows0 must be Group.
+	// Tile computes a tile of rows0 + rows1 rows and cols columns. If rows1 is
+	// not 0 and the tier's UnevenGroups is false, rows0 must be Group.
 	Tile         func(t *Tile, rows0, rows1, cols int)
 	UnevenGroups bool
 
@@ -49,24 +49,25 @@ type Kernels struct {
 	// MaxPool2x2 takes the maxima of the 2×2 windows over two input rows x0 and
 	// x1 of 2·len(y)/c pixels of c channels. index may be nil.
 	MaxPool2x2 func(y []float32, index []uint32, x0, x1 []float32, c int)
-	// MaxPool2x2Backward spreads dy over the two rows dx0 and dx1.
+	// MaxPool2x2Backward writes dy to the element at index of each window in
+	// the two rows dx0 and dx1, and 0 to the others.
 	MaxPool2x2Backward func(dx0, dx1, dy []float32, index []uint32, c int)
 
 	// NormalizeReLU: y = max(0, (x − mean[j])·scale[j] + shift[j]), NaN stays.
 	NormalizeReLU func(y, x, mean, scale, shift []float32, ld, rows int)
-	// ReLUDots is ColumnDots where y > 0.
+	// ReLUDots is ColumnDots over the elements where y > 0.
 	ReLUDots func(sum, dot, dy, y, x, mean []float32, ld, rows int)
-	// NormalizeReLUBackward is NormalizeBackward with dy taken as 0 unless y > 0.
+	// NormalizeReLUBackward is NormalizeBackward with dy replaced by 0 unless y > 0.
 	NormalizeReLUBackward func(dx, dy, y, x, mean, scale, slope, shift []float32, ld, rows int)
 
-	// NormalizeReLUPool2x2 is NormalizeReLU with the maxima of the windows of
-	// MaxPool2x2, of which the first largest wins. The channels' values are c
-	// long. index may be nil.
+	// NormalizeReLUPool2x2 is NormalizeReLU followed by the maxima of the
+	// windows of MaxPool2x2; the first of equals wins. mean, scale and shift
+	// have length c. index may be nil.
 	NormalizeReLUPool2x2 func(y []float32, index []uint32, x0, x1, mean, scale, shift []float32, c int)
-	// ReLUPool2x2Dots is ReLUDots over such windows, x that at index.
+	// ReLUPool2x2Dots is ReLUDots over these windows, with x at index.
 	ReLUPool2x2Dots func(sum, dot, dy, y []float32, index []uint32, x0, x1, mean []float32, c int)
-	// ReLUPool2x2Backward is NormalizeReLUBackward over such windows: dy goes to
-	// the element at index, and the others have none.
+	// ReLUPool2x2Backward is NormalizeReLUBackward over these windows: dy goes
+	// to the element at index, and the others get none.
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
 	// Dropout zeroes or scales the units of one sample.
@@ -75,52 +76,52 @@ type Kernels struct {
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
 
-	// The loops of mixed precision; nil where the tier has no bfloat16
-	// arithmetic. A pair is two such numbers in the place of a float32, the
-	// first in its lower half; code that moves elements moves pairs as well.
-	// TilePairs is Tile where A and B hold pairs, of which each adds two
-	// products.
+	// The loops of mixed precision; nil if the tier has no bfloat16 arithmetic.
+	// A pair is two such numbers in the space of a float32, the first in its
+	// lower half, so code that moves elements also moves pairs.
+	// TilePairs is Tile with A and B in pairs, each of which adds two products.
 	TilePairs func(t *Tile, rows0, rows1, cols int)
 	// Pair rounds src to pairs of neighbours: dst[i] = (src[2i], src[2i+1]). An
 	// odd last element is paired with 0.
 	Pair func(dst, src []float32)
-	// PairRows rounds two rows to pairs: dst[i] = (a[i], b[i]). nil is a b of 0.
+	// PairRows rounds two rows to pairs: dst[i] = (a[i], b[i]). A nil b counts
+	// as 0.
 	PairRows func(dst, a, b []float32)
 
-	// Pause tells the core that the caller spins.
+	// Pause tells the core that the caller is spinning.
 	Pause func()
 }
 
-// Tile is a tile of a matrix product and where its operands lie:
+// Tile is a tile of a matrix product and the location of its operands:
 //
 //	C[i,j] = Σ_b Σ_s Σ_k A[i; b,s,k]·B[b,s,k; j]  [+ Bias[j]]  [+ C[i,j]]
 //
-// k runs over K steps, s over Segments runs of k, b over Blocks of segments,
-// each moving A and B by distances of their own, so that a convolution's taps
-// need no copy that lays them side by side. The rows of A come in two groups:
-// row i of the first is at A0 + i·RowA, of the second at A1 + i·RowA. C's rows
-// are RowC apart throughout. B's columns are contiguous, and B must be
-// readable for the tier's full Cols columns even where the tile has fewer. Distances are in elements.
+// k runs over K steps, s over Segments runs of k, b over Blocks of segments.
+// Each level moves A and B by its own distances, so that a convolution's taps
+// need not be copied side by side. The rows of A come in two groups: row i of
+// the first is at A0 + i·RowA, of the second at A1 + i·RowA. All rows of C are
+// RowC apart. B's columns are contiguous, and B must be readable for the tier's
+// full Cols columns even if the tile has fewer. Distances are in elements.
 type Tile struct {
 	A0, A1, B, C *float32
-	Bias         *float32 // nil: none
+	Bias         *float32 // may be nil
 
 	RowA, RowC   int
 	StepA, StepB int // from one k to the next
 	K            int
 
-	// Segments and Blocks are at least 1. Their distances are counted from
-	// where the last run of k (of segments) has ended; Walk sets them.
+	// Segments and Blocks are at least 1. Their jumps start where the last run
+	// of k (or of segments) ended; Walk sets them.
 	Segments, JumpA, JumpB         int
 	Blocks, BlockJumpA, BlockJumpB int
 
-	Accumulate int // 1: add to what C holds
+	Accumulate int // 1: add to the old contents of C
 
-	TileScratch // of the vector tiers
+	TileScratch // for the vector tiers
 }
 
-// Walk sets the extents of the reduction and its distances: steps of k,
-// segments from start to start, blocks from start to start.
+// Walk sets the extents and distances of the reduction: steps of k, segments
+// from start to start, and blocks from start to start.
 func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, blockA, blockB int) {
 	t.K, t.StepA, t.StepB = k, stepA, stepB
 	t.Segments, t.JumpA, t.JumpB = segments, segmentA-k*stepA, segmentB-k*stepB
@@ -128,16 +129,16 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
 }
 
-// Dropout is what the units of one dropout share: unit u of a sample is dropped
-// where Philox4x32({u/4, sample, Step, Purpose}, Keys[0])[u%4] < Threshold.
+// Dropout holds the parameters of one dropout: unit u of a sample is dropped if
+// Philox4x32({u/4, sample, Step, Purpose}, Keys[0])[u%4] < Threshold.
 type Dropout struct {
 	Keys          [10][2]uint32 // of the rounds; SetKey fills them
 	Step, Purpose uint32
 	Threshold     uint32
-	Scale         float32 // of the units that stay
+	Scale         float32 // of the units that are kept
 }
 
-// SetKey sets the key of the first round and those that follow from it.
+// SetKey sets the key of the first round and derives those of the others.
 func (d *Dropout) SetKey(low, high uint32) {
 	for i := range d.Keys {
 		d.Keys[i] = [2]uint32{low, high}
@@ -146,7 +147,7 @@ func (d *Dropout) SetKey(low, high uint32) {
 	}
 }
 
-// AdamStep are the numbers of one Adam step that all elements share.
+// AdamStep holds the parameters of one step of Adam.
 type AdamStep struct {
 	Beta1, OneMinusBeta1 float32
 	Beta2, OneMinusBeta2 float32
@@ -155,17 +156,17 @@ type AdamStep struct {
 	Eps, WeightDecay     float32
 }
 
-// SGDStep are the numbers of one step of gradient descent: with the velocity
+// SGDStep holds the parameters of one step of SGD: with the momentum buffer
 // m ← Momentum·m + g, the direction is ShareG·g + ShareM·m.
 type SGDStep struct {
 	Rate, Momentum, WeightDecay float32
-	ShareG, ShareM              float32 // 0 and 1, or with Nesterov's momentum 1 and Momentum
+	ShareG, ShareM              float32 // 0 and 1; with Nesterov momentum, 1 and Momentum
 }
 
 // Tiers returns the tiers that this machine can run, slowest first.
 func Tiers() []*Kernels { return append([]*Kernels{&generic}, machineTiers()...) }
 
-// at returns the element i elements after p.
+// at returns the address of the element i elements after p.
 func at(p *float32, i int) *float32 {
 	return (*float32)(unsafe.Add(unsafe.Pointer(p), 4*i))
 }

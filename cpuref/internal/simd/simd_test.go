@@ -27,7 +27,8 @@ func values(r *rand.Rand, n int) []float32 {
 
 func clone(v []float32) []float32 { return append([]float32{}, v...) }
 
-// isClose reports whether got is want up to n roundings of numbers around size.
+// isClose reports whether got equals want up to n roundings of numbers around
+// size.
 func isClose(got, want, size float64, n int) bool {
 	return math.Abs(got-want) <= float64(n+8)*size*0x1p-24
 }
@@ -44,8 +45,8 @@ type tileCase struct {
 
 func (c tileCase) String() string { type plain tileCase; return fmt.Sprintf("%+v", plain(c)) }
 
-// Every tile height and width, every walk: compared with sums in float64, and
-// nothing outside the tile is touched.
+// Tiles of every height and width, and every walk, match sums in float64 and
+// write nothing outside the tile.
 func TestTile(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -145,7 +146,7 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 	}
 }
 
-// factors returns the one or two factors that an element holds.
+// factors returns the one or two factors in an element.
 func (c tileCase) factors(element float32) [2]float64 {
 	if !c.pairs {
 		return [2]float64{float64(element), 0}
@@ -161,8 +162,8 @@ func pairedValues(r *rand.Rand, n int) []float32 {
 	return v
 }
 
-// Every tier rounds to the same pairs, of any number of elements: nearest
-// even, infinities and NaN included.
+// Every tier rounds any number of elements to the same pairs: to nearest even,
+// including infinities and NaN.
 func TestPairs(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		if k.Pair == nil {
@@ -190,7 +191,7 @@ func TestPairs(t *testing.T) {
 	})
 }
 
-// checkPairs compares the pairs that body makes with want's, rounded here.
+// checkPairs compares the pairs that body makes with those of want, rounded here.
 func checkPairs(t *testing.T, n, pairs int, body func(k *Kernels, dst []float32), k *Kernels, want func(i int) (low, high float32)) {
 	t.Helper()
 	const fence = 1e30
@@ -210,8 +211,8 @@ func checkPairs(t *testing.T, n, pairs int, body func(k *Kernels, dst []float32)
 	}
 }
 
-// The vector tiers' other functions give what the portable ones give, for
-// lengths around their vectors and blocks, and leave the rest alone.
+// The other functions of the vector tiers match the portable ones for lengths
+// around their vectors and blocks, and write nothing else.
 func TestElementwise(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(3, 4))
@@ -289,7 +290,7 @@ func TestColumnwise(t *testing.T) {
 	})
 }
 
-// compare runs body on k and on the portable tier over the same arrays of the
+// compare runs body on k and on the portable tier with the same arrays of the
 // given lengths, each followed by a fence, and compares all of them.
 func compare(t *testing.T, what string, r *rand.Rand, lengths []int, body func(k *Kernels, v [][]float32), k *Kernels) {
 	t.Helper()
@@ -345,7 +346,7 @@ func TestTranspose(t *testing.T) {
 	})
 }
 
-// Ties go to the first, a NaN beats any number and the first NaN the others.
+// The first of equals wins, and the first NaN wins over everything.
 func TestMaxPool2x2(t *testing.T) {
 	nan := float32(math.NaN())
 	eachTier(t, func(t *testing.T, k *Kernels) {
@@ -395,8 +396,8 @@ func checkMaxPool(t *testing.T, k *Kernels, x0, x1 []float32, c, n int) {
 	}
 }
 
-// The fused passes over windows give what the portable ones give. Values are
-// few, so that windows have ties.
+// The fused passes over windows match the portable ones. The values are few, so
+// that windows have ties.
 func TestReLUPool2x2(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(11, 12))
@@ -426,7 +427,7 @@ func TestReLUPool2x2(t *testing.T) {
 	})
 }
 
-// A NaN passes through the rectifier.
+// ReLU keeps NaN.
 func TestReLUKeepsNaN(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		x := make([]float32, 37)

@@ -4,282 +4,282 @@
 
 package simd
 
-// tile1x16AVX512 computes a tile of 1 rows and at most 16 columns.
+// tile1x16AVX512 computes a 1×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile1x16AVX512(t *Tile, cols int)
 
-// tilePairs1x16AVX512 computes a tile of 1 rows and at most 16 columns from pairs.
+// tilePairs1x16AVX512 computes a 1×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs1x16AVX512(t *Tile, cols int)
 
-// tile1x32AVX512 computes a tile of 1 rows and at most 32 columns.
+// tile1x32AVX512 computes a 1×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile1x32AVX512(t *Tile, cols int)
 
-// tilePairs1x32AVX512 computes a tile of 1 rows and at most 32 columns from pairs.
+// tilePairs1x32AVX512 computes a 1×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs1x32AVX512(t *Tile, cols int)
 
-// tile2x16AVX512 computes a tile of 2 rows and at most 16 columns.
+// tile2x16AVX512 computes a 2×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile2x16AVX512(t *Tile, cols int)
 
-// tilePairs2x16AVX512 computes a tile of 2 rows and at most 16 columns from pairs.
+// tilePairs2x16AVX512 computes a 2×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs2x16AVX512(t *Tile, cols int)
 
-// tile2x32AVX512 computes a tile of 2 rows and at most 32 columns.
+// tile2x32AVX512 computes a 2×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile2x32AVX512(t *Tile, cols int)
 
-// tilePairs2x32AVX512 computes a tile of 2 rows and at most 32 columns from pairs.
+// tilePairs2x32AVX512 computes a 2×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs2x32AVX512(t *Tile, cols int)
 
-// tile3x16AVX512 computes a tile of 3 rows and at most 16 columns.
+// tile3x16AVX512 computes a 3×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile3x16AVX512(t *Tile, cols int)
 
-// tilePairs3x16AVX512 computes a tile of 3 rows and at most 16 columns from pairs.
+// tilePairs3x16AVX512 computes a 3×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs3x16AVX512(t *Tile, cols int)
 
-// tile3x32AVX512 computes a tile of 3 rows and at most 32 columns.
+// tile3x32AVX512 computes a 3×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile3x32AVX512(t *Tile, cols int)
 
-// tilePairs3x32AVX512 computes a tile of 3 rows and at most 32 columns from pairs.
+// tilePairs3x32AVX512 computes a 3×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs3x32AVX512(t *Tile, cols int)
 
-// tile4x16AVX512 computes a tile of 4 rows and at most 16 columns.
+// tile4x16AVX512 computes a 4×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile4x16AVX512(t *Tile, cols int)
 
-// tilePairs4x16AVX512 computes a tile of 4 rows and at most 16 columns from pairs.
+// tilePairs4x16AVX512 computes a 4×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs4x16AVX512(t *Tile, cols int)
 
-// tile4x32AVX512 computes a tile of 4 rows and at most 32 columns.
+// tile4x32AVX512 computes a 4×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile4x32AVX512(t *Tile, cols int)
 
-// tilePairs4x32AVX512 computes a tile of 4 rows and at most 32 columns from pairs.
+// tilePairs4x32AVX512 computes a 4×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs4x32AVX512(t *Tile, cols int)
 
-// tile5x16AVX512 computes a tile of 5 rows and at most 16 columns.
+// tile5x16AVX512 computes a 5×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile5x16AVX512(t *Tile, cols int)
 
-// tilePairs5x16AVX512 computes a tile of 5 rows and at most 16 columns from pairs.
+// tilePairs5x16AVX512 computes a 5×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs5x16AVX512(t *Tile, cols int)
 
-// tile5x32AVX512 computes a tile of 5 rows and at most 32 columns.
+// tile5x32AVX512 computes a 5×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile5x32AVX512(t *Tile, cols int)
 
-// tilePairs5x32AVX512 computes a tile of 5 rows and at most 32 columns from pairs.
+// tilePairs5x32AVX512 computes a 5×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs5x32AVX512(t *Tile, cols int)
 
-// tile6x16AVX512 computes a tile of 6 rows and at most 16 columns.
+// tile6x16AVX512 computes a 6×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile6x16AVX512(t *Tile, cols int)
 
-// tilePairs6x16AVX512 computes a tile of 6 rows and at most 16 columns from pairs.
+// tilePairs6x16AVX512 computes a 6×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs6x16AVX512(t *Tile, cols int)
 
-// tile6x32AVX512 computes a tile of 6 rows and at most 32 columns.
+// tile6x32AVX512 computes a 6×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile6x32AVX512(t *Tile, cols int)
 
-// tilePairs6x32AVX512 computes a tile of 6 rows and at most 32 columns from pairs.
+// tilePairs6x32AVX512 computes a 6×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs6x32AVX512(t *Tile, cols int)
 
-// tile7x16AVX512 computes a tile of 7 rows and at most 16 columns.
+// tile7x16AVX512 computes a 7×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile7x16AVX512(t *Tile, cols int)
 
-// tilePairs7x16AVX512 computes a tile of 7 rows and at most 16 columns from pairs.
+// tilePairs7x16AVX512 computes a 7×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs7x16AVX512(t *Tile, cols int)
 
-// tile7x32AVX512 computes a tile of 7 rows and at most 32 columns.
+// tile7x32AVX512 computes a 7×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile7x32AVX512(t *Tile, cols int)
 
-// tilePairs7x32AVX512 computes a tile of 7 rows and at most 32 columns from pairs.
+// tilePairs7x32AVX512 computes a 7×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs7x32AVX512(t *Tile, cols int)
 
-// tile8x16AVX512 computes a tile of 8 rows and at most 16 columns.
+// tile8x16AVX512 computes a 8×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile8x16AVX512(t *Tile, cols int)
 
-// tilePairs8x16AVX512 computes a tile of 8 rows and at most 16 columns from pairs.
+// tilePairs8x16AVX512 computes a 8×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs8x16AVX512(t *Tile, cols int)
 
-// tile8x32AVX512 computes a tile of 8 rows and at most 32 columns.
+// tile8x32AVX512 computes a 8×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile8x32AVX512(t *Tile, cols int)
 
-// tilePairs8x32AVX512 computes a tile of 8 rows and at most 32 columns from pairs.
+// tilePairs8x32AVX512 computes a 8×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs8x32AVX512(t *Tile, cols int)
 
-// tile9x16AVX512 computes a tile of 9 rows and at most 16 columns.
+// tile9x16AVX512 computes a 9×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile9x16AVX512(t *Tile, cols int)
 
-// tilePairs9x16AVX512 computes a tile of 9 rows and at most 16 columns from pairs.
+// tilePairs9x16AVX512 computes a 9×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs9x16AVX512(t *Tile, cols int)
 
-// tile9x32AVX512 computes a tile of 9 rows and at most 32 columns.
+// tile9x32AVX512 computes a 9×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile9x32AVX512(t *Tile, cols int)
 
-// tilePairs9x32AVX512 computes a tile of 9 rows and at most 32 columns from pairs.
+// tilePairs9x32AVX512 computes a 9×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs9x32AVX512(t *Tile, cols int)
 
-// tile10x16AVX512 computes a tile of 10 rows and at most 16 columns.
+// tile10x16AVX512 computes a 10×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile10x16AVX512(t *Tile, cols int)
 
-// tilePairs10x16AVX512 computes a tile of 10 rows and at most 16 columns from pairs.
+// tilePairs10x16AVX512 computes a 10×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs10x16AVX512(t *Tile, cols int)
 
-// tile10x32AVX512 computes a tile of 10 rows and at most 32 columns.
+// tile10x32AVX512 computes a 10×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile10x32AVX512(t *Tile, cols int)
 
-// tilePairs10x32AVX512 computes a tile of 10 rows and at most 32 columns from pairs.
+// tilePairs10x32AVX512 computes a 10×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs10x32AVX512(t *Tile, cols int)
 
-// tile11x16AVX512 computes a tile of 11 rows and at most 16 columns.
+// tile11x16AVX512 computes a 11×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile11x16AVX512(t *Tile, cols int)
 
-// tilePairs11x16AVX512 computes a tile of 11 rows and at most 16 columns from pairs.
+// tilePairs11x16AVX512 computes a 11×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs11x16AVX512(t *Tile, cols int)
 
-// tile11x32AVX512 computes a tile of 11 rows and at most 32 columns.
+// tile11x32AVX512 computes a 11×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile11x32AVX512(t *Tile, cols int)
 
-// tilePairs11x32AVX512 computes a tile of 11 rows and at most 32 columns from pairs.
+// tilePairs11x32AVX512 computes a 11×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs11x32AVX512(t *Tile, cols int)
 
-// tile12x16AVX512 computes a tile of 12 rows and at most 16 columns.
+// tile12x16AVX512 computes a 12×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile12x16AVX512(t *Tile, cols int)
 
-// tilePairs12x16AVX512 computes a tile of 12 rows and at most 16 columns from pairs.
+// tilePairs12x16AVX512 computes a 12×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs12x16AVX512(t *Tile, cols int)
 
-// tile12x32AVX512 computes a tile of 12 rows and at most 32 columns.
+// tile12x32AVX512 computes a 12×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile12x32AVX512(t *Tile, cols int)
 
-// tilePairs12x32AVX512 computes a tile of 12 rows and at most 32 columns from pairs.
+// tilePairs12x32AVX512 computes a 12×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs12x32AVX512(t *Tile, cols int)
 
-// tile13x16AVX512 computes a tile of 13 rows and at most 16 columns.
+// tile13x16AVX512 computes a 13×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile13x16AVX512(t *Tile, cols int)
 
-// tilePairs13x16AVX512 computes a tile of 13 rows and at most 16 columns from pairs.
+// tilePairs13x16AVX512 computes a 13×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs13x16AVX512(t *Tile, cols int)
 
-// tile13x32AVX512 computes a tile of 13 rows and at most 32 columns.
+// tile13x32AVX512 computes a 13×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile13x32AVX512(t *Tile, cols int)
 
-// tilePairs13x32AVX512 computes a tile of 13 rows and at most 32 columns from pairs.
+// tilePairs13x32AVX512 computes a 13×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs13x32AVX512(t *Tile, cols int)
 
-// tile14x16AVX512 computes a tile of 14 rows and at most 16 columns.
+// tile14x16AVX512 computes a 14×cols tile with at most 16 columns.
 //
 //go:noescape
 func tile14x16AVX512(t *Tile, cols int)
 
-// tilePairs14x16AVX512 computes a tile of 14 rows and at most 16 columns from pairs.
+// tilePairs14x16AVX512 computes a 14×cols tile with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs14x16AVX512(t *Tile, cols int)
 
-// tile14x32AVX512 computes a tile of 14 rows and at most 32 columns.
+// tile14x32AVX512 computes a 14×cols tile with at most 32 columns.
 //
 //go:noescape
 func tile14x32AVX512(t *Tile, cols int)
 
-// tilePairs14x32AVX512 computes a tile of 14 rows and at most 32 columns from pairs.
+// tilePairs14x32AVX512 computes a 14×cols tile with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs14x32AVX512(t *Tile, cols int)
@@ -359,17 +359,17 @@ func reluForwardAVX2(y *float32, x *float32, n int)
 //go:noescape
 func reluBackwardAVX2(dx *float32, y *float32, dy *float32, n int)
 
-// adamAVX2 makes one step of Adam.
+// adamAVX2 performs one step of Adam.
 //
 //go:noescape
 func adamAVX2(param *float32, grad *float32, m *float32, v *float32, n int, s *AdamStep)
 
-// sgdAVX2 makes one step without momentum.
+// sgdAVX2 performs one step of SGD without momentum.
 //
 //go:noescape
 func sgdAVX2(param *float32, grad *float32, n int, s *SGDStep)
 
-// sgdMomentumAVX2 makes one step with momentum, in the direction ShareG·g + ShareM·m.
+// sgdMomentumAVX2 performs one step of SGD with momentum, in the direction ShareG·g + ShareM·m.
 //
 //go:noescape
 func sgdMomentumAVX2(param *float32, grad *float32, m *float32, n int, s *SGDStep)
@@ -399,22 +399,22 @@ func normalizeAVX2(y *float32, x *float32, mean *float32, scale *float32, shift 
 //go:noescape
 func normalizeBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
-// maxPool2x2IndexAVX2 takes the maxima of 2×2 windows and where they were.
+// maxPool2x2IndexAVX2 computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
 func maxPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
 
-// maxPool2x2AVX2 takes the maxima of 2×2 windows.
+// maxPool2x2AVX2 computes the maxima of 2×2 windows.
 //
 //go:noescape
 func maxPool2x2AVX2(y *float32, x0 *float32, x1 *float32, c int, pixels int)
 
-// maxPool2x2BackwardAVX2 spreads gradients over 2×2 windows.
+// maxPool2x2BackwardAVX2 writes each gradient to its window's maximum and 0 to the other elements.
 //
 //go:noescape
 func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
 
-// dropoutAVX2 drops and scales units, whose random words begin with counter first.
+// dropoutAVX2 drops or scales units, whose random words start at counter first.
 //
 //go:noescape
 func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
@@ -424,32 +424,32 @@ func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *
 //go:noescape
 func normalizeReLUAVX2(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
 
-// reluDotsAVX2 adds up the gradients that pass, and times x − mean, in the columns of one block.
+// reluDotsAVX2 adds up the gradients g that pass the ReLU, and g·(x − mean), in the columns of one block.
 //
 //go:noescape
 func reluDotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
 
-// normalizeReLUBackwardAVX2 computes scale·g + (slope·(x − mean) + shift), g the gradient that passes, in one block of columns.
+// normalizeReLUBackwardAVX2 computes scale·g + (slope·(x − mean) + shift), with g the gradient that passes the ReLU, in one block of columns.
 //
 //go:noescape
 func normalizeReLUBackwardAVX2(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
-// normalizeReLUPool2x2IndexAVX2 computes the largest of each window of (x − mean)·scale + shift, at least 0, and where it was.
+// normalizeReLUPool2x2IndexAVX2 computes the maximum of each window of (x − mean)·scale + shift, at least 0, and its position.
 //
 //go:noescape
 func normalizeReLUPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
 
-// normalizeReLUPool2x2AVX2 computes the largest of each window of (x − mean)·scale + shift, at least 0.
+// normalizeReLUPool2x2AVX2 computes the maximum of each window of (x − mean)·scale + shift, at least 0.
 //
 //go:noescape
 func normalizeReLUPool2x2AVX2(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
 
-// reluPool2x2DotsAVX2 adds up the gradients that pass, and times x − mean where they go.
+// reluPool2x2DotsAVX2 adds up the gradients g that pass the ReLU, and g·(x − mean) with x at index.
 //
 //go:noescape
 func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
 
-// reluPool2x2BackwardAVX2 computes scale·g + (slope·(x − mean) + shift), g the gradient where it goes.
+// reluPool2x2BackwardAVX2 computes scale·g + (slope·(x − mean) + shift), with g the gradient at index, else 0.
 //
 //go:noescape
 func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
@@ -469,17 +469,17 @@ func reluForwardAVX512(y *float32, x *float32, n int)
 //go:noescape
 func reluBackwardAVX512(dx *float32, y *float32, dy *float32, n int)
 
-// adamAVX512 makes one step of Adam.
+// adamAVX512 performs one step of Adam.
 //
 //go:noescape
 func adamAVX512(param *float32, grad *float32, m *float32, v *float32, n int, s *AdamStep)
 
-// sgdAVX512 makes one step without momentum.
+// sgdAVX512 performs one step of SGD without momentum.
 //
 //go:noescape
 func sgdAVX512(param *float32, grad *float32, n int, s *SGDStep)
 
-// sgdMomentumAVX512 makes one step with momentum, in the direction ShareG·g + ShareM·m.
+// sgdMomentumAVX512 performs one step of SGD with momentum, in the direction ShareG·g + ShareM·m.
 //
 //go:noescape
 func sgdMomentumAVX512(param *float32, grad *float32, m *float32, n int, s *SGDStep)
@@ -509,22 +509,22 @@ func normalizeAVX512(y *float32, x *float32, mean *float32, scale *float32, shif
 //go:noescape
 func normalizeBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
-// maxPool2x2IndexAVX512 takes the maxima of 2×2 windows and where they were.
+// maxPool2x2IndexAVX512 computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
 func maxPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
 
-// maxPool2x2AVX512 takes the maxima of 2×2 windows.
+// maxPool2x2AVX512 computes the maxima of 2×2 windows.
 //
 //go:noescape
 func maxPool2x2AVX512(y *float32, x0 *float32, x1 *float32, c int, pixels int)
 
-// maxPool2x2BackwardAVX512 spreads gradients over 2×2 windows.
+// maxPool2x2BackwardAVX512 writes each gradient to its window's maximum and 0 to the other elements.
 //
 //go:noescape
 func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
 
-// dropoutAVX512 drops and scales units, whose random words begin with counter first.
+// dropoutAVX512 drops or scales units, whose random words start at counter first.
 //
 //go:noescape
 func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
@@ -534,52 +534,52 @@ func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d
 //go:noescape
 func normalizeReLUAVX512(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
 
-// reluDotsAVX512 adds up the gradients that pass, and times x − mean, in the columns of one block.
+// reluDotsAVX512 adds up the gradients g that pass the ReLU, and g·(x − mean), in the columns of one block.
 //
 //go:noescape
 func reluDotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
 
-// normalizeReLUBackwardAVX512 computes scale·g + (slope·(x − mean) + shift), g the gradient that passes, in one block of columns.
+// normalizeReLUBackwardAVX512 computes scale·g + (slope·(x − mean) + shift), with g the gradient that passes the ReLU, in one block of columns.
 //
 //go:noescape
 func normalizeReLUBackwardAVX512(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
-// normalizeReLUPool2x2IndexAVX512 computes the largest of each window of (x − mean)·scale + shift, at least 0, and where it was.
+// normalizeReLUPool2x2IndexAVX512 computes the maximum of each window of (x − mean)·scale + shift, at least 0, and its position.
 //
 //go:noescape
 func normalizeReLUPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
 
-// normalizeReLUPool2x2AVX512 computes the largest of each window of (x − mean)·scale + shift, at least 0.
+// normalizeReLUPool2x2AVX512 computes the maximum of each window of (x − mean)·scale + shift, at least 0.
 //
 //go:noescape
 func normalizeReLUPool2x2AVX512(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
 
-// reluPool2x2DotsAVX512 adds up the gradients that pass, and times x − mean where they go.
+// reluPool2x2DotsAVX512 adds up the gradients g that pass the ReLU, and g·(x − mean) with x at index.
 //
 //go:noescape
 func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
 
-// reluPool2x2BackwardAVX512 computes scale·g + (slope·(x − mean) + shift), g the gradient where it goes.
+// reluPool2x2BackwardAVX512 computes scale·g + (slope·(x − mean) + shift), with g the gradient at index, else 0.
 //
 //go:noescape
 func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
-// pairAVX512 rounds 2·n floats to n pairs of neighbours, n a multiple of 16.
+// pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //
 //go:noescape
 func pairAVX512(dst *float32, src *float32, n int)
 
-// pairRowsAVX512 rounds two rows of n floats to pairs, n a multiple of 16.
+// pairRowsAVX512 rounds two rows of n floats to n pairs; n is a multiple of 16.
 //
 //go:noescape
 func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
 
-// transpose8AVX2 turns 8 rows of 8·blocks elements into columns.
+// transpose8AVX2 transposes 8 rows of 8·blocks elements.
 //
 //go:noescape
 func transpose8AVX2(dst *float32, ldd int, src *float32, lds int, blocks int)
 
-// pause tells the core that the caller spins.
+// pause tells the core that the caller is spinning.
 //
 //go:noescape
 func pause()

@@ -4,32 +4,32 @@
 
 package simd
 
-// tile1x16NEON computes a tile of 1 rows, those in t.rows, and 16 columns.
+// tile1x16NEON computes a 1×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile1x16NEON(t *Tile)
 
-// tile2x16NEON computes a tile of 2 rows, those in t.rows, and 16 columns.
+// tile2x16NEON computes a 2×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile2x16NEON(t *Tile)
 
-// tile3x16NEON computes a tile of 3 rows, those in t.rows, and 16 columns.
+// tile3x16NEON computes a 3×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile3x16NEON(t *Tile)
 
-// tile4x16NEON computes a tile of 4 rows, those in t.rows, and 16 columns.
+// tile4x16NEON computes a 4×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile4x16NEON(t *Tile)
 
-// tile5x16NEON computes a tile of 5 rows, those in t.rows, and 16 columns.
+// tile5x16NEON computes a 5×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile5x16NEON(t *Tile)
 
-// tile6x16NEON computes a tile of 6 rows, those in t.rows, and 16 columns.
+// tile6x16NEON computes a 6×16 tile; t.rows holds the rows of A.
 //
 //go:noescape
 func tile6x16NEON(t *Tile)

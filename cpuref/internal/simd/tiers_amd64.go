@@ -69,12 +69,13 @@ var tierAVX512 = Kernels{
 	Pause: pause,
 }
 
-// TileScratch is where the AVX2 tier puts a tile of too few columns.
+// TileScratch is where the AVX2 tier puts a tile with fewer columns than its
+// kernels compute.
 type TileScratch struct {
 	edge [6 * 16]float32
 }
 
-// tilesAVX512 are the tile kernels by rows − 1, of 16 and 32 columns.
+// tilesAVX512 holds the tile kernels by rows − 1, for 16 and 32 columns.
 var tilesAVX512 = [14][2]func(t *Tile, cols int){
 	{tile1x16AVX512, tile1x32AVX512}, {tile2x16AVX512, tile2x32AVX512},
 	{tile3x16AVX512, tile3x32AVX512}, {tile4x16AVX512, tile4x32AVX512},
@@ -89,7 +90,7 @@ func tileAVX512(t *Tile, rows0, rows1, cols int) {
 	tilesAVX512[rows0+rows1-1][(cols-1)/16](t, cols)
 }
 
-// tilePairsAVX512s are tilesAVX512 of pairs.
+// tilePairsAVX512s is tilesAVX512 for pairs.
 var tilePairsAVX512s = [14][2]func(t *Tile, cols int){
 	{tilePairs1x16AVX512, tilePairs1x32AVX512}, {tilePairs2x16AVX512, tilePairs2x32AVX512},
 	{tilePairs3x16AVX512, tilePairs3x32AVX512}, {tilePairs4x16AVX512, tilePairs4x32AVX512},
@@ -104,7 +105,7 @@ func tilePairsAVX512(t *Tile, rows0, rows1, cols int) {
 	tilePairsAVX512s[rows0+rows1-1][(cols-1)/16](t, cols)
 }
 
-// tilesAVX2 are the tile kernels by rows0 − 1 and rows1.
+// tilesAVX2 holds the tile kernels by rows0 − 1 and rows1.
 var tilesAVX2 = [3][4]func(t *Tile){
 	{tile1plus0x16AVX2, tile1plus1x16AVX2, tile1plus2x16AVX2, tile1plus3x16AVX2},
 	{tile2plus0x16AVX2, tile2plus1x16AVX2, tile2plus2x16AVX2, tile2plus3x16AVX2},
@@ -115,7 +116,8 @@ func tileAVX2(t *Tile, rows0, rows1, cols int) {
 	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols)
 }
 
-// transposeAVX2 turns blocks of 8×8; the edges are left to the portable code.
+// transposeAVX2 transposes blocks of 8×8 and leaves the edges to the portable
+// code.
 func transposeAVX2(dst []float32, ldd int, src []float32, lds, rows, cols int) {
 	rows8, cols8 := rows&^7, cols&^7
 	if cols8 > 0 {

@@ -2,9 +2,9 @@
 
 package simd
 
-// machineTiers returns the NEON tier: every arm64 processor that Go supports
-// has it. Its tile is in vector instructions; the other passes are portable. It
-// has no mixed precision, which portable code would make slower than float32.
+// machineTiers returns the NEON tier: every arm64 processor that Go supports has
+// NEON. Only its tile uses vector instructions; the other passes are portable.
+// It has no mixed precision, because portable code would be slower than float32.
 func machineTiers() []*Kernels {
 	k := generic
 	k.Name = "neon"
@@ -14,14 +14,14 @@ func machineTiers() []*Kernels {
 	return []*Kernels{&k}
 }
 
-// TileScratch holds the addresses of a tile's rows of A, and a tile of too few
-// columns.
+// TileScratch holds the addresses of a tile's rows of A, and a tile with fewer
+// columns than the kernels compute.
 type TileScratch struct {
 	edge [6 * 16]float32
 	rows [6]*float32
 }
 
-// tilesNEON are the tile kernels by rows − 1.
+// tilesNEON holds the tile kernels by rows − 1.
 var tilesNEON = [6]func(t *Tile){
 	tile1x16NEON, tile2x16NEON, tile3x16NEON, tile4x16NEON, tile5x16NEON, tile6x16NEON,
 }

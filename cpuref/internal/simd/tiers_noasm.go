@@ -2,8 +2,8 @@
 
 package simd
 
-// machineTiers returns none: this build has the portable tier alone.
+// machineTiers returns none: this build has only the portable tier.
 func machineTiers() []*Kernels { return nil }
 
-// TileScratch is empty: the portable tile needs none.
+// TileScratch is empty: the portable tile needs no scratch.
 type TileScratch struct{}

@@ -1,7 +1,7 @@
-// Package manifest holds the record of how the committed SPIR-V was made.
+// Package manifest records how the committed SPIR-V was compiled.
 package manifest
 
-// Manifest describes all modules and what compiled them.
+// Manifest describes all modules and their compiler.
 type Manifest struct {
 	Compiler string   `json:"compiler"` // first line of the compiler's --version
 	Flags    []string `json:"flags"`
@@ -11,9 +11,9 @@ type Manifest struct {
 // Module describes one SPIR-V module.
 type Module struct {
 	Name          string `json:"name"`           // of the source without ".comp"
-	SourceSHA256  string `json:"source_sha256"`  // of the source and the includes it reaches
-	SPIRVSHA256   string `json:"spirv_sha256"`   //
+	SourceSHA256  string `json:"source_sha256"`  // of the source and its includes
+	SPIRVSHA256   string `json:"spirv_sha256"`   // of the compiled module
 	Bindings      int    `json:"bindings"`       // storage buffers, numbered from 0
 	PushBytes     int    `json:"push_bytes"`     // of push constants
-	SpecConstants int    `json:"spec_constants"` // numbered from 0; 0 is the workgroup's number of threads
+	SpecConstants int    `json:"spec_constants"` // numbered from 0; constant 0 is the number of threads per workgroup
 }

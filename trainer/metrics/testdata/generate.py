@@ -3,7 +3,7 @@
     pip install scikit-learn==1.9.1 numpy && python3 generate.py
 
 Probabilities are multiples of 1/64, exact in float32, so they have many ties.
-In the case "unpredicted" one class is never predicted and one never right.
+In the case "unpredicted" one class is never predicted and one never correct.
 """
 import json
 
@@ -45,12 +45,14 @@ def case(seed, n, unpredicted):
         "labels": labels.tolist(), "sixty_fourths": counts.tolist(),
         "accuracy": float((labels == predicted).mean()),
         "loss": float(log_loss(labels, probabilities, labels=classes)),
-        # The lower class first among equals, where scikit-learn takes the higher.
+        # Of equal ones, the lower class comes first; scikit-learn takes the higher.
         "top2": float(top_k_accuracy_score(labels, probabilities - 1e-9 * np.arange(CLASSES), k=2, labels=classes)),
         "calibration": calibration_error(labels, probabilities),
         "confusion_matrix": confusion_matrix(labels, predicted, labels=classes).tolist(),
         "precision": precision.tolist(), "recall": recall.tolist(), "f1": f1.tolist(), "support": support.tolist(),
         "auc": [float(roc_auc_score(labels == c, probabilities[:, c])) for c in classes],
+        "micro_auc": float(roc_auc_score(np.eye(CLASSES)[labels], probabilities, average="micro")),
+        "macro_auc": float(roc_auc_score(np.eye(CLASSES)[labels], probabilities, average="macro")),
         "macro": average("macro"), "micro": average("micro"), "weighted": average("weighted"),
     }
 

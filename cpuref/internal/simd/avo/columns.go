@@ -6,10 +6,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// blockVectors is how many vectors wide a block of columns is.
+// blockVectors is the width of a block of columns in vectors.
 const blockVectors = 4
 
-// eachRow generates the loop over the rows of one block of columns. body works
+// eachRow generates the loop over the rows of one block of columns; body works
 // on vector j of a row of each matrix.
 func (v vector) eachRow(matrices []string, body func(j int, m []Mem)) {
 	addresses := make([]reg.GPVirtual, len(matrices))
@@ -31,7 +31,7 @@ func (v vector) eachRow(matrices []string, body func(j int, m []Mem)) {
 	})
 }
 
-// loadBlock returns registers with the block at the address in r.
+// loadBlock loads the block at the address in r into registers.
 func (v vector) loadBlock(r reg.GPVirtual) []reg.VecVirtual {
 	block := v.several(blockVectors)
 	for j, x := range block {
@@ -120,11 +120,11 @@ func normalizeBackward(v vector) {
 	RET()
 }
 
-// transpose8 turns a strip of 8 rows, 8×8 elements at a time; it serves both
+// transpose8 transposes a strip of 8 rows, 8×8 elements at a time, for both
 // tiers.
 func transpose8() {
 	begin("transpose8AVX2", "dst *float32, ldd int, src *float32, lds, blocks int",
-		"turns 8 rows of 8·blocks elements into columns.")
+		"transposes 8 rows of 8·blocks elements.")
 	dst, ldd := param("dst"), bytesOf(param("ldd"))
 	src, lds := param("src"), bytesOf(param("lds"))
 	eight := GP64()
@@ -150,7 +150,8 @@ func transpose8() {
 	RET()
 }
 
-// transposed8 turns an 8×8 block in registers: pairs, then fours, then halves.
+// transposed8 transposes an 8×8 block in registers: pairs, then fours, then
+// halves.
 func transposed8(r []reg.VecVirtual) []reg.VecVirtual {
 	pairs := make([]reg.VecVirtual, 8)
 	for i := 0; i < 8; i += 2 {

@@ -9,11 +9,11 @@ import (
 // Multipliers of Philox4x32.
 const philoxM0, philoxM1 = 0xD2511F53, 0xCD9E8D57
 
-// dropout draws a block of Philox4x32 in each 32-bit lane: four words a lane,
-// for four vectors of units.
+// dropout computes a block of Philox4x32 in each 32-bit lane: four words per
+// lane, for four vectors of units.
 func dropout(v vector) {
 	v.function("dropout", "y, x *float32, n int, first, sample uint32, d *Dropout",
-		"drops and scales units, whose random words begin with counter first.")
+		"drops or scales units, whose random words start at counter first.")
 	y, x, n := param("y"), param("x"), param("n")
 	counter := v.firstCounters()
 	step := v.broadcastInt(U32(v.lanes))
@@ -51,8 +51,8 @@ func dropout(v vector) {
 	RET()
 }
 
-// firstCounters returns the first counters of each lane, in the order that
-// makes inUnitOrder's vectors contiguous: lane 4·l + j counts j·(lanes/4) + l.
+// firstCounters returns the first counter of each lane, in the order that makes
+// inUnitOrder's vectors contiguous: lane 4·l + j starts at j·(lanes/4) + l.
 func (v vector) firstCounters() reg.VecVirtual {
 	name := "counters" + v.suffix
 	order := GLOBL(name, RODATA|NOPTR)
@@ -133,7 +133,8 @@ func (v vector) xorKey(x, c reg.VecVirtual, key Mem) {
 	VXORPS(k, x, x)
 }
 
-// inUnitOrder turns four words a block into vectors of consecutive units.
+// inUnitOrder transposes the four words per block into vectors of consecutive
+// units.
 func (v vector) inUnitOrder(c []reg.VecVirtual) []reg.VecVirtual {
 	p, r := v.several(4), v.several(4)
 	VUNPCKLPS(c[1], c[0], p[0])
@@ -147,7 +148,7 @@ func (v vector) inUnitOrder(c []reg.VecVirtual) []reg.VecVirtual {
 	return r
 }
 
-// drop stores x·scale where the random word reaches the threshold, else 0.
+// drop stores x·scale where the random word is at least the threshold, else 0.
 func (v vector) drop(x, y Mem, words, threshold, scale reg.VecVirtual) {
 	unit := v.new()
 	if v.lanes == 16 {

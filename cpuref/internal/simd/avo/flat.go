@@ -10,16 +10,16 @@ import (
 
 // Predicates of VCMPPS.
 const (
-	notLessEqual = 0x16 // true where either is NaN
-	greater      = 0x1e // false where either is NaN
+	notLessEqual = 0x16 // true if either is NaN
+	greater      = 0x1e // false if either is NaN
 	ordered      = 0x07 // neither is NaN
 )
 
-// unroll is how many vectors a flat loop takes at once.
+// unroll is the number of vectors per iteration of a flat loop.
 const unroll = 4
 
-// flat generates the loop of an element-wise function over n elements, n a
-// multiple of the lanes: body works on the vectors at the given addresses.
+// flat generates the loop of an element-wise function over n elements, where n
+// is a multiple of the lanes; body works on the vectors at the given addresses.
 func (v vector) flat(arrays []string, body func(m []Mem)) {
 	addresses := make([]reg.GPVirtual, len(arrays))
 	for i, name := range arrays {
@@ -87,7 +87,7 @@ func reluForward(v vector) {
 	VXORPS(zero, zero, zero)
 	v.flat([]string{"y", "x"}, func(m []Mem) {
 		y := v.new()
-		VMAXPS(m[1], zero, y) // where x is NaN, its second source, x, wins
+		VMAXPS(m[1], zero, y) // returns its second source, x, if that is NaN
 		VMOVUPS(y, m[0])
 	})
 }
@@ -112,7 +112,7 @@ func reluBackward(v vector) {
 }
 
 func adam(v vector) {
-	v.function("adam", "param, grad, m, v *float32, n int, s *AdamStep", "makes one step of Adam.")
+	v.function("adam", "param, grad, m, v *float32, n int, s *AdamStep", "performs one step of Adam.")
 	beta1, rest1 := v.broadcast("s", "Beta1"), v.broadcast("s", "OneMinusBeta1")
 	beta2, rest2 := v.broadcast("s", "Beta2"), v.broadcast("s", "OneMinusBeta2")
 	size, root := v.broadcast("s", "StepSize"), v.broadcast("s", "RootCorrection")
@@ -139,7 +139,7 @@ func adam(v vector) {
 }
 
 func sgd(v vector) {
-	v.function("sgd", "param, grad *float32, n int, s *SGDStep", "makes one step without momentum.")
+	v.function("sgd", "param, grad *float32, n int, s *SGDStep", "performs one step of SGD without momentum.")
 	rate, decay := v.broadcast("s", "Rate"), v.broadcast("s", "WeightDecay")
 	v.flat([]string{"param", "grad"}, func(m []Mem) {
 		p, g := v.load(m[0]), v.load(m[1])
@@ -151,7 +151,7 @@ func sgd(v vector) {
 
 func sgdMomentum(v vector) {
 	v.function("sgdMomentum", "param, grad, m *float32, n int, s *SGDStep",
-		"makes one step with momentum, in the direction ShareG·g + ShareM·m.")
+		"performs one step of SGD with momentum, in the direction ShareG·g + ShareM·m.")
 	rate, decay := v.broadcast("s", "Rate"), v.broadcast("s", "WeightDecay")
 	momentum := v.broadcast("s", "Momentum")
 	shareG, shareM := v.broadcast("s", "ShareG"), v.broadcast("s", "ShareM")
@@ -168,7 +168,7 @@ func sgdMomentum(v vector) {
 }
 
 func pause() {
-	begin("pause", "", "tells the core that the caller spins.")
+	begin("pause", "", "tells the core that the caller is spinning.")
 	PAUSE()
 	RET()
 }

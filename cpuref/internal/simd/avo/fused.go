@@ -6,12 +6,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// windows generates the loops over the 2×2 windows of two rows of pixels:
-// outside over the vectors of channels, inside over the windows. Arrays named
-// in rows have two pixels a window, those in pixels have one. begin and end run
-// for each vector of channels, whose offset they get; body for each window,
-// with the addresses of its two elements in each of the rows, and of its
-// element in each of the pixel arrays.
+// windows generates the loops over the 2×2 windows of two rows of pixels: the
+// outer one over the vectors of channels, the inner one over the windows. Arrays
+// named in rows have two pixels per window, those in pixels one. begin and end
+// run for each vector of channels and get its offset. body runs for each window
+// and gets the addresses of its two elements in each row array and of its
+// element in each pixel array.
 func (v vector) windows(rows, pixels []string, begin func(channel reg.Register), body func(row [][2]Mem, pixel []Mem), end func(channel reg.Register)) {
 	var arrays []reg.GPVirtual
 	for _, name := range append(rows, pixels...) {
@@ -23,7 +23,7 @@ func (v vector) windows(rows, pixels []string, begin func(channel reg.Register),
 	XORQ(channel, channel)
 	Label("channels")
 	begin(channel)
-	left, right, single := GP64(), GP64(), GP64() // offsets of a window's two pixels, and of its one
+	left, right, single := GP64(), GP64(), GP64() // offsets of a window's pixels in row and pixel arrays
 	XORQ(left, left)
 	MOVQ(width, right)
 	XORQ(single, single)
@@ -53,15 +53,15 @@ func (v vector) windows(rows, pixels []string, begin func(channel reg.Register),
 	RET()
 }
 
-// fromParam loads into r the vector at an offset from a pointer parameter.
+// fromParam loads the vector at an offset from a pointer parameter into r.
 func fromParam(name string, offset reg.Register, r reg.VecVirtual) {
 	p := param(name)
 	VMOVUPS(Mem{Base: p, Index: offset, Scale: 1}, r)
 }
 
-// fetchAhead asks for what the backward loops need next. Their tensors come from
-// memory in more streams, and shorter ones, than the processor follows by
-// itself. A window takes four elements of the rows for one of the pixel arrays.
+// fetchAhead prefetches for the backward loops: they read more and shorter
+// streams than hardware prefetchers follow. A window takes four elements of the
+// row arrays for each one of the pixel arrays.
 func fetchAhead(row [][2]Mem, pixel []Mem) {
 	const bytes = 4096
 	for _, pair := range row {
@@ -75,18 +75,18 @@ func fetchAhead(row [][2]Mem, pixel []Mem) {
 
 func nothing(reg.Register) {}
 
-// normalizeReLUPool keeps the first largest of a window's normalised elements.
+// normalizeReLUPool keeps the first maximum of a window's normalised elements.
 func normalizeReLUPool(v vector, withIndex bool) {
 	pixels := []string{"y"}
 	var number []reg.VecVirtual
 	if withIndex {
 		v.function("normalizeReLUPool2x2Index", "y *float32, index *uint32, x0, x1, mean, scale, shift *float32, c, windows int",
-			"computes the largest of each window of (x − mean)·scale + shift, at least 0, and where it was.")
+			"computes the maximum of each window of (x − mean)·scale + shift, at least 0, and its position.")
 		pixels = append(pixels, "index")
 		number = v.numbers(4)
 	} else {
 		v.function("normalizeReLUPool2x2", "y, x0, x1, mean, scale, shift *float32, c, windows int",
-			"computes the largest of each window of (x − mean)·scale + shift, at least 0.")
+			"computes the maximum of each window of (x − mean)·scale + shift, at least 0.")
 	}
 	zero, mean, scale, shift := v.new(), v.new(), v.new(), v.new()
 	VXORPS(zero, zero, zero)
@@ -119,8 +119,8 @@ func normalizeReLUPool(v vector, withIndex bool) {
 	}, nothing)
 }
 
-// takeGreater puts x into best and number k into index where x > best. number
-// is nil where there is no index.
+// takeGreater puts x into best and number k into index where x > best. number is
+// nil if there is no index.
 func (v vector) takeGreater(k int, x, best, index reg.VecVirtual, number []reg.VecVirtual) {
 	if v.lanes == 16 {
 		replace := K()
@@ -155,7 +155,7 @@ func (v vector) passed(dy, y Mem, zero reg.VecVirtual) reg.VecVirtual {
 
 func reluPoolDots(v vector) {
 	v.function("reluPool2x2Dots", "sum, dot, dy, y *float32, index *uint32, x0, x1, mean *float32, c, windows int",
-		"adds up the gradients that pass, and times x − mean where they go.")
+		"adds up the gradients g that pass the ReLU, and g·(x − mean) with x at index.")
 	zero, mean, sum, dot := v.new(), v.new(), v.new(), v.new()
 	VXORPS(zero, zero, zero)
 	number := v.numbers(4)
@@ -193,7 +193,7 @@ func reluPoolDots(v vector) {
 
 func reluPoolBackward(v vector) {
 	v.function("reluPool2x2Backward", "dx0, dx1, dy, y *float32, index *uint32, x0, x1, mean, scale, slope, shift *float32, c, windows int",
-		"computes scale·g + (slope·(x − mean) + shift), g the gradient where it goes.")
+		"computes scale·g + (slope·(x − mean) + shift), with g the gradient at index, else 0.")
 	zero, mean, scale, slope, shift := v.new(), v.new(), v.new(), v.new(), v.new()
 	VXORPS(zero, zero, zero)
 	number := v.numbers(4)
@@ -226,7 +226,7 @@ func reluPoolBackward(v vector) {
 	}, nothing)
 }
 
-// The passes of batch-norm and ReLU without a pool go by columns.
+// The passes of batch-norm and ReLU without a pool loop over columns.
 
 func normalizeReLU(v vector) {
 	v.function("normalizeReLU", "y, x, mean, scale, shift *float32, ld, rows int",
@@ -247,7 +247,7 @@ func normalizeReLU(v vector) {
 
 func reluDots(v vector) {
 	v.function("reluDots", "sum, dot, dy, y, x, mean *float32, ld, rows int",
-		"adds up the gradients that pass, and times x − mean, in the columns of one block.")
+		"adds up the gradients g that pass the ReLU, and g·(x − mean), in the columns of one block.")
 	pSum, pDot, pMean := param("sum"), param("dot"), param("mean")
 	sum, dot := v.loadBlock(pSum), v.loadBlock(pDot)
 	zero := v.new()
@@ -266,7 +266,7 @@ func reluDots(v vector) {
 
 func normalizeReLUBackward(v vector) {
 	v.function("normalizeReLUBackward", "dx, dy, y, x, mean, scale, slope, shift *float32, ld, rows int",
-		"computes scale·g + (slope·(x − mean) + shift), g the gradient that passes, in one block of columns.")
+		"computes scale·g + (slope·(x − mean) + shift), with g the gradient that passes the ReLU, in one block of columns.")
 	pMean, pShift := param("mean"), param("shift")
 	scale, slope := v.loadBlock(param("scale")), v.loadBlock(param("slope"))
 	zero := v.new()

@@ -58,7 +58,7 @@ var (
 	avx512 = vector{"AVX512", 16, ZMM}
 )
 
-// bytes is the width of a register in memory.
+// bytes returns the width of a register in bytes.
 func (v vector) bytes() int { return 4 * v.lanes }
 
 // several returns n new registers.
@@ -70,7 +70,7 @@ func (v vector) several(n int) []reg.VecVirtual {
 	return r
 }
 
-// function begins a function of the given name, less the suffix, and
+// function begins a function with the given name, plus the suffix, and
 // parameters.
 func (v vector) function(name, parameters, doc string) {
 	begin(name+v.suffix, parameters, doc)
@@ -96,7 +96,7 @@ func field(parameter, name string) reg.GPVirtual {
 	return r
 }
 
-// bytesOf turns a number of elements in r into bytes.
+// bytesOf converts a number of elements in r to bytes.
 func bytesOf(r reg.GPVirtual) reg.GPVirtual {
 	SHLQ(Imm(2), r)
 	return r
@@ -105,7 +105,7 @@ func bytesOf(r reg.GPVirtual) reg.GPVirtual {
 // at is the memory offset bytes after the address in r.
 func at(r reg.Register, offset int) Mem { return Mem{Base: r, Disp: offset} }
 
-// loop repeats body as often as the counter in n says, which is not 0.
+// loop runs body n times; n must not be 0.
 func loop(label string, n reg.GPVirtual, body func()) {
 	Label(label)
 	body()

@@ -6,7 +6,7 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// numbers returns registers filled with the integers below n.
+// numbers returns n registers, each filled with its index.
 func (v vector) numbers(n int) []reg.VecVirtual {
 	r := make([]reg.VecVirtual, n)
 	for i := range r {
@@ -15,9 +15,9 @@ func (v vector) numbers(n int) []reg.VecVirtual {
 	return r
 }
 
-// window loops over pixels, and in each over the vectors of its channels. body
-// gets the window's four vectors, two in each of the rows named, and those at
-// the addresses of the pixel arrays.
+// window generates the loops over pixels and, within a pixel, over its vectors
+// of channels. body gets the addresses of the window's four vectors, two in each
+// row array, and of one vector in each pixel array.
 func (v vector) window(rows, pixels []string, body func(window, pixel []Mem)) {
 	var inRows, inPixels []reg.GPVirtual
 	for _, name := range rows {
@@ -47,7 +47,7 @@ func (v vector) window(rows, pixels []string, body func(window, pixel []Mem)) {
 		}
 		SUBQ(U32(v.lanes), left)
 		JNZ(LabelRef("channels"))
-		for _, r := range inRows { // over the window's second pixel
+		for _, r := range inRows { // skip the window's second pixel
 			ADDQ(width, r)
 		}
 	})
@@ -55,19 +55,18 @@ func (v vector) window(rows, pixels []string, body func(window, pixel []Mem)) {
 	RET()
 }
 
-// maxPool keeps the first maximum, and over any number the first NaN: a later
-// element replaces the best where it is not less or equal and the best is a
-// number.
+// maxPool keeps the first maximum, or the first NaN if there is one: a later
+// element replaces the best unless it is less or equal or the best is NaN.
 func maxPool(v vector, withIndex bool) {
 	pixels := []string{"y"}
 	var number []reg.VecVirtual
 	if withIndex {
 		v.function("maxPool2x2Index", "y *float32, index *uint32, x0, x1 *float32, c, pixels int",
-			"takes the maxima of 2×2 windows and where they were.")
+			"computes the maxima of 2×2 windows and their positions.")
 		pixels = append(pixels, "index")
 		number = v.numbers(4)
 	} else {
-		v.function("maxPool2x2", "y, x0, x1 *float32, c, pixels int", "takes the maxima of 2×2 windows.")
+		v.function("maxPool2x2", "y, x0, x1 *float32, c, pixels int", "computes the maxima of 2×2 windows.")
 	}
 	v.window([]string{"x0", "x1"}, pixels, func(window, pixel []Mem) {
 		best, index := v.load(window[0]), v.new()
@@ -104,7 +103,7 @@ func maxPool(v vector, withIndex bool) {
 
 func maxPoolBackward(v vector) {
 	v.function("maxPool2x2Backward", "dx0, dx1, dy *float32, index *uint32, c, pixels int",
-		"spreads gradients over 2×2 windows.")
+		"writes each gradient to its window's maximum and 0 to the other elements.")
 	number := v.numbers(4)
 	v.window([]string{"dx0", "dx1"}, []string{"dy", "index"}, func(window, pixel []Mem) {
 		dy, index := v.load(pixel[0]), v.load(pixel[1])

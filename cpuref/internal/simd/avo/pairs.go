@@ -7,12 +7,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// Go's assembler does not know the instructions of AVX512_BF16, so they are
-// given as bytes, in their forms on registers of 512 bits: Intel's manual
-// (volume 2, 2.7.1) has the layout of the EVEX prefix.
+// Go's assembler lacks the instructions of AVX512_BF16, so they are encoded as
+// bytes, in their 512-bit forms. Intel's manual (volume 2, 2.7.1) documents the
+// EVEX prefix.
 
-// The fields that tell the three apart: the mandatory prefix, as in the bits
-// pp, and the opcode.
+// The fields that distinguish the three: the mandatory prefix, as encoded in the
+// pp bits, and the opcode.
 const (
 	prefixF3 = 2
 	prefixF2 = 3
@@ -21,7 +21,7 @@ const (
 	opcodeRound = 0x72
 )
 
-// vdpbf16ps adds to each element of sum the two products of the pairs in a and b.
+// vdpbf16ps adds the two products of the pairs in a and b to each element of sum.
 func vdpbf16ps(a, b, sum reg.Register) {
 	evex(prefixF3, opcodeDot, sum, b, a, []Op{a, b, sum})
 }
@@ -31,14 +31,14 @@ func vcvtne2ps2bf16(low, high, dst reg.Register) {
 	evex(prefixF2, opcodeRound, dst, high, low, []Op{low, high})
 }
 
-// vcvtneps2bf16 rounds the elements of x to the lower half of dst, and clears
-// the upper.
+// vcvtneps2bf16 rounds the elements of x to the lower half of dst and clears the
+// upper half.
 func vcvtneps2bf16(x, dst reg.Register) {
 	evex(prefixF3, opcodeRound, dst, nil, x, []Op{x})
 }
 
-// evex emits an instruction of map 0F38 with W0, on 512 bits and unmasked.
-// second may be nil.
+// evex emits an unmasked 512-bit instruction of map 0F38 with W0. second may be
+// nil.
 func evex(prefix, opcode uint64, dst, second, third reg.Register, inputs []Op) {
 	d, t := number(dst), number(third)
 	s := uint64(0)
@@ -46,7 +46,8 @@ func evex(prefix, opcode uint64, dst, second, third reg.Register, inputs []Op) {
 		s = number(second)
 	}
 	const map0F38, length512 = 2, 2 << 5
-	// The register numbers' upper bits, and all of the second's, are inverted.
+	// The upper bits of register numbers, and all bits of the second's, are
+	// inverted.
 	p0 := map0F38 | (^d>>3&1)<<7 | (^t>>4&1)<<6 | (^t>>3&1)<<5 | (^d>>4&1)<<4
 	p1 := 1<<2 | prefix | (^s&15)<<3
 	p2 := length512 | (^s>>4&1)<<3
@@ -58,16 +59,16 @@ func evex(prefix, opcode uint64, dst, second, third reg.Register, inputs []Op) {
 // number returns the number of a physical register.
 func number(r reg.Register) uint64 { return uint64(reg.ToPhysical(r).PhysicalIndex()) }
 
-// data emits bytes of an instruction.
+// data emits the bytes of an instruction.
 func data(directive string, bytes Op, inputs []Op, output reg.Register) {
 	Instruction(&ir.Instruction{Opcode: directive, Operands: []Op{bytes}, Inputs: inputs, Outputs: []Op{output},
 		ISA: []string{"AVX512_BF16"}})
 }
 
-// pair generates the rounding of neighbours.
+// pair generates the rounding of neighbours to pairs.
 func pair() {
 	avx512.function("pair", "dst, src *float32, n int",
-		"rounds 2·n floats to n pairs of neighbours, n a multiple of 16.")
+		"rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.")
 	dst, src, n := param("dst"), param("src"), param("n")
 	SHRQ(Imm(4), n)
 	loop("more", n, func() {
@@ -82,10 +83,10 @@ func pair() {
 	RET()
 }
 
-// pairRows generates the rounding of two rows.
+// pairRows generates the rounding of two rows to pairs.
 func pairRows() {
 	avx512.function("pairRows", "dst, a, b *float32, n int",
-		"rounds two rows of n floats to pairs, n a multiple of 16.")
+		"rounds two rows of n floats to n pairs; n is a multiple of 16.")
 	dst, a, b, n := param("dst"), param("a"), param("b"), param("n")
 	SHRQ(Imm(4), n)
 	loop("more", n, func() {

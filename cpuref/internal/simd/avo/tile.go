@@ -8,8 +8,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// tile is the generator of one tile kernel: its rows in two groups, its
-// columns in vectors, one accumulator register for each pair.
+// tile generates one tile kernel: its rows are in two groups, its columns in
+// vectors, and each row and column vector has an accumulator register.
 type tile struct {
 	vector
 	rows0, rows1 int
@@ -18,30 +18,30 @@ type tile struct {
 
 	sum  [][]reg.Register  // by row and column vector
 	b    []reg.Register    // one row of B
-	x    reg.Register      // an element of A, or what is added at the end
+	x    reg.Register      // an element of A, or a vector to add at the end
 	mask reg.OpmaskVirtual // of the last column vector; AVX-512 only
 }
 
 func (t *tile) rows() int { return t.rows0 + t.rows1 }
 
-// tilesAVX512 generates 1 to 14 rows by one or two vectors. The first group
-// has 7 rows wherever there is a second.
+// tilesAVX512 generates tiles of 1 to 14 rows by one or two vectors. The first
+// group has 7 rows if there is a second.
 func tilesAVX512() {
 	for rows := 1; rows <= 14; rows++ {
 		for vectors := 1; vectors <= 2; vectors++ {
 			t := &tile{vector: avx512, rows0: min(rows, 7), rows1: max(0, rows-7), vectors: vectors}
 			t.function(fmt.Sprintf("tile%dx%d", rows, vectors*16), "t *Tile, cols int",
-				fmt.Sprintf("computes a tile of %d rows and at most %d columns.", rows, vectors*16))
+				fmt.Sprintf("computes a %d×cols tile with at most %d columns.", rows, vectors*16))
 			t.generate()
 			t = &tile{vector: avx512, rows0: t.rows0, rows1: t.rows1, vectors: vectors, pairs: true}
 			t.function(fmt.Sprintf("tilePairs%dx%d", rows, vectors*16), "t *Tile, cols int",
-				fmt.Sprintf("computes a tile of %d rows and at most %d columns from pairs.", rows, vectors*16))
+				fmt.Sprintf("computes a %d×cols tile with at most %d columns from pairs.", rows, vectors*16))
 			t.generate()
 		}
 	}
 }
 
-// tilesAVX2 generates 1 to 3 and 0 to 3 rows by two vectors.
+// tilesAVX2 generates tiles of 1 to 3 plus 0 to 3 rows by two vectors.
 func tilesAVX2() {
 	for rows0 := 1; rows0 <= 3; rows0++ {
 		for rows1 := 0; rows1 <= 3; rows1++ {
@@ -70,8 +70,8 @@ func (t *tile) generate() {
 	RET()
 }
 
-// allocate chooses the registers. Those that an instruction in bytes works on
-// must be known now: no allocator comes after it.
+// allocate chooses the registers. Tiles of pairs need physical ones, because
+// they contain instructions encoded as bytes, before avo allocates registers.
 func (t *tile) allocate() {
 	next := func() reg.Register { return t.new() }
 	if t.pairs {
@@ -94,7 +94,8 @@ func (t *tile) allocate() {
 	}
 }
 
-// prefetch asks for the lines of C, so that they are there when the sums are.
+// prefetch prefetches the lines of C, so that they are in the cache when the
+// sums are done.
 func (t *tile) prefetch() {
 	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
 	for i := range t.rows() {
@@ -145,8 +146,8 @@ func (t *tile) reduce() {
 	JNZ(LabelRef("blocks"))
 }
 
-// rowDistances returns the address of row i, up to 6, of a group that begins
-// at a base.
+// rowDistances returns a function that gives the address of row i, 0 to 6, of a
+// group that starts at base.
 func (t *tile) rowDistances() func(base reg.GPVirtual, i int) Mem {
 	one := bytesOf(field("t", "RowA"))
 	multiple := map[int]reg.GPVirtual{}
@@ -169,7 +170,7 @@ func (t *tile) rowDistances() func(base reg.GPVirtual, i int) Mem {
 	}
 }
 
-// multiply adds element a times the row of B to the sums of a row.
+// multiply adds the product of element a and the row of B to the sums of a row.
 func (t *tile) multiply(a Mem, row int) {
 	if t.lanes == 16 && t.vectors == 1 && !t.pairs {
 		VFMADD231PS_BCST(a, t.b[0], t.sum[row][0])
@@ -185,7 +186,7 @@ func (t *tile) multiply(a Mem, row int) {
 	}
 }
 
-// jump moves the operands' addresses by the distances in two fields.
+// jump moves the addresses of the operands by the distances in two fields.
 func (t *tile) jump(a []reg.GPVirtual, b reg.GPVirtual, fieldA, fieldB string) {
 	d := field("t", fieldA)
 	for _, r := range a {
@@ -195,7 +196,7 @@ func (t *tile) jump(a []reg.GPVirtual, b reg.GPVirtual, fieldA, fieldB string) {
 	LEAQ(Mem{Base: b, Index: d, Scale: 4}, b)
 }
 
-// makeMask sets the mask of the columns that the last vector has.
+// makeMask sets the mask of the columns in the last vector.
 func (t *tile) makeMask() {
 	cols, ones := param("cols"), GP32()
 	if t.vectors > 1 {
@@ -207,7 +208,7 @@ func (t *tile) makeMask() {
 	KMOVW(ones, t.mask)
 }
 
-// finish adds C and the bias where they are wanted, and stores the sums.
+// finish adds C and the bias if requested, and stores the sums.
 func (t *tile) finish() {
 	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
 	accumulate, bias := field("t", "Accumulate"), field("t", "Bias")
@@ -252,7 +253,7 @@ func (t *tile) finish() {
 // masked reports whether column vector j may have fewer columns than lanes.
 func (t *tile) masked(j int) bool { return t.lanes == 16 && j == t.vectors-1 }
 
-// addMemory adds what lies at m, in column vector j, to s.
+// addMemory adds the vector at m, of column vector j, to s.
 func (t *tile) addMemory(m Mem, j int, s reg.Register) {
 	if !t.masked(j) {
 		VADDPS(m, s, s)

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+)
+
+// addCompletions makes the shell complete the values of the flags of a command
+// and of those below it.
+func addCompletions(c *cobra.Command) error {
+	var failed error
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if complete := completionOf(f); complete != nil {
+			if err := c.RegisterFlagCompletionFunc(f.Name, complete); err != nil {
+				failed = err
+			}
+		}
+	})
+	for _, sub := range c.Commands() {
+		if err := addCompletions(sub); err != nil {
+			return err
+		}
+	}
+	return failed
+}
+
+// completionOf returns how a flag's values are completed, nil for as files.
+func completionOf(f *pflag.Flag) cobra.CompletionFunc {
+	checked, ok := f.Value.(*checkedFlag)
+	switch {
+	case !ok:
+		return nil
+	case len(checked.kind.Values) > 0:
+		return cobra.FixedCompletions(checked.kind.Values, cobra.ShellCompDirectiveNoFileComp)
+	}
+	switch f.Name {
+	case "device":
+		return completeDevices
+	case "config":
+		return extensions("yaml", "yml")
+	case "init", "checkpoint":
+		return completeRunFoldersOr(extensions("safetensors", "pth", "pt"))
+	case "resume":
+		return completeRunFoldersOr(onlyFolders)
+	case "set":
+		return completeSettings
+	}
+	switch checked.kind.Placeholder {
+	case "FOLDER":
+		return onlyFolders
+	case "FILE":
+		return nil
+	}
+	return cobra.NoFileCompletions
+}
+
+func extensions(names ...string) cobra.CompletionFunc {
+	return cobra.FixedCompletions(names, cobra.ShellCompDirectiveFilterFileExt)
+}
+
+func onlyFolders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return nil, cobra.ShellCompDirectiveFilterDirs
+}
+
+// completeDevices lists the Vulkan devices by index and name. It says nothing of
+// drivers that fail: a completion has no place for that.
+func completeDevices(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	found, _ := vulkan.List()
+	var list []string
+	for _, d := range found {
+		list = append(list, cobra.CompletionWithDesc(fmt.Sprint(d.Index), d.Name), d.Name)
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp
+}
+
+// completeRunFoldersOr lists the runs' folders that begin as typed, in runs where
+// nothing is typed yet; where there are none it completes as otherwise says.
+func completeRunFoldersOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
+	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+		if folders := runFolders(typed); len(folders) > 0 {
+			return folders, cobra.ShellCompDirectiveDefault
+		}
+		return otherwise(c, args, typed)
+	}
+}
+
+// completeRunFolders completes arguments that are runs' folders, or others.
+func completeRunFolders(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return completeRunFoldersOr(onlyFolders)(c, args, typed)
+}
+
+// runFolders lists the runs' folders whose path begins as typed, one or two
+// levels down.
+func runFolders(typed string) []string {
+	start := typed
+	if start == "" {
+		start = trainer.DefaultConfig().Out + string(filepath.Separator)
+	}
+	var list []string
+	for _, level := range []string{"*", filepath.Join("*", "*")} {
+		found, err := filepath.Glob(globEscape(start) + level + string(filepath.Separator) + trainer.ArgsFile)
+		if err != nil {
+			continue // an odd path has no completions
+		}
+		for _, path := range found {
+			list = append(list, filepath.Dir(path))
+		}
+	}
+	return list
+}
+
+// globEscape makes a path stand for itself in a pattern.
+func globEscape(path string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
+}
+
+// completeSettings completes the names of settings, each with its "=".
+func completeSettings(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	var list []string
+	name, _, hasValue := strings.Cut(typed, "=")
+	for _, s := range trainer.Settings() {
+		switch {
+		case hasValue && s.Name == name:
+			for _, v := range s.Values {
+				list = append(list, name+"="+v)
+			}
+			return list, cobra.ShellCompDirectiveNoFileComp
+		case !hasValue:
+			list = append(list, s.Name+"=")
+		}
+	}
+	return list, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeExperiments completes the argument of the command experiment.
+func completeExperiments(_ *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	list := []string{originalName}
+	for _, extension := range []string{"*.yaml", "*.yml"} {
+		if found, err := filepath.Glob(globEscape(typed) + extension); err == nil {
+			list = append(list, found...)
+		}
+	}
+	return list, cobra.ShellCompDirectiveDefault // folders on the way to a file
+}

@@ -1,0 +1,149 @@
+// Package gputest makes Vulkan drivers that misbehave, for tests of what
+// happens on machines with such drivers.
+package gputest
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+//go:embed testdata/driver.c
+var source []byte
+
+// Driver describes a driver that is a software one of this machine in disguise.
+type Driver struct {
+	Name      string           // of its device
+	Type      string           // of its device: discrete, integrated, virtual or cpu
+	UUIDByte  byte             // every byte of its device's UUID
+	OldVulkan bool             // its device has Vulkan 1.0 only
+	NoPeriod  bool             // its device's timestamp period is infinite
+	Faults    map[string]int32 // Vulkan functions that do nothing but return this VkResult
+}
+
+var types = map[string]int{"other": 0, "integrated": 1, "discrete": 2, "virtual": 3, "cpu": 4}
+
+// Build compiles the driver and returns its manifest, for [Use]. It skips the
+// test where there is no C compiler or no software driver to disguise, and
+// fails it there if FMNIST_REQUIRE_VULKAN is 1.
+func (d Driver) Build(t testing.TB) (manifest string) {
+	t.Helper()
+	dir := t.TempDir()
+	library, file := filepath.Join(dir, "driver.so"), filepath.Join(dir, "driver.c")
+	if err := os.WriteFile(file, source, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	headers, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/vulkan-go/vulkan").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var faults strings.Builder
+	for function, result := range d.Faults {
+		fmt.Fprintf(&faults, "FAULT(%s,%d) ", function, result)
+	}
+	api, period := "0", "1.0f"
+	if d.OldVulkan {
+		api = "VK_MAKE_VERSION(1,0,65)"
+	}
+	if d.NoPeriod {
+		period = "__builtin_inff()"
+	}
+	compile(t, library, file, "-I", strings.TrimSpace(string(headers)),
+		fmt.Sprintf("-DREAL=%q", softwareDriver(t)), fmt.Sprintf("-DNAME=%q", d.Name), fmt.Sprintf("-DTYPE=%d", types[d.Type]),
+		"-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
+	manifest = filepath.Join(dir, "driver.json")
+	text, err := json.Marshal(map[string]any{"file_format_version": "1.0.0", "ICD": map[string]string{"library_path": library, "api_version": "1.3.0"}})
+	if err == nil {
+		err = os.WriteFile(manifest, text, 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifest
+}
+
+// Use makes the Vulkan loader know only the drivers of these manifests, for
+// the rest of the test and for processes that it starts.
+func Use(t testing.TB, manifests ...string) {
+	t.Helper()
+	list := strings.Join(manifests, string(filepath.ListSeparator))
+	for _, variable := range []string{"VK_DRIVER_FILES", "VK_ICD_FILENAMES"} {
+		t.Setenv(variable, list)
+	}
+}
+
+// SoftwareManifest returns the manifest of Mesa's software driver.
+func SoftwareManifest(t testing.TB) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/share/vulkan/icd.d/lvp_icd*.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) == 0 {
+		lacking(t, "Mesa's software driver")
+	}
+	return found[0]
+}
+
+func softwareDriver(t testing.TB) string {
+	t.Helper()
+	var manifest struct {
+		ICD struct {
+			Library string `json:"library_path"`
+		}
+	}
+	text, err := os.ReadFile(SoftwareManifest(t))
+	if err == nil {
+		err = json.Unmarshal(text, &manifest)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return manifest.ICD.Library
+}
+
+// EmptyLoader makes a Vulkan loader that has no functions but
+// vkGetInstanceProcAddr, which finds none, and returns its folder.
+func EmptyLoader(t testing.TB) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	file := filepath.Join(dir, "loader.c")
+	if err := os.WriteFile(file, []byte("void *vkGetInstanceProcAddr(void *i, const char *n) { return 0; }\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	compile(t, filepath.Join(dir, "libvulkan.so.1"), file)
+	return dir
+}
+
+// compile makes a library of a C file.
+func compile(t testing.TB, library, file string, flags ...string) {
+	t.Helper()
+	c := exec.Command(compiler(t), append(flags, "-std=gnu11", "-shared", "-fPIC", "-o", library, file, "-ldl")...)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", c, err, out)
+	}
+}
+
+func compiler(t testing.TB) string {
+	t.Helper()
+	for _, name := range []string{os.Getenv("CC"), "cc", "gcc"} {
+		if path, err := exec.LookPath(name); name != "" && err == nil {
+			return path
+		}
+	}
+	lacking(t, "a C compiler")
+	return ""
+}
+
+func lacking(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
+		t.Fatalf("FMNIST_REQUIRE_VULKAN is 1, but there is no %s", what)
+	}
+	t.Skipf("skipped: this test needs %s", what)
+}

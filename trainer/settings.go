@@ -1,0 +1,182 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+)
+
+// Setting is a setting of a training: the name that its YAML key and its flag
+// share, and the values that it takes.
+type Setting struct {
+	Name string
+	setting.Kind
+}
+
+// Settings lists all settings of a training, in [Config]'s order.
+func Settings() []Setting { return settings }
+
+var settings = []Setting{
+	{"preset", setting.Choice(presetNames()...)},
+	{"model", setting.Choice(model.Names()...)},
+	{"epochs", setting.Whole(1, 1<<20)},
+	{"batch-size", setting.Whole(1, 1<<14)},
+	{"lr", setting.Number("a positive number up to 1000, such as 0.001", func(x float64) bool { return x > 0 && x <= 1000 })},
+	{"optimizer", setting.Choice("adam", "sgd")},
+	{"momentum", fraction()},
+	{"weight-decay", setting.Number("0 or a positive number up to 1000", within(0, 1000))},
+	{"scheduler", setting.Choice("plateau", "none", "onecycle", "cosine")},
+	{"augment", setting.Choice(names(augmentations)...)},
+	{"rotate", setting.Number("a number of degrees from 0 to 180", within(0, 180))},
+	{"flip", setting.Choice(names(flips)...)},
+	{"crop", setting.Whole(0, model.Side)},
+	{"erase", setting.Number("a probability from 0 to 1", within(0, 1))},
+	{"dropout", fraction()},
+	{"label-smoothing", fraction()},
+	{"seed", setting.Unsigned()},
+	{"select-on", setting.Choice("val", "test")},
+	{"patience", setting.Whole(0, 1<<20)},
+	{"precision", setting.Choice("fp32", "mixed")},
+	{"device", setting.Text("DEVICE", "the index, name or UUID of a Vulkan device")},
+	{"cpu", setting.Bool()},
+	{"threads", setting.Whole(0, 1<<12)},
+	{"validate", setting.Bool()},
+	{"data-dir", setting.Text("FOLDER", "a folder")},
+	{"out", setting.Text("FOLDER", "a folder")},
+	{"name", setting.Text("NAME", "a name for the run's folder")},
+	{"init", setting.Text("FILE", "a .safetensors or .pth file, or a run's folder")},
+	{"no-shuffle", setting.Bool()},
+	{"max-steps", setting.Whole(0, math.MaxInt32)},
+	{"no-eval", setting.Bool()},
+	{"eval-images", setting.Whole(0, math.MaxInt32)},
+	{"log-every", setting.Whole(0, math.MaxInt32)},
+	{"no-progress", setting.Bool()},
+	{"quiet", setting.Bool()},
+}
+
+func within(low, high float64) func(x float64) bool {
+	return func(x float64) bool { return low <= x && x <= high }
+}
+
+// fraction is a share that leaves something over.
+func fraction() setting.Kind {
+	return setting.Number("a number from 0 to below 1", func(x float64) bool { return x >= 0 && x < 1 })
+}
+
+// FindSetting returns the setting of that name and whether there is one.
+func FindSetting(name string) (Setting, bool) {
+	i := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == name })
+	if i < 0 {
+		return Setting{}, false
+	}
+	return settings[i], true
+}
+
+// Assignment gives a setting a value, written as in a YAML file.
+type Assignment struct {
+	Name, Value string
+	Source      string // where it was given, for messages, such as "c.yaml: line 3"
+}
+
+// wrong names the assignment's source in an error about its value.
+func (a Assignment) wrong(err error) error {
+	if e, ok := err.(*setting.Error); ok {
+		e.Source = a.Source
+	}
+	return err
+}
+
+// Apply makes the assignments: those of presets first, since a preset is a set
+// of values that others adapt, then the rest in order. The error ([ErrUsage])
+// names the first assignment that is wrong, where it was given, and what would
+// be right.
+func (c *Config) Apply(assignments ...Assignment) error {
+	for _, presets := range []bool{true, false} {
+		for _, a := range assignments {
+			if (a.Name == "preset") == presets {
+				if err := c.assign(a); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (c *Config) assign(a Assignment) error {
+	s, ok := FindSetting(a.Name)
+	if !ok {
+		return unknownKey(a.Source, a.Name, settingNames())
+	}
+	value, err := s.Parse(a.Name, a.Value)
+	if err != nil {
+		return a.wrong(err)
+	}
+	if a.Name == "preset" {
+		return c.ApplyPreset(a.Value)
+	}
+	field := c.field(a.Name)
+	if field.Kind() == reflect.Pointer {
+		field.Set(reflect.New(field.Type().Elem()))
+		field = field.Elem()
+	}
+	field.Set(reflect.ValueOf(value))
+	return nil
+}
+
+// Value returns the value of the named setting as text, "" if it is not given.
+func (c Config) Value(name string) string {
+	if field := reflect.Indirect(c.field(name)); field.IsValid() {
+		return fmt.Sprint(field.Interface())
+	}
+	return ""
+}
+
+// field returns the field of the named setting: a pointer where the setting
+// need not be given.
+func (c *Config) field(name string) reflect.Value {
+	v := reflect.ValueOf(c).Elem()
+	for i := range v.NumField() {
+		if key, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("yaml"), ","); key == name {
+			return v.Field(i)
+		}
+	}
+	panic("no field for the setting " + name) // a test has each
+}
+
+// checkValues checks each setting by itself.
+func (c *Config) checkValues() error {
+	for _, s := range settings {
+		field := reflect.Indirect(c.field(s.Name))
+		if !field.IsValid() || s.IsText && s.Values == nil || s.Name == "preset" && c.Preset == "" {
+			continue // not given, or any text will do
+		}
+		if err := s.Check(s.Name, field.Interface()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settingNames lists the names of all settings.
+func settingNames() []string {
+	var list []string
+	for _, s := range settings {
+		list = append(list, s.Name)
+	}
+	return list
+}
+
+// unknownKey says which key was probably meant, or lists all.
+func unknownKey(source, key string, known []string) error {
+	remedy := "want one of " + strings.Join(known, ", ")
+	if near := setting.Nearest(key, known); near != "" {
+		remedy = fmt.Sprintf("did you mean %q?", near)
+	}
+	return usage("%s: unknown key %s: %s", source, setting.Shown(key), remedy)
+}
