@@ -58,6 +58,8 @@ type Config struct {
 	InitFrom    string   `yaml:"init,omitempty"`
 	NoShuffle   bool     `yaml:"no-shuffle"`
 	MaxSteps    int      `yaml:"max-steps"`
+	NoEval      bool     `yaml:"no-eval"`     // the last epoch's weights are the run's; plateau and Patience have nothing to look at
+	EvalImages  int      `yaml:"eval-images"` // at most so many images of each split are evaluated; 0 for all
 	LogEvery    int      `yaml:"log-every"`
 	NoProgress  bool     `yaml:"no-progress"`
 	Quiet       bool     `yaml:"quiet"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -25,10 +26,14 @@ type Evaluation struct {
 // Evaluate classifies a split with the weights of a checkpoint: a safetensors
 // or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
 // tensors tell the model. An unusable checkpoint is
-// [checkpoint.ErrBadCheckpoint]. Where dir is not "", which exists then, the
-// metrics, predictions and pictures are written there, of which cam explains
+// [checkpoint.ErrBadCheckpoint], an empty or inconsistent split
+// [dataset.ErrBadData]. Where dir is not "", it is created and the metrics,
+// predictions and pictures are written there, of which cam explains
 // classifications.
 func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string, cam CAM) (*Evaluation, error) {
+	if err := checkSplit("evaluated", split); err != nil {
+		return nil, err
+	}
 	path, err := WeightsFile(path)
 	if err != nil {
 		return nil, err
@@ -64,7 +69,10 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 		m.Protocol = "unknown"
 	}
 	if out := (folder{dir}); dir != "" {
-		err := errors.Join(out.writePredictions(split.Labels, probs),
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return nil, fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
+		}
+		err := errors.Join(out.writePredictions(nil, split.Labels, probs),
 			out.writePictures(classified{backend, s.net, weights, split, probs, m, cam}), out.writeMetrics(m))
 		if err != nil {
 			return nil, err
@@ -118,5 +126,5 @@ func runningStatistics(net *model.Net) int {
 
 // WritePredictions writes an evaluation's predictions.csv.
 func WritePredictions(path string, e *Evaluation) error {
-	return metrics.WritePredictions(path, e.Labels, e.Probabilities)
+	return metrics.WritePredictions(path, nil, e.Labels, e.Probabilities)
 }

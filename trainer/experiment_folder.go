@@ -33,13 +33,17 @@ func StateOfRun(dir string) (RunState, error) {
 		return err == nil
 	}
 	entries, err := os.ReadDir(dir)
-	switch {
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return RunNew, err
-	case err != nil || len(entries) == 0:
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { // what a killed training leaves before args.yaml
+		return e.Name() == lockFile || atomicfile.IsTemporary(e.Name())
+	})
+	switch {
+	case len(entries) == 0:
 		return RunNew, nil
-	case !has(ArgsFile) && slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return !strings.HasPrefix(e.Name(), "."+ArgsFile) }):
-		return RunNew, usage("%s is in the way: it is no run's folder; choose another --out", dir)
+	case !has(ArgsFile):
+		return RunNew, usage("%s is in the way: it is not a run's folder; choose another --out", dir)
 	case has(metricsFile):
 		return RunFinished, nil
 	case has(stateFile):
@@ -55,15 +59,33 @@ func CheckRun(dir string, c Config) error {
 	if err := had.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
 		return err
 	}
-	old, now := strings.Split(had.recipe(), "\n"), strings.Split(c.recipe(), "\n")
-	if had.Seed != c.Seed {
-		old = append(old, fmt.Sprintf("seed: %d", had.Seed))
-	}
-	different := slices.DeleteFunc(old, func(line string) bool { return slices.Contains(now, line) })
+	different := differences(had, c)
 	if len(different) > 0 {
 		return usage("%s was trained with other settings (%s): choose another --out, or delete it", dir, strings.Join(different, ", "))
 	}
 	return nil
+}
+
+// differences lists the settings of a recorded run, seed included, that decide
+// its weights and are not those of c.
+func differences(had, c Config) []string {
+	for _, path := range []*string{&had.InitFrom, &c.InitFrom} {
+		if absolute, err := filepath.Abs(*path); *path != "" && err == nil {
+			*path = absolute // as args.yaml has it
+		}
+	}
+	old, now := strings.Split(had.recipe(), "\n"), strings.Split(c.recipe(), "\n")
+	if had.Seed != c.Seed {
+		old = append(old, fmt.Sprintf("seed: %d", had.Seed))
+	}
+	different := slices.DeleteFunc(slices.Clone(old), func(line string) bool { return slices.Contains(now, line) })
+	for _, line := range now {
+		key, _, _ := strings.Cut(line, ":")
+		if !slices.ContainsFunc(old, func(o string) bool { return o == line || strings.HasPrefix(o, key+":") }) {
+			different = append(different, "without "+key)
+		}
+	}
+	return different
 }
 
 // experimentFile names the file of an experiment's folder that lists its runs.

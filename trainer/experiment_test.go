@@ -244,7 +244,7 @@ func TestStateOfRun(t *testing.T) {
 	if err := os.Rename(filepath.Join(dir, "precious.txt"), filepath.Join(dir, "."+ArgsFile+".00c0ffee.tmp")); err != nil {
 		t.Fatal(err)
 	}
-	want(RunBroken) // killed while it wrote its first file
+	want(RunNew) // killed while it wrote its first file
 	touch(ArgsFile)
 	want(RunBroken)
 	touch(stateFile)
@@ -421,7 +421,7 @@ func finishedRun(t *testing.T, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(f.start(DefaultConfig(), Environment{Device: "abacus"}), f.writePredictions(labels, probs),
+	if err := errors.Join(f.writeArgs(DefaultConfig(), Environment{Device: "abacus"}), f.writePredictions(nil, labels, probs),
 		f.writeResults([]EpochReport{{Epoch: 1, ValAccuracy: .5, TrainAccuracy: .75}}), f.writeMetrics(m)); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -25,6 +27,7 @@ const (
 	metricsFile     = "metrics.json"
 	predictionsFile = "predictions.csv"
 	mistakesFile    = "misclassified.csv"
+	reportFile      = "report.html" // written by package report
 	bestWeights     = "weights/best.safetensors"
 	lastWeights     = "weights/last.safetensors"
 )
@@ -48,7 +51,7 @@ type Environment struct {
 
 // NewFolder creates the folder of a new run under c.Out and returns its path.
 // Where the configuration has no Name, a number is appended to find a free
-// one; a Name that is taken is an error.
+// one; a Name that is taken is an error, unless that folder is empty.
 func NewFolder(c Config) (string, error) {
 	if err := os.MkdirAll(c.Out, 0o777); err != nil {
 		return "", fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", c.Out, cause(err))
@@ -65,6 +68,9 @@ func NewFolder(c Config) (string, error) {
 		case !errors.Is(err, fs.ErrExist):
 			return "", fmt.Errorf("cannot create the run's folder %s: %w; choose another place with --out", dir, cause(err))
 		case c.Name != "":
+			if state, err := StateOfRun(dir); err == nil && state == RunNew {
+				return dir, nil
+			}
 			return "", usage("the run %s exists: choose another --name, or go on with it by --resume %s", dir, dir)
 		}
 	}
@@ -91,11 +97,164 @@ func (f folder) write(name string, data []byte) error {
 	return atomicfile.Write(f.path(name), data)
 }
 
-// start writes args.yaml, which makes the folder a run's, and makes the
-// sub-folders.
-func (f folder) start(c Config, e Environment) error {
+// open creates the folder, locks it until unlock is called, and removes what
+// killed writes have left in it.
+func (f folder) open() (unlock func(), err error) {
+	if f.dir == "" {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(f.dir, 0o777); err != nil {
+		return nil, fmt.Errorf("cannot create the run's folder %s: %w", f.dir, cause(err))
+	}
+	unlock, err = LockFolder(f.dir, "training")
+	if err != nil {
+		return nil, err
+	}
+	for _, sub := range subfolders {
+		if err := atomicfile.RemoveTemporary(f.path(sub)); err != nil {
+			unlock()
+			return nil, err
+		}
+	}
+	return unlock, nil
+}
+
+// TidyRun removes what a killed program has left in a run's folder. It is
+// [ErrUsage] where another training is at work there.
+func TidyRun(dir string) error {
+	unlock, err := folder{dir}.open()
+	if err == nil {
+		unlock()
+	}
+	return err
+}
+
+// subfolders are those that a run's folder has.
+var subfolders = []string{"weights", checkpointDir}
+
+// progressed is how far the run of a folder has come.
+type progressed struct {
+	state    *runState // of its checkpoint; nil without one
+	finished *Result   // where nothing is left to train
+	notes    []string
+}
+
+// progressOf reads how far the run of a folder has come, and checks that the
+// settings c go on with it. Without resume there must not be a run.
+func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
+	if f.dir == "" {
+		return p, nil
+	}
+	_, err = os.Stat(f.path(ArgsFile))
+	switch {
+	case !resume && err == nil:
+		return p, usage("the folder %s holds a run: choose another, or resume that run", f.dir)
+	case !resume:
+		return p, nil
+	case err != nil:
+		return p, badCheckpoint("%s is not a run's folder: it has no %s", f.dir, ArgsFile)
+	}
+	if p.state, err = f.readState(); err != nil {
+		return p, err
+	}
+	_, err = os.Stat(f.path(metricsFile))
+	if p.state == nil && err != nil {
+		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
+		return p, nil
+	}
+	had := DefaultConfig()
+	if err := had.LoadYAML(f.path(ArgsFile)); err != nil {
+		return p, err
+	}
+	if different := differences(withoutLimits(had), withoutLimits(c)); len(different) > 0 {
+		return p, usage("%s was trained with other settings (%s), which cannot change in a run that is resumed", f.dir, strings.Join(different, ", "))
+	}
+	if p.finished, err = FinishedRun(f.dir, c); p.finished != nil || err != nil {
+		return p, err
+	}
+	if p.state == nil {
+		return p, f.damaged(metricsFile, errors.New("it cannot be read"))
+	}
+	p.notes = resumeNotes(p.state, had, c)
+	return p, nil
+}
+
+// withoutLimits returns settings without what a resume may change, or no
+// longer needs.
+func withoutLimits(c Config) Config {
+	c.Epochs, c.Patience, c.MaxSteps, c.InitFrom = 0, 0, 0, ""
+	return c
+}
+
+// resumeNotes says from where a run goes on, and lets its state go on.
+func resumeNotes(s *runState, had, c Config) []string {
+	var notes []string
+	if s.allow(had, c) {
+		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %d epochs counts from epoch %d", c.Patience, len(s.Epochs)))
+	}
+	from := fmt.Sprintf("the run continues after epoch %d", len(s.Epochs))
+	if s.Slot > 0 {
+		from = fmt.Sprintf("the run continues after step %d of epoch %d", s.Slot, len(s.Epochs)+1)
+	}
+	return append(notes, from)
+}
+
+// start makes the folder a run's: it writes args.yaml and, of a run that goes
+// on, the files that follow from the checkpoint. Everything was checked.
+func (t *training) start(p progressed) error {
+	f := t.folder
 	if f.dir == "" {
 		return nil
+	}
+	if t.options.Resume {
+		for _, name := range finishedFiles {
+			if err := atomicfile.Remove(f.path(name)); err != nil {
+				return err
+			}
+		}
+	}
+	if p.state != nil && p.state.PatienceFrom > 0 {
+		if err := f.writeState(&t.state); err != nil {
+			return err
+		}
+	}
+	if err := f.writeArgs(t.config, t.options.Environment); err != nil {
+		return err
+	}
+	for _, sub := range subfolders {
+		if err := os.MkdirAll(f.path(sub), 0o777); err != nil {
+			return err
+		}
+	}
+	if p.state == nil {
+		return nil
+	}
+	if err := f.removeTensors(fmt.Sprintf(tensors, t.state.Step)); err != nil {
+		return err
+	}
+	last, err := readSnapshot(t.net, t.prog, t.state.Step)
+	if err != nil {
+		return err
+	}
+	return t.export(last, t.state.BestEpoch > 0)
+}
+
+// finishedFiles are those that say what came out of a run. One that goes on has
+// none of them: first of all, it is no longer finished.
+var finishedFiles = []string{metricsFile, predictionsFile, mistakesFile, reportFile}
+
+// writeArgs writes args.yaml. Paths are absolute in it, so that the run can be
+// resumed from any folder.
+func (f folder) writeArgs(c Config, e Environment) error {
+	for _, path := range []*string{&c.DataDir, &c.InitFrom, &e.Data} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
 	}
 	args := struct {
 		Config      `yaml:",inline"`
@@ -105,18 +264,33 @@ func (f folder) start(c Config, e Environment) error {
 	if err != nil {
 		return err
 	}
-	if err := f.write(ArgsFile, text); err != nil {
-		return err
+	return f.write(ArgsFile, text)
+}
+
+// export writes the files that follow from a checkpoint: the last weights, the
+// best where that is asked for, results.csv and steps.csv.
+func (t *training) export(last snapshot, best bool) error {
+	f := t.folder
+	if f.dir == "" {
+		return nil
 	}
-	for _, sub := range []string{"weights", "checkpoint"} {
-		if err := os.MkdirAll(f.path(sub), 0o777); err != nil {
+	version := t.options.Environment.Version
+	if best {
+		if err := t.best.save(f.path(bestWeights), t.net, metadata(t.config, t.state.BestEpoch, version)); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := last.save(f.path(lastWeights), t.net, metadata(t.config, len(t.state.Epochs), version)); err != nil {
+		return err
+	}
+	if err := f.writeResults(t.state.Epochs); err != nil {
+		return err
+	}
+	return f.writeSteps(t.log)
 }
 
-// writeResults writes results.csv, a row an epoch.
+// writeResults writes results.csv, a row per epoch; what was not evaluated is
+// empty.
 func (f folder) writeResults(epochs []EpochReport) error {
 	rows := [][]string{{"epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "images_per_second", "train_accuracy"}}
 	for _, e := range epochs {
@@ -126,30 +300,35 @@ func (f folder) writeResults(epochs []EpochReport) error {
 	return f.writeCSV(resultsFile, rows)
 }
 
-// appendSteps adds rows to steps.csv: step, loss, lr. A file that had rows
-// after the first of them (a run killed since its last checkpoint) loses
-// those.
-func (f folder) appendSteps(rows [][]string) error {
-	if f.dir == "" || len(rows) == 0 {
-		return nil
-	}
-	all := [][]string{{"step", "loss", "lr"}}
-	first, err := strconv.Atoi(rows[0][0])
-	if err != nil {
-		return err
-	}
-	if text, err := os.ReadFile(f.path(stepsFile)); err == nil {
-		old, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-		if err != nil {
-			return fmt.Errorf("%s: %w", f.path(stepsFile), err)
-		}
-		for _, row := range old[min(1, len(old)):] {
-			if step, err := strconv.Atoi(row[0]); err == nil && step < first {
-				all = append(all, row)
-			}
+// loggedStep is a row of steps.csv.
+type loggedStep struct {
+	Step int64 // 1 is the first
+	Loss float32
+	Rate float64
+}
+
+// logSteps adds the epoch's steps to the log, each --log-every'th that was not
+// there before, given the losses of all its steps so far.
+func (t *training) logSteps(losses []float32) {
+	first := t.state.Step - len(losses) + 1
+	for step := max(first, t.logged+1); step <= t.state.Step; step++ {
+		if every := t.config.LogEvery; every > 0 && step%every == 0 {
+			t.log = append(t.log, loggedStep{int64(step), losses[step-first], t.state.Schedule.At(step - 1)})
 		}
 	}
-	return f.writeCSV(stepsFile, append(all, rows...))
+	t.logged = t.state.Step
+}
+
+// writeSteps writes steps.csv, unless there is nothing to write.
+func (f folder) writeSteps(log []loggedStep) error {
+	if len(log) == 0 {
+		return atomicfile.Remove(f.path(stepsFile))
+	}
+	rows := [][]string{{"step", "loss", "lr"}}
+	for _, l := range log {
+		rows = append(rows, []string{strconv.FormatInt(l.Step, 10), number(float64(l.Loss)), number(l.Rate)})
+	}
+	return f.writeCSV(stepsFile, rows)
 }
 
 func (f folder) writeCSV(name string, rows [][]string) error {
@@ -161,15 +340,16 @@ func (f folder) writeCSV(name string, rows [][]string) error {
 	return f.write(name, b.Bytes())
 }
 
-// writePredictions writes predictions.csv and misclassified.csv.
-func (f folder) writePredictions(labels []byte, probs []float32) error {
+// writePredictions writes predictions.csv and misclassified.csv. The indices
+// are the images' in the test set, nil for all of them.
+func (f folder) writePredictions(indices []int, labels []byte, probs []float32) error {
 	if f.dir == "" {
 		return nil
 	}
-	if err := metrics.WritePredictions(f.path(predictionsFile), labels, probs); err != nil {
+	if err := metrics.WritePredictions(f.path(predictionsFile), indices, labels, probs); err != nil {
 		return err
 	}
-	return metrics.WriteMisclassified(f.path(mistakesFile), labels, probs)
+	return metrics.WriteMisclassified(f.path(mistakesFile), indices, labels, probs)
 }
 
 // writeMetrics writes metrics.json.
@@ -180,5 +360,11 @@ func (f folder) writeMetrics(m *metrics.Metrics) error {
 	return m.Write(f.path(metricsFile))
 }
 
-// number formats a float so that it reads back as the same float32.
-func number(x float64) string { return strconv.FormatFloat(x, 'g', 9, 64) }
+// number formats a float so that it reads back as the same float32; NaN is
+// empty.
+func number(x float64) string {
+	if math.IsNaN(x) {
+		return ""
+	}
+	return strconv.FormatFloat(x, 'g', 9, 64)
+}

@@ -14,10 +14,13 @@ import (
 // that it fails where they would, but leaves no files. It returns what the
 // training would be.
 func Rehearse(c Config, backend kernels.Backend, data *dataset.Dataset) (Summary, error) {
+	if err := checkArguments(c, backend, data); err != nil {
+		return Summary{}, err
+	}
 	if err := tryFolder(c); err != nil {
 		return Summary{}, err
 	}
-	t, err := newTraining(c, backend, data, Options{})
+	t, err := newTraining(c, backend, data, Options{}, progressed{})
 	if err != nil {
 		return Summary{}, err
 	}

@@ -1,24 +1,37 @@
 package trainer
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"strconv"
+
+	"github.com/dustin/go-humanize"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// The files of a run's checkpoint: the raw bytes of the tensors that
-// training changes, and the host's state, which is written last and says by
-// its step which tensors it belongs to.
+// The files of a run's checkpoint: the tensors that training changes, the best
+// weights and the rows of steps.csv; and the host's state, which is written
+// last and says by its step which tensors it belongs to. Every other file of a
+// run follows from these two.
 const (
-	stateFile = "checkpoint/state.json"
-	tensors   = "checkpoint/tensors-%d.bin"
+	checkpointDir = "checkpoint"
+	stateFile     = "checkpoint/state.json"
+	tensors       = "checkpoint/tensors-%d.bin"
 )
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // resumable lists the tensors that an exact resume restores, absent ones left
 // out.
@@ -33,47 +46,91 @@ func (t *training) resumable() []kernels.Tensor {
 	return list
 }
 
+// bestIsCurrent reports whether the weights on the device are the best epoch's.
+func (s *runState) bestIsCurrent() bool { return s.Slot == 0 && s.BestEpoch == len(s.Epochs) }
+
+// separateBest lists the best weights where a checkpoint must hold them beside
+// those on the device.
+func (t *training) separateBest() [][]float32 {
+	if t.state.BestEpoch == 0 || t.state.bestIsCurrent() {
+		return nil
+	}
+	return [][]float32{t.best.values, t.best.running}
+}
+
 // saveCheckpoint writes all that continues the run bit for bit.
 func (t *training) saveCheckpoint() error {
 	if t.folder.dir == "" {
 		return nil
 	}
-	size := 0
-	for _, x := range t.resumable() {
-		size += 8 + x.Bytes()
+	t.state.Logged = len(t.log)
+	sum := crc32.New(castagnoli)
+	name := fmt.Sprintf(tensors, t.state.Step)
+	err := atomicfile.WriteFunc(t.folder.path(name), func(w io.Writer) error { return t.writeTensors(io.MultiWriter(w, sum)) })
+	if err != nil {
+		return err // the former state still names the former tensors
 	}
-	data := make([]byte, 0, size)
+	t.state.Checksum = sum.Sum32()
+	if err := t.folder.writeState(&t.state); err != nil {
+		return err
+	}
+	return t.folder.removeTensors(name)
+}
+
+// writeState writes state.json.
+func (f folder) writeState(s *runState) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return f.write(stateFile, text)
+}
+
+// writeTensors writes what a checkpoint holds beside the host's state, each
+// part after its length in bytes.
+func (t *training) writeTensors(w io.Writer) error {
+	var buffer []byte
 	for _, x := range t.resumable() {
-		data = binary.LittleEndian.AppendUint64(data, uint64(x.Bytes()))
-		start := len(data)
-		data = data[:start+x.Bytes()]
-		if err := t.prog.Read(x, data[start:]); err != nil {
+		if len(buffer) < x.Bytes() {
+			buffer = make([]byte, x.Bytes())
+		}
+		if err := t.prog.Read(x, buffer[:x.Bytes()]); err != nil {
+			return err
+		}
+		if err := writePart(w, buffer[:x.Bytes()]); err != nil {
 			return err
 		}
 	}
-	state, err := json.MarshalIndent(t.state, "", "  ")
-	if err != nil {
+	for _, values := range t.separateBest() {
+		if err := writePart(w, kernels.AsBytes(values)); err != nil {
+			return err
+		}
+	}
+	var log bytes.Buffer
+	if err := binary.Write(&log, binary.LittleEndian, t.log); err != nil {
 		return err
 	}
-	name := fmt.Sprintf(tensors, t.state.Step)
-	if err := t.folder.write(name, data); err != nil {
-		return err // the former state still names the former tensors
-	}
-	if err := t.folder.write(stateFile, state); err != nil {
-		return err
-	}
-	return t.removeOldCheckpoints(name)
+	return writePart(w, log.Bytes())
 }
 
-// removeOldCheckpoints deletes all tensor files but the given one.
-func (t *training) removeOldCheckpoints(keep string) error {
-	files, err := filepath.Glob(t.folder.path("checkpoint/tensors-*.bin"))
+func writePart(w io.Writer, data []byte) error {
+	if err := binary.Write(w, binary.LittleEndian, uint64(len(data))); err != nil {
+		return err
+	}
+	_, err := w.Write(data)
+	return err
+}
+
+// removeTensors deletes all files of tensors but the given one.
+func (f folder) removeTensors(keep string) error {
+	entries, err := os.ReadDir(f.path(checkpointDir))
 	if err != nil {
 		return err
 	}
-	for _, f := range files {
-		if f != t.folder.path(keep) {
-			if err := os.Remove(f); err != nil {
+	for _, e := range entries {
+		name := path.Join(checkpointDir, e.Name())
+		if isTensors, _ := path.Match("tensors-*.bin", e.Name()); isTensors && name != keep {
+			if err := atomicfile.Remove(f.path(name)); err != nil {
 				return err
 			}
 		}
@@ -81,81 +138,183 @@ func (t *training) removeOldCheckpoints(keep string) error {
 	return nil
 }
 
-// restore loads the checkpoint of the run's folder. The error, which is
+// DropCheckpoint removes the checkpoint of a finished run, which can then not
+// be resumed for more epochs.
+func DropCheckpoint(dir string) error { return os.RemoveAll(filepath.Join(dir, checkpointDir)) }
+
+// readState reads state.json. It returns nil where there is none: the run ended
+// before its first checkpoint.
+func (f folder) readState() (*runState, error) {
+	text, err := os.ReadFile(f.path(stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, badCheckpoint("cannot read %s: %v", f.path(stateFile), cause(err))
+	}
+	var s runState
+	if err := json.Unmarshal(text, &s); err != nil {
+		return nil, f.damaged(stateFile, err)
+	}
+	return &s, nil
+}
+
+// damaged says that a file of the checkpoint cannot be used, and what can be
+// done.
+func (f folder) damaged(file string, err error) error {
+	return badCheckpoint("%s is damaged: %v; restore it from a copy, or start a new run with --config %s", f.path(file), err, f.path(ArgsFile))
+}
+
+// restore loads the checkpoint whose state was read and checked. The error, which is
 // [checkpoint.ErrBadCheckpoint], names the file that is missing or damaged.
-func (t *training) restore() error {
-	text, err := os.ReadFile(t.folder.path(stateFile))
+func (t *training) restore(s *runState) error {
+	name := fmt.Sprintf(tensors, s.Step)
+	data, err := os.ReadFile(t.folder.path(name))
 	if err != nil {
-		return badCheckpoint("%s cannot be resumed: %v", t.folder.dir, err)
+		return t.folder.damaged(name, cause(err))
 	}
-	if err := json.Unmarshal(text, &t.state); err != nil {
-		return badCheckpoint("%s is damaged: %v", t.folder.path(stateFile), err)
+	if crc32.Checksum(data, castagnoli) != s.Checksum {
+		return t.folder.damaged(name, fmt.Errorf("its checksum is not that of %s", stateFile))
 	}
-	path := t.folder.path(fmt.Sprintf(tensors, t.state.Step))
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return badCheckpoint("%s cannot be resumed: %v", t.folder.dir, err)
+	t.state = *s
+	t.logged = s.Step
+	if err := t.readTensors(&parts{data}); err != nil {
+		return t.folder.damaged(name, err)
 	}
+	before, now := s.Schedule.Steps, t.totalSteps()
+	if t.state.Schedule.resize(now) {
+		t.notes = append(t.notes, fmt.Sprintf("the %s schedule now spans %s steps instead of %s: the weights will differ from those of a run that had this length from the start",
+			s.Schedule.Kind, humanize.Comma(int64(now)), humanize.Comma(int64(before))))
+	}
+	return nil
+}
+
+// readTensors restores what writeTensors has written.
+func (t *training) readTensors(p *parts) error {
 	for _, x := range t.resumable() {
-		if len(data) < 8+x.Bytes() || binary.LittleEndian.Uint64(data) != uint64(x.Bytes()) {
-			return badCheckpoint("%s is damaged, or of other settings than %s", path, ArgsFile)
-		}
-		if err := t.prog.Write(x, data[8:8+x.Bytes()]); err != nil {
+		part, err := p.next(x.Bytes())
+		if err != nil {
 			return err
 		}
-		data = data[8+x.Bytes():]
+		if err := t.checkDeviceState(x, part); err != nil {
+			return err
+		}
+		if err := t.prog.Write(x, part); err != nil {
+			return err
+		}
 	}
-	if len(data) > 0 {
-		return badCheckpoint("%s has %d bytes too many", path, len(data))
+	t.best = snapshot{make([]float32, t.net.Values.Len()), make([]float32, t.net.Running.Len()), t.state.BestEpoch * t.stepsPerEpoch()}
+	for _, values := range t.separateBest() {
+		part, err := p.next(4 * len(values))
+		if err != nil {
+			return err
+		}
+		copy(kernels.AsBytes(values), part)
 	}
-	t.state.Schedule.Steps = t.totalSteps() // the number of epochs may be another now
-	if t.state.BestEpoch > 0 {
-		t.best, err = loadSnapshot(t.folder.path(bestWeights), t.net)
+	if t.state.BestEpoch > 0 && t.state.bestIsCurrent() {
+		var err error
+		if t.best, err = readSnapshot(t.net, t.prog, t.state.Step); err != nil {
+			return err
+		}
 	}
-	return err
+	t.log = make([]loggedStep, t.state.Logged)
+	part, err := p.next(binary.Size(t.log))
+	if err != nil {
+		return err
+	}
+	if len(p.rest) > 0 {
+		return fmt.Errorf("it has %d bytes too many", len(p.rest))
+	}
+	return binary.Read(bytes.NewReader(part), binary.LittleEndian, t.log)
+}
+
+// checkDeviceState checks that the state tensor, where x is that one, points to
+// the step that the host's state names: the device takes images from there.
+func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
+	is := t.net.Train.State
+	if x.Buffer != is.Buffer || x.Offset != is.Offset || t.state.Slot == 0 { // else it is written before the epoch
+		return nil
+	}
+	word := func(i int) int { return int(binary.LittleEndian.Uint32(data[4*i:])) }
+	step, slot, cursor := word(kernels.StateStep), word(kernels.StateSlot), word(kernels.StateCursor)
+	if want := min(t.state.Slot*t.config.BatchSize, len(t.train)); step != t.state.Step || slot != t.state.Slot || cursor != want {
+		return fmt.Errorf("the device was at step %d, slot %d, image %d, want %d, %d, %d", step, slot, cursor, t.state.Step, t.state.Slot, want)
+	}
+	return nil
+}
+
+// parts is what is left to read of a file of tensors.
+type parts struct{ rest []byte }
+
+// next returns the next part, which must have the given size.
+func (p *parts) next(size int) ([]byte, error) {
+	if len(p.rest) < 8 || binary.LittleEndian.Uint64(p.rest) != uint64(size) || len(p.rest)-8 < size {
+		return nil, fmt.Errorf("it is of other settings than %s, or of another version", ArgsFile)
+	}
+	part := p.rest[8:][:size]
+	p.rest = p.rest[8+size:]
+	return part, nil
 }
 
 func badCheckpoint(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
-// save writes what a finished or interrupted epoch leaves: results, and last
-// and best weights.
-func (t *training) save(best bool) error {
-	last, err := readSnapshot(t.net, t.prog, t.state.Step)
+// FinishedRun returns the result of a run that is finished, where the settings
+// c leave no step to train that it has not trained; nil where there is
+// something to do. A finished run that cannot be given more epochs, since its
+// checkpoint is gone, is [checkpoint.ErrBadCheckpoint].
+func FinishedRun(dir string, c Config) (*Result, error) {
+	f := folder{dir}
+	text, err := os.ReadFile(f.path(metricsFile))
 	if err != nil {
-		return err
+		return nil, nil
 	}
-	if best {
-		t.best = last
+	r := &Result{Finished: true, Metrics: new(metrics.Metrics)}
+	if err := json.Unmarshal(text, r.Metrics); err != nil {
+		return nil, nil // the checkpoint gives it again
 	}
-	if t.folder.dir == "" {
-		return nil
+	had := DefaultConfig()
+	if err := had.LoadYAML(f.path(ArgsFile)); err != nil {
+		return nil, err
 	}
-	about := metadata(t.config, len(t.state.Epochs), t.options.Environment.Version)
-	if best {
-		if err := last.save(t.folder.path(bestWeights), t.net, about); err != nil {
-			return err
+	more := had.Epochs != c.Epochs || had.Patience != c.Patience || had.MaxSteps != c.MaxSteps
+	s, err := f.readState()
+	if err == nil && s != nil {
+		if err = s.check(had, s.stepsPerEpoch()); err != nil {
+			err = f.damaged(stateFile, err)
 		}
 	}
-	if err := last.save(t.folder.path(lastWeights), t.net, about); err != nil {
-		return err
+	switch {
+	case err != nil:
+		return nil, err
+	case more && s == nil:
+		return nil, badCheckpoint("%s is finished and its checkpoint is gone: it cannot go on; start a new run from its weights with --init %s", dir, dir)
+	case s != nil:
+		s.allow(had, c)
+		why, stop := s.stop(c)
+		if !stop {
+			return nil, nil
+		}
+		r.Stopped, r.Epochs = why, s.Epochs
 	}
-	return t.folder.writeResults(t.state.Epochs)
+	run := Run{Config: had}
+	if text, err := os.ReadFile(f.path(resultsFile)); err == nil && run.readResults(text) == nil {
+		r.Epochs = run.Epochs // --max-steps may have ended inside an epoch, which the state leaves out
+	}
+	r.BestEpoch = bestEpoch(r.Epochs, had.NoEval)
+	return r, nil
 }
 
-// logSteps adds the epoch's steps to steps.csv, each --log-every'th, given
-// the losses of all its steps so far.
-func (t *training) logSteps(losses []float32) error {
-	if t.config.LogEvery == 0 {
-		return nil
+// allow lets a run that had stopped early go on where it gets more epochs: its
+// patience counts anew. It reports whether that is so.
+func (s *runState) allow(had, c Config) bool {
+	if _, stopped := s.stop(had); !stopped || c.Epochs <= had.Epochs || len(s.Epochs) >= had.Epochs {
+		return false
 	}
-	var rows [][]string
-	for i, loss := range losses {
-		step := t.state.Step - len(losses) + i + 1
-		if step%t.config.LogEvery == 0 {
-			rows = append(rows, []string{strconv.Itoa(step), number(float64(loss)), number(t.state.Schedule.At(step - 1))})
-		}
+	if c.Patience == 0 || s.withoutImprovement() < c.Patience {
+		return false
 	}
-	return t.folder.appendSteps(rows)
+	s.PatienceFrom = len(s.Epochs)
+	return true
 }

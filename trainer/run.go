@@ -99,17 +99,10 @@ func (r *Run) readResults(text []byte) error {
 	return nil
 }
 
-// BestEpoch returns the number of the first epoch of the highest ValAccuracy,
-// whose weights are the run's, or 0 if no epoch has one.
-func (r *Run) BestEpoch() int {
-	best := 0
-	for i, e := range r.Epochs {
-		if !math.IsNaN(e.ValAccuracy) && (best == 0 || e.ValAccuracy > r.Epochs[best-1].ValAccuracy) {
-			best = i + 1
-		}
-	}
-	return best
-}
+// BestEpoch returns the number of the epoch whose weights are the run's: the
+// first of the highest ValAccuracy, the last of a run without evaluations, or 0
+// if there is none.
+func (r *Run) BestEpoch() int { return bestEpoch(r.Epochs, r.Config.NoEval) }
 
 // ValAccuracy returns the accuracy of the best epoch on the held-out images, a
 // fraction, and whether the run has one: it has none if it selected its best

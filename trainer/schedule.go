@@ -1,6 +1,9 @@
 package trainer
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // Schedule is a learning-rate schedule and its state. The zero values of the
 // state fields are those before the first epoch.
@@ -25,6 +28,32 @@ const (
 	onecycleStart    = 25 // peak rate / first rate
 	onecycleFinalDiv = 1e4
 )
+
+// check returns an error that names what the state of a training's schedule
+// cannot be.
+func (s *Schedule) check(c Config) error {
+	switch {
+	case s.Kind != c.Scheduler:
+		return fmt.Errorf("the schedule is %q, want %s", s.Kind, c.Scheduler)
+	case !(s.Rate > 0 && s.Rate <= c.LR):
+		return fmt.Errorf("the schedule's rate is %v, want more than 0 and at most %v", s.Rate, c.LR)
+	case s.Steps < 1:
+		return fmt.Errorf("the schedule has %d steps, want at least 1", s.Steps)
+	case !(s.Best >= 0 && s.Best <= 1):
+		return fmt.Errorf("the schedule's best is %v, want an accuracy from 0 to 1", s.Best)
+	case s.BadEpochs < 0 || s.BadEpochs > plateauPatience:
+		return fmt.Errorf("the schedule's bad_epochs is %d, want 0 to %d", s.BadEpochs, plateauPatience)
+	}
+	return nil
+}
+
+// resize makes the schedule one of so many steps. It reports whether that
+// changes the rates of the steps to come.
+func (s *Schedule) resize(steps int) bool {
+	changed := s.Steps != steps && (s.Kind == "onecycle" || s.Kind == "cosine")
+	s.Steps = steps
+	return changed
+}
 
 // At returns the learning rate of optimiser step number step, 0 the first.
 // cosine is Loshchilov & Hutter's (2017) annealing to 0 without restarts,

@@ -52,6 +52,8 @@ var settings = []Setting{
 	{"init", setting.Text("FILE", "a .safetensors or .pth file, or a run's folder")},
 	{"no-shuffle", setting.Bool()},
 	{"max-steps", setting.Whole(0, math.MaxInt32)},
+	{"no-eval", setting.Bool()},
+	{"eval-images", setting.Whole(0, math.MaxInt32)},
 	{"log-every", setting.Whole(0, math.MaxInt32)},
 	{"no-progress", setting.Bool()},
 	{"quiet", setting.Bool()},

@@ -17,7 +17,7 @@ import (
 )
 
 // ErrInterrupted is returned by [Train] when its context was cancelled: the
-// step was finished and everything saved.
+// step was finished and everything saved that a resume needs.
 var ErrInterrupted = errors.New("interrupted")
 
 // ErrDiverged is returned by [Train] when the loss is no longer a number.
@@ -29,10 +29,19 @@ const holdoutPerClass = 500
 
 // Options says where a training's files go and who watches it.
 type Options struct {
-	Dir         string      // the run's folder, which exists; "" writes no files
+	// Dir is the run's folder, which is created where it does not exist; ""
+	// writes no files. While the training works there, it is locked.
+	Dir         string
 	Environment Environment // recorded in args.yaml
 	Progress    Progress    // may be nil
-	Resume      bool        // continue the run of Dir from its checkpoint
+	// Resume continues the run of Dir from its checkpoint, or from the
+	// beginning where the run ended before its first checkpoint.
+	Resume bool
+	// DropCheckpoint removes the checkpoint once the run is finished. It cannot
+	// be resumed with more epochs then.
+	DropCheckpoint bool
+
+	noPictures bool // in tests of all else: drawing takes most of a small training's time
 }
 
 // Progress is told how a training goes. Calls come from one goroutine.
@@ -54,6 +63,9 @@ type Summary struct {
 	StepsPerEpoch int
 	DeviceBytes   int // allocated on the device
 	FirstEpoch    int // 1, or more in a training that is resumed
+	// Notes say what in this training is not as one might expect, a sentence
+	// each: of a resumed run, from where it goes on and what has changed.
+	Notes []string
 }
 
 // StepReport is the state of an epoch under way.
@@ -61,22 +73,10 @@ type StepReport struct {
 	Epoch           int     // 1 is the first
 	ImagesDone      int     // of this epoch
 	Images          int     // in this epoch
-	Loss            float64 // mean of the steps since the last report
-	Accuracy        float64 // of the same steps, on training images
-	ImagesPerSecond float64
-}
-
-// EpochReport is a row of results.csv.
-type EpochReport struct {
-	Epoch           int     `json:"epoch"`
-	TrainLoss       float64 `json:"train_loss"`
-	TrainAccuracy   float64 `json:"train_accuracy"`
-	ValLoss         float64 `json:"val_loss"`     // on what SelectOn names
-	ValAccuracy     float64 `json:"val_accuracy"` // likewise
-	LR              float64 `json:"lr"`           // of the epoch's last step
-	Seconds         float64 `json:"seconds"`      // of training, without the evaluation
-	ImagesPerSecond float64 `json:"images_per_second"`
-	Best            bool    `json:"best"` // the highest ValAccuracy so far
+	Loss            float64 // mean over this epoch's images so far
+	Accuracy        float64 // of the same images, as they were trained on
+	NewImages       int     // since the last report
+	ImagesPerSecond float64 // of the new images
 }
 
 // Result is the outcome of a training.
@@ -86,43 +86,56 @@ type Result struct {
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first step had finished; zero where none was left to do
+	Finished  bool             // the run had finished before: nothing was trained
 }
 
 // training is a run in progress.
 type training struct {
 	*session
-	backend  kernels.Backend
-	config   Config
-	options  Options
-	classes  []byte // label of every resident image, training then test
-	train    []uint32
-	selected []uint32
-	test     []uint32
-	folder   folder
-	state    runState
-	best     snapshot // weights of the best epoch
+	backend kernels.Backend
+	config  Config
+	options Options
+	partition
+	classes   []byte // label of every resident image, training then test
+	testStart int    // index of the first test image
+	folder    folder
+	state     runState
+	best      snapshot // weights of the best epoch
+
+	log    []loggedStep // rows of steps.csv
+	logged int          // the last step that was considered for log
+	notes  []string
 
 	firstStep time.Time // when it had finished
 	recent    time.Time // of the last StepReport
 }
 
-// runState is what varies over a run on the host; with the tensors of the
-// device it is all that an exact resume needs.
-type runState struct {
-	Step      int           `json:"step"` // optimiser steps finished
-	Slot      int           `json:"slot"` // of them in the epoch under way
-	Epochs    []EpochReport `json:"epochs"`
-	Schedule  Schedule      `json:"schedule"`
-	Best      float64       `json:"best"` // highest ValAccuracy, -1 before the first epoch
-	BestEpoch int           `json:"best_epoch"`
-	Seconds   float64       `json:"seconds"` // of the epoch under way
-}
-
-// Train trains a network on the backend and writes the run's files. The
-// configuration must have passed [Config.Check]. Cancelling ctx ends it after
-// the step under way: everything is saved and the error is [ErrInterrupted].
+// Train trains a network on the backend and writes the run's files.
+//
+// The error is [ErrUsage] where a setting is wrong, where the folder holds a run
+// that is not to be resumed, or where another training is at work in it;
+// [dataset.ErrBadData] and [checkpoint.ErrBadCheckpoint] name what cannot be
+// read. Cancelling ctx ends the training after the step under way: everything
+// is saved and the error is [ErrInterrupted]; before the first step it is that
+// of ctx.
 func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*Result, error) {
-	t, err := newTraining(c, backend, data, o)
+	if err := checkArguments(c, backend, data); err != nil {
+		return nil, err
+	}
+	f := folder{o.Dir}
+	unlock, err := f.open()
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	p, err := f.progressOf(c, o.Resume)
+	if err != nil {
+		return nil, err
+	}
+	if p.finished != nil {
+		return p.finished, nil
+	}
+	t, err := newTraining(c, backend, data, o, p)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +143,10 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 	// The images are on the device now: unless the caller keeps data, its
 	// 55 MB can go back before checkpoints claim theirs.
 	debug.FreeOSMemory()
-	if err := t.folder.start(c, o.Environment); err != nil {
+	if err := ctx.Err(); err != nil {
+		return nil, err // nothing has begun
+	}
+	if err := t.start(p); err != nil {
 		return nil, err
 	}
 	if o.Progress != nil {
@@ -140,17 +156,66 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 	if err != nil {
 		return nil, err
 	}
-	return t.finish(stopped)
+	return t.finish(ctx, stopped)
 }
 
-// partition returns the indices of the images to train on and of those that
-// scheduler, early stop and best epoch look at; test images are numbered
-// behind the training images.
-func partition(c Config, data *dataset.Dataset) (train, selected []uint32, err error) {
-	if c.SelectOn == "test" {
-		return indices(0, data.Train.N), indices(data.Train.N, data.Test.N), nil
+// checkArguments refuses what cannot be trained.
+func checkArguments(c Config, backend kernels.Backend, data *dataset.Dataset) error {
+	if err := c.Check(); err != nil {
+		return err
 	}
-	return dataset.StratifiedHoldout(data.Train.Labels, holdoutPerClass, c.Seed)
+	if backend == nil || data == nil {
+		return usage("a training needs a backend and a dataset: one of them is nil")
+	}
+	if err := kernels.CheckPrecision(backend, c.precision()); err != nil {
+		return err
+	}
+	return errors.Join(checkSplit("training", data.Train), checkSplit("test", data.Test))
+}
+
+// checkSplit refuses a split that is empty or inconsistent.
+func checkSplit(name string, s dataset.Split) error {
+	if s.N < 1 || len(s.Images) != s.N*dataset.ImageBytes || len(s.Labels) != s.N {
+		return fmt.Errorf("%w: the %s split says %d images and has %d bytes of images and %d labels, want at least 1 image of %d bytes and its label",
+			dataset.ErrBadData, name, s.N, len(s.Images), len(s.Labels), dataset.ImageBytes)
+	}
+	for i, label := range s.Labels {
+		if label >= dataset.Classes {
+			return fmt.Errorf("%w: label %d of the %s split is %d, want 0 to %d", dataset.ErrBadData, i, name, label, dataset.Classes-1)
+		}
+	}
+	return nil
+}
+
+// partition is the indices of the images that a training uses: to train on, to
+// evaluate after each epoch for scheduler, early stop and best epoch, and to
+// test. Test images are numbered after the training images.
+type partition struct{ train, selected, test []uint32 }
+
+func newPartition(c Config, data *dataset.Dataset) (p partition, err error) {
+	p.test = indices(data.Train.N, data.Test.N)
+	if c.SelectOn == "test" {
+		p.train, p.selected = indices(0, data.Train.N), p.test
+	} else {
+		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, holdoutPerClass, c.Seed)
+	}
+	p.selected, p.test = evenly(p.selected, c.EvalImages), evenly(p.test, c.EvalImages)
+	if c.NoEval {
+		p.selected = nil
+	}
+	return p, err
+}
+
+// evenly returns at most n of the images, evenly spaced; all of them if n is 0.
+func evenly(images []uint32, n int) []uint32 {
+	if n == 0 || n >= len(images) {
+		return images
+	}
+	chosen := make([]uint32, n)
+	for i := range chosen {
+		chosen[i] = images[i*len(images)/n]
+	}
+	return chosen
 }
 
 // indices returns first, first+1, … first+n−1.
@@ -163,8 +228,8 @@ func indices(first, n int) []uint32 {
 }
 
 // modelConfig sizes a network for a training.
-func modelConfig(c Config, train, selected, test int) model.Config {
-	full, last := model.Batches(train, c.BatchSize)
+func modelConfig(c Config, p partition) model.Config {
+	full, last := model.Batches(len(p.train), c.BatchSize)
 	var batches []int
 	if full > 0 {
 		batches = append(batches, c.BatchSize)
@@ -173,45 +238,48 @@ func modelConfig(c Config, train, selected, test int) model.Config {
 		batches = append(batches, last)
 	}
 	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: train, EvalBatches: evalBatches(selected, test), EvalImages: max(selected, test)}
+		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
+		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
 }
 
-func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*training, error) {
-	train, selected, err := partition(c, data)
+func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options, p progressed) (*training, error) {
+	images, err := newPartition(c, data)
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(backend, modelConfig(c, len(train), len(selected), data.Test.N), data.Train, data.Test)
+	if p.state != nil {
+		if err := p.state.check(c, model.Steps(len(images.train), c.BatchSize)); err != nil {
+			return nil, folder{o.Dir}.damaged(stateFile, err)
+		}
+	}
+	s, err := open(backend, modelConfig(c, images), data.Train, data.Test)
 	if err != nil {
 		return nil, err
 	}
-	labels := slices.Concat(data.Train.Labels, data.Test.Labels)
-	t := &training{session: s, backend: backend, config: c, options: o, folder: folder{o.Dir}, classes: labels,
-		train: train, selected: selected, test: indices(data.Train.N, data.Test.N)}
+	t := &training{session: s, backend: backend, config: c, options: o, folder: folder{o.Dir}, partition: images,
+		classes: slices.Concat(data.Train.Labels, data.Test.Labels), testStart: data.Train.N, notes: p.notes}
 	t.state = runState{Best: -1, Schedule: Schedule{Kind: c.Scheduler, Rate: c.LR, Steps: t.totalSteps()}}
-	if err := t.initialise(); err != nil {
+	if err := t.initialise(p.state); err != nil {
 		s.close()
 		return nil, err
 	}
 	return t, nil
 }
 
-// initialise writes the weights that training starts from.
-func (t *training) initialise() error {
-	if err := t.net.WriteInit(t.prog, t.config.Seed); err != nil {
-		return err
-	}
-	if t.options.Resume {
-		return t.restore()
+// initialise writes what training starts from: the checkpoint, if there is one,
+// else initial weights.
+func (t *training) initialise(from *runState) error {
+	if from != nil {
+		return t.restore(from)
 	}
 	if t.config.InitFrom == "" {
-		return nil
+		return t.net.WriteInit(t.prog, t.config.Seed)
 	}
 	weights, err := loadSnapshot(t.config.InitFrom, t.net)
 	if err != nil {
 		return err
 	}
-	return weights.write(t.net, t.prog)
+	return errors.Join(t.net.WriteInit(t.prog, t.config.Seed), weights.write(t.net, t.prog))
 }
 
 func (t *training) stepsPerEpoch() int { return model.Steps(len(t.train), t.config.BatchSize) }
@@ -228,24 +296,18 @@ func (t *training) totalSteps() int {
 func (t *training) summary() Summary {
 	return Summary{Config: t.config, Parameters: t.net.ParameterCount(), TrainImages: len(t.train),
 		SelectImages: len(t.selected), StepsPerEpoch: t.stepsPerEpoch(), DeviceBytes: t.prog.MemoryBytes(),
-		FirstEpoch: len(t.state.Epochs) + 1}
+		FirstEpoch: len(t.state.Epochs) + 1, Notes: t.notes}
 }
 
 // epochs trains until the last epoch, the last step or an early stop, and
 // returns why it ended before the last epoch.
 func (t *training) epochs(ctx context.Context) (stopped string, err error) {
-	for len(t.state.Epochs) < t.config.Epochs {
-		if t.config.MaxSteps > 0 && t.state.Step >= t.config.MaxSteps {
-			if len(t.state.Epochs) == 0 {
-				return "", usage("the run has done %d steps, and --max-steps %d allows no more: raise it, or 0 for no limit", t.state.Step, t.config.MaxSteps)
-			}
-			return fmt.Sprintf("after %d steps, as --max-steps asks", t.state.Step), nil
+	for {
+		why, stop := t.state.stop(t.config)
+		if stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.config.Epochs) {
+			return why, nil
 		}
-		done := len(t.state.Epochs)
-		if without := done - t.state.BestEpoch; t.config.Patience > 0 && without >= t.config.Patience {
-			return fmt.Sprintf("after epoch %d: no improvement for %d epochs", done, without), nil
-		}
-		report, err := t.epoch(ctx)
+		report, err := t.epoch(ctx) // also of what --max-steps left of an epoch, to evaluate it
 		if err != nil {
 			return "", err
 		}
@@ -253,7 +315,6 @@ func (t *training) epochs(ctx context.Context) (stopped string, err error) {
 			t.options.Progress.Epoch(report)
 		}
 	}
-	return "", nil
 }
 
 // epoch trains one epoch, or what is left of it, evaluates and saves.
@@ -270,33 +331,61 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 			return EpochReport{}, err
 		}
 	}
-	images := min(t.state.Slot*t.config.BatchSize, len(t.train))
-	eval, err := t.evaluate(context.WithoutCancel(ctx), t.selected)
+	report := EpochReport{Epoch: len(t.state.Epochs) + 1, TrainLoss: trainLoss, TrainAccuracy: trainAccuracy,
+		ValLoss: math.NaN(), ValAccuracy: math.NaN(), LR: t.state.Schedule.At(t.state.Step - 1), Seconds: t.state.Seconds, Best: true}
+	if report.Seconds > 0 {
+		report.ImagesPerSecond = float64(min(t.state.Slot*t.config.BatchSize, len(t.train))) / report.Seconds
+	}
+	if !t.config.NoEval {
+		if err := t.evaluateEpoch(ctx, &report); err != nil {
+			return EpochReport{}, err
+		}
+	}
+	return report, t.epochDone(report)
+}
+
+// evaluateEpoch evaluates the weights for an epoch's report. On cancellation it
+// saves and returns ErrInterrupted: a resume evaluates anew.
+func (t *training) evaluateEpoch(ctx context.Context, r *EpochReport) error {
+	eval, err := t.evaluate(ctx, t.selected)
 	if err != nil {
-		return EpochReport{}, err
+		if ctx.Err() != nil {
+			return t.interrupted()
+		}
+		return err
 	}
 	if math.IsNaN(eval.loss) || math.IsInf(eval.loss, 0) {
-		return EpochReport{}, t.diverged(eval.loss, t.state.Step)
+		return t.diverged(eval.loss, t.state.Step)
 	}
-	report := EpochReport{Epoch: len(t.state.Epochs) + 1, TrainLoss: trainLoss, TrainAccuracy: trainAccuracy,
-		ValLoss: eval.loss, ValAccuracy: eval.accuracy, LR: t.state.Schedule.At(t.state.Step - 1),
-		Seconds: t.state.Seconds, ImagesPerSecond: float64(images) / t.state.Seconds, Best: eval.accuracy > t.state.Best}
-	return report, t.epochDone(report)
+	r.ValLoss, r.ValAccuracy, r.Best = eval.loss, eval.accuracy, eval.accuracy > t.state.Best
+	return nil
 }
 
 // epochDone moves the host's state on to the next epoch and saves.
 func (t *training) epochDone(r EpochReport) error {
 	whole := t.state.Slot == t.stepsPerEpoch()
 	if r.Best {
-		t.state.Best, t.state.BestEpoch = r.ValAccuracy, r.Epoch
+		t.state.BestEpoch = r.Epoch
+	}
+	if !t.config.NoEval {
+		t.state.Best = max(t.state.Best, r.ValAccuracy)
+		t.state.Schedule.EpochDone(r.ValAccuracy)
 	}
 	t.state.Epochs = append(t.state.Epochs, r)
 	t.state.Slot, t.state.Seconds = 0, 0
-	t.state.Schedule.EpochDone(r.ValAccuracy)
-	if err := t.save(r.Best); err != nil || !whole {
+	last, err := readSnapshot(t.net, t.prog, t.state.Step)
+	if err != nil {
 		return err
 	}
-	err := t.saveCheckpoint()
+	if r.Best {
+		t.best = last
+	}
+	if whole {
+		if err := t.saveCheckpoint(); err != nil {
+			return err
+		}
+	}
+	err = t.export(last, r.Best)
 	// Files are written from copies of the weights: the epochs' copies would
 	// pile up to some 100 MB before Go collects them by itself.
 	debug.FreeOSMemory()
@@ -378,9 +467,7 @@ func (t *training) steps(ctx context.Context) (loss, accuracy float64, err error
 		return 0, 0, err
 	}
 	images := min(t.state.Slot*t.config.BatchSize, len(t.train))
-	if err := t.logSteps(losses); err != nil {
-		return 0, 0, err
-	}
+	t.logSteps(losses)
 	return weightedMean(losses, t.config.BatchSize, images), float64(sum(correct)) / float64(images), nil
 }
 
@@ -405,16 +492,16 @@ func (t *training) someSteps(end int) error {
 	return nil
 }
 
-// reportSteps reads the losses of the steps since from and passes them on; a
-// loss that is not finite ends the training.
+// reportSteps reads the losses of the epoch's steps, of which those since from
+// are new, and passes them on; a loss that is not finite ends the training.
 func (t *training) reportSteps(from int) error {
-	losses, correct, err := t.logs(t.net.Train, from, t.state.Slot)
+	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
 	}
-	for i, l := range losses {
+	for i, l := range losses[from:] {
 		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
-			return t.diverged(float64(l), t.state.Step-len(losses)+i+1)
+			return t.diverged(float64(l), t.state.Step-t.state.Slot+from+i+1)
 		}
 	}
 	if t.options.Progress == nil {
@@ -422,11 +509,11 @@ func (t *training) reportSteps(from int) error {
 	}
 	batch := t.config.BatchSize
 	done := min(t.state.Slot*batch, len(t.train))
-	images := done - from*batch
+	now := time.Now()
 	t.options.Progress.Step(StepReport{Epoch: len(t.state.Epochs) + 1, ImagesDone: done, Images: len(t.train),
-		Loss: weightedMean(losses, batch, images), Accuracy: float64(sum(correct)) / float64(images),
-		ImagesPerSecond: float64(images) / time.Since(t.recent).Seconds()})
-	t.recent = time.Now()
+		Loss: weightedMean(losses, batch, done), Accuracy: float64(sum(correct)) / float64(done),
+		NewImages: done - from*batch, ImagesPerSecond: float64(done-from*batch) / now.Sub(t.recent).Seconds()})
+	t.recent = now
 	return nil
 }
 
@@ -441,33 +528,38 @@ func (t *training) interrupted() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(t.logSteps(losses), t.save(false), t.saveCheckpoint()); err != nil {
+	t.logSteps(losses)
+	last, err := readSnapshot(t.net, t.prog, t.state.Step)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(t.saveCheckpoint(), t.export(last, false)); err != nil {
 		return fmt.Errorf("interrupted, and not all could be saved: %w", err)
 	}
 	return ErrInterrupted
 }
 
-// finish evaluates the best epoch's weights on the test set.
-func (t *training) finish(stopped string) (*Result, error) {
+// finish evaluates the best epoch's weights on the test set. On cancellation it
+// returns ErrInterrupted: the checkpoint has everything, and a resume does the
+// rest.
+func (t *training) finish(ctx context.Context, stopped string) (*Result, error) {
 	if err := t.best.write(t.net, t.prog); err != nil {
 		return nil, err
-	}
-	seconds, images := 0., 0.
-	for _, e := range t.state.Epochs {
-		seconds += e.Seconds
-		images += e.Seconds * e.ImagesPerSecond
 	}
 	debug.FreeOSMemory() // what the last checkpoint took makes room for the images
 	test, err := t.testSplit()
 	if err != nil {
 		return nil, err
 	}
-	m, probs, err := t.measure(context.Background(), t.test, test.Labels)
+	m, probs, err := t.measure(ctx, t.test, test.Labels)
+	if ctx.Err() != nil {
+		return nil, ErrInterrupted
+	}
 	if err != nil {
 		return nil, err
 	}
-	m.Protocol, m.TrainingSeconds, m.ImagesPerSecond = t.config.SelectOn, seconds, images/seconds
-	if err := t.folder.writePredictions(test.Labels, probs); err != nil {
+	t.describeTraining(m)
+	if err := t.folder.writePredictions(t.testIndices(), test.Labels, probs); err != nil {
 		return nil, err
 	}
 	// Drawing is all that is left: what training took goes back first, or the
@@ -476,25 +568,73 @@ func (t *training) finish(stopped string) (*Result, error) {
 		return nil, err
 	}
 	debug.FreeOSMemory()
-	if err := t.folder.writeCurves(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch); err != nil {
-		return nil, err
-	}
-	if err := t.folder.writePictures(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
+	if err := t.draw(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
 		return nil, err
 	}
 	// Last of all, since a run that has it counts as finished.
 	if err := t.folder.writeMetrics(m); err != nil {
 		return nil, err
 	}
+	if t.options.DropCheckpoint && t.options.Dir != "" {
+		if err := DropCheckpoint(t.options.Dir); err != nil {
+			return nil, err
+		}
+	}
 	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil
+}
+
+// draw writes the run's pictures.
+func (t *training) draw(c classified) error {
+	if t.options.noPictures {
+		return nil
+	}
+	if err := t.folder.writeCurves(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch); err != nil {
+		return err
+	}
+	return t.folder.writePictures(c)
+}
+
+// describeTraining adds to metrics what the training knows.
+func (t *training) describeTraining(m *metrics.Metrics) {
+	m.Protocol = t.config.SelectOn
+	if t.config.NoEval {
+		m.Protocol = noProtocol
+	}
+	images := 0.
+	for _, e := range t.state.Epochs {
+		m.TrainingSeconds += e.Seconds
+		images += e.Seconds * e.ImagesPerSecond
+	}
+	if m.TrainingSeconds > 0 {
+		m.ImagesPerSecond = images / m.TrainingSeconds
+	}
+}
+
+// noProtocol is the protocol of metrics of weights that were not selected.
+const noProtocol = "none"
+
+// testIndices returns the positions in the test set of the images to test.
+func (t *training) testIndices() []int {
+	list := make([]int, len(t.test))
+	for i, image := range t.test {
+		list[i] = int(image) - t.testStart
+	}
+	return list
 }
 
 // testSplit reads the test images back from the device: the dataset they came
 // from may be gone from the host.
 func (t *training) testSplit() (dataset.Split, error) {
-	images := t.net.Images
-	images.Offset += int(t.test[0]) * model.Side * model.Side
-	images.Shape = []int{len(t.test), model.Side, model.Side}
-	test := dataset.Split{N: len(t.test), Images: make([]byte, images.Len()), Labels: t.classes[int(t.test[0]):]}
-	return test, t.prog.Read(images, test.Images)
+	all := t.net.Images
+	all.Offset += t.testStart * dataset.ImageBytes
+	all.Shape = []int{len(t.classes) - t.testStart, model.Side, model.Side}
+	test := dataset.Split{N: all.Shape[0], Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:]}
+	if err := t.prog.Read(all, test.Images); err != nil || len(t.test) == test.N {
+		return test, err
+	}
+	chosen := dataset.Split{N: len(t.test)}
+	for _, i := range t.testIndices() {
+		chosen.Images, chosen.Labels = append(chosen.Images, test.Image(i)...), append(chosen.Labels, test.Labels[i])
+	}
+	return chosen, nil
 }

@@ -267,6 +267,12 @@ func TestNewFolderNumbersAndRefuses(t *testing.T) {
 		}
 	}
 	c.Name = "alternative"
+	if dir, err := NewFolder(c); err != nil || filepath.Base(dir) != c.Name {
+		t.Errorf("an empty folder, as a killed program leaves it: %s, %v", dir, err)
+	}
+	if err := os.WriteFile(filepath.Join(c.Out, c.Name, ArgsFile), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := NewFolder(c); !errors.Is(err, ErrUsage) {
 		t.Errorf("a name that is taken: %v", err)
 	}

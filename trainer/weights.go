@@ -191,6 +191,10 @@ func identify(f *checkpoint.File) (string, error) {
 
 // metadata describes weights for whoever finds the file alone.
 func metadata(c Config, epoch int, version string) map[string]string {
+	protocol := c.SelectOn
+	if c.NoEval {
+		protocol = noProtocol
+	}
 	return map[string]string{"model": c.Model, "seed": strconv.FormatUint(c.Seed, 10),
-		"epoch": strconv.Itoa(epoch), "select_on": c.SelectOn, "version": version, "format": "pt"}
+		"epoch": strconv.Itoa(epoch), "select_on": protocol, "version": version, "format": "pt"}
 }

@@ -12,8 +12,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
@@ -148,13 +148,9 @@ func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	if _, ok := d.Backend.(kernels.Tuner); !ok {
 		return &commandLineError{fmt.Sprintf("--tune: %s cannot be tuned; only Vulkan devices can", d.Name())}
 	}
-	bar := progressbar.NewOptions(1, progressbar.OptionSetWriter(c.ErrOrStderr()), progressbar.OptionSetDescription("tuning"),
-		progressbar.OptionSetVisibility(isTerminal(c.ErrOrStderr())), progressbar.OptionClearOnFinish())
-	defer bar.Finish()
-	return bench.Tune(d.Backend, o, func(done, of int) {
-		bar.ChangeMax(of)
-		bar.Set(done)
-	})
+	bar := newMeter(c.ErrOrStderr(), "tuning", 1, decor.CountersNoUnit("  %d / %d"))
+	defer bar.end()
+	return bench.Tune(d.Backend, o, func(done, of int) { bar.set(int64(done), int64(of)) })
 }
 
 // alternate runs our rounds in turn with those of the other program.

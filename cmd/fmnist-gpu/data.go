@@ -11,8 +11,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8/decor"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -157,17 +157,16 @@ stopped.`,
 type fetchProgress struct {
 	w    io.Writer
 	name string // of the current file
-	bar  *progressbar.ProgressBar
+	bar  *meter
 }
 
 func (p *fetchProgress) update(name string, done, total int64) {
 	if p.bar == nil || name != p.name {
 		p.clear()
 		p.name = name
-		p.bar = progressbar.NewOptions64(total, progressbar.OptionSetWriter(p.w), progressbar.OptionSetDescription(name),
-			progressbar.OptionShowBytes(true), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		p.bar = newMeter(p.w, name, total, decor.CountersKibiByte("  % .1f / % .1f"))
 	}
-	_ = p.bar.Set64(min(done, total)) // a lost terminal is no reason to stop
+	p.bar.set(done, total)
 }
 
 func (p *fetchProgress) log(line string) {
@@ -177,10 +176,8 @@ func (p *fetchProgress) log(line string) {
 
 // clear removes the bar, for a line in its place.
 func (p *fetchProgress) clear() {
-	if p.bar != nil {
-		_ = p.bar.Clear() // as in update
-		p.bar = nil
-	}
+	p.bar.end()
+	p.bar = nil
 }
 
 func newDataShowCommand(dataDir *string) *cobra.Command {

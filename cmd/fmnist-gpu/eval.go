@@ -123,12 +123,12 @@ func makeEvaluationDir(dir string) error {
 
 func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	m := e.Metrics
-	fmt.Fprintf(w, "%s, %s parameters, %.3g MFLOP an image, %d test images in %.2f s (%s images/s)\n\n", e.Model,
-		humanize.Comma(int64(m.Parameters)), float64(m.FLOPsPerImage)/1e6, len(e.Labels), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
+	fmt.Fprintf(w, "%s, %s parameters, %.3g MFLOP per image, %s test images in %.2f s (%s images/s)\n\n", e.Model,
+		humanize.Comma(int64(m.Parameters)), float64(m.FLOPsPerImage)/1e6, humanize.Comma(int64(len(e.Labels))), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CLASS\tPRECISION\tRECALL\tF1\tAUC\tIMAGES\t")
 	for _, c := range m.PerClass {
-		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%d\t\n", c.Name, c.Precision, c.Recall, c.F1, c.AUC, c.Support)
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t\n", c.Name, c.Precision, c.Recall, c.F1, c.AUC, humanize.Comma(int64(c.Support)))
 	}
 	fmt.Fprintf(t, "macro average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Macro.Precision, m.Macro.Recall, m.Macro.F1)
 	fmt.Fprintf(t, "weighted average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Weighted.Precision, m.Weighted.Recall, m.Weighted.F1)

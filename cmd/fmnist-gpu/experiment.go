@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gofrs/flock"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -142,7 +141,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
 		return err
 	}
-	unlock, err := lockFolder(f.out)
+	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {
 		return err
 	}
@@ -157,7 +156,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	begun := time.Now()
 	trained := trainAll(cmd, log, f, e)
 	if errors.Is(trained, trainer.ErrInterrupted) {
-		fmt.Fprintln(log, "interrupted; all is saved, the same command goes on from here")
+		printInterrupted(cmd, "the same command goes on from here")
 	}
 	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
 		return trained
@@ -166,7 +165,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if err != nil {
 		return errors.Join(trained, err)
 	}
-	if err := completeReports(groups); err != nil {
+	if err := completeRuns(groups); err != nil {
 		return err
 	}
 	if err := trainer.WriteRuns(f.out, groups); err != nil {
@@ -190,29 +189,14 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	return errors.Join(trained, err)
 }
 
-// lockFolder keeps a second experiment out of the folder, which would take the
-// runs under way for broken ones, until unlock or the end of the process.
-func lockFolder(dir string) (unlock func(), err error) {
-	lock := flock.New(filepath.Join(dir, ".lock"))
-	locked, err := lock.TryLock()
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock %s: %w", dir, err)
-	}
-	if !locked {
-		return nil, &commandLineError{fmt.Sprintf("another experiment is at work in %s: wait for it, or choose another --out", dir)}
-	}
-	return func() { _ = lock.Unlock() }, nil // nothing is lost with the lock
-}
-
 // trainAll trains what is left of the runs.
 func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Experiment) (err error) {
 	total, left, err := countRuns(f.out, e)
 	if err != nil {
 		return err
 	}
-	w := &trainingWriter{out: log, total: total}
 	if left == 0 {
-		fmt.Fprintf(w.out, "all %d runs were finished before\n", total)
+		fmt.Fprintf(log, "all %d runs were finished before\n", total)
 		return nil
 	}
 	data, err := loadData(f.dataDir)
@@ -224,15 +208,16 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Ex
 		return err
 	}
 	defer func() { err = closeAll(workers, err) }()
-	w.together = len(workers) > 1
-	announceAll(w.out, workers)
+	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(workers) > 1}
+	defer w.screen.close()
+	announceAll(w.screen, workers)
 	return e.Each(cmd.Context(), len(workers), func(ctx context.Context, worker int, c trainer.Config) error {
-		c.Out, c.DataDir, c.NoProgress = f.out, f.dataDir, f.noProgress || w.together
+		c.Out, c.DataDir, c.NoProgress = f.out, f.dataDir, f.noProgress
 		c.CPU, c.Threads, c.Validate = f.device.cpu, f.device.threads, f.device.validate
 		if len(f.devices) > 0 {
 			c.Device = f.devices[worker%len(f.devices)]
 		}
-		return trainOne(ctx, w, cmd.ErrOrStderr(), workers[worker], data, c)
+		return trainOne(ctx, w, workers[worker], data, c)
 	})
 }
 
@@ -248,7 +233,11 @@ func announceAll(w io.Writer, workers []*device) {
 			d.environment.Together = len(workers)
 		}
 	}
-	fmt.Fprintf(w, "%d trainings at a time\n", len(workers))
+	if n := len(workers); n > 1 {
+		fmt.Fprintf(w, "%d trainings at a time\n", n)
+	} else {
+		fmt.Fprintln(w, "one training at a time")
+	}
 }
 
 // countRuns counts the runs of an experiment, and those that are not finished.
@@ -343,38 +332,30 @@ func closeAll(devices []*device, err error) error {
 }
 
 // trainOne trains one run, or what is left of it.
-func trainOne(ctx context.Context, w *trainingWriter, stderr io.Writer, d *device, data *dataset.Dataset, c trainer.Config) error {
+func trainOne(ctx context.Context, w *trainingWriter, d *device, data *dataset.Dataset, c trainer.Config) error {
 	dir := filepath.Join(c.Out, c.Name)
 	state, err := trainer.StateOfRun(dir)
 	if err != nil {
 		return err
 	}
-	out := w.begin(c.Name, map[trainer.RunState]string{trainer.RunFinished: "finished before", trainer.RunInProgress: "goes on"}[state])
-	switch state {
-	case trainer.RunFinished:
+	p := w.begin(c, dir, map[trainer.RunState]string{trainer.RunFinished: "finished before", trainer.RunInProgress: "goes on"}[state])
+	if state == trainer.RunFinished {
 		return nil
-	case trainer.RunInProgress:
-		return trainIn(ctx, out, stderr, c, d, data, trainer.Options{Dir: dir, Resume: true})
-	case trainer.RunBroken: // ended before its first checkpoint
-		if err := os.RemoveAll(dir); err != nil {
-			return err
-		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
-		return err
+	// Many runs' checkpoints are much to keep for what nobody resumes.
+	result, err := runTraining(ctx, p, d, data, trainer.Options{Dir: dir, Resume: state != trainer.RunNew, DropCheckpoint: true})
+	if result != nil {
+		printAccuracy(p.out, c, result)
 	}
-	return trainIn(ctx, out, stderr, c, d, data, trainer.Options{Dir: dir})
+	return err
 }
 
-// completeReports writes the reports of finished runs that lack it, as one that
-// was killed in the last moment.
-func completeReports(groups []trainer.RunGroup) error {
+// completeRuns does what is left of finished runs that were killed in the last
+// moment.
+func completeRuns(groups []trainer.RunGroup) error {
 	for _, g := range groups {
 		for _, r := range g.Runs {
-			if _, err := os.Stat(filepath.Join(r.Dir, report.File)); err == nil {
-				continue
-			}
-			if _, err := report.Write(r.Dir, ""); err != nil {
+			if err := errors.Join(trainer.TidyRun(r.Dir), trainer.DropCheckpoint(r.Dir), completeReport(r.Dir)); err != nil {
 				return err
 			}
 		}
@@ -382,38 +363,30 @@ func completeReports(groups []trainer.RunGroup) error {
 	return nil
 }
 
-// trainIn trains, and prints what came out.
-func trainIn(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
-	result, err := runTraining(ctx, out, stderr, c, d, data, o)
-	if result != nil {
-		printAccuracy(out, c, result)
-	}
-	return err
-}
-
 // trainingWriter prints the lines of several trainings, which may come
 // together.
 type trainingWriter struct {
-	out      io.Writer
+	screen   *screen
 	lock     sync.Mutex
 	total    int
 	begun    int
-	together bool // each line says whose it is
+	together bool // each line and each bar says whose it is
 }
 
-// begin prints that a run begins and returns where its lines go.
-func (w *trainingWriter) begin(name, state string) io.Writer {
+// begin prints that a run begins and returns what prints how it goes.
+func (w *trainingWriter) begin(c trainer.Config, dir, state string) *progress {
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	w.begun++
 	if state != "" {
 		state = ": " + state
 	}
-	fmt.Fprintf(w.out, "\n[%d of %d] %s%s\n", w.begun, w.total, name, state)
-	if !w.together {
-		return w.out
+	fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
+	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
+	if w.together {
+		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}
 	}
-	return &prefixWriter{w, name + ": "}
+	return p
 }
 
 // prefixWriter puts a prefix before what is printed, a line in every call.
@@ -426,8 +399,8 @@ type prefixWriter struct {
 func (w *prefixWriter) Write(line []byte) (int, error) {
 	w.lock.Lock()
 	defer w.lock.Unlock()
-	if _, err := io.WriteString(w.out, w.prefix); err != nil {
+	if _, err := w.screen.Write(append([]byte(w.prefix), line...)); err != nil {
 		return 0, err
 	}
-	return w.out.Write(line)
+	return len(line), nil
 }

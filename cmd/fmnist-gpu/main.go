@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -35,14 +34,18 @@ const (
 var started = time.Now()
 
 func main() {
-	// A second Ctrl-C is not caught: it ends the program at once.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop)
-	err := newRootCommand().ExecuteContext(ctx)
-	if err != nil && !errors.Is(err, trainer.ErrInterrupted) {
+	ctx, interrupt := context.WithCancel(context.Background())
+	watchSignals(interrupt)
+	root := newRootCommand()
+	root.SetOut(newStandardOutput(interrupt))
+	done := make(chan error, 1)
+	go func() { done <- root.ExecuteContext(ctx) }()
+	err := await(ctx, done)
+	code := exitCode(err)
+	if err != nil && code != exitInterrupted {
 		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+oneLine(err))
 	}
-	os.Exit(exitCode(err))
+	os.Exit(code)
 }
 
 func newRootCommand() *cobra.Command {
@@ -105,7 +108,7 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitDone
-	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled):
+	case errors.Is(err, trainer.ErrInterrupted), errors.Is(err, context.Canceled), errors.Is(err, syscall.EPIPE):
 		return exitInterrupted
 	case errors.Is(err, trainer.ErrUsage):
 		return exitUsage

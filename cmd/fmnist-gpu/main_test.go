@@ -5,19 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
-
-	"github.com/gofrs/flock"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
@@ -307,7 +302,7 @@ func TestExperiment(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "[4 of 4] lr0.00001-seed") || !strings.Contains(stdout, "paired t over seeds 1, 2") {
 		t.Fatalf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
-	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "1 trainings at a time") {
+	if cpuref.DefaultThreads() > 1 && strings.Contains(stdout, "one training at a time") {
 		t.Errorf("the trainings did not run together:\n%s", stdout)
 	}
 	for _, name := range []string{"report.html", "experiment.yaml", "runs.csv", "rates_models.png", "lr0.01-seed1/report.html"} {
@@ -323,8 +318,21 @@ func TestExperiment(t *testing.T) {
 		return string(b)
 	}
 	before := weights("lr0.01-seed2")
-	// As if it had been killed: one run behind its last checkpoint, one before its first.
-	for _, name := range []string{"lr0.01-seed2/metrics.json", "lr0.00001-seed1/metrics.json", "lr0.00001-seed1/checkpoint/state.json"} {
+	stray := filepath.Join(out, ".report.html.0123abcd.tmp")
+	if err := os.WriteFile(stray, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(out, "lr0.01-seed2", "checkpoint")); err == nil {
+		t.Error("a finished run of an experiment has kept its checkpoint")
+	}
+	// As if it had been killed: one run after its last checkpoint, one before its first.
+	if err := os.RemoveAll(filepath.Join(out, "lr0.01-seed2")); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := run(t, "train", "--cpu", "--model", "logistic", "--epochs", "2", "--select-on", "test", "--lr", "0.01", "--seed", "2", "--out", out, "--name", "lr0.01-seed2"); code != 0 {
+		t.Fatal(stderr)
+	}
+	for _, name := range []string{"lr0.01-seed2/metrics.json", "lr0.00001-seed1/metrics.json"} {
 		if err := os.Remove(filepath.Join(out, name)); err != nil {
 			t.Fatal(err)
 		}
@@ -332,6 +340,9 @@ func TestExperiment(t *testing.T) {
 	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--parallel", "1", "--out", out)
 	if code != 0 || strings.Count(stdout, "finished before") != 2 || strings.Count(stdout, "goes on") != 1 {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	if _, err := os.Stat(stray); err == nil {
+		t.Error("what a killed write has left is still there")
 	}
 	if weights("lr0.01-seed2") != before {
 		t.Error("the resumed run has other weights")
@@ -345,13 +356,14 @@ func TestExperiment(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "was trained with other settings", "epochs: 2")
-	lock := flock.New(filepath.Join(out, ".lock"))
-	if ok, err := lock.TryLock(); !ok || err != nil {
-		t.Fatal(ok, err)
+	unlock, err := trainer.LockFolder(out, "experiment")
+	if err != nil {
+		t.Fatal(err)
 	}
 	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "another experiment is at work in "+out)
-	if err := lock.Unlock(); err != nil {
-		t.Fatal(err)
+	unlock()
+	if _, err := os.Stat(filepath.Join(out, ".lock")); err == nil {
+		t.Error("the lock is left in the folder")
 	}
 	wantFailure(t, []string{"experiment", "original", "--out", out}, exitUsage, "holds the experiment rates")
 	wantFailure(t, []string{"experiment", file, "--cpu", "--parallel", "-1", "--out", filepath.Join(t.TempDir(), "x")}, exitUsage, "--parallel is -1")
@@ -389,52 +401,4 @@ func TestOriginalWeights(t *testing.T) {
 		t.Errorf("one tiny step from these weights: exit code %d, want 0 and 66.98 %%: %s\n%s", code, stderr, stdout)
 	}
 	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", out}, exitBadFile, "conv1.weight (32, 1, 3, 3) is missing", "linear.weight")
-}
-
-// Ctrl-C saves and exits with 130; --resume goes on from there.
-func TestInterruptAndResume(t *testing.T) {
-	datasettest.Full(t)
-	out := t.TempDir()
-	c := program("train", "--cpu", "--model", "logistic", "--epochs", "10000", "--patience", "0", "--out", out, "--name", "r")
-	var stdout, stderr bytes.Buffer
-	c.Stdout, c.Stderr = &stdout, &stderr
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	dir := filepath.Join(out, "r")
-	ended := make(chan error, 1)
-	go func() { ended <- c.Wait() }()
-	for underWay := false; !underWay; {
-		select {
-		case <-ended:
-			t.Fatalf("the training ended by itself: %s", stderr.String())
-		case <-time.After(20 * time.Millisecond):
-			_, err := os.Stat(filepath.Join(dir, "args.yaml"))
-			underWay = err == nil
-		}
-	}
-	if err := c.Process.Signal(syscall.SIGINT); err != nil {
-		t.Fatal(err)
-	}
-	<-ended
-	if code := c.ProcessState.ExitCode(); code != exitInterrupted {
-		t.Fatalf("exit code %d, want %d: %s", code, exitInterrupted, stderr.String())
-	}
-	if !strings.Contains(stdout.String(), "--resume "+dir) || stderr.Len() != 0 {
-		t.Errorf("stdout %q, stderr %q", stdout.String(), stderr.String())
-	}
-	for _, name := range []string{"weights/last.safetensors", "checkpoint/state.json"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Error(err)
-		}
-	}
-	results, err := os.ReadFile(filepath.Join(dir, "results.csv")) // a header, and a line per epoch
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal(err)
-	}
-	epochs := max(1, bytes.Count(results, []byte("\n"))) // one more than it has
-	more, errs, code := run(t, "train", "--resume", dir, "--epochs", strconv.Itoa(epochs))
-	if code != 0 || !strings.Contains(more, "test accuracy") {
-		t.Errorf("resume: code %d, %s\n%s", code, errs, more)
-	}
 }

@@ -3,95 +3,339 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"os"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/dustin/go-humanize"
-	"github.com/schollz/progressbar/v3"
+	"github.com/vbauerster/cupwriter"
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
 	"golang.org/x/term"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// progress prints how a training goes: a bar for the epoch under way where
-// standard error is a terminal, and a line for each finished epoch.
-type progress struct {
-	out, err io.Writer
-	config   trainer.Config
-	dir      string
-	withBar  bool
-	bar      *progressbar.ProgressBar // of the epoch under way
-	summary  trainer.Summary
-	started  time.Time // of the first epoch
+// screen is where trainings print: lines on standard output and, where standard
+// error is a terminal, below them a bar for each training.
+type screen struct {
+	out     io.Writer
+	bars    *mpb.Progress // nil without bars
+	console *cupwriter.Writer
 }
 
-var _ trainer.Progress = (*progress)(nil)
+// barInterval is the time between two frames.
+const barInterval = 100 * time.Millisecond
 
-func newProgress(out, err io.Writer, c trainer.Config, dir string) *progress {
-	return &progress{out: out, err: err, config: c, dir: dir, withBar: isTerminal(err) && !c.NoProgress && !c.Quiet}
+// newScreen returns a screen, which must be closed.
+func newScreen(out, err io.Writer, withBars bool) *screen {
+	s := &screen{out: out}
+	if withBars && isTerminal(err) {
+		s.console = cupwriter.New(err, false)
+		s.bars = mpb.New(mpb.WithConsoleWriter(s.console), mpb.WithRefreshRate(barInterval))
+	}
+	return s
 }
 
 // isTerminal reports whether w is a terminal, where a bar can be drawn.
 func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	f, ok := w.(interface{ Fd() uintptr })
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
+
+// Write prints lines, above the bars where both are on a terminal.
+func (s *screen) Write(lines []byte) (int, error) {
+	if s.bars != nil && isTerminal(s.out) {
+		if n, err := s.bars.Write(lines); err == nil {
+			return n, nil
+		}
+	}
+	return s.out.Write(lines)
+}
+
+// close removes the bars and prints what is left to print.
+func (s *screen) close() {
+	if s.bars != nil {
+		s.bars.Shutdown()
+		_ = s.console.Flush(0) // lines since the last frame; a terminal that is gone is no error
+	}
+}
+
+// progress prints how a training goes: a line for each finished epoch and, on a
+// screen with bars, a bar for the epoch under way.
+type progress struct {
+	screen *screen
+	out    io.Writer // the screen, or what adds the training's name to lines for it
+	name   string    // of the training where there are several, else ""
+	config trainer.Config
+	dir    string
+
+	started  time.Time // when the first epoch began
+	summary  trainer.Summary
+	lastStep time.Time // when it was reported
+	bar      *mpb.Bar
+
+	lock      sync.Mutex // of what follows, from which frames are drawn
+	now       trainer.StepReport
+	speed     speed
+	evaluated time.Duration // that the last epoch's evaluation took
+}
+
+var _ trainer.Progress = (*progress)(nil)
 
 // Start implements [trainer.Progress].
 func (p *progress) Start(s trainer.Summary) {
+	saving.Add(1)
 	p.summary, p.started = s, time.Now()
 	if p.config.Quiet {
 		return
 	}
-	fmt.Fprintf(p.out, "%s, %s parameters; %s training images, batch %d; selecting on %s (%s images); run in %s\n",
-		s.Config.Model, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), s.Config.BatchSize,
-		s.Config.SelectOn, humanize.Comma(int64(s.SelectImages)), p.dir)
+	selecting := fmt.Sprintf("selecting on %s (%s images)", s.Config.SelectOn, humanize.Comma(int64(s.SelectImages)))
+	if s.Config.NoEval {
+		selecting = "no evaluation after epochs"
+	}
+	fmt.Fprintf(p.out, "%s, %s parameters; %s training images, batch %s; %s; run in %s\n",
+		s.Config.Model, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)),
+		humanize.Comma(int64(s.Config.BatchSize)), selecting, p.dir)
+	for _, note := range s.Notes {
+		fmt.Fprintf(p.out, "note: %s\n", note)
+	}
 }
 
 // Step implements [trainer.Progress].
 func (p *progress) Step(r trainer.StepReport) {
-	if !p.withBar {
+	p.lastStep = time.Now()
+	if p.screen.bars == nil || p.config.Quiet || p.config.NoProgress {
 		return
 	}
+	p.lock.Lock()
+	p.now = r
+	p.speed.add(r)
+	p.lock.Unlock()
 	if p.bar == nil {
-		p.bar = progressbar.NewOptions(r.Images, progressbar.OptionSetWriter(p.err), progressbar.OptionShowIts(),
-			progressbar.OptionSetItsString("images"), progressbar.OptionShowCount(), progressbar.OptionClearOnFinish(),
-			progressbar.OptionSetPredictTime(true), progressbar.OptionFullWidth(), progressbar.OptionThrottle(0))
+		// A screen that is gone draws no bars, which is no reason to stop.
+		p.bar, _ = p.screen.bars.Add(0, mpb.BarFillerFunc(p.draw), mpb.BarFillerTrim())
 	}
-	p.bar.Describe(fmt.Sprintf("epoch %d/%d  loss %.4f  accuracy %.1f %%", r.Epoch, p.config.Epochs, r.Loss, 100*r.Accuracy))
-	_ = p.bar.Set(r.ImagesDone) // a terminal that is gone is no reason to stop training
+}
+
+// draw implements [mpb.BarFillerFunc].
+func (p *progress) draw(w io.Writer, s decor.Statistics) error {
+	p.lock.Lock()
+	f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.value()}
+	f.left, f.leftInRun = p.eta(f)
+	p.lock.Unlock()
+	_, err := io.WriteString(w, f.line(s.AvailableWidth-1)) // in the last column some terminals wrap
+	return err
+}
+
+// eta returns how long the epoch's steps and the whole run will take.
+func (p *progress) eta(f frame) (epoch, run time.Duration) {
+	if f.speed == 0 {
+		return 0, 0
+	}
+	seconds := func(images int) time.Duration {
+		return time.Duration(float64(images) / f.speed * float64(time.Second))
+	}
+	epochs, inEpoch := p.config.Epochs, f.Images
+	total := epochs * f.Images
+	if steps := p.config.MaxSteps; steps > 0 && steps < epochs*p.summary.StepsPerEpoch {
+		whole, rest := steps/p.summary.StepsPerEpoch, steps%p.summary.StepsPerEpoch*p.config.BatchSize
+		total = whole*f.Images + min(rest, f.Images)
+		if f.Epoch > whole {
+			inEpoch = min(rest, f.Images)
+		}
+		epochs = whole + min(rest, 1)
+	}
+	return seconds(max(0, inEpoch-f.ImagesDone)),
+		seconds(max(0, total-(f.Epoch-1)*f.Images-f.ImagesDone)) + time.Duration(max(1, epochs-f.Epoch+1))*p.evaluated
 }
 
 // Epoch implements [trainer.Progress].
 func (p *progress) Epoch(r trainer.EpochReport) {
-	p.finish()
+	p.lock.Lock()
+	p.evaluated = time.Since(p.lastStep)
+	p.lock.Unlock()
 	if p.config.Quiet {
 		return
 	}
-	mark := ""
-	if r.Best {
-		mark = "  best"
+	evaluation, mark := fmt.Sprintf("train accuracy %.2f %%", 100*r.TrainAccuracy), ""
+	if !math.IsNaN(r.ValAccuracy) {
+		evaluation = fmt.Sprintf("%s loss %.4f  %s accuracy %.2f %%", p.config.SelectOn, r.ValLoss, p.config.SelectOn, 100*r.ValAccuracy)
+		if r.Best {
+			mark = "  best"
+		}
 	}
-	fmt.Fprintf(p.out, "epoch %*d/%d  train loss %.4f  %s loss %.4f  %s accuracy %.2f %%  lr %.2g  %.1f s  %s images/s%s%s\n",
-		len(fmt.Sprint(p.config.Epochs)), r.Epoch, p.config.Epochs, r.TrainLoss, p.config.SelectOn, r.ValLoss,
-		p.config.SelectOn, 100*r.ValAccuracy, r.LR, r.Seconds, humanize.Comma(int64(r.ImagesPerSecond)),
-		p.left(r.Epoch), mark)
+	fmt.Fprintf(p.out, "epoch %*d/%d  train loss %.4f  %s  lr %.2g  %.1f s  %s images/s%s%s\n",
+		len(fmt.Sprint(p.config.Epochs)), r.Epoch, p.config.Epochs, r.TrainLoss, evaluation, r.LR, r.Seconds,
+		humanize.Comma(int64(r.ImagesPerSecond)), p.left(r.Epoch), mark)
 }
 
 // left says how long the epochs after the given one will take.
 func (p *progress) left(epoch int) string {
-	if epoch == p.config.Epochs || p.config.MaxSteps > 0 {
+	if epoch >= p.config.Epochs || p.config.MaxSteps > 0 {
 		return ""
 	}
 	done := epoch - p.summary.FirstEpoch + 1
 	left := time.Since(p.started) / time.Duration(done) * time.Duration(p.config.Epochs-epoch)
-	return "  left " + left.Round(time.Second).String()
+	if left < time.Second {
+		return ""
+	}
+	return "  " + clock(left) + " left"
 }
 
-// finish clears the bar.
-func (p *progress) finish() {
+// end removes the bar, and says that nothing is left to save.
+func (p *progress) end() {
 	if p.bar != nil {
-		_ = p.bar.Finish() // as in Step
-		p.bar = nil
+		p.bar.Abort(true)
 	}
+	if !p.started.IsZero() {
+		saving.Add(-1)
+	}
+}
+
+// meter is a bar for work other than training; a nil meter shows nothing.
+type meter struct {
+	bars *mpb.Progress
+	bar  *mpb.Bar
+}
+
+// newMeter returns a bar for work of the given name and amount, which the
+// counter shows, or nil where w is not a terminal.
+func newMeter(w io.Writer, name string, total int64, counter decor.Decorator) *meter {
+	if !isTerminal(w) {
+		return nil
+	}
+	bars := mpb.New(mpb.WithOutput(w), mpb.WithRefreshRate(barInterval))
+	bar, err := bars.Add(total, mpb.BarStyle().Lbound("").Filler("━").Tip("━").Padding("─").Rbound("").Build(),
+		mpb.BarRemoveOnComplete(), mpb.PrependDecorators(decor.Name(name+gap)), mpb.AppendDecorators(counter, decor.OnComplete(decor.AverageETA(decor.ET_STYLE_MMSS, decor.WC{C: decor.DextraSpace}), "")))
+	if err != nil {
+		return nil
+	}
+	return &meter{bars, bar}
+}
+
+// set shows how much is done, of a total that may have changed.
+func (m *meter) set(done, total int64) {
+	if m != nil {
+		m.bar.SetTotal(total, false)
+		m.bar.SetCurrent(min(done, total))
+	}
+}
+
+// end removes the bar.
+func (m *meter) end() {
+	if m != nil {
+		m.bar.Abort(true)
+		m.bars.Shutdown()
+	}
+}
+
+// speed is a running mean of images per second: of all reports, each the less
+// the longer ago it was.
+type speed struct{ images, seconds, measured float64 }
+
+const (
+	speedMemory  = 5.  // seconds after which a report counts 1/e
+	speedMeasure = .25 // seconds to measure before there is a speed
+)
+
+func (s *speed) add(r trainer.StepReport) {
+	if r.NewImages <= 0 || !(r.ImagesPerSecond > 0) {
+		return
+	}
+	seconds := float64(r.NewImages) / r.ImagesPerSecond
+	keep := math.Exp(-seconds / speedMemory)
+	s.images, s.seconds = s.images*keep+float64(r.NewImages), s.seconds*keep+seconds
+	s.measured += seconds
+}
+
+// value returns images per second, or 0 as long as that is not known.
+func (s *speed) value() float64 {
+	if s.measured < speedMeasure {
+		return 0
+	}
+	return s.images / s.seconds
+}
+
+// frame is what a bar shows.
+type frame struct {
+	trainer.StepReport
+	name            string
+	epochs          int
+	noEval          bool
+	speed           float64       // images per second; 0 for unknown
+	left, leftInRun time.Duration // of the epoch and of the run
+}
+
+// The length of the bar itself, and what separates the parts of its line.
+const (
+	shortestBar, longestBar = 10, 40
+	gap                     = "  "
+)
+
+// line returns one line of at most width columns: the more of what is worth
+// knowing, the wider it is.
+func (f frame) line(width int) string {
+	head := fmt.Sprintf("epoch %d/%d", f.Epoch, f.epochs)
+	if f.name != "" {
+		head = shorten(f.name, max(8, width/3)) + gap + head
+	}
+	loss, accuracy := fmt.Sprintf("loss %.4f", f.Loss), fmt.Sprintf("acc %.1f %%", 100*f.Accuracy)
+	layouts := [][]string{{head, loss}, {head}}
+	switch {
+	case !f.noEval && (f.ImagesDone >= f.Images || f.speed > 0 && f.left == 0):
+		layouts = append([][]string{{head, loss, accuracy, "evaluating"}, {head, loss, "evaluating"}}, layouts...)
+	case f.speed > 0:
+		speed := humanize.Comma(int64(math.Round(f.speed))) + " images/s"
+		eta := "ETA epoch " + clock(f.left) + " run " + clock(f.leftInRun)
+		layouts = append([][]string{{head, loss, accuracy, speed, eta}, {head, loss, speed, eta}, {head, loss, eta},
+			{head, loss, "ETA run " + clock(f.leftInRun)}}, layouts...)
+	default:
+		layouts = append([][]string{{head, loss, accuracy}}, layouts...)
+	}
+	for i, parts := range layouts {
+		text := strings.Join(parts, gap)
+		room := width - len([]rune(text))
+		if room < 0 {
+			continue
+		}
+		if i == 0 && room >= shortestBar+2*len(gap)+len("100 %") {
+			text = strings.Join(append([]string{head, f.bar(room)}, parts[1:]...), gap)
+		}
+		return text
+	}
+	return shorten(head, width)
+}
+
+// bar returns the share of the epoch that is done in at most room columns, gap
+// included.
+func (f frame) bar(room int) string {
+	share := min(1, float64(f.ImagesDone)/float64(max(1, f.Images)))
+	percent := fmt.Sprintf("%3.0f %%", 100*share)
+	n := min(longestBar, room-len(percent)-2*len(gap))
+	full := int(share * float64(n))
+	return strings.Repeat("━", full) + strings.Repeat("─", n-full) + gap + percent
+}
+
+// shorten cuts text to at most n runes.
+func shorten(text string, n int) string {
+	runes := []rune(text)
+	switch {
+	case len(runes) <= n:
+		return text
+	case n <= 0:
+		return ""
+	}
+	return string(runes[:n-1]) + "…"
+}
+
+// clock formats a duration as 0:12 or 1:02:03.
+func clock(d time.Duration) string {
+	s := int64(math.Round(d.Seconds()))
+	if s < 3600 {
+		return fmt.Sprintf("%d:%02d", s/60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
 }

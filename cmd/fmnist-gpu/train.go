@@ -38,13 +38,23 @@ Without --device or --cpu it trains on the best GPU, or on the CPU if there is
 none. Precedence of settings: defaults < preset < --config < flags. A --preset
 given as a flag overrides the file, and other flags override the preset.
 
-Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there.`,
+Ctrl-C, SIGTERM, and closing the terminal or the pipe finish the step, save, and
+exit with 130; a second Ctrl-C ends at once. --resume goes on from there and,
+with more --epochs, from the end of a finished run. For that a run keeps its
+folder checkpoint, which may be deleted.
+
+On a slow device, evaluating can take longer than training. --eval-images N
+evaluates the same N images each time, evenly spaced in their split; the best
+epoch, the plateau scheduler, --patience and the final metrics then depend on
+those. --no-eval evaluates only the last epoch's weights, on the test set; the
+plateau scheduler keeps its rate, and --patience does not stop.`,
 		Example: `  fmnist-gpu train                                  fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
   fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
-  fmnist-gpu train --resume runs/fashioncnn`,
+  fmnist-gpu train --resume runs/fashioncnn --epochs 20
+  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
 		Args: noArguments(trainHint),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume != "" {
@@ -67,7 +77,7 @@ Ctrl-C finishes the step, saves, and exits with 130; --resume goes on from there
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
 	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are the names of flags; - is standard input")
-	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "go on with the interrupted run in this folder")
+	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "go on with the run in this folder, interrupted or finished")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but train nothing")
 	addTrainFlags(cmd.Flags())
 	return cmd
@@ -146,6 +156,8 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("label-smoothing", "share of each label that is spread over all classes in the training loss")
 	g.setting("patience", "stop after N epochs without improvement; 0 never stops")
 	g.setting("max-steps", "stop after N optimiser steps; 0 never stops")
+	g.setting("no-eval", "do not evaluate after each epoch: keep the last weights, never stop early")
+	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0 for all")
 	g.setting("seed", "seed of weights, image order, augmentation, dropout and hold-out")
 }
 
@@ -206,7 +218,8 @@ func checkResume(flags *pflag.FlagSet, dir string) error {
 		return &commandLineError{fmt.Sprintf("--%s cannot change in a run that is resumed: leave it out, or start a new run", refused)}
 	}
 	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err != nil {
-		return fmt.Errorf("%w: %s is no run's folder: it has no %s", checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
+		return fmt.Errorf("%w: %s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run",
+			checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
 	}
 	return nil
 }
@@ -226,11 +239,52 @@ func train(cmd *cobra.Command, c trainer.Config) error {
 	})
 }
 
-// resumeTraining goes on with the run of a folder, whose args.yaml is in c.
+// resumeTraining goes on with the run of a folder, whose args.yaml is in c. Of
+// one that is finished it prints the result, for which it needs no device.
 func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
-	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
-	})
+	result, err := trainer.FinishedRun(dir, c)
+	if err != nil {
+		return err
+	}
+	if result == nil {
+		return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
+			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
+		})
+	}
+	if err := trainer.TidyRun(dir); err != nil {
+		return err
+	}
+	if err := completeReport(dir); err != nil {
+		return err
+	}
+	printFinished(cmd.OutOrStdout(), c, result, dir)
+	return nil
+}
+
+// printFinished says that nothing was left to train, what would change that,
+// and the result.
+func printFinished(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
+	if !c.Quiet {
+		more := "a larger --epochs"
+		switch {
+		case c.MaxSteps > 0 && r.Stopped != "":
+			more = "a larger --max-steps, or 0"
+		case r.Stopped != "":
+			more = "a larger --patience or --epochs"
+		}
+		fmt.Fprintf(w, "the run %s had finished after epoch %d; to train more, resume it with %s\n", dir, len(r.Epochs), more)
+	}
+	printResult(w, c, r, dir)
+}
+
+// completeReport writes the report of a finished run that lacks it, since it
+// was killed in the last moment.
+func completeReport(dir string) error {
+	if _, err := os.Stat(filepath.Join(dir, report.File)); err == nil {
+		return nil
+	}
+	_, err := report.Write(dir, "")
+	return err
 }
 
 // withDevice opens the device and loads the data that the settings name.
@@ -256,9 +310,12 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 // trainAndPrint trains, and prints what came out.
 func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	out := cmd.OutOrStdout()
-	result, err := runTraining(cmd.Context(), out, cmd.ErrOrStderr(), c, d, data, o)
+	screen := newScreen(out, cmd.ErrOrStderr(), !c.NoProgress && !c.Quiet)
+	p := &progress{screen: screen, out: screen, config: c, dir: o.Dir}
+	result, err := runTraining(cmd.Context(), p, d, data, o)
+	screen.close()
 	if errors.Is(err, trainer.ErrInterrupted) {
-		fmt.Fprintf(out, "interrupted; all is saved, go on with: fmnist-gpu train --resume %s\n", o.Dir)
+		printInterrupted(cmd, "go on with: fmnist-gpu train --resume "+o.Dir)
 	}
 	if result != nil {
 		printResult(out, c, result, o.Dir)
@@ -266,15 +323,22 @@ func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *datase
 	return err
 }
 
+// printInterrupted says how an interrupted command goes on: on standard error
+// where it was interrupted since nobody reads its output.
+func printInterrupted(cmd *cobra.Command, goOn string) {
+	text := "interrupted; all is saved, " + goOn
+	if _, err := fmt.Fprintln(cmd.OutOrStdout(), text); err != nil {
+		fmt.Fprintln(cmd.ErrOrStderr(), text)
+	}
+}
+
 // runTraining trains, prints how it goes and writes the report. Where only the
 // report fails there is a result.
-func runTraining(ctx context.Context, out, stderr io.Writer, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
-	o.Environment = d.environment
+func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
+	defer p.end()
+	o.Environment, o.Progress = d.environment, p
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
-	printer := newProgress(out, stderr, c, o.Dir)
-	o.Progress = printer
-	result, err := trainer.Train(ctx, c, d.Backend, data, o)
-	printer.finish()
+	result, err := trainer.Train(ctx, p.config, d.Backend, data, o)
 	if err != nil {
 		return nil, err
 	}
@@ -282,7 +346,7 @@ func runTraining(ctx context.Context, out, stderr io.Writer, c trainer.Config, d
 	return result, err
 }
 
-// printResult says how well the best weights do on the test set.
+// printResult says how well the run's weights do on the test set.
 func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	printAccuracy(w, c, r)
 	if p, ok := trainer.FindPreset(c.Preset); ok {
@@ -297,17 +361,24 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), first, dir)
 }
 
-// printAccuracy says how well the best weights do on the test set.
+// printAccuracy says how well the run's weights do on the test set.
 func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
 	if r.Stopped != "" && !c.Quiet {
 		fmt.Fprintln(w, "stopped", r.Stopped)
 	}
-	protocol := "best epoch by 5,000 held-out training images"
-	if c.SelectOn == "test" {
+	protocol := "best epoch by held-out training images"
+	switch {
+	case c.NoEval:
+		protocol = "the last epoch, not selected"
+	case c.SelectOn == "test":
 		protocol = "best epoch by the test images themselves, so optimistic"
 	}
-	fmt.Fprintf(w, "test accuracy %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
-		100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
+	limited := ""
+	if c.EvalImages > 0 {
+		limited = fmt.Sprintf(" on %s images", humanize.Comma(int64(r.Metrics.Images)))
+	}
+	fmt.Fprintf(w, "test accuracy%s %.2f %%  macro F1 %.4f  loss %.4f  (epoch %d, %s)\n",
+		limited, 100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
 }
 
 // rehearse is --dry-run: it prepares the training, refusing what the training

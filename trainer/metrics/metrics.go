@@ -24,8 +24,10 @@ const Classes = dataset.Classes
 // caller to fill.
 type Metrics struct {
 	// Protocol says on which images the best epoch was selected: "val" or
-	// "test", or "unknown" for weights of another program.
+	// "test"; "none" where the last epoch's weights were taken without an
+	// evaluation, "unknown" for weights of another program.
 	Protocol string `json:"protocol"`
+	Images   int    `json:"images"` // that were evaluated, of the test set
 
 	Accuracy float64 `json:"accuracy"` // fraction
 	Loss     float64 `json:"loss"`     // mean cross-entropy, nats
@@ -47,11 +49,11 @@ type Metrics struct {
 
 	Parameters            int     `json:"parameters"`
 	ModelBytes            int64   `json:"model_bytes"`
-	FLOPsPerImage         int     `json:"flops_per_image"`   // multiplications and additions of classifying one
-	TrainingSeconds       float64 `json:"training_seconds"`  // 0 in an evaluation alone
-	ImagesPerSecond       float64 `json:"images_per_second"` // in training; of classifying in an evaluation alone
+	FLOPsPerImage         int     `json:"flops_per_image"`             // multiplications and additions of classifying one
+	TrainingSeconds       float64 `json:"training_seconds,omitempty"`  // absent in an evaluation alone
+	ImagesPerSecond       float64 `json:"images_per_second,omitempty"` // in training; of classifying in an evaluation alone
 	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`
-	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes"`
+	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
 }
 
 // Average holds precision, recall and F1 averaged over the classes.
@@ -79,7 +81,7 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 	if err := check(labels, probabilities); err != nil {
 		return nil, err
 	}
-	m := &Metrics{Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
+	m := &Metrics{Images: len(labels), Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
 		ExpectedCalibrationError: calibrationError(Calibration(labels, probabilities))}
 	for i, label := range labels {
 		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++

@@ -235,7 +235,7 @@ func TestComputeRefuses(t *testing.T) {
 		if _, err := Compute(c.labels, c.probabilities); err == nil {
 			t.Errorf("%s: no error", name)
 		}
-		if err := WritePredictions(filepath.Join(t.TempDir(), "f"), c.labels, c.probabilities); err == nil {
+		if err := WritePredictions(filepath.Join(t.TempDir(), "f"), nil, c.labels, c.probabilities); err == nil {
 			t.Errorf("%s: no error from WritePredictions", name)
 		}
 	}
@@ -248,6 +248,10 @@ func TestWrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.Protocol, m.Parameters = "val", 7850
+	if text, err := json.Marshal(m); err != nil || strings.Contains(string(text), "training_seconds") {
+		t.Errorf("metrics of an evaluation alone have a training time (%v):\n%s", err, text)
+	}
+	m.TrainingSeconds, m.ImagesPerSecond, m.PeakHostMemoryBytes = 1, 2, 3
 	path := filepath.Join(t.TempDir(), "metrics.json")
 	if err := m.Write(path); err != nil {
 		t.Fatal(err)
@@ -269,7 +273,7 @@ func TestWrite(t *testing.T) {
 		got = append(got, k)
 	}
 	slices.Sort(got)
-	want := []string{"accuracy", "confusion_matrix", "expected_calibration_error", "flops_per_image", "images_per_second", "loss", "macro", "micro", "model_bytes",
+	want := []string{"accuracy", "confusion_matrix", "expected_calibration_error", "flops_per_image", "images", "images_per_second", "loss", "macro", "micro", "model_bytes",
 		"parameters", "peak_device_memory_bytes", "peak_host_memory_bytes", "per_class", "protocol", "top2_accuracy", "training_seconds", "weighted"}
 	if !slices.Equal(got, want) {
 		t.Errorf("keys %v, want %v", got, want)
@@ -283,11 +287,21 @@ func TestWritePredictions(t *testing.T) {
 	p[10], p[19] = 1-1e-7, 1e-7
 	dir := t.TempDir()
 	all, wrong := filepath.Join(dir, "predictions.csv"), filepath.Join(dir, "misclassified.csv")
-	if err := WritePredictions(all, labels, p); err != nil {
+	if err := WritePredictions(all, nil, labels, p); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteMisclassified(wrong, labels, p); err != nil {
+	if err := WriteMisclassified(wrong, nil, labels, p); err != nil {
 		t.Fatal(err)
+	}
+	some := filepath.Join(dir, "some.csv")
+	if err := WritePredictions(some, []int{7, 40}, labels, p); err != nil {
+		t.Fatal(err)
+	}
+	if records := readCSV(t, some); records[1][0] != "7" || records[2][0] != "40" {
+		t.Errorf("indices %s and %s, want 7 and 40", records[1][0], records[2][0])
+	}
+	if err := WritePredictions(some, []int{7}, labels, p); err == nil {
+		t.Error("no error from one index for two images")
 	}
 	records := readCSV(t, all)
 	want := []string{"index", "label", "predicted", "p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7", "p8", "p9"}
@@ -328,7 +342,7 @@ func readCSV(t *testing.T, path string) [][]string {
 func TestReadPredictions(t *testing.T) {
 	r := references(t)["ordinary"]
 	path := filepath.Join(t.TempDir(), "predictions.csv")
-	if err := WritePredictions(path, r.labels, r.probabilities); err != nil {
+	if err := WritePredictions(path, nil, r.labels, r.probabilities); err != nil {
 		t.Fatal(err)
 	}
 	got, err := ReadPredictions(path)

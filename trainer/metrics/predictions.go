@@ -15,21 +15,25 @@ import (
 
 // WritePredictions writes predictions.csv: a header and for each image its
 // index, label, predicted class and the probabilities p0 to p9, in digits that
-// give the same float32 back. The arguments are as of [Compute], the file is
-// written whole or not at all.
-func WritePredictions(path string, labels []byte, probabilities []float32) error {
-	return writePredictions(path, labels, probabilities, func(label, predicted int) bool { return true })
+// give the same float32 back. The arguments are as of [Compute]; indices (N)
+// are those of the images in their split, nil for 0 to N−1. The file is written
+// whole or not at all.
+func WritePredictions(path string, indices []int, labels []byte, probabilities []float32) error {
+	return writePredictions(path, indices, labels, probabilities, func(label, predicted int) bool { return true })
 }
 
 // WriteMisclassified writes misclassified.csv: those rows of predictions.csv
 // whose predicted class is not the label.
-func WriteMisclassified(path string, labels []byte, probabilities []float32) error {
-	return writePredictions(path, labels, probabilities, func(label, predicted int) bool { return label != predicted })
+func WriteMisclassified(path string, indices []int, labels []byte, probabilities []float32) error {
+	return writePredictions(path, indices, labels, probabilities, func(label, predicted int) bool { return label != predicted })
 }
 
-func writePredictions(path string, labels []byte, probabilities []float32, include func(label, predicted int) bool) error {
+func writePredictions(path string, indices []int, labels []byte, probabilities []float32, include func(label, predicted int) bool) error {
 	if err := check(labels, probabilities); err != nil {
 		return err
+	}
+	if indices != nil && len(indices) != len(labels) {
+		return fmt.Errorf("metrics: %d indices for %d labels", len(indices), len(labels))
 	}
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -44,7 +48,11 @@ func writePredictions(path string, labels []byte, probabilities []float32, inclu
 		if !include(int(label), predicted) {
 			continue
 		}
-		record := []string{strconv.Itoa(i), strconv.Itoa(int(label)), strconv.Itoa(predicted)}
+		index := i
+		if indices != nil {
+			index = indices[i]
+		}
+		record := []string{strconv.Itoa(index), strconv.Itoa(int(label)), strconv.Itoa(predicted)}
 		for _, x := range p {
 			record = append(record, strconv.FormatFloat(float64(x), 'g', -1, 32))
 		}

@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -71,4 +72,46 @@ func mode(t *testing.T, path string) os.FileMode {
 		t.Fatal(err)
 	}
 	return info.Mode().Perm()
+}
+
+// A write that is killed leaves its temporary file, which RemoveTemporary
+// removes; it removes nothing else.
+func TestRemoveTemporary(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "state.json")
+	if err := Write(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { Failpoint = nil }()
+	Failpoint = func(string) { panic("killed") }
+	func() {
+		defer func() { _ = recover() }()
+		_ = Write(path, []byte("new"))
+	}()
+	Failpoint = nil
+	if entries, _ := os.ReadDir(dir); len(entries) != 2 {
+		t.Fatalf("folder holds %v, want the file and a temporary file", entries)
+	}
+	for _, name := range []string{".hidden", "notes.tmp", ".state.json.tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := RemoveTemporary(dir); err != nil {
+		t.Fatal(err)
+	}
+	entries, _ := os.ReadDir(dir)
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != ".hidden .state.json.tmp notes.tmp state.json" {
+		t.Errorf("folder holds %s", got)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "old" {
+		t.Errorf("%q, %v: want the old content", b, err)
+	}
+	if err := RemoveTemporary(filepath.Join(dir, "none")); err != nil {
+		t.Errorf("a folder that does not exist: %v", err)
+	}
 }

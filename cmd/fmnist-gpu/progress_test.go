@@ -1,0 +1,110 @@
+package main
+
+import (
+	"math"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+)
+
+// A bar is one line at any width, and shows the more the wider it is.
+func TestFrameFits(t *testing.T) {
+	f := frame{StepReport: trainer.StepReport{Epoch: 7, ImagesDone: 27_500, Images: 55_000, Loss: .4123, Accuracy: .851},
+		epochs: 10, speed: 12_345, left: 2 * time.Second, leftInRun: 83 * time.Second}
+	named, unknown, evaluating := f, f, f
+	named.name = "main_no_aug-seed42"
+	unknown.speed = 0
+	evaluating.ImagesDone = 55_000
+	for _, f := range []frame{f, named, unknown, evaluating} {
+		for width := range 300 {
+			line := f.line(width)
+			if n := utf8.RuneCountInString(line); n > width || strings.Contains(line, "\n") {
+				t.Fatalf("at %d columns, %d: %q", width, n, line)
+			}
+		}
+	}
+	all := "loss 0.4123  acc 85.1 %  12,345 images/s  ETA epoch 0:02 run 1:23"
+	for _, c := range []struct {
+		frame
+		width int
+		want  string
+	}{
+		{f, 4, "epo…"},
+		{f, 20, "epoch 7/10"},
+		{f, 39, "epoch 7/10  loss 0.4123  ETA run 1:23"},
+		{f, 79, "epoch 7/10  " + all},
+		{f, 99, "epoch 7/10  ━━━━━━───────   50 %  " + all},
+		{f, 299, "epoch 7/10  " + strings.Repeat("━", 20) + strings.Repeat("─", 20) + "   50 %  " + all},
+		{named, 39, "main_no_aug-…  epoch 7/10  loss 0.4123"},
+		{unknown, 39, "epoch 7/10  loss 0.4123  acc 85.1 %"},
+		{evaluating, 60, "epoch 7/10  loss 0.4123  acc 85.1 %  evaluating"},
+	} {
+		if got := c.line(c.width); got != c.want {
+			t.Errorf("at %d columns: %q, want %q", c.width, got, c.want)
+		}
+	}
+}
+
+// The speed is a mean over seconds, not what the last report says, and unknown
+// until enough is measured.
+func TestSpeed(t *testing.T) {
+	var s speed
+	s.add(trainer.StepReport{NewImages: 64, ImagesPerSecond: 9e6})
+	if got := s.value(); got != 0 {
+		t.Errorf("after 7 µs: %v, want none", got)
+	}
+	s.add(trainer.StepReport{NewImages: 0, ImagesPerSecond: math.NaN()})
+	for range 100 {
+		s.add(trainer.StepReport{NewImages: 250, ImagesPerSecond: 1000})
+	}
+	if got := s.value(); !(math.Abs(got-1000) < 1) {
+		t.Errorf("after 25 s of 1,000 images/s: %v", got)
+	}
+	s.add(trainer.StepReport{NewImages: 1, ImagesPerSecond: 4})
+	if got := s.value(); !(got > 900 && got < 1000) {
+		t.Errorf("after a pause of .25 s: %v", got)
+	}
+	for range 100 {
+		s.add(trainer.StepReport{NewImages: 50, ImagesPerSecond: 200})
+	}
+	if got := s.value(); !(math.Abs(got-200) < 10) {
+		t.Errorf("after 25 s of 200 images/s: %v", got)
+	}
+}
+
+// The time left counts the steps left and the evaluations to come.
+func TestETA(t *testing.T) {
+	p := &progress{config: trainer.Config{Epochs: 4}, evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
+	p.config.BatchSize = 100
+	f := frame{StepReport: trainer.StepReport{Epoch: 2, ImagesDone: 500, Images: 1000}, speed: 100}
+	for _, c := range []struct {
+		maxSteps   int
+		epoch, run time.Duration
+	}{
+		{0, 5 * time.Second, 28 * time.Second},  // 500 + 2 × 1,000 images, 3 evaluations
+		{25, 5 * time.Second, 12 * time.Second}, // 500 + 500, 2
+		{18, 3 * time.Second, 4 * time.Second},
+		{12, 0, time.Second},
+		{99, 5 * time.Second, 28 * time.Second},
+	} {
+		p.config.MaxSteps = c.maxSteps
+		if epoch, run := p.eta(f); epoch != c.epoch || run != c.run {
+			t.Errorf("--max-steps %d: %v and %v, want %v and %v", c.maxSteps, epoch, run, c.epoch, c.run)
+		}
+	}
+	f.speed = 0
+	if epoch, run := p.eta(f); epoch != 0 || run != 0 {
+		t.Errorf("without a speed: %v and %v", epoch, run)
+	}
+}
+
+func TestClock(t *testing.T) {
+	for seconds, want := range map[float64]string{.4: "0:00", 59.6: "1:00", 3599: "59:59", 3723: "1:02:03", 360000: "100:00:00"} {
+		if got := clock(time.Duration(seconds * 1e9)); got != want {
+			t.Errorf("%v s: %s, want %s", seconds, got, want)
+		}
+	}
+}

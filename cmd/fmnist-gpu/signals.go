@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+)
+
+// watchSignals calls interrupt at the first signal that asks the program to
+// end. SIGHUP is one, unless the program was started with it ignored, as nohup
+// does. A second SIGINT or SIGTERM ends the program at once; a second SIGHUP
+// does not, since a terminal that closes sends two.
+func watchSignals(interrupt func()) {
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) {
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	go func() {
+		<-signals
+		signal.Ignore(syscall.SIGHUP)
+		signal.Reset(os.Interrupt, syscall.SIGTERM)
+		interrupt()
+	}()
+}
+
+// standardOutput is standard output, which calls closed where a write fails
+// since nobody reads on: "| head" is another way to interrupt a training.
+type standardOutput struct {
+	*os.File
+	closed func()
+}
+
+// newStandardOutput returns standard output. A write that nobody reads fails
+// from now on, where SIGPIPE would have ended the program. (SIGPIPE is caught
+// rather than ignored, since programs that this one starts would inherit that.)
+func newStandardOutput(closed func()) *standardOutput {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	return &standardOutput{os.Stdout, closed}
+}
+
+// Write implements [io.Writer].
+func (s *standardOutput) Write(b []byte) (int, error) {
+	n, err := s.File.Write(b)
+	if errors.Is(err, syscall.EPIPE) {
+		s.closed()
+	}
+	return n, err
+}
+
+// saving counts the trainings that have something to save.
+var saving atomic.Int32
+
+// interruptGrace is how long a command that has nothing to save may take to end
+// after an interruption: it may hang in a read or in a driver.
+const interruptGrace = 500 * time.Millisecond
+
+// await returns the outcome of a command, or ErrInterrupted where it does not
+// end after an interruption and has nothing to save.
+func await(ctx context.Context, done <-chan error) error {
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-time.After(interruptGrace):
+			if saving.Load() == 0 {
+				return trainer.ErrInterrupted
+			}
+		}
+	}
+}

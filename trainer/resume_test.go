@@ -1,0 +1,558 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// quick returns a training of a tenth of a second.
+func quick() Config {
+	c := small()
+	c.Model, c.Epochs, c.Patience = "logistic", 2, 0
+	return c
+}
+
+// files returns the content of every file of a folder, by its path; of those
+// that hold durations, that they are there.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	timed := []string{resultsFile, metricsFile, stateFile}
+	found := map[string]string{}
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		found[name] = "there"
+		if !slices.Contains(timed, name) {
+			found[name] = string(readFile(t, path))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// wantSameFolder checks that two runs have the same files, and of the same
+// content but for durations.
+func wantSameFolder(t *testing.T, what string, got, want map[string]string) {
+	t.Helper()
+	for name, text := range want {
+		if got[name] != text {
+			t.Errorf("%s: %s is missing or differs", what, name)
+		}
+	}
+	for name := range got {
+		if _, ok := want[name]; !ok {
+			t.Errorf("%s: %s is left behind", what, name)
+		}
+	}
+}
+
+// killed trains until the nth point at which the program could be killed while
+// it changes a file, and ends there as if it were. It reports whether the
+// training came to that point.
+func killed(t *testing.T, n int, c Config, o Options) (path string, was bool) {
+	t.Helper()
+	defer func() {
+		atomicfile.Failpoint = nil
+		if r := recover(); r != nil {
+			if r != "killed" {
+				panic(r)
+			}
+			was = true
+		}
+	}()
+	atomicfile.Failpoint = func(p string) {
+		if n--; n < 0 {
+			path = p
+			panic("killed")
+		}
+	}
+	_, err := train(t, context.Background(), c, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "", false
+}
+
+// A run that is killed at any point while a file is written, and resumed, ends
+// with the files of a run that was never killed, and no others.
+func TestKilledAnywhere(t *testing.T) {
+	c := quick()
+	c.Epochs, c.MaxSteps = 3, 40 // of 22 per epoch: ends inside the second
+	whole := t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	want := files(t, whole)
+	points := 0
+	for ; ; points++ {
+		dir := t.TempDir()
+		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir})
+		if !was {
+			break
+		}
+		_, err := os.Stat(filepath.Join(dir, ArgsFile))
+		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: err == nil}); err != nil {
+			t.Errorf("killed at point %d, %s: %v", points, path, err)
+			continue
+		}
+		wantSameFolder(t, fmt.Sprintf("killed at point %d, %s", points, filepath.Base(path)), files(t, dir), want)
+	}
+	if points < 30 {
+		t.Errorf("only %d points", points)
+	}
+}
+
+// A finished run goes on with more epochs as if it had had them from the
+// start, also if that is killed at any point.
+func TestFinishedRunGoesOn(t *testing.T) {
+	c := quick()
+	whole, once := t.TempDir(), t.TempDir()
+	short := c
+	short.Epochs = 1
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := train(t, context.Background(), short, Options{noPictures: true, Dir: once}); err != nil {
+		t.Fatal(err)
+	}
+	want := files(t, whole)
+	points := 0
+	for ; ; points++ {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(once)); err != nil {
+			t.Fatal(err)
+		}
+		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir, Resume: true})
+		if _, err := os.Stat(filepath.Join(dir, metricsFile)); was && err == nil && path != filepath.Join(dir, metricsFile) {
+			t.Errorf("killed at point %d, %s: counts as finished", points, path)
+		}
+		if was {
+			if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+				t.Errorf("killed at point %d, %s: %v", points, path, err)
+				continue
+			}
+		}
+		wantSameFolder(t, fmt.Sprintf("killed at point %d, %s", points, path), files(t, dir), want)
+		if !was {
+			break
+		}
+	}
+}
+
+// A finished run without a step left to train is its former result, and keeps
+// its files.
+func TestFinishedRunStays(t *testing.T) {
+	c := quick()
+	dir := t.TempDir()
+	first, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	for _, epochs := range []int{c.Epochs, 1} {
+		again := c
+		again.Epochs = epochs
+		r, err := train(t, context.Background(), again, Options{noPictures: true, Dir: dir, Resume: true})
+		if err != nil || !r.Finished || r.Metrics.Accuracy != first.Metrics.Accuracy || r.BestEpoch != first.BestEpoch || len(r.Epochs) != 2 {
+			t.Errorf("--epochs %d: %+v (%v), want the former result", epochs, r, err)
+		}
+	}
+	wantSameFolder(t, "resumed without more epochs", files(t, dir), before)
+	state := readFile(t, dir, stateFile)
+	for _, slot := range []string{"-1", "23", "1000000000", "4611686018427387904"} {
+		wantRefused(t, "slot "+slot, c, dir, bytes.Replace(state, []byte(`"slot": 0`), []byte(`"slot": `+slot), 1))
+	}
+	if err := os.WriteFile(filepath.Join(dir, stateFile), state, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := DropCheckpoint(dir); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := FinishedRun(dir, c); err != nil || r == nil || r.BestEpoch != first.BestEpoch {
+		t.Errorf("without its checkpoint: %+v, %v", r, err)
+	}
+	c.Epochs = 3
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "--init "+dir) {
+		t.Errorf("more epochs without a checkpoint: %v", err)
+	}
+}
+
+// notes keeps what a training says at its start.
+type notes struct{ list []string }
+
+func (n *notes) Start(s Summary)   { n.list = s.Notes }
+func (n *notes) Step(StepReport)   {}
+func (n *notes) Epoch(EpochReport) {}
+
+// A run that had stopped early goes on with more patience, and with more
+// epochs, for which it is patient anew.
+func TestEarlyStopGoesOn(t *testing.T) {
+	c := quick()
+	c.LR, c.Epochs, c.Patience, c.Scheduler = 1e-12, 6, 1, "none"
+	stopped := t.TempDir()
+	r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: stopped})
+	if err != nil || r.Stopped == "" || len(r.Epochs) >= 6 {
+		t.Fatalf("%+v, %v: want an early stop", r, err)
+	}
+	done := len(r.Epochs)
+	for _, more := range []struct{ epochs, patience, want int }{{6, 0, 6}, {6, 2, done + 1}, {7, 1, done + 1}} {
+		dir := t.TempDir()
+		if err := os.CopyFS(dir, os.DirFS(stopped)); err != nil {
+			t.Fatal(err)
+		}
+		c.Epochs, c.Patience = more.epochs, more.patience
+		r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+		if err != nil || len(r.Epochs) != more.want {
+			t.Errorf("%+v: %+v, %v", more, r, err)
+		}
+	}
+}
+
+// A schedule that spans the whole run says that it is another one when a
+// finished run gets more epochs.
+func TestLongerScheduleIsSaid(t *testing.T) {
+	for schedule, said := range map[string]bool{"plateau": false, "none": false, "cosine": true, "onecycle": true} {
+		c, n := quick(), &notes{}
+		c.Scheduler = schedule
+		dir := t.TempDir()
+		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir}); err != nil {
+			t.Fatal(err)
+		}
+		c.Epochs = 3
+		r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true, Progress: n})
+		if err != nil || len(r.Epochs) != 3 || strings.Contains(fmt.Sprint(n.list), schedule+" schedule now spans 66 steps instead of 44") != said {
+			t.Errorf("%s: %q, %v", schedule, n.list, err)
+		}
+	}
+}
+
+// Only one training at a time works in a folder, and it leaves no lock.
+func TestFolderIsLocked(t *testing.T) {
+	dir := t.TempDir()
+	unlock, err := LockFolder(dir, "training")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir})
+	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is at work in "+dir) {
+		t.Errorf("a second training: %v", err)
+	}
+	unlock()
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
+		t.Errorf("%v left (%v)", entries, err)
+	}
+	// What a killed process leaves is in nobody's way.
+	if err := os.WriteFile(filepath.Join(dir, lockFile), nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if unlock, err = LockFolder(dir, "training"); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+}
+
+// interruptedRun trains 30 steps of 22 per epoch, and returns the run's folder.
+func interruptedRun(t *testing.T, c Config) string {
+	t.Helper()
+	dir := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1
+	if _, err := train(t, ctx, c, Options{noPictures: true, Dir: dir, Progress: &cancelAfter{30, cancel}}); !errors.Is(err, ErrInterrupted) {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// Results and logs are never read: damage there stops no resume, and is mended.
+func TestDamagedResultsAreRebuilt(t *testing.T) {
+	c := quick()
+	whole := t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	dir := interruptedRun(t, c)
+	for _, name := range []string{stepsFile, resultsFile, bestWeights} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("\x00\"broken"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, lastWeights)); err != nil {
+		t.Fatal(err)
+	}
+	for _, stray := range []string{"checkpoint/tensors-7.bin", "weights/.best.safetensors.0123abcd.tmp", ".args.yaml.00c0ffee.tmp"} {
+		if err := os.WriteFile(filepath.Join(dir, stray), nil, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+		t.Fatal(err)
+	}
+	wantSameFolder(t, "after damage", files(t, dir), files(t, whole))
+}
+
+// A state that no training can have reached is refused before any file is
+// changed.
+func TestImpossibleStateIsRefused(t *testing.T) {
+	c := quick()
+	dir := interruptedRun(t, c)
+	path := filepath.Join(dir, stateFile)
+	good := readFile(t, path)
+	args := readFile(t, dir, ArgsFile)
+	for _, wrong := range []struct {
+		key   string
+		value any
+	}{
+		{"slot", -1}, {"slot", 23}, {"slot", 1e9}, {"slot", int64(1) << 62}, {"slot", 1.5}, {"slot", 9}, {"slot", "8"},
+		{"step", -30}, {"step", 31}, {"step", int64(1) << 40}, {"epochs", []any{}}, {"epochs", nil}, {"epochs", "none"},
+		{"best", .123}, {"best", -1}, {"best_epoch", 0}, {"best_epoch", 2}, {"seconds", -1}, {"patience_from", 2}, {"logged", 31},
+		{"logged", 29}, {"logged", -1}, {"checksum", 1}, {"schedule", nil}, {"schedule", map[string]any{"kind": "cosine", "rate": 1e-3, "steps": 44}},
+		{"schedule", map[string]any{"kind": "plateau", "rate": 10, "steps": 44}}, {"schedule", map[string]any{"kind": "plateau", "rate": 1e-3, "steps": 44, "bad_epochs": -3}},
+	} {
+		var state map[string]any
+		if err := json.Unmarshal(good, &state); err != nil {
+			t.Fatal(err)
+		}
+		state[wrong.key] = wrong.value
+		text, err := json.Marshal(state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantRefused(t, fmt.Sprintf("%s %v", wrong.key, wrong.value), c, dir, text)
+	}
+	for _, text := range []string{"", "null", "{}", "[]", `{"slot": NaN}`, string(good[:len(good)/2]), strings.Replace(string(good), `"val_loss": `, `"val_loss": -1e999, "x": `, 1),
+		strings.Replace(string(good), `"val_accuracy"`, `"val"`, 1), strings.Replace(string(good), `"epoch": 1`, `"epoch": 2`, 1)} {
+		wantRefused(t, text, c, dir, []byte(text))
+	}
+	if !bytes.Equal(readFile(t, dir, ArgsFile), args) {
+		t.Error("args.yaml was written again")
+	}
+	if err := os.WriteFile(path, good, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+		t.Errorf("the good state: %v", err)
+	}
+}
+
+func wantRefused(t *testing.T, what string, c Config, dir string, state []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, stateFile), state, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), filepath.Join(dir, checkpointDir)) ||
+		!strings.Contains(err.Error(), "start a new run") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
+// Ctrl-C while an epoch is evaluated, or at the end, loses nothing.
+func TestInterruptedEvaluation(t *testing.T) {
+	c := quick()
+	whole := t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+		t.Fatal(err)
+	}
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1
+	for _, step := range []int{22, 44} { // the last of an epoch: what follows is its evaluation
+		dir := t.TempDir()
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		if _, err := train(t, ctx, c, Options{noPictures: true, Dir: dir, Progress: &cancelAfter{step, cancel}}); !errors.Is(err, ErrInterrupted) {
+			t.Fatalf("step %d: %v", step, err)
+		}
+		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+			t.Fatal(err)
+		}
+		wantSameFolder(t, fmt.Sprint("interrupted after step ", step), files(t, dir), files(t, whole))
+	}
+}
+
+// A run's settings hold absolute paths, so that it can be resumed from any
+// folder.
+func TestPathsAreAbsolute(t *testing.T) {
+	c := quick()
+	dir := t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: filepath.Join(dir, "first")}); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(dir)
+	c.DataDir, c.InitFrom = "data", filepath.Join("first", bestWeights)
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: "second", Environment: Environment{Data: "data"}}); err != nil {
+		t.Fatal(err)
+	}
+	var had Config
+	if err := had.LoadYAML(filepath.Join(dir, "second", ArgsFile)); err != nil {
+		t.Fatal(err)
+	}
+	if had.DataDir != filepath.Join(dir, "data") || had.InitFrom != filepath.Join(dir, "first", bestWeights) {
+		t.Errorf("data-dir %s, init %s", had.DataDir, had.InitFrom)
+	}
+	if err := CheckRun("second", c); err != nil {
+		t.Errorf("the same training, with relative paths: %v", err)
+	}
+	c.Epochs, c.InitFrom = 3, ""
+	t.Chdir(t.TempDir())
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: filepath.Join(dir, "second"), Resume: true}); err != nil {
+		t.Errorf("resumed elsewhere: %v", err)
+	}
+}
+
+// Train checks what a Go program hands it.
+func TestTrainChecksItsArguments(t *testing.T) {
+	for what, change := range map[string]func(*Config){
+		"rmsprop":     func(c *Config) { c.Optimizer = "rmsprop" },
+		"bf16":        func(c *Config) { c.Precision = "bf16" },
+		"batch-size":  func(c *Config) { c.BatchSize = 0 },
+		"epochs":      func(c *Config) { c.Epochs = 0 },
+		"transformer": func(c *Config) { c.Model = "transformer" },
+		"lr":          func(c *Config) { c.LR = math.NaN() },
+		"eval-images": func(c *Config) { c.EvalImages = -1 },
+	} {
+		c := quick()
+		change(&c)
+		dir := filepath.Join(t.TempDir(), "run")
+		_, err := Train(context.Background(), c, openBackend(t), datasettest.Subset(t), Options{noPictures: true, Dir: dir})
+		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%s: the folder was made", what)
+		}
+	}
+	data := datasettest.Subset(t)
+	if _, err := Train(context.Background(), quick(), nil, data, Options{}); !errors.Is(err, ErrUsage) {
+		t.Errorf("no backend: %v", err)
+	}
+	data.Test.Labels[3] = 10
+	if _, err := Train(context.Background(), quick(), openBackend(t), data, Options{}); err == nil || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
+		t.Errorf("a label of 10: %v", err)
+	}
+	dir := t.TempDir()
+	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "holds a run") {
+		t.Errorf("a second run in one folder: %v", err)
+	}
+	other := quick()
+	other.LR, other.Epochs = .5, 9
+	if _, err := train(t, context.Background(), other, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "lr: 0.001") {
+		t.Errorf("resumed with another learning rate: %v", err)
+	}
+}
+
+// Without evaluations the weights go the same way, the last are the run's, and
+// its files say so.
+func TestNoEval(t *testing.T) {
+	c := quick()
+	c.Scheduler = "none"
+	with, without := t.TempDir(), t.TempDir()
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: with}); err != nil {
+		t.Fatal(err)
+	}
+	c.NoEval, c.Patience, c.Scheduler = true, 1, "plateau"
+	r, err := train(t, context.Background(), c, Options{Dir: without})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Metrics.Protocol != noProtocol || r.BestEpoch != 2 || !math.IsNaN(r.Epochs[1].ValAccuracy) || !(r.Metrics.Accuracy > .3) {
+		t.Errorf("%+v, %+v", r, r.Metrics)
+	}
+	read, err := ReadRun(without)
+	if err != nil || read.BestEpoch() != 2 || !math.IsNaN(read.Epochs[0].ValLoss) {
+		t.Errorf("%+v, %v", read, err)
+	}
+	net, err := model.Build(model.Config{Model: c.Model})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last, err := loadSnapshot(filepath.Join(with, lastWeights), net)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{bestWeights, lastWeights} {
+		got, err := loadSnapshot(filepath.Join(without, name), net)
+		if err != nil || !slices.Equal(got.values, last.values) {
+			t.Errorf("%s (%v): not the weights of the run with evaluations", name, err)
+		}
+	}
+	e, err := Evaluate(context.Background(), openBackend(t), without, datasettest.Subset(t).Test, "", HiResCAM)
+	if err != nil || e.Metrics.Protocol != noProtocol {
+		t.Errorf("evaluated later: protocol %q (%v), want %q", e.Metrics.Protocol, err, noProtocol)
+	}
+	c.Epochs = 4
+	if r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: without, Resume: true}); err != nil || r.BestEpoch != 4 {
+		t.Errorf("resumed: %+v, %v", r, err)
+	}
+}
+
+// Fewer images to evaluate are the same ones each time, evenly spaced.
+func TestEvalImages(t *testing.T) {
+	if got := evenly(indices(100, 10), 4); !slices.Equal(got, []uint32{100, 102, 105, 107}) {
+		t.Errorf("4 of 10: %v", got)
+	}
+	if got := evenly(indices(0, 3), 4); len(got) != 3 {
+		t.Errorf("4 of 3: %v", got)
+	}
+	c := quick()
+	c.EvalImages = 20
+	dir := t.TempDir()
+	r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Metrics.Images != 20 {
+		t.Errorf("%d images, want 20", r.Metrics.Images)
+	}
+	lines := strings.Split(string(readFile(t, dir, predictionsFile)), "\n")
+	if len(lines) != 22 || !strings.HasPrefix(lines[2], "10,") {
+		t.Errorf("predictions.csv:\n%s", strings.Join(lines, "\n"))
+	}
+	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "", HiResCAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	right := 0
+	for i := 0; i < 200; i += 10 {
+		best := 0
+		for class := range 10 {
+			if e.Probabilities[i*10+class] > e.Probabilities[i*10+best] {
+				best = class
+			}
+		}
+		if best == int(e.Labels[i]) {
+			right++
+		}
+	}
+	if want := float64(right) / 20; r.Metrics.Accuracy != want {
+		t.Errorf("accuracy %v, want %v, that of every tenth test image", r.Metrics.Accuracy, want)
+	}
+}

@@ -1,0 +1,197 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+
+	"github.com/dustin/go-humanize"
+)
+
+// EpochReport is a row of results.csv.
+type EpochReport struct {
+	Epoch           int
+	TrainLoss       float64
+	TrainAccuracy   float64
+	ValLoss         float64 // on what SelectOn names; NaN without an evaluation
+	ValAccuracy     float64 // likewise
+	LR              float64 // of the epoch's last step
+	Seconds         float64 // of training, without the evaluation
+	ImagesPerSecond float64
+	Best            bool // the highest ValAccuracy so far; without an evaluation, the latest
+}
+
+// epochJSON is an EpochReport in JSON, which has no NaN.
+type epochJSON struct {
+	Epoch           int      `json:"epoch"`
+	TrainLoss       float64  `json:"train_loss"`
+	TrainAccuracy   float64  `json:"train_accuracy"`
+	ValLoss         *float64 `json:"val_loss,omitempty"`
+	ValAccuracy     *float64 `json:"val_accuracy,omitempty"`
+	LR              float64  `json:"lr"`
+	Seconds         float64  `json:"seconds"`
+	ImagesPerSecond float64  `json:"images_per_second"`
+	Best            bool     `json:"best"`
+}
+
+// MarshalJSON implements [json.Marshaler]; what is NaN is left out.
+func (r EpochReport) MarshalJSON() ([]byte, error) {
+	optional := func(x float64) *float64 {
+		if math.IsNaN(x) {
+			return nil
+		}
+		return &x
+	}
+	return json.Marshal(epochJSON{r.Epoch, r.TrainLoss, r.TrainAccuracy, optional(r.ValLoss), optional(r.ValAccuracy),
+		r.LR, r.Seconds, r.ImagesPerSecond, r.Best})
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]; what is absent is NaN.
+func (r *EpochReport) UnmarshalJSON(text []byte) error {
+	var j epochJSON
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	value := func(x *float64) float64 {
+		if x == nil {
+			return math.NaN()
+		}
+		return *x
+	}
+	*r = EpochReport{j.Epoch, j.TrainLoss, j.TrainAccuracy, value(j.ValLoss), value(j.ValAccuracy),
+		j.LR, j.Seconds, j.ImagesPerSecond, j.Best}
+	return nil
+}
+
+// runState is what varies over a run on the host; with the tensors of the
+// device it is all that an exact resume needs.
+type runState struct {
+	Step      int           `json:"step"` // optimiser steps finished
+	Slot      int           `json:"slot"` // of them in the epoch under way
+	Epochs    []EpochReport `json:"epochs"`
+	Schedule  Schedule      `json:"schedule"`
+	Best      float64       `json:"best"` // highest ValAccuracy, -1 before the first
+	BestEpoch int           `json:"best_epoch"`
+	Seconds   float64       `json:"seconds"` // of the epoch under way
+	// PatienceFrom is the number of epochs from which Patience counts anew,
+	// after a run that had stopped early was given more epochs.
+	PatienceFrom int `json:"patience_from,omitempty"`
+
+	// Of the file of the tensors: rows of steps.csv in it, and its CRC-32C.
+	Logged   int    `json:"logged"`
+	Checksum uint32 `json:"checksum"`
+}
+
+// stop reports whether no step is left to train, and why where that is before
+// the last epoch.
+func (s *runState) stop(c Config) (why string, stop bool) {
+	if len(s.Epochs) >= c.Epochs {
+		return "", true
+	}
+	if c.MaxSteps > 0 && s.Step >= c.MaxSteps {
+		return fmt.Sprintf("after %s steps, as --max-steps asks", humanize.Comma(int64(s.Step))), true
+	}
+	if without := s.withoutImprovement(); c.Patience > 0 && !c.NoEval && without >= c.Patience {
+		return fmt.Sprintf("after epoch %d: no improvement for %d epochs", len(s.Epochs), without), true
+	}
+	return "", false
+}
+
+// withoutImprovement is the number of epochs that Patience is compared with.
+func (s *runState) withoutImprovement() int {
+	return len(s.Epochs) - max(s.BestEpoch, s.PatienceFrom)
+}
+
+// stepsPerEpoch returns the steps per epoch by which this is a possible state,
+// if there are any.
+func (s *runState) stepsPerEpoch() int {
+	if len(s.Epochs) == 0 {
+		return s.Slot
+	}
+	return (s.Step - s.Slot) / len(s.Epochs)
+}
+
+// check returns an error that names the first value that a training of the
+// given steps per epoch cannot have reached.
+func (s *runState) check(c Config, stepsPerEpoch int) error {
+	epochs := len(s.Epochs)
+	switch {
+	case s.Slot < 0 || s.Slot > stepsPerEpoch:
+		return fmt.Errorf("slot is %d, want 0 to %d, the steps per epoch", s.Slot, stepsPerEpoch)
+	case s.Step != epochs*stepsPerEpoch+s.Slot:
+		return fmt.Errorf("step is %d, want %d after %d epochs of %d steps and %d more", s.Step, epochs*stepsPerEpoch+s.Slot, epochs, stepsPerEpoch, s.Slot)
+	case s.Step > math.MaxInt32:
+		return fmt.Errorf("step is %d, want at most %d", s.Step, math.MaxInt32)
+	case !(s.Seconds >= 0 && s.Seconds <= math.MaxFloat32):
+		return fmt.Errorf("seconds is %v", s.Seconds)
+	case s.PatienceFrom < 0 || s.PatienceFrom > epochs:
+		return fmt.Errorf("patience_from is %d, want 0 to %d", s.PatienceFrom, epochs)
+	case s.Logged < 0 || s.Logged > s.Step:
+		return fmt.Errorf("logged is %d, want 0 to %d, the steps", s.Logged, s.Step)
+	}
+	for i, e := range s.Epochs {
+		if err := e.check(i+1, c); err != nil {
+			return err
+		}
+	}
+	if err := s.checkBest(c); err != nil {
+		return err
+	}
+	return s.Schedule.check(c)
+}
+
+// checkBest checks the best epoch against the epochs.
+func (s *runState) checkBest(c Config) error {
+	best := -1.
+	if n := bestEpoch(s.Epochs, c.NoEval); n != s.BestEpoch {
+		return fmt.Errorf("best_epoch is %d, want %d", s.BestEpoch, n)
+	} else if n > 0 && !c.NoEval {
+		best = s.Epochs[n-1].ValAccuracy
+	}
+	if s.Best != best {
+		return fmt.Errorf("best is %v, want %v", s.Best, best)
+	}
+	return nil
+}
+
+// check returns an error that names what epoch n of a run cannot have.
+func (r *EpochReport) check(n int, c Config) error {
+	for _, v := range []struct {
+		name     string
+		value    float64
+		min, max float64
+	}{
+		{"epoch", float64(r.Epoch), float64(n), float64(n)},
+		{"train_loss", r.TrainLoss, -math.MaxFloat32, math.MaxFloat32},
+		{"train_accuracy", r.TrainAccuracy, 0, 1},
+		{"val_loss", r.ValLoss, -math.MaxFloat32, math.MaxFloat32},
+		{"val_accuracy", r.ValAccuracy, 0, 1},
+		{"lr", r.LR, 0, c.LR * (1 + 1e-9)}, // for rounding
+		{"seconds", r.Seconds, 0, math.MaxFloat32},
+		{"images_per_second", r.ImagesPerSecond, 0, math.MaxFloat32},
+	} {
+		if c.NoEval && (v.name == "val_loss" || v.name == "val_accuracy") {
+			continue
+		}
+		if !(v.value >= v.min && v.value <= v.max) {
+			return fmt.Errorf("%s of epoch %d is %v, want %v to %v", v.name, n, v.value, v.min, v.max)
+		}
+	}
+	return nil
+}
+
+// bestEpoch returns the number of the epoch whose weights are the run's: the
+// first of the highest ValAccuracy, the last without evaluations, or 0 if there
+// is none.
+func bestEpoch(epochs []EpochReport, noEval bool) int {
+	if noEval {
+		return len(epochs)
+	}
+	best := 0
+	for i, e := range epochs {
+		if !math.IsNaN(e.ValAccuracy) && (best == 0 || e.ValAccuracy > epochs[best-1].ValAccuracy) {
+			best = i + 1
+		}
+	}
+	return best
+}
