@@ -71,7 +71,7 @@ func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Rep
 	}
 	t.Run("Program", func(t *testing.T) { testProgram(t, backend) })
 	if n := report.Skipped(); n > 0 {
-		t.Logf("%d cases left out: mixed precision where the backend has none, big ones under -short or -race, and all but one of every %d", n, oneOf)
+		t.Logf("%d cases left out: mixed precision where the backend has none, big ones under -short or -race, and all but the first of every %d of the rest", n, oneOf)
 	}
 	return report
 }
