@@ -36,6 +36,20 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 		return p.reluForward(op), nil
 	case kernels.ReLUBackward:
 		return p.reluBackward(op), nil
+	case kernels.GELUForward:
+		return p.geluForward(op), nil
+	case kernels.GELUBackward:
+		return p.geluBackward(op), nil
+	case kernels.SiLUForward:
+		return p.siluForward(op), nil
+	case kernels.SiLUBackward:
+		return p.siluBackward(op), nil
+	case kernels.Add:
+		return p.add(op), nil
+	case kernels.AvgPoolForward:
+		return p.avgPoolForward(op), nil
+	case kernels.AvgPoolBackward:
+		return p.avgPoolBackward(op), nil
 	case kernels.MaxPoolForward:
 		return p.maxPoolForward(op), nil
 	case kernels.MaxPoolBackward:

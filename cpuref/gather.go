@@ -14,8 +14,8 @@ func (p *program) gather(op kernels.Gather) func() error {
 	order, state := p.words(op.Order), p.words(op.State)
 	table, x, y := p.floats(op.Table), p.floats(op.X), p.words(op.Y)
 	rotations, erasures := p.words(op.Rotations), p.words(op.Erasures)
-	samples, h, w := op.X.Shape[0], op.X.Shape[1], op.X.Shape[2]
-	size := h * w
+	samples, h, w, channels := op.X.Shape[0], op.X.Shape[1], op.X.Shape[2], op.X.Shape[3]
+	size := h * w * channels
 	augmented := op.Augmented()
 	var s kernels.State
 
@@ -27,14 +27,18 @@ func (p *program) gather(op kernels.Gather) func() error {
 			image := int(batch[n])
 			pixels := images[image*size : (image+1)*size]
 			out := x[n*size : (n+1)*size]
-			t := (*[256]float32)(table) // no bounds to check
 			y[n] = uint32(labels[image])
+			var draw kernels.AugmentDraw
 			if augmented {
-				gatherAugmented(out, pixels, t, h, w, op.Augment.Draw(s, uint32(n), batch[n], h, w, rotations, erasures))
-				continue
+				draw = op.Augment.Draw(s, uint32(n), batch[n], h, w, rotations, erasures)
 			}
-			for i, pixel := range pixels {
-				out[i] = t[pixel]
+			for c := range channels {
+				t := (*[256]float32)(table[256*c:]) // no bounds to check
+				if augmented {
+					gatherAugmented(out[c:], pixels[c:], t, h, w, channels, draw)
+				} else {
+					gatherPlain(out[c:], pixels[c:], t, channels)
+				}
 			}
 		}
 	}
@@ -55,17 +59,33 @@ func (p *program) gather(op kernels.Gather) func() error {
 	}
 }
 
-// gatherAugmented is one changed sample: [kernels.AugmentDraw.Source] along the
-// rows of the output, where the source moves by the same step from pixel to pixel.
-func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int, d kernels.AugmentDraw) {
+// gatherPlain is one channel of an unchanged sample; channels is the distance
+// between its elements.
+func gatherPlain(out []float32, image []byte, table *[256]float32, channels int) {
+	if channels == 1 {
+		out = out[:len(image)]
+		for i, pixel := range image {
+			out[i] = table[pixel]
+		}
+		return
+	}
+	for i := 0; i < len(image); i += channels {
+		out[i] = table[image[i]]
+	}
+}
+
+// gatherAugmented is one channel of a changed sample:
+// [kernels.AugmentDraw.Source] along the rows of the output, where the source
+// moves by the same step from pixel to pixel.
+func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w, channels int, d kernels.AugmentDraw) {
 	step := int32(2) // of u
 	if d.Flip {
 		step = -2
 	}
 	for y := range h {
-		row := out[y*w : (y+1)*w]
-		for x := range row {
-			row[x] = table[0]
+		row := out[y*w*channels:]
+		for x := range w {
+			row[x*channels] = table[0]
 		}
 		from, to := max(0, -d.Over), min(w, w-d.Over) // pixels that are not padding
 		if y+d.Down < 0 || y+d.Down >= h || from >= to {
@@ -80,14 +100,14 @@ func gatherAugmented(out []float32, image []byte, table *[256]float32, h, w int,
 		sx := d.Cos*u + d.Sin*v + int32(w)<<16
 		for x := from; x < to; x++ {
 			if py, px := uint32(sy>>17), uint32(sx>>17); py < uint32(h) && px < uint32(w) {
-				row[x] = table[image[int(py)*w+int(px)]]
+				row[x*channels] = table[image[(int(py)*w+int(px))*channels]]
 			}
 			sy -= step * d.Sin
 			sx += step * d.Cos
 		}
 		if y >= d.EraseTop && y < d.EraseTop+d.EraseHeight {
 			for x := d.EraseLeft; x < d.EraseLeft+d.EraseWidth; x++ {
-				row[x] = table[0]
+				row[x*channels] = table[0]
 			}
 		}
 	}

@@ -2,20 +2,20 @@ package kernels
 
 // Gather assembles a batch from the dataset that is resident on the device:
 // sample i of the batch is image Order[cursor+i], with cursor from State.
-// Pixels are normalised by a table of 256 entries, so every device gives the
-// same float for the same byte:
+// Pixels are normalised by a table of 256 entries for each channel, so every
+// device gives the same float for the same byte:
 //
-//	X[i,h,w,0] = Table[Images[Order[cursor+i], h, w]]
+//	X[i,h,w,c] = Table[c, Images[Order[cursor+i], h, w, c]]
 //	Y[i]       = Labels[Order[cursor+i]]
 //
 // On request it augments the image first; see [Augment].
 type Gather struct {
-	Images Tensor // (M, H, W) uint8
+	Images Tensor // (M, H, W, C) uint8
 	Labels Tensor // (M) uint8
 	Order  Tensor // (entries) uint32, each below M
 	State  Tensor // (StateWords) uint32
-	Table  Tensor // (256)
-	X      Tensor // (N, H, W, 1)
+	Table  Tensor // (C, 256)
+	X      Tensor // (N, H, W, C)
 	Y      Tensor // (N) uint32
 
 	Augment   Augment
@@ -39,13 +39,13 @@ func (op Gather) Operands() []Operand {
 
 // Check implements [Op].
 func (op Gather) Check() error {
-	if err := first(rank("Images", op.Images, 3), rank("X", op.X, 4), rank("Order", op.Order, 1)); err != nil {
+	if err := first(rank("Images", op.Images, 4), rank("X", op.X, 4), rank("Order", op.Order, 1)); err != nil {
 		return err
 	}
-	m, h, w := op.Images.Shape[0], op.Images.Shape[1], op.Images.Shape[2]
+	m, h, w, c := op.Images.Shape[0], op.Images.Shape[1], op.Images.Shape[2], op.Images.Shape[3]
 	n := op.X.Shape[0]
-	return first(want("Labels", op.Labels, m), want("State", op.State, StateWords), want("Table", op.Table, 256),
-		want("X", op.X, n, h, w, 1), want("Y", op.Y, n), op.Augment.check(h, w, op.Rotations, op.Erasures))
+	return first(want("Labels", op.Labels, m), want("State", op.State, StateWords), want("Table", op.Table, c, 256),
+		want("X", op.X, n, h, w, c), want("Y", op.Y, n), op.Augment.check(h, w, op.Rotations, op.Erasures))
 }
 
 // FLOPs implements [Op].

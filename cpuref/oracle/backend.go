@@ -92,6 +92,20 @@ func (p *program) execute(op kernels.Op) error {
 		reluForward(m, op)
 	case kernels.ReLUBackward:
 		reluBackward(m, op)
+	case kernels.GELUForward:
+		geluForward(m, op)
+	case kernels.GELUBackward:
+		geluBackward(m, op)
+	case kernels.SiLUForward:
+		siluForward(m, op)
+	case kernels.SiLUBackward:
+		siluBackward(m, op)
+	case kernels.Add:
+		add(m, op)
+	case kernels.AvgPoolForward:
+		avgPoolForward(m, op)
+	case kernels.AvgPoolBackward:
+		avgPoolBackward(m, op)
 	case kernels.MaxPoolForward:
 		maxPoolForward(m, op)
 	case kernels.MaxPoolBackward:

@@ -12,7 +12,7 @@ func gather(m *memory, op kernels.Gather) error {
 	rotations, erasures := m.words(op.Rotations), m.words(op.Erasures)
 	state := m.state(op.State)
 	cursor := int(state.Cursor)
-	h, w := op.X.Shape[1], op.X.Shape[2]
+	h, w, channels := op.X.Shape[1], op.X.Shape[2], op.X.Shape[3]
 	size := h * w
 	for n := range op.X.Shape[0] {
 		if cursor+n >= len(order) {
@@ -24,11 +24,14 @@ func gather(m *memory, op kernels.Gather) error {
 		}
 		draw := op.Augment.Draw(state, uint32(n), uint32(image), h, w, rotations, erasures)
 		for p := range size {
-			pixel := byte(0)
-			if sy, sx, inside := draw.Source(p/w, p%w, h, w); inside {
-				pixel = images[image*size+sy*w+sx]
+			sy, sx, inside := draw.Source(p/w, p%w, h, w)
+			for c := range channels {
+				pixel := byte(0)
+				if inside {
+					pixel = images[(image*size+sy*w+sx)*channels+c]
+				}
+				x[(n*size+p)*channels+c] = table[256*c+int(pixel)]
 			}
-			x[n*size+p] = table[pixel]
 		}
 		y[n] = uint32(labels[image])
 	}

@@ -25,7 +25,8 @@ type gradient struct {
 // L = Σ DY·Y by central differences of the forward op.
 func TestGradients(t *testing.T) {
 	for _, build := range []func(*bench) []gradient{
-		convGradients, gemmGradients, batchNormGradients, reluGradients, maxPoolGradients, dropoutGradients,
+		convGradients, gemmGradients, batchNormGradients, reluGradients, geluGradients, siluGradients, addGradients,
+		maxPoolGradients, avgPoolGradients, dropoutGradients,
 		batchNormReLUPoolGradients,
 	} {
 		b := newBench(t)
@@ -158,6 +159,40 @@ func reluGradients(b *bench) []gradient {
 	forward := kernels.ReLUForward{X: b.apart(5, 4), Y: b.f32(nil, 5, 4)}
 	backward := kernels.ReLUBackward{Y: forward.Y, DY: b.random(5, 4), DX: b.f32(nil, 5, 4)}
 	return []gradient{{"relu", []kernels.Op{forward}, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
+}
+
+func geluGradients(b *bench) []gradient {
+	forward := kernels.GELUForward{X: b.random(5, 4), Y: b.f32(nil, 5, 4)}
+	backward := kernels.GELUBackward{X: forward.X, DY: b.random(5, 4), DX: b.f32(nil, 5, 4)}
+	return []gradient{{"gelu", []kernels.Op{forward}, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
+}
+
+func siluGradients(b *bench) []gradient {
+	forward := kernels.SiLUForward{X: b.random(5, 4), Y: b.f32(nil, 5, 4)}
+	backward := kernels.SiLUBackward{X: forward.X, DY: b.random(5, 4), DX: b.f32(nil, 5, 4)}
+	return []gradient{{"silu", []kernels.Op{forward}, forward.X, forward.Y, []kernels.Op{backward}, backward.DY, backward.DX}}
+}
+
+// A residual block, y = max(x + 2·x, 0) with a convolution by 2 as its body:
+// the gradient of x is the sum of both branches'.
+func addGradients(b *bench) []gradient {
+	x, w, body, y := b.apart(1, 3, 3, 1), b.f32([]float32{2}, 1, 1, 1, 1), b.f32(nil, 1, 3, 3, 1), b.f32(nil, 1, 3, 3, 1)
+	dy, dsum, dbody, dx := b.random(1, 3, 3, 1), b.f32(nil, 1, 3, 3, 1), b.f32(nil, 1, 3, 3, 1), b.f32(nil, 1, 3, 3, 1)
+	forward := []kernels.Op{kernels.ConvForward{X: x, W: w, Y: body, Stride: 1}, kernels.Add{A: x, B: body, Y: y, ReLU: true}}
+	backward := []kernels.Op{kernels.ReLUBackward{Y: y, DY: dy, DX: dsum},
+		kernels.ConvBackwardInput{DY: dsum, W: w, DX: dbody, Stride: 1}, kernels.Add{A: dsum, B: dbody, Y: dx}}
+	return []gradient{{"add", forward, x, y, backward, dy, dx}}
+}
+
+func avgPoolGradients(b *bench) (cases []gradient) {
+	for _, s := range []struct{ h, w, kh, kw, stride int }{{4, 6, 2, 2, 2}, {7, 5, 3, 2, 2}, {4, 4, 4, 4, 1}, {5, 4, 2, 3, 1}} {
+		oh, ow := kernels.ConvOutput(s.h, s.kh, s.stride, 0), kernels.ConvOutput(s.w, s.kw, s.stride, 0)
+		forward := kernels.AvgPoolForward{X: b.random(1, s.h, s.w, 2), Y: b.f32(nil, 1, oh, ow, 2), KH: s.kh, KW: s.kw, Stride: s.stride}
+		backward := kernels.AvgPoolBackward{DY: b.random(1, oh, ow, 2), DX: b.f32(nil, 1, s.h, s.w, 2), KH: s.kh, KW: s.kw, Stride: s.stride}
+		cases = append(cases, gradient{fmt.Sprintf("avg-pool %dx%d stride %d", s.kh, s.kw, s.stride), []kernels.Op{forward}, forward.X, forward.Y,
+			[]kernels.Op{backward}, backward.DY, backward.DX})
+	}
+	return cases
 }
 
 func maxPoolGradients(b *bench) (cases []gradient) {

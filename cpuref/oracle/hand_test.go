@@ -243,12 +243,72 @@ func TestGatherByHand(t *testing.T) {
 	for i := range table {
 		table[i] = float32(i) / 2
 	}
-	op := kernels.Gather{Images: b.u8([]uint8{1, 2, 3, 4, 5, 255}, 3, 1, 2), Labels: b.u8([]uint8{7, 8, 9}, 3),
-		Order: b.u32([]uint32{0, 2, 1, 2}, 4), State: b.state(kernels.State{Cursor: 1}), Table: b.f32(table, 256),
+	op := kernels.Gather{Images: b.u8([]uint8{1, 2, 3, 4, 5, 255}, 3, 1, 2, 1), Labels: b.u8([]uint8{7, 8, 9}, 3),
+		Order: b.u32([]uint32{0, 2, 1, 2}, 4), State: b.state(kernels.State{Cursor: 1}), Table: b.f32(table, 1, 256),
 		X: b.f32(nil, 2, 1, 2, 1), Y: b.u32(nil, 2)}
 	b.run(op)
 	b.want("X", op.X, 2.5, 127.5, 1.5, 2)
 	b.wantWords("Y", op.Y, 9, 8)
+}
+
+// Two channels, each with a table of its own; the second image is mirrored in
+// whole pixels.
+func TestGatherOfColourByHand(t *testing.T) {
+	b := newBench(t)
+	table := make([]float32, 512)
+	for i := range table {
+		table[i] = float32(i%256) + float32(i/256)*1000
+	}
+	op := kernels.Gather{Images: b.u8([]uint8{1, 2, 3, 4, 5, 6, 7, 8}, 2, 1, 2, 2), Labels: b.u8([]uint8{7, 8}, 2),
+		Order: b.u32([]uint32{1}, 1), State: b.state(kernels.State{}), Table: b.f32(table, 2, 256),
+		X: b.f32(nil, 1, 1, 2, 2), Y: b.u32(nil, 1)}
+	mirrored := op
+	mirrored.X, mirrored.Augment = b.f32(nil, 1, 1, 2, 2), kernels.Augment{Flip: kernels.FlipAlternating}
+	mirrored.State = b.state(kernels.State{Epoch: 1 ^ kernels.Philox4x32([4]uint32{1, 0, 0, uint32(kernels.PurposeAugment + 1)}, [2]uint32{})[0]&1})
+	b.run(op, mirrored)
+	b.want("X", op.X, 5, 1006, 7, 1008)
+	b.want("X mirrored", mirrored.X, 7, 1008, 5, 1006)
+}
+
+func TestAddByHand(t *testing.T) {
+	b := newBench(t)
+	op := kernels.Add{A: b.f32([]float32{1, -3, 0.5}, 3), B: b.f32([]float32{2, 1, -0.25}, 3), Y: b.f32(nil, 3)}
+	relu := op
+	relu.Y, relu.ReLU = b.f32(nil, 3), true
+	b.run(op, relu)
+	b.want("A + B", op.Y, 3, -2, 0.25)
+	b.want("max(A + B, 0)", relu.Y, 3, 0, 0.25)
+}
+
+func TestAvgPoolByHand(t *testing.T) {
+	b := newBench(t)
+	// A 2×3 window that moves by one over 2×4 pixels: each column's share.
+	forward := kernels.AvgPoolForward{X: b.f32([]float32{1, 2, 3, 4, 10, 20, 30, 40}, 1, 2, 4, 1), Y: b.f32(nil, 1, 1, 2, 1), KH: 2, KW: 3, Stride: 1}
+	backward := kernels.AvgPoolBackward{DY: b.f32([]float32{6, 60}, 1, 1, 2, 1), DX: b.f32(nil, 1, 2, 4, 1), KH: 2, KW: 3, Stride: 1}
+	b.run(forward, backward)
+	b.want("Y", forward.Y, 66/6., 99/6.)
+	b.want("DX", backward.DX, 1, 11, 11, 10, 1, 11, 11, 10)
+}
+
+// Φ(1) = .8413447461 and φ(1) = .2419707245 are in every table.
+func TestGELUByHand(t *testing.T) {
+	b := newBench(t)
+	x := []float32{0, 1, -1, 40, -40}
+	forward := kernels.GELUForward{X: b.f32(x, 5), Y: b.f32(nil, 5)}
+	backward := kernels.GELUBackward{X: forward.X, DY: b.f32([]float32{2, 1, 1, 3, 3}, 5), DX: b.f32(nil, 5)}
+	b.run(forward, backward)
+	b.want("Y", forward.Y, 0, .8413447461, -.1586552539, 40, 0)
+	b.want("DX", backward.DX, 1, .8413447461+.2419707245, .1586552539-.2419707245, 3, 0)
+}
+
+func TestSiLUByHand(t *testing.T) {
+	b := newBench(t)
+	s := 1 / (1 + math.Exp(-1)) // σ(1); σ(ln 3) is 3/4
+	forward := kernels.SiLUForward{X: b.f32([]float32{0, 1, -1, float32(math.Log(3)), 90, -200}, 6), Y: b.f32(nil, 6)}
+	backward := kernels.SiLUBackward{X: forward.X, DY: b.f32([]float32{2, 1, 1, 4, 3, 3}, 6), DX: b.f32(nil, 6)}
+	b.run(forward, backward)
+	b.want("Y", forward.Y, 0, s, s-1, math.Log(3)*3/4, 90, 0)
+	b.want("DX", backward.DX, 1, s*(1+(1-s)), (1-s)*(1-s), 3+3*math.Log(3)/4, 3, 0)
 }
 
 func TestReductionsByHand(t *testing.T) {
@@ -281,8 +341,8 @@ func TestBrokenContents(t *testing.T) {
 		return kernels.SGD{Param: b.f32(nil, 1), Grad: b.f32(nil, 1), State: b.state(kernels.State{Slot: 1}), LearningRates: b.f32(nil, 1)}
 	}
 	image := func(b *bench) kernels.Op {
-		return kernels.Gather{Images: b.u8(nil, 1, 1, 1), Labels: b.u8(nil, 1), Order: b.u32([]uint32{1}, 1), State: b.state(kernels.State{}),
-			Table: b.f32(nil, 256), X: b.f32(nil, 1, 1, 1, 1), Y: b.u32(nil, 1)}
+		return kernels.Gather{Images: b.u8(nil, 1, 1, 1, 1), Labels: b.u8(nil, 1), Order: b.u32([]uint32{1}, 1), State: b.state(kernels.State{}),
+			Table: b.f32(nil, 1, 256), X: b.f32(nil, 1, 1, 1, 1), Y: b.u32(nil, 1)}
 	}
 	index := func(b *bench) kernels.Op {
 		return kernels.MaxPoolBackward{DY: b.f32(nil, 1, 1, 1, 1), Index: b.u32([]uint32{4}, 1, 1, 1, 1), DX: b.f32(nil, 1, 2, 2, 1), Size: 2, Stride: 2}

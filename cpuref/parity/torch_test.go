@@ -14,6 +14,7 @@ type opCase struct {
 	Name, Op    string
 	Stride, Pad int
 	Size        int
+	Window      [2]int
 	Smoothing   float32
 	Betas       [2]float64
 	Eps         float32
@@ -28,7 +29,7 @@ func TestOracleAgainstPyTorch(t *testing.T) {
 	loadJSON(t, "ops.json", &cases)
 	file := loadFixtures(t, "ops.safetensors")
 	tests := map[string]func(*torchCase){
-		"conv": torchConv, "linear": torchLinear, "batch_norm": torchBatchNorm, "relu": torchReLU,
+		"conv": torchConv, "linear": torchLinear, "batch_norm": torchBatchNorm, "relu": torchReLU, "gelu": torchGELU, "silu": torchSiLU, "residual": torchResidual, "avg_pool": torchAvgPool,
 		"max_pool": torchMaxPool, "cross_entropy": torchCrossEntropy, "adam": torchAdam, "sgd": torchSGD,
 	}
 	seen := map[string]int{}
@@ -254,6 +255,38 @@ func torchBatchNorm(c *torchCase) {
 func torchReLU(c *torchCase) {
 	x, dy, y, dx := c.input("x"), c.input("dy"), c.output("y"), c.output("dx")
 	c.run(1, kernels.ReLUForward{X: x, Y: y}, kernels.ReLUBackward{Y: y, DY: dy, DX: dx})
+	c.want("y", y)
+	c.want("dx", dx)
+}
+
+func torchGELU(c *torchCase) {
+	x, dy, y, dx := c.input("x"), c.input("dy"), c.output("y"), c.output("dx")
+	c.run(1, kernels.GELUForward{X: x, Y: y}, kernels.GELUBackward{X: x, DY: dy, DX: dx})
+	c.want("y", y)
+	c.want("dx", dx)
+}
+
+func torchSiLU(c *torchCase) {
+	x, dy, y, dx := c.input("x"), c.input("dy"), c.output("y"), c.output("dx")
+	c.run(1, kernels.SiLUForward{X: x, Y: y}, kernels.SiLUBackward{X: x, DY: dy, DX: dx})
+	c.want("y", y)
+	c.want("dx", dx)
+}
+
+func torchResidual(c *torchCase) {
+	x, w, dy, y, dx := c.input("x"), c.input("weight"), c.input("dy"), c.output("y"), c.output("dx")
+	body := c.plan.Tensor("body", kernels.Float32, y.Shape...)
+	c.run(1, kernels.ConvForward{X: x, W: w, Y: body, Stride: c.Stride, Pad: c.Pad}, kernels.Add{A: x, B: body, Y: y, ReLU: true},
+		kernels.ReLUBackward{Y: y, DY: dy, DX: dy}, kernels.ConvBackwardInput{DY: dy, W: w, DX: body, Stride: c.Stride, Pad: c.Pad},
+		kernels.Add{A: dy, B: body, Y: dx})
+	c.want("y", y)
+	c.want("dx", dx)
+}
+
+func torchAvgPool(c *torchCase) {
+	x, dy, y, dx := c.input("x"), c.input("dy"), c.output("y"), c.output("dx")
+	c.run(1, kernels.AvgPoolForward{X: x, Y: y, KH: c.Window[0], KW: c.Window[1], Stride: c.Stride},
+		kernels.AvgPoolBackward{DY: dy, DX: dx, KH: c.Window[0], KW: c.Window[1], Stride: c.Stride})
 	c.want("y", y)
 	c.want("dx", dx)
 }

@@ -75,7 +75,8 @@ func modelLayers() []Case {
 		cases = append(cases, ConvForward{Conv: mixed, Bias: true, Statistics: true}, ConvBackwardInput{mixed}, ConvBackwardWeight{mixed, true})
 		bn := BatchNorm{Shape: c.y(), Std: 1}
 		cases = append(cases, BatchNormForward{bn}, BatchNormInference{bn}, BatchNormBackward{bn},
-			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true})
+			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true}, GELUForward{c.y(), false}, GELUBackward{c.y(), true},
+			SiLUForward{c.y(), false}, SiLUBackward{c.y(), true}, Add{c.y(), true, "A"})
 	}
 	for _, c := range modelFused(batch) {
 		cases = append(cases, BatchNormReLUPoolForward{c}, BatchNormReLUPoolInference{c}, BatchNormReLUPoolBackward{c, true, false})

@@ -11,6 +11,7 @@ import (
 // Gather is a case of [kernels.Gather]. The op only copies, so it is exact.
 type Gather struct {
 	M, H, W int // images
+	C       int // channels, 0 for 1
 	N       int // batch
 	Entries int // of Order
 	Cursor  int
@@ -24,6 +25,9 @@ type Gather struct {
 // String describes the case.
 func (c Gather) String() string {
 	s := fmt.Sprintf("%d_of_%dx%dx%d_at_%d_of_%d", c.N, c.M, c.H, c.W, c.Cursor, c.Entries)
+	if c.C > 1 {
+		s += fmt.Sprintf("_channels%d", c.C)
+	}
 	if c.Rotate || c.Augment != (kernels.Augment{}) {
 		s += fmt.Sprintf("_rotate%t_flip%d_crop%d_erase%x_seed%x_epoch%d", c.Rotate, c.Flip, c.Crop, c.Erase, c.Seed, c.Epoch)
 	}
@@ -33,15 +37,18 @@ func (c Gather) String() string {
 // Trial implements [Case].
 func (c Gather) Trial() *Trial {
 	t := newTrial()
+	channels := max(c.C, 1)
 	anyByte := func(r *rand.Rand, _ int) uint8 { return uint8(r.Uint32()) }
 	op := kernels.Gather{
-		Images: t.pixels("Images", anyByte, c.M, c.H, c.W),
+		Images: t.pixels("Images", anyByte, c.M, c.H, c.W, channels),
 		Labels: t.pixels("Labels", anyByte, c.M),
 		Order:  t.words("Order", func(r *rand.Rand, _ int) uint32 { return r.Uint32N(uint32(c.M)) }, c.Entries),
 		State:  t.state(kernels.State{Cursor: uint32(c.Cursor), Slot: 3, Step: 5, Seed: c.Seed, Epoch: c.Epoch}),
-		Table:  t.floats("Table", func(_ *rand.Rand, i int) float32 { return (float32(i)/255 - 0.5) / 0.5 }, 256),
-		X:      t.output("X", c.N, c.H, c.W, 1),
-		Y:      t.outputWords("Y", c.N),
+		Table: t.floats("Table", func(_ *rand.Rand, i int) float32 {
+			return (float32(i%256)/255 - 0.5) / (0.5 + 0.1*float32(i/256))
+		}, channels, 256),
+		X: t.output("X", c.N, c.H, c.W, channels),
+		Y: t.outputWords("Y", c.N),
 
 		Augment: c.Augment,
 	}
@@ -69,6 +76,10 @@ func gatherCases() []Case {
 		Gather{M: 1000, H: 28, W: 28, N: 64, Entries: 1000, Cursor: 640},
 		Gather{M: 300, H: 28, W: 28, N: 257, Entries: 400, Cursor: 17},
 
+		Gather{M: 9, H: 3, W: 5, C: 3, N: 7, Entries: 20, Cursor: 13},
+		Gather{M: 50, H: 32, W: 32, C: 3, N: 33, Entries: 60, Cursor: 2},
+		Gather{M: 20, H: 1, W: 2, C: 2, N: 5, Entries: 9},
+
 		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Cursor: 5, Rotate: true, Seed: 42},
 		Gather{M: 40, H: 5, W: 8, N: 33, Entries: 60, Cursor: 5, Rotate: true, Seed: 43},
 		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipRandom}, Seed: 42},
@@ -81,5 +92,8 @@ func gatherCases() []Case {
 			Augment: kernels.Augment{Flip: kernels.FlipRandom, Crop: 4, Erase: 1 << 30}},
 		Gather{M: 90, H: 7, W: 11, N: 64, Entries: 90, Rotate: true, Seed: 0xFEDCBA9876543210, Epoch: 4,
 			Augment: kernels.Augment{Flip: kernels.FlipAlternating, Crop: 2, Erase: 0xFFFFFFFF}},
+		Gather{M: 40, H: 9, W: 12, C: 3, N: 33, Entries: 60, Cursor: 5, Augment: kernels.Augment{Flip: kernels.FlipRandom}, Seed: 3},
+		Gather{M: 40, H: 32, W: 32, C: 3, N: 33, Entries: 60, Rotate: true, Seed: 42, Epoch: 3,
+			Augment: kernels.Augment{Flip: kernels.FlipRandom, Crop: 4, Erase: 1 << 31}},
 	}
 }

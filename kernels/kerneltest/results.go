@@ -55,6 +55,18 @@ func Bounds(op kernels.Op) map[string]Bound {
 		return batchNormReLUPoolInferenceBounds(op)
 	case kernels.BatchNormReLUPoolBackward:
 		return batchNormReLUPoolBackwardBounds(op)
+	case kernels.GELUForward:
+		return geluForwardBounds(op)
+	case kernels.GELUBackward:
+		return geluBackwardBounds(op)
+	case kernels.SiLUForward:
+		return siluForwardBounds(op)
+	case kernels.SiLUBackward:
+		return siluBackwardBounds(op)
+	case kernels.AvgPoolForward:
+		return map[string]Bound{"Y": sumBound("Y", op.KH*op.KW)}
+	case kernels.AvgPoolBackward:
+		return avgPoolBackwardBounds(op)
 	case kernels.MaxPoolBackward:
 		return maxPoolBackwardBounds(op)
 	case kernels.DropoutForward:

@@ -136,6 +136,20 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 		l.reluForward(op)
 	case kernels.ReLUBackward:
 		l.reluBackward(op)
+	case kernels.GELUForward:
+		l.geluForward(op)
+	case kernels.GELUBackward:
+		l.geluBackward(op)
+	case kernels.SiLUForward:
+		l.siluForward(op)
+	case kernels.SiLUBackward:
+		l.siluBackward(op)
+	case kernels.Add:
+		l.add(op)
+	case kernels.AvgPoolForward:
+		l.avgPoolForward(op)
+	case kernels.AvgPoolBackward:
+		l.avgPoolBackward(op)
 	case kernels.MaxPoolForward:
 		l.maxPoolForward(op)
 	case kernels.MaxPoolBackward:

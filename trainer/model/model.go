@@ -223,9 +223,9 @@ func Normalization() []float32 {
 
 func (n *Net) allocateDataset() {
 	p, c := n.Plan, n.Config
-	n.Images = p.Tensor("images", kernels.Uint8, c.Images, Side, Side)
+	n.Images = p.Tensor("images", kernels.Uint8, c.Images, Side, Side, 1)
 	n.Labels = p.Tensor("labels", kernels.Uint8, c.Images)
-	n.Table = p.Tensor("normalization", kernels.Float32, 256)
+	n.Table = p.Tensor("normalization", kernels.Float32, 1, 256)
 	if len(c.TrainBatches) > 0 {
 		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
 		n.Train = n.allocateLoop("train", c.TrainImages, steps)

@@ -464,3 +464,22 @@ func benchmarkTile(b *testing.B, k *Kernels, tile func(t *Tile, rows0, rows1, co
 	flops := 2 * 2 * float64(factors*k.Group*k.Cols*steps) * float64(b.N)
 	b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
+
+// Exp is within four units of 2⁻²⁴ of eˣ over all of its range, and keeps NaN.
+func TestExp(t *testing.T) {
+	for i := range 1 << 20 {
+		x := -87 * float32(i) / (1 << 20)
+		want := math.Exp(float64(x))
+		if got := float64(Exp(x)); !(math.Abs(got-want) <= 4*0x1p-24*want) {
+			t.Fatalf("Exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	for x, want := range map[float32]float32{0: 1, -88: 0, -1e30: 0, float32(math.Inf(-1)): 0} {
+		if got := Exp(x); got != want {
+			t.Errorf("Exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	if got := Exp(float32(math.NaN())); got == got {
+		t.Errorf("Exp(NaN) is %v", got)
+	}
+}

@@ -174,6 +174,32 @@ def relu(ops):
     ops.add("relu", {}, x=x, y=y, dy=dy, dx=gradients(y, dy, xd)[0])
 
 
+def activation(ops, op, function):
+    x = ops.normal(4, 9, scale=3)
+    x[0, :5] = torch.tensor([0.0, 30.0, -30.0, 100.0, -100.0])
+    xd = double(x)
+    y = function(xd)
+    dy = ops.normal(*y.shape)
+    ops.add(op, {}, x=x, y=y, dy=dy, dx=gradients(y, dy, xd)[0])
+
+
+def residual(ops):
+    """relu(x + conv(x)): the gradient of x is the sum over both branches."""
+    x, weight = ops.normal(2, 3, 4, 5), ops.normal(3, 3, 3, 3)
+    xd = double(x)
+    y = F.relu(xd + F.conv2d(xd, weight.double(), padding=1))
+    dy = ops.normal(*y.shape)
+    ops.add("residual", {"stride": 1, "pad": 1}, x=x, weight=weight, y=y, dy=dy, dx=gradients(y, dy, xd)[0])
+
+
+def avg_pool(ops, n, c, h, w, kh, kw, stride):
+    x = ops.normal(n, c, h, w)
+    xd = double(x)
+    y = F.avg_pool2d(xd, (kh, kw), stride)
+    dy = ops.normal(*y.shape)
+    ops.add("avg_pool", {"window": [kh, kw], "stride": stride}, x=x, y=y, dy=dy, dx=gradients(y, dy, xd)[0])
+
+
 def max_pool(ops, n, c, h, w, size, stride, ties):
     x = ops.normal(n, c, h, w)
     if ties:
@@ -239,6 +265,13 @@ def write_ops():
     optimizer(ops, "sgd", momentum=0.0, weight_decay=0.1, nesterov=False)
     optimizer(ops, "sgd", momentum=0.9, weight_decay=0.0, nesterov=False)
     optimizer(ops, "sgd", momentum=0.9, weight_decay=0.01, nesterov=True)
+    activation(ops, "gelu", F.gelu)
+    activation(ops, "silu", F.silu)
+    residual(ops)
+    avg_pool(ops, 2, 3, 6, 8, 2, 2, 2)
+    avg_pool(ops, 2, 2, 7, 5, 3, 2, 2)
+    avg_pool(ops, 1, 5, 4, 7, 4, 7, 1)
+    avg_pool(ops, 1, 2, 5, 5, 3, 3, 1)
     (HERE / "ops.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in ops.cases) + "\n]\n")
     save_safetensors(HERE / "ops.safetensors", ops.tensors)
 
