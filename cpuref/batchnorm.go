@@ -13,12 +13,13 @@ import (
 // roundings (Chan, Golub & LeVeque 1983, the shifted algorithm).
 const rowsPerShiftRow = 16
 
-// batchNormForward computes the statistics in one pass over X, by chunks of rows
-// that are combined in float64, and normalises in a second pass.
+// batchNormForward computes the statistics, unless they are given, in one pass
+// over X, by chunks of rows that are combined in float64, and normalises in a
+// second pass.
 func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 	x, y := p.floats(op.X), p.floats(op.Y)
 	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
-	mean, invStd := p.floats(op.Mean), p.floats(op.InvStd)
+	mean, given, invStd := p.floats(op.Mean), p.floats(op.Var), p.floats(op.InvStd)
 	runningMean, runningVar := p.floats(op.RunningMean), p.floats(op.RunningVar)
 	k := p.backend.simd
 	m := newColumns(k, op.X)
@@ -28,8 +29,14 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 	normalize := p.normalizer(&m, x, y, sums)
 	batchMean, batchVar := make([]float64, m.c), make([]float64, m.c)
 	return func() error {
-		p.backend.pool.run(m.chunks, measure)
-		m.statistics(batchMean, batchVar, p.scratch.shared)
+		if given != nil {
+			for c := range m.c {
+				batchMean[c], batchVar[c] = float64(mean[c]), float64(given[c])
+			}
+		} else {
+			p.backend.pool.run(m.chunks, measure)
+			m.statistics(batchMean, batchVar, p.scratch.shared)
+		}
 		v := p.scratch.shared[sums:]
 		for c := range m.c {
 			mu, variance := batchMean[c], batchVar[c]

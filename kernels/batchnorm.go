@@ -13,15 +13,17 @@ import "fmt"
 //	RunningMean ← (1 − Momentum)·RunningMean + Momentum·Mean
 //	RunningVar  ← (1 − Momentum)·RunningVar  + Momentum·Var·R/(R − 1)
 //
-// If R is 1, the factor R/(R − 1) is omitted. Y may share X's tensor only if no
-// backward op follows.
+// If R is 1, the factor R/(R − 1) is omitted. With Var, the op reads Mean and
+// Var instead of computing them: [ConvForward] computes them on request. Y may
+// share X's tensor only if no backward op follows.
 type BatchNormForward struct {
 	X           Tensor // (..., C), R rows in all
 	Gamma       Tensor // (C)
 	Beta        Tensor // (C)
 	RunningMean Tensor // (C), updated
 	RunningVar  Tensor // (C), updated
-	Mean        Tensor // (C), saved for the backward op
+	Mean        Tensor // (C), saved for the backward op; read where Var is present
+	Var         Tensor // (C), biased; optional
 	InvStd      Tensor // (C), saved for the backward op
 	Y           Tensor // X's shape
 
@@ -74,9 +76,13 @@ func (BatchNormBackward) Kind() string { return "BatchNormBackward" }
 
 // Operands implements [Op].
 func (op BatchNormForward) Operands() []Operand {
+	mean := out("Mean", op.Mean)
+	if !op.Var.Absent() {
+		mean = in("Mean", op.Mean)
+	}
 	return []Operand{in("X", op.X), in("Gamma", op.Gamma), in("Beta", op.Beta),
 		inout("RunningMean", op.RunningMean), inout("RunningVar", op.RunningVar),
-		out("Mean", op.Mean), out("InvStd", op.InvStd), out("Y", op.Y)}
+		mean, in("Var", op.Var).optional(), out("InvStd", op.InvStd), out("Y", op.Y)}
 }
 
 // Operands implements [Op].
@@ -99,7 +105,7 @@ func (op BatchNormForward) Check() error {
 	c := op.X.Dim(-1)
 	return first(checkEps(op.Eps), want("Gamma", op.Gamma, c), want("Beta", op.Beta, c),
 		want("RunningMean", op.RunningMean, c), want("RunningVar", op.RunningVar, c),
-		want("Mean", op.Mean, c), want("InvStd", op.InvStd, c), want("Y", op.Y, op.X.Shape...))
+		want("Mean", op.Mean, c), wantIfPresent("Var", op.Var, c), want("InvStd", op.InvStd, c), want("Y", op.Y, op.X.Shape...))
 }
 
 // Check implements [Op].

@@ -11,11 +11,16 @@ import (
 func batchNormForward(m *memory, op kernels.BatchNormForward) {
 	x, y := m.floats(op.X), m.floats(op.Y)
 	gamma, beta := m.floats(op.Gamma), m.floats(op.Beta)
-	savedMean, savedInvStd := m.floats(op.Mean), m.floats(op.InvStd)
+	savedMean, savedInvStd, given := m.floats(op.Mean), m.floats(op.InvStd), m.floats(op.Var)
 	runningMean, runningVar := m.floats(op.RunningMean), m.floats(op.RunningVar)
 	rows, channels := op.X.Matrix()
 	for c := range channels {
-		mean, variance := statistics(x[c:], rows, channels)
+		var mean, variance float64
+		if given != nil {
+			mean, variance = float64(savedMean[c]), float64(given[c])
+		} else {
+			mean, variance = statistics(x[c:], rows, channels)
+		}
 		invStd := inverseStd(variance, op.Eps)
 		for r := range rows {
 			xhat := (float64(x[r*channels+c]) - mean) * invStd

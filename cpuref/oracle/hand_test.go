@@ -76,6 +76,19 @@ func TestBatchNormByHand(t *testing.T) {
 	b.want("inference", eval.Y, (1-2)/2.0*2+7, (10-7)/3.0-1, (5-2)/2.0*2+7, (10-7)/3.0-1)
 }
 
+// The statistics of the op before stand in for X's own.
+func TestBatchNormOfGivenStatisticsByHand(t *testing.T) {
+	b := newBench(t)
+	op := kernels.BatchNormForward{X: b.f32([]float32{1, 5}, 2, 1), Gamma: b.f32([]float32{2}, 1), Beta: b.f32([]float32{7}, 1),
+		RunningMean: b.f32([]float32{1}, 1), RunningVar: b.f32([]float32{4}, 1), Mean: b.f32([]float32{2}, 1), Var: b.f32([]float32{3.5}, 1),
+		InvStd: b.f32(nil, 1), Y: b.f32(nil, 2, 1), Momentum: 0.25, Eps: 0.5}
+	b.run(op)
+	b.want("Y", op.Y, (1-2)/2.0*2+7, (5-2)/2.0*2+7)
+	b.want("Mean", op.Mean, 2)
+	b.want("RunningMean", op.RunningMean, 0.75*1+0.25*2)
+	b.want("RunningVar", op.RunningVar, 0.75*4+0.25*3.5*2)
+}
+
 // One row has no unbiased variance; the factor is left out.
 func TestBatchNormOfOneRowByHand(t *testing.T) {
 	b := newBench(t)

@@ -19,7 +19,18 @@ type BatchNorm struct {
 }
 
 // BatchNormForward is a case of [kernels.BatchNormForward].
-type BatchNormForward struct{ BatchNorm }
+type BatchNormForward struct {
+	BatchNorm
+	Given bool // the statistics are inputs
+}
+
+// String describes the case.
+func (c BatchNormForward) String() string {
+	if c.Given {
+		return c.BatchNorm.String() + "_given"
+	}
+	return c.BatchNorm.String()
+}
 
 // BatchNormInference is a case of [kernels.BatchNormInference].
 type BatchNormInference struct{ BatchNorm }
@@ -54,7 +65,12 @@ func (c BatchNormForward) Trial() *Trial {
 	op.Beta = t.floats("Beta", normal(0, 1), ch)
 	op.RunningMean = t.floats("RunningMean", normal(0, 1), ch)
 	op.RunningVar = t.floats("RunningVar", uniform(0.5, 2), ch)
-	op.Mean = t.output("Mean", ch)
+	if c.Given {
+		op.Mean = t.derived("Mean", statisticOfX(ch, meanOf), ch)
+		op.Var = t.derived("Var", statisticOfX(ch, varianceOf), ch)
+	} else {
+		op.Mean = t.output("Mean", ch)
+	}
 	op.InvStd = t.output("InvStd", ch)
 	op.Y = op.X
 	if !c.InPlace {
@@ -113,7 +129,11 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 		mean, variance := means[j], variances[j]
 		e := &list[j]
 		var errVar float64
-		e.mean, errVar = statisticsErrors(rows, mean, variance)
+		if op.Var.Absent() {
+			e.mean, errVar = statisticsErrors(rows, mean, variance)
+		} else { // the statistics given are right
+			mean, variance = r.In["Mean"][j], r.In["Var"][j]
+		}
 		// d(v+ε)^−½ = −½ (v+ε)^−³ᐟ² dv; square root and division add 3 units.
 		e.invStd = errVar*math.Pow(variance+eps, -1.5)/2 + 8*u/math.Sqrt(variance+eps)
 		unbiased := 1.0
@@ -320,7 +340,7 @@ func batchNormCases() []Case {
 	}
 	for i, c := range shapes {
 		c.InPlace = i%2 == 1
-		cases = append(cases, BatchNormForward{c}, BatchNormInference{c}, BatchNormBackward{c})
+		cases = append(cases, BatchNormForward{c, false}, BatchNormForward{c, true}, BatchNormInference{c}, BatchNormBackward{c})
 	}
 	return cases
 }

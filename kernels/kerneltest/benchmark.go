@@ -74,7 +74,7 @@ func modelLayers() []Case {
 		mixed.Precision = kernels.Mixed
 		cases = append(cases, ConvForward{Conv: mixed, Bias: true, Statistics: true}, ConvBackwardInput{mixed}, ConvBackwardWeight{mixed, true})
 		bn := BatchNorm{Shape: c.y(), Std: 1}
-		cases = append(cases, BatchNormForward{bn}, BatchNormInference{bn}, BatchNormBackward{bn},
+		cases = append(cases, BatchNormForward{bn, false}, BatchNormInference{bn}, BatchNormBackward{bn},
 			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true}, GELUForward{c.y(), false}, GELUBackward{c.y(), true},
 			SiLUForward{c.y(), false}, SiLUBackward{c.y(), true}, Add{c.y(), true, "A"})
 	}

@@ -41,12 +41,16 @@ func (l *lowering) normalize(n normalization, mean, variance arg) {
 }
 
 func (l *lowering) batchNormForward(op kernels.BatchNormForward) {
-	mean := l.write(op.Mean)
-	variance := arg{l.partials(op.Mean.Len()), kernels.Write}
-	l.statistics(op.X, mean, variance)
+	var variance span
+	if op.Var.Absent() {
+		variance = l.partials(op.Mean.Len())
+		l.statistics(op.X, l.write(op.Mean), arg{variance, kernels.Write})
+	} else {
+		variance = l.tensor(op.Var)
+	}
 	l.normalize(normalization{x: op.X, gamma: op.Gamma, beta: op.Beta, y: op.Y, invStd: op.InvStd,
 		runningMean: op.RunningMean, runningVar: op.RunningVar, window: 1, momentum: op.Momentum, eps: op.Eps},
-		l.read(op.Mean), arg{variance.span, kernels.Read})
+		l.read(op.Mean), arg{variance, kernels.Read})
 }
 
 // statistics appends mean and biased variance of x's columns.
