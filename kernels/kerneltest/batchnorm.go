@@ -94,7 +94,7 @@ func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
 		"InvStd":      pick(func(e batchNormErrors) float64 { return e.invStd }),
 		"RunningMean": pick(func(e batchNormErrors) float64 { return e.runningMean }),
 		"RunningVar":  pick(func(e batchNormErrors) float64 { return e.runningVar }),
-		"Y":           func(r *Results) []float64 { return batchNormBoundY(r, errors(r)) },
+		"Y":           func(r *Results) []float64 { return batchNormBoundY(op, r, errors(r)) },
 	}
 }
 
@@ -149,8 +149,11 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 // batchNormBoundY carries the errors of the statistics through
 // Y = (X − mean)·invStd·γ + β, which itself may be folded into X·scale + shift
 // and rounds four times.
-func batchNormBoundY(r *Results, errors []batchNormErrors) []float64 {
+func batchNormBoundY(op kernels.BatchNormForward, r *Results, errors []batchNormErrors) []float64 {
 	x, gamma, beta, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Beta"], r.Ref["Mean"], r.Ref["InvStd"]
+	if !op.Var.Absent() {
+		mean = r.In["Mean"]
+	}
 	bound := make([]float64, len(x))
 	for i := range x {
 		j := i % len(gamma)
