@@ -52,8 +52,12 @@ func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int)
 	if err := c.Check(); err != nil {
 		return nil, err
 	}
+	network, err := fashionNetwork("logistic")
+	if err != nil {
+		return nil, err
+	}
 	n := len(images)
-	s, err := open(backend, model.Config{Model: "logistic", Optimizer: model.DefaultSGD(), Augment: c.augmentation(), TrainBatches: []int{n}, TrainImages: n},
+	s, err := open(backend, model.Config{Network: network, Optimizer: model.DefaultSGD(), Augment: c.augmentation(), TrainBatches: []int{n}, TrainImages: n},
 		dataset.Split{N: n, Images: slices.Concat(images...), Labels: make([]byte, n)})
 	if err != nil {
 		return nil, err
@@ -75,7 +79,7 @@ func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int)
 		if err := s.prog.Run(model.TrainSection(n), 1); err != nil {
 			return nil, err
 		}
-		x := make([]float32, n*model.Side*model.Side)
+		x := make([]float32, n*dataset.ImageBytes)
 		if err := s.prog.Read(s.net.Input(n), kernels.AsBytes(x)); err != nil {
 			return nil, err
 		}
@@ -84,7 +88,7 @@ func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int)
 			return nil, err
 		}
 		for i := range seen {
-			seen[i] = append(seen[i], pixels[i*model.Side*model.Side:(i+1)*model.Side*model.Side])
+			seen[i] = append(seen[i], pixels[i*dataset.ImageBytes:(i+1)*dataset.ImageBytes])
 		}
 	}
 	return slices.Concat(seen...), nil
@@ -93,7 +97,7 @@ func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int)
 // unnormalized returns the bytes that normalisation has made into x.
 func unnormalized(x []float32) ([]byte, error) {
 	bytes := map[float32]byte{}
-	for b, v := range model.Normalization() {
+	for b, v := range model.Normalization(1) {
 		bytes[v] = byte(b)
 	}
 	pixels := make([]byte, len(x))

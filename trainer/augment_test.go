@@ -8,6 +8,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -45,7 +46,7 @@ func TestAugmented(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	image := make([]byte, model.Side*model.Side)
+	image := make([]byte, dataset.ImageSize*dataset.ImageSize)
 	for i := range image {
 		image[i] = byte(1 + i%255)
 	}
@@ -76,7 +77,7 @@ func TestAugmented(t *testing.T) {
 	c.Flip = pointer("alternating")
 	mirrored := make([]byte, len(image))
 	for i := range image {
-		mirrored[i] = image[i/model.Side*model.Side+model.Side-1-i%model.Side]
+		mirrored[i] = image[i/dataset.ImageSize*dataset.ImageSize+dataset.ImageSize-1-i%dataset.ImageSize]
 	}
 	for i, v := range versions(c)[:4] {
 		if want := [][]byte{image, mirrored}[i%2]; !bytes.Equal(v, want) && !bytes.Equal(v, [][]byte{mirrored, image}[i%2]) {

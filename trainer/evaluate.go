@@ -42,11 +42,11 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	if err != nil {
 		return nil, err
 	}
-	name, err := identify(f)
+	network, err := identify(f)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
-	s, err := open(backend, model.Config{Model: name, EvalBatches: evalBatches(split.N), EvalImages: split.N}, split)
+	s, err := open(backend, model.Config{Network: network, EvalBatches: evalBatches(split.N), EvalImages: split.N}, split)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 			return nil, err
 		}
 	}
-	return &Evaluation{Model: name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
+	return &Evaluation{Model: network.Name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
 }
 
 // measure classifies the images of the given indices and computes all metrics
@@ -88,7 +88,7 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	if err != nil {
 		return nil, nil, err
 	}
-	probs := make([]float32, len(indices)*model.Classes)
+	probs := make([]float32, len(indices)*dataset.Classes)
 	if err := s.prog.Read(s.net.Probs.First(len(indices)), kernels.AsBytes(probs)); err != nil {
 		return nil, nil, err
 	}

@@ -43,8 +43,8 @@ func (c CAM) title() string {
 // heats returns for each image where the network saw the class in question, from
 // 0 to 1, its maximum, in the image's size. Where nothing speaks for the class
 // all is 0.
-func (c CAM) heats(backend kernels.Backend, name string, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
-	s, err := open(backend, model.Config{Model: name, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
+func (c CAM) heats(backend kernels.Backend, network model.Network, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
+	s, err := open(backend, model.Config{Network: network, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *session) explain(classes []int) (features, grads []float32, err error) 
 	e := s.net.Explained
 	score := make([]float32, e.ScoreGrad.Len())
 	for i, class := range classes {
-		score[i*model.Classes+class] = 1
+		score[i*e.ScoreGrad.Dim(1)+class] = 1
 	}
 	for _, write := range []struct {
 		to   kernels.Tensor
@@ -133,13 +133,13 @@ func channelMeans(values []float32, channels int) []float32 {
 // enlarged scales (h, w) values from 0 to 1 to (28, 28), bilinearly.
 func enlarged(heat []float32, h, w int) []float32 {
 	const full = 1<<16 - 1
-	small, large := image.NewGray16(image.Rect(0, 0, w, h)), image.NewGray16(image.Rect(0, 0, model.Side, model.Side))
+	small, large := image.NewGray16(image.Rect(0, 0, w, h)), image.NewGray16(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))
 	for i, v := range heat {
 		level := uint16(v * full)
 		small.Pix[2*i], small.Pix[2*i+1] = uint8(level>>8), uint8(level)
 	}
 	draw.BiLinear.Scale(large, large.Bounds(), small, small.Bounds(), draw.Src, nil)
-	out := make([]float32, model.Side*model.Side)
+	out := make([]float32, dataset.ImageSize*dataset.ImageSize)
 	for i := range out {
 		out[i] = float32(uint16(large.Pix[2*i])<<8|uint16(large.Pix[2*i+1])) / full
 	}

@@ -20,7 +20,7 @@ func TestExplain(t *testing.T) {
 	test := datasettest.Subset(t).Test
 	const n = 3
 	few := dataset.Split{N: n, Images: test.Images[:n*dataset.ImageBytes], Labels: test.Labels[:n]}
-	s, err := open(openBackend(t), model.Config{Model: "alternative", Dropout: .25, EvalImages: n, EvalBatches: []int{n}, Explain: n}, few)
+	s, err := open(openBackend(t), model.Config{Network: mustNetwork(t, "alternative"), EvalImages: n, EvalBatches: []int{n}, Explain: n}, few)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestCAMAgainstPyTorch(t *testing.T) {
 // explained returns features and gradients of a network with initial weights.
 func explained(t *testing.T, name string, seed uint64, images dataset.Split, classes []int) (features, grads []float32) {
 	t.Helper()
-	s, err := open(openBackend(t), model.Config{Model: name, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
+	s, err := open(openBackend(t), model.Config{Network: mustNetwork(t, name), EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,14 +153,14 @@ func TestHeat(t *testing.T) {
 		}
 	}
 	heat := enlarged([]float32{1, 0, 0, 0}, 2, 2)
-	if heat[0] != 1 || heat[len(heat)-1] != 0 || !(heat[model.Side/2] > .2 && heat[model.Side/2] < .8) {
-		t.Errorf("enlarged corners %v, %v and edge %v, want 1, 0 and something between", heat[0], heat[len(heat)-1], heat[model.Side/2])
+	if heat[0] != 1 || heat[len(heat)-1] != 0 || !(heat[dataset.ImageSize/2] > .2 && heat[dataset.ImageSize/2] < .8) {
+		t.Errorf("enlarged corners %v, %v and edge %v, want 1, 0 and something between", heat[0], heat[len(heat)-1], heat[dataset.ImageSize/2])
 	}
 }
 
 // An explanation needs no weights' gradients: its section must not write any.
 func TestExplainSectionIsForwardAndInputGradients(t *testing.T) {
-	net, err := model.Build(model.Config{Model: "fashioncnn", Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4})
+	net, err := model.Build(model.Config{Network: mustNetwork(t, "fashioncnn"), Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestExplainSectionIsForwardAndInputGradients(t *testing.T) {
 	if !slices.Equal(names, want) {
 		t.Errorf("the section is %v, want %v", names, want)
 	}
-	if _, err := model.Build(model.Config{Model: "logistic", Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4}); err == nil {
+	if _, err := model.Build(model.Config{Network: mustNetwork(t, "logistic"), Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4}); err == nil {
 		t.Error("a network without convolutions was explained")
 	}
 }

@@ -78,7 +78,7 @@ func (f folder) writePictures(c classified) error {
 		{GradCAMPicture, c.drawCAM},
 	}
 	for _, p := range pictures {
-		if p.name == GradCAMPicture && !model.HasFeatures(c.net.Config.Model) {
+		if p.name == GradCAMPicture && !c.net.Config.Network.HasFeatures() {
 			continue
 		}
 		if err := f.writePicture(p.name, p.draw); err != nil {
@@ -104,7 +104,7 @@ func (c classified) drawFilters() ([]byte, error) {
 	names := make([]string, first.Layout.Out)
 	for i := range names {
 		names[i] = strconv.Itoa(i)
-		if !model.HasFeatures(c.net.Config.Model) && len(names) == len(dataset.ClassNames) {
+		if !c.net.Config.Network.HasFeatures() && len(names) == len(dataset.ClassNames) {
 			names[i] = dataset.ClassNames[i]
 		}
 	}
@@ -122,9 +122,9 @@ func (c classified) drawCAM() ([]byte, error) {
 	classes := make([]int, len(chosen))
 	for i, j := range chosen {
 		split.Images = append(split.Images, c.test.Image(j)...)
-		classes[i] = metrics.Predicted(c.probs[j*model.Classes:][:model.Classes])
+		classes[i] = metrics.Predicted(c.probs[j*dataset.Classes:][:dataset.Classes])
 	}
-	heats, err := c.cam.heats(c.backend, c.net.Config.Model, c.weights, split, classes)
+	heats, err := c.cam.heats(c.backend, c.net.Config.Network, c.weights, split, classes)
 	if err != nil {
 		return nil, err
 	}
@@ -141,9 +141,9 @@ func (c classified) drawCAM() ([]byte, error) {
 // firstRight returns the first correctly classified image of each class.
 func (c classified) firstRight() []int {
 	var chosen []int
-	for class := range byte(model.Classes) {
+	for class := range byte(dataset.Classes) {
 		for i, label := range c.test.Labels {
-			if label == class && metrics.Predicted(c.probs[i*model.Classes:][:model.Classes]) == int(class) {
+			if label == class && metrics.Predicted(c.probs[i*dataset.Classes:][:dataset.Classes]) == int(class) {
 				chosen = append(chosen, i)
 				break
 			}

@@ -490,7 +490,7 @@ func TestNoEval(t *testing.T) {
 	if err != nil || read.BestEpoch() != 2 || !math.IsNaN(read.Epochs[0].ValLoss) {
 		t.Errorf("%+v, %v", read, err)
 	}
-	net, err := model.Build(model.Config{Model: c.Model})
+	net, err := model.Build(model.Config{Network: mustNetwork(t, c.Model)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -49,7 +49,7 @@ func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*se
 func (s *session) upload(splits []dataset.Split) error {
 	images, labels := s.net.Images, s.net.Labels
 	for _, split := range splits {
-		images.Shape = []int{split.N, model.Side, model.Side}
+		images.Shape = append([]int{split.N}, s.net.Images.Shape[1:]...)
 		labels.Shape = []int{split.N}
 		if err := s.prog.Write(images, split.Images); err != nil {
 			return err
@@ -60,7 +60,7 @@ func (s *session) upload(splits []dataset.Split) error {
 		images.Offset += images.Len()
 		labels.Offset += labels.Len()
 	}
-	return s.prog.Write(s.net.Table, kernels.AsBytes(model.Normalization()))
+	return s.prog.Write(s.net.Table, kernels.AsBytes(model.Normalization(s.net.Config.Network.Input.C)))
 }
 
 func (s *session) close() error { return s.prog.Close() }

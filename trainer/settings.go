@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
@@ -34,7 +35,7 @@ var settings = []Setting{
 	{"augment", setting.Choice(names(augmentations)...)},
 	{"rotate", setting.Number("a number of degrees from 0 to 180", within(0, 180))},
 	{"flip", setting.Choice(names(flips)...)},
-	{"crop", setting.Whole(0, model.Side)},
+	{"crop", setting.Whole(0, dataset.ImageSize)},
 	{"erase", setting.Number("a probability from 0 to 1", within(0, 1))},
 	{"dropout", fraction()},
 	{"label-smoothing", fraction()},

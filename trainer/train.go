@@ -227,8 +227,12 @@ func indices(first, n int) []uint32 {
 	return s
 }
 
-// modelConfig sizes a network for a training.
-func modelConfig(c Config, p partition) model.Config {
+// modelConfig sizes the network for a training.
+func modelConfig(c Config, p partition) (model.Config, error) {
+	network, err := fashionNetwork(c.Model)
+	if err != nil {
+		return model.Config{}, err
+	}
 	full, last := model.Batches(len(p.train), c.BatchSize)
 	var batches []int
 	if full > 0 {
@@ -237,9 +241,9 @@ func modelConfig(c Config, p partition) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+	return model.Config{Network: network.WithDropout(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
 		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
-		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
+		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}, nil
 }
 
 func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options, p progressed) (*training, error) {
@@ -252,7 +256,11 @@ func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Opt
 			return nil, folder{o.Dir}.damaged(stateFile, err)
 		}
 	}
-	s, err := open(backend, modelConfig(c, images), data.Train, data.Test)
+	sized, err := modelConfig(c, images)
+	if err != nil {
+		return nil, err
+	}
+	s, err := open(backend, sized, data.Train, data.Test)
 	if err != nil {
 		return nil, err
 	}
@@ -627,7 +635,7 @@ func (t *training) testIndices() []int {
 func (t *training) testSplit() (dataset.Split, error) {
 	all := t.net.Images
 	all.Offset += t.testStart * dataset.ImageBytes
-	all.Shape = []int{len(t.classes) - t.testStart, model.Side, model.Side}
+	all.Shape = append([]int{len(t.classes) - t.testStart}, all.Shape[1:]...)
 	test := dataset.Split{N: all.Shape[0], Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:]}
 	if err := t.prog.Read(all, test.Images); err != nil || len(t.test) == test.N {
 		return test, err

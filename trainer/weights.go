@@ -123,10 +123,10 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 		return s, nil
 	}
 	hint := ""
-	if fitting, e := identify(f); e == nil && fitting != net.Config.Model {
-		hint = "; they match the model " + fitting
+	if fitting, e := identify(f); e == nil && fitting.Name != net.Config.Network.Name {
+		hint = "; they match the model " + fitting.Name
 	}
-	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Model, err, hint)
+	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Network.Name, err, hint)
 }
 
 // WeightsFile returns the file that a checkpoint argument means: the file itself,
@@ -164,28 +164,32 @@ func checkpointsIn(dir string) []string {
 	return files
 }
 
-// identify returns the model that a file's tensors fit by their names and shapes,
+// identify returns the built-in network that a file's tensors fit by their names and shapes,
 // whatever its metadata says. The error of a file that fits none is that of the
 // nearest model.
-func identify(f *checkpoint.File) (string, error) {
+func identify(f *checkpoint.File) (model.Network, error) {
 	nearest, most := "", -1.0
 	var misfit error
 	for _, name := range model.Names() {
-		net, err := model.Build(model.Config{Model: name})
+		network, err := fashionNetwork(name)
 		if err != nil {
-			return "", err
+			return model.Network{}, err
+		}
+		net, err := model.Build(model.Config{Network: network})
+		if err != nil {
+			return model.Network{}, err
 		}
 		want := specs(net)
 		fit, likeness := f.Compare(want)
 		if fit {
-			return name, nil
+			return network, nil
 		}
 		if likeness > most {
 			_, misfit = f.Fit(want)
 			nearest, most = name, likeness
 		}
 	}
-	return "", fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
+	return model.Network{}, fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
 		strings.Join(model.Names(), ", "), nearest, misfit)
 }
 

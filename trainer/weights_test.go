@@ -20,7 +20,7 @@ func TestFLOPsPerImage(t *testing.T) {
 		"fashioncnn":  2 * (28*28*32*9 + 14*14*64*9*32 + 7*7*128*9*64 + 6272*256 + 256*10),
 	}
 	for name, least := range products {
-		net, err := model.Build(model.Config{Model: name, Images: 100, EvalBatches: []int{100}, EvalImages: 100})
+		net, err := model.Build(model.Config{Network: mustNetwork(t, name), Images: 100, EvalBatches: []int{100}, EvalImages: 100})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func zeros(name string, shape ...int) checkpoint.Tensor {
 // A file that fits no model is compared with the nearest.
 func TestIdentify(t *testing.T) {
 	for _, name := range model.Names() {
-		net, err := model.Build(model.Config{Model: name})
+		net, err := model.Build(model.Config{Network: mustNetwork(t, name)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +68,8 @@ func TestIdentify(t *testing.T) {
 			}
 			tensors = append(tensors, zeros(s.Name, s.Shape...))
 		}
-		if got, err := identify(saved(t, tensors)); got != name || err != nil {
-			t.Errorf("%s is taken for %q (%v)", name, got, err)
+		if got, err := identify(saved(t, tensors)); got.Name != name || err != nil {
+			t.Errorf("%s is taken for %q (%v)", name, got.Name, err)
 		}
 		tensors[0] = zeros(tensors[0].Name, 10, 3)
 		tensors = append(tensors, zeros("head.weight", 2, 2))

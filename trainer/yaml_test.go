@@ -201,7 +201,7 @@ func TestPlanTakesExtremes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := model.Build(model.Config{Model: c.Model, Dropout: float32(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
 				Precision: c.precision(), Augment: c.augmentation(), TrainBatches: []int{c.BatchSize}, TrainImages: 55000, Images: 55000})
 			if err != nil {
 				t.Errorf("%s with %v: %v", optimizer, extreme, err)

@@ -43,6 +43,16 @@ func start(t *testing.T, b kernels.Backend, c model.Config, images, labels []byt
 	return &run{t, net, program}
 }
 
+// zoo returns a built-in network for Fashion-MNIST's images.
+func zoo(t *testing.T, name string) model.Network {
+	t.Helper()
+	n, ok := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, make([]string, 10))
+	if !ok {
+		t.Fatalf("no network %s", name)
+	}
+	return n
+}
+
 func build(t *testing.T, c model.Config) *model.Net {
 	t.Helper()
 	net, err := model.Build(c)
@@ -121,7 +131,7 @@ func TestLogitsAgainstPyTorch(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				want := file.get(t, name+".logits64")
 				n := want.Shape[0]
-				r := start(t, b, model.Config{Model: name, Images: n, EvalBatches: []int{n}, EvalImages: n},
+				r := start(t, b, model.Config{Network: zoo(t, name), Images: n, EvalBatches: []int{n}, EvalImages: n},
 					test.Images[:n*784], test.Labels[:n])
 				for _, p := range append(append([]model.Param{}, r.net.Params...), r.net.Stats...) {
 					// Batch-norm tensors are in the fixtures, the rest is drawn.
@@ -191,7 +201,7 @@ func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	train := datasettest.Subset(t).Train
 	steps := len(want.Float32)
 	images := steps * want.Batch
-	config := model.Config{Model: want.Model, Optimizer: model.DefaultAdam(), Images: images,
+	config := model.Config{Network: zoo(t, want.Model).WithDropout(0), Optimizer: model.DefaultAdam(), Images: images,
 		TrainBatches: []int{want.Batch}, TrainImages: images}
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
 		r := start(t, b, config, train.Images[:images*784], train.Labels[:images])
@@ -246,18 +256,19 @@ type network struct {
 
 // networks train every model, with all that a step can have. -short, which is
 // for the race detector, leaves out the largest: alternative has all its ops.
-func networks() []network {
+func networks(t *testing.T) []network {
+	t.Helper()
 	var list []network
 	for _, name := range model.Names() {
 		if testing.Short() && name == "fashioncnn" {
 			continue
 		}
-		list = append(list, network{name, model.Config{Model: name, Dropout: 0.25, Optimizer: model.DefaultAdam()}})
+		list = append(list, network{name, model.Config{Network: zoo(t, name), Optimizer: model.DefaultAdam()}})
 	}
 	sgd := model.DefaultSGD()
 	sgd.WeightDecay = 1e-3
 	list = append(list, network{"alternative-sgd",
-		model.Config{Model: "alternative", Dropout: 0.5, Smoothing: 0.1, Optimizer: sgd,
+		model.Config{Network: zoo(t, "alternative").WithDropout(.5), Smoothing: 0.1, Optimizer: sgd,
 			Augment: model.Augmentation{Rotate: 10, Flip: kernels.FlipAlternating, Crop: 2, Erase: .25}}})
 	for i := range list {
 		c := &list[i].Config
@@ -275,7 +286,7 @@ func synthetic(n int) (images, labels []byte) {
 	r := rand.New(rand.NewPCG(3, 0))
 	images, labels = make([]byte, n*784), make([]byte, n)
 	for i := range n {
-		labels[i] = byte(r.IntN(model.Classes))
+		labels[i] = byte(r.IntN(10))
 		for p := range 784 {
 			v := r.IntN(100)
 			if p/28/2 == int(labels[i]) {
@@ -292,7 +303,7 @@ func synthetic(n int) (images, labels []byte) {
 // the smallest training step.)
 func TestIsolated(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
-		for _, c := range precisions(t, b, networks()) {
+		for _, c := range precisions(t, b, networks(t)) {
 			t.Run(c.name, func(t *testing.T) {
 				net := build(t, c.Config)
 				images, labels := synthetic(c.Images)
@@ -318,11 +329,11 @@ func TestFreeRunning(t *testing.T) {
 		t.Skip("the oracle trains whole networks; left out with -short")
 	}
 	want := map[string]*run{}
-	for _, c := range networks() {
+	for _, c := range networks(t) {
 		want[c.name] = epoch(t, oracle.New(), c.Config)
 	}
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
-		for _, c := range networks() {
+		for _, c := range networks(t) {
 			t.Run(c.name, func(t *testing.T) { compareEpochs(t, epoch(t, b, c.Config), want[c.name]) })
 		}
 	})
@@ -376,7 +387,7 @@ func compareEpochs(t *testing.T, got, want *run) {
 // the same bits.
 func TestReload(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
-		for _, c := range precisions(t, b, networks()) {
+		for _, c := range precisions(t, b, networks(t)) {
 			t.Run(c.name, func(t *testing.T) {
 				images, labels := synthetic(c.Images)
 				first := start(t, b, c.Config, images, labels)

@@ -17,10 +17,19 @@ const (
 	testImages = 640
 )
 
+// network returns a built-in network for Fashion-MNIST's images.
+func network(name string) model.Network {
+	n, ok := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, make([]string, 10))
+	if !ok {
+		panic("no network " + name)
+	}
+	return n
+}
+
 // train compiles a model's training step over random images.
 func train(tb testing.TB, b *vulkan.Backend, name string) (*model.Net, kernels.Program) {
 	tb.Helper()
-	net, err := model.Build(model.Config{Model: name, Dropout: .25, Optimizer: model.DefaultAdam(),
+	net, err := model.Build(model.Config{Network: network(name), Optimizer: model.DefaultAdam(),
 		Images: testImages, TrainBatches: []int{testBatch}, TrainImages: testImages})
 	if err != nil {
 		tb.Fatal(err)
@@ -34,12 +43,12 @@ func train(tb testing.TB, b *vulkan.Backend, name string) (*model.Net, kernels.P
 			tb.Error(err)
 		}
 	})
-	images, labels, order := make([]byte, testImages*model.Side*model.Side), make([]byte, testImages), make([]uint32, testImages)
+	images, labels, order := make([]byte, net.Images.Len()), make([]byte, testImages), make([]uint32, testImages)
 	for i := range images {
 		images[i] = byte(kernels.Philox4x32([4]uint32{uint32(i)}, [2]uint32{})[0])
 	}
 	for i := range labels {
-		labels[i], order[i] = byte(i%model.Classes), uint32(testImages-1-i)
+		labels[i], order[i] = byte(i%10), uint32(testImages-1-i)
 	}
 	rates := make([]float32, net.LearningRates.Len())
 	for i := range rates {

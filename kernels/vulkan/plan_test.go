@@ -78,6 +78,15 @@ func TestPlanColumns(t *testing.T) {
 	}
 }
 
+// network returns a built-in network for Fashion-MNIST's images.
+func network(name string) model.Network {
+	n, ok := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, make([]string, 10))
+	if !ok {
+		panic("no network " + name)
+	}
+	return n
+}
+
 // Without joins, each op of every model's step has the dispatches that it has
 // alone. With them, some of each kind that can join do.
 func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
@@ -86,7 +95,7 @@ func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
 	unfused.unfused = true
 	joined := map[string]bool{}
 	for _, name := range model.Names() {
-		net, err := model.Build(model.Config{Model: name, Dropout: .25, Optimizer: model.DefaultAdam(),
+		net, err := model.Build(model.Config{Network: network(name), Optimizer: model.DefaultAdam(),
 			Images: 64, TrainBatches: []int{64}, TrainImages: 64})
 		if err != nil {
 			t.Fatal(err)

@@ -34,18 +34,19 @@ func (a Augmentation) rotations() []uint32 {
 	return table
 }
 
-// erasures returns the table for [kernels.Gather]: rectangles drawn as by
-// torchvision's RandomErasing with its defaults, .02 to .33 of the area and with an
-// aspect ratio of .3 to 3.3, uniform in its logarithm (Zhong et al., "Random
-// erasing data augmentation", 2017). The table is always the same.
-func erasures() []uint32 {
+// erasures returns the table for [kernels.Gather]: rectangles for images of the
+// given size, drawn as by torchvision's RandomErasing with its defaults, .02 to
+// .33 of the area and with an aspect ratio of .3 to 3.3, uniform in its logarithm
+// (Zhong et al., "Random erasing data augmentation", 2017). The table is always
+// the same.
+func erasures(height, width int) []uint32 {
 	r := rand.New(rand.NewPCG(2017, 0))
 	table := make([]uint32, 0, kernels.AugmentErasures)
 	for len(table) < kernels.AugmentErasures {
-		area := Side * Side * (.02 + .31*r.Float64())
+		area := float64(height*width) * (.02 + .31*r.Float64())
 		aspect := math.Exp(math.Log(.3) + (math.Log(3.3)-math.Log(.3))*r.Float64())
 		h, w := int(math.Round(math.Sqrt(area*aspect))), int(math.Round(math.Sqrt(area/aspect)))
-		if h > 0 && w > 0 && h < Side && w < Side {
+		if h > 0 && w > 0 && h < max(height, 2) && w < max(width, 2) {
 			table = append(table, uint32(h)<<16|uint32(w))
 		}
 	}
@@ -73,5 +74,5 @@ func (n *Net) writeAugmentation(p kernels.Program) error {
 	if n.erasures.Absent() {
 		return nil
 	}
-	return p.Write(n.erasures, kernels.AsBytes(erasures()))
+	return p.Write(n.erasures, kernels.AsBytes(erasures(n.Config.Network.Input.H, n.Config.Network.Input.W)))
 }

@@ -14,49 +14,48 @@ const ExplainSection = "explain"
 
 // Explained is what a class activation map needs of a network.
 type Explained struct {
-	// ScoreGrad (Explain, 10) is the gradient of the score with respect to the
-	// logits, which the host writes: 1 at the class to explain, else 0.
+	// ScoreGrad (Explain, classes) is the gradient of the score with respect to
+	// the logits, which the host writes: 1 at the class to explain, else 0.
 	ScoreGrad kernels.Tensor
 	// Features (Explain, H, W, C) is the output of the last block with a
 	// convolution, FeatureGrads the gradient of the score with respect to it.
 	Features, FeatureGrads kernels.Tensor
 }
 
-// HasFeatures reports whether the named network has a convolution, so that it
-// can be built with Explain.
-func HasFeatures(name string) bool {
-	layers, ok := architectures[name]
-	return ok && lastConv(layers(Config{})) >= 0
+// HasFeatures reports whether the network has a convolution, so that it can be
+// built with Explain.
+func (n Network) HasFeatures() bool {
+	layers, err := n.named()
+	return err == nil && lastConv(join(layers)) >= 0
 }
 
 // lastConv returns the index of the last block with a convolution, or −1.
-func lastConv(layers []layer) int {
-	for i := len(layers) - 1; i >= 0; i-- {
-		if _, ok := layers[i].(*convBlock); ok {
+func lastConv(blocks sequence) int {
+	for i := len(blocks) - 1; i >= 0; i-- {
+		switch b := blocks[i].(type) {
+		case *convBlock, *convNormBlock, *convNormReLUPoolBlock:
 			return i
+		case *residualBlock:
+			if lastConv(b.body) >= 0 || lastConv(b.shortcut) >= 0 {
+				return i
+			}
 		}
 	}
 	return -1
 }
 
 func (n *Net) writeExplain(batch int) error {
-	last := lastConv(n.layers)
+	last := lastConv(n.blocks)
 	if last < 0 || batch > n.Config.EvalImages {
-		return fmt.Errorf("model %s, built for %d evaluation images, cannot explain %d", n.Config.Model, n.Config.EvalImages, batch)
+		return fmt.Errorf("network %s, built for %d evaluation images, cannot explain %d", n.Config.Network.Name, n.Config.EvalImages, batch)
 	}
-	s := &section{Net: n, Section: n.Plan.Section(ExplainSection), batch: batch, state: n.Eval.State}
+	s := &section{Net: n, Section: n.Plan.Section(ExplainSection), batch: batch, gradients: true, state: n.Eval.State}
 	x, _ := s.gather(n.Eval)
-	for i, l := range n.layers {
-		x = l.forward(s, x)
-		if i == last {
-			n.Explained.Features = x
-		}
-	}
-	n.Explained.ScoreGrad = n.Plan.Tensor("score.grad", kernels.Float32, batch, Classes)
-	d := n.Explained.ScoreGrad
-	for i := len(n.layers) - 1; i > last; i-- {
-		d = n.layers[i].backward(s, d, true)
-	}
-	n.Explained.FeatureGrads = d
+	features := n.blocks[:last+1].forward(s, value{x, true})
+	features.shared = true
+	n.Explained.Features = features.Tensor
+	logits := n.blocks[last+1:].forward(s, features)
+	n.Explained.ScoreGrad = n.Plan.Tensor("score.grad", kernels.Float32, logits.Shape...)
+	n.Explained.FeatureGrads = n.blocks[last+1:].backward(s, value{n.Explained.ScoreGrad, false}, true).Tensor
 	return nil
 }

@@ -1,57 +1,23 @@
-// Package model writes the plans of the project's networks: their buffers, and
-// the ops of a training step and of an evaluation step.
+// Package model describes networks, and writes their plans: which buffers they
+// need, and the ops of a training step and of an evaluation step, forward and
+// backward, one after the other.
 //
-// [Build] does all of it: a network is a list of layers (see architectures), and
-// each layer declares its parameters and writes its forward and backward ops
-// (layers.go).
+// A [Network] is a value, a list of layers ([Zoo], [ParseYAML], or a literal in
+// Go). [Build] joins neighbouring layers to blocks (join.go), and each block
+// knows its parameters and how to write its forward and backward ops
+// (blocks.go).
 package model
 
 import (
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Side is the height and width of an image, Classes the number of labels.
-const (
-	Side    = 28
-	Classes = 10
-)
-
-// architectures lists the layers of each network, input first.
-var architectures = map[string]func(Config) []layer{
-	"fashioncnn": func(c Config) []layer {
-		return []layer{
-			&convBlock{conv: "conv1", norm: "bn1", out: 32, kernel: 3, pad: 1, pool: 2},
-			&convBlock{conv: "conv2", norm: "bn2", out: 64, kernel: 3, pad: 1, pool: 2},
-			&convBlock{conv: "conv3", norm: "bn3", out: 128, kernel: 3, pad: 1, pool: 1},
-			&flatten{}, &linear{name: "fc1", out: 256}, &reluDropout{p: c.Dropout},
-			&linear{name: "fc2", out: Classes},
-		}
-	},
-	"alternative": func(c Config) []layer {
-		return []layer{
-			&convBlock{conv: "conv1", norm: "bn1", out: 16, kernel: 5, pad: 2, pool: 2},
-			&convBlock{conv: "conv2", norm: "bn2", out: 32, kernel: 5, pad: 2, pool: 2},
-			&flatten{}, &linear{name: "fc1", out: 128}, &reluDropout{p: c.Dropout},
-			&linear{name: "fc2", out: Classes},
-		}
-	},
-	"logistic": func(Config) []layer {
-		return []layer{&flatten{}, &linear{name: "linear", out: Classes}}
-	},
-}
-
-// Names returns the known models, sorted.
-func Names() []string { return slices.Sorted(maps.Keys(architectures)) }
-
-// Config describes the network to build. Sizes are fixed when a plan is compiled.
+// Config describes what to build. Sizes are fixed when a plan is compiled.
 type Config struct {
-	Model     string  // one of Names
-	Dropout   float32 // probability; ignored by models without dropout
+	Network   Network
 	Optimizer Optimizer
 	Smoothing float32           // label smoothing of the training loss
 	Augment   Augmentation      // of the training images
@@ -97,20 +63,22 @@ type Net struct {
 	Moment2   kernels.Tensor // Adam's V
 	Running   kernels.Tensor // of every Stat
 
-	Images kernels.Tensor // (Images, 28, 28) uint8
+	Images kernels.Tensor // (Images, H, W, C) uint8
 	Labels kernels.Tensor // (Images) uint8
-	Table  kernels.Tensor // (256), the normalised value of each byte
+	Table  kernels.Tensor // (C, 256), the normalised value of each byte
 
 	Train Loop // one epoch of training
 	Eval  Loop // one evaluation
 	// LearningRates has one rate per step of an epoch.
 	LearningRates kernels.Tensor // (steps)
 	// Probs receives the softmax of each evaluated image, in Eval.Order.
-	Probs kernels.Tensor // (EvalImages, 10)
+	Probs kernels.Tensor // (EvalImages, classes)
 	// Explained holds the tensors of ExplainSection.
 	Explained Explained
 
-	layers              []layer
+	blocks              sequence
+	plain               bool // see build
+	dropouts            uint32
 	activations         map[string]int // name of a scratch tensor -> its buffer
 	gradients           *kernels.Arena
 	values              *kernels.Arena
@@ -176,13 +144,24 @@ func Batches(n, batch int) (full, last int) { return n / batch, n % batch }
 // Steps returns the number of batches in n images, including a smaller last one.
 func Steps(n, batch int) int { return (n + batch - 1) / batch }
 
-// Build writes the plan. The error names the invalid setting.
-func Build(c Config) (*Net, error) {
-	layers, ok := architectures[c.Model]
-	if !ok {
-		return nil, fmt.Errorf("unknown model %q: want one of %s", c.Model, strings.Join(Names(), ", "))
+// Build writes the plan. The error names what is wrong with the network or the
+// configuration.
+func Build(c Config) (*Net, error) { return build(c, false) }
+
+// build is Build; plain leaves every layer a block of its own, and no op works
+// in place, which must change no result.
+func build(c Config, plain bool) (*Net, error) {
+	if err := c.Network.Check(); err != nil {
+		return nil, err
 	}
-	n := &Net{Config: c, Plan: &kernels.Plan{}, layers: layers(c), activations: map[string]int{}}
+	layers, err := c.Network.named()
+	if err != nil {
+		return nil, err
+	}
+	n := &Net{Config: c, Plan: &kernels.Plan{}, plain: plain, activations: map[string]int{}}
+	if n.blocks = join(layers); plain {
+		n.blocks = separate(layers)
+	}
 	n.allocateDataset()
 	n.allocateParameters()
 	for _, b := range c.TrainBatches {
@@ -197,7 +176,7 @@ func Build(c Config) (*Net, error) {
 		}
 	}
 	if err := n.Plan.Check(); err != nil {
-		return nil, fmt.Errorf("model %s: %w", c.Model, err)
+		return nil, fmt.Errorf("network %s: %w", c.Network.Name, err)
 	}
 	return n, nil
 }
@@ -211,21 +190,22 @@ func (n *Net) ParameterCount() int {
 	return total
 }
 
-// Normalization returns the table for [kernels.Gather]: entry b is
-// (b/255 − 0.5)/0.5, each step rounded to float32 as in torchvision.
-func Normalization() []float32 {
-	table := make([]float32, 256)
-	for b := range table {
-		table[b] = (float32(b)/255 - 0.5) / 0.5
+// Normalization returns the table for [kernels.Gather]: entry b of each channel
+// is (b/255 − 0.5)/0.5, each step rounded to float32 as in torchvision.
+func Normalization(channels int) []float32 {
+	table := make([]float32, 256*channels)
+	for i := range table {
+		table[i] = (float32(i%256)/255 - 0.5) / 0.5
 	}
 	return table
 }
 
 func (n *Net) allocateDataset() {
 	p, c := n.Plan, n.Config
-	n.Images = p.Tensor("images", kernels.Uint8, c.Images, Side, Side, 1)
+	in := c.Network.Input
+	n.Images = p.Tensor("images", kernels.Uint8, c.Images, in.H, in.W, in.C)
 	n.Labels = p.Tensor("labels", kernels.Uint8, c.Images)
-	n.Table = p.Tensor("normalization", kernels.Float32, 1, 256)
+	n.Table = p.Tensor("normalization", kernels.Float32, in.C, 256)
 	if len(c.TrainBatches) > 0 {
 		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
 		n.Train = n.allocateLoop("train", c.TrainImages, steps)
@@ -234,7 +214,7 @@ func (n *Net) allocateDataset() {
 	}
 	if len(c.EvalBatches) > 0 {
 		n.Eval = n.allocateLoop("eval", c.EvalImages, Steps(c.EvalImages, slices.Max(c.EvalBatches)))
-		n.Probs = p.Tensor("eval.probs", kernels.Float32, c.EvalImages, Classes)
+		n.Probs = p.Tensor("eval.probs", kernels.Float32, c.EvalImages, len(c.Network.Classes))
 	}
 }
 
@@ -247,7 +227,7 @@ func (n *Net) allocateLoop(name string, images, steps int) Loop {
 	}
 }
 
-// allocateParameters lets every layer declare its parameters, then takes the
+// allocateParameters lets every block declare its parameters, then takes the
 // tensors of the whole arenas, such as Values, at their final length.
 func (n *Net) allocateParameters() {
 	training := len(n.Config.TrainBatches) > 0
@@ -256,10 +236,7 @@ func (n *Net) allocateParameters() {
 	if training {
 		n.gradients = n.Plan.Arena("gradients", kernels.Float32)
 	}
-	shape := []int{Side, Side, 1} // (H, W, C) of one sample
-	for _, l := range n.layers {
-		shape = l.declare(n, shape)
-	}
+	n.blocks.declare(n, n.Config.Network.Input)
 	n.Values, n.Running = n.values.All(), n.running.All()
 	if !training {
 		return
@@ -284,11 +261,18 @@ func (n *Net) parameter(name string, shape []int, l Layout, bound float64, value
 	return p
 }
 
-// statistic declares a running statistic with c channels.
-func (n *Net) statistic(name string, c int, value float32) kernels.Tensor {
+// statistic declares a running statistic with c elements.
+func (n *Net) statistic(name string, c int, l Layout, value float32) kernels.Tensor {
 	t := n.running.Tensor(c)
-	n.Stats = append(n.Stats, Param{Name: name, Tensor: t, Layout: plain(c), Value: value})
+	n.Stats = append(n.Stats, Param{Name: name, Tensor: t, Layout: l, Value: value})
 	return t
+}
+
+// dropout returns the number of another dropout, which keeps its masks apart
+// from the others'.
+func (n *Net) dropout() uint32 {
+	n.dropouts++
+	return n.dropouts - 1
 }
 
 // activation returns the named scratch tensor with the given shape. Sections share
@@ -305,19 +289,21 @@ func (n *Net) activation(name string, t kernels.DType, shape ...int) kernels.Ten
 	return v
 }
 
-// Input returns the tensor of the images (batch, 28, 28, 1) that a section for
+// Input returns the tensor of the images (batch, H, W, C) that a section for
 // that batch size gathers, augments and normalises.
 func (n *Net) Input(batch int) kernels.Tensor {
-	return n.activation("x", kernels.Float32, batch, Side, Side, 1)
+	in := n.Config.Network.Input
+	return n.activation("/images", kernels.Float32, batch, in.H, in.W, in.C) // a name that no layer can have
 }
 
 // section is a section being written: where its ops go, and its batch size.
 type section struct {
 	*Net
 	*kernels.Section
-	batch    int
-	training bool
-	state    kernels.Tensor
+	batch     int
+	training  bool // by the batch's statistics, with dropout
+	gradients bool // backward ops follow
+	state     kernels.Tensor
 }
 
 func (s *section) scratch(name string, shape ...int) kernels.Tensor {
@@ -326,8 +312,8 @@ func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 
 // gather writes the op that gathers the batch, and returns its images and labels.
 func (s *section) gather(loop Loop) (x, labels kernels.Tensor) {
-	x = s.scratch("x", s.batch, Side, Side, 1)
-	labels = s.activation("y", kernels.Uint32, s.batch)
+	x = s.Input(s.batch)
+	labels = s.activation("/labels", kernels.Uint32, s.batch)
 	gather := kernels.Gather{Images: s.Images, Labels: s.Labels, Order: loop.Order, State: loop.State, Table: s.Table, X: x, Y: labels}
 	if s.training {
 		gather.Augment, gather.Rotations, gather.Erasures = s.Config.Augment.op(), s.rotations, s.erasures
@@ -336,27 +322,21 @@ func (s *section) gather(loop Loop) (x, labels kernels.Tensor) {
 	return x, labels
 }
 
-// forward writes the gathering of the batch and the forward ops of every layer,
-// and returns logits (batch, 10) and labels (batch).
+// forward writes the gathering of the batch and the forward ops of every block,
+// and returns logits (batch, classes) and labels (batch).
 func (s *section) forward(loop Loop) (logits, labels kernels.Tensor) {
 	x, labels := s.gather(loop)
-	for _, l := range s.layers {
-		x = l.forward(s, x)
-	}
-	return x, labels
+	return s.blocks.forward(s, value{x, true}).Tensor, labels
 }
 
 // writeTrain writes one training step on a batch.
 func (n *Net) writeTrain(batch int) {
-	s := &section{Net: n, Section: n.Plan.Section(TrainSection(batch)), batch: batch, training: true, state: n.Train.State}
+	s := &section{Net: n, Section: n.Plan.Section(TrainSection(batch)), batch: batch, training: true, gradients: true, state: n.Train.State}
 	logits, labels := s.forward(n.Train)
-	d := s.scratch("logits.grad", batch, Classes)
+	d := s.scratch("/logits_grad", logits.Shape...)
 	s.Add(kernels.SoftmaxCrossEntropy{Logits: logits, Labels: labels, State: n.Train.State,
 		Loss: n.Train.Loss, Correct: n.Train.Correct, DLogits: d, Smoothing: n.Config.Smoothing})
-	firstTrained := slices.IndexFunc(n.layers, layer.trained)
-	for i := len(n.layers) - 1; i >= firstTrained; i-- {
-		d = n.layers[i].backward(s, d, i > firstTrained)
-	}
+	s.blocks.backward(s, value{d, false}, false)
 	s.Add(n.optimizer())
 	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
 }

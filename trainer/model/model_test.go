@@ -8,11 +8,15 @@ import (
 )
 
 func config(name string) Config {
-	return Config{Model: name, Dropout: .25, Optimizer: DefaultAdam(), Images: 300,
+	network, ok := Zoo(name, Shape{H: 28, W: 28, C: 1}, make([]string, 10))
+	if !ok {
+		panic("no network " + name)
+	}
+	return Config{Network: network, Optimizer: DefaultAdam(), Images: 300,
 		TrainBatches: []int{64, 32}, TrainImages: 224, EvalBatches: []int{50}, EvalImages: 100}
 }
 
-func build(t *testing.T, c Config) *Net {
+func mustBuild(t *testing.T, c Config) *Net {
 	t.Helper()
 	n, err := Build(c)
 	if err != nil {
@@ -24,14 +28,14 @@ func build(t *testing.T, c Config) *Net {
 // The parameter counts that PyTorch reports for the original networks.
 func TestParameterCounts(t *testing.T) {
 	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850} {
-		if got := build(t, config(name)).ParameterCount(); got != want {
+		if got := mustBuild(t, config(name)).ParameterCount(); got != want {
 			t.Errorf("%s has %d parameters, want %d", name, got, want)
 		}
 	}
 }
 
 func TestParameterNamesAndShapes(t *testing.T) {
-	n := build(t, config("alternative"))
+	n := mustBuild(t, config("alternative"))
 	want := []string{"conv1.weight", "conv1.bias", "bn1.weight", "bn1.bias", "conv2.weight", "conv2.bias",
 		"bn2.weight", "bn2.bias", "fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
 	for i, p := range n.Params {
@@ -64,7 +68,7 @@ func TestLayout(t *testing.T) {
 }
 
 func TestInitIsUniformInBound(t *testing.T) {
-	n := build(t, config("fashioncnn"))
+	n := mustBuild(t, config("fashioncnn"))
 	for i, p := range n.Params {
 		v := n.Init(i, 42)
 		if p.Bound == 0 {
@@ -98,7 +102,7 @@ func TestInitIsUniformInBound(t *testing.T) {
 // Exactly one op of a training section writes the gradient of each parameter.
 func TestTrainSectionWritesEveryGradient(t *testing.T) {
 	for _, name := range Names() {
-		n := build(t, config(name))
+		n := mustBuild(t, config(name))
 		for _, batch := range n.Config.TrainBatches {
 			written := map[int]int{}
 			for _, op := range n.Plan.Find(TrainSection(batch)).Ops {
@@ -117,14 +121,8 @@ func TestTrainSectionWritesEveryGradient(t *testing.T) {
 	}
 }
 
-func TestUnknownModel(t *testing.T) {
-	if _, err := Build(Config{Model: "resnet"}); err == nil {
-		t.Fatal("no error")
-	}
-}
-
 func TestNormalizationEndpoints(t *testing.T) {
-	table := Normalization()
+	table := Normalization(1)
 	if table[0] != -1 || table[255] != 1 {
 		t.Errorf("0 and 255 normalise to %v and %v, want -1 and 1", table[0], table[255])
 	}

@@ -1,0 +1,16 @@
+package trainer
+
+import (
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+func mustNetwork(t *testing.T, name string) model.Network {
+	t.Helper()
+	n, err := fashionNetwork(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
