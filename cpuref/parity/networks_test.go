@@ -1,0 +1,244 @@
+package parity
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model/modeltest"
+)
+
+var (
+	update         = flag.Bool("update", false, "write testdata/networks again; run testdata/networks.py after it")
+	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 30 on Vulkan; with -short 30 and 6)")
+)
+
+// networksFor returns how many random networks b gets. A software driver takes
+// some 3 s to compile one.
+func networksFor(b kernels.Backend) uint64 {
+	if *randomNetworks > 0 {
+		return *randomNetworks
+	}
+	n := uint64(300)
+	if testing.Short() {
+		n = 30
+	}
+	if _, onGPU := b.(*vulkan.Backend); onGPU {
+		n = min(30, n/5)
+	}
+	return n
+}
+
+const (
+	networkBatch  = 6  // images, of networks.py
+	torchNetworks = 25 // random networks that PyTorch has computed
+)
+
+// randomConfig trains a random network, a step of plain gradient descent.
+func randomConfig(n model.Network) model.Config {
+	return model.Config{Network: n, Optimizer: model.Optimizer{Name: "sgd"}, Images: networkBatch,
+		TrainBatches: []int{networkBatch}, TrainImages: networkBatch, EvalBatches: []int{networkBatch}, EvalImages: networkBatch}
+}
+
+// formulaImages are the images and labels of networks.py.
+func formulaImages(n model.Network) (images, labels []byte) {
+	images, labels = make([]byte, networkBatch*n.Input.Len()), make([]byte, networkBatch)
+	for i := range images {
+		images[i] = byte((i*i*31 + i*7) % 251)
+	}
+	for i := range labels {
+		labels[i] = byte((3*i + 1) % len(n.Classes))
+	}
+	return images, labels
+}
+
+// Random networks: each op of a training step and of an evaluation agrees with
+// the oracle, started from the oracle's tensors; and the whole step, run
+// freely, comes to the same loss and gradient.
+func TestRandomNetworks(t *testing.T) {
+	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
+		worst, count := 0., networksFor(b)
+		for seed := range count {
+			network := modeltest.Random(seed)
+			c := randomConfig(network)
+			images, labels := formulaImages(network)
+			ok := t.Run(network.Name, func(t *testing.T) {
+				net := build(t, c)
+				for _, section := range []string{model.TrainSection(networkBatch), model.EvalSection(networkBatch)} {
+					kerneltest.Replay(t, net.Plan, section, b, oracle.New(), func(p kernels.Program) error {
+						return initialise(net, p, images, labels)
+					})
+				}
+				worst = max(worst, compareFreely(t, b, c, images, labels))
+			})
+			if !ok {
+				text, _ := network.YAML()
+				t.Logf("the network of seed %d, for images of %v and %d classes:\n%s", seed, network.Input, len(network.Classes), text)
+			}
+		}
+		t.Logf("%d networks; run freely, the gradient is off by %.2g of its length at worst", count, worst)
+	})
+}
+
+// compareFreely runs a step on b and on the oracle and returns the distance of
+// the gradients, over the length of the oracle's.
+func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte) float64 {
+	t.Helper()
+	var losses, gradients [2][]float32
+	for i, backend := range []kernels.Backend{b, oracle.New()} {
+		r := start(t, backend, c, images, labels)
+		r.steps(model.TrainSection(networkBatch), 1)
+		losses[i], gradients[i] = r.read(r.net.Train.Loss), r.read(r.net.Gradients)
+	}
+	if off := math.Abs(float64(losses[0][0] - losses[1][0])); !(off <= 1e-4*math.Abs(float64(losses[1][0]))) {
+		t.Errorf("the loss is %v, of the oracle %v", losses[0][0], losses[1][0])
+	}
+	off := relativeDistance(gradients[0], gradients[1])
+	if !(off <= freeTolerance) {
+		t.Errorf("the gradient is off by %.3g of its length, want %v", off, freeTolerance)
+	}
+	return off
+}
+
+// freeTolerance is how far the gradient of a float32 step may be from the
+// float64 oracle's, over its length. Batch-norm over few rows amplifies
+// roundings by the inverse of their deviation, and a rounding can change which
+// pixel is a window's largest; a wrong wiring of the plan gives 0.1 and more.
+const freeTolerance = 1e-2
+
+// relativeDistance returns ‖got − want‖ / ‖want‖, 0 where both are 0.
+func relativeDistance(got, want []float32) float64 {
+	off, length := 0., 0.
+	for i := range want {
+		d := float64(got[i]) - float64(want[i])
+		off += d * d
+		length += float64(want[i]) * float64(want[i])
+	}
+	if off == 0 {
+		return 0
+	}
+	return math.Sqrt(off / length)
+}
+
+// indexEntry is a network of testdata/networks/index.json.
+type indexEntry struct {
+	Name     string `json:"name"`
+	Height   int    `json:"height"`
+	Width    int    `json:"width"`
+	Channels int    `json:"channels"`
+	Classes  int    `json:"classes"`
+}
+
+// Networks that are read from YAML give PyTorch's loss, gradients, running
+// statistics and logits.
+func TestNetworksAgainstPyTorch(t *testing.T) {
+	if *update {
+		writeNetworks(t)
+	}
+	var index []indexEntry
+	loadJSON(t, "networks/index.json", &index)
+	file := loadFixtures(t, "networks.safetensors")
+	withOracle(t, func(t *testing.T, b kernels.Backend) {
+		for i, e := range index {
+			if uint64(i) == networksFor(b) {
+				break
+			}
+			t.Run(e.Name, func(t *testing.T) { compareWithPyTorch(t, b, e, file) })
+		}
+	})
+}
+
+func compareWithPyTorch(t *testing.T, b kernels.Backend, e indexEntry, file fixtures) {
+	path := filepath.Join("testdata", "networks", e.Name+".yaml")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, err := model.ParseYAML(path, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network.Input, network.Classes = model.Shape{H: e.Height, W: e.Width, C: e.Channels}, make([]string, e.Classes)
+	images, labels := formulaImages(network)
+	r := start(t, b, randomConfig(network), images, labels)
+	r.write(r.net.LearningRates, make([]float32, r.net.LearningRates.Len())) // the evaluation is of the same weights
+	r.steps(model.TrainSection(networkBatch), 1)
+	r.steps(model.EvalSection(networkBatch), 1)
+
+	var got, want []float32
+	for _, p := range r.net.Params {
+		f := file.get(t, e.Name+"."+p.Name)
+		if !slices.Equal(f.Shape, p.Layout.Shape) {
+			t.Errorf("%s is %v, of PyTorch %v", p.Name, p.Layout.Shape, f.Shape)
+		}
+		got, want = append(got, checkpoint.ToTorch(r.read(p.Grad), p.Layout)...), append(want, f.Data...)
+	}
+	check := func(name string, got, want []float32) {
+		if off := relativeDistance(got, want); !(off <= freeTolerance) {
+			t.Errorf("%s: off by %.3g of their length from PyTorch's, want %v", name, off, freeTolerance)
+		}
+	}
+	check("gradients", got, want)
+	for _, s := range r.net.Stats {
+		check(s.Name, checkpoint.ToTorch(r.read(s.Tensor), s.Layout), file.get(t, e.Name+"."+s.Name).Data)
+	}
+	check("loss", r.read(r.net.Train.Loss), file.get(t, e.Name+".loss").Data)
+	check("probabilities", r.read(r.net.Probs), softmax(file.get(t, e.Name+".logits")))
+}
+
+// softmax returns the probabilities of logits (N, classes).
+func softmax(logits checkpoint.Tensor) []float32 {
+	classes := logits.Shape[1]
+	var probs []float32
+	for row := range slices.Chunk(logits.Data, classes) {
+		sum := 0.
+		for _, z := range row {
+			sum += math.Exp(float64(z))
+		}
+		for _, z := range row {
+			probs = append(probs, float32(math.Exp(float64(z))/sum))
+		}
+	}
+	return probs
+}
+
+// writeNetworks writes the first random networks, without dropout, whose masks
+// PyTorch draws in another way.
+func writeNetworks(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join("testdata", "networks")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var index []indexEntry
+	for seed := range uint64(torchNetworks) {
+		n := modeltest.Random(seed).WithDropout(0)
+		text, err := n.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header := fmt.Sprintf("# For images of %v and %d classes.\n", n.Input, len(n.Classes))
+		if err := os.WriteFile(filepath.Join(dir, n.Name+".yaml"), []byte(header+text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		index = append(index, indexEntry{n.Name, n.Input.H, n.Input.W, n.Input.C, len(n.Classes)})
+	}
+	text, err := json.MarshalIndent(index, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "index.json"), append(text, '\n'), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
