@@ -29,10 +29,10 @@ func TestCheckRefusesMisalignedTensors(t *testing.T) {
 	var p Plan
 	x, images := p.Tensor("x", Float32, 512), p.Tensor("images", Uint8, 2*256)
 	labels, order := p.Tensor("labels", Uint8, 2), p.Tensor("order", Uint32, 2)
-	state, table := p.Tensor("state", Uint32, StateWords), p.Tensor("table", Float32, 256)
+	state, table := p.Tensor("state", Uint32, StateWords), p.Tensor("table", Float32, 1, 256)
 	y := p.Tensor("y", Uint32, 1)
 	op := Gather{Images: images, Labels: labels, Order: order, State: state, Table: table, X: x, Y: y}
-	op.X.Shape, op.Images.Shape = []int{1, 16, 16, 1}, []int{1, 16, 16}
+	op.X.Shape, op.Images.Shape = []int{1, 16, 16, 1}, []int{1, 16, 16, 1}
 	op.Labels.Shape = []int{1}
 	for offset, fits := range map[int]bool{0: true, 256: true, 64: false, 1: false} {
 		op.Images.Offset = offset

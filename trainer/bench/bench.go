@@ -210,7 +210,7 @@ type sample struct {
 // draw draws random images and labels.
 func (s *Session) draw() sample {
 	r := rand.New(rand.NewPCG(1, 2))
-	d := sample{make([]byte, s.net.Images.Len()), make([]byte, s.images), make([]uint32, s.images)}
+	d := sample{make([]byte, s.images*dataset.ImageBytes), make([]byte, s.images), make([]uint32, s.images)}
 	for i := range d.images {
 		d.images[i] = byte(r.Uint32())
 	}
