@@ -333,6 +333,9 @@ func roc(decisions []decision) (falsePositive, truePositive []float64) {
 		return nil, nil
 	}
 	truePositive, falsePositive, _ = stat.ROC(nil, scores, positive, nil)
+	// Its rates are differences of sums, so that a 0 can come out as 1e-16.
+	last := len(falsePositive) - 1
+	falsePositive[0], truePositive[0], falsePositive[last], truePositive[last] = 0, 0, 1, 1
 	return falsePositive, truePositive
 }
 

@@ -376,3 +376,22 @@ func TestReadPredictions(t *testing.T) {
 		}
 	}
 }
+
+// Curves begin at 0 and end at 1 exactly, for any number of images: their mean
+// over the classes is taken between the points of each.
+func TestROCEnds(t *testing.T) {
+	for n := 2; n < 300; n++ {
+		labels, probabilities := make([]byte, n), make([]float32, n*Classes)
+		for i := range labels {
+			labels[i] = byte(i % 3)
+		}
+		for i := range probabilities {
+			probabilities[i] = float32((i*7919)%1009) / 1009
+		}
+		x, y := ROC(labels, probabilities, 0)
+		if x[0] != 0 || y[0] != 0 || x[len(x)-1] != 1 || y[len(y)-1] != 1 {
+			t.Fatalf("%d images: from (%v, %v) to (%v, %v)", n, x[0], y[0], x[len(x)-1], y[len(y)-1])
+		}
+		MacroROC(labels, probabilities)
+	}
+}
