@@ -30,6 +30,7 @@ func (e *usageError) Is(target error) bool { return target == ErrUsage }
 type Config struct {
 	Preset      string   `yaml:"preset,omitempty"`
 	Model       string   `yaml:"model"`
+	Network     string   `yaml:"network,omitempty"` // the layers of a network of one's own, as YAML; Model is then just its name
 	Epochs      int      `yaml:"epochs"`
 	BatchSize   int      `yaml:"batch-size"`
 	LR          float64  `yaml:"lr"`
@@ -42,7 +43,7 @@ type Config struct {
 	Flip        *string  `yaml:"flip,omitempty"`
 	Crop        *int     `yaml:"crop,omitempty"`
 	Erase       *float64 `yaml:"erase,omitempty"`
-	Dropout     float64  `yaml:"dropout"`
+	Dropout     *float64 `yaml:"dropout,omitempty"` // replaces the probability of every dropout; nil for the network's own
 	Smoothing   float64  `yaml:"label-smoothing"`
 	Seed        uint64   `yaml:"seed"`
 	SelectOn    string   `yaml:"select-on"`
@@ -69,7 +70,7 @@ type Config struct {
 // as the original's best run trained it.
 func DefaultConfig() Config {
 	return Config{Model: "fashioncnn", Epochs: 10, BatchSize: 64, LR: 1e-3, Optimizer: "adam", Momentum: .9,
-		Scheduler: "plateau", Augment: "none", Dropout: .25, Seed: 42, SelectOn: "val", Patience: 5,
+		Scheduler: "plateau", Augment: "none", Seed: 42, SelectOn: "val", Patience: 5,
 		Precision: "fp32", Out: "runs"}
 }
 
@@ -106,7 +107,7 @@ func FindPreset(name string) (Preset, bool) {
 // dropout.
 func (c *Config) ApplyPreset(name string) error {
 	if p, ok := FindPreset(name); ok {
-		c.Preset, c.Model, c.Augment, c.Dropout = p.Name, p.Model, p.Augment, p.Dropout
+		c.Preset, c.Model, c.Network, c.Augment, c.Dropout = p.Name, p.Model, "", p.Augment, &p.Dropout
 		return nil
 	}
 	return setting.Choice(presetNames()...).Check("preset", name)
@@ -126,7 +127,11 @@ func (c *Config) Check() error {
 	if c.Device != "" && c.CPU {
 		return usage("device and cpu exclude each other: leave one out")
 	}
-	return c.checkValues()
+	if err := c.checkValues(); err != nil {
+		return err
+	}
+	_, err := c.BuildNetwork()
+	return err
 }
 
 // precision returns what Precision names; Check lets no other names through.
@@ -158,8 +163,12 @@ func (c *Config) RunName() string {
 	return c.Model
 }
 
-// YAML returns the settings in the form that [Config.LoadYAML] reads.
+// YAML returns the settings in the form that [Config.LoadYAML] reads, with the
+// dropout of a built-in network even where it was not given.
 func (c Config) YAML() (string, error) {
+	if c.Dropout == nil && c.Network == "" {
+		c.Dropout = new(model.DefaultDropout)
+	}
 	text, err := yaml.Marshal(c)
 	return string(text), err
 }

@@ -8,6 +8,8 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 func TestCheckNamesTheSetting(t *testing.T) {
@@ -16,7 +18,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"epochs is":          func(c *Config) { c.Epochs = -1 },
 		"lr is":              func(c *Config) { c.LR = math.NaN() },
 		"model is":           func(c *Config) { c.Model = "resnet" },
-		"dropout is":         func(c *Config) { c.Dropout = 1 },
+		"dropout is":         func(c *Config) { c.Dropout = new(1.) },
 		"label-smoothing is": func(c *Config) { c.Smoothing = math.NaN() },
 		"momentum is":        func(c *Config) { c.Momentum = -1 },
 		"weight-decay is":    func(c *Config) { c.WeightDecay = math.Inf(1) },
@@ -93,6 +95,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 	if err := got.LoadYAML(writeYAML(t, text)); err != nil {
 		t.Fatal(err)
 	}
+	c.Dropout = new(model.DefaultDropout) // which a built-in network has anyway
 	if !reflect.DeepEqual(got, c) {
 		t.Errorf("got %+v, want %+v", got, c)
 	}

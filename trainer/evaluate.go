@@ -42,7 +42,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	if err != nil {
 		return nil, err
 	}
-	network, err := identify(f)
+	network, err := networkOf(f)
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
@@ -99,20 +99,24 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	m.Loss = eval.loss // from the logits, which is exact where a probability is rounded to 0
 	m.Parameters = s.net.ParameterCount()
 	m.ModelBytes = int64(4 * (m.Parameters + runningStatistics(s.net)))
-	m.FLOPsPerImage = flopsPerImage(s.net)
+	m.FLOPsPerImage = flopsPerImage(s.net.Config.Network)
 	m.PeakDeviceMemoryBytes = int64(s.prog.MemoryBytes())
 	m.PeakHostMemoryBytes = peakHostMemory()
 	return m, probs, nil
 }
 
-// flopsPerImage counts the multiplications and additions of an evaluation
-// section, for each image of its batch.
-func flopsPerImage(net *model.Net) int {
-	batch, sum := net.Config.EvalBatches[0], 0
-	for _, op := range net.Plan.Find(model.EvalSection(batch)).Ops {
-		sum += op.FLOPs()
+// flopsPerImage counts the multiplications and additions of the network's
+// convolutions and fully connected layers for one image, as is usual.
+func flopsPerImage(n model.Network) int {
+	sum := 0
+	layers, err := n.Summary()
+	if err != nil {
+		panic(err) // of a network that has been built
 	}
-	return sum / batch
+	for _, l := range layers {
+		sum += l.FLOPs
+	}
+	return sum
 }
 
 // runningStatistics counts the elements of the running means and variances.

@@ -274,13 +274,19 @@ func (t *training) export(last snapshot, best bool) error {
 	if f.dir == "" {
 		return nil
 	}
-	version := t.options.Environment.Version
+	save := func(s snapshot, file string, epoch int) error {
+		about, err := metadata(t.config, t.net.Config.Network, epoch, t.options.Environment.Version)
+		if err != nil {
+			return err
+		}
+		return s.save(f.path(file), t.net, about)
+	}
 	if best {
-		if err := t.best.save(f.path(bestWeights), t.net, metadata(t.config, t.state.BestEpoch, version)); err != nil {
+		if err := save(t.best, bestWeights, t.state.BestEpoch); err != nil {
 			return err
 		}
 	}
-	if err := last.save(f.path(lastWeights), t.net, metadata(t.config, len(t.state.Epochs), version)); err != nil {
+	if err := save(last, lastWeights, len(t.state.Epochs)); err != nil {
 		return err
 	}
 	if err := f.writeResults(t.state.Epochs); err != nil {

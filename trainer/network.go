@@ -1,18 +1,72 @@
 package trainer
 
 import (
+	"fmt"
 	"strings"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
+// fashion is the shape of Fashion-MNIST's images.
+var fashion = model.Shape{H: dataset.ImageSize, W: dataset.ImageSize, C: 1}
+
 // fashionNetwork returns the built-in network of that name for Fashion-MNIST's
 // images and classes.
 func fashionNetwork(name string) (model.Network, error) {
-	n, ok := model.Zoo(name, model.Shape{H: dataset.ImageSize, W: dataset.ImageSize, C: 1}, dataset.ClassNames[:])
+	n, ok := model.Zoo(name, fashion, dataset.ClassNames[:])
 	if !ok {
-		return n, usage("unknown model %q: want one of %s", name, strings.Join(model.Names(), ", "))
+		return n, usage("model is %q: want one of %s, or for another network the setting network with its layers", name, strings.Join(model.Names(), ", "))
+	}
+	return n, nil
+}
+
+// ParseNetwork reads the layers of a network for Fashion-MNIST's images and
+// classes: see [model.ParseYAML]. The error begins with the file's name and the
+// line, and says which layer does not fit.
+func ParseNetwork(file string, text []byte) (model.Network, error) {
+	n, err := model.ParseYAML(file, text)
+	if err != nil {
+		return n, &usageError{err.Error()}
+	}
+	n.Input, n.Classes = fashion, dataset.ClassNames[:]
+	if err := n.Check(); err != nil {
+		return n, &usageError{err.Error()}
+	}
+	return n, nil
+}
+
+// BuildNetwork returns the network that the settings describe, for Fashion-MNIST.
+// The error is [ErrUsage].
+func (c Config) BuildNetwork() (n model.Network, err error) {
+	if c.Network == "" {
+		n, err = fashionNetwork(c.Model)
+	} else {
+		n, err = ParseNetwork(fmt.Sprintf("the network %s", c.Model), []byte(c.Network))
+		n.Name = c.Model
+	}
+	if err == nil && c.Dropout != nil {
+		n = n.WithDropout(*c.Dropout)
+	}
+	return n, err
+}
+
+// ReadNetwork returns the network of a checkpoint: a run's folder, a
+// .safetensors or a PyTorch .pth file. The error is
+// [checkpoint.ErrBadCheckpoint].
+func ReadNetwork(path string) (model.Network, error) {
+	path, err := WeightsFile(path)
+	if err != nil {
+		return model.Network{}, err
+	}
+	f, err := checkpoint.Load(path)
+	if err != nil {
+		return model.Network{}, err
+	}
+	n, err := networkOf(f)
+	if err != nil {
+		return n, fmt.Errorf("checkpoint %s: %w", path, err)
 	}
 	return n, nil
 }

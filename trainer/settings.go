@@ -24,7 +24,8 @@ func Settings() []Setting { return settings }
 
 var settings = []Setting{
 	{"preset", setting.Choice(presetNames()...)},
-	{"model", setting.Choice(model.Names()...)},
+	{"model", setting.Name(model.Names(), "the YAML file of a network's layers")},
+	{"network", setting.Document("YAML", "the layers of a network, as in a file for model")},
 	{"epochs", setting.Whole(1, 1<<20)},
 	{"batch-size", setting.Whole(1, 1<<14)},
 	{"lr", setting.Number("a positive number up to 1000, such as 0.001", func(x float64) bool { return x > 0 && x <= 1000 })},
@@ -93,17 +94,17 @@ func (a Assignment) wrong(err error) error {
 }
 
 // Apply makes the assignments: those of presets first, since a preset is a set
-// of values that others adapt, then the rest in order. The error ([ErrUsage])
+// of values that others adapt, then the rest in order, and networks last, since
+// another model takes the place of the network before. The error ([ErrUsage])
 // names the first assignment that is wrong, where it was given, and what would
 // be right.
 func (c *Config) Apply(assignments ...Assignment) error {
-	for _, presets := range []bool{true, false} {
-		for _, a := range assignments {
-			if (a.Name == "preset") == presets {
-				if err := c.assign(a); err != nil {
-					return err
-				}
-			}
+	turns := map[string]int{"preset": -1, "network": 1}
+	ordered := slices.Clone(assignments)
+	slices.SortStableFunc(ordered, func(a, b Assignment) int { return turns[a.Name] - turns[b.Name] })
+	for _, a := range ordered {
+		if err := c.assign(a); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -120,6 +121,9 @@ func (c *Config) assign(a Assignment) error {
 	}
 	if a.Name == "preset" {
 		return c.ApplyPreset(a.Value)
+	}
+	if a.Name == "model" {
+		c.Network = ""
 	}
 	field := c.field(a.Name)
 	if field.Kind() == reflect.Pointer {

@@ -229,7 +229,7 @@ func indices(first, n int) []uint32 {
 
 // modelConfig sizes the network for a training.
 func modelConfig(c Config, p partition) (model.Config, error) {
-	network, err := fashionNetwork(c.Model)
+	network, err := c.BuildNetwork()
 	if err != nil {
 		return model.Config{}, err
 	}
@@ -241,7 +241,7 @@ func modelConfig(c Config, p partition) (model.Config, error) {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Network: network.WithDropout(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+	return model.Config{Network: network, Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
 		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
 		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}, nil
 }

@@ -136,7 +136,7 @@ func wantSameFiles(t *testing.T, whole, resumed string) {
 // with the same bits as one that ran through.
 func TestResumeIsExact(t *testing.T) {
 	c := small()
-	c.Dropout, c.Scheduler = .25, "onecycle"
+	c.Dropout, c.Scheduler = new(.25), "onecycle"
 	whole, parts := t.TempDir(), t.TempDir()
 	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
 		t.Fatal(err)

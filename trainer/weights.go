@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -164,6 +165,21 @@ func checkpointsIn(dir string) []string {
 	return files
 }
 
+// networkOf returns the network that a file's metadata describes, else the
+// built-in one that its tensors fit.
+func networkOf(f *checkpoint.File) (model.Network, error) {
+	layers := f.Metadata[networkKey]
+	if layers == "" {
+		return identify(f)
+	}
+	n, err := ParseNetwork("the network in its metadata", []byte(layers))
+	if err != nil {
+		return n, badCheckpoint("%v", err)
+	}
+	n.Name = f.Metadata["model"]
+	return n, nil
+}
+
 // identify returns the built-in network that a file's tensors fit by their names and shapes,
 // whatever its metadata says. The error of a file that fits none is that of the
 // nearest model.
@@ -193,12 +209,31 @@ func identify(f *checkpoint.File) (model.Network, error) {
 		strings.Join(model.Names(), ", "), nearest, misfit)
 }
 
-// metadata describes weights for whoever finds the file alone.
-func metadata(c Config, epoch int, version string) map[string]string {
+// The keys of a file's metadata that describe its network.
+const (
+	networkKey       = "network"       // the layers, as YAML
+	classesKey       = "classes"       // the names of the classes, as a JSON list
+	imageSizeKey     = "image_size"    // height×width, "28x28"
+	channelsKey      = "channels"      // of an image
+	normalizationKey = "normalization" // of a pixel x in 0 to 1: (x − mean)/std, as JSON
+)
+
+// metadata describes weights, so that a file is understandable without its run.
+func metadata(c Config, n model.Network, epoch int, version string) (map[string]string, error) {
 	protocol := c.SelectOn
 	if c.NoEval {
 		protocol = noProtocol
 	}
-	return map[string]string{"model": c.Model, "seed": strconv.FormatUint(c.Seed, 10),
-		"epoch": strconv.Itoa(epoch), "select_on": protocol, "version": version, "format": "pt"}
+	layers, err := n.YAML()
+	if err != nil {
+		return nil, err
+	}
+	classes, err := json.Marshal(n.Classes)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{"model": n.Name, "seed": strconv.FormatUint(c.Seed, 10),
+		"epoch": strconv.Itoa(epoch), "select_on": protocol, "version": version, "format": "pt",
+		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", n.Input.H, n.Input.W),
+		channelsKey: strconv.Itoa(n.Input.C), normalizationKey: `{"mean":[0.5],"std":[0.5]}`}, nil
 }

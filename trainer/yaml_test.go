@@ -142,7 +142,7 @@ func TestYAMLAccepts(t *testing.T) {
 		"environment: {lr: [1]}\nlr: 0.5":    rate(.5, 10),
 		// The preset's values come first, wherever it stands.
 		"dropout: 0.5\npreset: alternative_shallow": func(c *Config) {
-			c.Preset, c.Model, c.Augment, c.Dropout = "alternative_shallow", "alternative", "original", .5
+			c.Preset, c.Model, c.Augment, c.Dropout = "alternative_shallow", "alternative", "original", new(.5)
 		},
 	} {
 		c, expected := DefaultConfig(), DefaultConfig()
@@ -201,7 +201,7 @@ func TestPlanTakesExtremes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(*c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
 				Precision: c.precision(), Augment: c.augmentation(), TrainBatches: []int{c.BatchSize}, TrainImages: 55000, Images: 55000})
 			if err != nil {
 				t.Errorf("%s with %v: %v", optimizer, extreme, err)

@@ -65,7 +65,7 @@ program prints a line of JSON for each of its configurations:
 		},
 	}
 	g := flagGroup{c.Flags(), groupModel}
-	bind(g, &o.Model, "model", kindOf("model"), "network: "+kindOf("model").Want)
+	bind(g, &o.Model, "model", setting.Choice(model.Names()...), "network: "+setting.Choice(model.Names()...).Want)
 	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), "images per step")
 	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of training")
 	g = flagGroup{c.Flags(), groupDevice}

@@ -178,7 +178,7 @@ func TestDecimalFlags(t *testing.T) {
 // as a flag replaces the file's.
 func TestResolve(t *testing.T) {
 	c, err := resolved(t, "", "--dropout", "0.5", "--preset", "alternative_shallow", "--rotate", "3")
-	if err != nil || c.Model != "alternative" || c.Dropout != .5 || c.Augment != "original" || *c.Rotate != 3 {
+	if err != nil || c.Model != "alternative" || *c.Dropout != .5 || c.Augment != "original" || *c.Rotate != 3 {
 		t.Errorf("%+v (%v)", c, err)
 	}
 	if c, err = resolved(t, "device: 0\nlr: 0.5\n", "--config", "-", "--cpu"); err != nil || !c.CPU || c.Device != "" || c.LR != .5 {
@@ -203,7 +203,7 @@ func TestConfigFromPipe(t *testing.T) {
 	}
 	go os.WriteFile(pipe, []byte("preset: main_no_dropout\nlr: 0.5\n"), 0)
 	c, err := resolved(t, "", "--config", pipe)
-	if err != nil || c.LR != .5 || c.Preset != "main_no_dropout" || c.Dropout != 0 {
+	if err != nil || c.LR != .5 || c.Preset != "main_no_dropout" || *c.Dropout != 0 {
 		t.Errorf("%+v (%v)", c, err)
 	}
 }

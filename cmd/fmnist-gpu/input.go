@@ -32,7 +32,7 @@ func readInput(c *cobra.Command, path string) ([]byte, error) {
 	select {
 	case r := <-done:
 		if r.err != nil {
-			return nil, &commandLineError{fmt.Sprintf("cannot read the settings in %s: %v", path, r.err)}
+			return nil, &commandLineError{fmt.Sprintf("cannot read %s: %v", path, r.err)}
 		}
 		return r.text, nil
 	case <-c.Context().Done():

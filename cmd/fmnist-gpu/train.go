@@ -52,6 +52,7 @@ plateau scheduler keeps its rate, and --patience does not stop.`,
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
   fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
+  fmnist-gpu train --model mynet.yaml               a network of your own
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
@@ -91,7 +92,7 @@ func trainHint(_ *cobra.Command, argument string) string {
 		flag = "preset"
 	case slices.Contains(model.Names(), argument):
 		flag = "model"
-	case slices.Contains([]string{".yaml", ".yml"}, filepath.Ext(argument)):
+	case isYAML(argument):
 		flag = "config"
 	case slices.Contains([]string{".safetensors", ".pth", ".pt"}, filepath.Ext(argument)):
 		flag = "init"
@@ -109,8 +110,9 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g := flagGroup{f, groupModel}
 	g.setting("preset", "training of the original study, which sets model, augment and dropout: "+kindOf("preset").Want)
 	g.setting("model", "network: "+kindOf("model").Want)
+	g.setting("network", "layers of a network, in place of a file for --model")
 	g.setting("init", "start from the weights in this `FILE` (.safetensors or PyTorch's .pth) or run's folder")
-	g.setting("dropout", "probability of dropping a hidden unit")
+	g.setting("dropout", "probability in every dropout of the network (default: as the network has it, 0.25 in the built-in ones)")
 
 	g = flagGroup{f, groupData}
 	g.setting("data-dir", "folder of the dataset's files (default: see \"fmnist-gpu data --help\")")
@@ -198,7 +200,33 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 	if err := c.Apply(given...); err != nil {
 		return err
 	}
+	if err := readNetwork(cmd, c); err != nil {
+		return err
+	}
 	return c.Check()
+}
+
+func isYAML(name string) bool {
+	return slices.Contains([]string{".yaml", ".yml"}, strings.ToLower(filepath.Ext(name)))
+}
+
+// readNetwork replaces a model that is a YAML file by the network in it, so
+// that the settings do without the file from then on.
+func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
+	if c.Network != "" || !isYAML(c.Model) {
+		return nil
+	}
+	text, err := readInput(cmd, c.Model)
+	if err != nil {
+		return err
+	}
+	n, err := trainer.ParseNetwork(c.Model, text)
+	if err != nil {
+		return err
+	}
+	c.Model = n.Name
+	c.Network, err = n.YAML()
+	return err
 }
 
 // resumable are the flags that can change in the middle of a run.

@@ -5,17 +5,20 @@ import (
 	"slices"
 )
 
+// DefaultDropout is the probability of the dropouts in the built-in networks.
+const DefaultDropout = .25
+
 // zoo holds the layers of the built-in networks.
 var zoo = map[string][]Layer{
 	"fashioncnn": slices.Concat(
 		convReLU("1", 32, 3, 1), []Layer{MaxPool{Kernel: 2}},
 		convReLU("2", 64, 3, 1), []Layer{MaxPool{Kernel: 2}},
 		convReLU("3", 128, 3, 1),
-		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 256}, Activation{ReLU}, Dropout{.25}, Linear{Name: "fc2", Out: AsClasses}}),
+		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 256}, Activation{ReLU}, Dropout{DefaultDropout}, Linear{Name: "fc2", Out: AsClasses}}),
 	"alternative": slices.Concat(
 		convReLU("1", 16, 5, 2), []Layer{MaxPool{Kernel: 2}},
 		convReLU("2", 32, 5, 2), []Layer{MaxPool{Kernel: 2}},
-		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 128}, Activation{ReLU}, Dropout{.25}, Linear{Name: "fc2", Out: AsClasses}}),
+		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 128}, Activation{ReLU}, Dropout{DefaultDropout}, Linear{Name: "fc2", Out: AsClasses}}),
 	"logistic": {Flatten{}, Linear{Name: "linear", Out: AsClasses}},
 }
 

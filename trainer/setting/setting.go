@@ -217,6 +217,21 @@ func Text(placeholder, want string) Kind {
 	}
 }
 
+// Name is one of a few names, or other text, which otherwise describes and which
+// is for its user to check. Its values are of type string.
+func Name(names []string, otherwise string) Kind {
+	k := Text("NAME", orList(append(slices.Clone(names), otherwise)))
+	k.Values = names
+	return k
+}
+
+// Document is text of any number of lines. Its values are of type string.
+func Document(placeholder, want string) Kind {
+	k := Text(placeholder, want)
+	k.parse = func(text string) (any, bool) { return text, strings.TrimSpace(text) != "" }
+	return k
+}
+
 // MaxList is the largest number of values that a [Seeds] holds.
 const MaxList = 1000
 
