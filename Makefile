@@ -43,8 +43,9 @@ setup: ## install missing packages (Debian, Ubuntu), or say what to install
 build: ## build ./fmnist-gpu
 	$(GO) build -o $(BINARY) ./cmd/fmnist-gpu
 
-train: PACKAGES := $(RUN_PACKAGES)
-train: setup build ## train FashionCNN on the best GPU, or on the CPU
+# Training needs the dataset alone, which can be had without root.
+train: build ## train FashionCNN on the best GPU, or on the CPU
+	@./$(BINARY) data >/dev/null 2>&1 || ./$(BINARY) data fetch || $(MAKE) setup PACKAGES="$(RUN_PACKAGES)"
 	./$(BINARY) train --preset main_no_aug
 
 # Mesa's software driver takes about a second to compile a product's shader for
