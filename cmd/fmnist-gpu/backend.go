@@ -29,11 +29,11 @@ type deviceFlags struct {
 	threads  int // of the CPU backend, 0 for all
 	validate bool
 
-	precision kernels.Precision // that the device must have
+	precision kernels.Precision // that the device must support
 }
 
-// openDevice opens the backend that the flags choose, if it has what they ask
-// for.
+// openDevice opens the backend that the flags choose and checks that it supports
+// the precision.
 func openDevice(f deviceFlags) (*device, error) {
 	d, err := chooseDevice(f)
 	if err != nil {
@@ -60,7 +60,7 @@ func chooseDevice(f deviceFlags) (*device, error) {
 	case f.threads < 0 || f.threads > maxThreads:
 		return nil, &commandLineError{fmt.Sprintf("--threads is %d: want a number from 0 to %d", f.threads, maxThreads)}
 	case f.selector != "" && f.cpu:
-		return nil, &commandLineError{"--device and --cpu exclude each other: leave one out"}
+		return nil, &commandLineError{"--device and --cpu are mutually exclusive: leave one out"}
 	case f.cpu:
 		return openCPU(f, "--cpu")
 	case f.selector != "":
@@ -76,8 +76,8 @@ func chooseDevice(f deviceFlags) (*device, error) {
 // maxThreads is the largest number that --threads takes.
 const maxThreads = 1 << 12
 
-// closeDevice closes d after something that ended with err. What the
-// validation layer reports at the end counts, unless there is an error already.
+// closeDevice closes d and returns err or, if that is nil or an interruption, the
+// error of closing: the validation layer may report errors only then.
 func closeDevice(d *device, err error) error {
 	closing := d.Close()
 	if closing != nil && (err == nil || errors.Is(err, trainer.ErrInterrupted)) {
@@ -86,8 +86,8 @@ func closeDevice(d *device, err error) error {
 	return err
 }
 
-// openCPU opens the CPU backend with at most a thread for each core that the
-// process may use: they wait for each other, so more are many times slower.
+// openCPU opens the CPU backend with at most one thread for each core that the
+// process may use. Threads wait for each other, so more would be many times slower.
 func openCPU(f deviceFlags, why string) (*device, error) {
 	threads, cores := f.threads, cpuref.DefaultThreads()
 	if threads > cores {
@@ -123,7 +123,7 @@ func environment(kind string, b kernels.Backend) trainer.Environment {
 		Backend: kind, Device: b.Name()}
 }
 
-// announce is the first line printed: which device, and why.
+// announce returns the first line to print: which device, and why.
 func (d *device) announce() string { return fmt.Sprintf("device: %s (%s)", d.Name(), d.why) }
 
 // loadData finds, verifies and reads the dataset.

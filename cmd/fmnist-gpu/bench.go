@@ -29,13 +29,13 @@ func newBenchCommand() *cobra.Command {
 	var asJSON, noProfile, tune bool
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure a model's throughput on a device, in all and op by op",
-		Long: `Measure how many images per second a device trains (or, with --infer, classifies),
-and where the time of a step, and of the start up to the first step, goes. Images
-are random, so no dataset is needed.
+		Short: "Measure a model's throughput, overall and op by op",
+		Long: `Measure how many images per second a device trains on (with --infer: classifies),
+and how the time of a step and of the start-up is spent. The images are random, so
+no dataset is needed.
 
---against runs another program in turn with each round and compares medians. The
-program prints a line of JSON for each of its configurations:
+--against runs another program after each round and compares the medians. That
+program must print one line of JSON for each of its configurations:
 
     {"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
 		Example: `  fmnist-gpu bench --cpu
@@ -66,16 +66,16 @@ program prints a line of JSON for each of its configurations:
 	}
 	g := flagGroup{c.Flags(), groupModel}
 	bind(g, &o.Model, "model", setting.Choice(model.Names()...), "network: "+setting.Choice(model.Names()...).Want)
-	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), "images per step")
-	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of training")
+	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), batchSizeUsage)
+	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of train")
 	g = flagGroup{c.Flags(), groupDevice}
 	addDeviceFlags(g, &f)
 	bind(g, &precision, "precision", kindOf("precision"), precisionUsage)
-	bind(g, &tune, "tune", setting.Bool(), "first measure which shader variants are fastest, and use them on this device from now on")
+	bind(g, &tune, "tune", setting.Bool(), "first find the fastest shader variants for this device, and use them from now on")
 	g = flagGroup{c.Flags(), "Measurement"}
-	bind(g, &o.Rounds, "rounds", setting.Whole(1, 1000), "timed rounds, of which the median counts")
+	bind(g, &o.Rounds, "rounds", setting.Whole(1, 1000), "timed rounds; the result is their median")
 	bind(g, &o.Seconds, "seconds", roundLength, "length of a round in seconds")
-	bind(g, &against, "against", setting.Text("COMMAND", "a command to run"), "command to run in turn with each round")
+	bind(g, &against, "against", setting.Text("COMMAND", "a command to run"), "command to run after each round")
 	bind(g, &noProfile, "no-profile", setting.Bool(), "leave out the table of ops")
 	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
@@ -106,7 +106,7 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 	}
 	defer func() { err = closeDevice(d, err) }()
 	fmt.Fprintln(announcement, d.announce())
-	if tune { // which compiles more than a start does
+	if tune { // compiles more than a start does, so the start-up is not measured
 		if err := tuneDevice(c, d, o); err != nil {
 			return r, nil, err
 		}
@@ -153,7 +153,7 @@ func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	return bench.Tune(d.Backend, o, func(done, of int) { bar.set(int64(done), int64(of)) })
 }
 
-// alternate runs our rounds in turn with those of the other program.
+// alternate runs our rounds and those of the other program in turn.
 func alternate(c *cobra.Command, s *bench.Session, rounds int, against string) (ours []float64, peers []peer, err error) {
 	for range rounds {
 		if err := c.Context().Err(); err != nil {

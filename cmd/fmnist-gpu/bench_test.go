@@ -23,7 +23,7 @@ func runBenchFor(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// benchStartUp returns the start-up that bench --json tells.
+// benchStartUp returns the start-up that bench --json reports.
 func benchStartUp(t *testing.T, args ...string) bench.StartUp {
 	t.Helper()
 	stdout := runBenchFor(t, append(args, "--json", "--no-profile")...)

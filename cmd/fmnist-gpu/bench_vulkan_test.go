@@ -25,8 +25,8 @@ func TestBenchPipelineCache(t *testing.T) {
 	}
 }
 
-// A device with a clock of its own tells how long of a step it ran nothing,
-// which its barriers do not leave at 0.
+// A device with timestamps reports how long it was idle within a step, which is more
+// than 0 because of barriers.
 func TestBenchBetweenDispatches(t *testing.T) {
 	stdout := runBenchFor(t, "--device", testDevice())
 	if !strings.Contains(stdout, " µs between dispatches ") || strings.Contains(stdout, " 0.0 µs between dispatches ") {

@@ -13,8 +13,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// compareFormats are the formats of the command compare beside text, a flag
-// each. inGroups is false if the runs are not of an experiment.
+// compareFormats are the formats of the command compare other than text, one flag
+// each. inGroups is false if the runs do not belong to an experiment.
 var compareFormats = []struct {
 	flag, usage string
 	write       func(w io.Writer, list []*trainer.Comparison, inGroups bool) error
@@ -25,7 +25,7 @@ var compareFormats = []struct {
 		}
 		return printJSON(w, map[string]any{"groups": list})
 	}},
-	{"csv", "print CSV: a row for each recipe, fractions in full precision", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.CSV(w, list) }},
+	{"csv", "print CSV: one row per recipe, fractions in full precision", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.CSV(w, list) }},
 	{"markdown", "print Markdown tables", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.Markdown(w, list) }},
 	{"latex", "print LaTeX tables (package booktabs)", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.LaTeX(w, list) }},
 }
@@ -34,18 +34,18 @@ func newCompareCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "compare FOLDER...",
 		Short: "Rank runs, and test which differences are significant",
-		Long: `Compare finished runs: those named, all in a folder, or an experiment's, group by
-group. Runs that differ only in the seed are one recipe.
+		Long: `Compare finished runs: the runs named, all runs in a folder, or an experiment's
+runs, group by group. Runs that differ only in the seed form one recipe.
 
-Recipes are ranked by their mean validation accuracy; choose by that. Choosing by
-test accuracy makes it optimistic: it then no longer tells how well the recipe does on
-new images. Runs trained with --select-on test have no validation accuracy and are
-ranked by test accuracy.
+Recipes are ranked by mean validation accuracy; choose by that. A test accuracy that
+you choose by is optimistic: it no longer estimates the accuracy on new images. Runs
+trained with --select-on test have no validation accuracy and are ranked by test
+accuracy.
 
-Differences are tested on the test images: recipes with common seeds by a paired t test
-over those (its effect size is Cohen's d_z), others by McNemar's test on one run of each,
-and three or more runs together by Cochran's Q. The p-values of pairs are corrected for
-their number by Holm's method.`,
+Differences in test accuracy are tested for significance: recipes with common seeds
+by a paired t test over those seeds (effect size: Cohen's d_z), others by McNemar's
+test on one run of each, and three or more runs together by Cochran's Q test. The
+p-values of pairs are adjusted for their number by Holm's method.`,
 		Example: `  fmnist-gpu compare runs/main_no_aug runs/main_aug_dropout
   fmnist-gpu compare runs
   fmnist-gpu compare --json runs/seed*
@@ -72,7 +72,7 @@ func runCompare(c *cobra.Command, args []string) error {
 	for _, f := range compareFormats {
 		if on, _ := c.Flags().GetBool(f.flag); on {
 			if format != "" {
-				return &commandLineError{fmt.Sprintf("--%s and --%s exclude each other: give one", format, f.flag)}
+				return &commandLineError{fmt.Sprintf("--%s and --%s are mutually exclusive: give only one", format, f.flag)}
 			}
 			write, format = f.write, f.flag
 		}

@@ -12,8 +12,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// addCompletions makes the shell complete the values of the flags of a command
-// and of those below it.
+// addCompletions registers completions for the flag values of a command and its
+// subcommands.
 func addCompletions(c *cobra.Command) error {
 	var failed error
 	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
@@ -31,7 +31,7 @@ func addCompletions(c *cobra.Command) error {
 	return failed
 }
 
-// completionOf returns how a flag's values are completed, nil for as files.
+// completionOf returns the completion of a flag's values; nil completes file names.
 func completionOf(f *pflag.Flag) cobra.CompletionFunc {
 	checked, ok := f.Value.(*checkedFlag)
 	switch {
@@ -69,8 +69,8 @@ func onlyFolders(*cobra.Command, []string, string) ([]string, cobra.ShellCompDir
 	return nil, cobra.ShellCompDirectiveFilterDirs
 }
 
-// completeDevices lists the Vulkan devices by index and name. It says nothing of
-// drivers that fail: a completion has no place for that.
+// completeDevices lists the Vulkan devices by index and name. It ignores drivers
+// that fail: a completion cannot report them.
 func completeDevices(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	found, _ := vulkan.List()
 	var list []string
@@ -80,8 +80,9 @@ func completeDevices(*cobra.Command, []string, string) ([]string, cobra.ShellCom
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
 
-// completeRunFoldersOr lists the runs' folders that begin as typed, in runs where
-// nothing is typed yet; where there are none it completes as otherwise says.
+// completeRunFoldersOr completes run folders whose path starts with the text typed,
+// or those in runs if nothing is typed yet. If there are none, it falls back to
+// otherwise.
 func completeRunFoldersOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
 	return func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		if folders := runFolders(typed); len(folders) > 0 {
@@ -91,13 +92,13 @@ func completeRunFoldersOr(otherwise cobra.CompletionFunc) cobra.CompletionFunc {
 	}
 }
 
-// completeRunFolders completes arguments that are runs' folders, or others.
+// completeRunFolders completes arguments with run folders, or else any folders.
 func completeRunFolders(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 	return completeRunFoldersOr(onlyFolders)(c, args, typed)
 }
 
-// runFolders lists the runs' folders whose path begins as typed, one or two
-// levels down.
+// runFolders lists the run folders, one or two levels down, whose path starts with
+// the text typed.
 func runFolders(typed string) []string {
 	start := typed
 	if start == "" {
@@ -116,12 +117,13 @@ func runFolders(typed string) []string {
 	return list
 }
 
-// globEscape makes a path stand for itself in a pattern.
+// globEscape escapes a path for use in a pattern.
 func globEscape(path string) string {
 	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(path)
 }
 
-// completeSettings completes the names of settings, each with its "=".
+// completeSettings completes the names of settings, each followed by "=", and then
+// their values.
 func completeSettings(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	var list []string
 	name, _, hasValue := strings.Cut(typed, "=")
@@ -150,5 +152,5 @@ func completeExperiments(_ *cobra.Command, args []string, typed string) ([]strin
 			list = append(list, found...)
 		}
 	}
-	return list, cobra.ShellCompDirectiveDefault // folders on the way to a file
+	return list, cobra.ShellCompDirectiveDefault // also folders, which may lead to a file
 }

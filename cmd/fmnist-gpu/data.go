@@ -27,16 +27,16 @@ func newDataCommand() *cobra.Command {
 		Use:   "data",
 		Short: "Locate, verify, download and show the dataset",
 		Long: `Show where each of the four Fashion-MNIST files was found and whether its
-content is right.
+content is correct.
 
-If --data-dir or $FMNIST_DATA names a folder, no other is searched. Otherwise
-the first complete one is used: this user's cache folder, which "data fetch"
-fills, or /usr/share/datasets/fashion-mnist (Debian's package
+If --data-dir or $FMNIST_DATA names a folder, only that folder is searched.
+Otherwise the first of these that is complete is used: your cache folder, which
+"data fetch" fills, or /usr/share/datasets/fashion-mnist (Debian's package
 dataset-fashion-mnist).
 
 A folder may hold the files themselves, be torchvision's root
 (FashionMNIST/raw), or be a clone of the authors' repository (data/fashion).
-Files may be gzip-compressed or not, and be named train-images-idx3-ubyte or
+Files may be compressed with gzip or not, and named train-images-idx3-ubyte or
 train-images.idx3-ubyte.`,
 		Example: `  fmnist-gpu data
   fmnist-gpu data fetch
@@ -102,7 +102,7 @@ func printDataTable(w io.Writer, dir string, files []dataset.FileStatus) error {
 	return nil
 }
 
-// inFolder returns a path as seen from dir where it lies in there.
+// inFolder returns a path relative to dir if it lies in dir, else unchanged.
 func inFolder(dir, path string) string {
 	if name, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(name) {
 		return name
@@ -115,11 +115,10 @@ func newDataFetchCommand(dataDir *string) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "fetch",
 		Short: "Download and verify the dataset (30 MB)",
-		Long: `Download whichever of the four files are missing or damaged, to --data-dir,
-$FMNIST_DATA or this user's cache folder, from the dataset's public mirrors.
-Each file is verified by its SHA-256 before it gets its name; a damaged file of
-that name is then kept as NAME.bad. An interrupted download continues where it
-stopped.`,
+		Long: `Download the files that are missing or damaged from the dataset's public mirrors
+to --data-dir, $FMNIST_DATA or your cache folder. Each file is checked against its
+SHA-256 before it gets its name; a damaged file of that name is kept as NAME.bad.
+If a download is interrupted, the next one continues where it stopped.`,
 		Example: `  fmnist-gpu data fetch
   fmnist-gpu data fetch --data-dir ~/fashion-mnist
   fmnist-gpu data fetch --mirror https://example.org/fashion-mnist/`,
@@ -174,7 +173,7 @@ func (p *fetchProgress) log(line string) {
 	fmt.Fprintln(p.w, line)
 }
 
-// clear removes the bar, for a line in its place.
+// clear removes the bar, so that a line can be printed.
 func (p *fetchProgress) clear() {
 	p.bar.end()
 	p.bar = nil
@@ -184,13 +183,14 @@ func newDataShowCommand(dataDir *string) *cobra.Command {
 	var out, split string
 	var count int
 	config := trainer.DefaultConfig()
-	config.Augment = "" // unless a flag says so, no versions are shown
+	config.Augment = "" // no augmented versions unless a flag asks for them
 	split, out, count = "train", "samples.png", 25
 	c := &cobra.Command{
 		Use:   "show",
 		Short: "Draw sample images with their classes",
-		Long: `Draw samples with their classes as a picture. With --augment, each image is
-followed by augmented versions of it, as training sees them.`,
+		Long: `Draw sample images with their classes in one picture. With --augment or another
+augmentation flag, each image is followed by augmented versions of it, as training
+sees them.`,
 		Example: `  fmnist-gpu data show
   fmnist-gpu data show --augment original --count 10
   fmnist-gpu data show --split test --count 100 --seed 7 --out test.png`,
@@ -226,12 +226,11 @@ followed by augmented versions of it, as training sees them.`,
 // maxShown is the largest number of images in one picture.
 const maxShown = 2500
 
-// shownVersions is how many augmented versions stand beside an image.
+// shownVersions is the number of augmented versions shown per image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s that the seed selects: in
-// about a square or, if they are augmented, each at the start of a row of its
-// versions.
+// drawSamples writes a picture of count images of s, chosen by the seed: roughly
+// a square or, with augmentation, one row per image and its versions.
 func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
 	var images [][]byte
 	var captions []string
@@ -258,8 +257,8 @@ func drawSamples(path string, s dataset.Split, count int, config trainer.Config)
 	return os.WriteFile(path, picture, 0o666)
 }
 
-// nearSquare returns the number of columns of a grid of n cells that is about as
-// wide as high, or a little wider if that makes all rows equally long.
+// nearSquare returns the number of columns of a grid of n cells that is roughly
+// square, or up to twice as many if that makes all rows equally long.
 func nearSquare(n int) int {
 	side := int(math.Ceil(math.Sqrt(float64(n))))
 	for columns := side; columns <= 2*side; columns++ {
@@ -270,7 +269,7 @@ func nearSquare(n int) int {
 	return side
 }
 
-// withVersions puts augmented versions after each image.
+// withVersions inserts augmented versions after each image.
 func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
 	if config.Augment == "" {
 		config.Augment = "none"

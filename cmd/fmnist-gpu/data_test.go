@@ -10,7 +10,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
-// narrow fails the test if a line is wider than a terminal, but for the given one.
+// narrow fails the test if a line is wider than a terminal, except the given one.
 func narrow(t *testing.T, text, except string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -27,8 +27,8 @@ func TestDataHelpFitsTerminal(t *testing.T) {
 	}
 }
 
-// A damaged file beside a good one is named and does no harm. `data fetch` has
-// nothing to do then, without a network too.
+// A damaged file beside a good one is reported and does no harm. `data fetch` then has
+// nothing to do, even without a network.
 func TestDataBesideDamaged(t *testing.T) {
 	source := datasettest.Full(t).Dir
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 20))

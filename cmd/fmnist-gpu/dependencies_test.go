@@ -48,7 +48,7 @@ func TestDependencies(t *testing.T) {
 			continue // the command may import all
 		}
 		if part(from) == "" {
-			t.Errorf("package %s is in no part that this test knows", from)
+			t.Errorf("package %s is not in a part that this test knows", from)
 			continue
 		}
 		checked++

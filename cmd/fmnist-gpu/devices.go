@@ -20,10 +20,10 @@ func newDevicesCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "devices",
-		Short: "List Vulkan devices, and what the CPU backend will use",
-		Long: `List the Vulkan devices with the index, name or UUID that --device takes, and
-what the CPU backend will use. Each device is tried out; one that does not work is
-listed with the reason. A machine without Vulkan lists the CPU alone.`,
+		Short: "List the Vulkan devices, and what the CPU backend uses",
+		Long: `List the Vulkan devices with the index, name and UUID that --device accepts, and
+what the CPU backend uses. Each device is tested; one that does not work is listed
+with the reason. Without Vulkan, only the CPU is listed.`,
 		Example: `  fmnist-gpu devices
   fmnist-gpu devices --json`,
 		Args: noArguments(nil),
@@ -64,7 +64,7 @@ func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) 
 	}
 	for _, d := range found {
 		lines := []string{d.Name, fmt.Sprintf("%s, %s, Vulkan %s", d.Type, humanize.IBytes(uint64(d.MemoryBytes)), d.APIVersion), "driver " + d.Driver}
-		if d.UUID != "" { // a driver of Vulkan 1.0 tells no more
+		if d.UUID != "" { // drivers of Vulkan 1.0 report no more
 			lines[1] += fmt.Sprintf(", subgroups of %d, %s", d.SubgroupSize, arithmetic(d))
 			lines = append(lines, "UUID "+d.UUID)
 		}
@@ -81,7 +81,7 @@ func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) 
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// arithmetic lists what a device has for reduced precision.
+// arithmetic lists the number formats and matrix units that a device supports.
 func arithmetic(d gpu.Info) string {
 	has := []string{"FP32"}
 	for _, f := range []struct {
@@ -95,8 +95,8 @@ func arithmetic(d gpu.Info) string {
 	return strings.Join(has, " + ")
 }
 
-// wrap breaks a text between words so that it fits a width where it starts at
-// column indent, as do its further lines. A longer word has a line of its own.
+// wrap breaks a text between words into lines that start at column indent and end
+// before column width. A longer word gets its own line.
 func wrap(text string, indent, width int) string {
 	var b strings.Builder
 	column := indent

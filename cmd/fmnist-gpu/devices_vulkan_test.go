@@ -25,8 +25,8 @@ func firstLine(t *testing.T, args ...string) string {
 	return line
 }
 
-// Every command that computes works where no GPU does: on the CPU, which its
-// first line says, with the reason. A device that is asked for is exit code 3.
+// If no GPU works, every command that computes uses the CPU, and its first line says
+// so with the reason. With --device, the exit code is 3.
 func TestWithoutUsableGPU(t *testing.T) {
 	datasettest.Full(t)
 	damaged := filepath.Join(t.TempDir(), "damaged.json")
@@ -82,8 +82,7 @@ func TestWithoutUsableGPU(t *testing.T) {
 	}
 }
 
-// The next GPU takes the place of one that does not work, also for several
-// trainings at a time.
+// The next GPU replaces one that does not work, also for several trainings at a time.
 func TestNextGPU(t *testing.T) {
 	datasettest.Full(t)
 	broken := gputest.Driver{Name: "GTX", Type: "discrete", UUIDByte: 1, Faults: map[string]int32{"vkCreateDevice": -3}}

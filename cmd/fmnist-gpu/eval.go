@@ -24,13 +24,13 @@ func newEvalCommand() *cobra.Command {
 		Short: "Evaluate a checkpoint on the test set",
 		Long: `Classify the 10,000 test images with the weights of a checkpoint, and print all
 metrics. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
-with a state_dict anywhere in it (nothing in the file is run). The names and
-shapes of its tensors tell the model.
+that contains a state_dict, which may be nested (no code in the file is run). The
+model is recognised by the names and shapes of the tensors.
 
---out writes the metrics to a folder, with every image's probabilities and the
-pictures: confusion matrix, ROC, F1 by class, reliability, samples, the worst
-mistakes, the first layer's filters, and by --cam where the network saw the
-predicted class.`,
+--out writes metrics, every image's probabilities and pictures to a folder:
+confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
+mistakes, the first layer's filters, and the regions of images that speak for the
+predicted class (see --cam).`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
@@ -42,7 +42,7 @@ predicted class.`,
 				return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
 			}
 			if c.Flags().Changed("cam") && out == "" {
-				return &commandLineError{"--cam chooses how a picture is made, and pictures are only written with --out: name a folder"}
+				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
 			e, d, err := evaluate(c, f, checkpoint, dataDir, out, trainer.CAM(cam))
 			if err != nil {
@@ -64,18 +64,16 @@ predicted class.`,
 			return err
 		},
 	}
-	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Text("PATH", "a run's folder, or a .safetensors or .pth file"), "weights: a run's folder, or a .safetensors or PyTorch .pth file")
+	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Text("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
 	bind(flagGroup{c.Flags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
 	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
-	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "how gradcam.png in --out shows what the network saw: hirescam or gradcam")
+	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "method of the class activation maps in gradcam.png: hirescam or gradcam")
 	bind(output, &predictions, "predictions", setting.Text("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
 	bind(output, &asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
 	return c
 }
-
-const dataDirUsage = "folder of the dataset's files"
 
 // addDeviceFlags adds the flags that choose a backend.
 func addDeviceFlags(g flagGroup, f *deviceFlags) {
@@ -83,7 +81,7 @@ func addDeviceFlags(g flagGroup, f *deviceFlags) {
 	addBackendFlags(g, f)
 }
 
-// addBackendFlags adds those but the one that selects a Vulkan device.
+// addBackendFlags adds the flags of addDeviceFlags other than --device.
 func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.cpu, "cpu", setting.Bool(), "use the CPU")
 	bind(g, &f.threads, "threads", kindOf("threads"), threadsUsage)
@@ -112,11 +110,11 @@ func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, ca
 	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out, cam)
 }
 
-// makeEvaluationDir makes the folder that an evaluation is written to. A run's
-// own folder is refused: the metrics of its training would be lost.
+// makeEvaluationDir makes the folder that an evaluation is written to. It refuses
+// a run's folder: the metrics of its training would be lost.
 func makeEvaluationDir(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err == nil {
-		return &commandLineError{fmt.Sprintf("--out %s is a run's folder, which has its own metrics: name another", dir)}
+		return &commandLineError{fmt.Sprintf("--out %s is a run's folder, whose metrics would be overwritten: name another folder", dir)}
 	}
 	return os.MkdirAll(dir, 0o777)
 }

@@ -38,25 +38,24 @@ func newExperimentCommand() *cobra.Command {
 	var f experimentFlags
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
-		Short: "Run a set of trainings over seeds, and compare them",
-		Long: `Run a set of trainings, each in a folder of its own, compare them and write one
-report. "original" is the original study: its five trainings and its learning
-rates. A YAML file has settings that all runs share, and lists of values whose
-combinations are the runs; seeds can be ranges:
+		Short: "Run a set of trainings and compare them",
+		Long: `Run a set of trainings, each in its own folder, compare them and write one report.
+"original" repeats the original study: its five trainings and its learning rates.
+A YAML file gives the settings that all runs share (base) and lists of values
+(grid), with one run for each combination. Seeds can be ranges:
 
     base: {preset: main_no_aug, epochs: 5}
     grid:
       lr: [0.01, 0.001]
       seed: 0-9
 
-Flags of the section Experiment replace what the file says of their settings, in
-base and grid: --seeds 0-4 takes other seeds, --set epochs=2 other epochs.
+The flags under "Experiment" override the same settings of the file, in base and
+in grid: for example, --seeds 0-4 or --set epochs=2.
 
-Several trainings run at a time: one on each --device or, on the CPU, one on each
-core, at most 16 (a core trains more images by itself than as one of several that
-share a training). No run's result depends on that. If an experiment is
-interrupted or killed, the same command continues it; finished runs are never
-repeated.`,
+Several trainings run at a time: one per --device or, on the CPU, one per core, at
+most 16 (cores that train separately are faster than cores that share a training).
+The results do not depend on this. If an experiment is interrupted or killed, the
+same command resumes it; finished runs are not repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
@@ -86,22 +85,22 @@ repeated.`,
 func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
 	g := flagGroup{flags, "Experiment"}
 	g.add(&checkedFlag{name: "seeds", kind: setting.Seeds(), store: func(any) {}}, "seeds of the runs, such as 42,43 or 0-9 (default for original: 42)")
-	g.settingDefault("select-on", "", "images that select the best epoch: val or test (default for original: test)")
+	g.settingDefault("select-on", "", selectOnUsage+" (default for original: test)")
 	g.settingDefault("precision", "", precisionUsage)
-	g.settingDefault("max-steps", "", "stop each run after N optimiser steps")
-	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "replace a setting of all runs; may be repeated")
+	g.settingDefault("max-steps", "", maxStepsUsage)
+	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "override a setting in all runs; may be repeated")
 	bind(flagGroup{flags, groupData}, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	g = flagGroup{flags, groupDevice}
 	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
 	addBackendFlags(g, &f.device)
-	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 for one on each device or, on the CPU, one on each core")
+	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0: one per device or, on the CPU, one per core")
 	g = flagGroup{flags, groupOutput}
-	bind(g, &f.out, "out", kindOf("out"), "folder of the runs' folders (default: runs/NAME)")
+	bind(g, &f.out, "out", kindOf("out"), "folder in which to create the runs' folders (default: runs/NAME)")
 	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")
 	bind(g, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
 }
 
-// overrides returns the settings that replace those of the experiment.
+// overrides returns the settings that override the experiment's own.
 func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]trainer.Assignment, error) {
 	var list []trainer.Assignment
 	for _, text := range f.set {
@@ -120,7 +119,7 @@ func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]trainer.Assignment, 
 // originalName names the experiment that is built in.
 const originalName = "original"
 
-// findExperiment returns the experiment of that name, or of that file.
+// findExperiment returns the experiment with that name or in that file.
 func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignment) (trainer.Experiment, error) {
 	if name == originalName {
 		return trainer.OriginalExperiment(overrides...)
@@ -136,7 +135,7 @@ func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignmen
 	return trainer.ParseExperiment(inputName(name), text, overrides...)
 }
 
-// runExperiment does what is left of an experiment, and compares its runs.
+// runExperiment trains the runs that are not finished, and compares all runs.
 func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) error {
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
 		return err
@@ -156,7 +155,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	begun := time.Now()
 	trained := trainAll(cmd, log, f, e)
 	if errors.Is(trained, trainer.ErrInterrupted) {
-		printInterrupted(cmd, "the same command goes on from here")
+		printInterrupted(cmd, "run the same command to resume")
 	}
 	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
 		return trained
@@ -185,18 +184,18 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 		fmt.Fprintln(log)
 		err = printComparisons(log, comparisons, true)
 	}
-	fmt.Fprintf(log, "\n%.1f s in all; report: %s\n", time.Since(begun).Seconds(), path)
+	fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
 	return errors.Join(trained, err)
 }
 
-// trainAll trains what is left of the runs.
+// trainAll trains the runs that are not finished.
 func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Experiment) (err error) {
 	total, left, err := countRuns(f.out, e)
 	if err != nil {
 		return err
 	}
 	if left == 0 {
-		fmt.Fprintf(log, "all %d runs were finished before\n", total)
+		fmt.Fprintf(log, "all %d runs were already finished\n", total)
 		return nil
 	}
 	data, err := loadData(f.dataDir)
@@ -261,7 +260,7 @@ func countRuns(out string, e trainer.Experiment) (total, left int, err error) {
 	return total, left, nil
 }
 
-// precisionOf returns what the device must have for all runs.
+// precisionOf returns the precision that the device must support for all runs.
 func precisionOf(e trainer.Experiment) kernels.Precision {
 	for _, g := range e.Groups {
 		for _, c := range g.Runs {
@@ -273,12 +272,12 @@ func precisionOf(e trainer.Experiment) kernels.Precision {
 	return kernels.FP32
 }
 
-// maxReplicas bounds the trainings at a time that the CPU has by default: each
+// maxReplicas is the most trainings that the CPU runs at a time by default: each
 // takes some 170 MB.
 const maxReplicas = 16
 
-// openWorkers opens a backend for each of at most runs trainings at a time: in
-// turn the devices asked for, or the CPU with a share of its threads for each.
+// openWorkers opens a backend for each concurrent training, at most one per run:
+// the devices asked for in turn, or the CPU with an equal share of its threads.
 func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*device, error) {
 	selectors := f.devices
 	if len(selectors) == 0 {
@@ -323,7 +322,7 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 	return workers, nil
 }
 
-// closeAll closes devices after something that ended with err.
+// closeAll closes devices and returns an error as closeDevice does.
 func closeAll(devices []*device, err error) error {
 	for _, d := range devices {
 		err = closeDevice(d, err)
@@ -331,18 +330,18 @@ func closeAll(devices []*device, err error) error {
 	return err
 }
 
-// trainOne trains one run, or what is left of it.
+// trainOne trains one run, or resumes it.
 func trainOne(ctx context.Context, w *trainingWriter, d *device, data *dataset.Dataset, c trainer.Config) error {
 	dir := filepath.Join(c.Out, c.Name)
 	state, err := trainer.StateOfRun(dir)
 	if err != nil {
 		return err
 	}
-	p := w.begin(c, dir, map[trainer.RunState]string{trainer.RunFinished: "finished before", trainer.RunInProgress: "goes on"}[state])
+	p := w.begin(c, dir, map[trainer.RunState]string{trainer.RunFinished: "already finished", trainer.RunInProgress: "resumed"}[state])
 	if state == trainer.RunFinished {
 		return nil
 	}
-	// Many runs' checkpoints are much to keep for what nobody resumes.
+	// The checkpoints of many finished runs take much space, and few are resumed.
 	result, err := runTraining(ctx, p, d, data, trainer.Options{Dir: dir, Resume: state != trainer.RunNew, DropCheckpoint: true})
 	if result != nil {
 		printAccuracy(p.out, c, result)
@@ -350,8 +349,8 @@ func trainOne(ctx context.Context, w *trainingWriter, d *device, data *dataset.D
 	return err
 }
 
-// completeRuns does what is left of finished runs that were killed in the last
-// moment.
+// completeRuns tidies the folders of finished runs, and writes the reports of those
+// that were killed before they could.
 func completeRuns(groups []trainer.RunGroup) error {
 	for _, g := range groups {
 		for _, r := range g.Runs {
@@ -363,17 +362,16 @@ func completeRuns(groups []trainer.RunGroup) error {
 	return nil
 }
 
-// trainingWriter prints the lines of several trainings, which may come
-// together.
+// trainingWriter prints the lines of trainings, which may run concurrently.
 type trainingWriter struct {
 	screen   *screen
 	lock     sync.Mutex
 	total    int
 	begun    int
-	together bool // each line and each bar says whose it is
+	together bool // several run at a time: lines and bars name their training
 }
 
-// begin prints that a run begins and returns what prints how it goes.
+// begin prints that a run begins and returns its progress.
 func (w *trainingWriter) begin(c trainer.Config, dir, state string) *progress {
 	w.lock.Lock()
 	defer w.lock.Unlock()
@@ -389,7 +387,7 @@ func (w *trainingWriter) begin(c trainer.Config, dir, state string) *progress {
 	return p
 }
 
-// prefixWriter puts a prefix before what is printed, a line in every call.
+// prefixWriter puts a prefix before each line; every Write is one line.
 type prefixWriter struct {
 	*trainingWriter
 	prefix string

@@ -21,7 +21,7 @@ type flagGroup struct {
 // groupKey is the annotation that holds a flag's heading.
 const groupKey = "fmnist-gpu/group"
 
-// The headings of the help, as far as several commands share them.
+// Headings of the help that several commands share.
 const (
 	groupRun          = "Run"
 	groupModel        = "Model"
@@ -37,8 +37,8 @@ type checkedFlag struct {
 	name      string
 	kind      setting.Kind
 	text      string
-	isSetting bool            // of a training, of the same name
-	store     func(value any) // what becomes of a value
+	isSetting bool            // it is a training's setting of the same name
+	store     func(value any) // takes the parsed value
 }
 
 // String implements [pflag.Value].
@@ -58,7 +58,7 @@ func (f *checkedFlag) Set(text string) error {
 	return nil
 }
 
-// Type implements [pflag.Value]: it is what stands for the value in the help.
+// Type implements [pflag.Value]: it returns the value's placeholder in the help.
 func (f *checkedFlag) Type() string { return f.kind.Placeholder }
 
 func (g flagGroup) add(f *checkedFlag, usage string) {
@@ -70,18 +70,18 @@ func (g flagGroup) add(f *checkedFlag, usage string) {
 	g.flags.SortFlags = false
 }
 
-// bind adds a flag that sets *p, whose value is the default.
+// bind adds a flag that sets *p. The present value of *p is the default.
 func bind[T any](g flagGroup, p *T, name string, kind setting.Kind, usage string) {
 	g.add(&checkedFlag{name: name, kind: kind, text: fmt.Sprint(*p), store: func(v any) { *p = v.(T) }}, usage)
 }
 
-// bindEach adds a flag that may be repeated, each time adding to *p.
+// bindEach adds a flag that may be repeated; each use appends to *p.
 func bindEach(g flagGroup, p *[]string, name string, kind setting.Kind, usage string) {
 	g.add(&checkedFlag{name: name, kind: kind, store: func(v any) { *p = append(*p, v.(string)) }}, usage)
 }
 
-// setting adds the flag of a training's setting, whose default is that of a
-// training. [assignments] tells what it was set to.
+// setting adds the flag of a training's setting, with the setting's default.
+// [assignments] returns the values given.
 func (g flagGroup) setting(name, usage string) {
 	g.settingDefault(name, trainer.DefaultConfig().Value(name), usage)
 }
@@ -99,7 +99,7 @@ func kindOf(name string) setting.Kind {
 	return s.Kind
 }
 
-// assignments returns the training's settings that flags were given for.
+// assignments returns the training's settings that were given as flags.
 func assignments(flags *pflag.FlagSet) []trainer.Assignment {
 	var list []trainer.Assignment
 	flags.Visit(func(f *pflag.Flag) {
@@ -110,7 +110,7 @@ func assignments(flags *pflag.FlagSet) []trainer.Assignment {
 	return list
 }
 
-// flagError words an error about a command's flags.
+// flagError rewrites an error about a command's flags in this program's words.
 func flagError(c *cobra.Command, err error) error {
 	text := err.Error()
 	var wrong *pflag.InvalidValueError
@@ -163,8 +163,8 @@ func flagNames(c *cobra.Command) []string {
 	return names
 }
 
-// noArguments refuses arguments. The hint, which may be nil, says what to do
-// about the first one, or "".
+// noArguments refuses arguments. The hint, which may be nil, returns advice about
+// the first one, or "".
 func noArguments(hint func(c *cobra.Command, argument string) string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -183,7 +183,7 @@ func noArguments(hint func(c *cobra.Command, argument string) string) cobra.Posi
 	}
 }
 
-// oneArgument wants exactly one argument, which want describes.
+// oneArgument accepts exactly one argument, which want describes.
 func oneArgument(want string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		switch len(args) {

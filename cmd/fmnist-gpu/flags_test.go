@@ -18,7 +18,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
-// writeFile writes a file and the folders on the way to it.
+// writeFile writes a file and creates its folder.
 func writeFile(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
@@ -29,7 +29,7 @@ func writeFile(t *testing.T, path, text string) {
 	}
 }
 
-// A command line that is wrong is refused in the words of its flags.
+// A wrong command line is refused with a message that names the flag.
 func TestCommandLineRefuses(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, filepath.Join(dir, "run", trainer.ArgsFile), "")
@@ -130,8 +130,7 @@ func resolved(t *testing.T, stdin string, args ...string) (trainer.Config, error
 	return c, cmd.ExecuteContext(t.Context())
 }
 
-// The flags of an experiment replace what its file says, and what the original's
-// study says.
+// The flags of an experiment override its file, or the original study.
 func TestExperimentFlags(t *testing.T) {
 	find := func(args ...string) (trainer.Experiment, error) {
 		var f experimentFlags
@@ -166,7 +165,7 @@ func TestExperimentFlags(t *testing.T) {
 	}
 }
 
-// Numbers are decimal, whatever they begin with.
+// Numbers are decimal, even with leading zeros.
 func TestDecimalFlags(t *testing.T) {
 	c, err := resolved(t, "", "--seed", "042", "--epochs", "010", "--batch-size", "08", "--crop", "03", "--lr", "01e-3")
 	if err != nil || c.Seed != 42 || c.Epochs != 10 || c.BatchSize != 8 || *c.Crop != 3 || c.LR != .001 {
@@ -174,8 +173,8 @@ func TestDecimalFlags(t *testing.T) {
 	}
 }
 
-// A preset comes before the other flags, wherever it stands, and a device given
-// as a flag replaces the file's.
+// A preset is applied before the other flags, in any position, and a device given as
+// a flag replaces the file's.
 func TestResolve(t *testing.T) {
 	c, err := resolved(t, "", "--dropout", "0.5", "--preset", "alternative_shallow", "--rotate", "3")
 	if err != nil || c.Model != "alternative" || *c.Dropout != .5 || c.Augment != "original" || *c.Rotate != 3 {
@@ -208,7 +207,7 @@ func TestConfigFromPipe(t *testing.T) {
 	}
 }
 
-// Waiting for a pipe that nobody writes ends with the context.
+// Waiting for a pipe without a writer ends with the context.
 func TestReadInputIsCancelled(t *testing.T) {
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {

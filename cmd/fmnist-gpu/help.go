@@ -36,12 +36,12 @@ func printHelp(c *cobra.Command, _ []string) {
 	}
 	printFlags(w, c.Flags())
 	if c.HasAvailableSubCommands() {
-		fmt.Fprintf(w, "\n\"%s COMMAND --help\" says more about a command.\n", c.CommandPath())
+		fmt.Fprintf(w, "\nRun \"%s COMMAND --help\" for more about a command.\n", c.CommandPath())
 	}
 }
 
-// fillParagraphs fills paragraphs to the width of the help; those with an indented line
-// stay as they are.
+// fillParagraphs wraps paragraphs to the width of the help, except those with an
+// indented line.
 func fillParagraphs(text string) string {
 	paragraphs := strings.Split(strings.TrimSpace(text), "\n\n")
 	for i, p := range paragraphs {
@@ -88,7 +88,7 @@ func btoi(b bool) int {
 func newHelpCommand(root *cobra.Command) *cobra.Command {
 	return &cobra.Command{
 		Use:   "help [COMMAND]",
-		Short: "Help about a command",
+		Short: "Show the help of a command",
 		Example: `  fmnist-gpu help train
   fmnist-gpu help data fetch`,
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {

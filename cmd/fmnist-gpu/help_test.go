@@ -14,8 +14,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// eachCommand calls f for the command and all below it, with its words after
-// the program's name.
+// eachCommand calls f for the command and all its subcommands, with the words that
+// follow the program's name.
 func eachCommand(c *cobra.Command, words []string, f func(c *cobra.Command, words []string)) {
 	f(c, words)
 	for _, sub := range c.Commands() {
@@ -23,8 +23,8 @@ func eachCommand(c *cobra.Command, words []string, f func(c *cobra.Command, word
 	}
 }
 
-// Every command's help fits 80 columns, has an example, and describes every
-// flag, all but --help and --version under a heading of their purpose.
+// Every command's help fits 80 columns, has an example, and describes every flag,
+// under a heading that says its purpose (except --help and --version).
 func TestHelp(t *testing.T) {
 	seen := 0
 	eachCommand(newRootCommand(), nil, func(_ *cobra.Command, words []string) {
@@ -62,7 +62,7 @@ func TestHelp(t *testing.T) {
 	}
 }
 
-// Every flag whose values are a few words shows them all.
+// The help of a flag with a fixed set of values lists them all.
 func TestHelpShowsChoices(t *testing.T) {
 	stdout, _, _ := run(t, "train", "--help")
 	for _, s := range trainer.Settings() {
@@ -82,7 +82,7 @@ func TestHelpShowsChoices(t *testing.T) {
 	}
 }
 
-// The shell is offered what a flag takes.
+// The shell completes the values that a flag accepts.
 func TestCompletion(t *testing.T) {
 	out := t.TempDir()
 	finished := filepath.Join(out, "finished")

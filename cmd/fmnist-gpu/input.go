@@ -13,18 +13,18 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// maxInput bounds a settings file: what is larger is something else.
+// maxInput is the largest settings file accepted, in bytes.
 const maxInput = 1 << 20
 
-// readInput reads a file of settings, once, so that it can be a pipe; "-" is
-// standard input. Cancelling the command's context ends it even while it waits
-// for a pipe's other end.
+// readInput reads a settings file once, so that it can be a pipe; "-" is standard
+// input. It returns when the command's context is cancelled, even while it waits
+// for the writer of a pipe.
 func readInput(c *cobra.Command, path string) ([]byte, error) {
 	type result struct {
 		text []byte
 		err  error
 	}
-	done := make(chan result, 1) // so that a reader left behind can end
+	done := make(chan result, 1) // buffered, so that an abandoned reader can finish
 	go func() {
 		text, err := readAll(c.InOrStdin(), path)
 		done <- result{text, err}
@@ -40,8 +40,8 @@ func readInput(c *cobra.Command, path string) ([]byte, error) {
 	}
 }
 
-// inputName returns the name of a file of settings for messages, and for the
-// experiment that it describes.
+// inputName returns a settings file's name for messages and for the experiment that
+// it describes.
 func inputName(path string) string {
 	if path == "-" {
 		return "stdin"
@@ -77,8 +77,7 @@ func errIsFolder(path string) error {
 	return errors.New("it is a folder: want a YAML file")
 }
 
-// pathCause strips the operation and the path that an error of package os
-// repeats.
+// pathCause strips the operation and the path from an error of package os.
 func pathCause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

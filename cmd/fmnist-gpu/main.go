@@ -30,7 +30,7 @@ const (
 	exitInterrupted = 130
 )
 
-// started is when the program began, but for what the Go runtime does before.
+// started is when the program began, after the Go runtime's own start.
 var started = time.Now()
 
 func main() {
@@ -54,7 +54,7 @@ func newRootCommand() *cobra.Command {
 		Short: "Train CNNs on Fashion-MNIST on any Vulkan GPU, or on the CPU",
 		Example: `  fmnist-gpu train                      train on the best GPU, or on the CPU
   fmnist-gpu train --cpu --epochs 3     train on the CPU
-  fmnist-gpu devices                    list what can be trained on
+  fmnist-gpu devices                    list the devices to train on
   fmnist-gpu eval --checkpoint runs/fashioncnn`,
 		Version:       version(),
 		SilenceUsage:  true,
@@ -71,7 +71,7 @@ func newRootCommand() *cobra.Command {
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)
 	if err := addCompletions(root); err != nil {
-		panic(err) // a flag twice, which any test finds
+		panic(err) // a flag that is registered twice, which any test finds
 	}
 	return root
 }
@@ -86,12 +86,14 @@ func addCompletionCommand(root *cobra.Command) {
 		}
 		c.Args, c.RunE = unknownCommand, func(c *cobra.Command, _ []string) error { return c.Help() }
 		c.Short = "Print a script that completes commands and flags in a shell"
+		c.Long = c.Short + ". Each shell's help says how to load it."
 		c.Example = "  source <(fmnist-gpu completion bash)"
 		for _, shell := range c.Commands() {
 			shell.Args = noArguments(nil)
 			shell.Short = "Print the completion script for " + shell.Name()
-			shell.Long = shell.Short + `. Load it as the example does; to have completion in
-every shell, add that line to the file that your shell reads when it starts.`
+			shell.Long = shell.Short + `. The example loads it
+into the current shell; to load it in every shell, add that line to your shell's
+startup file.`
 			shell.Example = "  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}
 	}
@@ -120,13 +122,13 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// oneLine formats an error for a person.
+// oneLine returns an error's text with its lines joined by semicolons.
 func oneLine(err error) string {
 	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
 }
 
-// version returns the version of the module this program was built from, with
-// the commit where there is none.
+// version returns the version of the module that this program was built from, or
+// the commit if it has no version.
 func version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

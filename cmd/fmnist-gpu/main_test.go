@@ -117,7 +117,7 @@ func TestBadData(t *testing.T) {
 	wantFailure(t, []string{"train", "--cpu", "--out", t.TempDir(), "--data-dir", dir}, exitBadFile, dir, "data fetch")
 }
 
-// A damaged dataset is named with its hash, and no run is left behind.
+// A damaged file is reported with its hash, and no run is left behind.
 func TestDamagedData(t *testing.T) {
 	source := datasettest.Full(t).Dir
 	for name, damage := range map[string]func([]byte) []byte{
@@ -209,8 +209,8 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	}
 }
 
-// The portable tier has mixed precision on every machine; a tier without it
-// says so before anything is read or written.
+// The portable tier has mixed precision on every machine; on a tier without it, a
+// training is refused before anything is read or written.
 func TestMixedPrecision(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
 		if tier == "avx2" || tier == "neon" {
@@ -255,7 +255,7 @@ func TestCompare(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s\n%s, want %q", flag, code, stderr, stdout, want)
 		}
 	}
-	wantFailure(t, []string{"compare", "--json", "--csv", out}, exitUsage, "--json and --csv exclude each other")
+	wantFailure(t, []string{"compare", "--json", "--csv", out}, exitUsage, "--json and --csv are mutually exclusive")
 	wantFailure(t, []string{"compare", out, t.TempDir()}, exitUsage, "not a run's folder")
 	wantFailure(t, []string{"compare"}, exitUsage, "name the folders")
 }
@@ -271,8 +271,8 @@ func writeExperiment(t *testing.T, text string) (file, out string) {
 	return file, filepath.Join(t.TempDir(), "runs")
 }
 
-// A training that diverges leaves the others alone, and the experiment says
-// which it was, in its JSON too.
+// A training that diverges does not affect the others; the experiment says which one
+// it was, also in its JSON.
 func TestExperimentDiverges(t *testing.T) {
 	text := "base: {model: logistic, optimizer: sgd, lr: 0.01, epochs: 1}\ngrid:\n  weight-decay: [0, 1000, 0.001]\n"
 	file, out := writeExperiment(t, text)
@@ -294,7 +294,7 @@ func TestExperimentDiverges(t *testing.T) {
 	}
 }
 
-// An experiment that is killed goes on where it was, and repeats nothing.
+// An experiment that was killed continues where it stopped and repeats nothing.
 func TestExperiment(t *testing.T) {
 	text := "base: {model: logistic, epochs: 2, select-on: test}\ngrid:\n  lr: [0.01, 0.00001]\n  seed: [1, 2]\n"
 	file, out := writeExperiment(t, text)
@@ -338,11 +338,11 @@ func TestExperiment(t *testing.T) {
 		}
 	}
 	stdout, stderr, code = run(t, "experiment", file, "--cpu", "--parallel", "1", "--out", out)
-	if code != 0 || strings.Count(stdout, "finished before") != 2 || strings.Count(stdout, "goes on") != 1 {
+	if code != 0 || strings.Count(stdout, "already finished") != 2 || strings.Count(stdout, ": resumed") != 1 {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
 	if _, err := os.Stat(stray); err == nil {
-		t.Error("what a killed write has left is still there")
+		t.Error("the temporary file of a killed write is still there")
 	}
 	if weights("lr0.01-seed2") != before {
 		t.Error("the resumed run has other weights")
@@ -367,7 +367,7 @@ func TestExperiment(t *testing.T) {
 	}
 	wantFailure(t, []string{"experiment", "original", "--out", out}, exitUsage, "holds the experiment rates")
 	wantFailure(t, []string{"experiment", file, "--cpu", "--parallel", "-1", "--out", filepath.Join(t.TempDir(), "x")}, exitUsage, "--parallel is -1")
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--out", filepath.Join(out, "lr0.01-seed1")}, exitUsage, "has its own metrics")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--out", filepath.Join(out, "lr0.01-seed1")}, exitUsage, "whose metrics would be overwritten")
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "lr0.01-seed1"), "--data-dir", t.TempDir()}, exitBadFile, "no Fashion-MNIST")
 	wantFailure(t, []string{"report"}, exitUsage, "name one folder")
 	wantFailure(t, []string{"report", t.TempDir()}, exitUsage, "not a run's folder")
@@ -376,7 +376,7 @@ func TestExperiment(t *testing.T) {
 	wantFailure(t, []string{"experiment"}, exitUsage, "original")
 }
 
-// A hostile PyTorch file is one line of error.
+// A hostile PyTorch file gives one line of error.
 func TestHostileWeights(t *testing.T) {
 	datasettest.Full(t)
 	weights := filepath.Join("..", "..", "trainer", "checkpoint", "testdata", "pytorch", "attack.pth")
@@ -384,7 +384,7 @@ func TestHostileWeights(t *testing.T) {
 	wantFailure(t, []string{"train", "--cpu", "--init", weights, "--out", t.TempDir()}, exitBadFile, weights, "posix.system", "not run")
 }
 
-// The original project's own weights, saved by PyTorch, give its figures.
+// The original project's weights, saved by PyTorch, give its results.
 func TestOriginalWeights(t *testing.T) {
 	weights := filepath.Join("..", "..", "..", "shared", "seed", "baseline_logistic.pth")
 	if _, err := os.Stat(weights); err != nil {

@@ -18,8 +18,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// screen is where trainings print: lines on standard output and, where standard
-// error is a terminal, below them a bar for each training.
+// screen is where trainings print: lines on standard output and, if standard error
+// is a terminal, a bar for each training below them.
 type screen struct {
 	out     io.Writer
 	bars    *mpb.Progress // nil without bars
@@ -45,7 +45,7 @@ func isTerminal(w io.Writer) bool {
 	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
-// Write prints lines, above the bars where both are on a terminal.
+// Write prints lines, above the bars if both are on a terminal.
 func (s *screen) Write(lines []byte) (int, error) {
 	if s.bars != nil && isTerminal(s.out) {
 		if n, err := s.bars.Write(lines); err == nil {
@@ -55,32 +55,32 @@ func (s *screen) Write(lines []byte) (int, error) {
 	return s.out.Write(lines)
 }
 
-// close removes the bars and prints what is left to print.
+// close removes the bars and prints pending lines.
 func (s *screen) close() {
 	if s.bars != nil {
 		s.bars.Shutdown()
-		_ = s.console.Flush(0) // lines since the last frame; a terminal that is gone is no error
+		_ = s.console.Flush(0) // lines since the last frame; a closed terminal is not an error
 	}
 }
 
-// progress prints how a training goes: a line for each finished epoch and, on a
-// screen with bars, a bar for the epoch under way.
+// progress prints the progress of a training: a line for each finished epoch and,
+// on a screen with bars, a bar for the current epoch.
 type progress struct {
 	screen *screen
-	out    io.Writer // the screen, or what adds the training's name to lines for it
-	name   string    // of the training where there are several, else ""
+	out    io.Writer // the screen, or a writer that puts the training's name before each line
+	name   string    // of the training if there are several, else ""
 	config trainer.Config
 	dir    string
 
 	started  time.Time // when the first epoch began
 	summary  trainer.Summary
-	lastStep time.Time // when it was reported
+	lastStep time.Time // when the last step was reported
 	bar      *mpb.Bar
 
-	lock      sync.Mutex // of what follows, from which frames are drawn
+	lock      sync.Mutex // guards the fields below, from which frames are drawn
 	now       trainer.StepReport
 	speed     speed
-	evaluated time.Duration // that the last epoch's evaluation took
+	evaluated time.Duration // how long the last epoch's evaluation took
 }
 
 var _ trainer.Progress = (*progress)(nil)
@@ -115,7 +115,7 @@ func (p *progress) Step(r trainer.StepReport) {
 	p.speed.add(r)
 	p.lock.Unlock()
 	if p.bar == nil {
-		// A screen that is gone draws no bars, which is no reason to stop.
+		// On an error (the screen is closed) training continues without a bar.
 		p.bar, _ = p.screen.bars.Add(0, mpb.BarFillerFunc(p.draw), mpb.BarFillerTrim())
 	}
 }
@@ -126,7 +126,7 @@ func (p *progress) draw(w io.Writer, s decor.Statistics) error {
 	f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.value()}
 	f.left, f.leftInRun = p.eta(f)
 	p.lock.Unlock()
-	_, err := io.WriteString(w, f.line(s.AvailableWidth-1)) // in the last column some terminals wrap
+	_, err := io.WriteString(w, f.line(s.AvailableWidth-1)) // some terminals wrap after the last column
 	return err
 }
 
@@ -185,7 +185,7 @@ func (p *progress) left(epoch int) string {
 	return "  " + clock(left) + " left"
 }
 
-// end removes the bar, and says that nothing is left to save.
+// end removes the bar, and records that this training has nothing more to save.
 func (p *progress) end() {
 	if p.bar != nil {
 		p.bar.Abort(true)
@@ -202,7 +202,7 @@ type meter struct {
 }
 
 // newMeter returns a bar for work of the given name and amount, which the
-// counter shows, or nil where w is not a terminal.
+// counter shows, or nil if w is not a terminal.
 func newMeter(w io.Writer, name string, total int64, counter decor.Decorator) *meter {
 	if !isTerminal(w) {
 		return nil
@@ -232,12 +232,12 @@ func (m *meter) end() {
 	}
 }
 
-// speed is a running mean of images per second: of all reports, each the less
-// the longer ago it was.
+// speed is a running mean of images per second, in which the weight of a report
+// decays with its age.
 type speed struct{ images, seconds, measured float64 }
 
 const (
-	speedMemory  = 5.  // seconds after which a report counts 1/e
+	speedMemory  = 5.  // seconds after which a report's weight is 1/e
 	speedMeasure = .25 // seconds to measure before there is a speed
 )
 
@@ -251,7 +251,7 @@ func (s *speed) add(r trainer.StepReport) {
 	s.measured += seconds
 }
 
-// value returns images per second, or 0 as long as that is not known.
+// value returns images per second, or 0 if too little was measured.
 func (s *speed) value() float64 {
 	if s.measured < speedMeasure {
 		return 0
@@ -269,14 +269,13 @@ type frame struct {
 	left, leftInRun time.Duration // of the epoch and of the run
 }
 
-// The length of the bar itself, and what separates the parts of its line.
+// The length of the bar itself, and the gap between the parts of its line.
 const (
 	shortestBar, longestBar = 10, 40
 	gap                     = "  "
 )
 
-// line returns one line of at most width columns: the more of what is worth
-// knowing, the wider it is.
+// line returns one line of at most width columns; a wider line shows more.
 func (f frame) line(width int) string {
 	head := fmt.Sprintf("epoch %d/%d", f.Epoch, f.epochs)
 	if f.name != "" {
@@ -309,8 +308,8 @@ func (f frame) line(width int) string {
 	return shorten(head, width)
 }
 
-// bar returns the share of the epoch that is done in at most room columns, gap
-// included.
+// bar draws the share of the epoch that is done, in at most room columns including
+// the gap.
 func (f frame) bar(room int) string {
 	share := min(1, float64(f.ImagesDone)/float64(max(1, f.Images)))
 	percent := fmt.Sprintf("%3.0f %%", 100*share)

@@ -10,7 +10,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
-// A bar is one line at any width, and shows the more the wider it is.
+// A bar is one line at any width; a wider one shows more.
 func TestFrameFits(t *testing.T) {
 	f := frame{StepReport: trainer.StepReport{Epoch: 7, ImagesDone: 27_500, Images: 55_000, Loss: .4123, Accuracy: .851},
 		epochs: 10, speed: 12_345, left: 2 * time.Second, leftInRun: 83 * time.Second}

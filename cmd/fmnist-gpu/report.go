@@ -13,12 +13,12 @@ func newReportCommand() *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use:   "report FOLDER",
-		Short: "Write a run or an experiment as one self-contained HTML file",
-		Long: `Write the report of a run, an experiment or a folder of runs: one HTML file
-that works offline. A run's has its configuration, interactive curves, table of
-epochs, confusion matrix, ROC, figures by class, reliability and mistakes; that
-of several runs ranks them and says which differences are significant. Trainings
-and experiments write it as report.html into their folder.`,
+		Short: "Write the report of a run or experiment as one HTML file",
+		Long: `Write the report of a run, an experiment or a folder of runs as one HTML file that
+works offline. A run's report shows its configuration, interactive curves, epochs,
+confusion matrix, ROC curves, metrics by class, reliability and mistakes. The
+report of several runs ranks them and shows which differences are significant.
+"train" and "experiment" write report.html to their folder themselves.`,
 		Example: `  fmnist-gpu report runs/main_no_aug
   fmnist-gpu report runs/original --out study.html`,
 		Args:              oneArgument("one folder, of a run or of runs"),

@@ -18,7 +18,7 @@ import (
 )
 
 // longRun starts a training that does not end by itself, and returns it once
-// its first epoch is printed, with what it goes on to print.
+// its first epoch is printed, with the rest of its output.
 func longRun(t *testing.T, out, name string) (c *exec.Cmd, stdout io.ReadCloser, stderr *bytes.Buffer) {
 	t.Helper()
 	c, stderr = program("train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "100000", "--patience", "0", "--out", out, "--name", name), new(bytes.Buffer)
@@ -45,8 +45,8 @@ func longRun(t *testing.T, out, name string) (c *exec.Cmd, stdout io.ReadCloser,
 	}
 }
 
-// What asks the program to end, or ends who reads its output, makes it save and
-// exit with 130; --resume goes on from there.
+// A signal to end, or the end of the program that reads the output, makes a training
+// save and exit with 130; --resume continues it.
 func TestInterruptAndResume(t *testing.T) {
 	datasettest.Full(t)
 	out := t.TempDir()
@@ -69,8 +69,8 @@ func TestInterruptAndResume(t *testing.T) {
 		if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 			t.Fatalf("%s: exit code %d, want %d: %s", name, code, exitInterrupted, stderr)
 		}
-		if said := "all is saved, go on with: fmnist-gpu train --resume " + dir; !strings.Contains(string(printed)+stderr.String(), said) {
-			t.Errorf("%s: %q and %q do not say how to go on", name, printed, stderr)
+		if said := "everything is saved; resume with: fmnist-gpu train --resume " + dir; !strings.Contains(string(printed)+stderr.String(), said) {
+			t.Errorf("%s: %q and %q do not say how to resume", name, printed, stderr)
 		}
 		more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1")
 		if code != 0 || !strings.Contains(more, "test accuracy") {
@@ -137,7 +137,7 @@ func TestInterruptBeforeTraining(t *testing.T) {
 	}
 }
 
-// A finished run says that it is, and goes on if it gets more epochs.
+// Resuming a finished run says that it is finished, and continues it with more epochs.
 func TestResumeFinishedRun(t *testing.T) {
 	datasettest.Full(t)
 	out := t.TempDir()
@@ -156,7 +156,7 @@ func TestResumeFinishedRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	stdout, stderr, code := run(t, "train", "--resume", dir, "--data-dir", "/nowhere")
-	if code != 0 || !strings.Contains(stdout, "had finished after epoch 1; to train more, resume it with a larger --epochs") || !strings.Contains(stdout, "test accuracy on 100 images") {
+	if code != 0 || !strings.Contains(stdout, "is already finished, after epoch 1; to train more, resume it with a larger --epochs") || !strings.Contains(stdout, "test accuracy on 100 images") {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "report.html")); err != nil {

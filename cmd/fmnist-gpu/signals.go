@@ -30,16 +30,16 @@ func watchSignals(interrupt func()) {
 	}()
 }
 
-// standardOutput is standard output, which calls closed where a write fails
-// since nobody reads on: "| head" is another way to interrupt a training.
+// standardOutput is standard output, which calls closed if a write fails because
+// the reader is gone: "| head" is another way to interrupt a training.
 type standardOutput struct {
 	*os.File
 	closed func()
 }
 
-// newStandardOutput returns standard output. A write that nobody reads fails
-// from now on, where SIGPIPE would have ended the program. (SIGPIPE is caught
-// rather than ignored, since programs that this one starts would inherit that.)
+// newStandardOutput returns standard output. From now on, a write to a closed pipe
+// fails rather than ending the program by SIGPIPE. (SIGPIPE is caught, not ignored,
+// because programs that this one starts would inherit an ignored signal.)
 func newStandardOutput(closed func()) *standardOutput {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	return &standardOutput{os.Stdout, closed}
@@ -61,8 +61,8 @@ var saving atomic.Int32
 // after an interruption: it may hang in a read or in a driver.
 const interruptGrace = 500 * time.Millisecond
 
-// await returns the outcome of a command, or ErrInterrupted where it does not
-// end after an interruption and has nothing to save.
+// await returns the outcome of a command, or ErrInterrupted if it does not end
+// after an interruption and has nothing to save.
 func await(ctx context.Context, done <-chan error) error {
 	select {
 	case err := <-done:

@@ -30,24 +30,27 @@ func newTrainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train one model",
-		Long: `Train one model on Fashion-MNIST and write its run to a folder: settings, results
+		Long: `Train one model on Fashion-MNIST and write the run to a folder: settings, results
 of every epoch, best and last weights, the metrics of the best weights on the
 test set, pictures, and a report in one HTML file.
 
-Without --device or --cpu it trains on the best GPU, or on the CPU if there is
-none. Precedence of settings: defaults < preset < --config < flags. A --preset
-given as a flag overrides the file, and other flags override the preset.
+Without --device or --cpu, it trains on the best GPU, or on the CPU if there is
+none.
 
-Ctrl-C, SIGTERM, and closing the terminal or the pipe finish the step, save, and
-exit with 130; a second Ctrl-C ends at once. --resume goes on from there and,
-with more --epochs, from the end of a finished run. For that a run keeps its
-folder checkpoint, which may be deleted.
+Each source of settings overrides those before it: defaults, preset, --config
+file, flags. A --preset flag also overrides the file, and other flags override
+the preset.
 
-On a slow device, evaluating can take longer than training. --eval-images N
-evaluates the same N images each time, evenly spaced in their split; the best
-epoch, the plateau scheduler, --patience and the final metrics then depend on
-those. --no-eval evaluates only the last epoch's weights, on the test set; the
-plateau scheduler keeps its rate, and --patience does not stop.`,
+Ctrl-C, SIGTERM, or closing the terminal or the pipe finishes the current step,
+saves the state and exits with code 130; a second Ctrl-C ends at once. --resume
+continues an interrupted run or, with a larger --epochs, a finished one. For this,
+a run keeps the folder "checkpoint", which you may delete.
+
+On a slow device, evaluation can take longer than training. --eval-images N
+evaluates only N images of each split, the same ones each time; the best epoch,
+the plateau scheduler, --patience and the final metrics then depend on those.
+--no-eval evaluates only the last epoch's weights, on the test set; the plateau
+scheduler then keeps the learning rate, and --patience has no effect.`,
 		Example: `  fmnist-gpu train                                  fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
@@ -77,9 +80,9 @@ plateau scheduler keeps its rate, and --patience does not stop.`,
 		},
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
-	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are the names of flags; - is standard input")
-	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "go on with the run in this folder, interrupted or finished")
-	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but train nothing")
+	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
+	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
+	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but do not train")
 	addTrainFlags(cmd.Flags())
 	return cmd
 }
@@ -108,40 +111,45 @@ func trainHint(_ *cobra.Command, argument string) string {
 // addTrainFlags adds a flag for each setting of a training.
 func addTrainFlags(f *pflag.FlagSet) {
 	g := flagGroup{f, groupModel}
-	g.setting("preset", "training of the original study, which sets model, augment and dropout: "+kindOf("preset").Want)
+	g.setting("preset", "model, augment and dropout of a training of the original study: "+kindOf("preset").Want)
 	g.setting("model", "network: "+kindOf("model").Want)
-	g.setting("network", "layers of a network, in place of a file for --model")
-	g.setting("init", "start from the weights in this `FILE` (.safetensors or PyTorch's .pth) or run's folder")
-	g.setting("dropout", "probability in every dropout of the network (default: as the network has it, 0.25 in the built-in ones)")
+	g.setting("network", "layers of a network as YAML text, instead of a file for --model")
+	g.setting("init", "weights to start from, at this `PATH`: a run's folder, or a .safetensors or PyTorch .pth file")
+	g.setting("dropout", "probability in all dropout layers (default: the network's own, 0.25 in the built-in networks)")
 
 	g = flagGroup{f, groupData}
-	g.setting("data-dir", "folder of the dataset's files (default: see \"fmnist-gpu data --help\")")
-	g.setting("select-on", "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)")
-	g.setting("no-shuffle", "take the training images in file order")
+	g.setting("data-dir", dataDirUsage)
+	g.setting("select-on", selectOnUsage)
+	g.setting("no-shuffle", "train on the images in file order")
 
 	addOptimisationFlags(f)
 	addAugmentFlags(f, trainer.DefaultConfig().Augment)
 
 	g = flagGroup{f, groupDevice}
 	g.setting("device", deviceUsage)
-	g.setting("cpu", "train on the CPU")
+	g.setting("cpu", cpuUsage)
 	g.setting("threads", threadsUsage)
 	g.setting("precision", precisionUsage)
 	g.setting("validate", validateUsage)
 
 	g = flagGroup{f, groupOutput}
-	g.setting("out", "folder in which the run gets its own folder")
+	g.setting("out", "folder in which to create the run's folder")
 	g.setting("name", "name of the run's folder (default: that of the preset or model, numbered)")
-	g.setting("log-every", "write every Nth step to steps.csv; 0 writes none")
+	g.setting("log-every", "write every Nth step to steps.csv; 0: none")
 	g.setting("quiet", "print only the result")
 	g.setting("no-progress", noProgressUsage)
 }
 
 // The usage of flags that several commands have.
 const (
+	dataDirUsage    = "folder of the dataset (default: $FMNIST_DATA, else as \"fmnist-gpu data --help\" says)"
+	selectOnUsage   = "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)"
+	batchSizeUsage  = "images per step"
+	maxStepsUsage   = "stop a training after N optimiser steps; 0: no limit"
+	cpuUsage        = "use the CPU"
 	deviceUsage     = "Vulkan device: index, name or UUID, as listed by \"fmnist-gpu devices\""
-	threadsUsage    = "threads on the CPU; 0 for one per core"
-	precisionUsage  = "fp32, or mixed (factors in bfloat16, sums and weights in fp32)"
+	threadsUsage    = "threads of the CPU backend; 0: one per core"
+	precisionUsage  = "arithmetic: fp32, or mixed (factors in bfloat16, sums and weights in fp32)"
 	validateUsage   = "run under the Vulkan validation layer and treat any message as an error"
 	noProgressUsage = "print one line per epoch, without a progress bar"
 )
@@ -149,25 +157,25 @@ const (
 func addOptimisationFlags(f *pflag.FlagSet) {
 	g := flagGroup{f, groupOptimisation}
 	g.setting("epochs", "passes over the training images")
-	g.setting("batch-size", "images per step")
+	g.setting("batch-size", batchSizeUsage)
 	g.setting("lr", "learning rate")
-	g.setting("optimizer", kindOf("optimizer").Want)
+	g.setting("optimizer", "optimiser: "+kindOf("optimizer").Want)
 	g.setting("momentum", "Nesterov momentum of sgd")
 	g.setting("weight-decay", "L2 penalty")
-	g.setting("scheduler", "course of the learning rate: plateau (halve it when accuracy stalls), none, onecycle or cosine")
-	g.setting("label-smoothing", "share of each label that is spread over all classes in the training loss")
-	g.setting("patience", "stop after N epochs without improvement; 0 never stops")
-	g.setting("max-steps", "stop after N optimiser steps; 0 never stops")
-	g.setting("no-eval", "do not evaluate after each epoch: keep the last weights, never stop early")
-	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0 for all")
+	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
+	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
+	g.setting("patience", "stop after N epochs without improvement; 0: never")
+	g.setting("max-steps", maxStepsUsage)
+	g.setting("no-eval", "do not evaluate after each epoch: use the last weights, never stop early")
+	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0: all")
 	g.setting("seed", "seed of weights, image order, augmentation, dropout and hold-out")
 }
 
-// addAugmentFlags adds the flags of augmentation; named is what --augment is by
-// default.
+// addAugmentFlags adds the flags of augmentation; named is the default of
+// --augment.
 func addAugmentFlags(f *pflag.FlagSet, named string) {
 	g := flagGroup{f, groupAugmentation}
-	g.settingDefault("augment", named, "of training images: none; original (rotate 10, flip random, crop 4); light (flip alternating, crop 2, erase 0.25)")
+	g.settingDefault("augment", named, "augmentation of training images: none; original (rotate 10, flip random, crop 4); light (flip alternating, crop 2, erase 0.25)")
 	g.setting("rotate", "random rotation up to ±`DEGREES` (overrides --augment)")
 	g.setting("flip", "horizontal flip: none, random, or alternating from epoch to epoch (overrides --augment)")
 	g.setting("crop", "random shift up to ±`PIXELS` (overrides --augment)")
@@ -188,7 +196,7 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 		}
 	}
 	given := assignments(cmd.Flags())
-	// A device that is chosen here replaces the file's.
+	// A device chosen by flags replaces the file's.
 	for _, a := range given {
 		switch {
 		case a.Name == "cpu" && strings.EqualFold(a.Value, "true"):
@@ -233,8 +241,8 @@ func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
 	"max-steps", "log-every", "quiet", "no-progress"}
 
-// checkResume refuses flags that would make another run of the one that is
-// resumed, and a folder that holds none.
+// checkResume refuses flags that cannot change in a resumed run, and folders that
+// hold no run.
 func checkResume(flags *pflag.FlagSet, dir string) error {
 	var refused string
 	flags.Visit(func(f *pflag.Flag) {
@@ -243,10 +251,10 @@ func checkResume(flags *pflag.FlagSet, dir string) error {
 		}
 	})
 	if refused != "" {
-		return &commandLineError{fmt.Sprintf("--%s cannot change in a run that is resumed: leave it out, or start a new run", refused)}
+		return &commandLineError{fmt.Sprintf("--%s cannot change when a run is resumed: leave it out, or start a new run", refused)}
 	}
 	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err != nil {
-		return fmt.Errorf("%w: %s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run",
+		return fmt.Errorf("%w: %s is not a run's folder, or was interrupted before training began: it has no %s; name a run's folder, or start a new run",
 			checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
 	}
 	return nil
@@ -267,8 +275,8 @@ func train(cmd *cobra.Command, c trainer.Config) error {
 	})
 }
 
-// resumeTraining goes on with the run of a folder, whose args.yaml is in c. Of
-// one that is finished it prints the result, for which it needs no device.
+// resumeTraining continues the run in a folder, whose args.yaml is in c. For a
+// finished run it only prints the result, which needs no device.
 func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 	result, err := trainer.FinishedRun(dir, c)
 	if err != nil {
@@ -289,8 +297,8 @@ func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 	return nil
 }
 
-// printFinished says that nothing was left to train, what would change that,
-// and the result.
+// printFinished says that the run is finished and how to train more, and prints the
+// result.
 func printFinished(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	if !c.Quiet {
 		more := "a larger --epochs"
@@ -300,13 +308,13 @@ func printFinished(w io.Writer, c trainer.Config, r *trainer.Result, dir string)
 		case r.Stopped != "":
 			more = "a larger --patience or --epochs"
 		}
-		fmt.Fprintf(w, "the run %s had finished after epoch %d; to train more, resume it with %s\n", dir, len(r.Epochs), more)
+		fmt.Fprintf(w, "the run %s is already finished, after epoch %d; to train more, resume it with %s\n", dir, len(r.Epochs), more)
 	}
 	printResult(w, c, r, dir)
 }
 
-// completeReport writes the report of a finished run that lacks it, since it
-// was killed in the last moment.
+// completeReport writes the report of a finished run that was killed before it
+// could.
 func completeReport(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, report.File)); err == nil {
 		return nil
@@ -335,7 +343,7 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 	return closeDevice(d, err)
 }
 
-// trainAndPrint trains, and prints what came out.
+// trainAndPrint trains and prints the result.
 func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	out := cmd.OutOrStdout()
 	screen := newScreen(out, cmd.ErrOrStderr(), !c.NoProgress && !c.Quiet)
@@ -343,7 +351,7 @@ func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *datase
 	result, err := runTraining(cmd.Context(), p, d, data, o)
 	screen.close()
 	if errors.Is(err, trainer.ErrInterrupted) {
-		printInterrupted(cmd, "go on with: fmnist-gpu train --resume "+o.Dir)
+		printInterrupted(cmd, "resume with: fmnist-gpu train --resume "+o.Dir)
 	}
 	if result != nil {
 		printResult(out, c, result, o.Dir)
@@ -351,17 +359,17 @@ func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *datase
 	return err
 }
 
-// printInterrupted says how an interrupted command goes on: on standard error
-// where it was interrupted since nobody reads its output.
-func printInterrupted(cmd *cobra.Command, goOn string) {
-	text := "interrupted; all is saved, " + goOn
+// printInterrupted says how to resume an interrupted command, on standard error if
+// nobody reads standard output.
+func printInterrupted(cmd *cobra.Command, how string) {
+	text := "interrupted; everything is saved; " + how
 	if _, err := fmt.Fprintln(cmd.OutOrStdout(), text); err != nil {
 		fmt.Fprintln(cmd.ErrOrStderr(), text)
 	}
 }
 
-// runTraining trains, prints how it goes and writes the report. Where only the
-// report fails there is a result.
+// runTraining trains, prints the progress and writes the report. If only the report
+// fails, it returns the result with the error.
 func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
 	o.Environment, o.Progress = d.environment, p
@@ -374,7 +382,7 @@ func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Data
 	return result, err
 }
 
-// printResult says how well the run's weights do on the test set.
+// printResult prints a run's accuracy, speed and folder.
 func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 	printAccuracy(w, c, r)
 	if p, ok := trainer.FindPreset(c.Preset); ok {
@@ -389,17 +397,17 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 		r.Metrics.TrainingSeconds, humanize.Comma(int64(r.Metrics.ImagesPerSecond)), first, dir)
 }
 
-// printAccuracy says how well the run's weights do on the test set.
+// printAccuracy prints how well a run's weights do on the test set.
 func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
 	if r.Stopped != "" && !c.Quiet {
 		fmt.Fprintln(w, "stopped", r.Stopped)
 	}
-	protocol := "best epoch by held-out training images"
+	protocol := "best epoch selected on held-out training images"
 	switch {
 	case c.NoEval:
-		protocol = "the last epoch, not selected"
+		protocol = "last epoch, without selection"
 	case c.SelectOn == "test":
-		protocol = "best epoch by the test images themselves, so optimistic"
+		protocol = "best epoch selected on the test images, so optimistic"
 	}
 	limited := ""
 	if c.EvalImages > 0 {
@@ -409,7 +417,7 @@ func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
 		limited, 100*r.Metrics.Accuracy, r.Metrics.Macro.F1, r.Metrics.Loss, r.BestEpoch, protocol)
 }
 
-// rehearse is --dry-run: it prepares the training, refusing what the training
+// rehearse implements --dry-run: it prepares the training, refuses what training
 // would refuse, and prints the plan.
 func rehearse(cmd *cobra.Command, c trainer.Config) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
@@ -421,7 +429,7 @@ func rehearse(cmd *cobra.Command, c trainer.Config) error {
 	})
 }
 
-// printPlan prints what a training would be.
+// printPlan prints the settings and the size of a training.
 func printPlan(w io.Writer, s trainer.Summary, dataDir string) error {
 	text, err := s.Config.YAML()
 	if err != nil {
