@@ -93,7 +93,7 @@ func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
 	g = flagGroup{flags, groupDevice}
 	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
 	addBackendFlags(g, &f.device)
-	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0: one per device or, on the CPU, one per core")
+	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 means one per device or, on the CPU, one per core")
 	g = flagGroup{flags, groupOutput}
 	bind(g, &f.out, "out", kindOf("out"), "folder in which to create the runs' folders (default: runs/NAME)")
 	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")

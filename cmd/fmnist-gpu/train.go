@@ -135,7 +135,7 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g = flagGroup{f, groupOutput}
 	g.setting("out", "folder in which to create the run's folder")
 	g.setting("name", "name of the run's folder (default: that of the preset or model, numbered)")
-	g.setting("log-every", "write every Nth step to steps.csv; 0: none")
+	g.setting("log-every", "write every Nth step to steps.csv; 0 means none")
 	g.setting("quiet", "print only the result")
 	g.setting("no-progress", noProgressUsage)
 }
@@ -145,10 +145,10 @@ const (
 	dataDirUsage    = "folder of the dataset (default: $FMNIST_DATA, else as \"fmnist-gpu data --help\" says)"
 	selectOnUsage   = "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)"
 	batchSizeUsage  = "images per step"
-	maxStepsUsage   = "stop a training after N optimiser steps; 0: no limit"
+	maxStepsUsage   = "stop a training after N optimiser steps; 0 means no limit"
 	cpuUsage        = "use the CPU"
 	deviceUsage     = "Vulkan device: index, name or UUID, as listed by \"fmnist-gpu devices\""
-	threadsUsage    = "threads of the CPU backend; 0: one per core"
+	threadsUsage    = "threads of the CPU backend; 0 means one per core"
 	precisionUsage  = "arithmetic: fp32, or mixed (factors in bfloat16, sums and weights in fp32)"
 	validateUsage   = "run under the Vulkan validation layer and treat any message as an error"
 	noProgressUsage = "print one line per epoch, without a progress bar"
@@ -164,10 +164,10 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("weight-decay", "L2 penalty")
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
-	g.setting("patience", "stop after N epochs without improvement; 0: never")
+	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
 	g.setting("no-eval", "do not evaluate after each epoch: use the last weights, never stop early")
-	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0: all")
+	g.setting("eval-images", "evaluate at most N images of each split, evenly spaced; 0 means all")
 	g.setting("seed", "seed of weights, image order, augmentation, dropout and hold-out")
 }
 

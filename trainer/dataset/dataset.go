@@ -30,7 +30,7 @@ var ClassNames = [Classes]string{
 type Dataset struct {
 	Train, Test Split
 
-	// Dir is the folder it was read from.
+	// Dir is the folder that it was read from.
 	Dir string
 	// SHA256 maps the name of each IDX file ("train-images-idx3-ubyte", …) to
 	// the hash of its uncompressed content in hexadecimal.
@@ -49,11 +49,11 @@ func (s Split) Image(i int) []byte {
 	return s.Images[i*ImageBytes : (i+1)*ImageBytes]
 }
 
-// ErrBadData is what errors.Is finds in the error of a dataset that is
-// missing, incomplete or damaged.
+// ErrBadData matches, by errors.Is, the errors of a dataset that is missing,
+// incomplete or damaged.
 var ErrBadData = errors.New("bad or missing data")
 
-// dataError is an error that is [ErrBadData] without repeating its text.
+// dataError is an error that matches [ErrBadData] without repeating its text.
 type dataError struct{ text string }
 
 func (e *dataError) Error() string        { return e.text }
@@ -63,7 +63,7 @@ func badData(format string, args ...any) error {
 	return &dataError{fmt.Sprintf(format, args...)}
 }
 
-// newSplit joins the images and labels of one part; names are for errors.
+// newSplit joins the images and labels of one part. The names appear in errors.
 func newSplit(imagesName string, images IDX, labelsName string, labels IDX) (Split, error) {
 	if len(images.Shape) != 3 || images.Shape[1] != ImageSize || images.Shape[2] != ImageSize {
 		return Split{}, badData("%s holds data of shape %v, want (N, %d, %d) images", imagesName, shapeString(images.Shape), ImageSize, ImageSize)
@@ -73,7 +73,7 @@ func newSplit(imagesName string, images IDX, labelsName string, labels IDX) (Spl
 	}
 	n := images.Shape[0]
 	if labels.Shape[0] != n {
-		return Split{}, badData("%s holds %d images but %s %d labels", imagesName, n, labelsName, labels.Shape[0])
+		return Split{}, badData("%s holds %d images, but %s holds %d labels", imagesName, n, labelsName, labels.Shape[0])
 	}
 	for i, label := range labels.Data {
 		if label >= Classes {

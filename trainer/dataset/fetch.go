@@ -19,8 +19,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// Mirrors are the public base URLs of the four gzip files, in the order in
-// which [Fetch] tries them: the authors' bucket, their repository, and the copy
+// Mirrors are the public base URLs of the four gzip files, in the order in which
+// [Fetch] tries them: the authors' bucket, their repository, and the copy
 // that Keras downloads.
 var Mirrors = []string{
 	"http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
@@ -30,18 +30,19 @@ var Mirrors = []string{
 
 // FetchOptions adjusts [Fetch].
 type FetchOptions struct {
-	// Mirrors are base URLs to try in order, [Mirrors] where there are none.
+	// Mirrors are base URLs to try in order; none means [Mirrors].
 	Mirrors []string
-	// Progress, if not nil, is told how many of a file's bytes are there.
+	// Progress, if not nil, is called as bytes arrive, with a file's name, the
+	// number of bytes downloaded and the file's size.
 	Progress func(name string, done, total int64)
-	// Log, if not nil, gets a line for each file finished and each failure of
-	// a mirror.
+	// Log, if not nil, is called with a line for each finished file and each
+	// failure of a mirror.
 	Log func(line string)
 }
 
-// FetchDir returns the folder to give to [Fetch]: dir, or $FMNIST_DATA where dir
-// is empty, or where the user names neither, the folder in which [Find] finds the
-// whole dataset, or else the user's cache folder.
+// FetchDir returns the folder to give to [Fetch]: dir, or $FMNIST_DATA if dir is
+// empty. If both are empty, it is the folder in which [Find] finds the whole dataset,
+// or else the user's cache folder.
 func FetchDir(dir string) (string, error) {
 	if dir, _ := namedDir(dir); dir != "" {
 		return dir, nil
@@ -54,30 +55,29 @@ func FetchDir(dir string) (string, error) {
 	if dir := cacheDir("data"); dir != "" {
 		return dir, nil
 	}
-	return "", errors.New("no folder to download to: the system names no cache folder for this user; name one by --data-dir")
+	return "", errors.New("no folder to download to: the system has no cache folder for this user; name a folder with --data-dir")
 }
 
-// Fetch downloads the gzip files of what the folder dir lacks, to where most of
-// its files are, and returns that folder. What [Check] calls good stays as it is,
-// in whatever layout, name and packing, and is not downloaded.
+// Fetch downloads the gzip files that the folder dir lacks, next to the files that
+// are there, and returns the folder that they are in. It neither changes nor
+// downloads files that [Check] finds good, whatever their layout, name and packing.
 //
-// A file gets its name only when its SHA-256 is right, and only then is a damaged
-// file of that name renamed to NAME.bad. Until then it is NAME.part, which a later
-// call continues, so a cancelled context or a lost connection wastes nothing. A
-// folder is made only for something to be in it. A second Fetch to the same
-// folder waits for the first.
+// A download is NAME.part until its SHA-256 is verified. Only then is a damaged file
+// of the same name renamed to NAME.bad. A later call continues a NAME.part, so a
+// cancelled context or a lost connection wastes nothing. If nothing is downloaded, no
+// folder is left behind. A second Fetch to the same folder waits for the first.
 //
-// Mirrors that fail for the moment (a lost connection, no data for 30 s, a
-// server's error) are tried again with growing pauses, four times in all. The
-// error names the file and, for each mirror, the last failure.
+// Mirrors with temporary failures (a lost connection, no data for 30 s, a server
+// error) are tried four times in all, with growing pauses. The error names the file
+// and the last failure of each mirror.
 func Fetch(ctx context.Context, dir string, options FetchOptions) (string, error) {
 	return newFetcher(options).fetchTo(ctx, dir)
 }
 
-// newFetcher fills in what the options leave open.
+// newFetcher returns a fetcher with defaults for the options that are not set.
 func newFetcher(options FetchOptions) *fetcher {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.DisableCompression = true // or .gz files might arrive unpacked
+	transport.DisableCompression = true // otherwise .gz files might arrive unpacked
 	f := &fetcher{
 		FetchOptions: options,
 		client:       &http.Client{Transport: transport},
@@ -111,8 +111,8 @@ func (f *fetcher) fetchTo(ctx context.Context, dir string) (string, error) {
 	return loc.Dir, f.fetchAll(ctx, loc.Dir, lacking)
 }
 
-// fetchAll downloads files to dir, which it makes if need be and leaves as it was
-// if nothing comes.
+// fetchAll downloads files to dir, which it creates if necessary and leaves
+// unchanged if nothing is downloaded.
 func (f *fetcher) fetchAll(ctx context.Context, dir string, list []file) error {
 	if len(list) == 0 {
 		return nil
@@ -146,24 +146,24 @@ func missingDirs(dir string) []string {
 // removeEmpty removes those of the folders that are empty.
 func removeEmpty(dirs []string) {
 	for _, d := range dirs {
-		_ = os.Remove(d) // fails where there is something in it, as it should
+		_ = os.Remove(d) // fails if it is not empty, as it should
 	}
 }
 
 // lockName is a file that exists while files are downloaded to its folder.
 const lockName = ".fetch.lock"
 
-// lock makes dir and waits until no other Fetch is at work in it.
+// lock creates dir and waits until no other Fetch is running in it.
 func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockName)
 	for waited := false; ; waited = true {
-		if err := os.MkdirAll(dir, 0o777); err != nil { // another that failed may have removed it
+		if err := os.MkdirAll(dir, 0o777); err != nil { // another Fetch that failed may have removed it
 			return nil, err
 		}
 		lock := flock.New(path, flock.SetPermissions(0o666)) // another user may be next
 		locked, err := lock.TryLock()
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // removed just now
+		case errors.Is(err, fs.ErrNotExist): // just removed by another
 		case isLocal(err):
 			return nil, err
 		case err != nil, locked && isAt(lock, path): // some network drives have no locks
@@ -171,7 +171,7 @@ func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err erro
 		}
 		_ = lock.Close() // held by another, or of a file that another removed
 		if !waited {
-			f.Log(dir + ": another download is under way; waiting for it")
+			f.Log(dir + ": another download is running; waiting for it")
 		}
 		if err := sleep(ctx, max(f.pause/4, time.Millisecond)); err != nil {
 			return nil, interrupted(dir, err)
@@ -189,18 +189,18 @@ func isAt(lock *flock.Flock, path string) bool {
 	return err == nil && os.SameFile(locked, now)
 }
 
-// fetcher downloads files. No library found serves: cavaliergopher/grab
-// appends the whole file to the part when a server ignores Range, and has no
-// limit on how long a server may stall.
+// fetcher downloads files. No suitable library was found: cavaliergopher/grab
+// appends the whole file to the part if a server ignores Range, and has no time
+// limit for a server that stalls.
 type fetcher struct {
 	FetchOptions
 	client *http.Client
-	stall  time.Duration // without a byte, after which a request is abandoned
+	stall  time.Duration // time without data after which a request is abandoned
 	pause  time.Duration // before the second round, then doubled
-	rounds int           // over the mirrors
+	rounds int           // number of times that the mirrors are tried
 }
 
-// permanent is a failure that trying the mirror again cannot mend.
+// permanent is a failure that another attempt at the mirror cannot fix.
 type permanent struct{ error }
 
 func isPermanent(err error) bool { return errors.As(err, &permanent{}) }
@@ -212,12 +212,12 @@ func allPermanent(errs []error) bool {
 // fetch makes sure that dir holds the file.
 func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 	path := filepath.Join(dir, file.gzipName())
-	if file.isGood(path) { // by another Fetch, that this one waited for
+	if file.isGood(path) { // downloaded by another Fetch that this one waited for
 		f.Log(path + ": already there")
 		return nil
 	}
 	pause := f.pause
-	failures := make([]error, len(f.Mirrors)) // the last of each mirror
+	failures := make([]error, len(f.Mirrors)) // the last one of each mirror
 	for round := range f.rounds {
 		if round > 0 && allPermanent(failures) {
 			break
@@ -248,7 +248,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			failures[i] = err
 		}
 	}
-	return fmt.Errorf("cannot download %s: %v; try again later, name another base URL by --mirror, or copy the file to %s",
+	return fmt.Errorf("cannot download %s: %v; try again later, name another base URL with --mirror, or copy the file to %s",
 		file.gzipName(), joinLine(failures), dir)
 }
 
@@ -256,8 +256,7 @@ func interrupted(path string, err error) error {
 	return fmt.Errorf("download of %s interrupted (%w); the next `fmnist-gpu data fetch` continues it", path, err)
 }
 
-// download continues path.part from url to its end, verifies it and renames it
-// to path.
+// download completes path.part from url, verifies it and renames it to path.
 func (f *fetcher) download(ctx context.Context, url, path string, file file) error {
 	part := path + ".part"
 	offset := sizeOf(part)
@@ -275,14 +274,14 @@ func (f *fetcher) download(ctx context.Context, url, path string, file file) err
 	if err := os.Remove(part); err != nil {
 		return err
 	}
-	if resumed { // the first bytes may have been another file's
+	if resumed { // its first bytes may be those of another file
 		return f.download(ctx, url, path, file)
 	}
 	return permanent{fmt.Errorf("%s: %w", url, wrong)}
 }
 
-// install gives a verified file its name. Whatever has that name, perhaps MNIST's
-// file, is kept under another.
+// install renames a verified file to path. A file that is already there, perhaps
+// one of MNIST, is kept under another name.
 func (f *fetcher) install(part, path string) error {
 	if _, err := os.Lstat(path); err == nil {
 		aside := freeName(path + ".bad")
@@ -298,7 +297,7 @@ func (f *fetcher) install(part, path string) error {
 	return os.Rename(part, path)
 }
 
-// freeName returns path, or path with a number where a file has that name.
+// freeName returns path, with a number appended if a file has that name.
 func freeName(path string) string {
 	name := path
 	for i := 2; ; i++ {
@@ -309,22 +308,22 @@ func freeName(path string) string {
 	}
 }
 
-// isLocal reports whether err is about a file here, which no mirror can mend.
+// isLocal reports whether err concerns a local file: other mirrors would not help.
 func isLocal(err error) bool {
 	var path *fs.PathError
 	var link *os.LinkError
 	return errors.As(err, &path) || errors.As(err, &link)
 }
 
-// localFailure returns what to tell of a failure to write part. On a full disk it
-// removes part: other programs want the space too.
+// localFailure returns the error to report if part cannot be written. On a full disk
+// it removes part: other programs need the space too.
 func localFailure(err error, part string) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
-		err = at // without the URL, which is not to blame
+		err = at // without the URL, which is not the cause
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: make room, or name another folder by --data-dir", err), os.Remove(part))
+		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: free some space, or name another folder with --data-dir", err), os.Remove(part))
 	}
 	return err
 }
@@ -350,9 +349,9 @@ func (f file) verifyPart(part string) error {
 	return nil
 }
 
-// transfer requests the file from offset on and appends it to part, or
-// replaces part where the server sends all of it. It reports whether bytes
-// from before were kept.
+// transfer requests the file from offset on and appends it to part, or replaces
+// part if the server sends the whole file. It reports whether earlier bytes were
+// kept.
 func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, file file) (resumed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -374,7 +373,7 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 		watchdog.Reset(f.stall)
 		f.Progress(file.name, done, size)
 	}}
-	// One byte more than there should be, so that verifying finds a longer file.
+	// One byte more than expected, so that verification detects a longer file.
 	n, err := writeFrom(part, offset, io.LimitReader(body, size-offset+1))
 	if err == nil && offset+n < size {
 		err = fmt.Errorf("the connection ended after %d of %d bytes", offset+n, size)
@@ -382,8 +381,8 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 	return offset > 0, err
 }
 
-// writeFrom replaces what follows offset in the file at path, creating it if
-// need be, and flushes it to the disk. It returns the bytes written.
+// writeFrom replaces the file at path from offset on, creating it if necessary, and
+// flushes it to the disk. It returns the number of bytes written.
 func writeFrom(path string, offset int64, r io.Reader) (n int64, err error) {
 	out, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o666)
 	if err != nil {
@@ -400,8 +399,8 @@ func writeFrom(path string, offset int64, r io.Reader) (n int64, err error) {
 	return n, errors.Join(err, out.Sync())
 }
 
-// request asks for what follows offset and returns the response with the
-// offset at which its body starts: the one asked for, or 0.
+// request requests the file from offset on and returns the response with the offset
+// at which its body starts: the one requested, or 0.
 func (f *fetcher) request(ctx context.Context, url string, offset, size int64) (*http.Response, int64, error) {
 	response, err := f.get(ctx, url, offset)
 	if err != nil {
@@ -412,13 +411,13 @@ func (f *fetcher) request(ctx context.Context, url string, offset, size int64) (
 		return response, accepted, nil
 	}
 	response.Body.Close()
-	if errors.Is(err, errRange) { // the file there is another: start over
+	if errors.Is(err, errRange) { // the server's file is different: start over
 		return f.request(ctx, url, 0, size)
 	}
 	return nil, 0, err
 }
 
-// get sends the request for what follows offset.
+// get sends the request for the file from offset on.
 func (f *fetcher) get(ctx context.Context, url string, offset int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -440,8 +439,8 @@ func (f *fetcher) get(ctx context.Context, url string, offset int64) (*http.Resp
 // errRange is a server's failure to continue at an offset.
 var errRange = errors.New("the server does not continue the file")
 
-// acceptedOffset returns where in the file the response's body starts. The
-// error is errRange where another request, from 0, may succeed.
+// acceptedOffset returns the offset in the file at which the response's body starts.
+// The error is errRange if another request, from 0, may succeed.
 func acceptedOffset(r *http.Response, offset, size int64) (int64, error) {
 	switch code := r.StatusCode; {
 	case code == http.StatusOK:
@@ -485,7 +484,7 @@ func (r *progressReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sleep waits, or returns why the context ended before.
+// sleep waits for d, or returns the context's error if that ends first.
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):

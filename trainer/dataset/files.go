@@ -1,8 +1,8 @@
 package dataset
 
-// file describes one of the dataset's four files. The gzip packings known are
-// upstream's (fashion-mnist S3 bucket and GitHub repository, whose MD5 sums
-// its authors publish) and Debian's, which is the same deflate stream without
+// file describes one of the dataset's four files. The known gzip packings are
+// upstream's (S3 bucket and GitHub repository of fashion-mnist, with MD5 sums
+// published by its authors) and Debian's, which is the same deflate stream without
 // the name and time in the gzip header.
 type file struct {
 	name         string // of the uncompressed IDX file

@@ -14,21 +14,21 @@ const Environment = "FMNIST_DATA"
 // systemDir is where Debian's package dataset-fashion-mnist puts the files.
 const systemDir = "/usr/share/datasets/fashion-mnist"
 
-// Location is where the dataset's four files lie.
+// Location says where the dataset's four files are.
 type Location struct {
 	Dir   string      // the folder that holds most of them
-	paths [4][]string // of each of files, in the order in which they are tried
+	paths [4][]string // for each file, in the order in which they are tried
 }
 
-// Find looks for the dataset. A folder that the user names, by dir (of
-// --data-dir) or by $FMNIST_DATA where dir is empty, is the only one looked at:
-// going on to another would hide a mistyped path. A leading ~/ in it is the
-// user's home folder. Else it is the first complete one of the user's cache folder
-// and Debian's /usr/share/datasets/fashion-mnist.
+// Find looks for the dataset. If the user names a folder, by dir (--data-dir) or, if
+// dir is empty, by $FMNIST_DATA, only that folder is searched: falling back to another
+// would hide a mistyped path. A leading ~/ stands for the user's home folder.
+// Otherwise Find uses the first complete one of the user's cache folder and Debian's
+// /usr/share/datasets/fashion-mnist.
 //
-// In each folder the files are looked for in the sub-folders, under the names and
-// in the packings in which people have them. The error is [ErrBadData] and names
-// what is missing, and the remedy; the Location then has what was found.
+// Files are found in common subfolders, under common names, and packed or not. The
+// error is [ErrBadData] and names what is missing and the remedy; the Location then
+// holds the files that were found.
 func Find(dir string) (Location, error) {
 	named, source := namedDir(dir)
 	if named == "" {
@@ -44,7 +44,7 @@ func Find(dir string) (Location, error) {
 	return loc, nil
 }
 
-// namedDir returns the folder that the user names and how, or "".
+// namedDir returns the folder that the user names and how it was named, or "".
 func namedDir(dir string) (path, source string) {
 	if dir != "" {
 		return expandHome(dir), "--data-dir"
@@ -52,8 +52,8 @@ func namedDir(dir string) (path, source string) {
 	return expandHome(os.Getenv(Environment)), "$" + Environment
 }
 
-// expandHome replaces a leading ~/, which shells leave in place in an environment
-// variable that is quoted, and after the = of a flag.
+// expandHome replaces a leading ~/, which shells do not expand in a quoted
+// environment variable or after the = of a flag.
 func expandHome(path string) string {
 	rest, ok := strings.CutPrefix(path, "~")
 	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
@@ -66,7 +66,7 @@ func expandHome(path string) string {
 	return filepath.Join(home, rest)
 }
 
-// findIn returns the first of dirs, but for empty ones, that has all files.
+// findIn returns the first of the non-empty dirs that has all files.
 func findIn(dirs ...string) (Location, error) {
 	var searched []string
 	var partial Location
@@ -87,25 +87,25 @@ func findIn(dirs ...string) (Location, error) {
 	if partialErr != nil {
 		return partial, partialErr
 	}
-	return Location{}, badData("no Fashion-MNIST in %s; %s, or name its folder by --data-dir or $%s",
+	return Location{}, badData("no Fashion-MNIST in %s; %s, or name its folder with --data-dir or $%s",
 		strings.Join(searched, " or "), remedy(""), Environment)
 }
 
-// subfolders are where the files lie under a folder that people name: in it, under
-// torchvision's root or a project that has it as "data", one level below that
-// root, and in a clone of the authors' repository.
+// subfolders are where the files may be in a folder that the user names: in the
+// folder itself, in torchvision's layout (if the user names its root, FashionMNIST, or
+// a project whose "data" is the root), and in a clone of the authors' repository.
 var subfolders = []string{"", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"}
 
-// names are the names a file may have: packed as published and as torchvision
-// unpacks it, with the dots that Kaggle and some archivers write, and in the folder
-// that these make for it. The packed file comes first: `data fetch` writes it.
+// names are the names that a file may have: packed as published, unpacked as by
+// torchvision, with the dots that Kaggle and some archivers write, and in the folder
+// that these create for it. The packed file comes first: `data fetch` writes it.
 func (f file) names() []string {
 	dots := strings.Replace(f.name, "-idx", ".idx", 1)
 	return []string{f.gzipName(), f.name, dots + ".gz", dots, filepath.Join(f.name, f.name), filepath.Join(f.name, dots)}
 }
 
-// look finds the files in dir and its subfolders and returns the names of those
-// that are missing. The files of the folder that has most come first.
+// look finds the files in dir and its subfolders, and returns the names of those
+// that are missing. Files in the folder that has the most of them come first.
 func look(dir string) (Location, []string) {
 	var found []Location
 	for _, sub := range subfolders {
@@ -125,7 +125,7 @@ func look(dir string) (Location, []string) {
 	return loc, missing
 }
 
-// files returns how many of the four files there are.
+// files returns how many of the four files were found.
 func (l Location) files() int {
 	n := 0
 	for _, paths := range l.paths {
@@ -156,8 +156,8 @@ func list(missing []string) string {
 	return strings.Join(missing[:last], ", ") + " and " + missing[last] + " are missing"
 }
 
-// remedy says how to get good files into dir, or into the user's cache folder
-// where dir is empty or belongs to the system.
+// remedy says how to get good files into dir, or into the user's cache folder if dir
+// is empty or belongs to the system.
 func remedy(dir string) string {
 	if dir == "" || dir == systemDir {
 		return "run `fmnist-gpu data fetch`"
@@ -165,7 +165,7 @@ func remedy(dir string) string {
 	return fmt.Sprintf("run `fmnist-gpu data fetch --data-dir %s`", quote(dir))
 }
 
-// quote makes path one word of a shell, where it is not.
+// quote quotes a path for the shell if necessary.
 func quote(path string) string {
 	if strings.ContainsAny(path, " \t\n'\"\\$`&|;()<>*?[]#~!{}") {
 		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
@@ -173,8 +173,8 @@ func quote(path string) string {
 	return path
 }
 
-// cacheDir returns a folder of this program in the user's cache folder, or ""
-// where the system names none (no $HOME).
+// cacheDir returns a folder of this program in the user's cache folder, or "" if the
+// system has none (no $HOME).
 func cacheDir(name string) string {
 	base, err := os.UserCacheDir()
 	if err != nil {

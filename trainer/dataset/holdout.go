@@ -8,14 +8,14 @@ import (
 )
 
 // StratifiedHoldout splits the indices of labels into a training part and a
-// validation part with perClass images of each class, both ascending. The
-// choice depends on the seed alone: within each class, those images are held
-// out whose random 64-bit keys are the smallest, the key of image i being
-// Philox4x32 of counter (i, 0, 0, PurposeHoldout) and the seed. It is an error
-// if a class that occurs has no more than perClass images.
+// validation part with perClass images of each class, both ascending. The choice
+// depends on the labels and the seed alone: in each class, the images with the
+// smallest random 64-bit keys are held out. The key of image i is Philox4x32 of the
+// counter (i, 0, 0, PurposeHoldout) and the seed. It is an error if a class that
+// occurs has at most perClass images.
 func StratifiedHoldout(labels []byte, perClass int, seed uint64) (train, val []uint32, err error) {
 	if perClass < 0 {
-		return nil, nil, fmt.Errorf("hold out %d images a class: the number is negative", perClass)
+		return nil, nil, fmt.Errorf("cannot hold out %d images per class: the number is negative", perClass)
 	}
 	key := func(i int) uint64 {
 		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(kernels.PurposeHoldout)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
@@ -28,7 +28,7 @@ func StratifiedHoldout(labels []byte, perClass int, seed uint64) (train, val []u
 		classes[label] = append(classes[label], keys[i])
 	}
 	var last [256]uint64 // the largest key that is held out
-	var ties [256]int    // images with that key to hold out, the first ones
+	var ties [256]int    // how many images with that key to hold out: the first ones
 	for label, class := range classes {
 		if len(class) == 0 || perClass == 0 {
 			continue

@@ -10,19 +10,19 @@ import (
 	"github.com/klauspost/compress/gzip" // a quarter faster than the standard library's
 )
 
-// maxContent is the largest uncompressed IDX file that is read, in bytes:
-// five times the largest of Fashion-MNIST, and far from what a machine has.
+// maxContent is the largest uncompressed IDX file that is read, in bytes: five
+// times the largest of Fashion-MNIST, and little of a machine's memory.
 const maxContent = 1 << 28
 
-// IDX is an array of bytes as MNIST's file format stores it.
+// IDX is an array of bytes from a file in MNIST's format.
 type IDX struct {
 	Shape []int
 	Data  []byte // row-major, its length is the product of Shape
 }
 
-// ReadIDX reads an IDX file of unsigned bytes, plain or gzip whatever its
-// name. Its errors name the file and are [ErrBadData], unless it cannot be
-// read at all.
+// ReadIDX reads an IDX file of unsigned bytes, plain or compressed with gzip,
+// regardless of its name. Errors name the file and are [ErrBadData], unless the file
+// cannot be read at all.
 func ReadIDX(path string) (IDX, error) {
 	content, err := readContent(path)
 	if err != nil {
@@ -37,12 +37,12 @@ func ReadIDX(path string) (IDX, error) {
 
 // ParseIDX interprets the content of an IDX file
 // (http://yann.lecun.com/exdb/mnist): two zero bytes, the element type (8,
-// unsigned byte), the number of axes, each axis as a big-endian uint32, and
-// the elements, of which none may be missing or left over. Data is part of
-// content, not a copy.
+// unsigned byte), the number of axes, the extent of each axis as a big-endian
+// uint32, and exactly as many elements as the extents say. Data is part of content,
+// not a copy.
 func ParseIDX(content []byte) (IDX, error) {
 	if len(content) < 4 {
-		return IDX{}, fmt.Errorf("%d bytes are too short for an IDX file", len(content))
+		return IDX{}, fmt.Errorf("%d bytes are too few for an IDX file", len(content))
 	}
 	magic := binary.BigEndian.Uint32(content)
 	axes := int(magic & 0xff)
@@ -51,14 +51,14 @@ func ParseIDX(content []byte) (IDX, error) {
 	}
 	header := 4 + 4*axes
 	if len(content) < header {
-		return IDX{}, fmt.Errorf("cut short: %d bytes, the header alone has %d", len(content), header)
+		return IDX{}, fmt.Errorf("cut short: %d bytes, but the header alone has %d", len(content), header)
 	}
 	x := IDX{Shape: make([]int, axes), Data: content[header:]}
 	want := uint64(1)
 	for i := range x.Shape {
 		extent := binary.BigEndian.Uint32(content[4+4*i:])
 		x.Shape[i] = int(extent)
-		// Below 2²⁸ before, so no overflow here.
+		// At most 2²⁸ before, so this does not overflow.
 		if want *= uint64(extent); want > maxContent {
 			return IDX{}, fmt.Errorf("the header announces %v elements, more than %d", shapeString(x.Shape[:i+1]), maxContent)
 		}
@@ -71,7 +71,7 @@ func ParseIDX(content []byte) (IDX, error) {
 	return x, nil
 }
 
-// readContent reads a file and unpacks it if it is gzip.
+// readContent reads a file and unpacks it if it is compressed with gzip.
 func readContent(path string) ([]byte, error) {
 	raw, err := readLimited(path)
 	if err != nil || !isGzip(raw) {
@@ -99,7 +99,7 @@ func readLimited(path string) ([]byte, error) {
 		return nil, badData("%s is not a regular file", path)
 	}
 	if info.Size() > maxContent {
-		return nil, badData("%s has %d bytes, more than the %d of any IDX file read here", path, info.Size(), maxContent)
+		return nil, badData("%s has %d bytes; IDX files of at most %d bytes are read", path, info.Size(), maxContent)
 	}
 	raw := make([]byte, info.Size())
 	if _, err := io.ReadFull(f, raw); err != nil {
@@ -117,7 +117,7 @@ func gunzip(raw []byte, sizeHint, limit int) ([]byte, error) {
 		return nil, err
 	}
 	var out bytes.Buffer
-	out.Grow(sizeHint + bytes.MinRead) // finding the end then needs no growth
+	out.Grow(sizeHint + bytes.MinRead) // so that reading to the end does not grow it
 	if _, err := out.ReadFrom(io.LimitReader(r, int64(limit)+1)); err != nil {
 		return nil, err
 	}

@@ -61,11 +61,11 @@ func TestReadIDXRefuses(t *testing.T) {
 		content []byte
 		want    string
 	}{
-		{"empty", nil, "0 bytes are too short"},
+		{"empty", nil, "0 bytes are too few"},
 		{"text", []byte("<html>not here</html>"), "magic number 0x3c68746d"},
 		{"floats", append([]byte{0, 0, 0x0d, 1}, small[4:]...), "magic number 0x00000d01"},
 		{"no axes", append([]byte{0, 0, 8, 0}, small[4:]...), "magic number 0x00000800"},
-		{"header cut", small[:9], "cut short: 9 bytes, the header alone has 12"},
+		{"header cut", small[:9], "cut short: 9 bytes, but the header alone has 12"},
 		{"data cut", small[:17], "cut short: 5 elements of 6, shape (2, 3)"},
 		{"trailing", append(slices.Clone(small), 7), "1 bytes after the last of 6 elements"},
 		{"vast", []byte{0, 0, 8, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, "announces (4294967295) elements"},
@@ -105,7 +105,7 @@ func TestReadSplitRefuses(t *testing.T) {
 		images, labels []byte
 		want           string
 	}{
-		{"count", images, three, "holds 2 images but"},
+		{"count", images, three, "holds 2 images, but"},
 		{"label", images, ten, "label 1 is 10, want 0 to 9"},
 		{"swapped", labels, images, "holds data of shape (2), want (N, 28, 28) images"},
 		{"both images", images, images, "holds data of shape (2, 28, 28), want (N) labels"},

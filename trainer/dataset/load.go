@@ -10,11 +10,10 @@ import (
 	"sync"
 )
 
-// Load reads and verifies the four files at loc, each by the SHA-256 of the
-// file as it is, or of its content where it is packed in an unknown way. Where a
-// file is there more than once, the first good one serves. The error is
-// [ErrBadData], names the file with the expected and the found size and hash, and
-// says the remedy.
+// Load reads and verifies the four files at loc. It checks the SHA-256 of a file as
+// it is, or of its content if its packing is unknown. Of several copies of a file, it
+// uses the first good one. The error is [ErrBadData] and names the file, the expected
+// and the actual size and hash, and the remedy.
 func Load(loc Location) (*Dataset, error) {
 	d := &Dataset{Dir: loc.Dir, SHA256: map[string]string{}}
 	var idx [len(files)]IDX
@@ -40,8 +39,8 @@ func Load(loc Location) (*Dataset, error) {
 }
 
 // ReadSplit reads the images and labels of one part from two IDX files, plain
-// or gzip, that need not be Fashion-MNIST's own: only the format is checked.
-// The error names the file.
+// or compressed with gzip. They need not be those of Fashion-MNIST: only the format
+// is checked. The error names the file.
 func ReadSplit(imagesPath, labelsPath string) (Split, error) {
 	images, err := ReadIDX(imagesPath)
 	if err != nil {
@@ -57,20 +56,20 @@ func ReadSplit(imagesPath, labelsPath string) (Split, error) {
 // FileStatus says where one of the four files was found and whether it is good.
 type FileStatus struct {
 	Name   string `json:"name"`   // of the uncompressed file
-	Path   string `json:"path"`   // "" where it was not found
+	Path   string `json:"path"`   // "" if it was not found
 	Bytes  int    `json:"bytes"`  // of the file as it is
 	SHA256 string `json:"sha256"` // of the file as it is
 	OK     bool   `json:"ok"`     // its content is Fashion-MNIST's
-	// Ignored are further files of its name that are damaged.
+	// Ignored are other copies of the file that are damaged.
 	Ignored []string `json:"ignored,omitempty"`
-	// Problem is what is wrong with it and what to do, "" where it is OK, and
-	// Err the same as an error that is [ErrBadData].
+	// Problem says what is wrong and what to do, "" if the file is OK. Err is the
+	// same as an error, which is [ErrBadData].
 	Problem string `json:"problem,omitempty"`
 	Err     error  `json:"-"`
 }
 
 // Check reads and verifies the files at loc as [Load] does and reports on each.
-// Unlike Load it takes a Location that [Find] returned with an error.
+// Unlike Load, it accepts a Location that [Find] returned with an error.
 func Check(loc Location) []FileStatus {
 	status := make([]FileStatus, len(files))
 	for i, r := range loadAll(loc) {
@@ -87,7 +86,7 @@ func Check(loc Location) []FileStatus {
 	return status
 }
 
-// loaded is what reading one file gave.
+// loaded is the result of reading one file.
 type loaded struct {
 	path    string
 	content []byte // unpacked
@@ -96,8 +95,8 @@ type loaded struct {
 	err     error
 }
 
-// loadAll loads the files at the same time: unpacking the training images
-// takes longer than all the rest.
+// loadAll loads the files concurrently: unpacking the training images takes longer
+// than everything else.
 func loadAll(loc Location) (result [len(files)]loaded) {
 	var wg sync.WaitGroup
 	for i, f := range files {
@@ -107,8 +106,8 @@ func loadAll(loc Location) (result [len(files)]loaded) {
 	return result
 }
 
-// loadFirst loads the first good file of paths. Where none is good, the result is
-// that of the first.
+// loadFirst loads the first good file of paths. If none is good, it returns the
+// result of the first.
 func (f file) loadFirst(paths []string) loaded {
 	failed := loaded{err: badData("%s is missing", f.gzipName())}
 	for i, path := range paths {
@@ -144,7 +143,7 @@ func (f file) load(path string) (r loaded) {
 				f.writeUnpacked(r.content)
 			}
 		}
-	default: // packed by someone else, or something else
+	default: // packed differently, or another file
 		if r.content = f.repacked(raw); r.content == nil {
 			r.err = f.mismatch(path, r)
 		}
@@ -152,7 +151,7 @@ func (f file) load(path string) (r loaded) {
 	return r
 }
 
-// unreadable is the error of a file that cannot be read.
+// unreadable returns the error of a file that cannot be read.
 func unreadable(path string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return badData("%v; make it readable, or name another folder", err)
@@ -160,7 +159,7 @@ func unreadable(path string, err error) error {
 	return badData("%v; %s", err, remedy(filepath.Dir(path)))
 }
 
-// repacked returns the file's content from another packing of it, or nil.
+// repacked returns the file's content from an unknown packing, or nil.
 func (f file) repacked(raw []byte) []byte {
 	if !isGzip(raw) {
 		return nil
@@ -186,7 +185,7 @@ func (f file) knowsPacking(sha256 string) bool {
 	return sha256 == f.gzipSHA256 || sha256 == f.debianSHA256
 }
 
-// mismatch is the error of a file that holds something else.
+// mismatch returns the error of a file with other content.
 func (f file) mismatch(path string, r loaded) error {
 	wantSize, wantSHA256 := f.size, f.sha256
 	if filepath.Ext(path) == ".gz" {
@@ -196,10 +195,10 @@ func (f file) mismatch(path string, r loaded) error {
 		path, r.size, r.sha256, wantSize, wantSHA256, remedy(filepath.Dir(path)))
 }
 
-// Unpacking takes five times as long as all else that happens before the first
-// training step, so an unpacked copy is kept in the user's cache folder. It is
-// used only in place of a file that is known to unpack to it, and only if its
-// own hash is right, so it can be missing, cut short or stale without harm.
+// Unpacking takes five times as long as everything else before the first training
+// step, so an unpacked copy is kept in the user's cache folder. It is used only in
+// place of a file that is known to unpack to it, and only if its own hash is correct,
+// so it does no harm if it is missing, cut short or stale.
 
 // readUnpacked returns the cached content of f, or nil.
 func (f file) readUnpacked() []byte {
@@ -214,8 +213,8 @@ func (f file) readUnpacked() []byte {
 	return content
 }
 
-// writeUnpacked caches the content of f. It is an optimisation: where the
-// folder cannot be written, the next start takes longer and nothing is said.
+// writeUnpacked caches the content of f. This is only an optimisation: if the folder
+// is not writable, the next start takes longer, and no error is reported.
 func (f file) writeUnpacked(content []byte) {
 	dir := cacheDir("unpacked")
 	if dir == "" || os.MkdirAll(dir, 0o777) != nil {
@@ -223,7 +222,7 @@ func (f file) writeUnpacked(content []byte) {
 	}
 	path := filepath.Join(dir, f.name)
 	if os.WriteFile(path, content, 0o666) != nil {
-		os.Remove(path) // do not hold a part on a full disk
+		os.Remove(path) // do not keep a partial file on a full disk
 	}
 }
 

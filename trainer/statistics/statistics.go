@@ -1,6 +1,6 @@
-// Package statistics says whether a difference between trained networks is
-// more than chance: between two runs on the same test images, and between two
-// recipes over seeds.
+// Package statistics tests whether a difference between trained networks is more
+// than chance: between runs on the same test images, and between two recipes over
+// seeds.
 package statistics
 
 import (
@@ -14,26 +14,27 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Level is the confidence of every interval here.
+// Level is the confidence level of every interval in this package.
 const Level = .95
 
 // McNemarResult is the outcome of [McNemar].
 type McNemarResult struct {
-	OnlyFirst  int     `json:"only_first"`  // images that the first classifier alone gets right
-	OnlySecond int     `json:"only_second"` // and the second alone
-	Exact      bool    `json:"exact"`       // the binomial test, else χ² with continuity correction
+	OnlyFirst  int     `json:"only_first"`  // images that only the first classifier gets right
+	OnlySecond int     `json:"only_second"` // images that only the second gets right
+	Exact      bool    `json:"exact"`       // whether P is of the binomial test; else of χ² with continuity correction
 	P          float64 `json:"p"`           // two-sided
 }
 
-// exactBelow is the number of disagreements below which [McNemar] counts
-// instead of approximating.
+// exactBelow is the number of disagreements below which [McNemar] uses the exact
+// test.
 const exactBelow = 25
 
-// McNemar tests whether two classifiers are right equally often, given which of
-// the same images each gets right (McNemar 1947). Only images on which they
-// disagree count: with b and c of them, under the hypothesis b is binomial
-// (b+c, ½). From 25 on, (|b−c|−1)²/(b+c) is compared with χ² of one degree of
-// freedom (Edwards 1948).
+// McNemar tests whether two classifiers are right equally often, given which of the
+// same images each gets right (McNemar 1947). Only images on which they disagree
+// count. If b of these are right for the first alone and c for the second alone, then
+// under the null hypothesis b is binomial (b+c, ½). If b+c is 25 or more,
+// (|b−c|−1)²/(b+c) is compared with χ² of one degree of freedom (Edwards 1948).
+// It is an error if the lengths differ or are 0.
 func McNemar(first, second []bool) (McNemarResult, error) {
 	if err := sameLength(len(first), len(second)); err != nil {
 		return McNemarResult{}, err
@@ -64,23 +65,23 @@ func mcNemar(b, c int) (exact bool, p float64) {
 	return false, distuv.ChiSquared{K: 1}.Survival(max(0, distance) * max(0, distance) / float64(n))
 }
 
-// Interval is an estimate and where it lies with 95 % confidence.
+// Interval is an estimate and its 95 % confidence interval.
 type Interval struct {
 	Mean float64 `json:"mean"`
 	Low  float64 `json:"low"`
 	High float64 `json:"high"`
 }
 
-// Within returns the interval without what lies outside [low, high], the values
-// that the estimated quantity can have: [MeanInterval] knows no such bounds, and
-// two or three values make it wide.
+// Within returns the interval clipped to [low, high], the range of the estimated
+// quantity: [MeanInterval] does not know this range, and of two or three values it is
+// wide.
 func (i Interval) Within(low, high float64) Interval {
 	return Interval{i.Mean, max(i.Low, low), min(i.High, high)}
 }
 
 // Wilson estimates a proportion from the number of successes in n trials, by
-// Wilson's score interval (Wilson 1927). It lies within [0, 1] and is usable at
-// both ends. Without trials the interval is all of [0, 1], its mean NaN.
+// Wilson's score interval (Wilson 1927). It lies within [0, 1] and is also valid for
+// proportions near 0 and 1. Without trials, the interval is [0, 1] and its mean NaN.
 func Wilson(successes, n int) Interval {
 	p, trials := float64(successes)/float64(n), float64(n)
 	if n == 0 {
@@ -90,14 +91,15 @@ func Wilson(successes, n int) Interval {
 	centre := p + z*z/(2*trials)
 	half := z * math.Sqrt(p*(1-p)/trials+z*z/(4*trials*trials))
 	scale := 1 + z*z/trials
-	return Interval{p, min(p, (centre-half)/scale), max(p, (centre+half)/scale)}.Within(0, 1) // p itself is inside, whatever rounding says
+	return Interval{p, min(p, (centre-half)/scale), max(p, (centre+half)/scale)}.Within(0, 1) // p is inside, despite rounding
 }
 
 // Bootstrap estimates the difference of two accuracies, first minus second, on
-// the same images: the percentile interval over resampled test sets (Efron
-// 1979), drawn by the seed. Of n images drawn with replacement only the numbers
-// count that the first classifier alone gets right, and the second alone: they
-// are multinomial, and are drawn as that.
+// the same images: the percentile interval over resampled test sets (Efron 1979). The
+// seed determines the samples. Of n images drawn with replacement, only the numbers
+// that the first classifier alone and the second alone get right matter; they are
+// drawn from their multinomial distribution. It is an error if the lengths differ or
+// are 0.
 func Bootstrap(first, second []bool, resamples int, seed uint64) (Interval, error) {
 	m, err := McNemar(first, second)
 	if err != nil {
@@ -116,16 +118,17 @@ func Bootstrap(first, second []bool, resamples int, seed uint64) (Interval, erro
 		stat.Quantile((1-Level)/2, stat.LinInterp, means, nil), stat.Quantile((1+Level)/2, stat.LinInterp, means, nil)}, nil
 }
 
-// binomial draws how many of n trials succeed.
+// binomial draws the number of successes in n trials.
 func binomial(n, p float64, source rand.Source) float64 {
 	return distuv.Binomial{N: n, P: p, Src: source}.Rand()
 }
 
 // CochranQ tests whether several classifiers are right equally often on the
-// same images (Cochran 1950); right has a row for each classifier. With Tⱼ the images
-// that classifier j of k gets right and uᵢ the classifiers that are right on
-// image i, Q = (k−1)·(k·ΣTⱼ² − (ΣTⱼ)²) / (k·Σuᵢ − Σuᵢ²) is compared with χ² of
-// k−1 degrees of freedom.
+// same images (Cochran 1950); right has one row per classifier. If classifier j of k
+// gets Tⱼ images right, and uᵢ classifiers are right on image i, then
+// Q = (k−1)·(k·ΣTⱼ² − (ΣTⱼ)²) / (k·Σuᵢ − Σuᵢ²) is compared with χ² of k−1 degrees of
+// freedom. It is an error if there are fewer than two classifiers, or their lengths
+// differ or are 0.
 func CochranQ(right [][]bool) (q, p float64, err error) {
 	if len(right) < 2 {
 		return 0, 0, fmt.Errorf("%d classifiers, want at least two", len(right))
@@ -159,12 +162,11 @@ func CochranQ(right [][]bool) (q, p float64, err error) {
 type PairedResult struct {
 	Difference Interval `json:"difference"` // of the means, first minus second
 	P          float64  `json:"p"`          // two-sided
-	Effect     float64  `json:"effect"`     // Cohen's d_z: the mean difference in its standard deviations
+	Effect     float64  `json:"effect"`     // Cohen's d_z: the mean difference over the standard deviation of the differences
 }
 
-// PairedT is Student's test of the mean difference of pairs: two recipes'
-// figures over the same seeds. It needs two pairs that do not differ by the
-// same amount.
+// PairedT is Student's paired t test: of two recipes' results over the same seeds. It
+// is an error if there are fewer than two pairs, or all differ by the same amount.
 func PairedT(first, second []float64) (PairedResult, error) {
 	if err := sameLength(len(first), len(second)); err != nil {
 		return PairedResult{}, err
@@ -179,7 +181,7 @@ func PairedT(first, second []float64) (PairedResult, error) {
 		return PairedResult{}, err
 	}
 	_, deviation := stat.MeanStdDev(difference, nil)
-	if deviation <= 1e-12*largest { // what the subtractions' rounding alone can make
+	if deviation <= 1e-12*largest { // no more than rounding in the subtractions
 		return PairedResult{}, fmt.Errorf("all %d pairs differ by %v: there is no spread to compare with", len(difference), interval.Mean)
 	}
 	n := float64(len(difference))
@@ -187,8 +189,8 @@ func PairedT(first, second []float64) (PairedResult, error) {
 	return PairedResult{interval, 2 * student(n-1).Survival(math.Abs(t)), interval.Mean / deviation}, nil
 }
 
-// MeanInterval estimates the mean of a normal distribution from a sample of at
-// least two, by Student's t.
+// MeanInterval estimates the mean of a normal distribution from a sample by Student's
+// t. It is an error if the sample has fewer than two values.
 func MeanInterval(x []float64) (Interval, error) {
 	if len(x) < 2 {
 		return Interval{}, fmt.Errorf("%d values, want at least two", len(x))
@@ -203,8 +205,8 @@ func student(degrees float64) distuv.StudentsT {
 	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: degrees}
 }
 
-// Holm returns p-values adjusted for their number (Holm 1979), in their order:
-// rejecting those at most α keeps the chance of any false rejection below α.
+// Holm returns p-values adjusted for multiple tests (Holm 1979), in the same order:
+// rejecting those of at most α keeps the chance of any false rejection at or below α.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {

@@ -1,5 +1,5 @@
-// Package datasettest gives tests Fashion-MNIST: a small part that is always
-// there, and the whole where the machine has it.
+// Package datasettest provides Fashion-MNIST to tests: a small part that is always
+// there, and the whole dataset if the machine has it.
 package datasettest
 
 import (
@@ -39,8 +39,8 @@ func Subset(tb testing.TB) *dataset.Dataset {
 	return &dataset.Dataset{Train: split("train"), Test: split("t10k"), Dir: dir + "/testdata"}
 }
 
-// Full returns the whole dataset. Where the machine does not have it, the test
-// is skipped, or fails if FMNIST_REQUIRE_DATA=1.
+// Full returns the whole dataset. If the machine does not have it, the test is
+// skipped, or fails if FMNIST_REQUIRE_DATA=1.
 func Full(tb testing.TB) *dataset.Dataset {
 	tb.Helper()
 	loc, err := dataset.Find("")

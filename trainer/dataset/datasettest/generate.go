@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Command generate cuts the files in testdata out of the whole dataset.
+// Command generate extracts the files in testdata from the whole dataset.
 package main
 
 import (

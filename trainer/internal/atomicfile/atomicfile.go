@@ -1,5 +1,5 @@
-// Package atomicfile replaces files so that a reader, or a program that starts
-// after a crash, finds either the old content or the new, never a part.
+// Package atomicfile replaces files so that a reader, or a program that starts after
+// a crash, finds either the old content or the new, never a part of it.
 package atomicfile
 
 import (
@@ -13,9 +13,9 @@ import (
 	"regexp"
 )
 
-// Failpoint, where a test sets it, is called with the path at each point where
-// the program could be killed while it changes files: when the temporary file
-// is written, when it has replaced the file, and when a file is removed.
+// Failpoint, if a test sets it, is called with the path at each point where the
+// program could be killed while it changes files: after the temporary file is
+// written, after it has replaced the file, and after a file is removed.
 var Failpoint func(path string)
 
 func failpoint(path string) {
@@ -24,7 +24,7 @@ func failpoint(path string) {
 	}
 }
 
-// Write makes data the content of the file at path, as [WriteFunc] does.
+// Write replaces the content of the file at path with data, as [WriteFunc] does.
 func Write(path string, data []byte) error {
 	return WriteFunc(path, func(w io.Writer) error {
 		_, err := w.Write(data)
@@ -32,12 +32,12 @@ func Write(path string, data []byte) error {
 	})
 }
 
-// WriteFunc makes what fill writes the content of the file at path, whose
-// folder must exist. It writes a temporary file in the same folder (so that the
-// rename stays on one file system), flushes it to the disk and renames it over
-// path. On an error path is as it was and the temporary file is gone; a program
-// that is killed leaves it for [RemoveTemporary]. An existing file keeps its
-// permissions; a new one gets what the umask leaves of 0666.
+// WriteFunc replaces the content of the file at path, whose folder must exist, with
+// what fill writes. It writes a temporary file in the same folder (so that the rename
+// stays on one file system), flushes it to the disk and renames it to path. On an
+// error, path is unchanged and the temporary file is removed; if the program is
+// killed, it remains for [RemoveTemporary]. An existing file keeps its permissions; a
+// new one gets 0666 less the umask.
 func WriteFunc(path string, fill func(io.Writer) error) error {
 	f, err := createTemp(path)
 	if err != nil {
@@ -57,7 +57,7 @@ func WriteFunc(path string, fill func(io.Writer) error) error {
 	return nil
 }
 
-// Remove removes a file; one that does not exist is no error.
+// Remove removes a file; it is not an error if the file does not exist.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -69,12 +69,13 @@ func Remove(path string) error {
 // temporary matches the names that createTemp gives.
 var temporary = regexp.MustCompile(`^\..+\.[0-9a-f]{8}\.tmp$`)
 
-// IsTemporary reports whether a file of this name is the temporary file of a
-// write, under way or cut off.
+// IsTemporary reports whether a file of this name is the temporary file of a write
+// that is running or was interrupted.
 func IsTemporary(name string) bool { return temporary.MatchString(name) }
 
-// RemoveTemporary removes the temporary files that killed writes have left in
-// a folder. Nothing may be writing there; a folder that does not exist has none.
+// RemoveTemporary removes the temporary files that killed programs have left in a
+// folder. No write may be running there. It is not an error if the folder does not
+// exist.
 func RemoveTemporary(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -88,8 +89,8 @@ func RemoveTemporary(dir string) error {
 	return err
 }
 
-// createTemp creates a hidden file beside path. os.CreateTemp would give it
-// mode 0600 whatever the umask, and other users could not read a run's files.
+// createTemp creates a hidden file beside path. os.CreateTemp would use mode 0600
+// regardless of the umask, and other users could not read a run's files.
 func createTemp(path string) (*os.File, error) {
 	dir, base := filepath.Split(path)
 	for {
@@ -114,8 +115,8 @@ func write(f *os.File, path string, fill func(io.Writer) error) error {
 	return f.Sync()
 }
 
-// syncFolder flushes a rename to the disk. Not every system can: where it
-// fails, the rename is as durable as the system makes it.
+// syncFolder flushes a rename to the disk. Not every system supports this; errors are
+// ignored, and the rename is then as durable as the system makes it.
 func syncFolder(dir string) {
 	if f, err := os.Open(dir); err == nil {
 		_ = f.Sync()
