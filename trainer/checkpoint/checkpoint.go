@@ -1,7 +1,7 @@
 // Package checkpoint reads and writes tensors as safetensors files
-// (https://github.com/huggingface/safetensors), named, shaped and laid out as
-// in a PyTorch state_dict, and converts them from and to the device's layout. It
-// also reads PyTorch's own files.
+// (https://github.com/huggingface/safetensors), named, shaped and laid out as in a
+// PyTorch state_dict, and converts them to and from the device's layout. It also
+// reads files that torch.save wrote.
 package checkpoint
 
 import (
@@ -17,8 +17,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
-// Tensor is a named array in PyTorch's row-major layout. It holds float32
-// numbers in Data, or int64 in Ints where that is not nil.
+// Tensor is a named array in PyTorch's row-major layout. It holds float32 numbers in
+// Data, or int64 numbers in Ints if that is not nil.
 type Tensor struct {
 	Name  string
 	Shape []int // empty for a scalar
@@ -34,7 +34,7 @@ func (t Tensor) dtype() safetensors.DType {
 	return safetensors.F32
 }
 
-// len returns the number of elements held.
+// len returns the number of elements.
 func (t Tensor) len() int {
 	if t.Ints != nil {
 		return len(t.Ints)
@@ -42,20 +42,20 @@ func (t Tensor) len() int {
 	return len(t.Data)
 }
 
-// Scalar returns an int64 tensor of no axes, as num_batches_tracked is.
+// Scalar returns an int64 tensor without axes, such as num_batches_tracked.
 func Scalar(name string, value int64) Tensor {
 	return Tensor{Name: name, Shape: []int{}, Ints: []int64{value}}
 }
 
-// File is the content of a safetensors or PyTorch file. Its tensors are read when
-// [File.Fit] or [File.Tensor] asks for them.
+// File is the content of a safetensors or PyTorch file. [File.Fit] and [File.Tensor]
+// read its tensors on demand.
 type File struct {
 	Metadata map[string]string // free-form text: model, seed, epoch, version
 	sets     []set             // dictionaries of tensors, at least one
 }
 
-// Tensor reads the tensor of that name in the file's outermost dictionary of
-// tensors and reports whether there is one that can be read.
+// Tensor reads the tensor with that name in the file's outermost dictionary of
+// tensors. It reports whether the tensor exists and can be read.
 func (f *File) Tensor(name string) (Tensor, bool) {
 	for _, e := range f.sets[0].entries {
 		if e.name == name && e.read != nil {
@@ -67,22 +67,23 @@ func (f *File) Tensor(name string) (Tensor, bool) {
 	return Tensor{}, false
 }
 
-// ErrBadCheckpoint is what errors.Is finds in the error of a checkpoint that
-// is missing, damaged or does not fit.
+// ErrBadCheckpoint matches, by errors.Is, the errors of a checkpoint that is missing,
+// is damaged or does not fit.
 var ErrBadCheckpoint = errors.New("bad or missing checkpoint")
 
-// checkpointError is an error that is [ErrBadCheckpoint] without repeating its
+// checkpointError is an error that matches [ErrBadCheckpoint] without repeating its
 // text.
 type checkpointError struct{ text string }
 
 func (e *checkpointError) Error() string        { return e.text }
 func (e *checkpointError) Is(target error) bool { return target == ErrBadCheckpoint }
 
-// longestError is what is kept of an error's text, in bytes: the names in it
-// are a file's.
+// longestError is the number of bytes of an error's text that are kept: it may
+// contain names from a file, of any length.
 const longestError = 4000
 
-// bad makes one line, of characters that print, of whatever a file holds.
+// bad returns an [ErrBadCheckpoint] whose text, which may contain names from a file, is
+// one line of printable characters.
 func bad(format string, args ...any) error {
 	text := fmt.Sprintf(format, args...)
 	if len(text) > longestError {
@@ -96,8 +97,9 @@ func bad(format string, args ...any) error {
 	}, text)}
 }
 
-// Save writes the tensors and the metadata to path, whole or not at all. The
-// folder must exist. Equal arguments give equal bytes.
+// Save writes the tensors and the metadata to path atomically. The folder must exist.
+// Equal arguments give equal bytes. It is an error if two tensors have the same name,
+// or a shape does not match the number of elements.
 func Save(path string, tensors []Tensor, metadata map[string]string) error {
 	b, err := encode(tensors, metadata)
 	if err != nil {
@@ -114,15 +116,15 @@ func encode(tensors []Tensor, metadata map[string]string) ([]byte, error) {
 			return nil, err
 		}
 		if _, dup := views[t.Name]; dup || t.Name == "__metadata__" {
-			return nil, fmt.Errorf("tensor name %q is taken", t.Name)
+			return nil, fmt.Errorf("the tensor name %q is reserved or used twice", t.Name)
 		}
 		views[t.Name] = v
 	}
 	return safetensors.Serialize(views, metadata)
 }
 
-// view is a tensor as package safetensors writes it. Its own TensorView
-// refuses scalars.
+// view is a tensor in the form that package safetensors writes. The package's own
+// TensorView refuses scalars.
 type view struct {
 	dtype safetensors.DType
 	shape []uint64
@@ -145,7 +147,7 @@ func newView(t Tensor) (view, error) {
 		v.shape = append(v.shape, uint64(d))
 	}
 	if n != t.len() {
-		return view{}, fmt.Errorf("%s has %d elements, its shape %s wants %d", t.Name, t.len(), shapeString(t.Shape), n)
+		return view{}, fmt.Errorf("%s has %d elements, but its shape %s needs %d", t.Name, t.len(), shapeString(t.Shape), n)
 	}
 	v.data = make([]byte, 0, t.len()*int(v.dtype.Size()))
 	for _, x := range t.Data {

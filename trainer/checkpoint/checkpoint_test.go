@@ -170,7 +170,7 @@ func TestLoadRefuses(t *testing.T) {
 		want    string // part of the message
 	}{
 		{"empty", nil, "cut short: 0 bytes"},
-		{"header cut", good[:100], "cut short: 100 bytes, the header alone has"},
+		{"header cut", good[:100], "cut short: 100 bytes, but the header alone has"},
 		{"data cut", good[:len(good)-1], "the header announces 448"},
 		{"trailing", append(slices.Clone(good), 0), "1 bytes follow the last tensor"},
 		{"text", []byte("hello, this is text"), "neither a safetensors nor a PyTorch file: it begins with \"hello, this is text\""},
@@ -237,7 +237,7 @@ func TestLoadRefusesLargeFiles(t *testing.T) {
 	if err := os.Truncate(path, maxFile+1); err != nil {
 		t.Skipf("no sparse files here: %v", err)
 	}
-	if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), "more than") {
+	if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), "at most 268435456 bytes") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -16,7 +16,7 @@ type element struct {
 	whole  func(b []byte) int64
 }
 
-// elements are the types that are read, by PyTorch's names.
+// elements are the supported types, by their names in PyTorch.
 var elements = map[string]element{
 	"float32": {size: 4, number: func(b []byte) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b)) }},
 	"float64": {size: 8, number: func(b []byte) float32 { return float32(math.Float64frombits(binary.LittleEndian.Uint64(b))) }},
@@ -36,19 +36,19 @@ var elements = map[string]element{
 	"uint64": {size: 8, whole: func(b []byte) int64 { return int64(binary.LittleEndian.Uint64(b)) }},
 }
 
-// isFloat reports whether an element type is a floating-point one that is read.
+// isFloat reports whether an element type is a supported floating-point type.
 func isFloat(dtype string) bool { return elements[dtype].number != nil }
 
-// unreadable is the error of an element type that is not read.
+// unreadable returns the error of an unsupported element type.
 func unreadable(dtype string) error {
 	if dtype == "" {
 		dtype = "an unknown type"
 	}
-	return fmt.Errorf("elements of %s are not read; convert them with .float() and save again", dtype)
+	return fmt.Errorf("elements of %s are not supported; convert them with .float() and save again", dtype)
 }
 
-// tensor makes a tensor of count elements, of which at returns the bytes. A
-// number that is not finite is an error.
+// tensor returns a tensor of count elements; at returns the bytes of element i. It is
+// an error if a number is not finite.
 func (e element) tensor(shape []int, count int, at func(i int) []byte) (Tensor, error) {
 	t := Tensor{Shape: shape}
 	if e.whole != nil {

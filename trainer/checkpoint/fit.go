@@ -8,25 +8,24 @@ import (
 	"strings"
 )
 
-// Spec is what a network expects of one tensor.
+// Spec describes a tensor that a network needs.
 type Spec struct {
 	Name  string
-	Shape []int // PyTorch's
-	// Count marks a number of batches seen, on which no result depends: it may
-	// be absent, of any type, and of one element in any shape. It is read as an
-	// int64, 0 where it is absent. All else is floating point.
+	Shape []int // in PyTorch's order
+	// Count marks a number of batches seen, such as num_batches_tracked. No result
+	// depends on it, so it may be absent, have any type, and have any shape of one
+	// element. It is read as an int64, 0 if absent. All other tensors are
+	// floating-point.
 	Count bool
 }
 
-// Fit reads the tensors wanted and returns them in that order and under those
-// names. They are looked for in each of the file's dictionaries. A common prefix
-// that a wrapper adds to all names, such as "module." or "model._orig_mod.", is
-// left out.
+// Fit finds the wanted tensors in one of the file's dictionaries, reads them, and
+// returns them in the order and with the names of want. It removes a common prefix
+// that a wrapper adds to all names, such as "module." or "model._orig_mod.".
 //
-// The error is [ErrBadCheckpoint]. Where nothing fits, it reports by one line all
-// that keeps the nearest dictionary from fitting: tensors missing, unknown, of
-// another shape or type. Where several dictionaries fit and none has one of the
-// customary names, it names them.
+// The error is [ErrBadCheckpoint]. If no dictionary fits, it lists in one line the
+// problems of the one that fits best: missing and unknown tensors, and different
+// shapes and types. If several fit and none has a customary name, it names them.
 func (f *File) Fit(want []Spec) ([]Tensor, error) {
 	c, err := f.choose(want)
 	if err != nil {
@@ -43,9 +42,9 @@ func (f *File) Fit(want []Spec) ([]Tensor, error) {
 	return tensors, nil
 }
 
-// Compare reports whether the names, shapes and types of the file's tensors are
-// those wanted and, where they are not, how near the nearest dictionary comes:
-// from 0 to 1.
+// Compare reports whether the names, shapes and types of the file's tensors are those
+// wanted and, if they are not, how similar the most similar dictionary is, from 0
+// to 1.
 func (f *File) Compare(want []Spec) (fit bool, likeness float64) {
 	fits, best := f.compare(want)
 	return len(fits) > 0, best.likeness
@@ -53,7 +52,7 @@ func (f *File) Compare(want []Spec) (fit bool, likeness float64) {
 
 // set is a dictionary of tensors.
 type set struct {
-	key     string // where it lies in a PyTorch file, as in "ema.shadow"
+	key     string // its path in a PyTorch file, such as "ema.shadow"
 	entries []entry
 }
 
@@ -63,7 +62,7 @@ type entry struct {
 	shape []int
 	dtype string                 // "float32" and so on
 	read  func() (Tensor, error) // without its name
-	not   string                 // what it is instead of a tensor
+	not   string                 // what it is, if not a tensor
 }
 
 // choose returns the dictionary that fits.
@@ -90,7 +89,7 @@ func (f *File) choose(want []Spec) (comparison, error) {
 		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
 }
 
-// where says for a message which of a file's dictionaries this is.
+// where names the dictionary for a message; "" if it is the outermost one.
 func (s set) where() string {
 	if s.key == "" {
 		return ""
@@ -98,7 +97,7 @@ func (s set) where() string {
 	return fmt.Sprintf(" in %q", s.key)
 }
 
-// compare returns the dictionaries that fit, and the nearest where none does.
+// compare returns the dictionaries that fit and, if none does, the most similar one.
 func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 	best.likeness = -1
 	for _, s := range f.sets {
@@ -116,8 +115,8 @@ func (f *File) compare(want []Spec) (fits []comparison, best comparison) {
 	return fits, best
 }
 
-// averageCount is the number of averagings that torch.optim.swa_utils puts beside
-// a network's own tensors.
+// averageCount names the number of averaged models, which torch.optim.swa_utils adds to
+// a network's tensors.
 const averageCount = "n_averaged"
 
 // namesOf returns the set of names wanted.
@@ -129,11 +128,11 @@ func namesOf(want []Spec) map[string]bool {
 	return names
 }
 
-// maxPrefixes is the largest number of prefixes of one set that are tried.
+// maxPrefixes is the number of prefixes that are tried for one set, besides none.
 const maxPrefixes = 8
 
-// prefixes returns none, and those up to a dot after which names wanted follow,
-// the most frequent first.
+// prefixes returns "" and the prefixes, up to a dot, that wanted names follow, the most
+// frequent first.
 func (s set) prefixes(want []Spec) []string {
 	wanted := namesOf(want)
 	found := map[string]int{}
@@ -150,22 +149,22 @@ func (s set) prefixes(want []Spec) []string {
 	return append([]string{""}, list[:min(len(list), maxPrefixes)]...)
 }
 
-// comparison is how a dictionary's tensors, their names without a prefix, differ
-// from those wanted.
+// comparison says how a dictionary's tensors, with a prefix removed from their names,
+// differ from those wanted.
 type comparison struct {
 	set      set
 	prefix   string
 	byName   map[string]entry // without the prefix
 	likeness float64
 
-	// Problems, by what to say of many: "16 more do not fit".
+	// Problems, grouped for the summary: "16 more do not match".
 	misfits, missing, unknown []string
 }
 
 // fits reports whether there is no problem.
 func (c comparison) fits() bool { return len(c.misfits)+len(c.missing)+len(c.unknown) == 0 }
 
-// compare finds all that keeps the set's tensors from being those wanted.
+// compare finds all differences between the set's tensors and those wanted.
 func (s set) compare(want []Spec, prefix string) comparison {
 	c := comparison{set: s, prefix: prefix, byName: map[string]entry{}}
 	var others []entry
@@ -180,7 +179,7 @@ func (s set) compare(want []Spec, prefix string) comparison {
 			}
 			continue
 		case twice:
-			c.misfits = append(c.misfits, e.name+" is in it twice")
+			c.misfits = append(c.misfits, e.name+" occurs twice")
 		}
 		c.byName[name] = e
 	}
@@ -200,7 +199,7 @@ func (s set) compare(want []Spec, prefix string) comparison {
 	}
 	for _, e := range others {
 		text := fmt.Sprintf("%s %s is unknown", e.name, shapeString(e.shape))
-		// Where all that differs is the names, say which of them is meant.
+		// If only the names differ, suggest the name that is meant.
 		if like := absent[shapeString(e.shape)]; len(like) == 1 && len(others) == len(c.missing) {
 			text += " (rename it to " + like[0] + "?)"
 		}
@@ -210,7 +209,7 @@ func (s set) compare(want []Spec, prefix string) comparison {
 	return c
 }
 
-// problem says what keeps an entry from being the tensor wanted, "" if nothing.
+// problem says why an entry is not the wanted tensor, "" if it is.
 func (w Spec) problem(e entry) string {
 	switch {
 	case w.Count && e.read == nil:
@@ -234,7 +233,7 @@ func orUnknown(dtype string) string {
 	return dtype
 }
 
-// commonShapes counts the tensors wanted for which the set has one of that shape.
+// commonShapes counts the wanted tensors for which the set has one of the same shape.
 func (s set) commonShapes(want []Spec) int {
 	have := map[string]int{}
 	for _, e := range s.entries {
@@ -266,27 +265,27 @@ func (c comparison) summary() string {
 	return strings.Join(parts, "; ")
 }
 
-// read reads the tensor wanted.
+// read reads a wanted tensor.
 func (c comparison) read(w Spec) (Tensor, error) {
 	e := c.byName[w.Name]
 	if e.read == nil {
 		return Scalar(w.Name, 0), nil
 	}
 	t, err := e.read()
-	if w.Count { // only kept to be written again
+	if w.Count { // kept only to be saved again
 		if err != nil {
 			return Scalar(w.Name, 0), nil
 		}
 		return Scalar(w.Name, t.count()), nil
 	}
 	if err == nil && t.len() != product(w.Shape) {
-		err = fmt.Errorf("it has %d elements, its shape %s wants %d", t.len(), shapeString(w.Shape), product(w.Shape))
+		err = fmt.Errorf("it has %d elements, but its shape %s needs %d", t.len(), shapeString(w.Shape), product(w.Shape))
 	}
 	t.Name = w.Name
 	return t, err
 }
 
-// count returns a tensor of one element as a number of batches, 0 where it is none.
+// count returns a tensor's only element as a number of batches, 0 if it is not one.
 func (t Tensor) count() int64 {
 	switch {
 	case len(t.Ints) == 1:

@@ -6,10 +6,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// ToTorch returns the device's elements, (Out, H, W, C), in PyTorch's order,
-// (Out, C, H, W). That is a convolution's weight, the first fully connected
-// layer's, whose columns are a flattened image, and with H = W = 1 all else.
-// It panics if the lengths differ, which is a mistake in the program.
+// ToTorch returns elements in the device's order, (Out, H, W, C), in PyTorch's order,
+// (Out, C, H, W). It serves the weights of convolutions and of the first fully
+// connected layer, whose columns are a flattened image; for all other tensors,
+// H = W = 1 and the order is the same. It panics if the number of elements is not
+// that of the layout, which is a bug in the program.
 func ToTorch(device []float32, l model.Layout) []float32 {
 	torch := make([]float32, checkedLen(device, l))
 	for i, x := range device {

@@ -12,17 +12,17 @@ import (
 	"github.com/nlpodyssey/safetensors"
 )
 
-// Load reads a safetensors file, or a PyTorch file as torch.save has written since
-// 1.6 (zip and pickle). In a PyTorch file, anything may lie beside a dictionary of
-// tensors; none of it is run. The error is [ErrBadCheckpoint] and says what is
-// wrong with the file, or what it is instead, and what to do. Whether its tensors
-// are of any use, [File.Fit] tells.
+// Load reads a safetensors file, or a file that torch.save of PyTorch 1.6 or later
+// wrote (zip and pickle). A PyTorch file may contain anything besides a dictionary of
+// tensors; no code in it is run. The error is [ErrBadCheckpoint] and says what is
+// wrong with the file, or what it is instead, and what to do. Use [File.Fit] to find
+// out whether its tensors suit a network.
 func Load(path string) (*File, error) {
 	b, err := readLimited(path)
 	if err != nil {
 		var at *fs.PathError
 		if errors.As(err, &at) {
-			err = at.Err // without the path, which stands before it
+			err = at.Err // without the path, which is added below
 		}
 		return nil, bad("checkpoint %s: %v", path, err)
 	}
@@ -39,8 +39,8 @@ func Load(path string) (*File, error) {
 	return f, nil
 }
 
-// Larger files and headers than these are refused unread. The largest network
-// here has 7 MB of weights under a header of 3 KB.
+// Limits, in bytes, above which files and headers are refused unread. The largest
+// built-in network has 7 MB of weights and a header of 3 KB.
 const (
 	maxFile   = 1 << 28
 	maxHeader = 1 << 20
@@ -55,7 +55,7 @@ func readLimited(path string) ([]byte, error) {
 		return nil, errors.New("not a regular file; copy it to one")
 	}
 	if info.Size() > maxFile {
-		return nil, fmt.Errorf("%d bytes, more than the %d of any checkpoint read here; save the weights alone, with torch.save(model.state_dict(), FILE)",
+		return nil, fmt.Errorf("%d bytes; checkpoints of at most %d bytes are read; save only the weights, with torch.save(model.state_dict(), FILE)",
 			info.Size(), maxFile)
 	}
 	return os.ReadFile(path)
@@ -85,8 +85,8 @@ func decode(b []byte) (*File, error) {
 	return &File{Metadata: header.Metadata(), sets: []set{s}}, nil
 }
 
-// checkSizes finds files that do not end where their header says, for which
-// package safetensors has no exact error.
+// checkSizes detects files that do not end where their header says, for which package
+// safetensors has no precise error.
 func checkSizes(b []byte) error {
 	const prefix = 8 // bytes of the header's length
 	if len(b) < prefix {
@@ -97,7 +97,7 @@ func checkSizes(b []byte) error {
 		return fmt.Errorf("not a safetensors file: its header would have %d bytes, more than %d", n, maxHeader)
 	}
 	if n > uint64(len(b)-prefix) {
-		return fmt.Errorf("cut short: %d bytes, the header alone has %d; copy or download it again", len(b), prefix+n)
+		return fmt.Errorf("cut short: %d bytes, but the header alone has %d; copy or download it again", len(b), prefix+n)
 	}
 	var header safetensors.Metadata
 	if err := header.UnmarshalJSON(b[prefix : prefix+n]); err != nil {
@@ -109,7 +109,7 @@ func checkSizes(b []byte) error {
 	}
 	data := uint64(len(b)) - prefix - n
 	if data < end {
-		return fmt.Errorf("cut short: %d bytes of tensors, the header announces %d; copy or download it again", data, end)
+		return fmt.Errorf("cut short: %d bytes of tensors, but the header announces %d; copy or download it again", data, end)
 	}
 	if data > end {
 		return fmt.Errorf("%d bytes follow the last tensor", data-end)
@@ -117,7 +117,7 @@ func checkSizes(b []byte) error {
 	return nil
 }
 
-// dtypes are PyTorch's names of the element types of safetensors.
+// dtypes maps the element types of safetensors to PyTorch's names.
 var dtypes = map[safetensors.DType]string{
 	safetensors.F32: "float32", safetensors.F64: "float64", safetensors.F16: "float16", safetensors.BF16: "bfloat16",
 	safetensors.I64: "int64", safetensors.I32: "int32", safetensors.I16: "int16", safetensors.I8: "int8",
@@ -130,8 +130,8 @@ var dtypes = map[safetensors.DType]string{
 func newEntry(name string, v safetensors.TensorView) (entry, error) {
 	e := entry{name: name, shape: []int{}, dtype: dtypes[v.DType()]}
 	for _, d := range v.Shape() {
-		if d > math.MaxInt32 { // an empty tensor's other extents can be anything
-			return entry{}, fmt.Errorf("%s has an extent of %d", name, d)
+		if d > math.MaxInt32 { // possible if the tensor is empty
+			return entry{}, fmt.Errorf("%s has an extent of %d, which is too large", name, d)
 		}
 		e.shape = append(e.shape, int(d))
 	}

@@ -7,23 +7,23 @@ import (
 	"fmt"
 )
 
-// A pickle is a program for a stack machine that can call any Python function.
-// This machine imports and calls nothing: whatever a class or a function would
-// have made is an inert stand-in, an object that knows only its class's name and
-// the entries set in it. Values that no tensor is made of, such as floats, lists
-// and bytes, leave only a word for their kind. So anything may lie beside the
-// weights, and a long history takes next to no memory.
+// A pickle is a program for a stack machine that can call any Python function. This
+// machine imports and calls nothing: the result of a class or function is an inert
+// stand-in, an object that holds only the class's name and the entries set in it.
+// Values that tensors do not need, such as floats, lists and bytes, are replaced by
+// the name of their kind. So a file may contain anything besides the weights, and a
+// long history takes almost no memory.
 
-// Bounds of a pickle. A history of a million entries fits.
+// Limits of a pickle. A history of a million entries fits.
 const (
 	maxPickle = 1 << 26 // bytes
 	maxOps    = 1 << 24 // instructions
 	maxStack  = 1 << 21 // values at once
-	maxMarks  = 1 << 12 // tuples and dictionaries within each other; Python has 1,000
+	maxMarks  = 1 << 12 // nested tuples and dictionaries; Python allows 1,000
 	maxTuple  = 64      // elements of a tuple that are kept
 )
 
-// other is a value without further meaning here, in words: "a float".
+// other is a value that is not needed, described in words: "a float".
 type other string
 
 // class is a name that the pickle imports.
@@ -31,14 +31,14 @@ type class struct{ module, name string }
 
 func (c class) String() string { return c.module + "." + c.name }
 
-// object stands for what a class or function would have made.
+// object stands for the result of a class or function.
 type object struct {
 	made  string // the class or function; "dict" for a dictionary
-	items []item // the first that were set in it as in a dictionary
+	items []item // the first entries set in it, as in a dictionary
 	more  bool   // whether there were others
 }
 
-// item is a dictionary's entry.
+// item is an entry of a dictionary.
 type item struct{ key, value any }
 
 // tuple is a tuple's elements.
@@ -52,7 +52,7 @@ type unpickler struct {
 	marks   []int // heights of the stack
 	memo    []any
 
-	// call returns what a class or function makes of arguments.
+	// call returns the result of a class or function with arguments.
 	call func(c class, args tuple) any
 	// load returns what a persistent id stands for.
 	load func(id any) any
@@ -81,16 +81,16 @@ func (u *unpickler) run() (root any, err error) {
 			return u.pop(), nil
 		}
 		if !u.step(code) {
-			return nil, fmt.Errorf("opcode %#02x at %d is none that torch.save writes", code, start)
+			return nil, fmt.Errorf("opcode %#02x at %d is not one that torch.save writes", code, start)
 		}
 		if len(u.stack) > maxStack || len(u.marks) > maxMarks {
-			return nil, fmt.Errorf("more than %d values at once, or %d within each other", maxStack, maxMarks)
+			return nil, fmt.Errorf("more than %d values at once, or %d nested ones", maxStack, maxMarks)
 		}
 	}
 	return nil, fmt.Errorf("more than %d instructions", maxOps)
 }
 
-// pickleError is a failure on its way from an instruction to run.
+// pickleError carries an error from an instruction to run, by panic.
 type pickleError struct{ error }
 
 func fail(err error) { panic(pickleError{err}) }
@@ -112,7 +112,7 @@ func (u *unpickler) number(n uint64) uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// counted returns the bytes after a length of n bytes.
+// counted reads a length of n bytes and returns as many of the next bytes.
 func (u *unpickler) counted(n uint64) []byte { return u.bytes(u.number(n)) }
 
 // line returns the text up to the next line feed.
@@ -128,7 +128,7 @@ func (u *unpickler) line() string {
 
 func (u *unpickler) push(v any) { u.stack = append(u.stack, v) }
 
-// top returns the uppermost value, which must lie above the last mark.
+// top returns the topmost value, which must be above the last mark.
 func (u *unpickler) top() any {
 	floor := 0
 	if n := len(u.marks); n > 0 {
@@ -146,7 +146,8 @@ func (u *unpickler) pop() any {
 	return v
 }
 
-// popMark returns the values above the last mark. The next push overwrites them.
+// popMark pops the values above the last mark and the mark. The next push overwrites
+// the values.
 func (u *unpickler) popMark() []any {
 	n := len(u.marks) - 1
 	if n < 0 {
@@ -162,7 +163,7 @@ func (u *unpickler) step(code byte) bool {
 	return u.stepScalar(code) || u.stepContainer(code) || u.stepMemo(code) || u.stepObject(code)
 }
 
-// stepScalar executes the instructions that push a number or a text.
+// stepScalar executes the instructions that push a number, text or bytes.
 func (u *unpickler) stepScalar(code byte) bool {
 	switch code {
 	case 'N': // NONE
@@ -229,8 +230,8 @@ func long(b []byte) any {
 	return int(binary.LittleEndian.Uint64(padded[:]))
 }
 
-// stepContainer executes the instructions that make and fill tuples, lists, sets
-// and dictionaries. Elements of lists and sets are dropped.
+// stepContainer executes the instructions that create and fill tuples, lists, sets and
+// dictionaries. Elements of lists and sets are dropped.
 func (u *unpickler) stepContainer(code byte) bool {
 	switch code {
 	case '(': // MARK
@@ -287,13 +288,13 @@ func (u *unpickler) stepContainer(code byte) bool {
 // dict is the name of Python's dictionary.
 const dict = "dict"
 
-// set adds keys and values, which follow each other.
+// set adds alternating keys and values.
 func (o *object) set(items []any) {
 	if len(items)%2 != 0 {
 		fail(errStack)
 	}
 	for i := 0; i < len(items); i += 2 {
-		if len(o.items) == maxTensors { // no dictionary of tensors
+		if len(o.items) == maxTensors { // too many for a dictionary of tensors
 			o.more = true
 			return
 		}
@@ -301,7 +302,7 @@ func (o *object) set(items []any) {
 	}
 }
 
-// newTuple copies a tuple. No tensor has a long one.
+// newTuple copies a tuple, unless it is too long to be part of a tensor.
 func newTuple(elements []any) any {
 	if len(elements) > maxTuple {
 		return other("a tuple")
@@ -336,7 +337,7 @@ func (u *unpickler) stepMemo(code byte) bool {
 		u.get(u.number(1))
 	case 'j': // LONG_BINGET
 		u.get(u.number(4))
-	case 0x98: // READONLY_BUFFER: of bytes, which have no content here
+	case 0x98: // READONLY_BUFFER: of bytes, whose content is not kept
 		u.top()
 	default:
 		return false
@@ -345,8 +346,8 @@ func (u *unpickler) stepMemo(code byte) bool {
 }
 
 func (u *unpickler) put(i uint64) {
-	if i > uint64(u.at) { // Python counts on from 0, by an instruction for each value
-		fail(fmt.Errorf("damaged: it keeps a value %d before it can have kept so many", i))
+	if i > uint64(u.at) { // Python numbers values from 0, with an instruction for each
+		fail(fmt.Errorf("damaged: it stores value %d, but cannot have stored that many before", i))
 	}
 	if missing := int(i) + 1 - len(u.memo); missing > 0 {
 		u.memo = append(u.memo, make([]any, missing)...)
@@ -356,12 +357,12 @@ func (u *unpickler) put(i uint64) {
 
 func (u *unpickler) get(i uint64) {
 	if i >= uint64(len(u.memo)) {
-		fail(fmt.Errorf("damaged: it takes a value %d that it has not kept", i))
+		fail(fmt.Errorf("damaged: it uses value %d, which it has not stored", i))
 	}
 	u.push(u.memo[i])
 }
 
-// stepObject executes the instructions that would import, call and make objects.
+// stepObject executes the instructions that would import, call and create objects.
 func (u *unpickler) stepObject(code byte) bool {
 	switch code {
 	case 'c': // GLOBAL
@@ -392,7 +393,7 @@ func (u *unpickler) stepObject(code byte) bool {
 	return true
 }
 
-// made returns what calling a value makes.
+// made returns the result of calling a value.
 func (u *unpickler) made(callable any, args tuple) any {
 	c, ok := callable.(class)
 	if !ok { // a method or partial function, itself a stand-in

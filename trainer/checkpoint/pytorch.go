@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// A PyTorch file is a zip archive of a pickle, data.pkl, and the tensors'
-// storages, data/0 and so on (torch.serialization). The pickle is run without
-// calling anything (pickle.go), which finds tensors as views of storages that
-// are read only when the tensor is wanted.
+// A PyTorch file is a zip archive of a pickle, data.pkl, and the tensors' storages,
+// data/0 and so on (torch.serialization). Running the pickle without calling anything
+// (pickle.go) gives tensors as views of storages, which are read only when a tensor
+// is needed.
 
-// zipMagic begins a PyTorch file.
+// zipMagic is the start of a PyTorch file.
 const zipMagic = "PK\x03\x04"
 
-// Bounds of what a PyTorch file may hold. The largest network here has 1.7
-// million weights; a history may hold a tensor for each step.
+// Limits of a PyTorch file. The largest built-in network has 1.7 million weights; a
+// history may hold one tensor per step.
 const (
 	maxEntries  = 1 << 18 // files in the archive
-	maxElements = 1 << 24 // of a tensor
+	maxElements = 1 << 24 // in a tensor
 	maxTensors  = 1 << 14 // in a dictionary
-	maxDepth    = 4       // of a dictionary within others
+	maxDepth    = 4       // of nested dictionaries
 )
 
 // decodePyTorch finds the dictionaries of tensors in a PyTorch file.
@@ -52,17 +52,17 @@ func decodePyTorch(b []byte) (*File, error) {
 	return f, nil
 }
 
-// noTensors is the error of a file without a dictionary of tensors.
+// noTensors returns the error of a file without a dictionary of tensors.
 func noTensors(root any) error {
 	const remedy = "save the model's weights with torch.save(model.state_dict(), FILE)"
 	o, ok := root.(*object)
 	switch {
 	case !ok:
-		return fmt.Errorf("it holds %s, not a dictionary of tensors; %s", kindOf(root), remedy)
+		return fmt.Errorf("it contains %s, not a dictionary of tensors; %s", kindOf(root), remedy)
 	case o.made != dict && len(o.items) == 0:
-		return fmt.Errorf("it holds an object of %s, perhaps a whole model, whose code is not run here; %s", o.made, remedy)
+		return fmt.Errorf("it contains an object of %s, perhaps a whole model, whose code is not run; %s", o.made, remedy)
 	case len(o.items) == 0:
-		return fmt.Errorf("it holds an empty dictionary; %s", remedy)
+		return fmt.Errorf("it contains an empty dictionary; %s", remedy)
 	}
 	var entries []string
 	for _, i := range o.items[:min(len(o.items), 5)] {
@@ -70,10 +70,10 @@ func noTensors(root any) error {
 			entries = append(entries, fmt.Sprintf("%s is %s", key, kindOf(i.value)))
 		}
 	}
-	return fmt.Errorf("no dictionary of tensors in it (%s); %s", strings.Join(entries, ", "), remedy)
+	return fmt.Errorf("it contains no dictionary of tensors (%s); %s", strings.Join(entries, ", "), remedy)
 }
 
-// addSets adds v, if it is a dictionary with tensors, and those in it.
+// addSets adds v, if it is a dictionary with tensors, and such dictionaries within it.
 func (f *File) addSets(key string, v any, depth int, seen map[*object]bool) {
 	o, ok := v.(*object)
 	if !ok || seen[o] || depth > maxDepth {
@@ -125,16 +125,16 @@ func openArchive(b []byte) (*archive, error) {
 	}
 	a := &archive{entries: map[string]*zip.File{}, storages: map[string][]byte{}}
 	unread := uint64(len(b))
-	for _, e := range r.File { // all lie in a folder named after the file
+	for _, e := range r.File { // all are in a folder named after the file
 		if e.CompressedSize64 > unread {
-			return nil, fmt.Errorf("%s in the archive has %d bytes, more than the file has for it", e.Name, e.CompressedSize64)
+			return nil, fmt.Errorf("%s in the archive has %d bytes, more than the file has left", e.Name, e.CompressedSize64)
 		}
 		unread -= e.CompressedSize64
 		_, inner, _ := strings.Cut(e.Name, "/")
 		a.entries[path.Clean(inner)] = e
 	}
 	if order, err := a.read("byteorder", 16); err == nil && string(order) != "little" {
-		return nil, fmt.Errorf("its numbers are %q-endian, want little", order)
+		return nil, fmt.Errorf("its numbers are %q-endian, want little-endian", order)
 	}
 	return a, nil
 }
@@ -149,7 +149,7 @@ func (a *archive) read(name string, most uint64) ([]byte, error) {
 		return nil, fmt.Errorf("%s in the archive is compressed, which torch.save does not do; load it in PyTorch and save it again", e.Name)
 	}
 	if e.UncompressedSize64 > most {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, e.UncompressedSize64, most)
+		return nil, fmt.Errorf("%s has %d bytes, more than the limit of %d", name, e.UncompressedSize64, most)
 	}
 	r, err := e.Open()
 	if err != nil {
@@ -166,8 +166,8 @@ func (a *archive) read(name string, most uint64) ([]byte, error) {
 	return content, nil
 }
 
-// call returns what matters of what a class or function makes: a tensor's view,
-// or a dictionary. All else is a stand-in.
+// call returns the result of a class or function that matters: a view of a tensor, or a
+// dictionary. All other results are stand-ins.
 func (a *archive) call(c class, args tuple) any {
 	name := c.String()
 	switch name {
@@ -199,18 +199,17 @@ func (a *archive) call(c class, args tuple) any {
 	return &object{made: name}
 }
 
-// The functions that make tensors. The second is for the types that have no
-// storage class of their own.
+// The functions that create tensors. The second serves types without a storage class.
 const (
 	rebuildTensor   = "torch._utils._rebuild_tensor_v2"
 	rebuildTensorV3 = "torch._utils._rebuild_tensor_v3"
 )
 
-// rebuild returns the view that one of these functions makes, or nil.
+// rebuild returns the view that one of these functions creates, or nil.
 func rebuild(function string, args tuple) *tensorView {
 	t := newTensorView(args)
 	if t == nil || len(args) > 6 && function == rebuildTensor && !isEmpty(args[6]) {
-		return nil // the last argument says that the numbers are negated, for example
+		return nil // for example, the last argument may say that the numbers are negated
 	}
 	switch function {
 	case rebuildTensor:
@@ -229,7 +228,7 @@ func isEmpty(v any) bool {
 	return v == nil || ok && len(o.items) == 0
 }
 
-// isTensorType reports whether a class keeps a tensor's numbers as they are.
+// isTensorType reports whether a class leaves a tensor's numbers unchanged.
 func isTensorType(v any) bool {
 	c, _ := v.(class)
 	return slices.Contains([]string{"torch.Tensor", "torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}, c.String())
@@ -256,7 +255,7 @@ func (a *archive) findStorage(id any) any {
 	if !isClass || !isKey || !isCount {
 		return other("a persistent id")
 	}
-	// A file has one name, but many keys: 0, ./0, ././0.
+	// Several keys may name the same file: 0, ./0, ././0.
 	return storage{a, path.Join("data", key), storageTypes[c.name], n}
 }
 
@@ -268,7 +267,7 @@ var storageTypes = map[string]string{
 	"ComplexFloatStorage": "complex64", "ComplexDoubleStorage": "complex128",
 }
 
-// bytes returns the storage's content, read once however many views there are.
+// bytes returns the storage's content, which is read once for all views.
 func (s storage) bytes(size int) ([]byte, error) {
 	data, ok := s.archive.storages[s.name]
 	if !ok {
@@ -279,7 +278,7 @@ func (s storage) bytes(size int) ([]byte, error) {
 		s.archive.storages[s.name] = data
 	}
 	if s.count < 0 || s.count > len(data)/size {
-		return nil, fmt.Errorf("%s has %d bytes, too few for its %d elements of %s", s.name, len(data), s.count, s.dtype)
+		return nil, fmt.Errorf("%s has %d bytes, too few for %d elements of %s", s.name, len(data), s.count, s.dtype)
 	}
 	return data[:s.count*size], nil
 }
@@ -292,7 +291,7 @@ type tensorView struct {
 }
 
 // newTensorView takes the arguments of torch._utils._rebuild_tensor_v2: storage,
-// offset, size, stride, … It returns nil where they are not that.
+// offset, size, stride, … It returns nil if they are not valid.
 func newTensorView(args tuple) *tensorView {
 	if len(args) < 4 {
 		return nil
@@ -307,7 +306,7 @@ func newTensorView(args tuple) *tensorView {
 	return &tensorView{s, offset, size, stride}
 }
 
-// as returns the same view of a storage without a type as elements of a type.
+// as returns the view of an untyped storage as a view of elements of a type.
 func (t *tensorView) as(dtype any) *tensorView {
 	c, _ := dtype.(class)
 	v := *t
@@ -321,7 +320,7 @@ func (t *tensorView) as(dtype any) *tensorView {
 // maxAxes is the largest number of axes a tensor may have.
 const maxAxes = 8
 
-// extents returns a tuple of numbers from 0 to 2³¹.
+// extents returns a tuple of numbers below 2³¹, and whether v is one.
 func extents(v any) ([]int, bool) {
 	t, ok := v.(tuple)
 	if !ok || len(t) > maxAxes {
@@ -344,10 +343,10 @@ func (t *tensorView) read() (Tensor, error) {
 	if !known {
 		return Tensor{}, unreadable(t.dtype)
 	}
-	count, span := 1, 1 // elements, and from the first to the last in the storage
+	count, span := 1, 1 // elements, and the distance in the storage from the first to the last, inclusive
 	for i, d := range t.size {
 		if d > 0 && count > maxElements/d {
-			return Tensor{}, fmt.Errorf("a tensor of shape %s is larger than any read here", shapeString(t.size))
+			return Tensor{}, fmt.Errorf("a tensor of shape %s is too large", shapeString(t.size))
 		}
 		count *= d
 		span += max(0, d-1) * t.stride[i]
@@ -357,12 +356,12 @@ func (t *tensorView) read() (Tensor, error) {
 		return Tensor{}, err
 	}
 	if have := len(data) / e.size; count > 0 && span > have-t.offset {
-		return Tensor{}, fmt.Errorf("a tensor of shape %s spans %d elements from %d on, its storage has %d", shapeString(t.size), span, t.offset, have)
+		return Tensor{}, fmt.Errorf("a tensor of shape %s spans %d elements from element %d on, but its storage has %d", shapeString(t.size), span, t.offset, have)
 	}
 	return e.tensor(t.size, count, func(i int) []byte { return data[t.position(i)*e.size:] })
 }
 
-// position returns where in the storage the view's element i lies.
+// position returns the index in the storage of the view's element i.
 func (t *tensorView) position(i int) int {
 	at := t.offset
 	for axis := len(t.size) - 1; axis >= 0; axis-- {

@@ -37,8 +37,8 @@ func fit(name string, want []Spec) ([]Tensor, error) {
 	return f.Fit(want)
 }
 
-// What testdata/generate_pytorch.py has saved with PyTorch, in every form, is
-// read as the same three tensors.
+// All forms in which testdata/generate_pytorch.py saves the network give the same
+// three tensors.
 func TestLoadPyTorch(t *testing.T) {
 	for _, name := range []string{
 		"plain", "protocol4", "training", "state_dict", "parallel", "parameter", "views", "half", "bfloat16", "double",
@@ -61,7 +61,7 @@ func TestLoadPyTorch(t *testing.T) {
 	}
 }
 
-// Where the number of batches is not usable, it is 0.
+// An unusable number of batches is read as 0.
 func TestLoadWithoutCount(t *testing.T) {
 	want := []Tensor{smallWeights[0], smallWeights[1], Scalar("bn.num_batches_tracked", 0)}
 	for _, name := range []string{"tracked_absent.pth", "tracked_absent.safetensors", "tracked_number.pth", "tracked_negative.pth", "tracked_nan.pth", "tracked_float8.pth"} {
@@ -71,7 +71,7 @@ func TestLoadWithoutCount(t *testing.T) {
 	}
 }
 
-// Views are read in row-major order, however they lie in their storage.
+// Views are read in row-major order, regardless of their strides.
 func TestLoadPyTorchStrides(t *testing.T) {
 	f, err := Load("testdata/pytorch/channels_last.pth")
 	if err != nil {
@@ -99,12 +99,12 @@ func TestLoadPyTorchStrides(t *testing.T) {
 	}
 }
 
-// Files without weights for the network end in one line that says what is wrong
-// or what the file is, and what to do.
+// Files without weights for the network give one line that says what is wrong or what
+// the file is, and what to do.
 func TestLoadPyTorchExplains(t *testing.T) {
 	for name, words := range map[string][]string{
 		"module.pth":           {"torch.nn.modules.linear.Linear", "whole model", "state_dict()"},
-		"list.pth":             {"it holds a list", "state_dict()"},
+		"list.pth":             {"it contains a list", "state_dict()"},
 		"weightless.pth":       {"no dictionary of tensors", "epoch is an int", "state_dict()"},
 		"attack.pth":           {"fc.weight is made by posix.system (not run)", "state_dict()"},
 		"ambiguous.pth":        {`"ema" and "best" match`, "by itself"},
@@ -156,22 +156,22 @@ func wantBad(t *testing.T, name string, err error, words ...string) {
 	}
 }
 
-// Hostile files end in one line, before memory is taken for what they only
-// announce.
+// Hostile files give one line of error, before memory is allocated for the sizes that
+// they announce.
 func TestLoadPyTorchRefuses(t *testing.T) {
 	for name, c := range map[string]struct {
 		shape []int // wanted of w
 		say   string
 	}{
 		"nan":         {nil, "fc.weight: element 1 is NaN"},
-		"outside":     {[]int{3}, "(3) spans 3 elements from 0 on, its storage has 2"},
-		"offset":      {[]int{2}, "(2) spans 2 elements from 1 on, its storage has 2"},
-		"overflow":    {[]int{2}, "(2) spans 2 elements from 9223372036854775807 on, its storage has 2"},
-		"huge":        {[]int{1<<31 - 1, 1<<31 - 1}, "larger than any"},
-		"expanded":    {[]int{1 << 27}, "larger than any"},
+		"outside":     {[]int{3}, "(3) spans 3 elements from element 0 on, but its storage has 2"},
+		"offset":      {[]int{2}, "(2) spans 2 elements from element 1 on, but its storage has 2"},
+		"overflow":    {[]int{2}, "(2) spans 2 elements from element 9223372036854775807 on, but its storage has 2"},
+		"huge":        {[]int{1<<31 - 1, 1<<31 - 1}, "is too large"},
+		"expanded":    {[]int{1 << 27}, "is too large"},
 		"storage":     {[]int{2}, "data/0 has 8 bytes"},
 		"negative":    {[]int{2}, "w is made by torch._utils._rebuild_tensor_v2 with unusable arguments"},
-		"twice":       {[]int{2}, "w is in it twice"},
+		"twice":       {[]int{2}, "w occurs twice"},
 		"lines":       {[]int{2}, "a\uFFFDb\uFFFD[31m is None"},
 		"quoted":      {[]int{2}, "empty dictionary"},
 		"length":      {nil, "cut short"},
@@ -190,8 +190,8 @@ func TestLoadPyTorchRefuses(t *testing.T) {
 	}
 }
 
-// A pickle cannot take memory out of proportion, whatever it repeats, and what
-// lies beside weights costs next to nothing.
+// A pickle cannot take disproportionate memory by repetition, and other values than
+// weights cost almost nothing.
 func TestUnpicklerMemory(t *testing.T) {
 	const n = 1 << 20
 	for name, program := range map[string][]byte{
@@ -233,7 +233,7 @@ func TestUnpicklerMemory(t *testing.T) {
 	}
 }
 
-// allocated returns the bytes ever taken from the heap.
+// allocated returns the total of bytes allocated on the heap.
 func allocated() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
@@ -257,7 +257,7 @@ func TestLoadPyTorchCutShort(t *testing.T) {
 	}
 }
 
-// A bit that changed in the weights is found by the archive's checksum.
+// The archive's checksum detects a changed bit in the weights.
 func TestFitFindsDamage(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("testdata", "pytorch", "plain.pth"))
 	if err != nil {
@@ -276,7 +276,7 @@ func TestFitFindsDamage(t *testing.T) {
 	wantBad(t, "a changed bit", err, "fc.weight: data/0", "checksum")
 }
 
-// However often a pickle names a storage, it is held in memory once.
+// A storage is held in memory once, even if the pickle names it often.
 func TestLoadPyTorchSharesStorages(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("testdata", "pytorch", "views.pth"))
 	if err != nil {
@@ -306,12 +306,12 @@ func TestLoadPyTorchRefusesOverlap(t *testing.T) {
 	at := bytes.LastIndex(b, []byte("PK\x01\x02")) // the last entry of the directory
 	binary.LittleEndian.PutUint32(b[at+20:], uint32(len(b)))
 	binary.LittleEndian.PutUint32(b[at+24:], uint32(len(b)))
-	if _, err := decodePyTorch(b); err == nil || !strings.Contains(err.Error(), "more than the file has for it") {
+	if _, err := decodePyTorch(b); err == nil || !strings.Contains(err.Error(), "more than the file has left") {
 		t.Errorf("%v, want the entry's size to be refused", err)
 	}
 }
 
-// Any pickle is an error, or leaves tensors of their size; none is a crash.
+// Any pickle gives an error or tensors of the right size; none causes a panic.
 func FuzzLoadPyTorch(f *testing.F) {
 	files, err := filepath.Glob("testdata/pytorch/*.pth")
 	if err != nil || len(files) == 0 {

@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// content is what the tests download, as the file fetched.
+// content is the content of the file fetched, which the tests download.
 var content = bytes.Repeat([]byte("0123456789abcdef"), 1000)
 
 var fetched = file{name: "numbers", gzipSize: len(content), gzipSHA256: hexSHA256(content)}
@@ -55,7 +55,7 @@ func good(w http.ResponseWriter, r *http.Request, _ int) {
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 }
 
-// withoutRange serves the file whatever range is asked for.
+// withoutRange serves the whole file for any range.
 func withoutRange(w http.ResponseWriter, _ *http.Request, _ int) { w.Write(content) }
 
 // status returns a mirror that answers with an HTTP status.
@@ -75,8 +75,8 @@ func fetchFrom(ctx context.Context, dir string, mirrors ...*server) (string, err
 	return filepath.Join(dir, "numbers.gz"), f.fetch(ctx, dir, fetched)
 }
 
-// checkFetched fails the test unless the file is right, and alone in its
-// folder but for the names given.
+// checkFetched fails the test unless the file is right, and its folder holds no other
+// files than those named.
 func checkFetched(t *testing.T, path string, err error, others ...string) {
 	t.Helper()
 	if err != nil {
@@ -122,14 +122,14 @@ func TestFetch(t *testing.T) {
 	path, err := fetchFrom(t.Context(), t.TempDir(), s)
 	checkFetched(t, path, err)
 	checkRequests(t, s, "")
-	// Again: it is there.
+	// A second time: the file is already there.
 	path, err = fetchFrom(t.Context(), filepath.Dir(path), s)
 	checkFetched(t, path, err)
 	checkRequests(t, s, "")
 }
 
-// A file of other content, MNIST's perhaps, is kept under another name, and
-// keeps its own until there is something better.
+// A file with other content, perhaps MNIST's, is kept under another name, but only
+// after a good file was downloaded.
 func TestFetchKeepsOtherContentAside(t *testing.T) {
 	s, offline := serve(t, good), serve(t, status(http.StatusNotFound))
 	dir := t.TempDir()
@@ -224,8 +224,8 @@ func snapshotOf(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// What Check calls good is neither downloaded nor touched: in whatever layout,
-// name and packing.
+// Files that Check finds good are neither downloaded nor changed, in any layout, name
+// and packing.
 func TestFetchKeepsWhatIsGood(t *testing.T) {
 	plain, packed := useSmallFiles(t)
 	for name, put := range map[string]func(name string) (path string, content []byte){
@@ -270,8 +270,8 @@ func TestFetchKeepsWhatIsGood(t *testing.T) {
 	}
 }
 
-// What is missing or damaged comes to where the other files are, and without a
-// connection nothing changes.
+// Missing and damaged files are downloaded next to the other files; without a
+// connection, nothing changes.
 func TestFetchMends(t *testing.T) {
 	plain, packed := useSmallFiles(t)
 	root := t.TempDir()
@@ -535,7 +535,7 @@ func TestFetchLocalFailureIsFinal(t *testing.T) {
 	}
 }
 
-// A full disk is named with what to do, and not filled further by a part.
+// The error of a full disk says what to do, and the part is removed.
 func TestFetchDiskFull(t *testing.T) {
 	part := filepath.Join(t.TempDir(), "numbers.gz.part")
 	touch(t, filepath.Dir(part), filepath.Base(part))

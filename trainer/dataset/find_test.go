@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// isolate makes the user's cache folder a new one, unsets $FMNIST_DATA and
-// returns the cache folder's place for downloads.
+// isolate gives the test a new cache folder, unsets $FMNIST_DATA and returns the folder
+// for downloads in the cache folder.
 func isolate(t testing.TB) string {
 	t.Helper()
 	home := t.TempDir()
@@ -58,7 +58,7 @@ func TestFindNamedFolder(t *testing.T) {
 	}
 }
 
-// A folder named but without data must not be passed over for another.
+// If the folder named has no data, Find must not fall back to another.
 func TestFindNamedFolderWithoutData(t *testing.T) {
 	touch(t, isolate(t), allNames()...)
 	empty := t.TempDir()
@@ -87,7 +87,7 @@ func TestFindNamedFolderWithoutData(t *testing.T) {
 }
 
 // Files are found under torchvision's root and one level below it, and in a clone
-// of the authors' repository, whatever else lies in the folder named.
+// of the authors' repository, also beside other files.
 func TestFindLayouts(t *testing.T) {
 	isolate(t)
 	for _, sub := range []string{".", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"} {

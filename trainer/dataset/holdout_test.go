@@ -43,9 +43,8 @@ func TestStratifiedHoldout(t *testing.T) {
 	}
 }
 
-// The choice is part of every stored figure's meaning, so it must never
-// change. The expectation was computed apart, by a second
-// implementation in Python.
+// Every published result depends on the choice, so it must never change. The
+// expected values were computed by a separate implementation in Python.
 func TestStratifiedHoldoutIsFixed(t *testing.T) {
 	_, val, err := StratifiedHoldout([]byte{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, 2, 42)
 	if want := []uint32{3, 4, 7, 10}; err != nil || !slices.Equal(val, want) {

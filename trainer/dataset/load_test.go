@@ -65,7 +65,7 @@ func TestFullDataset(t *testing.T) {
 	}
 }
 
-// newHome gives the test a cache folder of its own and returns it.
+// newHome gives the test its own cache folder and returns it.
 func newHome(t *testing.T) string {
 	t.Helper()
 	home := t.TempDir()
@@ -125,8 +125,8 @@ func load(t *testing.T, dir string) (*dataset.Dataset, error) {
 	return dataset.Load(loc)
 }
 
-// TestLoadVerifies checks all forms a good file can have, and each way of
-// being bad, on a copy of the whole dataset.
+// TestLoadVerifies checks all forms of a good file, and all kinds of bad ones, on a
+// copy of the whole dataset.
 func TestLoadVerifies(t *testing.T) {
 	d := datasettest.Full(t)
 	newHome(t)
@@ -187,7 +187,7 @@ func TestLoadVerifies(t *testing.T) {
 }
 
 // TestUnpackedCopy needs the files in a known packing. The copy in the cache
-// is used where it is right and replaced where it is not.
+// is used if it is right and replaced if it is not.
 func TestUnpackedCopy(t *testing.T) {
 	d := datasettest.Full(t)
 	copies := filepath.Join(newHome(t), "unpacked")
@@ -219,7 +219,7 @@ func TestUnpackedCopy(t *testing.T) {
 	}
 }
 
-// Where nothing can be cached, all goes as well, only slower.
+// Without a cache folder, loading works too, only more slowly.
 func TestLoadWithoutCache(t *testing.T) {
 	d := datasettest.Full(t)
 	write(t, newHome(t), nil) // a file where the folder should be
