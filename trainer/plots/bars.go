@@ -15,7 +15,7 @@ type bars struct {
 	boxes   []box
 }
 
-// box is a rectangle in a plot's units.
+// box is a rectangle in data coordinates.
 type box struct{ left, right, low, high float64 }
 
 // Plot implements [plot.Plotter].

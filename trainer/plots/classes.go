@@ -11,8 +11,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// ClassF1 draws the F1 of every class as a bar with its value, and marks
-// precision and recall, of which it is the harmonic mean.
+// ClassF1 draws the F1 of every class as a bar with its value, and marks precision and
+// recall, whose harmonic mean it is.
 func ClassF1(classes []metrics.ClassMetrics) ([]byte, error) {
 	p := newPlot("", "", "")
 	f1 := &bars{fill: withAlpha(blue, .35)}

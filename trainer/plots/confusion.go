@@ -15,7 +15,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// leastShare is the share of a true class, in per cent, at which the scale of
+// leastShare is the share of a true class, in per cent, at which the colour scale of
 // mistakes begins.
 const leastShare = .1
 
@@ -29,9 +29,9 @@ var (
 // rightShade is the colour of a cell on the diagonal, by its share in per cent.
 func rightShade(share float64) color.Color { return mix(lightBlue, darkBlue, share/100) }
 
-// wrongShade is the colour of a cell of mistakes, by its share in per cent. The
-// scale is logarithmic: one image in a thousand differs from none, and a tenth
-// from a hundredth.
+// wrongShade is the colour of a cell of mistakes, by its share in per cent. The scale
+// is logarithmic, so that small shares differ visibly too: 0.1 % from none, and 1 %
+// from 10 %.
 func wrongShade(share float64) color.Color {
 	if !(share > 0) {
 		return color.White
@@ -40,9 +40,9 @@ func wrongShade(share float64) color.Color {
 	return mix(paleOrange, darkOrange, max(0, min(1, part)))
 }
 
-// ConfusionMatrix draws the matrix: each cell's images, and their share of the
-// true class. Right answers and mistakes have a colour scale each, so that the
-// diagonal does not wash out the mistakes.
+// ConfusionMatrix draws the matrix, whose rows are true classes: each cell shows its
+// number of images, and their share of the true class. Right answers and mistakes have
+// separate colour scales, so that the diagonal does not wash out the mistakes.
 func ConfusionMatrix(counts [metrics.Classes][metrics.Classes]int) ([]byte, error) {
 	m := matrix{}
 	for _, row := range counts {
@@ -80,10 +80,10 @@ func ConfusionMatrix(counts [metrics.Classes][metrics.Classes]int) ([]byte, erro
 	return c.png()
 }
 
-// matrix counts images; rows are true classes, the first at the top.
+// matrix holds numbers of images; rows are true classes, the first at the top.
 type matrix [][]int
 
-// cellText is the greatest number of classes whose cells have room for counts,
+// cellText is the largest number of classes whose cells have room for counts,
 // shareText for shares too.
 const (
 	cellText  = 40
@@ -119,7 +119,7 @@ func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// write writes a cell's count and share around its middle.
+// write writes a cell's count and share at its middle.
 func (m matrix) write(c draw.Canvas, at vg.Point, n int, share float64, shade color.Color) {
 	if len(m) > cellText {
 		return
@@ -144,7 +144,7 @@ func shareTicks() plot.ConstantTicks {
 	return ticks
 }
 
-// colourBar is a plot that is the scale of colours from low to high.
+// colourBar returns a plot of the colour scale from low to high.
 func colourBar(title string, low, high float64, ticks plot.Ticker, shade func(float64) color.Color) *plot.Plot {
 	p := newAxes("", "", title)
 	p.Add(bar(shade))
@@ -154,7 +154,7 @@ func colourBar(title string, low, high float64, ticks plot.Ticker, shade func(fl
 	return p
 }
 
-// bar fills a plot with the colours of its Y axis.
+// bar fills a plot with the colours of the values on its Y axis.
 type bar func(float64) color.Color
 
 // Plot implements [plot.Plotter].
@@ -163,14 +163,14 @@ func (b bar) Plot(c draw.Canvas, p *plot.Plot) {
 	_, y := p.Transforms(&c)
 	from, to := y(p.Y.Min), y(p.Y.Max)
 	for i := range steps {
-		// Up to the top, for the next step to cover: no seams.
+		// Each step reaches to the top, and the next covers the rest: no seams.
 		low := from + (to-from)*vg.Length(i)/steps
 		value := b.value(p, (float64(i)+.5)/steps)
 		c.FillPolygon(b(value), []vg.Point{{X: c.Min.X, Y: low}, {X: c.Max.X, Y: low}, {X: c.Max.X, Y: to}, {X: c.Min.X, Y: to}})
 	}
 }
 
-// value returns what stands at a part of the axis, from 0 to 1.
+// value returns the value at a fraction, from 0 to 1, of the axis.
 func (b bar) value(p *plot.Plot, part float64) float64 {
 	if _, ok := p.Y.Scale.(plot.LogScale); ok {
 		return p.Y.Min * math.Pow(p.Y.Max/p.Y.Min, part)

@@ -12,18 +12,18 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Epoch is a point of the curves.
+// Epoch holds the values of the curves at one epoch; NaN is not drawn.
 type Epoch struct {
 	TrainLoss, ValLoss         float64
 	TrainAccuracy, ValAccuracy float64 // fractions
 	LR                         float64 // learning rate of the epoch's last step
 }
 
-// fewEpochs is the number of epochs up to which each gets a dot.
+// fewEpochs is the largest number of epochs for which each gets a dot.
 const fewEpochs = 25
 
-// Curves draws loss, accuracy and learning rate by epoch: in training, and on
-// the images that select the best epoch, which are called selected ("val",
+// Curves draws loss, accuracy and learning rate by epoch: loss and accuracy both in
+// training and on the images that select the best epoch, whose name is selected ("val",
 // "test"). best is the number of the best epoch, from 1.
 func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	loss, accuracy, rate := newPlot("Loss", "epoch", "mean cross-entropy"), newPlot("Accuracy", "epoch", "% of images"), newPlot("Learning rate", "epoch", "")
@@ -69,7 +69,8 @@ func Curves(epochs []Epoch, selected string, best int) ([]byte, error) {
 	return f.png()
 }
 
-// explain adds an entry to the legend, once, for what has a name and was drawn.
+// explain adds an entry to the legend, unless it has no name, is not drawn, or is
+// already there.
 func (f *figure) explain(name string, thumbs ...plot.Thumbnailer) {
 	known := slices.ContainsFunc(f.legend, func(e entry) bool { return e.name == name })
 	if name != "" && len(thumbs) > 0 && !known {
@@ -88,7 +89,7 @@ func addRing(p *plot.Plot, at plotter.XY) (plot.Thumbnailer, error) {
 	return ring, nil
 }
 
-// finite returns the points of a curve that are numbers.
+// finite returns the points of a curve that are finite numbers.
 func finite(epochs []Epoch, value func(Epoch) float64) plotter.XYs {
 	var xy plotter.XYs
 	for i, e := range epochs {
@@ -99,8 +100,8 @@ func finite(epochs []Epoch, value func(Epoch) float64) plotter.XYs {
 	return xy
 }
 
-// addLine adds a line, with dots at its points if asked, and returns its sample
-// for a legend; none where there are no points.
+// addLine adds a line, optionally with dots at its points, and returns its samples for
+// a legend, or nil if there are no points.
 func addLine(p *plot.Plot, xy plotter.XYs, style draw.LineStyle, dots bool) ([]plot.Thumbnailer, error) {
 	if len(xy) == 0 {
 		return nil, nil
@@ -119,17 +120,16 @@ func addLine(p *plot.Plot, xy plotter.XYs, style draw.LineStyle, dots bool) ([]p
 	return []plot.Thumbnailer{line, points}, nil
 }
 
-// Series is what the runs of a recipe, which differ in nothing but the seed,
-// have measured.
+// Series holds the curves of a recipe's runs, which differ only in the seed.
 type Series struct {
 	Name string
 	Runs [][]Epoch
 }
 
-// RunCurves draws loss and accuracy by epoch on the images that select the best
-// epoch, which are called selected: for each recipe the mean of its runs over
-// the band from their lowest to their highest value. Recipes for which there are
-// no colours are grey, so the best should come first.
+// RunCurves draws loss and accuracy by epoch on the images that select the best epoch,
+// whose name is selected: for each recipe, the mean of its runs and a band from their
+// lowest to their highest value. Recipes beyond the number of line styles are grey, so
+// the best should come first.
 func RunCurves(recipes []Series, selected string) ([]byte, error) {
 	loss, accuracy := newPlot("Loss on "+selected, "epoch", "mean cross-entropy"), newPlot("Accuracy on "+selected, "epoch", "% of images")
 	f := figure{width: 26 * vg.Centimeter, height: 10 * vg.Centimeter, panels: []*plot.Plot{loss, accuracy}}
@@ -142,10 +142,10 @@ func RunCurves(recipes []Series, selected string) ([]byte, error) {
 		}
 	}
 	if banded {
-		f.note = "Lines are means over a recipe's runs; bands reach from the lowest run to the highest. A line ends where the first of its runs ends."
+		f.note = "Lines are means over a recipe's runs; bands span the lowest to the highest run. A line ends where its shortest run ends."
 	}
 	coloured := min(len(recipes), 2*len(SeriesColours))
-	// The best last, over all others.
+	// The best is drawn last, on top of all others.
 	legend := make([]entry, coloured)
 	var rest []plot.Thumbnailer
 	for i := len(recipes) - 1; i >= 0; i-- {
@@ -173,7 +173,7 @@ func RunCurves(recipes []Series, selected string) ([]byte, error) {
 	return f.png()
 }
 
-// addRecipe adds a recipe's two lines and bands, and returns their sample.
+// addRecipe adds a recipe's two lines and bands, and returns their samples for a legend.
 func addRecipe(loss, accuracy *plot.Plot, r Series, style draw.LineStyle, dots bool) (thumbs []plot.Thumbnailer, err error) {
 	for _, panel := range []struct {
 		p     *plot.Plot
@@ -206,8 +206,8 @@ func addRecipe(loss, accuracy *plot.Plot, r Series, style draw.LineStyle, dots b
 	return thumbs, nil
 }
 
-// summarised returns mean, lowest and highest value of runs at each epoch that
-// all of them reached with a number.
+// summarised returns the mean, lowest and highest value of runs at each epoch at which
+// all of them have a finite value.
 func summarised(runs [][]Epoch, value func(Epoch) float64) (mean, low, high plotter.XYs) {
 	for e := 0; ; e++ {
 		sum, least, most := 0., math.Inf(1), math.Inf(-1)

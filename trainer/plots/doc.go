@@ -1,4 +1,3 @@
-// Package plots draws what a run has measured, as PNG: readable at a glance, in
-// colours that colour-blind people can tell apart, every axis named, and no
-// legend over the data.
+// Package plots draws the results of runs as PNG: in colours that colour-blind people
+// can tell apart, with a name for every axis, and without legends over the data.
 package plots

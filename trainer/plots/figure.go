@@ -20,9 +20,8 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 )
 
-// Scale is the number of a picture's pixels for each pixel of a page: an HTML
-// page shows it crisp on a screen of high density at the width of its pixels
-// over Scale.
+// Scale is the number of picture pixels per CSS pixel: shown at its width in pixels
+// divided by Scale, a picture is sharp on a high-density screen.
 const Scale = 2
 
 // baseDPI is the resolution at a scale of 1.
@@ -36,20 +35,21 @@ const (
 // entry is a line of a legend.
 type entry struct {
 	name   string
-	thumbs []plot.Thumbnailer // drawn one over the other; none for a remark
+	thumbs []plot.Thumbnailer // drawn on top of each other; none for a remark
 }
 
-// header is what stands above the data: it covers none of them.
+// header is the text above the data, which it does not cover.
 type header struct {
 	title  string
 	note   string // what the picture shows and how to read it
 	legend []entry
 }
 
-// thumbWidth is that of a legend's samples.
+// thumbWidth is the width of the samples in a legend.
 const thumbWidth = vg.Length(22)
 
-// legendLines arranges the legend in columns of equal width.
+// legendColumns returns the number of columns, of equal width, in which the legend is
+// arranged, and their width.
 func (h header) legendColumns(width vg.Length) (columns int, column vg.Length) {
 	style := textStyle(labelSize, ink)
 	for _, e := range h.legend {
@@ -58,7 +58,7 @@ func (h header) legendColumns(width vg.Length) (columns int, column vg.Length) {
 	return min(max(1, int(width/column)), len(h.legend)), column
 }
 
-// height returns the header's height within a width.
+// height returns the height of the header at a width.
 func (h header) height(width vg.Length) vg.Length {
 	var total vg.Length
 	if h.title != "" {
@@ -76,7 +76,7 @@ func (h header) height(width vg.Length) vg.Length {
 	return total
 }
 
-// draw draws the header at the top of a canvas and returns what is left of it.
+// draw draws the header at the top of a canvas and returns the rest of the canvas.
 func (h header) draw(c draw.Canvas) draw.Canvas {
 	y := c.Max.Y
 	if h.title != "" {
@@ -124,8 +124,8 @@ func (h header) drawLegend(c draw.Canvas, y vg.Length) vg.Length {
 // lineHeight is the distance from one line of text to the next.
 func lineHeight(style text.Style) vg.Length { return style.Font.Size * 1.3 }
 
-// wrapped breaks text into lines no wider than width: at spaces, and words that
-// are wider themselves wherever the line ends.
+// wrapped breaks text into lines no wider than width, at spaces and within words that
+// are wider than that.
 func wrapped(s string, width vg.Length, style text.Style) []string {
 	var lines []string
 	for _, paragraph := range strings.Split(s, "\n") {
@@ -150,7 +150,7 @@ func wrapped(s string, width vg.Length, style text.Style) []string {
 	return lines
 }
 
-// fitting returns as many characters of a word as fit, at least one; it breaks
+// fitting returns the characters of a word that fit into width, at least one. It breaks
 // after punctuation if there is any in the second half of them.
 func fitting(word string, width vg.Length, style text.Style) string {
 	runes := []rune(word)
@@ -164,7 +164,7 @@ func fitting(word string, width vg.Length, style text.Style) string {
 	return string(runes[:n])
 }
 
-// canvas is a picture under way.
+// canvas is a picture that is being drawn.
 type canvas struct {
 	draw.Canvas // within the margins
 	image       *vgimg.Canvas
@@ -177,14 +177,14 @@ func newCanvas(width, height vg.Length, scale int) *canvas {
 	return &canvas{draw.Crop(draw.New(on), margin, -margin, margin, -margin), on, baseDPI * scale}
 }
 
-// png encodes the picture, with its resolution: programs that place pictures on
-// paper take its size from there.
+// png encodes the picture with its resolution, from which programs that print pictures
+// take their size.
 func (c *canvas) png() ([]byte, error) {
 	var b bytes.Buffer
 	if err := png.Encode(&b, compact(c.image.Image().(*image.RGBA))); err != nil {
 		return nil, err
 	}
-	const header = 8 + 25 // signature and IHDR, after which pHYs may stand
+	const header = 8 + 25 // signature and IHDR, after which pHYs may follow
 	perMetre := uint32(math.Round(float64(c.dpi) / .0254))
 	chunk := binary.BigEndian.AppendUint32(nil, 9)
 	chunk = append(chunk, "pHYs"...)
@@ -196,14 +196,15 @@ func (c *canvas) png() ([]byte, error) {
 	return append(append(plain[:header:header], chunk...), plain[header:]...), nil
 }
 
-// compact returns the picture with a palette, in which it takes a third of the
-// bytes, if the colours that are not in it (of the edges of text and lines,
-// mostly) have one there that looks the same; else the picture itself.
+// compact returns the picture with a palette, which makes it a third of the size, if
+// every colour that is not in the palette (mostly of edges of text and lines) has one
+// there that looks the same, except in a few pixels. Otherwise it returns the picture
+// itself.
 func compact(picture *image.RGBA) image.Image {
 	const (
-		alike = 5    // the difference of a channel that makes no difference
-		seen  = 16   // and one that may be seen,
-		few   = 1000 // in more than one pixel of so many
+		alike = 5    // largest difference in a channel that cannot be seen
+		seen  = 16   // largest difference in a channel that is hardly seen
+		few   = 1000 // one pixel in this many may differ more
 	)
 	pixels := map[color.RGBA]int{}
 	eachRun(picture, func(c color.RGBA, from, to int) { pixels[c] += to - from })
@@ -239,7 +240,7 @@ func compact(picture *image.RGBA) image.Image {
 	return out
 }
 
-// eachRun calls f for each run of equally coloured pixels, which are opaque.
+// eachRun calls f for each run of pixels of equal colour. All pixels must be opaque.
 func eachRun(picture *image.RGBA, f func(c color.RGBA, from, to int)) {
 	pix := picture.Pix
 	from := 0
@@ -251,8 +252,8 @@ func eachRun(picture *image.RGBA, f func(c color.RGBA, from, to int)) {
 	}
 }
 
-// nearest returns the index of the colour of a palette that is nearest to c, and
-// their largest difference in a channel.
+// nearest returns the index of the colour in a palette that is nearest to c, and their
+// largest difference in a channel.
 func nearest(palette []color.RGBA, c color.RGBA) (at, apart int) {
 	apart = math.MaxInt
 	for i, p := range palette {
@@ -278,7 +279,7 @@ func (f figure) png() ([]byte, error) {
 	inner := f.width - 2*margin
 	c := newCanvas(f.width, f.height+f.header.height(inner)+2*margin, Scale)
 	rest := f.header.draw(c.Canvas)
-	// The panels' titles stand in line, whatever room their axes take.
+	// The panels' titles are aligned, regardless of the space that their axes take.
 	titles, line := make([]string, len(f.panels)), rest.Max.Y
 	for i, p := range f.panels {
 		titles[i], p.Title.Text = p.Title.Text, ""

@@ -20,11 +20,11 @@ const (
 	gridFrame = 3 // the width of a cell's frame, outside its image
 )
 
-// manyCells is the number of cells from which a grid is drawn at a scale of 1,
-// so that a picture of thousands fits in memory.
+// manyCells is the number of cells from which on a grid is drawn at a scale of 1, so
+// that a picture of thousands of cells fits in memory.
 const manyCells = 400
 
-// Cell is a picture of a [Grid].
+// Cell is one of the pictures of a [Grid].
 type Cell struct {
 	Image   image.Image // of any size; nil leaves the place empty
 	Caption string      // one or more lines, which are wrapped to the cell's width
@@ -39,7 +39,7 @@ type Grid struct {
 	header
 }
 
-// Gray returns one image of the dataset, (28, 28).
+// Gray returns an image of the dataset, (28, 28), as a picture that shares its pixels.
 func Gray(pixels []byte) *image.Gray {
 	return &image.Gray{Pix: pixels, Stride: dataset.ImageSize, Rect: image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize)}
 }
@@ -67,7 +67,7 @@ func (g Grid) PNG() ([]byte, error) {
 	return c.png()
 }
 
-// gridLayout says where a grid's parts stand, in pixels.
+// gridLayout holds the positions of a grid's parts, in pixels.
 type gridLayout struct {
 	scale, width, height int
 	places               []image.Rectangle // of the cells' images
@@ -127,7 +127,7 @@ func (l gridLayout) write(c vgdraw.Canvas, place image.Rectangle, lines []string
 	}
 }
 
-// enlarge fills a square with an image, each of whose pixels stays a rectangle.
+// enlarge fills a square with an image; each pixel of the image becomes a rectangle.
 func enlarge(picture draw.Image, place image.Rectangle, cell image.Image) {
 	from, size := cell.Bounds().Min, cell.Bounds().Size()
 	for dy := range place.Dy() {

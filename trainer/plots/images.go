@@ -23,9 +23,9 @@ var frames = []entry{sample("right", swatch{blue}), sample("wrong", swatch{orang
 // samplesPerClass is the number of rows of [Samples].
 const samplesPerClass = 4
 
-// Samples draws the first images of every class, a column each, with what was
-// predicted and how probable that is. The arguments are as of
-// [metrics.Compute], with the images (N, 28, 28).
+// Samples draws the first images of every class, one column per class, with the
+// predicted class and its probability. The arguments are as for [metrics.Compute], and
+// the images are (N, 28, 28).
 func Samples(images, labels []byte, probabilities []float32) ([]byte, error) {
 	return samples(images, labels, probabilities).PNG()
 }
@@ -40,7 +40,7 @@ func samples(images, labels []byte, probabilities []float32) Grid {
 		}
 	}
 	return Grid{cells, metrics.Classes, header{"Samples",
-		"The first test images of each class, with the predicted class and its probability; under a wrong one the true class.", frames}}
+		"The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it.", frames}}
 }
 
 func predictedCell(images, labels []byte, probabilities []float32, i int) Cell {
@@ -58,8 +58,8 @@ func imageAt(images []byte, i int) *image.Gray {
 	return Gray(images[i*dataset.ImageBytes:][:dataset.ImageBytes])
 }
 
-// sureness formats the probability of a class with as many decimals as keep it
-// apart from 100 %, but no more than most. The spaces in it do not break.
+// sureness formats the probability of a class with the decimals needed to tell it from
+// 100 %, but at most most of them. Its spaces do not break.
 func sureness(p []float32, class, most int) string {
 	rest := 0. // exact where p[class] is rounded to 1
 	for c, x := range p {
@@ -75,8 +75,7 @@ func sureness(p []float32, class, most int) string {
 	return fmt.Sprintf("%.*f\u00a0%%", decimals, 100-percent)
 }
 
-// odds formats a probability: as a percentage, or where that is small as one in
-// so many.
+// odds formats a probability: as a percentage or, if it is small, as "1 in N".
 func odds(p float32) string {
 	if p >= .01 {
 		return fmt.Sprintf("%.2g\u00a0%%", 100*p)
@@ -104,8 +103,8 @@ func odds(p float32) string {
 const mistakesDrawn = 40
 
 // Misclassified draws the images that were misclassified with the greatest
-// confidence, worst first, with the probabilities of the predicted and of the
-// true class. The arguments are as of [Samples].
+// confidence, worst first, with the probabilities of the predicted and the true class.
+// The arguments are as for [Samples].
 func Misclassified(images, labels []byte, probabilities []float32) ([]byte, error) {
 	return misclassified(images, labels, probabilities).PNG()
 }
@@ -118,16 +117,15 @@ func misclassified(images, labels []byte, probabilities []float32) Grid {
 		cells = append(cells, Cell{Image: imageAt(images, i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
 			dataset.ClassNames[class], sureness(p, class, 6), dataset.ClassNames[label], odds(p[label]))})
 	}
-	note := "The misclassified test images of the greatest confidence: the predicted class with its probability, then the true class with its."
+	note := "The test images misclassified with the greatest confidence: predicted class and its probability, then true class and its probability."
 	if len(cells) == 0 {
 		note = "Every test image is classified correctly."
 	}
 	return Grid{cells, gridColumns, header{"Worst mistakes", note, nil}}
 }
 
-// Filters draws the weights of a layer's filters, (len(names), height, width),
-// under their names: zero is light, positive red, negative blue, all on one
-// scale.
+// Filters draws the weights of a layer's filters, (len(names), height, width), above
+// their names: zero is light, positive red, negative blue, all on one scale.
 func Filters(weights []float32, names []string, height, width int) ([]byte, error) {
 	return filters(weights, names, height, width).PNG()
 }
@@ -160,7 +158,8 @@ func filters(weights []float32, names []string, height, width int) Grid {
 	return Grid{cells, filterColumns(len(names)), header{"Filters of the first layer", "", []entry{legend}}}
 }
 
-// filterColumns makes the rows of a grid of n equally long, if it can.
+// filterColumns returns a number of columns that makes the rows of n cells equally long,
+// if there is one.
 func filterColumns(n int) int {
 	for columns := gridColumns; columns >= 5; columns-- {
 		if n%columns == 0 {
@@ -170,17 +169,17 @@ func filterColumns(n int) int {
 	return min(n, 8)
 }
 
-// Attention is an image and where the network looked in it.
+// Attention is an image with its class activation map.
 type Attention struct {
 	Image   []byte    // (28, 28)
-	Heat    []float32 // (28, 28), from 0 to 1; all 0 where nothing speaks for Class
-	Class   int       // that Heat is of
-	Right   bool      // Class is the image's
+	Heat    []float32 // (28, 28), from 0 to 1; all 0 if no region speaks for Class
+	Class   int       // the class that Heat belongs to
+	Right   bool      // whether Class is the true class
 	Caption string
 }
 
-// Attentions draws every image beside itself under its heat. title and note name
-// the method.
+// Attentions draws every image, and beside it the image overlaid with its heat. title
+// and note name the method.
 func Attentions(list []Attention, title, note string) ([]byte, error) {
 	var cells []Cell
 	for _, a := range list {
@@ -207,7 +206,7 @@ func heatShade(heat float64) color.Color {
 	return mix(stops[i], stops[i+1], at-float64(i))
 }
 
-// heated lays heat over an image, the more opaque the hotter.
+// heated overlays an image with heat, which is the more opaque the hotter it is.
 func heated(pixels []byte, heat []float32) image.Image {
 	const (
 		most   = .85 // of the colour; the rest lets the image show through

@@ -11,20 +11,20 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Model is a line of [Models].
+// Model is a row of [Models].
 type Model struct {
 	Name       string
-	Accuracies []float64 // fractions, one for each seed
+	Accuracies []float64 // fractions, one per seed
 	Mean       float64
-	Low, High  float64 // interval of the mean; NaN where one seed has none
-	Original   float64 // the original's accuracy; 0 where there is none
+	Low, High  float64 // interval of the mean; NaN for one seed
+	Original   float64 // the original's accuracy; 0 if there is none
 	Seconds    float64 // of training
 }
 
-// Models draws the test error of every model, the first at the top: each seed,
-// the mean with its interval, and the original's; and beside it the seconds of
-// training. The error's axis is logarithmic: models that are far apart leave
-// room to see those that are close.
+// Models draws the test error of every model, the first at the top: each seed, the mean
+// with its interval, and the original's error. Beside it are the seconds of training.
+// The axis of errors is logarithmic, so that models that are close can be told apart
+// even if others are far away.
 func Models(models []Model) ([]byte, error) {
 	errors, seconds := newPlot("Test error", "% of the test images misclassified (logarithmic)", ""), newPlot("Training time", "seconds", "")
 	f := figure{width: 26 * vg.Centimeter, panels: []*plot.Plot{errors, seconds}}
@@ -52,7 +52,7 @@ func Models(models []Model) ([]byte, error) {
 		return nil, err
 	}
 	setNames(&errors.Y, names)
-	setNames(&seconds.Y, make([]string, len(names))) // in line with the errors'
+	setNames(&seconds.Y, make([]string, len(names))) // so that both panels' rows are aligned
 	seconds.X.Min = 0
 	for _, p := range f.panels {
 		p.Y.Min, p.Y.Max = -.5, float64(len(models))-.5
@@ -60,7 +60,7 @@ func Models(models []Model) ([]byte, error) {
 	return f.png()
 }
 
-// rowHeight is that of a model, in centimetres: less where there are many.
+// rowHeight is the height of a model's row, in centimetres: less if there are many.
 func rowHeight(models int) float64 {
 	if models > 8 {
 		return .6
@@ -68,8 +68,8 @@ func rowHeight(models int) float64 {
 	return 1
 }
 
-// errorTicks are round percentages: evenly spread ones over a narrow range, and
-// over a wide one those that leave room for each other.
+// errorTicks are round percentages: evenly spaced in a narrow range, and in a wide one
+// chosen so that their labels do not overlap.
 type errorTicks struct{}
 
 // Ticks implements [plot.Ticker].
@@ -88,12 +88,12 @@ func (errorTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// errorPercent is where an accuracy is drawn; a perfect one at half an image in
-// 10,000.
+// errorPercent returns the error, in per cent, at which an accuracy is drawn. A perfect
+// one is drawn as half a mistake in 10,000 images, because the axis is logarithmic.
 func errorPercent(accuracy float64) float64 { return max(100*(1-accuracy), .005) }
 
-// leastError returns the smallest error of a model, halved: an interval that
-// reaches further, even below 0, is drawn so far.
+// leastError returns half the smallest error of a model: intervals are drawn no further
+// than that, because they may reach below 0.
 func leastError(m Model) float64 {
 	least := errorPercent(m.Mean)
 	for _, a := range m.Accuracies {
@@ -102,7 +102,7 @@ func leastError(m Model) float64 {
 	return least / 2
 }
 
-// addSeeds draws a ring for every seed of a model that has several.
+// addSeeds draws a ring for every seed of models with several seeds.
 func addSeeds(f *figure, p *plot.Plot, models []Model) error {
 	var xy plotter.XYs
 	for i, m := range models {

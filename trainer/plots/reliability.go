@@ -12,17 +12,17 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// fewImages is the number of images that a bin needs to say anything.
+// fewImages is the number of images below which a bin is too small to judge.
 const fewImages = 10
 
-// Reliability draws whether the network is as often right as it is sure: by
-// confidence, the share of right answers beside the diagonal on which they
-// agree, and how many images have that confidence. calibrationError is that of
-// [metrics.Metrics], the other arguments are as of [metrics.Compute].
+// Reliability draws how well the network's confidence matches its accuracy: for each
+// bin of confidence, the share of right answers, with the diagonal on which both agree,
+// and the share of images in the bin. calibrationError is that of [metrics.Metrics]; the
+// other arguments are as for [metrics.Compute].
 func Reliability(labels []byte, probabilities []float32, calibrationError float64) ([]byte, error) {
 	bins := metrics.Calibration(labels, probabilities)
 	const confidence = "confidence: probability of the predicted class, %"
-	right, images := newPlot("Right answers", confidence, "% of the images of that confidence"), newPlot("Images", confidence, "% of all images")
+	right, images := newPlot("Right answers", confidence, "% of the images with that confidence"), newPlot("Images", confidence, "% of all images")
 	f := figure{width: 26 * vg.Centimeter, height: 10.5 * vg.Centimeter, panels: []*plot.Plot{right, images}}
 	f.title, f.note = "Reliability", reliabilityNote(bins, calibrationError)
 	f.addShares(images, bins, float64(len(labels)))
@@ -40,8 +40,8 @@ func Reliability(labels []byte, probabilities []float32, calibrationError float6
 	return f.png()
 }
 
-// addShares adds how many of n images are in each bin, the right ones below the
-// wrong ones.
+// addShares adds the share of n images in each bin, the right ones below the wrong
+// ones.
 func (f *figure) addShares(p *plot.Plot, bins []metrics.Bin, n float64) {
 	correct, wrong := &bars{fill: blue}, &bars{fill: orange}
 	for _, b := range bins {
@@ -76,7 +76,7 @@ func (f *figure) addAnswers(p *plot.Plot, bins []metrics.Bin) {
 	for _, e := range []struct {
 		name string
 		bars *bars
-	}{{"overconfident by", over}, {"underconfident by", under}, {fmt.Sprintf("right, of fewer than %d images", fewImages), sparse}} {
+	}{{"overconfident by", over}, {"underconfident by", under}, {fmt.Sprintf("right, in a bin of fewer than %d images", fewImages), sparse}} {
 		if len(e.bars.boxes) > 0 {
 			f.explain(e.name, e.bars)
 		}
@@ -91,7 +91,7 @@ func (b *bars) addBin(bin metrics.Bin, low, high float64) {
 	}
 }
 
-// reliabilityNote puts the figures in words.
+// reliabilityNote describes the figures in words.
 func reliabilityNote(bins []metrics.Bin, calibrationError float64) string {
 	n, confidence, accuracy := 0, 0., 0.
 	for _, b := range bins {

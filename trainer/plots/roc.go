@@ -14,27 +14,27 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// cornerWidth is the false positive rate, in per cent, up to which the corner
-// of a ROC is enlarged.
+// cornerWidth is the false positive rate, in per cent, up to which the corner of the
+// plot is enlarged.
 const cornerWidth = 10
 
 // characteristic is a line of [ROC].
 type characteristic struct {
 	name  string
 	style draw.LineStyle
-	x, y  []float64 // rates, from 0 to 1; nil where there is none
+	x, y  []float64 // rates, from 0 to 1; nil if the curve is undefined
 }
 
-// ROC draws the receiver operating characteristic of each class against all
-// others and of their averages, whole and with the corner enlarged in which
-// good classifiers differ. The arguments are as of [metrics.Compute].
+// ROC draws the receiver operating characteristic of each class against all others and
+// of their averages: the whole plot, and the corner in which good classifiers differ,
+// enlarged. The arguments are as for [metrics.Compute].
 func ROC(labels []byte, probabilities []float32) ([]byte, error) {
 	lines := characteristics(labels, probabilities)
 	const x, y = "false positives, % of the other classes' images", "true positives, % of the class's images"
 	whole, corner := newPlot("Whole", x, y), newPlot("Corner", x, y)
 	f := figure{width: 26 * vg.Centimeter, height: 13 * vg.Centimeter, panels: []*plot.Plot{whole, corner}}
 	f.title = "ROC of each class against all others"
-	f.note = "With the area under each curve (AUC). Macro: the mean of the classes' curves; micro: all decisions pooled. The dotted frame is the corner."
+	f.note = "The numbers are the areas under the curves (AUC). Macro: mean of the classes' curves; micro: all decisions pooled. The dotted frame marks the corner."
 	least := cornerBottom(lines)
 	chance := draw.LineStyle{Color: grey, Width: thinWidth}
 	if _, err := addLine(whole, plotter.XYs{{X: 0, Y: 0}, {X: 100, Y: 100}}, chance, false); err != nil {
@@ -79,9 +79,8 @@ func characteristics(labels []byte, probabilities []float32) []characteristic {
 	return append(lines, macro, micro)
 }
 
-// cornerBottom returns the true positive rate, in per cent, at which the
-// enlarged corner begins: below all curves where they have turned right, at a
-// fifth of its width.
+// cornerBottom returns the true positive rate, in per cent, at which the enlarged corner
+// begins: below all curves at a fifth of the corner's width, where they have bent.
 func cornerBottom(lines []characteristic) float64 {
 	least := 90.
 	for _, l := range lines {
@@ -95,8 +94,8 @@ func cornerBottom(lines []characteristic) float64 {
 	return 10 * math.Floor(least/10)
 }
 
-// thinned returns a line in per cent within [0, right] × [bottom, 100], without
-// the points that are too close to the one before to be seen.
+// thinned returns a line in per cent within [0, right] × [bottom, 100], without the
+// points that are too close to the previous one to be seen.
 func thinned(l characteristic, right, bottom float64) plotter.XYs {
 	const seen = 1. / 2000 // of an axis
 	var xy plotter.XYs

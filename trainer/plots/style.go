@@ -14,8 +14,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 )
 
-// Sizes of text and lines. One sans-serif family, Liberation Sans (the metrics
-// of Arial and Helvetica), serves all pictures.
+// Sizes of text and lines. All pictures use one sans-serif family, Liberation Sans
+// (with the metrics of Arial and Helvetica).
 const (
 	titleSize = 13
 	labelSize = 10 // of axes and legends
@@ -25,28 +25,27 @@ const (
 	thinWidth = vg.Length(.8)
 )
 
-// The two colours with a meaning: blue is training, or a right answer; orange
-// is the data that select the best epoch, or a wrong answer. Okabe and Ito's
-// blue and vermilion, which colour-blind people can tell apart.
+// Two colours have a meaning: blue is training, or a right answer; orange is the data
+// that select the best epoch, or a wrong answer. They are Okabe and Ito's blue and
+// vermilion, which colour-blind people can tell apart.
 var (
 	blue   = rgb(0x0072B2)
 	orange = rgb(0xD55E00)
 	ink    = rgb(0x1B1F24)
-	grey   = rgb(0x6A737D) // of what is not data: notes, reference lines
-	faint  = rgb(0xE1E4E8) // of grid lines
+	grey   = rgb(0x6A737D) // for anything but data: notes, reference lines
+	faint  = rgb(0xE1E4E8) // for grid lines
 )
 
-// SeriesColours are for lines that have no order: those of Okabe and Ito's
-// colours that have a contrast of 3:1 with white. Dashes tell apart the
-// lines that share one.
+// SeriesColours are for lines without an order: those of Okabe and Ito's colours that
+// have a contrast of 3:1 with white. Dashes distinguish lines of the same colour.
 var SeriesColours = []color.Color{rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0x000000)}
 
-// classColours are for the lines of classes, beside which averages are black.
+// classColours are for the lines of classes. They lack black, the colour of averages.
 var classColours = []color.Color{rgb(0x0072B2), rgb(0xD55E00), rgb(0x009E73), rgb(0xCC79A7), rgb(0x332288)}
 
-// seriesDashes returns the dash pattern of line i of those drawn in the given
-// number of colours, lengths of ink and gap in points: none for the first
-// round of colours, then dashes, then dots.
+// seriesDashes returns the dash pattern of line i, given the number of colours, as
+// lengths of ink and gap in points: solid for the first round of colours, then dashes,
+// then dots, then both.
 func seriesDashes(i, colours int) []float64 {
 	patterns := [][]float64{nil, {6, 3}, {1.5, 2.5}, {8, 3, 1.5, 3}}
 	return patterns[i/colours%len(patterns)]
@@ -72,15 +71,15 @@ func withAlpha(c color.Color, alpha float64) color.Color {
 	return n
 }
 
-// mix returns the colour at a part, from 0 to 1, of the way between two.
+// mix interpolates between two colours: from at part 0, to at part 1.
 func mix(from, to color.Color, part float64) color.Color {
 	a, b := color.NRGBAModel.Convert(from).(color.NRGBA), color.NRGBAModel.Convert(to).(color.NRGBA)
 	channel := func(x, y uint8) uint8 { return uint8(math.Round(float64(x) + (float64(y)-float64(x))*part)) }
 	return color.NRGBA{channel(a.R, b.R), channel(a.G, b.G), channel(a.B, b.B), 255}
 }
 
-// readable returns the text colour for a background: of white and ink the one
-// with the higher contrast.
+// readable returns the text colour for a background: white or ink, whichever has the
+// higher contrast.
 func readable(background color.Color) color.Color {
 	c := color.NRGBAModel.Convert(background).(color.NRGBA)
 	linear := func(v uint8) float64 { return math.Pow((float64(v)/255+.055)/1.055, 2.4) }
@@ -90,7 +89,7 @@ func readable(background color.Color) color.Color {
 	return ink
 }
 
-// textStyle is the style of text of a size, anchored at its top left corner.
+// textStyle returns the style of text of a size, anchored at its top left corner.
 func textStyle(size vg.Length, c color.Color) text.Style {
 	return text.Style{Color: c, Font: font.Font{Typeface: "Liberation", Variant: "Sans", Size: size},
 		XAlign: draw.XLeft, YAlign: draw.YTop, Handler: plot.DefaultTextHandler}
@@ -115,7 +114,7 @@ func centred(style text.Style) text.Style {
 	return style
 }
 
-// newPlot returns an empty plot with a grid and round numbers at its axes.
+// newPlot returns an empty plot with a grid and round numbers on its axes.
 func newPlot(title, x, y string) *plot.Plot {
 	p := newAxes(title, x, y)
 	grid := plotter.NewGrid()
@@ -124,7 +123,7 @@ func newPlot(title, x, y string) *plot.Plot {
 	return p
 }
 
-// newAxes returns an empty plot with round numbers at its axes.
+// newAxes returns an empty plot with round numbers on its axes.
 func newAxes(title, x, y string) *plot.Plot {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.Y.Label.Text = title, x, y
@@ -153,12 +152,12 @@ func setNames(axis *plot.Axis, names []string) {
 	axis.Tick.Marker, axis.Tick.Length = ticks, 0
 }
 
-// longestName is the number of characters of a name at an axis or in a legend;
-// longer ones would leave no room for the data.
+// longestName is the largest number of characters of a name on an axis or in a legend;
+// longer names would leave no room for the data.
 const longestName = 40
 
-// shortened returns at most n characters of a name: its beginning and its end,
-// where names of one family differ.
+// shortened returns at most n characters of a name: its beginning and its end, in which
+// similar names differ.
 func shortened(name string, n int) string {
 	runes := []rune(name)
 	if len(runes) <= n {
@@ -168,10 +167,10 @@ func shortened(name string, n int) string {
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-1-head):])
 }
 
-// roundTicks are at multiples of 1, 2 or 5 times a power of ten, three to seven of
-// them, in as many decimals as tell them apart.
+// roundTicks are three to seven ticks at multiples of 1, 2 or 5 times a power of ten,
+// with the decimals needed to tell them apart.
 type roundTicks struct {
-	whole bool // at whole numbers alone
+	whole bool // only at whole numbers
 }
 
 // Ticks implements [plot.Ticker].
@@ -195,8 +194,8 @@ func (t roundTicks) Ticks(low, high float64) []plot.Tick {
 	return ticks
 }
 
-// roundStep returns the least step of 1, 2 or 5 times a power of ten that is no
-// less than the given one, and the decimals that it takes.
+// roundStep returns the smallest step of 1, 2 or 5 times a power of ten that is at least
+// the given one, and the number of decimals that it needs.
 func roundStep(least float64) (step float64, decimals int) {
 	exponent := math.Floor(math.Log10(least))
 	for _, digit := range []float64{1, 2, 5, 10} {

@@ -10,32 +10,32 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// panel is interactive charts of the same lines over the same epochs, with one
+// panel is a group of interactive charts with the same lines, the same epochs and one
 // legend.
 type panel struct {
 	Epochs []int    `json:"epochs"`
-	Best   int      `json:"best"` // the epoch that is marked; 0 for none
+	Best   int      `json:"best"` // the epoch to mark; 0 for none
 	Series []series `json:"series"`
 	Charts []chart  `json:"charts"`
 }
 
-// series is a line of every chart of a panel.
+// series describes a line that every chart of a panel has.
 type series struct {
 	Name   string `json:"name"`
-	Colour int    `json:"colour"` // of the page's colours for lines
-	Dash   int    `json:"dash"`   // of the page's dash patterns
-	Shown  bool   `json:"shown"`  // from the beginning
+	Colour int    `json:"colour"` // index into the page's colours for lines
+	Dash   int    `json:"dash"`   // index into the page's dash patterns
+	Shown  bool   `json:"shown"`  // drawn at first
 }
 
 type chart struct {
 	Title  string `json:"title"`
-	Y      string `json:"y"`      // what its axis is of
-	Digits int    `json:"digits"` // of a value after the point; -1 for as many as it has
-	Lines  []line `json:"lines"`  // as the panel's series
+	Y      string `json:"y"`      // label of its axis
+	Digits int    `json:"digits"` // after the decimal point of a value; -1 for four significant ones
+	Lines  []line `json:"lines"`  // in the order of the panel's series
 }
 
-// line is a line's value at each epoch, null where it has none, and the band
-// around it, which a single run lacks.
+// line is a line's value at each epoch, null if it has none, and the band around the
+// line, which a single run lacks.
 type line struct {
 	Mean []*float64 `json:"mean"`
 	Low  []*float64 `json:"low,omitempty"`
@@ -49,7 +49,7 @@ type quantity struct {
 	value    func(trainer.EpochReport) float64
 }
 
-// The quantities of the images that select the best epoch.
+// The quantities measured on the images that select the best epoch.
 var (
 	valLoss     = quantity{"Loss", "mean cross-entropy", 4, func(e trainer.EpochReport) float64 { return e.ValLoss }}
 	valAccuracy = quantity{"Accuracy", "% of images", 2, func(e trainer.EpochReport) float64 { return 100 * e.ValAccuracy }}
@@ -61,7 +61,7 @@ func named(name string, i int) series {
 	return series{Name: name, Colour: i % colours, Dash: i / colours % len(dashes), Shown: i < colours}
 }
 
-// dashes are the patterns that tell apart lines of one colour, in pixels of ink
+// dashes are the patterns that distinguish lines of the same colour, in pixels of ink
 // and gap.
 var dashes = [][]float64{{}, {7, 4}, {2, 3}, {9, 3, 2, 3}}
 
@@ -84,8 +84,7 @@ func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
 	return p.addPanel(both), p.addPanel(lr)
 }
 
-// selected returns the epoch that a run has selected; 0 if it has not looked at
-// any.
+// selected returns the epoch that a run has selected, or 0 if it evaluated no epoch.
 func selected(r *trainer.Run) int {
 	if r.Metrics.Protocol == "none" {
 		return 0
@@ -101,7 +100,7 @@ func protocolName(protocol string) string {
 	case "test":
 		return "test"
 	}
-	return "selection" // which images is not known
+	return "selection" // the images are not known
 }
 
 func (p *page) addPanel(c panel) int {
@@ -109,9 +108,9 @@ func (p *page) addPanel(c panel) int {
 	return len(p.Panels) - 1
 }
 
-// epochs returns 1, 2 and so on to the last epoch of the longest run.
+// epochs returns the numbers from 1 to the last epoch of the longest run.
 func epochs(runs []*trainer.Run) []int {
-	list := []int{} // not nil, which JSON writes as null
+	list := []int{} // not nil, which would be null in JSON
 	for _, r := range runs {
 		for len(list) < len(r.Epochs) {
 			list = append(list, len(list)+1)
@@ -120,9 +119,9 @@ func epochs(runs []*trainer.Run) []int {
 	return list
 }
 
-// newLine returns the mean of some runs of one recipe, epoch by epoch, over the
-// band from their lowest to their highest value. It ends with the first run that
-// does: from there on it would be the mean of others.
+// newLine returns the mean of a recipe's runs by epoch, and the band from their lowest
+// to their highest value. It ends where the shortest run ends: beyond that it would be
+// the mean of other runs.
 func newLine(runs []*trainer.Run, value func(trainer.EpochReport) float64) line {
 	shortest := len(runs[0].Epochs)
 	for _, r := range runs {
@@ -143,7 +142,7 @@ func newLine(runs []*trainer.Run, value func(trainer.EpochReport) float64) line 
 	return l
 }
 
-// finite returns nil, JSON's null, for what is no finite number.
+// finite returns x, or nil (null in JSON) if it is not a finite number.
 func finite(x float64) *float64 {
 	if math.IsNaN(x) || math.IsInf(x, 0) {
 		return nil
@@ -151,8 +150,7 @@ func finite(x float64) *float64 {
 	return &x
 }
 
-// groupPanel returns the curves of a comparison, a line for each recipe, the
-// best first.
+// groupPanel returns the curves of a comparison: one line per recipe, the best first.
 func groupPanel(c *trainer.Comparison) panel {
 	var all []*trainer.Run
 	out := panel{}
@@ -175,10 +173,10 @@ type group struct {
 	*trainer.Comparison
 	Rows        []row
 	Panel       int     // index of the curves
-	Banded      bool    // some line is a mean
-	Hidden      int     // lines that are not drawn from the beginning
-	HasOriginal bool    // a recipe is one of the original's trainings
-	Picture     picture // of the recipes
+	Banded      bool    // whether some line is a mean
+	Hidden      int     // number of lines that are not drawn at first
+	HasOriginal bool    // whether some recipe is one of the original's trainings
+	Picture     picture // compares the recipes
 }
 
 // Header returns the columns of the table of recipes.
@@ -196,13 +194,13 @@ func (g group) Main() []trainer.Pair {
 	return main
 }
 
-// Others returns the pairs for those who ask, and OthersInWords sums them up.
+// Others returns the other pairs, which are folded on the page.
 func (g group) Others() []trainer.Pair {
 	_, others := g.MainPairs()
 	return others
 }
 
-// OthersInWords sums up Others.
+// OthersInWords summarises Others in one sentence.
 func (g group) OthersInWords() string { return othersInWords(g.Others()) }
 
 // row is a recipe of the table.

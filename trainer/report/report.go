@@ -1,5 +1,5 @@
-// Package report writes what a run or an experiment has found as one HTML file
-// that needs nothing else: no network, no other file.
+// Package report writes the results of a run or an experiment as one HTML file that
+// needs no network and no other file. It also writes comparisons as tables.
 package report
 
 import (
@@ -25,7 +25,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// File is the name of a report in the folder that it is about.
+// File is the name of a report in the folder that it describes.
 const File = "report.html"
 
 // The page, and uPlot 1.6.32, which draws its interactive curves
@@ -34,7 +34,7 @@ const File = "report.html"
 //go:embed report.html.tmpl uplot
 var files embed.FS
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	Title  string
 	Style  template.CSS // of the library
@@ -45,22 +45,21 @@ type page struct {
 	Light  template.CSS // colours of lines, as CSS variables
 	Dark   template.CSS // likewise, on a dark page
 	Dashes [][]float64
-	Left   int // recipes without a run in full
+	Left   int // number of recipes without a run in full
 
 	pictures []file // that compare runs
 }
 
-// file is a picture for the folder, by its name; without data an older one of
-// that name goes.
+// file is a picture to write to the folder.
 type file struct {
 	name string
 	data []byte
 }
 
-// Write writes the report of a run's folder, of an experiment's or of any
-// folder of runs to the file at path, or where that is "" into the folder
-// itself, with the pictures that compare several runs, and returns where it is.
-// A folder without finished runs is [trainer.ErrUsage].
+// Write writes the report of a run's folder, an experiment's folder or any folder of
+// runs to the file at path, and returns its path. If path is "", it writes the report
+// to the folder itself, with the pictures that compare several runs. For a folder
+// without finished runs, the error is [trainer.ErrUsage].
 func Write(dir, path string) (string, error) {
 	p := page{Title: trainer.ExperimentName(dir)}
 	if p.Title == "" {
@@ -91,7 +90,7 @@ func (p *page) writePictures(dir string) error {
 	return nil
 }
 
-// absolute returns the full path, so that "." has a name too.
+// absolute returns the absolute path, so that "." has a name too.
 func absolute(dir string) string {
 	if full, err := filepath.Abs(dir); err == nil {
 		return full
@@ -99,12 +98,12 @@ func absolute(dir string) string {
 	return dir
 }
 
-// mostInFull is the number of recipes of a comparison that have a run in full:
-// the pictures of each take half a megabyte.
+// mostInFull is the largest number of recipes of a comparison that have a run in full:
+// the pictures of each run take half a megabyte.
 const mostInFull = 7
 
-// fill reads the runs: one in full, or several compared, with one of each of
-// the best recipes in full.
+// fill reads the runs. A single run is shown in full. Several are compared, with one run
+// of each of the best recipes in full.
 func (p *page) fill(dir string) error {
 	groups, err := trainer.ReadGroups([]string{dir})
 	if err != nil {
@@ -132,7 +131,7 @@ func (p *page) fill(dir string) error {
 	}
 	for _, g := range groups {
 		for _, r := range g.Runs {
-			if !compared[r] { // with nothing
+			if !compared[r] { // the only finished run of its group
 				full = append(full, r)
 			}
 		}
@@ -145,8 +144,8 @@ func (p *page) fill(dir string) error {
 	return nil
 }
 
-// readPicture returns nil where the run has no such picture: it is of a version
-// that did not draw it, or of a network without convolutions.
+// readPicture returns nil if the run does not have the picture: it was trained by a
+// version that did not draw it, or its network has no convolutions.
 func readPicture(dir, name, title, alt string) (*picture, error) {
 	png, err := os.ReadFile(filepath.Join(dir, name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,12 +158,12 @@ func dataURL(png []byte) template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(png))
 }
 
-// functions are what the template formats with.
+// functions are the formatting functions of the template.
 var functions = template.FuncMap{
 	"percent": func(x float64) string { return fmt.Sprintf("%.2f %%", 100*x) },
 	"fixed":   func(x float64) string { return fmt.Sprintf("%.4f", x) },
 	"seconds": func(x float64) string { return humanize.CommafWithDigits(x, 1) + " s" },
-	"value": func(x float64) string { // "" for what an epoch lacks
+	"value": func(x float64) string { // "" if the epoch lacks it
 		if math.IsNaN(x) {
 			return ""
 		}
@@ -180,7 +179,7 @@ var functions = template.FuncMap{
 	"hundred": func(x float64) float64 { return 100 * x },
 }
 
-// capitalised returns a text that begins with a capital letter.
+// capitalised returns the text with a capital first letter.
 func capitalised(text string) string {
 	first, size := utf8.DecodeRuneInString(text)
 	if size == 0 {
@@ -189,14 +188,14 @@ func capitalised(text string) string {
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-// css returns a colour as CSS writes it.
+// css returns a colour in CSS notation.
 func css(c color.Color) string {
 	r, g, b, _ := c.RGBA()
 	return fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8)
 }
 
-// onDark returns the colour of a line on a dark page: a lighter one, and for
-// black nearly white.
+// onDark returns the colour of a line on a dark page: a lighter one, or nearly white for
+// black.
 func onDark(c color.Color) color.Color {
 	r, g, b, _ := c.RGBA()
 	if r+g+b == 0 {

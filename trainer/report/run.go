@@ -14,35 +14,35 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
-// run is a run in full.
+// run is a run that is shown in full.
 type run struct {
 	*trainer.Run
 	Interval    statistics.Interval // of the test accuracy
-	Best        int                 // the epoch whose weights these are, from 1; 0 if none was evaluated
+	Best        int                 // the epoch of the weights, from 1; 0 if none was evaluated
 	Settings    string              // as YAML
 	Curves      int                 // index of the panel
 	Rate        int                 // likewise, of the learning rate
-	Picture     *picture            // the curves for readers without scripts; nil if there is none
+	Picture     *picture            // the curves, for browsers without scripts; nil if there is none
 	Pictures    []picture
 	Confusions  []confusion
 	Reliability []bar // nil if predictions.csv has no probabilities
-	Folded      bool  // shown when asked for
+	Folded      bool  // shown only when opened
 }
 
-// picture is a PNG as a URL that holds it.
+// picture is a PNG in a data URL.
 type picture struct {
 	Title string
-	Alt   string // what it shows, for those who do not see it
+	Alt   string // what it shows, for readers who cannot see it
 	URL   template.URL
 }
 
-// pictures are those of a run's folder in the order of the page.
+// pictures lists the pictures in a run's folder, in the order of the page.
 var pictures = []struct{ file, title, alt string }{
-	{trainer.MatrixPicture, "Confusion matrix", "Confusion matrix: how many test images of each class were taken for each class"},
-	{trainer.ROCPicture, "ROC", "ROC curve of each class against all others; the areas under them are in the table of classes"},
-	{trainer.ClassF1Picture, "F1 by class", "Bars of the F1 of each class; the values are in the table of classes"},
+	{trainer.MatrixPicture, "Confusion matrix", "Confusion matrix: how many test images of each class were classified as each class"},
+	{trainer.ROCPicture, "ROC", "ROC curve of each class against all others; the areas under the curves are in the table of classes"},
+	{trainer.ClassF1Picture, "F1 by class", "Bar chart of the F1 of each class; the values are in the table of classes"},
 	{trainer.MisclassifiedPicture, "Most confident mistakes: predicted class, true class and both probabilities", "Test images that the network misclassified with the highest confidence"},
-	{trainer.GradCAMPicture, "Class activation: where the network saw the class that it predicted", "Test images with the regions that speak for the predicted class coloured"},
+	{trainer.GradCAMPicture, "Class activation: regions that speak for the predicted class", "Test images in which colours mark the regions that speak for the predicted class"},
 	{trainer.SamplesPicture, "Samples: predictions, wrong ones framed in orange", "The first test images of each class with the predicted class"},
 	{trainer.FiltersPicture, "Weights of the first layer: red positive, blue negative", "The weights of each filter of the first layer as an image"},
 }
@@ -77,17 +77,17 @@ func (p *page) addRun(r *trainer.Run, folded bool) error {
 	return nil
 }
 
-// mostConfusions is the number of confusions that a run lists.
+// mostConfusions is the largest number of confusions listed for a run.
 const mostConfusions = 10
 
-// confusion is test images of one class that were taken for another.
+// confusion is the test images of one class that were classified as another.
 type confusion struct {
 	True, Predicted string
 	Images          int
 	Share           float64 // of the true class
 }
 
-// confusions returns the most frequent ones of a matrix, at most n.
+// confusions returns at most n of a matrix's confusions, the most frequent first.
 func confusions(matrix [metrics.Classes][metrics.Classes]int, n int) []confusion {
 	var list []confusion
 	for t, row := range matrix {
@@ -105,14 +105,14 @@ func confusions(matrix [metrics.Classes][metrics.Classes]int, n int) []confusion
 	return list[:min(n, len(list))]
 }
 
-// bar is a bin of a reliability diagram, whose drawing is 100 wide and high.
+// bar is a bin of a reliability diagram, which is 100 units wide and high.
 type bar struct {
 	metrics.Bin
-	X, Width, Height, Top float64 // of the bar, which is as high as the accuracy
+	X, Width, Height, Top float64 // of the bar, whose height is the accuracy
 	DotX, DotY            float64 // mean confidence and accuracy
 }
 
-// bars returns the bins that hold images.
+// bars returns the bins that contain images.
 func bars(bins []metrics.Bin) []bar {
 	var list []bar
 	for _, b := range bins {
@@ -126,7 +126,7 @@ func bars(bins []metrics.Bin) []bar {
 // Range names a bin: "93 to 100 %".
 func (b bar) Range() string { return fmt.Sprintf("%.0f to %.0f %%", 100*b.Low, 100*b.High) }
 
-// Val returns the validation accuracy, "" where the run has none.
+// Val returns the validation accuracy, or "" if the run has none.
 func (r run) Val() string {
 	if val, ok := r.ValAccuracy(); ok {
 		return fmt.Sprintf("%.2f %%", 100*val)
@@ -134,8 +134,8 @@ func (r run) Val() string {
 	return ""
 }
 
-// Selected returns the epoch to mark in the table, 0 for none.
+// Selected returns the epoch to mark in the table, or 0 for none.
 func (r run) Selected() int { return selected(r.Run) }
 
-// FewEpochs reports whether the table of epochs is short enough to be open.
+// FewEpochs reports whether the table of epochs is short enough to be open at first.
 func (r run) FewEpochs() bool { return len(r.Epochs) <= 20 }

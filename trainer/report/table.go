@@ -13,15 +13,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
-// column is one of a table of recipes for people.
+// column is a column of a table of recipes for people.
 type column struct {
 	name string
-	text bool // else a number, which is aligned to the right
+	text bool // whether it holds text; numbers are right-aligned
 	cell func(r *trainer.Recipe) string
 }
 
-// columns returns those of a comparison: the validation accuracy only where
-// there is one.
+// columns returns the columns for a comparison, with validation accuracy only if the
+// comparison has it.
 func columns(c *trainer.Comparison) []column {
 	list := []column{
 		{"Rank", false, func(r *trainer.Recipe) string { return strconv.Itoa(r.Rank) }},
@@ -43,7 +43,7 @@ func columns(c *trainer.Comparison) []column {
 		column{"Seconds", false, func(r *trainer.Recipe) string { return humanize.CommafWithDigits(r.Seconds, 1) }})
 }
 
-// estimate writes a fraction in percent, with the interval of a mean.
+// estimate formats a fraction in per cent, with the interval of a mean if there is one.
 func estimate(mean float64, i *statistics.Interval) string {
 	if i == nil {
 		return fmt.Sprintf("%.2f", 100*mean)
@@ -51,8 +51,8 @@ func estimate(mean float64, i *statistics.Interval) string {
 	return fmt.Sprintf("%.2f [%.2f, %.2f]", 100*mean, 100*i.Low, 100*i.High)
 }
 
-// Table returns the recipes of a comparison as people read them, best first.
-// Brackets hold the 95 % interval of a mean over seeds.
+// Table returns the recipes of a comparison as a table for people, the best first.
+// Brackets contain the 95 % interval of a mean over seeds.
 func Table(c *trainer.Comparison) (header []string, rows [][]string) {
 	columns := columns(c)
 	for _, column := range columns {
@@ -68,8 +68,8 @@ func Table(c *trainer.Comparison) (header []string, rows [][]string) {
 	return header, rows
 }
 
-// Notes returns the sentences below a table: what its figures are of, and what
-// they allow to conclude.
+// Notes returns the sentences below a table, which say what its figures are and how to
+// interpret them.
 func Notes(c *trainer.Comparison) []string {
 	text := fmt.Sprintf("%s test images; %s.", humanize.Comma(int64(c.Images)), weights(c.Protocol))
 	for _, r := range c.Recipes {
@@ -85,7 +85,7 @@ func Notes(c *trainer.Comparison) []string {
 	return notes
 }
 
-// weights says which epoch's weights a protocol takes.
+// weights says which epoch's weights a protocol uses.
 func weights(protocol string) string {
 	switch protocol {
 	case "val":
@@ -93,13 +93,13 @@ func weights(protocol string) string {
 	case "test":
 		return "best epoch selected on the test images"
 	case "none":
-		return "weights of the last epoch, without a selection"
+		return "weights of the last epoch, without selection"
 	}
-	return "selection of the epoch unknown"
+	return "unknown selection of the epoch"
 }
 
 // Markdown writes a table of each comparison's recipes, its notes and its main
-// differences, as GitHub renders them.
+// differences in GitHub's Markdown.
 func Markdown(w io.Writer, list []*trainer.Comparison) error {
 	var b strings.Builder
 	for i, c := range list {
@@ -144,7 +144,7 @@ func markdownRow(b *strings.Builder, cells []string) {
 var markdownEscapes = strings.NewReplacer(`\`, `\\`, "|", `\|`, "*", `\*`, "_", `\_`, "`", "\\`", "<", "&lt;", ">", "&gt;", "&", "&amp;",
 	"[", `\[`, "]", `\]`, "~", `\~`, "#", `\#`, "\r\n", " ", "\n", " ", "\r", " ")
 
-// escapeMarkdown makes a text read as itself, on one line.
+// escapeMarkdown escapes a text for Markdown, on one line.
 func escapeMarkdown(text string) string { return markdownEscapes.Replace(text) }
 
 // LaTeX writes a tabular of each comparison's recipes, with its notes as
@@ -191,8 +191,8 @@ var latexEscapes = strings.NewReplacer(`\`, `\textbackslash{}`, "&", `\&`, "%", 
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// CSV writes one table of all comparisons' recipes for programs: fractions in
-// full precision, and empty what a recipe lacks.
+// CSV writes one table of the recipes of all comparisons for programs: fractions in full
+// precision, and empty cells for missing values.
 func CSV(w io.Writer, list []*trainer.Comparison) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{"group", "protocol", "rank", "recipe", "seeds", "val_accuracy", "val_accuracy_low", "val_accuracy_high",
@@ -222,11 +222,11 @@ func numbers(mean *float64, i *statistics.Interval) []string {
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
-// Conclusion is a sentence on what a comparison found, and the test that it
-// rests on, "" if the sentence names that.
+// Conclusion is a sentence about the result of a comparison, and the test on which it is
+// based, "" if the sentence names the test.
 type Conclusion struct{ Words, Test string }
 
-// String returns both as a line.
+// String returns both on one line.
 func (c Conclusion) String() string {
 	if c.Test == "" {
 		return c.Words
@@ -234,11 +234,11 @@ func (c Conclusion) String() string {
 	return c.Words + " (" + c.Test + ")"
 }
 
-// Differences heads the conclusions.
+// Differences is the heading of the conclusions.
 const Differences = "Differences in test accuracy:"
 
-// Conclusions returns those of a comparison: the original's findings, all runs
-// together, and the main pairs.
+// Conclusions returns the conclusions of a comparison: about the original's findings,
+// all runs together, and the main pairs.
 func Conclusions(c *trainer.Comparison) []Conclusion {
 	var list []Conclusion
 	for _, f := range c.Findings {
@@ -257,7 +257,7 @@ func Conclusions(c *trainer.Comparison) []Conclusion {
 	return list
 }
 
-// othersInWords says how many of the pairs differ that are not listed.
+// othersInWords says how many of the pairs that are not listed differ.
 func othersInWords(others []trainer.Pair) string {
 	shown := 0
 	for _, p := range others {
