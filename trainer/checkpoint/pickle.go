@@ -54,7 +54,7 @@ type unpickler struct {
 
 	// call returns the result of a class or function with arguments.
 	call func(c class, args tuple) any
-	// load returns what a persistent id stands for.
+	// load returns the value for a persistent id.
 	load func(id any) any
 }
 

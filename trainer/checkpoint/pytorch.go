@@ -242,7 +242,7 @@ type storage struct {
 	count   int // elements
 }
 
-// findStorage returns what a persistent id stands for: ("storage", class, key,
+// findStorage returns the storage for a persistent id: ("storage", class, key,
 // location, number of elements).
 func (a *archive) findStorage(id any) any {
 	t, ok := id.(tuple)

@@ -74,8 +74,7 @@ func dark(picture image.Image, in image.Rectangle) int {
 	return n
 }
 
-// Captions are neither cut nor drawn over what is beside them, however long a
-// class's name.
+// Captions are neither cut nor overlap others, even with long class names.
 func TestCaptionsNeverCollide(t *testing.T) {
 	for _, name := range []string{
 		"Ankle boot 99.98\u00a0%", "a name of many short words that goes on and on",
@@ -145,8 +144,7 @@ func resolution(t *testing.T, b []byte) uint32 {
 	return binary.BigEndian.Uint32(b[at+4:])
 }
 
-// A palette changes nothing that can be seen, and pictures of many shades keep
-// them.
+// A palette makes no visible difference, and pictures of many shades get none.
 func TestCompact(t *testing.T) {
 	smooth := image.NewRGBA(image.Rect(0, 0, 256, 256))
 	for i := range 256 * 256 {

@@ -33,7 +33,7 @@ func decode(t *testing.T, b []byte, err error) image.Image {
 	return picture
 }
 
-// count returns how many pixels are about of a colour.
+// count returns how many pixels have about the given colour.
 func count(picture image.Image, want color.Color) int {
 	n := 0
 	wr, wg, wb, _ := want.RGBA()
@@ -48,7 +48,7 @@ func count(picture image.Image, want color.Color) int {
 	return n
 }
 
-// All lines are there, and a run of one epoch can be drawn.
+// All lines are drawn, also for a run of one epoch.
 func TestCurves(t *testing.T) {
 	epochs := []Epoch{{.9, .6, .7, .75, .001}, {.5, .5, .8, .82, .001}, {.3, .55, .9, .81, .0001}}
 	for n := 1; n <= len(epochs); n++ {
@@ -96,8 +96,8 @@ func TestRoundTicks(t *testing.T) {
 	}
 }
 
-// A perfect classifier's matrix is blue on the diagonal alone; one mistake in a
-// thousand can be seen beside it, and is another hue.
+// A perfect classifier's matrix is blue on the diagonal only; one mistake in a
+// thousand is visible and has another hue.
 func TestConfusionMatrix(t *testing.T) {
 	var perfect [metrics.Classes][metrics.Classes]int
 	for c := range perfect {
@@ -126,7 +126,7 @@ func TestConfusionMatrix(t *testing.T) {
 	}
 }
 
-// contrast is that of WCAG 2, from 1 to 21.
+// contrast returns the contrast of two colours by WCAG 2, from 1 to 21.
 func contrast(a, b color.Color) float64 {
 	luminance := func(c color.Color) float64 {
 		linear := func(v uint32) float64 {
@@ -143,7 +143,7 @@ func contrast(a, b color.Color) float64 {
 	return max(x, y) / min(x, y)
 }
 
-// Lines can be seen on white, and text on the cells of the matrix.
+// Lines are legible on white, and text on the cells of the matrix.
 func TestContrast(t *testing.T) {
 	for _, colours := range [][]color.Color{SeriesColours, classColours, {blue, orange, grey, ink}} {
 		for _, c := range colours {
@@ -188,8 +188,8 @@ func TestROC(t *testing.T) {
 	}
 }
 
-// The corner holds the worst class's curve where it has turned, and all of the
-// axis where a class has learnt nothing.
+// The corner shows the bend of the worst class's curve, and the whole axis if a class
+// has learnt nothing.
 func TestCornerOfROC(t *testing.T) {
 	bent := characteristic{x: []float64{0, .01, .02, .5, 1}, y: []float64{0, .5, .68, .9, 1}}
 	if got := cornerBottom([]characteristic{bent, {}}); got != 60 {
@@ -212,7 +212,7 @@ func TestCornerOfROC(t *testing.T) {
 	}
 }
 
-// Over- and underconfident networks show which they are.
+// The note says whether a network is over- or underconfident.
 func TestReliability(t *testing.T) {
 	const n = 200
 	network := func(confidence float32, right int) (labels []byte, probabilities []float32) {
@@ -243,7 +243,7 @@ func TestReliability(t *testing.T) {
 	decode(t, b, err)
 }
 
-// Probabilities near 1 and near 0 keep their differences.
+// Different probabilities near 1 and near 0 are formatted differently.
 func TestProbabilities(t *testing.T) {
 	for _, c := range []struct {
 		rest float32
@@ -361,7 +361,7 @@ func TestFilters(t *testing.T) {
 	}
 }
 
-// Heat colours the image where it is hot alone, the lighter the hotter.
+// Heat colours the image only where it is hot, and the lighter the hotter it is.
 func TestAttentions(t *testing.T) {
 	pixels, heat := make([]byte, dataset.ImageBytes), make([]float32, dataset.ImageBytes)
 	for i := range heat[:dataset.ImageBytes/2] {
@@ -376,7 +376,7 @@ func TestAttentions(t *testing.T) {
 	}
 	for i := range 10 {
 		if from, to := contrast(heatShade(float64(i)/10), color.Black), contrast(heatShade(float64(i+1)/10), color.Black); !(to > from) {
-			t.Errorf("heat %.1f is no lighter than %.1f", float64(i+1)/10, float64(i)/10)
+			t.Errorf("heat %.1f is not lighter than %.1f", float64(i+1)/10, float64(i)/10)
 		}
 	}
 	b, err := Attentions([]Attention{{Image: pixels, Heat: heat, Right: true}, {Image: pixels, Heat: make([]float32, len(heat))}}, "HiResCAM", "note")
@@ -412,8 +412,8 @@ func TestModels(t *testing.T) {
 	}
 }
 
-// Errors close together have numbers at their axis, and an interval that
-// reaches beyond 100 % leaves room for the rest.
+// The axis of errors that are close together has numbers, and an interval beyond
+// 100 % leaves space for the rest.
 func TestModelsAxis(t *testing.T) {
 	for _, r := range [][2]float64{{10.6, 11.3}, {15.9, 17}, {7, 35}, {.004, 90}} {
 		marked := 0
@@ -459,7 +459,7 @@ func TestRunCurves(t *testing.T) {
 	}
 }
 
-// The mean ends where the first run does.
+// The mean ends where the shortest run ends.
 func TestSummarised(t *testing.T) {
 	runs := [][]Epoch{{{ValLoss: 1}, {ValLoss: 3}, {ValLoss: 9}}, {{ValLoss: 2}, {ValLoss: 5}}}
 	mean, low, high := summarised(runs, func(e Epoch) float64 { return e.ValLoss })
@@ -471,7 +471,7 @@ func TestSummarised(t *testing.T) {
 	}
 }
 
-// Long names are shortened in the middle, since the ends differ.
+// Long names are shortened in the middle, because their ends differ.
 func TestShortened(t *testing.T) {
 	if got := shortened("fashioncnn lr=0.001", 40); got != "fashioncnn lr=0.001" {
 		t.Error(got)

@@ -110,7 +110,7 @@ const coloured = `Array.from(document.querySelectorAll(".chart canvas"), canvas 
 const broken = `Array.from(document.images).filter(i => !(i.complete && i.naturalWidth > 100)).map(i => i.alt)`
 
 // hover moves the mouse over an epoch of the first chart, leave moves it away,
-// and legend reads what is told of it.
+// and legend reads the values that the legend shows.
 const (
 	hover = `(() => {
   const over = document.querySelector(".chart .u-over"), box = over.getBoundingClientRect();

@@ -264,7 +264,7 @@ func TestNoSelection(t *testing.T) {
 }
 
 // Thirty recipes are thirty entries of one legend, of which the best are drawn,
-// each in a style of its own; unrelated recipes have no columns for the
+// each in its own style; unrelated recipes have no columns for the
 // original; and only some runs are in full.
 func TestManyRecipes(t *testing.T) {
 	var runs []*trainer.Run

@@ -56,8 +56,8 @@ func TestTable(t *testing.T) {
 	}
 }
 
-// Every row of a Markdown table has the cells of its header, whatever the names
-// hold.
+// Every row of a Markdown table has as many cells as its header, with any characters
+// in names.
 func TestMarkdown(t *testing.T) {
 	var b strings.Builder
 	if err := Markdown(&b, []*trainer.Comparison{compared(t, "val")}); err != nil {

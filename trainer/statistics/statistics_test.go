@@ -110,8 +110,8 @@ func TestPairedT(t *testing.T) {
 	}
 }
 
-// Pairs that differ by the same amount have no spread, whatever the
-// subtractions round to.
+// Pairs that differ by the same amount have no spread, despite rounding in the
+// subtractions.
 func TestPairedTWithoutSpread(t *testing.T) {
 	if r, err := PairedT([]float64{.9291, .9032}, []float64{.9337, .9078}); err == nil {
 		t.Errorf("%+v from two differences of .0046, want an error", r)

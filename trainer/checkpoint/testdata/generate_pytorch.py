@@ -53,7 +53,7 @@ torch.save({"fc.weight": big[1:4, 2:4].t(), "fc.bias": both[1::2],
 for name, dtype in [("half", torch.float16), ("bfloat16", torch.bfloat16), ("double", torch.float64)]:
     torch.save({k: v.to(dtype) if v.is_floating_point() else v for k, v in plain.items()}, name + ".pth")
 
-# Whatever may lie beside the weights, in all protocols that PyTorch allows.
+# All kinds of values besides weights, in all protocols that PyTorch allows.
 class Colour(enum.Enum):
     RED = 1
 
