@@ -24,8 +24,8 @@ const smallNetwork = `layers:
   - linear: {out: classes}
 `
 
-// A network of one's own is trained, evaluated from its run and from its file
-// alone, and resumed, without the YAML file that it came from.
+// A user's network is trained, evaluated and resumed without the YAML file that it came
+// from.
 func TestTrainNetworkFromYAML(t *testing.T) {
 	datasettest.Full(t)
 	dir := t.TempDir()
@@ -34,7 +34,7 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 	out := filepath.Join(dir, "runs")
 	wantSuccess(t, "train", "--cpu", "--model", file, "--max-steps", "3", "--eval-images", "50", "--out", out, "--quiet")
 	run1 := filepath.Join(out, "small")
-	writeFile(t, file, "layers: [relu]") // no longer looked at
+	writeFile(t, file, "layers: [relu]") // not read any more
 	if got := wantSuccess(t, "eval", "--cpu", "--checkpoint", run1); !strings.Contains(got, "small, 250 parameters") {
 		t.Errorf("eval prints %q", got)
 	}
@@ -51,7 +51,7 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 		t.Fatal(err)
 	}
 	if text, _ := n.YAML(); !strings.Contains(text, "dropout: 0.5") {
-		t.Errorf("--dropout left the network\n%s", text)
+		t.Errorf("--dropout did not change the network\n%s", text)
 	}
 }
 
@@ -65,8 +65,8 @@ func wantSuccess(t *testing.T, args ...string) string {
 	return stdout
 }
 
-// What is wrong with a network is said in one line: the file, the line, the
-// layer, what arrives there and what would fit.
+// An error in a network is reported in one line: the file, the line, the layer, its
+// input and what would fit.
 func TestWrongNetworks(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "net.yaml")

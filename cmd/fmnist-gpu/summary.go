@@ -20,8 +20,8 @@ func newSummaryCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "summary NETWORK",
 		Short: "List the layers of a network",
-		Long: `List the layers of a network with the shape of each one's output, its trainable
-parameters, and its floating-point operations per image in inference.
+		Long: `List the layers of a network, each with its output shape, its number of trainable
+parameters, and its floating-point operations per classified image.
 
 NETWORK is a built-in model, a preset, the YAML file of a network, a run's folder,
 or a .safetensors or .pth file.`,
@@ -50,7 +50,7 @@ or a .safetensors or .pth file.`,
 	return c
 }
 
-// completeNetworks offers models, presets and, from the file system, the rest.
+// completeNetworks completes models, presets and file names.
 func completeNetworks(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 	if len(args) > 0 {
 		return nil, cobra.ShellCompDirectiveNoFileComp
@@ -96,7 +96,7 @@ func printSummary(w io.Writer, n model.Network, layers []model.LayerSummary) err
 	return err
 }
 
-// countOrNothing returns the text of a count, "" for 0.
+// countOrNothing returns the text of a count, or "" if the count is 0.
 func countOrNothing(n int, text string) string {
 	if n == 0 {
 		return ""

@@ -218,8 +218,8 @@ func isYAML(name string) bool {
 	return slices.Contains([]string{".yaml", ".yml"}, strings.ToLower(filepath.Ext(name)))
 }
 
-// readNetwork replaces a model that is a YAML file by the network in it, so
-// that the settings do without the file from then on.
+// readNetwork replaces a model that is a YAML file by the network in the file, so that
+// the settings no longer depend on the file.
 func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
 	if c.Network != "" || !isYAML(c.Model) {
 		return nil
