@@ -142,7 +142,7 @@ func addTrainFlags(f *pflag.FlagSet) {
 
 // The usage of flags that several commands have.
 const (
-	dataDirUsage    = "folder of the dataset (default: $FMNIST_DATA, else as \"fmnist-gpu data --help\" says)"
+	dataDirUsage    = "folder of the dataset (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
 	selectOnUsage   = "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)"
 	batchSizeUsage  = "images per step"
 	maxStepsUsage   = "stop a training after N optimiser steps; 0 means no limit"

@@ -59,7 +59,7 @@ func imageAt(images []byte, i int) *image.Gray {
 }
 
 // sureness formats the probability of a class with the decimals needed to tell it from
-// 100 %, but at most most of them. Its spaces do not break.
+// 100 %, but no more than most. Its spaces do not break.
 func sureness(p []float32, class, most int) string {
 	rest := 0. // exact where p[class] is rounded to 1
 	for c, x := range p {
