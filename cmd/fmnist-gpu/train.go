@@ -16,7 +16,6 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
@@ -57,18 +56,21 @@ plateau scheduler keeps its rate, and --patience does not stop.`,
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
 		Args: noArguments(trainHint),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if resume != "" {
-				if err := checkResume(cmd.Flags(), resume); err != nil {
+				if err := checkResume(cmd.Flags()); err != nil {
 					return err
 				}
-				file = filepath.Join(resume, trainer.ArgsFile)
+				if c, err = trainer.ReadArgs(resume); err != nil {
+					return err
+				}
+				if err := applyFlags(cmd, &c); err != nil {
+					return err
+				}
+				return resumeTraining(cmd, c, resume)
 			}
 			if err := resolve(cmd, &c, file); err != nil {
 				return err
-			}
-			if resume != "" {
-				return resumeTraining(cmd, c, resume)
 			}
 			if dryRun {
 				return rehearse(cmd, c)
@@ -187,6 +189,11 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 			return err
 		}
 	}
+	return applyFlags(cmd, c)
+}
+
+// applyFlags overwrites the settings that flags give.
+func applyFlags(cmd *cobra.Command, c *trainer.Config) error {
 	given := assignments(cmd.Flags())
 	// A device that is chosen here replaces the file's.
 	for _, a := range given {
@@ -234,22 +241,21 @@ var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data
 	"max-steps", "log-every", "quiet", "no-progress"}
 
 // checkResume refuses flags that would make another run of the one that is
-// resumed, and a folder that holds none.
-func checkResume(flags *pflag.FlagSet, dir string) error {
+// resumed.
+func checkResume(flags *pflag.FlagSet) error {
 	var refused string
 	flags.Visit(func(f *pflag.Flag) {
 		if !slices.Contains(resumable, f.Name) {
 			refused = f.Name
 		}
 	})
-	if refused != "" {
-		return &commandLineError{fmt.Sprintf("--%s cannot change in a run that is resumed: leave it out, or start a new run", refused)}
+	switch refused {
+	case "":
+		return nil
+	case "config", "dry-run":
+		return &commandLineError{fmt.Sprintf("--resume and --%s exclude each other: leave one out", refused)}
 	}
-	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err != nil {
-		return fmt.Errorf("%w: %s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run",
-			checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
-	}
-	return nil
+	return &commandLineError{fmt.Sprintf("--%s cannot change in a run that is resumed: leave it out, or start a new run", refused)}
 }
 
 // train runs a new training.
