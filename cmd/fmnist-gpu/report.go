@@ -32,6 +32,6 @@ and experiments write it as report.html into their folder.`,
 			return err
 		},
 	}
-	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "an HTML file"), "HTML file to write (default: report.html in the folder)")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FILE", "an HTML file"), "HTML file to write (default: report.html in the folder)")
 	return c
 }

@@ -79,8 +79,8 @@ plateau scheduler keeps its rate, and --patience does not stop.`,
 		},
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
-	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are the names of flags; - is standard input")
-	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "go on with the run in this folder, interrupted or finished")
+	bind(run, &file, "config", setting.Path("FILE", "a YAML file"), "read settings from this YAML file, whose keys are the names of flags; - is standard input")
+	bind(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "go on with the run in this folder, interrupted or finished")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but train nothing")
 	addTrainFlags(cmd.Flags())
 	return cmd
