@@ -107,10 +107,8 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	if seeds != nil && !slices.ContainsFunc(f.axes, func(a axis) bool { return a.name == seeds.name }) {
 		f.axes = append(f.axes, *seeds)
 	}
-	if strings.ContainsAny(f.name, `/\`) || strings.Trim(f.name, ". ") == "" {
-		return nil, usage("%s: the experiment's name is %s: want %s", file, setting.Shown(f.name), experimentName)
-	}
-	return f, nil
+	err = setting.FolderName(experimentName).Check("the experiment's name", f.name)
+	return f, Assignment{Source: file}.wrong(err)
 }
 
 // experimentName says what names an experiment can have.
@@ -315,6 +313,6 @@ func runConfig(base, values []Assignment) (Config, error) {
 	if len(name) == 0 {
 		name = append(name, c.RunName())
 	}
-	c.Name = strings.ReplaceAll(strings.Join(name, "-"), string(filepath.Separator), "_")
+	c.Name = strings.NewReplacer("/", "_", `\`, "_").Replace(strings.Join(name, "-"))
 	return c, c.Check()
 }

@@ -55,8 +55,8 @@ func StateOfRun(dir string) (RunState, error) {
 // CheckRun refuses to take what the folder of a run in progress or finished
 // holds for the training c, if that was another.
 func CheckRun(dir string, c Config) error {
-	had := DefaultConfig()
-	if err := had.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
+	had, err := ReadArgs(dir)
+	if err != nil {
 		return err
 	}
 	different := differences(had, c)

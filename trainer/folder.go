@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -90,6 +91,12 @@ type folder struct{ dir string }
 
 func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
 
+// has reports whether the folder has a file of that name.
+func (f folder) has(name string) bool {
+	_, err := os.Stat(f.path(name))
+	return err == nil
+}
+
 func (f folder) write(name string, data []byte) error {
 	if f.dir == "" {
 		return nil
@@ -145,26 +152,25 @@ func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
 	if f.dir == "" {
 		return p, nil
 	}
-	_, err = os.Stat(f.path(ArgsFile))
-	switch {
-	case !resume && err == nil:
-		return p, usage("the folder %s holds a run: choose another, or resume that run", f.dir)
-	case !resume:
+	if !resume {
+		if f.has(ArgsFile) {
+			return p, usage("the folder %s holds a run: choose another, or resume that run", f.dir)
+		}
 		return p, nil
-	case err != nil:
-		return p, badCheckpoint("%s is not a run's folder: it has no %s", f.dir, ArgsFile)
+	}
+	had, err := ReadArgs(f.dir)
+	if err != nil {
+		return p, err
 	}
 	if p.state, err = f.readState(); err != nil {
 		return p, err
 	}
-	_, err = os.Stat(f.path(metricsFile))
-	if p.state == nil && err != nil {
+	if p.state == nil && !f.has(metricsFile) {
+		if f.has(resultsFile) { // written after the checkpoint
+			return p, badCheckpoint("%s has results but no %s: it cannot go on; restore that file from a copy, or start a new run, perhaps from its weights with --init %s", f.dir, stateFile, f.dir)
+		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
 		return p, nil
-	}
-	had := DefaultConfig()
-	if err := had.LoadYAML(f.path(ArgsFile)); err != nil {
-		return p, err
 	}
 	if different := differences(withoutLimits(had), withoutLimits(c)); len(different) > 0 {
 		return p, usage("%s was trained with other settings (%s), which cannot change in a run that is resumed", f.dir, strings.Join(different, ", "))
@@ -266,6 +272,34 @@ func (f folder) writeArgs(c Config, e Environment) error {
 	}
 	return f.write(ArgsFile, text)
 }
+
+// ReadArgs returns the settings of the run in a folder. The error, which is
+// [checkpoint.ErrBadCheckpoint], says what is wrong with the folder or with its
+// args.yaml. A file whose end is missing is refused: settings that it has lost
+// would be the defaults.
+func ReadArgs(dir string) (Config, error) {
+	c, path := DefaultConfig(), folder{dir}.path(ArgsFile)
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return c, badCheckpoint("%s is a file; name the folder of a run", dir)
+	}
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, badCheckpoint("%s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run", dir, ArgsFile)
+	}
+	if err == nil {
+		err = c.ParseYAML(ArgsFile, text)
+	}
+	if err == nil && !lastKey.Match(text) {
+		err = fmt.Errorf("the end of %s is missing", ArgsFile)
+	}
+	if err != nil {
+		return c, badCheckpoint("cannot read the settings of the run %s: %v; restore %s from a copy, or start a new run", dir, cause(err), path)
+	}
+	return c, nil
+}
+
+// lastKey matches the section that writeArgs writes last.
+var lastKey = regexp.MustCompile("(?m)^" + environmentKey + ":")
 
 // export writes the files that follow from a checkpoint: the last weights, the
 // best where that is asked for, results.csv and steps.csv.

@@ -274,8 +274,8 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	if err := json.Unmarshal(text, r.Metrics); err != nil {
 		return nil, nil // the checkpoint gives it again
 	}
-	had := DefaultConfig()
-	if err := had.LoadYAML(f.path(ArgsFile)); err != nil {
+	had, err := ReadArgs(dir)
+	if err != nil {
 		return nil, err
 	}
 	more := had.Epochs != c.Epochs || had.Patience != c.Patience || had.MaxSteps != c.MaxSteps

@@ -316,6 +316,59 @@ func TestDamagedResultsAreRebuilt(t *testing.T) {
 	wantSameFolder(t, "after damage", files(t, dir), files(t, whole))
 }
 
+// Settings that a damaged args.yaml has lost would be the defaults: no part of
+// the file does instead of the whole.
+func TestDamagedSettingsAreRefused(t *testing.T) {
+	c := quick()
+	dir := interruptedRun(t, c)
+	path := filepath.Join(dir, ArgsFile)
+	whole := readFile(t, path)
+	if had, err := ReadArgs(dir); err != nil || had.Epochs != c.Epochs {
+		t.Fatalf("%v: %d epochs, want %d", err, had.Epochs, c.Epochs)
+	}
+	before := files(t, dir)
+	end := bytes.Index(whole, []byte("\n"+environmentKey))
+	damaged := [][]byte{[]byte("\x00\xff"), []byte("- list\n"), append([]byte("no-such-key: 1\n"), whole...)}
+	for n := 0; n <= end; n++ {
+		damaged = append(damaged, whole[:n])
+	}
+	for _, text := range damaged {
+		if err := os.WriteFile(path, text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := ReadArgs(dir)
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), path) {
+			t.Errorf("with %q: %v, want %v", text, err, checkpoint.ErrBadCheckpoint)
+		}
+	}
+	_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) {
+		t.Errorf("%v, want %v", err, checkpoint.ErrBadCheckpoint)
+	}
+	if err := os.WriteFile(path, whole, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	wantSameFolder(t, "after refusals", files(t, dir), before)
+}
+
+// A run that has results has had a checkpoint. Without it the run would start
+// anew, over the weights that it has.
+func TestLostCheckpointIsRefused(t *testing.T) {
+	c := quick()
+	for _, lost := range []string{stateFile, checkpointDir} {
+		dir := interruptedRun(t, c)
+		if err := os.RemoveAll(filepath.Join(dir, lost)); err != nil {
+			t.Fatal(err)
+		}
+		before := files(t, dir)
+		_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), stateFile) {
+			t.Errorf("without %s: %v, want %v", lost, err, checkpoint.ErrBadCheckpoint)
+		}
+		wantSameFolder(t, "without "+lost, files(t, dir), before)
+	}
+}
+
 // A state that no training can have reached is refused before any file is
 // changed.
 func TestImpossibleStateIsRefused(t *testing.T) {

@@ -48,10 +48,10 @@ var settings = []Setting{
 	{"cpu", setting.Bool()},
 	{"threads", setting.Whole(0, 1<<12)},
 	{"validate", setting.Bool()},
-	{"data-dir", setting.Text("FOLDER", "a folder")},
-	{"out", setting.Text("FOLDER", "a folder")},
-	{"name", setting.Text("NAME", "a name for the run's folder")},
-	{"init", setting.Text("FILE", "a .safetensors or .pth file, or a run's folder")},
+	{"data-dir", setting.Path("FOLDER", "a folder")},
+	{"out", setting.Path("FOLDER", "a folder")},
+	{"name", setting.FolderName("a name for the run's folder, not a path")},
+	{"init", setting.Path("FILE", "a .safetensors or .pth file, or a run's folder")},
 	{"no-shuffle", setting.Bool()},
 	{"max-steps", setting.Whole(0, math.MaxInt32)},
 	{"no-eval", setting.Bool()},
@@ -158,8 +158,8 @@ func (c *Config) field(name string) reflect.Value {
 func (c *Config) checkValues() error {
 	for _, s := range settings {
 		field := reflect.Indirect(c.field(s.Name))
-		if !field.IsValid() || s.IsText && s.Values == nil || s.Name == "preset" && c.Preset == "" {
-			continue // not given, or any text will do
+		if !field.IsValid() || s.IsText && field.String() == "" && (s.Values == nil || s.Name == "preset") {
+			continue // not given
 		}
 		if err := s.Check(s.Name, field.Interface()); err != nil {
 			return err

@@ -219,7 +219,7 @@ sees them.`,
 	bind(g, &count, "count", setting.Whole(1, maxShown), "number of images")
 	g.setting("seed", "seed that chooses the images")
 	addAugmentFlags(c.Flags(), "")
-	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "a PNG file"), "PNG file to write")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FILE", "a PNG file"), "PNG file to write")
 	return c
 }
 

@@ -64,13 +64,13 @@ predicted class (see --cam).`,
 			return err
 		},
 	}
-	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Text("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
+	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
 	bind(flagGroup{c.Flags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
 	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
 	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "method of the class activation maps in gradcam.png: hirescam or gradcam")
-	bind(output, &predictions, "predictions", setting.Text("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
+	bind(output, &predictions, "predictions", setting.Path("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
 	bind(output, &asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
 	return c
 }

@@ -32,6 +32,6 @@ report of several runs ranks them and shows which differences are significant.
 			return err
 		},
 	}
-	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Text("FILE", "an HTML file"), "HTML file to write (default: report.html in the folder)")
+	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FILE", "an HTML file"), "HTML file to write (default: report.html in the folder)")
 	return c
 }

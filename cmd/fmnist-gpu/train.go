@@ -16,7 +16,6 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
@@ -60,18 +59,21 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
 		Args: noArguments(trainHint),
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if resume != "" {
-				if err := checkResume(cmd.Flags(), resume); err != nil {
+				if err := checkResume(cmd.Flags()); err != nil {
 					return err
 				}
-				file = filepath.Join(resume, trainer.ArgsFile)
+				if c, err = trainer.ReadArgs(resume); err != nil {
+					return err
+				}
+				if err := applyFlags(cmd, &c); err != nil {
+					return err
+				}
+				return resumeTraining(cmd, c, resume)
 			}
 			if err := resolve(cmd, &c, file); err != nil {
 				return err
-			}
-			if resume != "" {
-				return resumeTraining(cmd, c, resume)
 			}
 			if dryRun {
 				return rehearse(cmd, c)
@@ -80,8 +82,8 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
 		},
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
-	bind(run, &file, "config", setting.Text("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
-	bind(run, &resume, "resume", setting.Text("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
+	bind(run, &file, "config", setting.Path("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
+	bind(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but do not train")
 	addTrainFlags(cmd.Flags())
 	return cmd
@@ -195,6 +197,11 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 			return err
 		}
 	}
+	return applyFlags(cmd, c)
+}
+
+// applyFlags overwrites the settings that flags give.
+func applyFlags(cmd *cobra.Command, c *trainer.Config) error {
 	given := assignments(cmd.Flags())
 	// A device chosen by flags replaces the file's.
 	for _, a := range given {
@@ -241,23 +248,21 @@ func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
 	"max-steps", "log-every", "quiet", "no-progress"}
 
-// checkResume refuses flags that cannot change in a resumed run, and folders that
-// hold no run.
-func checkResume(flags *pflag.FlagSet, dir string) error {
+// checkResume refuses flags that cannot change in a resumed run.
+func checkResume(flags *pflag.FlagSet) error {
 	var refused string
 	flags.Visit(func(f *pflag.Flag) {
 		if !slices.Contains(resumable, f.Name) {
 			refused = f.Name
 		}
 	})
-	if refused != "" {
-		return &commandLineError{fmt.Sprintf("--%s cannot change when a run is resumed: leave it out, or start a new run", refused)}
+	switch refused {
+	case "":
+		return nil
+	case "config", "dry-run":
+		return &commandLineError{fmt.Sprintf("--resume and --%s are mutually exclusive: leave one out", refused)}
 	}
-	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err != nil {
-		return fmt.Errorf("%w: %s is not a run's folder, or was interrupted before training began: it has no %s; name a run's folder, or start a new run",
-			checkpoint.ErrBadCheckpoint, dir, trainer.ArgsFile)
-	}
-	return nil
+	return &commandLineError{fmt.Sprintf("--%s cannot change when a run is resumed: leave it out, or start a new run", refused)}
 }
 
 // train runs a new training.

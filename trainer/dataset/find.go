@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Environment is the environment variable that names the dataset's folder.
@@ -47,23 +49,9 @@ func Find(dir string) (Location, error) {
 // namedDir returns the folder that the user names and how it was named, or "".
 func namedDir(dir string) (path, source string) {
 	if dir != "" {
-		return expandHome(dir), "--data-dir"
+		return setting.ExpandHome(dir), "--data-dir"
 	}
-	return expandHome(os.Getenv(Environment)), "$" + Environment
-}
-
-// expandHome replaces a leading ~/, which shells do not expand in a quoted
-// environment variable or after the = of a flag.
-func expandHome(path string) string {
-	rest, ok := strings.CutPrefix(path, "~")
-	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
-		return path
-	}
-	home, err := os.UserHomeDir()
-	if err != nil {
-		return path
-	}
-	return filepath.Join(home, rest)
+	return setting.ExpandHome(os.Getenv(Environment)), "$" + Environment
 }
 
 // findIn returns the first of the non-empty dirs that has all files.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -229,6 +231,43 @@ func Name(names []string, otherwise string) Kind {
 func Document(placeholder, want string) Kind {
 	k := Text(placeholder, want)
 	k.parse = func(text string) (any, bool) { return text, strings.TrimSpace(text) != "" }
+	return k
+}
+
+// Path is the path of a file or folder. A leading ~/ is the user's home folder,
+// since shells expand it neither in a file of settings nor after the = of a
+// flag. Its values are of type string.
+func Path(placeholder, want string) Kind {
+	k := Text(placeholder, want)
+	text := k.parse
+	k.parse = func(path string) (any, bool) {
+		_, ok := text(path)
+		return ExpandHome(path), ok
+	}
+	return k
+}
+
+// ExpandHome replaces a leading ~/ of a path by the user's home folder.
+func ExpandHome(path string) string {
+	rest, ok := strings.CutPrefix(path, "~")
+	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
+		return path
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return path
+	}
+	return filepath.Join(home, rest)
+}
+
+// FolderName is the name of a folder, not a path. Its values are of type
+// string.
+func FolderName(want string) Kind {
+	k := Text("NAME", want)
+	k.check = func(value any) (bool, string) {
+		name := value.(string)
+		return !strings.ContainsAny(name, `/\`) && strings.Trim(name, ". ") != "", ""
+	}
 	return k
 }
 

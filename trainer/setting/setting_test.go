@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -83,6 +85,12 @@ func TestParseRefuses(t *testing.T) {
 		{Choice("adam", "sgd", "lion"), "Adam", `x is "Adam": want adam, sgd or lion`},
 		{Text("FOLDER", "a folder"), " ", `x is " ": want a folder`},
 		{Text("FOLDER", "a folder"), "a\nb", `x is "a\nb": want a folder`},
+		{Path("FOLDER", "a folder"), "", `x is empty: want a folder`},
+		{FolderName("a name"), "a/b", `x is "a/b": want a name`},
+		{FolderName("a name"), `a\b`, `want a name`},
+		{FolderName("a name"), "..", `x is "..": want a name`},
+		{FolderName("a name"), ".", `x is ".": want a name`},
+		{FolderName("a name"), "", `x is empty: want a name`},
 		{Seeds(), "0-1000", `x is "0-1000": want whole numbers and ranges`},
 		{Seeds(), "0-600,0-600", `want whole numbers and ranges`},
 		{Seeds(), "5-1", `x is "5-1": want whole numbers`},
@@ -96,6 +104,20 @@ func TestParseRefuses(t *testing.T) {
 	for _, x := range []float64{math.NaN(), math.Inf(1), 0, -1} {
 		if err := positive().Check("x", x); !errors.Is(err, ErrWrong) || !strings.HasPrefix(err.Error(), fmt.Sprintf("x is %v: want", x)) {
 			t.Errorf("%v: %v", x, err)
+		}
+	}
+}
+
+// Files of settings and --flag=~/x bring paths that no shell has expanded.
+func TestPathExpandsHome(t *testing.T) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		t.Skip(err)
+	}
+	for path, want := range map[string]string{"~/data": filepath.Join(home, "data"), "~": home,
+		"~user/data": "~user/data", "a/~/b": "a/~/b", "~~": "~~", "-": "-"} {
+		if got, err := Path("FOLDER", "a folder").Parse("x", path); err != nil || got != want {
+			t.Errorf("%s: %v, %v; want %s", path, got, err, want)
 		}
 	}
 }

@@ -37,8 +37,33 @@ func Write(path string, data []byte) error {
 // stays on one file system), flushes it to the disk and renames it to path. On an
 // error, path is unchanged and the temporary file is removed; if the program is
 // killed, it remains for [RemoveTemporary]. An existing file keeps its permissions; a
-// new one gets 0666 less the umask.
+// new one gets 0666 less the umask. The error names path, not the temporary file.
 func WriteFunc(path string, fill func(io.Writer) error) error {
+	err := replace(path, fill)
+	if err == nil {
+		return nil
+	}
+	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+		return fmt.Errorf("cannot write %s: a folder of that name is in the way", path)
+	}
+	return fmt.Errorf("cannot write %s: %w", path, cause(err))
+}
+
+// cause returns what was wrong with the temporary file, where an error is about
+// that one, or the error.
+func cause(err error) error {
+	var p *fs.PathError
+	var l *os.LinkError
+	switch {
+	case errors.As(err, &p) && IsTemporary(filepath.Base(p.Path)):
+		return p.Err
+	case errors.As(err, &l) && IsTemporary(filepath.Base(l.Old)):
+		return l.Err
+	}
+	return err
+}
+
+func replace(path string, fill func(io.Writer) error) error {
 	f, err := createTemp(path)
 	if err != nil {
 		return err

@@ -1,6 +1,10 @@
 package atomicfile
 
 import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -57,11 +61,29 @@ func TestWriteFailureKeepsTheOldFile(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(target, "child"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(target, []byte("x")); err == nil {
-		t.Error("no error when the target is a folder")
+	if err := Write(target, []byte("x")); err == nil || err.Error() != "cannot write "+target+": a folder of that name is in the way" {
+		t.Errorf("%v, want what is in the way", err)
 	}
 	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
 		t.Errorf("folder holds %v, want only the old entry", entries)
+	}
+}
+
+// Errors name the file that people know, not the temporary one, and keep what
+// the content's writer has to say.
+func TestWriteErrors(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	err := WriteFunc(path, func(w io.Writer) error {
+		w.(io.Closer).Close() // as a full disk makes later writes fail
+		_, err := w.Write([]byte("x"))
+		return fmt.Errorf("line 1: %w", err)
+	})
+	if want := "cannot write " + path + ": " + os.ErrClosed.Error(); err == nil || err.Error() != want || !errors.Is(err, os.ErrClosed) {
+		t.Errorf("%v, want %s", err, want)
+	}
+	other := &fs.PathError{Op: "read", Path: "images.gz", Err: fs.ErrPermission}
+	if err := WriteFunc(path, func(io.Writer) error { return other }); !errors.Is(err, other) {
+		t.Errorf("%v, want %v in it", err, other)
 	}
 }
 
