@@ -12,7 +12,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// open returns a backend that the test's end closes.
+// open returns a backend that is closed when the test ends.
 func open(t testing.TB, tier string, threads int) kernels.Backend {
 	t.Helper()
 	b, err := cpuref.Open(cpuref.Options{Tier: tier, Threads: threads})
@@ -45,8 +45,8 @@ func TestThreadsDoNotChangeResults(t *testing.T) {
 	}
 }
 
-// eachPrecision runs a test in every precision that a tier has ("" is the
-// fastest), and skips those it has not.
+// eachPrecision runs a test in every precision that a tier ("" is the fastest)
+// supports, and skips the others.
 func eachPrecision(t *testing.T, tier string, test func(t *testing.T, precision kernels.Precision)) {
 	t.Helper()
 	for _, precision := range []kernels.Precision{kernels.FP32, kernels.Mixed} {
@@ -137,7 +137,7 @@ type stepPlan struct {
 	order kernels.Tensor
 }
 
-// newStepPlan writes the plan, section "step", its products in the given precision.
+// newStepPlan writes the plan's section "step", with products in the given precision.
 func newStepPlan(precision kernels.Precision) stepPlan {
 	const n, classes = 21, 10
 	p := &kernels.Plan{}
@@ -242,7 +242,7 @@ func (p stepPlan) compile(t *testing.T, b kernels.Backend) kernels.Program {
 	return program
 }
 
-// results returns every buffer after two steps; all numbers are finite.
+// results returns every buffer after two steps; all numbers must be finite.
 func (p stepPlan) results(t *testing.T, b kernels.Backend) [][]byte {
 	t.Helper()
 	program := p.compile(t, b)

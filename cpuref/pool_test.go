@@ -32,7 +32,7 @@ func TestPoolRunsEveryTaskOnce(t *testing.T) {
 	}
 }
 
-// A task's panic arrives at the caller, and the pool goes on.
+// A task's panic reaches the caller, and the pool stays usable.
 func TestPoolPanic(t *testing.T) {
 	p := newPool(3, func() {})
 	defer p.close()
@@ -65,8 +65,8 @@ func TestPoolCloseLeavesNoGoroutine(t *testing.T) {
 	CheckGoroutines(t, before)
 }
 
-// CheckGoroutines fails if more goroutines than before are left. One that has
-// said it is done takes a moment to be gone.
+// CheckGoroutines fails if more goroutines are left than before. A goroutine
+// that has reported that it is done takes a moment to end.
 func CheckGoroutines(t *testing.T, before int) {
 	t.Helper()
 	after := 0

@@ -13,17 +13,17 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// pipelineCache is the driver's memory of compiled pipelines, kept in a file:
-// the SHA-256 of the data, then the data.
+// pipelineCache is the driver's cache of compiled pipelines, kept in a file
+// that holds the SHA-256 of the data, then the data.
 type pipelineCache struct {
 	device *Device
 	handle vk.PipelineCache
-	path   string // "" where it is not kept
+	path   string // "" if it is not kept
 	loaded []byte // what the file held
 }
 
-// openPipelineCache starts from the file of the device and driver, if it is
-// there and intact.
+// openPipelineCache starts from the file for this device and driver, if it
+// exists and is intact.
 func openPipelineCache(d *Device, dir string) (*pipelineCache, error) {
 	c := &pipelineCache{device: d, path: cachePath(d, dir)}
 	if c.path != "" {
@@ -42,13 +42,13 @@ func openPipelineCache(d *Device, dir string) (*pipelineCache, error) {
 	return c, err
 }
 
-// PipelineCacheWarm reports whether the device started from the pipelines that
-// an earlier process left. Whether these are the ones that it needs, only the
-// driver knows.
+// PipelineCacheWarm reports whether the device started from pipelines that an
+// earlier process saved. Only the driver knows whether they are the ones this
+// process needs.
 func (d *Device) PipelineCacheWarm() bool { return d.cache.loaded != nil }
 
-// cachePath names the file after everything that makes its contents unusable
-// when it changes.
+// cachePath derives the file's name from everything that makes its contents
+// unusable when it changes.
 func cachePath(d *Device, dir string) string {
 	if dir == "off" {
 		return ""
@@ -65,9 +65,9 @@ func cachePath(d *Device, dir string) string {
 	return filepath.Join(dir, fmt.Sprintf("%08x-%08x-%08x-%x.bin", i.VendorID, i.DeviceID, i.DriverVersion, d.physical.cacheUUID))
 }
 
-// readCache returns the data of a cache file, nil if there is none. Drivers
-// trust what they are given, so the checksum and Vulkan's header are checked
-// here.
+// readCache returns the data of a cache file, or nil if there is none. Drivers
+// trust what they are given, so readCache checks the checksum and Vulkan's
+// header.
 func readCache(path string, p physicalDevice) ([]byte, error) {
 	file, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
@@ -91,8 +91,8 @@ func readCache(path string, p physicalDevice) ([]byte, error) {
 	return data, nil
 }
 
-// save writes the file if the cache has changed. Another process sees the old
-// file or the new one, never a part.
+// save writes the file if the cache has changed. Other processes see the old
+// file or the new one, never part of one.
 func (c *pipelineCache) save() error {
 	if c.path == "" {
 		return nil

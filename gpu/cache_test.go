@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// useCache opens a device, compiles and closes; it returns the cache file and
-// whether the device started from it.
+// useCache opens a device, compiles a shader and closes the device. It returns
+// the cache file and whether the device started from it.
 func useCache(t *testing.T, dir string) (path string, loaded bool) {
 	t.Helper()
 	requireVulkan(t)
@@ -26,12 +26,12 @@ func TestPipelineCache(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "folder")
 	path, loaded := useCache(t, dir)
 	if loaded {
-		t.Error("a cache comes from an empty folder")
+		t.Error("a cache was loaded from an empty folder")
 	}
 	intact, err := os.ReadFile(path)
 	must(t, err)
 	if _, loaded := useCache(t, dir); !loaded {
-		t.Error("the cache is not used again")
+		t.Error("the saved cache is not loaded")
 	}
 
 	flipped := append([]byte(nil), intact...)
@@ -58,11 +58,11 @@ func TestPipelineCache(t *testing.T) {
 	if path, _ := useCache(t, "off"); path != "" {
 		t.Errorf("a cache is kept in %s though it is off", path)
 	}
-	// A folder that cannot be made is no reason to fail.
+	// A folder that cannot be created is not a reason to fail.
 	useCache(t, filepath.Join(path, "below a file"))
 }
 
-// A cache file of another device is not handed to the driver.
+// A cache file from another device is not passed to the driver.
 func TestPipelineCacheOfAnotherDevice(t *testing.T) {
 	dir := t.TempDir()
 	path, _ := useCache(t, dir)

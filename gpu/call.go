@@ -2,31 +2,30 @@
 
 package gpu
 
-// This file is the one place where structures go through vulkan-go or, as
-// those that features.go and validation.go build in C memory, around it.
-// vulkan-go (pinned in go.mod) sets traps there, which decide who makes which
-// call:
+// This file is the only place where structures go through vulkan-go, or bypass
+// it like those that features.go and validation.go build in C memory.
+// vulkan-go (pinned in go.mod) has traps that decide which calls can use it:
 //
 //   - An argument that is a slice of structures is copied to C memory owned by
 //     a finalizer of a variable that dies before the C call begins: a garbage
 //     collection at the wrong moment frees what the driver reads. No KeepAlive
 //     can reach that variable, and holding off every collection is a
 //     process-wide setting that runtime.GC ignores. Such calls (vkQueueSubmit,
-//     vkUpdateDescriptorSets, vkCmdPipelineBarrier, …) therefore go around
+//     vkUpdateDescriptorSets, vkCmdPipelineBarrier, …) therefore bypass
 //     vulkan-go: call.h builds the structure on the C stack.
 //   - An argument that is a pointer to a structure is copied to C memory that
-//     stays until Free is called on the structure, and its first copy is used
-//     again whatever changes. The functions below build a new structure for
-//     each call and free it. Slices of structures inside it are safe: their C
-//     memory is handed over to the outer structure.
+//     stays until Free is called on the structure, and later calls reuse the
+//     first copy even if the structure has changed. The functions below build
+//     a new structure for each call and free it. Slices of structures inside
+//     it are safe: the outer structure takes over their C memory.
 //   - Slices of plain values, strings and PCode are passed without a copy, so
-//     C memory points into Go memory: pinned where it is on the heap.
+//     C memory points into Go memory, which is pinned if it is on the heap.
 //     Strings end in \x00.
 //   - Results go to local variables, so that cgo's pointer check never meets
 //     an object that holds other Go pointers.
 //
-// Calls that take only handles and numbers, or slices of handles, are safe as
-// vulkan-go has them and are made where they are needed.
+// Calls that take only handles and numbers, or slices of handles, are safe in
+// vulkan-go and are made where they are needed.
 
 /*
 #cgo CFLAGS: -std=c11 -Wall
@@ -42,14 +41,15 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// handle returns the bits of a non-dispatchable handle, 64 everywhere. A handle need not be an address,
-// so it must not sit in a Go pointer while a stack moves.
+// handle returns the bits of a non-dispatchable handle, 64 on every platform.
+// A handle need not be an address, so no Go pointer may hold it while a stack
+// moves.
 func handle[H any](h H) C.uint64_t {
 	return C.uint64_t(*(*uint64)(unsafe.Pointer(&h)))
 }
 
-// object returns a dispatchable handle, which is the address of the loader's
-// own C structure.
+// object returns a dispatchable handle, which is the address of one of the
+// loader's C structures.
 func object[H vk.Instance | vk.PhysicalDevice | vk.Device | vk.Queue | vk.CommandBuffer](h H) unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Pointer(&h))
 }
@@ -63,24 +63,24 @@ func check(call string, result vk.Result) error {
 	case vk.ErrorOutOfDeviceMemory, vk.ErrorOutOfHostMemory, vk.ErrorOutOfPoolMemory:
 		return fmt.Errorf("%w: %s: %s", ErrOutOfMemory, call, name)
 	case vk.ErrorDeviceLost:
-		return fmt.Errorf("%w: %s: %s; the driver reset the GPU or it was unplugged: look at the system's log and start again", ErrDeviceLost, call, name)
+		return fmt.Errorf("%w: %s: %s; the driver reset the GPU or it was unplugged: check the system log and start again", ErrDeviceLost, call, name)
 	}
 	return fmt.Errorf("%s: %s", call, name)
 }
 
-// checkLoader is check for what the loader does before there is a device.
+// checkLoader is check for the loader's calls before there is a device.
 func checkLoader(call string, result vk.Result) error {
-	if result == vk.Success || result == vk.Incomplete { // there is more now than a moment ago
+	if result == vk.Success || result == vk.Incomplete { // the list has grown since it was counted
 		return nil
 	}
 	return &loaderError{call, resultName(int32(result)), damagedManifest(append(driverManifests(), layerManifests()...))}
 }
 
-// loaderError is a failure of the loader: Vulkan cannot be used.
+// loaderError is a failure of the loader, after which Vulkan cannot be used.
 type loaderError struct{ call, result, damaged string }
 
 // Error names the remedy. Loaders that cannot read a file report that they are
-// out of memory, so the result is left out there.
+// out of memory, so Error leaves out the result in that case.
 func (e *loaderError) Error() string {
 	if e.damaged != "" {
 		return fmt.Sprintf("%v: the Vulkan loader cannot read %s, which is not valid JSON: repair or remove it", ErrNoVulkan, e.damaged)
@@ -90,7 +90,7 @@ func (e *loaderError) Error() string {
 
 func (e *loaderError) Is(target error) bool { return target == ErrNoVulkan }
 
-// entryPoints are the functions that are called around vulkan-go.
+// entryPoints are the functions that are called without vulkan-go.
 type entryPoints struct {
 	submit, write, barrier, copy, invalidate, pipeline unsafe.Pointer
 	families, deviceExtensions, properties, features   unsafe.Pointer
@@ -137,7 +137,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 			return nil, errNoFunction(f.name)
 		}
 	}
-	// Only there where the extension VK_EXT_debug_utils is on.
+	// Only set if the extension VK_EXT_debug_utils is on.
 	e.createMessenger = procAddr(getProc, instance, "vkCreateDebugUtilsMessengerEXT")
 	e.destroyMessenger = procAddr(getProc, instance, "vkDestroyDebugUtilsMessengerEXT")
 	e.name = procAddr(getProc, instance, "vkSetDebugUtilsObjectNameEXT")
@@ -192,7 +192,7 @@ func (e *entryPoints) namePipeline(d vk.Device, p vk.Pipeline, name string) erro
 	return check("vkSetDebugUtilsObjectNameEXT", vk.Result(r))
 }
 
-// queueFamily is what of a VkQueueFamilyProperties matters here.
+// queueFamily holds the parts of VkQueueFamilyProperties that matter here.
 type queueFamily struct {
 	compute       bool
 	timestampBits int
@@ -201,7 +201,7 @@ type queueFamily struct {
 func (e *entryPoints) queueFamilies(d vk.PhysicalDevice) []queueFamily {
 	var n C.uint32_t
 	C.call_queue_families(e.families, object(d), &n, nil)
-	raw := make([]C.queue_family, n+1) // one more, so that there is a first
+	raw := make([]C.queue_family, n+1) // one more, so that raw[0] exists
 	C.call_queue_families(e.families, object(d), &n, &raw[0])
 	families := make([]queueFamily, n)
 	for i := range families {
@@ -237,8 +237,8 @@ func (e *entryPoints) extensionsOf(d vk.PhysicalDevice) (map[string]bool, error)
 	return names, check("vkEnumerateDeviceExtensionProperties", r)
 }
 
-// instanceExtensions lists the extensions of the loader and drivers, or with a
-// layer's name those of the layer.
+// instanceExtensions lists the extensions of the loader and drivers, or those
+// of the named layer.
 func instanceExtensions(getProc unsafe.Pointer, layer string) (map[string]bool, error) {
 	const call = "vkEnumerateInstanceExtensionProperties"
 	f, err := globalProc(getProc, call)
@@ -280,7 +280,7 @@ func instanceLayers(getProc unsafe.Pointer) (map[string]bool, error) {
 // loaderVersion returns the highest Vulkan version of the loader.
 func loaderVersion(getProc unsafe.Pointer) (vk.Version, error) {
 	const call = "vkEnumerateInstanceVersion"
-	v := C.uint32_t(vk.MakeVersion(1, 0, 0)) // whose loaders lack the function
+	v := C.uint32_t(vk.MakeVersion(1, 0, 0)) // loaders of Vulkan 1.0 lack the function
 	f := procAddr(getProc, nil, call)
 	if f == nil {
 		return vk.Version(v), nil
@@ -289,7 +289,7 @@ func loaderVersion(getProc unsafe.Pointer) (vk.Version, error) {
 	return vk.Version(v), checkLoader(call, r)
 }
 
-// pinned returns names as C strings that stay where they are.
+// pinned returns names as C strings that do not move.
 func pinned(pin *runtime.Pinner, names []string) []string {
 	out := make([]string, len(names))
 	for i, n := range names {
@@ -519,7 +519,7 @@ func createShaderModule(d vk.Device, code []uint32) (vk.ShaderModule, error) {
 	return m, check("vkCreateShaderModule", r)
 }
 
-// createDescriptorPool has room for sets that hold buffers storage buffers in all.
+// createDescriptorPool makes room for sets that hold buffers storage buffers in total.
 func createDescriptorPool(d vk.Device, sets, buffers int) (vk.DescriptorPool, error) {
 	info := vk.DescriptorPoolCreateInfo{
 		SType:         vk.StructureTypeDescriptorPoolCreateInfo,
@@ -553,7 +553,7 @@ func allocateDescriptorSet(d vk.Device, pool vk.DescriptorPool, layout vk.Descri
 	return s, check("vkAllocateDescriptorSets", r)
 }
 
-// createPipelineCache starts from the data of an earlier one, or from nothing.
+// createPipelineCache starts from the data of an earlier cache, or empty.
 func createPipelineCache(d vk.Device, data []byte) (vk.PipelineCache, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()

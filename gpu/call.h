@@ -1,6 +1,6 @@
-// The Vulkan structures and calls that go around vulkan-go, with the layout
-// that the Vulkan 1.1 specification gives them. Handles are integers here, so
-// that no Go pointer map ever sees one; see call.go for the reasons.
+// The Vulkan structures and calls that bypass vulkan-go, with the layout that
+// the Vulkan 1.1 specification defines. Handles are integers here, so that no
+// Go pointer ever holds one; see call.go for the reasons.
 #ifndef FMNIST_GPU_CALL_H
 #define FMNIST_GPU_CALL_H
 
@@ -171,7 +171,7 @@ static inline int32_t call_name_pipeline(void *f, void *device, uint64_t pipelin
 
 enum { MAX_SUBMISSIONS = 64 }; // command buffers in one call_submit
 
-// call_submit submits one command buffer several times over.
+// call_submit submits one command buffer several times.
 static inline int32_t call_submit(void *f, void *queue, void *commands, uint32_t times, uint64_t fence) {
 	void *list[MAX_SUBMISSIONS];
 	for (uint32_t i = 0; i < times; i++) list[i] = commands;
@@ -180,7 +180,7 @@ static inline int32_t call_submit(void *f, void *queue, void *commands, uint32_t
 }
 
 // call_write_buffers writes storage buffers to bindings 0 … count-1 of a set:
-// a write that runs past its binding goes on with the next one.
+// a write that runs past its binding continues with the next one.
 static inline void call_write_buffers(void *f, void *device, uint64_t set, uint32_t count, const descriptor_buffer *buffers) {
 	write_descriptor_set write = {.type = 35, .set = set, .count = count, .descriptor_type = 7, .buffers = buffers};
 	((void (*)(void *, uint32_t, const write_descriptor_set *, uint32_t, const void *))f)(device, 1, &write, 0, NULL);

@@ -12,7 +12,7 @@ import (
 
 func TestCheck(t *testing.T) {
 	if err := check("vkCall", vk.Success); err != nil {
-		t.Errorf("success is the error %v", err)
+		t.Errorf("success gives the error %v", err)
 	}
 	for result, want := range map[vk.Result]error{
 		vk.ErrorOutOfDeviceMemory: ErrOutOfMemory,

@@ -24,30 +24,31 @@ type Device struct {
 	log      func(string)
 
 	passedOver []error // see PassedOver
-	stuck      bool    // it does not answer, so nothing of it can be destroyed
+	stuck      bool    // it does not respond, so nothing on it can be destroyed
 
-	allocated   atomic.Int64 // bytes of all buffers
+	allocated   atomic.Int64 // bytes in all buffers
 	allocations atomic.Int64 // their number
 
 	childMu  sync.Mutex
-	children map[child]struct{} // what Close has to destroy; nil once it has
+	children map[child]struct{} // what Close has to destroy; nil after Close
 
-	mu       sync.Mutex // held while the queue works
+	mu       sync.Mutex // held while the queue is in use
 	transfer transfer
 	fences   [inFlight]vk.Fence
 }
 
-// child is something that lives on a device and dies with it.
+// child is an object that belongs to a device and is destroyed with it.
 type child interface{ destroy() }
 
 var errClosed = errors.New("the device is closed")
 
-// Open opens a device. The selector is what [List] shows of it: an index (which
-// a whole number always is), a UUID, or its name or a part of that, in any case.
-// "" picks the best real GPU that can be opened (discrete before integrated
-// before virtual), never a software driver; [Device.PassedOver] then says what
-// was wrong with better ones. The error wraps [ErrNoVulkan]; or [ErrNoDevice],
-// and then says which devices there are or why the chosen one cannot be used.
+// Open opens a device. The selector is an index, a UUID or all or part of a
+// name, as [List] shows them. A whole number is always an index; case does not
+// matter. "" picks the best real GPU that can be opened (discrete before
+// integrated before virtual), never a software driver; [Device.PassedOver] then
+// says what was wrong with better ones. The error wraps [ErrNoVulkan] or
+// [ErrNoDevice]; the latter lists the devices or says why the chosen one cannot
+// be used.
 func Open(selector string, o Options) (*Device, error) {
 	in, err := connect(o.Validate)
 	if err != nil {
@@ -82,7 +83,7 @@ func (in *instance) openSelected(selector string, o Options) (*Device, error) {
 	return nil, fmt.Errorf("%w: %w", ErrNoDevice, joined(passedOver))
 }
 
-// open opens a device of the instance, which stays open whatever happens.
+// open opens a device of the instance. The instance stays open in any case.
 func (in *instance) open(p physicalDevice, o Options) (*Device, error) {
 	if !p.info.Usable {
 		return nil, errors.New(p.info.Why)
@@ -119,7 +120,7 @@ func (d *Device) create(cacheDir string) error {
 	return err
 }
 
-// createParts makes what a device needs besides its handle, and tries it out.
+// createParts makes what a device needs besides its handle, and tests the device.
 func (d *Device) createParts(cacheDir string) error {
 	for i := range d.fences {
 		fence, err := createFence(d.handle)
@@ -145,18 +146,18 @@ func (d *Device) PassedOver() []error { return d.passedOver }
 // Info describes the device.
 func (d *Device) Info() Info { return d.physical.info }
 
-// MemoryBytes returns the device memory that the open buffers take now,
-// staging not counted.
+// MemoryBytes returns the device memory that the open buffers occupy,
+// staging buffers not included.
 func (d *Device) MemoryBytes() int64 { return d.allocated.Load() }
 
 // Validation returns everything that the validation layer has reported so far.
-// The calls that make, record, submit and close things also return what is new
-// as an error.
+// Calls that create, record, submit and close also return new reports as an
+// error.
 func (d *Device) Validation() []string { return d.instance.validation.list() }
 
 // Close waits for the device, destroys everything made from it and saves the
-// pipeline cache. It returns what the validation layer reported and no error
-// has passed on yet. A second Close does nothing.
+// pipeline cache. It returns the validation layer's reports that no earlier
+// error has returned. A second Close does nothing.
 func (d *Device) Close() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,7 +172,7 @@ func (d *Device) Close() error {
 	return both(wait, d.instance.close())
 }
 
-// joined puts errors into one line; nil if there are none.
+// joined joins errors in one line; it returns nil if there are none.
 func joined(errs []error) error {
 	if len(errs) == 0 {
 		return nil
@@ -179,7 +180,7 @@ func joined(errs []error) error {
 	return errors.New(oneLine(errors.Join(errs...).Error()))
 }
 
-// both puts two errors, either of which may be nil, into one line.
+// both joins two errors, either of which may be nil, in one line.
 func both(a, b error) error {
 	switch {
 	case a == nil:
@@ -190,8 +191,8 @@ func both(a, b error) error {
 	return fmt.Errorf("%w; %w", a, b)
 }
 
-// destroy releases all Vulkan objects but the instance; each may be missing.
-// It leaves a device that does not answer as it is: a driver would wait for it.
+// destroy releases all Vulkan objects but the instance; any may be missing. It
+// does nothing if the device does not respond: the driver would wait forever.
 func (d *Device) destroy() {
 	if d.stuck {
 		return
@@ -223,14 +224,14 @@ func (d *Device) usable() error {
 	return nil
 }
 
-// adopt notes a child for Close.
+// adopt registers a child for Close to destroy.
 func (d *Device) adopt(c child) {
 	d.childMu.Lock()
 	defer d.childMu.Unlock()
 	d.children[c] = struct{}{}
 }
 
-// release destroys a child, the first time it is called for it.
+// release destroys a child. Further calls for the same child do nothing.
 func (d *Device) release(c child) {
 	d.childMu.Lock()
 	_, alive := d.children[c]
@@ -241,7 +242,7 @@ func (d *Device) release(c child) {
 	}
 }
 
-// alive reports whether a child of this device has not been closed.
+// alive reports whether c is a child of this device and has not been closed.
 func (d *Device) alive(c child) bool {
 	d.childMu.Lock()
 	defer d.childMu.Unlock()

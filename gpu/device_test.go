@@ -12,9 +12,8 @@ import (
 	"testing"
 )
 
-// testDevice opens the device that all tests use, the first of the machine,
-// with the validation layer on, and fails the test for everything that the
-// layer says.
+// testDevice opens the device that all tests use, the machine's first, with the
+// validation layer on, and fails the test for every message from the layer.
 func testDevice(t *testing.T) *Device {
 	t.Helper()
 	return openDevice(t, Options{Validate: true, CacheDir: "off"})
@@ -120,7 +119,7 @@ func TestListAndOpen(t *testing.T) {
 				}
 			}
 			if _, err := d.NewBuffer(4); err == nil {
-				t.Error("a closed device made a buffer")
+				t.Error("a closed device created a buffer")
 			}
 		}
 	}
@@ -138,7 +137,7 @@ func TestUploadDownload(t *testing.T) {
 	b := newBuffer(t, d, size)
 	want := make([]byte, size)
 	if !bytes.Equal(download(t, b), want) {
-		t.Fatal("a new buffer is not zero")
+		t.Fatal("a new buffer is not filled with zeros")
 	}
 	for i, c := range []struct{ offset, n int }{
 		{0, 1}, {1, 1}, {3, 2}, {5, 7}, {0, 4}, {8, 4096}, {4099, 65537}, {17, stagingBytes}, {1, stagingBytes + 1}, {0, size}, {size - 1, 1}, {7, 0},

@@ -1,6 +1,6 @@
-// Package gpu runs compute shaders on Vulkan devices. It knows devices,
-// buffers, pipelines and recorded command lists, and nothing of what they
-// compute.
+// Package gpu runs compute shaders on Vulkan devices. It handles devices,
+// buffers, pipelines and recorded command lists; what they compute is up to the
+// caller.
 //
 // A caller opens a [Device], makes a [Buffer] for each arena it needs and a
 // [Pipeline] for each shader variant, records dispatches once with a
@@ -9,7 +9,7 @@
 // Vulkan 1.1, but neither headers nor a development package, except on macOS,
 // where vulkan-go links against libMoltenVK.
 //
-// A Device runs one thing at a time: its methods may be called from several
-// goroutines and wait for each other where they must. A Recorder belongs to
-// one goroutine.
+// A Device runs one submission at a time. Several goroutines may call its
+// methods, which wait for each other when they must. Only one goroutine may use
+// a Recorder.
 package gpu

@@ -18,8 +18,8 @@ import (
 func gtx() gputest.Driver { return gputest.Driver{Name: "GTX", Type: "discrete", UUIDByte: 1} }
 func arc() gputest.Driver { return gputest.Driver{Name: "Arc", Type: "integrated", UUIDByte: 2} }
 
-// Open takes the best device that works, says what was wrong with better ones,
-// and never takes a software driver unasked.
+// Open picks the best device that works, says what was wrong with better ones,
+// and never picks a software driver unless asked to.
 func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 	mesa, works := gputest.SoftwareManifest(t), arc().Build(t)
 	for name, c := range map[string]struct {
@@ -35,11 +35,11 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 		"no mapping":        {map[string]int32{"vkMapMemory": -5}, "VK_ERROR_MEMORY_MAP_FAILED"},
 		"no cache":          {map[string]int32{"vkCreatePipelineCache": -1}, "vkCreatePipelineCache"},
 		"no submission":     {map[string]int32{"vkQueueSubmit": -4}, "vkQueueSubmit: VK_ERROR_DEVICE_LOST"},
-		"submits for show":  {map[string]int32{"vkQueueSubmit": 0, "vkWaitForFences": 0}, "does not do what is submitted"},
+		"submits for show":  {map[string]int32{"vkQueueSubmit": 0, "vkWaitForFences": 0}, "does not execute what is submitted"},
 		"no list of extras": {map[string]int32{"vkEnumerateDeviceExtensionProperties": -1}, "vkEnumerateDeviceExtensionProperties"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes where extensions cannot be listed
+			t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes if extensions cannot be listed
 			broken := gtx()
 			broken.Faults = c.faults
 			manifest := broken.Build(t)
@@ -48,7 +48,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 			must(t, err)
 			if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 || !strings.Contains(d.PassedOver()[0].Error(), "GTX") ||
 				!strings.Contains(d.PassedOver()[0].Error(), c.says) {
-				t.Errorf("took %v, passed over %v; want Arc, and GTX with %q", d.Info(), d.PassedOver(), c.says)
+				t.Errorf("picked %v, passed over %v; want Arc, and GTX with %q", d.Info(), d.PassedOver(), c.says)
 			}
 			must(t, d.Close())
 
@@ -71,7 +71,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 	}
 }
 
-// A device that never answers is given up.
+// Open abandons a device that never responds.
 func TestDeviceThatHangs(t *testing.T) {
 	defer func(before time.Duration) { patience = before }(patience)
 	patience = time.Millisecond
@@ -88,12 +88,12 @@ func TestDeviceThatHangs(t *testing.T) {
 	d, err := Open("", Options{CacheDir: "off"})
 	must(t, err)
 	if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 {
-		t.Errorf("took %v, passed over %v", d.Info(), d.PassedOver())
+		t.Errorf("picked %v, passed over %v", d.Info(), d.PassedOver())
 	}
 	must(t, d.Close())
 }
 
-// A driver that makes the loader fail takes no other driver's devices away.
+// A driver that makes the loader fail does not hide the devices of others.
 func TestLeavesOutDriversThatFail(t *testing.T) {
 	damaged := filepath.Join(t.TempDir(), "damaged.json")
 	must(t, os.WriteFile(damaged, []byte("{"), 0o666))
@@ -131,7 +131,7 @@ func TestLeavesOutDriversThatFail(t *testing.T) {
 	}
 }
 
-// A damaged layer manifest is named. It is not a lack of memory, nor an old loader.
+// The error names a damaged layer manifest. It does not blame a lack of memory or an old loader.
 func TestDamagedLayer(t *testing.T) {
 	requireVulkan(t)
 	home := t.TempDir()
@@ -142,14 +142,14 @@ func TestDamagedLayer(t *testing.T) {
 	must(t, os.WriteFile(file, []byte("not json"), 0o666))
 	devices, problems := List()
 	if len(devices) > 0 {
-		return // this loader reads the others
+		return // this loader ignores the damaged file
 	}
 	if len(problems) != 1 || !errors.Is(problems[0], ErrNoVulkan) || !strings.Contains(problems[0].Error(), file) || strings.Contains(problems[0].Error(), "memory") {
 		t.Errorf("%v, want ErrNoVulkan that names %s", problems, file)
 	}
 }
 
-// A device is described in valid JSON and sanely, however odd its driver.
+// However odd a driver is, its device's description is sane and valid JSON.
 func TestOddDevice(t *testing.T) {
 	odd := gputest.Driver{Name: "Odd", Type: "discrete", OldVulkan: true, NoPeriod: true}
 	gputest.Use(t, odd.Build(t))

@@ -16,7 +16,7 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// Device extensions that are switched on where there are any.
+// Device extensions that are switched on if the device has them.
 const (
 	extStorage8          = "VK_KHR_8bit_storage"
 	extFloat16Int8       = "VK_KHR_shader_float16_int8"
@@ -24,11 +24,11 @@ const (
 	extCooperativeMatrix = "VK_KHR_cooperative_matrix" // needs the memory model
 	extBFloat16          = "VK_KHR_shader_bfloat16"
 	extDriverProperties  = "VK_KHR_driver_properties"
-	extPortability       = "VK_KHR_portability_subset" // mandatory where it is listed
+	extPortability       = "VK_KHR_portability_subset" // mandatory if it is listed
 )
 
 // cAlloc returns zeroed C memory, for structures that hold C pointers to each
-// other. Running out of it ends the program, as it does for Go memory.
+// other. Like Go's allocator, it ends the program if there is no memory left.
 func cAlloc(bytes uintptr) unsafe.Pointer {
 	p := C.calloc(1, C.size_t(bytes))
 	if p == nil {
@@ -40,7 +40,7 @@ func cAlloc(bytes uintptr) unsafe.Pointer {
 func cFree(p unsafe.Pointer) { C.free(p) }
 
 // featureChain asks a device which features it has. The result is the chain
-// that switches them on when the device is created; it is freed with cFree.
+// that switches them on when the device is created; free it with cFree.
 func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bool) *C.device_features {
 	has := func(name string) C.int {
 		if extensions[name] {
@@ -54,7 +54,7 @@ func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bo
 	return f
 }
 
-// enabledExtensions lists what to switch on of the extensions a device has.
+// enabledExtensions lists the extensions to switch on among those a device has.
 func enabledExtensions(extensions map[string]bool) []string {
 	var on []string
 	for _, name := range []string{extStorage8, extFloat16Int8, extMemoryModel, extCooperativeMatrix, extBFloat16, extPortability} {
@@ -65,7 +65,7 @@ func enabledExtensions(extensions map[string]bool) []string {
 	return on
 }
 
-// describe fills in all of Info that needs a chain of structures.
+// describe fills in the parts of Info that need a chain of structures.
 func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, info *Info) {
 	driver := C.int(0)
 	if extensions[extDriverProperties] {

@@ -9,18 +9,18 @@ import (
 	"strings"
 )
 
-// Errors that callers tell apart with [errors.Is]. What is returned wraps
+// Errors that callers can tell apart with [errors.Is]. Returned errors wrap
 // them in one line that names the cause and the remedy.
 var (
 	// ErrNoVulkan: this build or this machine has no usable Vulkan loader.
 	ErrNoVulkan = errors.New("no Vulkan")
-	// ErrNoDevice: no device fits the selector, the one that does cannot be
+	// ErrNoDevice: no device matches the selector, the one that does cannot be
 	// used, or there is none to pick.
 	ErrNoDevice = errors.New("no usable Vulkan device")
-	// ErrOutOfMemory: the device (or the host, for staging) has no room left.
+	// ErrOutOfMemory: the device (or the host, for staging) has no memory left.
 	ErrOutOfMemory = errors.New("out of memory")
-	// ErrDeviceLost: the driver gave up on the device; only a new process or
-	// a new [Open] can go on.
+	// ErrDeviceLost: the driver gave up on the device. Start a new process or
+	// call [Open] again.
 	ErrDeviceLost = errors.New("device lost")
 	// ErrValidation: the validation layer reported something.
 	ErrValidation = errors.New("validation layer")
@@ -32,16 +32,16 @@ type Info struct {
 	Name          string `json:"name"`
 	Type          string `json:"type"`        // discrete, integrated, virtual, cpu or other
 	UUID          string `json:"uuid"`        // 8-4-4-4-12 hexadecimal digits
-	Driver        string `json:"driver"`      // name and version as the driver words them
+	Driver        string `json:"driver"`      // name and version as the driver reports them
 	APIVersion    string `json:"api_version"` // highest Vulkan version, "1.3.230"
 	VendorID      uint32 `json:"vendor_id"`
 	DeviceID      uint32 `json:"device_id"`
-	DriverVersion uint32 `json:"driver_version"` // packed in the vendor's own way
+	DriverVersion uint32 `json:"driver_version"` // in the vendor's encoding
 	MemoryBytes   int64  `json:"memory_bytes"`   // largest device-local heap
 	SubgroupSize  int    `json:"subgroup_size"`  // invocations that run in lockstep
 
-	// What shaders may use beyond the core of Vulkan 1.1. Each is switched on
-	// by [Open] where the device has it.
+	// What shaders may use beyond the core of Vulkan 1.1. [Open] switches on
+	// each that the device has.
 	Float16           bool `json:"float16"`            // arithmetic on 16-bit floats
 	BFloat16          bool `json:"bfloat16"`           // the bfloat16 type
 	CooperativeMatrix bool `json:"cooperative_matrix"` // VK_KHR_cooperative_matrix
@@ -51,16 +51,16 @@ type Info struct {
 
 	Limits Limits `json:"limits"`
 
-	// Usable tells that the device can be opened and does what is submitted;
-	// otherwise Why says what is wrong.
+	// Usable means that the device can be opened and executes what is
+	// submitted; otherwise Why says what is wrong.
 	Usable bool   `json:"usable"`
 	Why    string `json:"why,omitempty"`
 }
 
-// refuse notes that the device cannot be used.
+// refuse records that the device cannot be used.
 func (i *Info) refuse(why string) { i.Usable, i.Why = false, why }
 
-// Limits are the bounds that the device sets to dispatches and buffers.
+// Limits are the device's limits on dispatches and buffers.
 type Limits struct {
 	MaxWorkgroupSize        [3]int `json:"max_workgroup_size"`        // local size in x, y, z
 	MaxWorkgroupInvocations int    `json:"max_workgroup_invocations"` // product of the local sizes
@@ -70,35 +70,35 @@ type Limits struct {
 	StorageBufferAlignment  int    `json:"storage_buffer_alignment"`  // of a binding's offset, in bytes
 	StorageBuffers          int    `json:"storage_buffers"`           // bindings of one pipeline
 	PushConstantBytes       int    `json:"push_constant_bytes"`
-	MaxAllocations          int    `json:"max_allocations"`      // buffers that can exist at a time
+	MaxAllocations          int    `json:"max_allocations"`      // buffers that can exist at the same time
 	MaxAllocationBytes      int64  `json:"max_allocation_bytes"` // of one buffer
-	// TimestampPeriod is nanoseconds per tick; 0 where the device's compute
+	// TimestampPeriod is nanoseconds per tick, or 0 if the device's compute
 	// queue has no timestamps.
 	TimestampPeriod float64 `json:"timestamp_period"`
 }
 
-// Options are how [Open] sets up a device.
+// Options tell [Open] how to set up a device.
 type Options struct {
-	// Validate switches the Khronos validation layer on, with its checks of
+	// Validate switches on the Khronos validation layer and its checks of
 	// synchronisation. Everything it reports, warnings included, is an error.
 	Validate bool
 	// CacheDir is the folder that keeps compiled pipelines from one process
 	// to the next. "" is fmnist-gpu/pipelines in the user's cache folder;
-	// "off" keeps none.
+	// "off" saves none.
 	CacheDir string
-	// Log receives remarks that are not errors, one line each; nil drops them.
+	// Log receives remarks that are not errors, one line each; nil discards them.
 	Log func(string)
 }
 
 // String names the device in one line: "0: llvmpipe (cpu)".
 func (i Info) String() string { return fmt.Sprintf("%d: %s (%s)", i.Index, i.Name, i.Type) }
 
-// typeRank orders device types by preference; cpu and other are never picked
-// without being asked for.
+// typeRank orders device types by preference; cpu and other are picked only on
+// request.
 var typeRank = map[string]int{"discrete": 3, "integrated": 2, "virtual": 1}
 
-// selectDevices returns the device that the selector names, or where it is ""
-// all real GPUs, the best first; see [Open].
+// selectDevices returns the device that the selector names, or, for "", all
+// real GPUs, the best first; see [Open].
 func selectDevices(devices []Info, selector string) ([]Info, error) {
 	if selector == "" {
 		return realGPUs(devices)
@@ -115,7 +115,7 @@ func realGPUs(devices []Info) ([]Info, error) {
 		}
 	}
 	if len(gpus) == 0 {
-		return nil, fmt.Errorf("%w: no GPU, only %s, which has to be asked for", ErrNoDevice, listDevices(devices))
+		return nil, fmt.Errorf("%w: no GPU, only %s, which must be asked for", ErrNoDevice, listDevices(devices))
 	}
 	slices.SortStableFunc(gpus, func(a, b Info) int { return typeRank[b.Type] - typeRank[a.Type] })
 	return gpus, nil
@@ -128,7 +128,7 @@ var (
 )
 
 // selectDevice returns the one device that the selector names: by its UUID, its
-// index, its whole name or a part of that, in this order.
+// index, its whole name or part of it, in this order.
 func selectDevice(devices []Info, selector string) (Info, error) {
 	is := func(kind string, fits func(Info) bool) (Info, error) { return only(devices, kind, selector, fits) }
 	uuid := plainUUID(selector)
@@ -149,12 +149,12 @@ func selectDevice(devices []Info, selector string) (Info, error) {
 	return is("a name containing", func(d Info) bool { return strings.Contains(strings.ToLower(d.Name), strings.ToLower(selector)) })
 }
 
-// plainUUID returns the digits of a UUID, also of one as nvidia-smi prints it.
+// plainUUID returns the digits of a UUID, including one in nvidia-smi's format.
 func plainUUID(s string) string {
 	return strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(s), "gpu-"), "-", "")
 }
 
-// only returns the one device that fits.
+// only returns the only device that fits.
 func only(devices []Info, kind, selector string, fits func(Info) bool) (Info, error) {
 	var found []Info
 	for _, d := range devices {

@@ -48,7 +48,7 @@ func TestSelectDevice(t *testing.T) {
 	}
 }
 
-// Without a selector real GPUs are tried, the best first.
+// Without a selector, real GPUs are tried, the best first.
 func TestRealGPUs(t *testing.T) {
 	var all []Info
 	for i, kind := range []string{"cpu", "virtual", "other", "integrated", "discrete", "", "discrete"} {

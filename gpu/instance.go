@@ -26,23 +26,23 @@ const (
 type instance struct {
 	handle     vk.Instance
 	calls      *entryPoints
-	validation *validation // nil without the layer
+	validation *validation // nil if the layer is off
 	devices    []physicalDevice
 	problems   []error // what is wrong with drivers that are left out
-	stuck      bool    // a device does not answer, so the instance cannot be destroyed
+	stuck      bool    // a device does not respond, so the instance cannot be destroyed
 }
 
-// initInstance tells vulkan-go about instances. The loader's functions serve
-// every instance, so the first one is enough; doing it again would race with
-// calls on other goroutines.
+// initInstance initialises vulkan-go with the first instance. The loader's
+// functions serve every instance, and initialising again would race with calls
+// on other goroutines.
 var initInstance sync.Once
 
-// connecting is held while an instance is made, since [withoutFailingDrivers]
+// connecting is held while an instance is created, since [withoutFailingDrivers]
 // changes the environment that the loader reads.
 var connecting sync.Mutex
 
-// connect returns an instance and its devices, at least one. Where one of
-// several drivers makes the loader fail, it does without that driver.
+// connect returns an instance and its devices, at least one. If one of several
+// drivers makes the loader fail, connect leaves it out.
 func connect(validate bool) (*instance, error) {
 	connecting.Lock()
 	defer connecting.Unlock()
@@ -61,8 +61,8 @@ func connect(validate bool) (*instance, error) {
 	return in, nil
 }
 
-// withoutFailingDrivers tries each driver on its own and makes the loader use,
-// from now on, only those that have a device. It reports what is wrong with the
+// withoutFailingDrivers tries each driver by itself and makes the loader use
+// only those that have a device from then on. It reports what is wrong with the
 // others, and whether any is left.
 func withoutFailingDrivers() (problems []error, found bool) {
 	files := driverManifests()
@@ -82,7 +82,7 @@ func withoutFailingDrivers() (problems []error, found bool) {
 		switch {
 		case err == nil:
 			good = append(good, f)
-			_ = in.close() // has no validation layer to report anything
+			_ = in.close() // there is no validation layer whose reports to return
 		case errors.As(err, &failure) && failure.damaged == f:
 			problems = append(problems, fmt.Errorf("%s is not valid JSON, so its driver is left out: repair or remove it", f))
 		case errors.As(err, &failure):
@@ -113,7 +113,7 @@ func environment(variables ...string) (restore func()) {
 	return restore
 }
 
-// newInstance makes an instance and lists its devices, at least one.
+// newInstance creates an instance and lists its devices, at least one.
 func newInstance(validate bool) (*instance, error) {
 	getProc, err := load()
 	if err != nil {
@@ -144,7 +144,7 @@ func newInstance(validate bool) (*instance, error) {
 	return in, nil
 }
 
-// create makes the instance with the layers and extensions that it needs.
+// create creates the instance with the layers and extensions that it needs.
 func (in *instance) create(getProc unsafe.Pointer) error {
 	available, err := instanceExtensions(getProc, "")
 	if err != nil {
@@ -177,8 +177,8 @@ func (in *instance) create(getProc unsafe.Pointer) error {
 	return err
 }
 
-// close destroys the instance and returns what the validation layer reported
-// and no error has passed on yet.
+// close destroys the instance and returns the validation layer's reports that
+// no earlier error has returned.
 func (in *instance) close() error {
 	if in.stuck {
 		return in.validation.err()
@@ -200,7 +200,7 @@ func atLeastMinimum(v vk.Version) bool {
 // physicalDevice is a device that has not been opened.
 type physicalDevice struct {
 	handle     vk.PhysicalDevice
-	info       Info // not Usable where it need not even be tried
+	info       Info // not Usable if there is no point in trying it
 	extensions map[string]bool
 	family     int // of the compute queue
 
@@ -208,7 +208,7 @@ type physicalDevice struct {
 	cacheUUID     [16]byte // changes when compiled pipelines become unusable
 }
 
-// errNoDeviceFound: the drivers work, but have no device.
+// errNoDeviceFound: the drivers work but find no device.
 var errNoDeviceFound = fmt.Errorf("%w: the installed Vulkan drivers find no device; for a GPU, install its own driver", ErrNoDevice)
 
 // enumerate describes the devices of all drivers.
@@ -216,7 +216,7 @@ func (in *instance) enumerate() error {
 	const call = "vkEnumeratePhysicalDevices"
 	var n uint32
 	r := vk.EnumeratePhysicalDevices(in.handle, &n, nil)
-	if r == vk.Success && n == 0 || r == vk.ErrorInitializationFailed { // as loaders answer where no driver has a device
+	if r == vk.Success && n == 0 || r == vk.ErrorInitializationFailed { // what loaders return if no driver has a device
 		return errNoDeviceFound
 	}
 	if err := checkLoader(call, r); err != nil {
@@ -240,7 +240,7 @@ var typeNames = map[vk.PhysicalDeviceType]string{
 	vk.PhysicalDeviceTypeOther:         "other",
 }
 
-// describe returns what there is to know about a device before it is opened.
+// describe returns what can be known about a device before it is opened.
 func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	p := getProperties(h)
 	family, timestampBits := computeFamily(in.calls.queueFamilies(h))
@@ -260,7 +260,7 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	var err error
 	switch {
 	case !atLeastMinimum(vk.Version(p.ApiVersion)):
-		d.info.refuse(fmt.Sprintf("its driver has Vulkan %s, and %d.%d is needed: update the driver", d.info.APIVersion, minimumMajor, minimumMinor))
+		d.info.refuse(fmt.Sprintf("its driver supports Vulkan %s, but %d.%d is needed: update the driver", d.info.APIVersion, minimumMajor, minimumMinor))
 		return d
 	case family < 0:
 		d.info.refuse("it has no queue for compute shaders")
@@ -272,8 +272,8 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	return d
 }
 
-// computeFamily picks the first queue family that can compute, one with
-// timestamps if any has them; -1 if none can compute.
+// computeFamily picks the first queue family for compute, preferring one with
+// timestamps. It returns -1 if there is none.
 func computeFamily(families []queueFamily) (family, timestampBits int) {
 	family = -1
 	for i, f := range families {
@@ -308,7 +308,7 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 		out.MaxWorkgroupSize[i] = int(l.MaxComputeWorkGroupSize[i])
 		out.MaxWorkgroupCount[i] = int(l.MaxComputeWorkGroupCount[i])
 	}
-	// A driver without hardware may give a period of infinity.
+	// A driver without hardware may report an infinite period.
 	if period := float64(l.TimestampPeriod); timestampBits > 0 && period > 0 && !math.IsInf(period, 1) {
 		out.TimestampPeriod = period
 	}
@@ -316,9 +316,9 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 }
 
 // List describes the machine's Vulkan devices, software drivers included, in
-// the loader's order. It opens each for a moment to find out whether it can be
-// used. It never fails: problems says why there is no device, or what is wrong
-// with drivers whose devices are left out.
+// the loader's order. It briefly opens each to find out whether it can be used.
+// It never fails: problems says why there is no device, or what is wrong with
+// drivers whose devices are left out.
 func List() (devices []Info, problems []error) {
 	in, err := connect(false)
 	if err != nil {

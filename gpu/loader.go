@@ -13,7 +13,7 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// load finds the machine's Vulkan loader, once a process, and hands it to
+// load finds the machine's Vulkan loader, once per process, and passes it to
 // vulkan-go. It returns vkGetInstanceProcAddr. The library stays loaded: the
 // driver's threads may outlive every instance.
 var load = sync.OnceValues(func() (unsafe.Pointer, error) {
@@ -22,7 +22,7 @@ var load = sync.OnceValues(func() (unsafe.Pointer, error) {
 		return nil, err
 	}
 	for _, name := range []string{"vkCreateInstance", "vkEnumerateInstanceExtensionProperties", "vkEnumerateInstanceLayerProperties"} {
-		if _, err := globalProc(getProc, name); err != nil { // or vulkan-go would call a null pointer
+		if _, err := globalProc(getProc, name); err != nil { // vulkan-go would call a null pointer
 			return nil, err
 		}
 	}
@@ -33,9 +33,9 @@ var load = sync.OnceValues(func() (unsafe.Pointer, error) {
 	return getProc, nil
 })
 
-// findLoader opens the first of the libraries that is there. vulkan-go's own
-// search is for libvulkan.so, which on Linux only development packages
-// install, and finds nothing on macOS.
+// findLoader opens the first of the libraries that exists. vulkan-go itself
+// searches for libvulkan.so, which only development packages install on Linux,
+// and finds nothing on macOS.
 func findLoader(names []string) (unsafe.Pointer, error) {
 	var causes []error
 	for _, name := range names {
@@ -49,20 +49,20 @@ func findLoader(names []string) (unsafe.Pointer, error) {
 		strings.Join(names, " or "), libraryRemedy(), oneLine(errors.Join(causes...).Error()))
 }
 
-// oneLine puts a text that may have several lines into one.
+// oneLine joins the lines of a text.
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
 }
 
-// libraryRemedy says what to install where there is no loader.
+// libraryRemedy says what to install if there is no loader.
 func libraryRemedy() string {
 	switch runtime.GOOS {
 	case "darwin":
 		return "the Vulkan SDK or MoltenVK (brew install molten-vk vulkan-loader)"
 	case "windows":
-		return "the graphics driver of your GPU's maker"
+		return "the graphics driver from your GPU's vendor"
 	}
-	return "the Vulkan loader (Debian and Ubuntu: libvulkan1) and your GPU's Vulkan driver (mesa-vulkan-drivers or the maker's)"
+	return "the Vulkan loader (Debian and Ubuntu: libvulkan1) and your GPU's Vulkan driver (mesa-vulkan-drivers or the vendor's)"
 }
 
 // pointer turns the address of C code into a pointer. The detour tells vet

@@ -16,7 +16,7 @@ var libraryNames = func() []string {
 	return []string{"libvulkan.so.1"}
 }()
 
-// openLibrary returns vkGetInstanceProcAddr of the named library.
+// openLibrary returns the named library's vkGetInstanceProcAddr.
 func openLibrary(name string) (unsafe.Pointer, error) {
 	library, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {

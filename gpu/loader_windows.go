@@ -10,8 +10,8 @@ import (
 
 var libraryNames = []string{"vulkan-1.dll"}
 
-// openLibrary returns vkGetInstanceProcAddr of the named library, which is
-// looked for in the system's folder only.
+// openLibrary returns the named library's vkGetInstanceProcAddr. It searches
+// only the system folder.
 func openLibrary(name string) (unsafe.Pointer, error) {
 	library, err := windows.LoadLibraryEx(name, 0, windows.LOAD_LIBRARY_SEARCH_SYSTEM32)
 	if err != nil {

@@ -11,15 +11,15 @@ import (
 	"slices"
 )
 
-// The environment variables that replace the loader's search for drivers. Old
-// loaders know the second only; new ones prefer the first.
+// Environment variables that replace the loader's search for drivers. Old
+// loaders know only the second; new ones prefer the first.
 const (
 	driverFiles    = "VK_DRIVER_FILES"
 	oldDriverFiles = "VK_ICD_FILENAMES"
 )
 
 // driverManifests lists the JSON files that tell the loader which drivers
-// there are. It knows none on Windows, where they are in the registry.
+// there are. It returns none on Windows, where the registry lists them.
 func driverManifests() []string {
 	for _, variable := range []string{driverFiles, oldDriverFiles} {
 		if list := os.Getenv(variable); list != "" {
@@ -39,8 +39,8 @@ func layerManifests() []string {
 	return manifestsIn(append(explicit, loaderFolders("implicit_layer.d")...))
 }
 
-// loaderFolders lists where the loader looks for manifests of a kind: below
-// the folders for settings and for data, the user's and the system's.
+// loaderFolders lists where the loader looks for manifests of a kind: under
+// the user's and the system's folders for settings and for data.
 func loaderFolders(kind string) []string {
 	if runtime.GOOS == "windows" {
 		return nil
@@ -75,7 +75,7 @@ func manifestsIn(paths []string) []string {
 		}
 		found := []string{p}
 		if info.IsDir() {
-			found, _ = filepath.Glob(filepath.Join(p, "*.json")) // fails for a malformed pattern only
+			found, _ = filepath.Glob(filepath.Join(p, "*.json")) // fails only for a malformed pattern
 		}
 		for _, f := range found {
 			if !slices.Contains(files, f) {
@@ -86,8 +86,8 @@ func manifestsIn(paths []string) []string {
 	return files
 }
 
-// damagedManifest returns the first of the files that is not JSON, or "".
-// Some loaders refuse all work because of one.
+// damagedManifest returns the first file that is not JSON, or "".
+// One such file makes some loaders fail altogether.
 func damagedManifest(files []string) string {
 	for _, f := range files {
 		text, err := os.ReadFile(f)

@@ -8,7 +8,7 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// Buffer is a piece of device memory that shaders read and write.
+// Buffer is device memory that shaders read and write.
 type Buffer struct {
 	device *Device
 	size   int64
@@ -16,20 +16,20 @@ type Buffer struct {
 	handle vk.Buffer // block's
 }
 
-// memoryBlock is a Vulkan buffer with memory of its own.
+// memoryBlock is a Vulkan buffer and its memory.
 type memoryBlock struct {
 	handle vk.Buffer
 	memory vk.DeviceMemory
-	bytes  int64 // what the device set aside, at least what was asked for
+	bytes  int64 // allocated by the device, at least what was requested
 	flags  vk.MemoryPropertyFlagBits
 }
 
 const bufferUsage = vk.BufferUsageStorageBufferBit | vk.BufferUsageTransferSrcBit | vk.BufferUsageTransferDstBit
 
-// NewBuffer allocates device memory, filled with zeros. Each buffer is an
-// allocation of its own, and devices allow only so many (see
-// [Limits].MaxAllocations): make few large ones. The error wraps
-// [ErrOutOfMemory] where the device has no room.
+// NewBuffer allocates device memory, filled with zeros. Each buffer is a
+// separate allocation, and devices limit their number (see
+// [Limits].MaxAllocations): create few large ones. The error wraps
+// [ErrOutOfMemory] if the device has no room.
 func (d *Device) NewBuffer(bytes int64) (*Buffer, error) {
 	if bytes <= 0 {
 		return nil, fmt.Errorf("buffer of %d bytes: want at least 1", bytes)
@@ -57,10 +57,10 @@ func (d *Device) NewBuffer(bytes int64) (*Buffer, error) {
 	return b, nil
 }
 
-// Size returns the bytes that were asked for.
+// Size returns the number of bytes requested.
 func (b *Buffer) Size() int64 { return b.size }
 
-// Close frees the memory; commands that use it must not run any more. A
+// Close frees the memory. Commands that use it must not run after that. A
 // second Close does nothing.
 func (b *Buffer) Close() { b.device.release(b) }
 
@@ -70,13 +70,13 @@ func (b *Buffer) destroy() {
 	b.device.allocations.Add(-1)
 }
 
-// checkRoom refuses what cannot fit. Drivers refuse it too, except software
+// checkRoom rejects what cannot fit. Drivers reject it too, except software
 // ones, which let the system run out of memory later.
 func (d *Device) checkRoom(bytes int64) error {
 	heap, limits := d.physical.info.MemoryBytes, d.physical.info.Limits
 	used := d.allocated.Load()
 	if bytes > limits.MaxAllocationBytes || bytes > heap-used {
-		return fmt.Errorf("%w: %d bytes asked of %s with %d in use of %d and at most %d at a time; use a smaller batch or another device",
+		return fmt.Errorf("%w: %d bytes requested from %s, which has %d of %d in use and allows at most %d at a time; use a smaller batch or another device",
 			ErrOutOfMemory, bytes, d.physical.info.Name, used, heap, limits.MaxAllocationBytes)
 	}
 	if int(d.allocations.Load()) >= limits.MaxAllocations {
@@ -129,13 +129,13 @@ func (d *Device) free(b memoryBlock) {
 	vk.FreeMemory(d.handle, b.memory, nil)
 }
 
-// Region is a part of a buffer.
+// Region is part of a buffer.
 type Region struct {
 	Buffer       *Buffer
 	Offset, Size int64 // bytes
 }
 
-// checkIn reports what keeps a region from being used on a device.
+// checkIn returns an error if a region cannot be used on a device.
 func (g Region) checkIn(d *Device) error {
 	switch {
 	case g.Buffer == nil:

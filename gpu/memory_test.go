@@ -26,8 +26,8 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
-// A refusal by the driver itself, past our own check, is told the same way and
-// leaves nothing behind.
+// A failure in the driver, which our own check did not foresee, gives the same
+// error and leaves nothing behind.
 func TestDriverRefusesMemory(t *testing.T) {
 	d := openDevice(t, Options{CacheDir: "off"})
 	_, err := d.allocate(1<<46, bufferUsage, 0, 0)
@@ -52,6 +52,6 @@ func TestMemoryBytes(t *testing.T) {
 		t.Errorf("%d bytes in use after the last buffer", n)
 	}
 	if d.Upload(a, 0, []byte{1}) == nil || d.Download(a, 0, make([]byte, 1)) == nil {
-		t.Error("a closed buffer is used")
+		t.Error("a closed buffer can be used")
 	}
 }

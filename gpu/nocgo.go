@@ -4,10 +4,10 @@ package gpu
 
 import "fmt"
 
-// Device is an open Vulkan device; a build without cgo has none.
+// Device is an open Vulkan device. There is none in a build without cgo.
 type Device struct{}
 
-// List returns no device and a problem that wraps [ErrNoVulkan].
+// List returns no devices and a problem that wraps [ErrNoVulkan].
 func List() ([]Info, []error) { return nil, []error{errNoCgo()} }
 
 // Open returns an error that wraps [ErrNoVulkan].

@@ -12,11 +12,11 @@ import (
 // PipelineDesc describes a compute pipeline.
 type PipelineDesc struct {
 	Name      string   // for errors
-	SPIRV     []byte   // module with the entry point main
+	SPIRV     []byte   // module whose entry point is main
 	Bindings  int      // storage buffers, at bindings 0 … Bindings-1 of set 0
 	PushBytes int      // push constants, a multiple of 4
 	Spec      []uint32 // specialisation constants 0, 1, …
-	LocalSize [3]int   // workgroup size that the module ends up with
+	LocalSize [3]int   // workgroup size after specialisation
 }
 
 // Pipeline is a compiled compute shader.
@@ -28,9 +28,9 @@ type Pipeline struct {
 	set    vk.DescriptorSetLayout
 }
 
-// NewPipeline compiles a shader, or takes it from the pipeline cache. It may
-// be called from several goroutines at a time. The error names the pipeline
-// and, where the device's limits are too small, the limit.
+// NewPipeline compiles a shader, or takes it from the pipeline cache. Several
+// goroutines may call it at the same time. The error names the pipeline and,
+// if it exceeds one of the device's limits, the limit.
 func (d *Device) NewPipeline(desc PipelineDesc) (*Pipeline, error) {
 	p, err := d.newPipeline(desc)
 	if err != nil {
@@ -68,10 +68,10 @@ const spirvMagic = 0x07230203
 
 func (desc PipelineDesc) check(l Limits) error {
 	if len(desc.SPIRV) < 20 || len(desc.SPIRV)%4 != 0 || binary.LittleEndian.Uint32(desc.SPIRV) != spirvMagic {
-		return fmt.Errorf("%d bytes that are not a SPIR-V module", len(desc.SPIRV))
+		return fmt.Errorf("%d bytes of SPIR-V are not a module", len(desc.SPIRV))
 	}
 	if desc.Bindings < 1 || desc.Bindings > l.StorageBuffers {
-		return fmt.Errorf("%d bindings, the device allows 1 to %d", desc.Bindings, l.StorageBuffers)
+		return fmt.Errorf("%d bindings; the device allows 1 to %d", desc.Bindings, l.StorageBuffers)
 	}
 	if desc.PushBytes < 0 || desc.PushBytes%4 != 0 || desc.PushBytes > l.PushConstantBytes {
 		return fmt.Errorf("%d bytes of push constants: want a multiple of 4 up to the device's %d", desc.PushBytes, l.PushConstantBytes)
@@ -82,12 +82,12 @@ func (desc PipelineDesc) check(l Limits) error {
 	product := 1
 	for i, n := range desc.LocalSize {
 		if n < 1 || n > l.MaxWorkgroupSize[i] {
-			return fmt.Errorf("workgroup size %v, the device allows %v", desc.LocalSize, l.MaxWorkgroupSize)
+			return fmt.Errorf("workgroup size %v; the device allows %v", desc.LocalSize, l.MaxWorkgroupSize)
 		}
 		product *= n
 	}
 	if product > l.MaxWorkgroupInvocations {
-		return fmt.Errorf("workgroup size %v has %d invocations, the device allows %d", desc.LocalSize, product, l.MaxWorkgroupInvocations)
+		return fmt.Errorf("workgroup size %v has %d invocations; the device allows %d", desc.LocalSize, product, l.MaxWorkgroupInvocations)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (p *Pipeline) create(code []uint32) error {
 	return err
 }
 
-// Close frees the pipeline; commands that use it must not run any more. A
+// Close frees the pipeline. Commands that use it must not run after that. A
 // second Close does nothing.
 func (p *Pipeline) Close() { p.device.release(p) }
 

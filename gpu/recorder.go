@@ -9,12 +9,12 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// Recorder writes a list of dispatches, fills and copies, to be run later and
-// often. What is between two barriers may run at the same time. It belongs to
-// one goroutine.
+// Recorder records a list of dispatches, fills and copies, to be run later, as
+// often as needed. Commands between two barriers may run at the same time. Only
+// one goroutine may use a Recorder.
 type Recorder struct {
 	commands *Commands
-	err      error // of a method that returns none; Finish reports it
+	err      error // from a method that does not return one; Finish reports it
 	bound    *Pipeline
 	sets     descriptorRoom
 }
@@ -25,24 +25,24 @@ type descriptorRoom struct {
 	sets, buffers int
 }
 
-// maxTimestamps is how many marks one recording can have.
+// maxTimestamps is the most timestamps one recording can have.
 const maxTimestamps = 4096
 
-// What shaders and transfers do to memory, and where in the pipeline.
+// What shaders and transfers do to memory, and at which stages of the pipeline.
 const (
 	workStages = vk.PipelineStageComputeShaderBit | vk.PipelineStageTransferBit
 	workWrites = vk.AccessShaderWriteBit | vk.AccessTransferWriteBit
 	workReads  = vk.AccessShaderReadBit | vk.AccessTransferReadBit
 )
 
-// orderAll makes all that comes after wait for, and see, all that came before.
+// orderAll makes all later commands wait for all earlier ones and see what they wrote.
 func (e *entryPoints) orderAll(c vk.CommandBuffer) {
 	e.memoryBarrier(c, workStages, workStages, workWrites, workReads|workWrites)
 }
 
-// NewRecorder starts a recording. With timestamps, [Recorder.Timestamp] takes
-// the device's clock; a device whose Limits.TimestampPeriod is 0 has none,
-// which is an error then.
+// NewRecorder starts a recording. With timestamps, [Recorder.Timestamp] reads
+// the device's clock; it is an error to ask for them on a device that has none
+// (Limits.TimestampPeriod is 0).
 func (d *Device) NewRecorder(timestamps bool) (*Recorder, error) {
 	if err := d.usable(); err != nil {
 		return nil, err
@@ -83,8 +83,8 @@ func (r *Recorder) begin(timestamps bool) error {
 }
 
 // Dispatch runs a pipeline on x·y·z workgroups with the regions at bindings 0,
-// 1, … and the push constants. Nothing orders it after earlier dispatches but
-// [Recorder.Barrier].
+// 1, … and the push constants. Only [Recorder.Barrier] orders it after earlier
+// dispatches.
 func (r *Recorder) Dispatch(p *Pipeline, args []Region, push []byte, x, y, z int) error {
 	if err := r.checkDispatch(p, args, push, [3]int{x, y, z}); err != nil {
 		return fmt.Errorf("dispatch of %s: %w", p.desc.Name, err)
@@ -124,18 +124,18 @@ func (r *Recorder) checkDispatch(p *Pipeline, args []Region, push []byte, groups
 			return fmt.Errorf("binding %d: offset %d is not a multiple of the device's %d", i, g.Offset, limits.StorageBufferAlignment)
 		}
 		if g.Size > limits.StorageBufferRange {
-			return fmt.Errorf("binding %d: %d bytes, the device allows %d", i, g.Size, limits.StorageBufferRange)
+			return fmt.Errorf("binding %d: %d bytes; the device allows %d", i, g.Size, limits.StorageBufferRange)
 		}
 	}
 	for i, n := range groups {
 		if n < 1 || n > limits.MaxWorkgroupCount[i] {
-			return fmt.Errorf("%v workgroups, the device allows 1 to %v", groups, limits.MaxWorkgroupCount)
+			return fmt.Errorf("%v workgroups; the device allows 1 to %v", groups, limits.MaxWorkgroupCount)
 		}
 	}
 	return r.open()
 }
 
-// open reports whether something can still be recorded.
+// open returns an error if nothing more can be recorded.
 func (r *Recorder) open() error {
 	if !r.commands.recording() {
 		return fmt.Errorf("the recording is finished or closed")
@@ -143,7 +143,7 @@ func (r *Recorder) open() error {
 	return nil
 }
 
-// descriptorSet takes a set from the newest pool, or from a new one.
+// descriptorSet allocates a set from the newest pool, or from a new one.
 func (r *Recorder) descriptorSet(p *Pipeline) (vk.DescriptorSet, error) {
 	const sets, buffers = 64, 512
 	c, n := r.commands, p.desc.Bindings
@@ -160,8 +160,8 @@ func (r *Recorder) descriptorSet(p *Pipeline) (vk.DescriptorSet, error) {
 	return allocateDescriptorSet(c.device.handle, r.sets.pool, p.set)
 }
 
-// Barrier makes what follows wait for the dispatches, fills and copies before,
-// and see what they wrote.
+// Barrier makes all later commands wait for the dispatches, fills and copies
+// before it, and see what they wrote.
 func (r *Recorder) Barrier() {
 	if r.fail(r.open()) {
 		return
@@ -193,7 +193,7 @@ func (r *Recorder) Fill(g Region, word uint32) error {
 	return nil
 }
 
-// Copy copies a region to another of the same size that it does not overlap.
+// Copy copies a region to another of the same size. They must not overlap.
 func (r *Recorder) Copy(dst, src Region) error {
 	d := r.commands.device
 	if err := dst.checkIn(d); err != nil {
@@ -215,7 +215,7 @@ func (r *Recorder) Copy(dst, src Region) error {
 	return nil
 }
 
-// Timestamp marks the time at which all commands before it are done. It does
+// Timestamp records the time at which all commands before it are done. It does
 // nothing in a recording without timestamps.
 func (r *Recorder) Timestamp() {
 	c := r.commands
@@ -231,7 +231,7 @@ func (r *Recorder) Timestamp() {
 }
 
 // Finish ends the recording. The commands start with a barrier, so that they
-// can follow themselves.
+// can run several times in a row.
 func (r *Recorder) Finish() (*Commands, error) {
 	c := r.commands
 	if err := r.open(); err != nil {

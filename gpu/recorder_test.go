@@ -71,7 +71,7 @@ func TestFillCopyDispatch(t *testing.T) {
 	r.Barrier()
 	must(t, r.Dispatch(axpy(t, d, 5), []Region{whole(x), whole(y)}, axpyPush(n-1, 3), (n+63)/64, 1, 1))
 	r.Barrier()
-	must(t, r.Copy(Region{z, 400, 403}, Region{y, 801, 403})) // no multiples of 4
+	must(t, r.Copy(Region{z, 400, 403}, Region{y, 801, 403})) // not multiples of 4
 	must(t, d.Run(finish(t, r), 1))
 
 	wantY := make([]uint32, n)
@@ -91,11 +91,11 @@ func TestFillCopyDispatch(t *testing.T) {
 	}
 	copy(wantZ[400:803], gotY[801:])
 	if !slices.Equal(download(t, z), wantZ) {
-		t.Error("fill of a part and copy: wrong result")
+		t.Error("partial fill and copy: wrong result")
 	}
 }
 
-// Regions at aligned offsets bind the right words of the right buffer, over
+// Regions at aligned offsets bind the right words of the right buffer, even for
 // more dispatches than one descriptor pool holds.
 func TestDispatchRegions(t *testing.T) {
 	d := testDevice(t)
@@ -121,7 +121,7 @@ func TestRepeatedSubmission(t *testing.T) {
 	d := testDevice(t)
 	x, y := newBuffer(t, d, 256), newBuffer(t, d, 256)
 	r := newRecorder(t, d, false)
-	// x and y depend on each other's last value: any run out of order shows.
+	// x and y depend on each other's last value: a run out of order changes them.
 	must(t, r.Dispatch(axpy(t, d, 1), []Region{whole(y), whole(x)}, axpyPush(64, 3), 1, 1, 1))
 	r.Barrier()
 	must(t, r.Dispatch(axpy(t, d, 2), []Region{whole(x), whole(y)}, axpyPush(64, 5), 1, 1, 1))
@@ -153,7 +153,7 @@ func TestNextBatch(t *testing.T) {
 	}
 }
 
-// A device may be used from several goroutines; each sees its own results.
+// Several goroutines may use a device; each gets its own results.
 func TestConcurrentUse(t *testing.T) {
 	d := testDevice(t)
 	const goroutines = 4
@@ -168,7 +168,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 }
 
-// countTo adds step to every word of a buffer of its own, times over.
+// countTo adds step to every word of a new buffer, the given number of times.
 func countTo(d *Device, step uint32, times int) error {
 	p, err := d.NewPipeline(axpyDesc(step))
 	if err != nil {
@@ -228,7 +228,7 @@ func TestTimestamps(t *testing.T) {
 		got, err := c.Timestamps()
 		must(t, err)
 		if len(got) != marks || got[0] != 0 || !slices.IsSorted(got) || got[marks-1] == 0 {
-			t.Errorf("timestamps %v: want %d from 0 on, rising", got, marks)
+			t.Errorf("timestamps %v: want %d, increasing from 0", got, marks)
 		}
 	}
 
@@ -276,7 +276,7 @@ func TestRecorderRefusesMistakes(t *testing.T) {
 	}
 	c := finish(t, r)
 	if r.Dispatch(p, args, push, 1, 1, 1) == nil || r.Fill(whole(x), 0) == nil || r.Copy(whole(x), whole(y)) == nil {
-		t.Error("a finished recording goes on")
+		t.Error("a finished recording accepts commands")
 	}
 	if _, err := r.Finish(); err == nil {
 		t.Error("a recording finishes twice")
@@ -302,17 +302,17 @@ func TestPipelineErrors(t *testing.T) {
 	d := testDevice(t)
 	limits := d.Info().Limits
 	for name, change := range map[string]func(*PipelineDesc){
-		"no module":                func(p *PipelineDesc) { p.SPIRV = nil },
-		"a module of another kind": func(p *PipelineDesc) { p.SPIRV = make([]byte, 64) },
-		"half a word":              func(p *PipelineDesc) { p.SPIRV = axpySPIRV[:len(axpySPIRV)-2] },
-		"no bindings":              func(p *PipelineDesc) { p.Bindings = 0 },
-		"too many bindings":        func(p *PipelineDesc) { p.Bindings = limits.StorageBuffers + 1 },
-		"too many push constants":  func(p *PipelineDesc) { p.PushBytes = limits.PushConstantBytes + 4 },
-		"odd push constants":       func(p *PipelineDesc) { p.PushBytes = 7 },
-		"too many constants":       func(p *PipelineDesc) { p.Spec = make([]uint32, maxSpecialization+1) },
-		"an empty workgroup":       func(p *PipelineDesc) { p.LocalSize = [3]int{64, 0, 1} },
-		"a long workgroup":         func(p *PipelineDesc) { p.LocalSize = [3]int{limits.MaxWorkgroupSize[0] + 1, 1, 1} },
-		"a large workgroup":        func(p *PipelineDesc) { p.LocalSize = [3]int{limits.MaxWorkgroupInvocations, 2, 1} },
+		"no module":               func(p *PipelineDesc) { p.SPIRV = nil },
+		"not a module":            func(p *PipelineDesc) { p.SPIRV = make([]byte, 64) },
+		"half a word":             func(p *PipelineDesc) { p.SPIRV = axpySPIRV[:len(axpySPIRV)-2] },
+		"no bindings":             func(p *PipelineDesc) { p.Bindings = 0 },
+		"too many bindings":       func(p *PipelineDesc) { p.Bindings = limits.StorageBuffers + 1 },
+		"too many push constants": func(p *PipelineDesc) { p.PushBytes = limits.PushConstantBytes + 4 },
+		"odd push constants":      func(p *PipelineDesc) { p.PushBytes = 7 },
+		"too many constants":      func(p *PipelineDesc) { p.Spec = make([]uint32, maxSpecialization+1) },
+		"an empty workgroup":      func(p *PipelineDesc) { p.LocalSize = [3]int{64, 0, 1} },
+		"a long workgroup":        func(p *PipelineDesc) { p.LocalSize = [3]int{limits.MaxWorkgroupSize[0] + 1, 1, 1} },
+		"a large workgroup":       func(p *PipelineDesc) { p.LocalSize = [3]int{limits.MaxWorkgroupInvocations, 2, 1} },
 	} {
 		desc := axpyDesc(0)
 		change(&desc)

@@ -4,8 +4,8 @@ package gpu
 
 import "fmt"
 
-// resultNames are the names of Vulkan's result codes: those of the core up to
-// 1.4, and those of the common extensions.
+// resultNames are the names of Vulkan's result codes: those of Vulkan 1.4 and
+// of the common extensions.
 var resultNames = map[int32]string{
 	0:           "VK_SUCCESS",
 	1:           "VK_NOT_READY",
@@ -59,8 +59,8 @@ var resultNames = map[int32]string{
 	-1000483000: "VK_ERROR_NOT_ENOUGH_SPACE_KHR",
 }
 
-// resultName names a result code; one that is newer than this program keeps
-// its number.
+// resultName returns the name of a result code, or the number of an unknown
+// one.
 func resultName(code int32) string {
 	if name, ok := resultNames[code]; ok {
 		return name

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// collectGarbage keeps the garbage collector running for the length of a test
-// and memory changing hands, on both sides of cgo's border.
+// collectGarbage keeps the garbage collector running for the length of a test,
+// and keeps allocating and freeing both Go and C memory.
 func collectGarbage(t *testing.T) {
 	old := debug.SetGCPercent(1)
 	stop := make(chan struct{})
@@ -29,7 +29,7 @@ func collectGarbage(t *testing.T) {
 					garbage[j] = 0xa5
 				}
 				keep[i%len(keep)] = garbage
-				cFree(cAlloc(uintptr(16 << (i % 8)))) // takes what was freed too early
+				cFree(cAlloc(uintptr(16 << (i % 8)))) // reuses what was freed too early
 				if i%4 == 0 {
 					runtime.GC()
 				}
@@ -44,8 +44,8 @@ func collectGarbage(t *testing.T) {
 	})
 }
 
-// Records, submits and reads back under constant garbage collection,
-// with the validation layer to make the calls long. With vulkan-go's own
+// Recording, submitting and reading back work under constant garbage
+// collection. The validation layer makes the calls slow. With vulkan-go's
 // CreateComputePipelines, the driver reads freed memory here and crashes.
 func TestGarbageCollectionStress(t *testing.T) {
 	d := testDevice(t)

@@ -11,13 +11,13 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// inFlight is how many submissions the queue has at a time: while it works on
-// one, the next is there already.
+// inFlight is how many submissions the queue holds at a time: while it executes
+// one, the next is already waiting.
 const inFlight = 2
 
-// submissionTime is how long one submission should take: long against the cost
-// of submitting, short against the seconds after which systems take a GPU for
-// hung.
+// submissionTime is how long one submission should take: long compared with the
+// cost of submitting, short compared with the seconds after which systems
+// consider a GPU hung.
 const submissionTime = 250 * time.Millisecond
 
 // Commands is a finished recording.
@@ -27,16 +27,16 @@ type Commands struct {
 	buffer      vk.CommandBuffer
 	descriptors []vk.DescriptorPool
 	queries     vk.QueryPool
-	timed       bool // there are queries
+	timed       bool // has timestamp queries
 	marks       int  // timestamps recorded
 	finished    bool
 	ran         bool
-	batch       int // submissions at a time, from how long earlier ones took
+	batch       int // runs per submission, from how long earlier ones took
 }
 
 func (c *Commands) recording() bool { return !c.finished && c.device.alive(c) }
 
-// Close frees the recording. A second Close does nothing.
+// Close frees the commands. A second Close does nothing.
 func (c *Commands) Close() { c.device.release(c) }
 
 func (c *Commands) destroy() {
@@ -45,12 +45,12 @@ func (c *Commands) destroy() {
 		vk.DestroyDescriptorPool(d, p, nil)
 	}
 	vk.DestroyQueryPool(d, c.queries, nil)
-	vk.DestroyCommandPool(d, c.pool, nil) // with the command buffer
+	vk.DestroyCommandPool(d, c.pool, nil) // and the command buffer
 }
 
 // Run runs the commands the given number of times, one after the other, and
-// waits for the last. The host takes no part between two of them: the one
-// recorded command buffer is submitted many times over.
+// waits for the last. The host does nothing between two runs: one submission
+// holds the recorded command buffer many times.
 func (d *Device) Run(c *Commands, times int) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -65,7 +65,7 @@ func (d *Device) Run(c *Commands, times int) error {
 	}
 	run := submissions{device: d, commands: c, last: time.Now()}
 	err := run.all(times)
-	for i := range run.pending { // also after an error: the queue is still busy
+	for i := range run.pending { // even after an error: the queue is still busy
 		if failed := run.await(i); err == nil {
 			err = failed
 		}
@@ -77,15 +77,15 @@ func (d *Device) Run(c *Commands, times int) error {
 	return d.instance.validation.err()
 }
 
-// submissions keeps track of what a Run has on the queue.
+// submissions tracks what a Run has on the queue.
 type submissions struct {
 	device   *Device
 	commands *Commands
-	pending  [inFlight]int // runs under way that end with each fence, 0 for none
-	last     time.Time     // when the queue took up what it works on
+	pending  [inFlight]int // runs in flight that each fence ends, 0 for none
+	last     time.Time     // when the queue started its current submission
 }
 
-// all submits, waiting only for the submission before the last one.
+// all submits the runs, waiting only for the submission before the last one.
 func (s *submissions) all(times int) error {
 	for i := 0; times > 0; i = (i + 1) % inFlight {
 		if err := s.await(i); err != nil {
@@ -101,8 +101,8 @@ func (s *submissions) all(times int) error {
 	return nil
 }
 
-// await waits for the submission of fence i, if there is one, and learns
-// from it how many runs to submit at a time.
+// await waits for the submission of fence i, if there is one, and derives from
+// its duration how many runs to submit at a time.
 func (s *submissions) await(i int) error {
 	n := s.pending[i]
 	if n == 0 {
@@ -118,7 +118,7 @@ func (s *submissions) await(i int) error {
 	return nil
 }
 
-// nextBatch returns how many runs to submit at a time after n took so long.
+// nextBatch returns how many runs to submit at a time, given how long n took.
 func nextBatch(took time.Duration, n int) int {
 	each := max(took/time.Duration(n), 1)
 	return int(min(max(submissionTime/each, 1), maxSubmissions))
@@ -132,8 +132,8 @@ func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
 // forever waits without a limit.
 const forever = time.Duration(math.MaxInt64)
 
-// wait waits for a submission's fence, at most as long as limit, and makes the
-// fence ready for the next submission.
+// wait waits for a submission's fence, but no longer than limit, and resets the
+// fence for the next submission.
 func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	fences := []vk.Fence{f}
 	r := vk.WaitForFences(d.handle, 1, fences, vk.True, uint64(limit))
@@ -146,7 +146,7 @@ func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	return check("vkResetFences", vk.ResetFences(d.handle, 1, fences))
 }
 
-// Timestamps returns the marks of the last run, in nanoseconds since the
+// Timestamps returns the timestamps of the last run, in nanoseconds since the
 // first.
 func (c *Commands) Timestamps() ([]int64, error) {
 	d := c.device
@@ -169,7 +169,7 @@ func (c *Commands) Timestamps() ([]int64, error) {
 	}
 	marks := make([]int64, c.marks)
 	for i, t := range ticks {
-		elapsed := (t - ticks[0]) & d.physical.timestampMask // the counter wraps
+		elapsed := (t - ticks[0]) & d.physical.timestampMask // the counter wraps around
 		marks[i] = int64(float64(elapsed) * d.physical.info.Limits.TimestampPeriod)
 	}
 	return marks, nil

@@ -16,8 +16,8 @@ import (
 // of a submission, small enough to keep.
 const stagingBytes = 8 << 20
 
-// transfer is what moves bytes between host and device: a command buffer that
-// is recorded anew each time, and memory that both sides see.
+// transfer moves bytes between host and device, with a command buffer that is
+// recorded anew each time and memory that both sides can access.
 type transfer struct {
 	device   *Device
 	pool     vk.CommandPool
@@ -25,8 +25,8 @@ type transfer struct {
 	up, down staging
 }
 
-// staging is host memory that the device can copy from or to, made when it is
-// first needed.
+// staging is host memory that the device can copy from or to, allocated when it
+// is first needed.
 type staging struct {
 	block memoryBlock
 	bytes []byte // the mapping; nil before the first use
@@ -47,7 +47,7 @@ func (t *transfer) destroy() {
 	}
 	for _, s := range []staging{t.up, t.down} {
 		if s.bytes != nil {
-			t.device.free(s.block) // unmaps it too
+			t.device.free(s.block) // also unmaps it
 		}
 	}
 	vk.DestroyCommandPool(t.device.handle, t.pool, nil)
@@ -71,8 +71,8 @@ func (s *staging) prepare(d *Device, usage vk.BufferUsageFlagBits, required, wan
 	return nil
 }
 
-// Upload copies host memory to a buffer, at any byte offset and of any length,
-// and waits for it.
+// Upload copies host memory of any length to any byte offset in a buffer, and
+// waits until it is there.
 func (d *Device) Upload(b *Buffer, offset int64, src []byte) error {
 	if len(src) == 0 {
 		return nil
@@ -97,8 +97,8 @@ func (d *Device) Upload(b *Buffer, offset int64, src []byte) error {
 	return nil
 }
 
-// Download copies from a buffer to host memory, at any byte offset and of any
-// length, and waits for it.
+// Download copies any number of bytes at any byte offset from a buffer to host
+// memory, and waits until they are there.
 func (d *Device) Download(b *Buffer, offset int64, dst []byte) error {
 	if len(dst) == 0 {
 		return nil
@@ -129,7 +129,7 @@ func (d *Device) Download(b *Buffer, offset int64, dst []byte) error {
 
 // prepareDown allocates and maps the staging memory of downloads.
 func (s *staging) prepareDown(d *Device) error {
-	// Reading memory that is not cached on the host is many times slower.
+	// Reading memory that the host does not cache is many times slower.
 	return s.prepare(d, vk.BufferUsageTransferDstBit, vk.MemoryPropertyHostVisibleBit, vk.MemoryPropertyHostCachedBit)
 }
 
@@ -144,10 +144,10 @@ func (s *staging) invalidate(d *Device) error {
 // patience is how long a device may take over its first, tiny submission.
 var patience = 10 * time.Second
 
-// tryOut has the device write a word to memory and reads it. There are drivers
-// that open a device but cannot submit to it, and some that pretend to.
+// tryOut makes the device write a word to memory, and reads it back. Some
+// drivers open a device but cannot submit to it, or only pretend to.
 func (d *Device) tryOut() error {
-	word := rand.Uint32() | 1 // neither zero nor left there by an earlier try
+	word := rand.Uint32() | 1 // neither 0 nor a value left by an earlier try
 	s := &d.transfer.down
 	if err := s.prepareDown(d); err != nil {
 		return err
@@ -162,7 +162,7 @@ func (d *Device) tryOut() error {
 	case err != nil:
 		return err
 	case binary.NativeEndian.Uint32(s.bytes) != word:
-		return fmt.Errorf("it reports success but does not do what is submitted")
+		return fmt.Errorf("it reports success but does not execute what is submitted")
 	}
 	return nil
 }

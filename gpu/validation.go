@@ -36,13 +36,13 @@ const (
 	enableSynchronization  = 4 // VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
 )
 
-// validation collects what the validation layer reports on an instance. A nil
-// validation is that of an instance without the layer.
+// validation collects what the validation layer reports on an instance. It is
+// nil for an instance without the layer.
 type validation struct {
-	self cgo.Handle // how the callback finds its way back
+	self cgo.Handle // identifies v in the callback
 
-	// The create infos, in C memory because they point to each other and, in
-	// part, live as long as the instance does.
+	// The create infos are in C memory because they point to each other, and
+	// some live as long as the instance.
 	messenger *C.messenger_info
 	features  *C.validation_features
 	enabled   *C.int32_t
@@ -51,18 +51,18 @@ type validation struct {
 
 	mu       sync.Mutex
 	messages []string
-	told     int // messages that an error has already passed on
+	told     int // messages that an error has already returned
 }
 
-// newValidation prepares for an instance with the layer, or returns an error
-// that says that the machine lacks it.
+// newValidation prepares for an instance with the layer. The error says if the
+// machine lacks the layer.
 func newValidation(getProc unsafe.Pointer) (*validation, error) {
 	layers, err := instanceLayers(getProc)
 	if err != nil {
 		return nil, err
 	}
 	if !layers[validationLayer] {
-		return nil, fmt.Errorf("%w: %s is not installed; install it (Debian and Ubuntu: vulkan-validationlayers) or leave validation out", ErrValidation, validationLayer)
+		return nil, fmt.Errorf("%w: %s is not installed; install it (Debian and Ubuntu: vulkan-validationlayers) or run without validation", ErrValidation, validationLayer)
 	}
 	extensions, err := instanceExtensions(getProc, validationLayer)
 	if err != nil {
@@ -90,8 +90,8 @@ func newValidation(getProc unsafe.Pointer) (*validation, error) {
 	return v, nil
 }
 
-// chain returns what to hang on the instance's create info. It makes the
-// layer report on the instance's own creation and destruction as well.
+// chain returns the pNext chain for the instance's create info. It makes the
+// layer also report on the instance's creation and destruction.
 func (v *validation) chain() unsafe.Pointer {
 	if v == nil {
 		return nil
@@ -99,7 +99,7 @@ func (v *validation) chain() unsafe.Pointer {
 	return unsafe.Pointer(v.messenger)
 }
 
-// attach makes the layer report on everything done with the instance.
+// attach makes the layer report on every use of the instance.
 func (v *validation) attach(e *entryPoints, instance vk.Instance) error {
 	info := *v.messenger
 	info.next = nil
@@ -113,7 +113,7 @@ func (v *validation) detach(e *entryPoints, instance vk.Instance) {
 	C.call_destroy_messenger(e.destroyMessenger, object(instance), v.handle)
 }
 
-// free ends the collection; the messages stay readable.
+// free stops collecting messages; those collected stay readable.
 func (v *validation) free() {
 	v.self.Delete()
 	cFree(unsafe.Pointer(v.messenger))
@@ -131,7 +131,7 @@ func (v *validation) list() []string {
 	return append([]string(nil), v.messages...)
 }
 
-// err returns the messages that no error has passed on yet, as an error.
+// err returns, as an error, the messages that no earlier error has returned.
 func (v *validation) err() error {
 	if v == nil {
 		return nil
@@ -153,7 +153,7 @@ func (v *validation) add(message string) {
 }
 
 // gpuValidationMessage is called by the validation layer, on any thread. It
-// returns false: the Vulkan call at fault goes on.
+// returns false, so that the faulty Vulkan call continues.
 //
 //export gpuValidationMessage
 func gpuValidationMessage(severity, types C.uint32_t, data *C.message_data, user C.uintptr_t) C.uint32_t {

@@ -36,7 +36,7 @@ func TestValidationReportsWrongCall(t *testing.T) {
 	if len(d.Validation()) == 0 {
 		t.Error("Validation lists nothing")
 	}
-	must(t, d.Close()) // each message is an error once
+	must(t, d.Close()) // each message is returned as an error only once
 	if len(d.Validation()) == 0 {
 		t.Error("Validation lists nothing after Close")
 	}
@@ -55,8 +55,9 @@ func TestValidationReportsMissingBarrier(t *testing.T) {
 	must(t, d.Close())
 }
 
-// What the machine lacks is said in one line, with the remedy. The Vulkan
-// loader reads its environment when it starts, so each case is a process.
+// The error says in one line what the machine lacks, with the remedy. The
+// Vulkan loader reads its environment when it starts, so each case runs in a
+// separate process.
 func TestMissingParts(t *testing.T) {
 	cases := map[string]struct {
 		env    []string
@@ -83,7 +84,7 @@ func TestMissingParts(t *testing.T) {
 	}
 }
 
-// Whatever is wrong with the loader's library, the error says what to install.
+// The error says what to install, whatever is wrong with the loader's library.
 func TestMissingLoader(t *testing.T) {
 	garbage := filepath.Join(t.TempDir(), "libvulkan.so.1")
 	must(t, os.WriteFile(garbage, []byte("\x7fELF and nothing more"), 0o777))
@@ -95,8 +96,8 @@ func TestMissingLoader(t *testing.T) {
 	}
 }
 
-// A loader without functions is not called. It takes a process of its own,
-// since the real one is loaded here.
+// A loader without functions is not called. This needs a separate process,
+// since the real loader is loaded here.
 func TestEmptyLoader(t *testing.T) {
 	if os.Getenv("GPU_TEST_WITHOUT") == "functions" {
 		if _, err := Open("0", Options{CacheDir: "off"}); !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), "vkCreateInstance") {
@@ -105,7 +106,7 @@ func TestEmptyLoader(t *testing.T) {
 		return
 	}
 	if runtime.GOOS != "linux" {
-		t.Skip("skipped: libraries are found in other ways here")
+		t.Skip("skipped: this system finds libraries in other ways")
 	}
 	child := exec.Command(os.Args[0], "-test.run=^TestEmptyLoader$")
 	child.Env = append(os.Environ(), "LD_LIBRARY_PATH="+gputest.EmptyLoader(t), "GPU_TEST_WITHOUT=functions")

@@ -23,7 +23,7 @@ func (backend) Compile(p *kernels.Plan) (kernels.Program, error) {
 	return &program{plan: p, memory: newMemory(p.Buffers)}, nil
 }
 
-// program interprets a plan: it has nothing to prepare.
+// program interprets a plan; there is nothing to prepare.
 type program struct {
 	memory
 	plan *kernels.Plan
@@ -64,7 +64,7 @@ func (p *program) MemoryBytes() int { return p.plan.Bytes() }
 func (p *program) Close() error     { return nil }
 
 // execute runs one op. An error means that the contents of a buffer break the
-// op's contract, such as a label that is no class.
+// op's contract, such as a label that is not a class.
 func (p *program) execute(op kernels.Op) error {
 	m := &p.memory
 	switch op := op.(type) {
@@ -133,7 +133,7 @@ func (p *program) execute(op kernels.Op) error {
 	case kernels.Fill:
 		fill(m, op)
 	default:
-		return fmt.Errorf("the oracle has no such op")
+		return fmt.Errorf("the oracle does not implement this op")
 	}
 	return nil
 }

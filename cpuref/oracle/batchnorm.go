@@ -6,8 +6,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// batchNormForward takes the statistics of each channel in two passes: the
-// mean first, then the mean squared distance from it.
+// batchNormForward computes the statistics of each channel in two passes: first
+// the mean, then the mean squared distance from it.
 func batchNormForward(m *memory, op kernels.BatchNormForward) {
 	x, y := m.floats(op.X), m.floats(op.Y)
 	gamma, beta := m.floats(op.Gamma), m.floats(op.Beta)
@@ -35,8 +35,8 @@ func batchNormForward(m *memory, op kernels.BatchNormForward) {
 // inverseStd returns 1 / √(variance + eps).
 func inverseStd(variance float64, eps float32) float64 { return 1 / math.Sqrt(variance+float64(eps)) }
 
-// unbiased turns the variance of a sample into the estimate of its
-// population's; of one row there is none, and it stays as it is.
+// unbiased turns the biased variance of a sample into the unbiased estimate. For
+// one row there is none, so the variance stays as it is.
 func unbiased(variance float64, rows int) float64 {
 	if rows == 1 {
 		return variance
@@ -49,8 +49,8 @@ func updateRunning(running *float32, batch float64, momentum float32) {
 	*running = float32((1-float64(momentum))*float64(*running) + float64(momentum)*batch)
 }
 
-// statistics returns the mean and the biased variance of rows elements of x,
-// stride apart.
+// statistics returns the mean and the biased variance of rows elements of x that
+// are stride apart.
 func statistics(x []float32, rows, stride int) (mean, variance float64) {
 	for r := range rows {
 		mean += float64(x[r*stride])
@@ -63,7 +63,7 @@ func statistics(x []float32, rows, stride int) (mean, variance float64) {
 	return mean, variance / float64(rows)
 }
 
-// batchNormInference normalises by the running statistics.
+// batchNormInference normalises with the running statistics.
 func batchNormInference(m *memory, op kernels.BatchNormInference) {
 	x, y := m.floats(op.X), m.floats(op.Y)
 	gamma, beta := m.floats(op.Gamma), m.floats(op.Beta)
@@ -82,8 +82,8 @@ func batchNormBackward(m *memory, op kernels.BatchNormBackward) {
 	spreadGradients(m, op, m.floats(op.DY))
 }
 
-// spreadGradients takes the two sums of each channel, then spreads them; dy
-// stands in for op.DY.
+// spreadGradients computes the two sums of each channel, then DX from them; dy
+// replaces op.DY.
 func spreadGradients(m *memory, op kernels.BatchNormBackward, dy []float32) {
 	x, dx := m.floats(op.X), m.floats(op.DX)
 	gamma, mean, invStd := m.floats(op.Gamma), m.floats(op.Mean), m.floats(op.InvStd)

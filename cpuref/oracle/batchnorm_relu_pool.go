@@ -6,7 +6,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// batchNormReLUPoolForward normalises by the given statistics of the batch.
+// batchNormReLUPoolForward normalises with the given statistics of the batch.
 func batchNormReLUPoolForward(m *memory, op kernels.BatchNormReLUPoolForward) {
 	mean, variance, invStd := m.floats(op.Mean), m.floats(op.Var), m.floats(op.InvStd)
 	runningMean, runningVar := m.floats(op.RunningMean), m.floats(op.RunningVar)
@@ -19,15 +19,15 @@ func batchNormReLUPoolForward(m *memory, op kernels.BatchNormReLUPoolForward) {
 	normalizeReLUPool(m, op.X, mean, variance, m.floats(op.Gamma), m.floats(op.Beta), op.Eps, op.Y, op.Index, op.Size)
 }
 
-// batchNormReLUPoolInference normalises by the running statistics.
+// batchNormReLUPoolInference normalises with the running statistics.
 func batchNormReLUPoolInference(m *memory, op kernels.BatchNormReLUPoolInference) {
 	normalizeReLUPool(m, op.X, m.floats(op.RunningMean), m.floats(op.RunningVar), m.floats(op.Gamma), m.floats(op.Beta),
 		op.Eps, op.Y, kernels.Tensor{}, op.Size)
 }
 
-// normalizeReLUPool looks through each window row by row and keeps the first
+// normalizeReLUPool searches each window row by row and keeps the first of the
 // largest B. B is rounded as if it were stored between batch-norm and pool, so
-// what is equal in float32 is a tie.
+// values that are equal in float32 tie.
 func normalizeReLUPool(m *memory, xt kernels.Tensor, mean, variance, gamma, beta []float32, eps float32,
 	yt, indexTensor kernels.Tensor, size int) {
 	x, y, index := m.floats(xt), m.floats(yt), m.words(indexTensor)
@@ -52,8 +52,8 @@ func normalizeReLUPool(m *memory, xt kernels.Tensor, mean, variance, gamma, beta
 	}
 }
 
-// batchNormReLUPoolBackward sends each gradient to where its window's maximum
-// came from, if ReLU let it pass, and from there through batch-norm.
+// batchNormReLUPoolBackward passes each gradient to the element that its
+// window's maximum came from, if ReLU let it pass, and then through batch-norm.
 func batchNormReLUPoolBackward(m *memory, op kernels.BatchNormReLUPoolBackward) error {
 	y, dy, index := m.floats(op.Y), m.floats(op.DY), m.words(op.Index)
 	geometry := newPoolGeometry(op.X, op.Y, op.Size, op.Size)

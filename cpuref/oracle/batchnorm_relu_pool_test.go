@@ -8,8 +8,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Two channels of the same image, whose last column fills no window. Mean 3
-// and 1/std ½ make B = x − 4 of channel 0 and B = 7 − x of channel 1.
+// Two channels of the same image, whose last column does not fill a window. With
+// mean 3 and 1/std ½, B is x − 4 in channel 0 and 7 − x in channel 1.
 func TestBatchNormReLUPoolByHand(t *testing.T) {
 	b := newBench(t)
 	pixels := []float32{
@@ -29,12 +29,12 @@ func TestBatchNormReLUPoolByHand(t *testing.T) {
 	b.run(forward, inference, backward)
 	b.want("InvStd", forward.InvStd, 0.5, 0.5)
 	b.want("Y", forward.Y, 2, 6, 0, 6)
-	b.wantWords("Index", forward.Index, 2, 0, 2, 3) // the first of two 6s; the largest B although ReLU stops it
+	b.wantWords("Index", forward.Index, 2, 0, 2, 3) // the first of two 6s; the largest B, although ReLU blocks it
 	b.want("RunningMean", forward.RunningMean, 0.75*1+0.25*3, 0.75*2+0.25*3)
 	b.want("RunningVar", forward.RunningVar, 0.75*4+0.25*3.5*10/9, 0.75*8+0.25*3.5*10/9) // unbiased: R/(R−1) = 10/9
 	b.want("inference", inference.Y, 2, 6, 0, 6)
 
-	// Channel 0 passes 5 to the first 6 (x̂ = 1.5) and stops 7; channel 1
+	// Channel 0 passes 5 to the first 6 (x̂ = 1.5) and blocks 7; channel 1
 	// passes 1 and 2 to the two 1s (x̂ = −1).
 	b.want("DBeta", backward.DBeta, 5, 3)
 	b.want("DGamma", backward.DGamma, 7.5, -3)
@@ -55,7 +55,7 @@ func interleave(a, b []float32) (both []float32) {
 	return both
 }
 
-// One row has no unbiased variance, and Size 1 needs no Index.
+// One row has no unbiased variance, and Size 1 does not need Index.
 func TestBatchNormReLUPoolOfOneRowByHand(t *testing.T) {
 	b := newBench(t)
 	op := kernels.BatchNormReLUPoolForward{X: b.f32([]float32{5}, 1, 1, 1, 1), Mean: b.f32([]float32{5}, 1), Var: b.f32([]float32{0}, 1),
@@ -68,7 +68,7 @@ func TestBatchNormReLUPoolOfOneRowByHand(t *testing.T) {
 	b.want("RunningVar", op.RunningVar, 0.5)
 }
 
-// fusedOps are the fused ops behind a layer that computes the statistics. The
+// fusedOps are the fused ops after a layer that computes the statistics. The
 // layer copies its input: a 1×1 convolution whose weights are the identity.
 type fusedOps struct {
 	conv     kernels.ConvForward
@@ -76,7 +76,7 @@ type fusedOps struct {
 	backward kernels.BatchNormReLUPoolBackward
 }
 
-// newFusedOps adds the tensors of the ops behind x (N, H, W, 3).
+// newFusedOps adds the tensors of the ops after x (N, H, W, 3).
 func newFusedOps(b *bench, x kernels.Tensor, size int) fusedOps {
 	n, h, w, ch := x.Shape[0], x.Shape[1], x.Shape[2], x.Shape[3]
 	y := []int{n, h / size, w / size, ch}
@@ -95,8 +95,8 @@ func newFusedOps(b *bench, x kernels.Tensor, size int) fusedOps {
 	return fusedOps{conv, forward, backward}
 }
 
-// single returns the same as single ops on tensors of their own: those whose
-// outputs are the fused ops' outputs, and all of them in order.
+// single returns the same computation as single ops on separate tensors: the ops
+// whose outputs correspond to those of the fused ops, and all ops in order.
 func (f *fusedOps) single(b *bench) (forward kernels.BatchNormForward, pool kernels.MaxPoolForward,
 	backward kernels.BatchNormBackward, ops []kernels.Op) {
 	x, size := f.conv.Y, f.forward.Size
@@ -113,7 +113,7 @@ func (f *fusedOps) single(b *bench) (forward kernels.BatchNormForward, pool kern
 	return forward, pool, backward, []kernels.Op{forward, relu, pool, dpool, drelu, backward}
 }
 
-// The fused ops are the single ones in a row: batch-norm, ReLU, pool, and
+// The fused ops equal the single ones in sequence: batch-norm, ReLU, pool, and
 // their gradients. X has few distinct values, so windows have ties.
 func TestFusedEqualsSingleOps(t *testing.T) {
 	for _, size := range []int{1, 2, 3} {
@@ -144,8 +144,8 @@ func TestFusedEqualsSingleOps(t *testing.T) {
 	}
 }
 
-// wantNear requires that two tensors agree to a few roundings of the largest
-// element: the statistics pass through float32 on one way and not on the other.
+// wantNear requires two tensors to agree to within a few roundings of the
+// largest element: only one of the two ways stores the statistics in float32.
 func (b *bench) wantNear(name string, got, want kernels.Tensor) {
 	b.Helper()
 	g, w := b.read(got), b.read(want)
@@ -155,25 +155,25 @@ func (b *bench) wantNear(name string, got, want kernels.Tensor) {
 	}
 	for i := range w {
 		if diff := math.Abs(float64(g[i]) - float64(w[i])); !(diff <= 8*0x1p-24*scale) {
-			b.Errorf("%s[%d] is %v, from single ops %v", name, i, g[i], w[i])
+			b.Errorf("%s[%d] is %v, with single ops %v", name, i, g[i], w[i])
 		}
 	}
 }
 
 // wantSameIndex compares indices where a gradient passes; elsewhere the pool
-// behind ReLU sees nothing but zeros.
+// after ReLU sees only zeros.
 func (b *bench) wantSameIndex(fused kernels.BatchNormReLUPoolForward, pool kernels.MaxPoolForward) {
 	b.Helper()
 	y, got, want := b.read(fused.Y), b.readWords(fused.Index), b.readWords(pool.Index)
 	for i := range y {
 		if y[i] > 0 && got[i] != want[i] {
-			b.Errorf("size %d, Index[%d] is %d, from single ops %d", fused.Size, i, got[i], want[i])
+			b.Errorf("size %d, Index[%d] is %d, with single ops %d", fused.Size, i, got[i], want[i])
 		}
 	}
 }
 
-// The statistics are X's own, so their gradient is part of DX. X keeps clear of
-// its mean, near 0, where B changes its sign.
+// The statistics are those of X, so their gradient is part of DX. X avoids its
+// mean, near 0, where B changes sign.
 func batchNormReLUPoolGradients(b *bench) (cases []gradient) {
 	for _, size := range []int{1, 2, 3} {
 		x := b.apart(1, 5, 4, 3)

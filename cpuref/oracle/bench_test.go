@@ -21,7 +21,7 @@ func newBench(t *testing.T) *bench {
 	return &bench{T: t, floats: map[int][]float32{}, words: map[int][]uint32{}, pixels: map[int][]uint8{}}
 }
 
-// f32, u32 and u8 add a tensor with its contents; without values it is 0.
+// f32, u32 and u8 add a tensor with its contents, or zeros without values.
 func (b *bench) f32(values []float32, shape ...int) kernels.Tensor {
 	t := b.plan.Tensor("f32", kernels.Float32, shape...)
 	b.floats[t.Buffer] = values
@@ -63,7 +63,7 @@ func (b *bench) compile() {
 	}
 }
 
-// run compiles a plan of these ops and runs it once.
+// run compiles a plan of the ops and runs it once.
 func (b *bench) run(ops ...kernels.Op) {
 	b.Helper()
 	b.plan.Section("ops").Add(ops...)
@@ -96,8 +96,8 @@ func (b *bench) readWords(t kernels.Tensor) []uint32 {
 	return values
 }
 
-// want requires float32's own precision of numbers that were worked out by
-// hand; a NaN wants a NaN.
+// want compares with numbers worked out by hand, to the precision of float32; it
+// wants a NaN for a NaN.
 func (b *bench) want(name string, t kernels.Tensor, want ...float64) {
 	b.Helper()
 	got := b.read(t)

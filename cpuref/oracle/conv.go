@@ -37,8 +37,8 @@ func convForward(m *memory, op kernels.ConvForward) {
 	}
 }
 
-// columnStatistics stores mean and biased variance of each column of y, as it
-// is after rounding.
+// columnStatistics stores the mean and biased variance of each column of y,
+// after rounding.
 func columnStatistics(y, mean, variance []float32) {
 	channels := len(mean)
 	for o := range channels {
@@ -47,8 +47,8 @@ func columnStatistics(y, mean, variance []float32) {
 	}
 }
 
-// convBackwardInput is convForward's chain rule, tap by tap: each product
-// W·X of a sum Y sends W·DY back to its X.
+// convBackwardInput applies the chain rule to convForward, tap by tap: each
+// product W·X of a sum Y adds W·DY to the gradient of its X.
 func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
 	dy, w, dx := m.factors(op.DY, op.Precision), m.factors(op.W, op.Precision), m.floats(op.DX)
 	g := newConvGeometry(op.DX, op.W, op.DY, op.Stride, op.Pad)
@@ -69,8 +69,8 @@ func convBackwardInput(m *memory, op kernels.ConvBackwardInput) {
 	round(dx, sum)
 }
 
-// convBackwardWeight is convForward's chain rule, tap by tap: each product
-// W·X of a sum Y sends X·DY back to its W.
+// convBackwardWeight applies the chain rule to convForward, tap by tap: each
+// product W·X of a sum Y adds X·DY to the gradient of its W.
 func convBackwardWeight(m *memory, op kernels.ConvBackwardWeight) {
 	x, dy, dw := m.factors(op.X, op.Precision), m.factors(op.DY, op.Precision), m.floats(op.DW)
 	g := newConvGeometry(op.X, op.DW, op.DY, op.Stride, op.Pad)
@@ -93,8 +93,8 @@ func convBackwardWeight(m *memory, op kernels.ConvBackwardWeight) {
 	}
 }
 
-// convGeometry holds the extents of a convolution, under the names that the
-// ops' doc comments use.
+// convGeometry holds the extents of a convolution, named as in the ops' doc
+// comments.
 type convGeometry struct {
 	n, h, w, i  int // X (N, H, W, I)
 	o, kh, kw   int // W (O, KH, KW, I)
@@ -118,9 +118,9 @@ func (g *convGeometry) output(n, oh, ow int) int { return ((n*g.oh+oh)*g.ow + ow
 func (g *convGeometry) patch() int { return g.kh * g.kw * g.i }
 
 // eachRow calls f for every kh of output pixel (n, oh, ow) whose row of the
-// image is not padding. The taps (kw, i) of a row lie one after the other in X
-// and in W alike: those inside the image are length elements from X[xi] on,
-// and from W[o·patch + wi] on for output channel o.
+// image is not padding. The taps (kw, i) of a row are contiguous in both X and
+// W: those inside the image are length elements starting at X[xi] and, for
+// output channel o, at W[o·patch + wi].
 func (g *convGeometry) eachRow(n, oh, ow int, f func(xi, wi, length int)) {
 	w0 := ow*g.stride - g.pad // of kw = 0
 	first, end := max(0, -w0), min(g.kw, g.w-w0)

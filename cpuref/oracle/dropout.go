@@ -6,7 +6,7 @@ func dropoutForward(m *memory, op kernels.DropoutForward) {
 	dropout(m, op.X, op.Y, op.State, op.P, op.Layer)
 }
 
-// dropoutBackward is the forward op on the gradient: Y = mask·scale·X is
+// dropoutBackward is the forward op applied to the gradient: Y = mask·scale·X is
 // linear in X.
 func dropoutBackward(m *memory, op kernels.DropoutBackward) {
 	dropout(m, op.DY, op.DX, op.State, op.P, op.Layer)

@@ -16,11 +16,11 @@ func gather(m *memory, op kernels.Gather) error {
 	size := h * w
 	for n := range op.X.Shape[0] {
 		if cursor+n >= len(order) {
-			return fmt.Errorf("entry %d is outside Order, which has %d", cursor+n, len(order))
+			return fmt.Errorf("entry %d is outside Order, which has %d entries", cursor+n, len(order))
 		}
 		image := int(order[cursor+n])
 		if image >= len(labels) {
-			return fmt.Errorf("entry %d of Order is image %d of %d", cursor+n, image, len(labels))
+			return fmt.Errorf("entry %d of Order is image %d, but there are only %d images", cursor+n, image, len(labels))
 		}
 		draw := op.Augment.Draw(state, uint32(n), uint32(image), h, w, rotations, erasures)
 		for p := range size {

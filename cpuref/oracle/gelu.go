@@ -7,7 +7,7 @@ import (
 )
 
 // normalCDF is Φ, the standard normal distribution's cumulative function. Erfc
-// keeps its relative precision where x is far below 0.
+// keeps the relative precision if x is far below 0.
 func normalCDF(x float64) float64 { return math.Erfc(-x/math.Sqrt2) / 2 }
 
 func normalDensity(x float64) float64 { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }

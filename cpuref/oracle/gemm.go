@@ -6,8 +6,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// gemm adds up each element of C = op(A)·op(B) by itself: the dot product of a
-// row of op(A) and a column of op(B).
+// gemm computes each element of C = op(A)·op(B) separately, as the dot product of
+// a row of op(A) and a column of op(B).
 func gemm(m *memory, op kernels.GEMM) {
 	rows, cols, depth := op.MNK()
 	a, b := m.factors(op.A, op.Precision), m.factors(op.B, op.Precision)
@@ -35,8 +35,7 @@ func gemm(m *memory, op kernels.GEMM) {
 	}
 }
 
-// transposed returns a row-major matrix of the given extents the other way
-// round.
+// transposed returns the transpose of a row-major matrix of the given extents.
 func transposed(a []float64, rows, cols int) []float64 {
 	t := make([]float64, len(a))
 	for r := range rows {

@@ -9,8 +9,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// gradient is a forward op (or several), an input of it, and the ops that claim
-// to compute the input's gradient.
+// gradient is a forward op (or several), one of its inputs, and the ops that
+// claim to compute that input's gradient.
 type gradient struct {
 	name     string
 	forward  []kernels.Op
@@ -21,8 +21,8 @@ type gradient struct {
 	got      kernels.Tensor // gradient of input
 }
 
-// Every backward op is the derivative of its forward op: the gradient of
-// L = Σ DY·Y by central differences of the forward op.
+// Every backward op is the derivative of its forward op: it agrees with the
+// gradient of L = Σ DY·Y by central differences of the forward op.
 func TestGradients(t *testing.T) {
 	for _, build := range []func(*bench) []gradient{
 		convGradients, gemmGradients, batchNormGradients, reluGradients, geluGradients, siluGradients, addGradients,
@@ -46,7 +46,7 @@ func TestGradients(t *testing.T) {
 	}
 }
 
-// step is that of the differences. Their truncation error is of the order of
+// step is the step of the differences. Their truncation error is of the order of
 // step⁴ times the fifth derivative, that of float32's roundings 2⁻²⁴/step.
 const step = 0x1p-5
 
@@ -102,7 +102,7 @@ func (b *bench) random(shape ...int) kernels.Tensor {
 }
 
 // apart adds a tensor of values that differ from each other and from 0 by 0.2,
-// more than the differences move them, so that no maximum changes place.
+// more than the differences move them, so that no maximum moves.
 func (b *bench) apart(shape ...int) kernels.Tensor {
 	t := b.f32(nil, shape...)
 	r := rand.New(rand.NewPCG(uint64(t.Buffer), 0))

@@ -76,7 +76,7 @@ func TestBatchNormByHand(t *testing.T) {
 	b.want("inference", eval.Y, (1-2)/2.0*2+7, (10-7)/3.0-1, (5-2)/2.0*2+7, (10-7)/3.0-1)
 }
 
-// The statistics of the op before stand in for X's own.
+// The statistics of the preceding op replace those of X.
 func TestBatchNormOfGivenStatisticsByHand(t *testing.T) {
 	b := newBench(t)
 	op := kernels.BatchNormForward{X: b.f32([]float32{1, 5}, 2, 1), Gamma: b.f32([]float32{2}, 1), Beta: b.f32([]float32{7}, 1),
@@ -89,7 +89,7 @@ func TestBatchNormOfGivenStatisticsByHand(t *testing.T) {
 	b.want("RunningVar", op.RunningVar, 0.75*4+0.25*3.5*2)
 }
 
-// One row has no unbiased variance; the factor is left out.
+// One row has no unbiased variance; the factor is omitted.
 func TestBatchNormOfOneRowByHand(t *testing.T) {
 	b := newBench(t)
 	op := kernels.BatchNormForward{X: b.f32([]float32{5}, 1, 1), Gamma: b.f32([]float32{2}, 1), Beta: b.f32([]float32{3}, 1),
@@ -130,7 +130,7 @@ func TestMaxPoolByHand(t *testing.T) {
 	x := b.f32([]float32{
 		1, 4, 3, 3, 9,
 		4, 2, 3, nan, 9,
-	}, 1, 2, 5, 1) // the last column fills no window
+	}, 1, 2, 5, 1) // the last column does not fill a window
 	y, index := b.f32(nil, 1, 1, 2, 1), b.u32(nil, 1, 1, 2, 1)
 	dy, dx := b.f32([]float32{5, 6}, 1, 1, 2, 1), b.f32(nil, 1, 2, 5, 1)
 	b.run(kernels.MaxPoolForward{X: x, Y: y, Index: index, Size: 2, Stride: 2},
@@ -140,7 +140,7 @@ func TestMaxPoolByHand(t *testing.T) {
 	b.want("DX", dx, 0, 5, 0, 0, 0, 0, 0, 0, 6, 0)
 }
 
-// Overlapping windows add their gradients up.
+// The gradients of overlapping windows add up.
 func TestMaxPoolOverlapByHand(t *testing.T) {
 	b := newBench(t)
 	x := b.f32([]float32{0, 0, 0, 0, 9, 0, 0, 0, 0}, 1, 3, 3, 1)
@@ -152,8 +152,8 @@ func TestMaxPoolOverlapByHand(t *testing.T) {
 	b.want("DX", dx, 0, 0, 0, 0, 10, 0, 0, 0, 0)
 }
 
-// Dropped units are those whose Philox word is below the threshold, of about P;
-// the others are scaled; forward and backward agree.
+// Units whose Philox word is below the threshold, about P of all, are dropped;
+// the others are scaled. Forward and backward agree.
 func TestDropoutMask(t *testing.T) {
 	const n, units, p = 50, 1001, 0.25
 	ones := make([]float32, n*units)
@@ -189,7 +189,7 @@ func TestDropoutMask(t *testing.T) {
 func TestSoftmaxCrossEntropyByHand(t *testing.T) {
 	b := newBench(t)
 	// Softmax of (0, ln 3) is (¼, ¾). The second sample's classes tie: the
-	// first counts as the prediction.
+	// first is the prediction.
 	op := kernels.SoftmaxCrossEntropy{Logits: b.f32([]float32{0, float32(math.Log(3)), 5, 5}, 2, 2),
 		Labels: b.u32([]uint32{1, 1}, 2), State: b.state(kernels.State{Slot: 1, Cursor: 1}),
 		Loss: b.f32([]float32{8, 8, 8}, 3), Correct: b.u32([]uint32{9, 9, 9}, 3),
@@ -264,8 +264,8 @@ func TestGatherByHand(t *testing.T) {
 	b.wantWords("Y", op.Y, 9, 8)
 }
 
-// Two channels, each with a table of its own; the second image is mirrored in
-// whole pixels.
+// Two channels, each with its own table; the second image is mirrored in whole
+// pixels.
 func TestGatherOfColourByHand(t *testing.T) {
 	b := newBench(t)
 	table := make([]float32, 512)
@@ -295,7 +295,7 @@ func TestAddByHand(t *testing.T) {
 
 func TestAvgPoolByHand(t *testing.T) {
 	b := newBench(t)
-	// A 2×3 window that moves by one over 2×4 pixels: each column's share.
+	// A 2×3 window that moves by one pixel over 2×4 pixels: each column gets its share.
 	forward := kernels.AvgPoolForward{X: b.f32([]float32{1, 2, 3, 4, 10, 20, 30, 40}, 1, 2, 4, 1), Y: b.f32(nil, 1, 1, 2, 1), KH: 2, KW: 3, Stride: 1}
 	backward := kernels.AvgPoolBackward{DY: b.f32([]float32{6, 60}, 1, 1, 2, 1), DX: b.f32(nil, 1, 2, 4, 1), KH: 2, KW: 3, Stride: 1}
 	b.run(forward, backward)
@@ -344,7 +344,7 @@ func TestAdvanceStateByHand(t *testing.T) {
 	}
 }
 
-// What breaks an op's contract at run time is an error that names the op.
+// Breaking an op's contract at run time gives an error that names the op.
 func TestBrokenContents(t *testing.T) {
 	label := func(b *bench) kernels.Op {
 		return kernels.SoftmaxCrossEntropy{Logits: b.f32(nil, 1, 2), Labels: b.u32([]uint32{2}, 1), State: b.state(kernels.State{}),

@@ -21,7 +21,7 @@ func softmaxCrossEntropy(m *memory, op kernels.SoftmaxCrossEntropy) error {
 	for n := range samples {
 		z, label := logits[n*classes:(n+1)*classes], int(labels[n])
 		if label >= classes {
-			return fmt.Errorf("label %d of sample %d is none of the %d classes", label, n, classes)
+			return fmt.Errorf("label %d of sample %d is not one of the %d classes", label, n, classes)
 		}
 		logSum := logSumExp(z)
 		if argmax(z) == label {
@@ -33,7 +33,7 @@ func softmaxCrossEntropy(m *memory, op kernels.SoftmaxCrossEntropy) error {
 			if c == label {
 				q += 1 - float64(op.Smoothing)
 			}
-			if q > 0 { // an infinitely unlikely class of no weight counts 0
+			if q > 0 { // an infinitely unlikely class of weight 0 adds 0
 				loss -= q * logP
 			}
 			p := math.Exp(logP)
@@ -50,10 +50,10 @@ func softmaxCrossEntropy(m *memory, op kernels.SoftmaxCrossEntropy) error {
 	return nil
 }
 
-// checkLossState returns an error where the state points outside the logs.
+// checkLossState returns an error if the state points outside the logs.
 func checkLossState(op kernels.SoftmaxCrossEntropy, s kernels.State) error {
 	if int(s.Slot) >= op.Loss.Len() {
-		return fmt.Errorf("slot %d is outside Loss, which has %d", s.Slot, op.Loss.Len())
+		return fmt.Errorf("slot %d is outside Loss, which has %d slots", s.Slot, op.Loss.Len())
 	}
 	if !op.Probs.Absent() && int(s.Cursor)+op.Logits.Shape[0] > op.Probs.Shape[0] {
 		return fmt.Errorf("cursor %d and %d samples are outside Probs, which has %d rows",

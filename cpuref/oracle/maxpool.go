@@ -7,7 +7,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// maxPoolForward looks through each window row by row and keeps the first
+// maxPoolForward searches each window row by row and keeps the first
 // maximum; a NaN counts as larger than any number.
 func maxPoolForward(m *memory, op kernels.MaxPoolForward) {
 	x, y, index := m.floats(op.X), m.floats(op.Y), m.words(op.Index)
@@ -29,8 +29,8 @@ func maxPoolForward(m *memory, op kernels.MaxPoolForward) {
 
 func isNaN(v float32) bool { return math.IsNaN(float64(v)) }
 
-// maxPoolBackward adds each window's gradient to the element that Index says
-// its maximum came from.
+// maxPoolBackward adds each window's gradient to the element that its maximum
+// came from, according to Index.
 func maxPoolBackward(m *memory, op kernels.MaxPoolBackward) error {
 	dy, index, dx := m.floats(op.DY), m.words(op.Index), m.floats(op.DX)
 	g := newPoolGeometry(op.DX, op.DY, op.Size, op.Stride)

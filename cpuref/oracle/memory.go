@@ -7,7 +7,7 @@ import (
 )
 
 // memory holds a plan's buffers. Buffer b is in the slice of its type, at
-// index b; the other two have nil there.
+// index b, where the other two slices have nil.
 type memory struct {
 	f32 [][]float32
 	u32 [][]uint32
@@ -31,13 +31,13 @@ func newMemory(buffers []kernels.Buffer) memory {
 }
 
 // floats, words and pixels return the elements of a tensor of float32, uint32
-// and uint8; nil for an absent one.
+// and uint8, or nil for an absent tensor.
 func (m *memory) floats(t kernels.Tensor) []float32 { return view(m.f32, t) }
 func (m *memory) words(t kernels.Tensor) []uint32   { return view(m.u32, t) }
 func (m *memory) pixels(t kernels.Tensor) []uint8   { return view(m.u8, t) }
 
 // factors returns the elements of a tensor as a product in the given precision
-// takes them, in float64, where the product of two of them is exact.
+// uses them, in float64, in which the product of two of them is exact.
 func (m *memory) factors(t kernels.Tensor, precision kernels.Precision) []float64 {
 	factors := make([]float64, t.Len())
 	for i, x := range m.floats(t) {
@@ -99,5 +99,5 @@ func (m *memory) bytes(t kernels.Tensor) ([]byte, error) {
 	case t.Type == kernels.Uint8 && m.u8[t.Buffer] != nil:
 		return kernels.AsBytes(m.pixels(t)), nil
 	}
-	return nil, fmt.Errorf("tensor %v is not of its buffer's type", t)
+	return nil, fmt.Errorf("tensor %v does not have its buffer's type", t)
 }

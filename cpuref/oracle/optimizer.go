@@ -59,7 +59,7 @@ func sgd(m *memory, op kernels.SGD) error {
 // learningRate returns the rate of the state's slot.
 func learningRate(m *memory, rates kernels.Tensor, s kernels.State) (float64, error) {
 	if int(s.Slot) >= rates.Len() {
-		return 0, fmt.Errorf("slot %d is outside LearningRates, which has %d", s.Slot, rates.Len())
+		return 0, fmt.Errorf("slot %d is outside LearningRates, which has %d slots", s.Slot, rates.Len())
 	}
 	return float64(m.floats(rates)[s.Slot]), nil
 }

@@ -2,7 +2,7 @@ package oracle
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// reluDropoutForward is the one op after the other.
+// reluDropoutForward is one op after the other.
 func reluDropoutForward(m *memory, op kernels.ReLUDropoutForward) {
 	reluForward(m, kernels.ReLUForward{X: op.X, Y: op.Y})
 	dropout(m, op.Y, op.Y, op.State, op.P, op.Layer)

@@ -13,9 +13,9 @@ func round(dst []float32, sum []float64) {
 	}
 }
 
-// parallel calls f(0) to f(n-1), as many at a time as there are cores. Each
-// call computes elements of its own, from start to end, so the results do not
-// depend on the order of the calls.
+// parallel calls f(0) to f(n-1), as many at a time as there are cores. Each call
+// computes different elements, from start to end, so the results do not depend
+// on the order of the calls.
 func parallel(n int, f func(i int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup

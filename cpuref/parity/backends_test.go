@@ -27,13 +27,13 @@ func forEachBackend(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 	t.Run("vulkan", func(t *testing.T) { f(t, openVulkan(t)) })
 }
 
-// withOracle is forEachBackend and the oracle itself, which is too slow for
-// -short runs of what PyTorch's fixtures cover.
+// withOracle is forEachBackend plus the oracle itself, which -short skips
+// because it is slow.
 func withOracle(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 	t.Helper()
 	t.Run("oracle", func(t *testing.T) {
 		if testing.Short() {
-			t.Skip("the oracle is slow; left out with -short")
+			t.Skip("skipped by -short: the oracle is slow")
 		}
 		f(t, oracle.New())
 	})
@@ -59,8 +59,8 @@ func openVulkan(t *testing.T) kernels.Backend {
 	return b
 }
 
-// closeAfter closes b after the test. On Vulkan, an error says what the
-// validation layer found.
+// closeAfter closes b after the test. On Vulkan, an error contains the
+// validation layer's messages.
 func closeAfter(t *testing.T, b kernels.Backend) {
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {

@@ -21,7 +21,7 @@ func loadFixtures(t *testing.T, name string) fixtures {
 	return fixtures{f}
 }
 
-// get returns a tensor that must be there.
+// get returns a tensor that must exist.
 func (f fixtures) get(t *testing.T, name string) checkpoint.Tensor {
 	t.Helper()
 	tensor, ok := f.Tensor(name)
@@ -31,7 +31,7 @@ func (f fixtures) get(t *testing.T, name string) checkpoint.Tensor {
 	return tensor
 }
 
-// loadJSON decodes a file of testdata.
+// loadJSON decodes a file in testdata.
 func loadJSON(t *testing.T, name string, into any) {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", name))

@@ -14,7 +14,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-const seed = 155 // of testdata/fixtures.py, which says why
+const seed = 155 // the seed of testdata/fixtures.py, which explains the choice
 
 // run is a compiled network and its images.
 type run struct {
@@ -23,8 +23,8 @@ type run struct {
 	program kernels.Program
 }
 
-// start compiles a network and writes its initial weights and what an epoch
-// or an evaluation reads. Images are taken in order.
+// start compiles a network and writes its initial weights and what an epoch or
+// an evaluation reads. Images are used in order.
 func start(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte) *run {
 	t.Helper()
 	net := build(t, c)
@@ -62,7 +62,7 @@ func build(t *testing.T, c model.Config) *model.Net {
 	return net
 }
 
-// initialise writes everything a program of the net reads.
+// initialise writes everything that a program of the net reads.
 func initialise(net *model.Net, p kernels.Program, images, labels []byte) error {
 	if err := net.WriteInit(p, seed); err != nil {
 		return err
@@ -134,7 +134,7 @@ func TestLogitsAgainstPyTorch(t *testing.T) {
 				r := start(t, b, model.Config{Network: zoo(t, name), Images: n, EvalBatches: []int{n}, EvalImages: n},
 					test.Images[:n*784], test.Labels[:n])
 				for _, p := range append(append([]model.Param{}, r.net.Params...), r.net.Stats...) {
-					// Batch-norm tensors are in the fixtures, the rest is drawn.
+					// Batch-norm tensors come from the fixtures; the others are random.
 					if stored, ok := file.Tensor(name + "." + p.Name); ok {
 						r.write(p.Tensor, stored.Data)
 					}
@@ -146,8 +146,8 @@ func TestLogitsAgainstPyTorch(t *testing.T) {
 	})
 }
 
-// compareLogits allows 1e-5 of the largest logit against float64, five times
-// what PyTorch's float32 itself is off, and the same more against float32.
+// compareLogits allows a difference from float64 of 1e-5 of the largest logit,
+// five times that of PyTorch's float32, and twice as much from float32.
 func compareLogits(t *testing.T, r *run, torch32, torch64 []float32) {
 	t.Helper()
 	got := r.read(logits(r.net))
@@ -163,7 +163,7 @@ func compareLogits(t *testing.T, r *run, torch32, torch64 []float32) {
 	}
 }
 
-// worse is max, but a NaN stays.
+// worse returns the larger number, or NaN if there is one.
 func worse(a, b float64) float64 {
 	if math.IsNaN(a) || math.IsNaN(b) {
 		return math.NaN()
@@ -182,8 +182,8 @@ func logits(net *model.Net) kernels.Tensor {
 }
 
 // Twenty steps of training (five with -short) from the same weights follow
-// PyTorch's losses: within 1e-3 for ten steps and 1e-2 for twenty. PyTorch's
-// float32 is itself 4e-4 and 1.6e-3 away from its float64 there.
+// PyTorch's losses: within 1e-3 for ten steps and 1e-2 for twenty. For
+// comparison, PyTorch's float32 is 4e-4 and 1.6e-3 from its float64.
 func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	var want struct {
 		Model            string
@@ -228,13 +228,13 @@ func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	})
 }
 
-// precisions returns the networks in every precision that b has, mixed ones
-// with names that say so.
+// precisions returns the networks in every precision that b has; the names of
+// mixed ones say so.
 func precisions(t *testing.T, b kernels.Backend, list []network) []network {
 	t.Helper()
 	err := kernels.CheckPrecision(b, kernels.Mixed)
 	if lacking := (*kernels.PrecisionError)(nil); errors.As(err, &lacking) {
-		t.Logf("in float32 alone: %v", err)
+		t.Logf("only in float32: %v", err)
 		return list
 	}
 	if err != nil {
@@ -254,8 +254,9 @@ type network struct {
 	model.Config
 }
 
-// networks train every model, with all that a step can have. -short, which is
-// for the race detector, leaves out the largest: alternative has all its ops.
+// networks returns trainings of every model, with everything that a step can
+// contain. -short, meant for the race detector, leaves out the largest, all of
+// whose ops are also in alternative.
 func networks(t *testing.T) []network {
 	t.Helper()
 	var list []network
@@ -280,8 +281,8 @@ func networks(t *testing.T) []network {
 
 const batch, tail, fullSteps = 16, 5, 4 // images
 
-// synthetic returns n images that a network can tell apart: class k is
-// brighter in its own rows.
+// synthetic returns n images that a network can tell apart: each class is
+// brighter in different rows.
 func synthetic(n int) (images, labels []byte) {
 	r := rand.New(rand.NewPCG(3, 0))
 	images, labels = make([]byte, n*784), make([]byte, n)
@@ -298,9 +299,9 @@ func synthetic(n int) (images, labels []byte) {
 	return images, labels
 }
 
-// Each op of a training step and of an evaluation agrees with the oracle when
-// it starts from the oracle's own tensors; an error names the op. (-short: of
-// the smallest training step.)
+// Each op of a training step and of an evaluation agrees with the oracle when it
+// starts from the oracle's tensors; an error names the op. -short tests only the
+// smallest training step.
 func TestIsolated(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
 		for _, c := range precisions(t, b, networks(t)) {
@@ -322,11 +323,11 @@ func TestIsolated(t *testing.T) {
 	})
 }
 
-// An epoch of training, its smaller last batch included, and an evaluation
-// stay close to the oracle's without any help.
+// An epoch of training, including its smaller last batch, and an evaluation stay
+// close to the oracle's without being reset to its tensors.
 func TestFreeRunning(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the oracle trains whole networks; left out with -short")
+		t.Skip("skipped by -short: the oracle trains whole networks")
 	}
 	want := map[string]*run{}
 	for _, c := range networks(t) {
@@ -350,9 +351,9 @@ func epoch(t *testing.T, b kernels.Backend, c model.Config) *run {
 	return r
 }
 
-// compareEpochs allows losses 1e-3, relative, and weights a distance of 2 % of
-// the way they have come. (Adam divides each gradient by its own size, so
-// where one is nearly 0 its rounding becomes a step of the full length.)
+// compareEpochs allows a relative difference of 1e-3 in losses, and in weights 2 %
+// of the distance they have moved. (Adam divides each gradient by its own
+// size, so the rounding of one that is nearly 0 becomes a full step.)
 func compareEpochs(t *testing.T, got, want *run) {
 	t.Helper()
 	for name, loop := range map[string][2]kernels.Tensor{
@@ -377,13 +378,13 @@ func compareEpochs(t *testing.T, got, want *run) {
 		}
 	}
 	ratio := math.Sqrt(off / way)
-	t.Logf("weights are off by %.2g of their way", ratio)
+	t.Logf("weights are off by %.2g of the distance they moved", ratio)
 	if !(ratio <= 0.02) {
-		t.Errorf("weights are off by %.3g of the way they came, want 0.02", ratio)
+		t.Errorf("weights are off by %.3g of the distance they moved, want 0.02", ratio)
 	}
 }
 
-// Training that is stopped, stored and loaded into a new program goes on with
+// Training that is stopped, stored and loaded into a new program continues with
 // the same bits.
 func TestReload(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {

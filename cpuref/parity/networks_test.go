@@ -20,12 +20,12 @@ import (
 )
 
 var (
-	update         = flag.Bool("update", false, "write testdata/networks again; run testdata/networks.py after it")
+	update         = flag.Bool("update", false, "rewrite testdata/networks; then run testdata/networks.py")
 	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 30 on Vulkan; with -short 30 and 6)")
 )
 
-// networksFor returns how many random networks b gets. A software driver takes
-// some 3 s to compile one.
+// networksFor returns how many random networks to test on b. A software driver takes
+// about 3 s to compile one.
 func networksFor(b kernels.Backend) uint64 {
 	if *randomNetworks > 0 {
 		return *randomNetworks
@@ -42,16 +42,16 @@ func networksFor(b kernels.Backend) uint64 {
 
 const (
 	networkBatch  = 6  // images, of networks.py
-	torchNetworks = 25 // random networks that PyTorch has computed
+	torchNetworks = 25 // random networks with fixtures from PyTorch
 )
 
-// randomConfig trains a random network, a step of plain gradient descent.
+// randomConfig trains a random network with a step of plain gradient descent.
 func randomConfig(n model.Network) model.Config {
 	return model.Config{Network: n, Optimizer: model.Optimizer{Name: "sgd"}, Images: networkBatch,
 		TrainBatches: []int{networkBatch}, TrainImages: networkBatch, EvalBatches: []int{networkBatch}, EvalImages: networkBatch}
 }
 
-// formulaImages are the images and labels of networks.py.
+// formulaImages returns the images and labels that networks.py uses.
 func formulaImages(n model.Network) (images, labels []byte) {
 	images, labels = make([]byte, networkBatch*n.Input.Len()), make([]byte, networkBatch)
 	for i := range images {
@@ -63,9 +63,9 @@ func formulaImages(n model.Network) (images, labels []byte) {
 	return images, labels
 }
 
-// Random networks: each op of a training step and of an evaluation agrees with
-// the oracle, started from the oracle's tensors; and the whole step, run
-// freely, comes to the same loss and gradient.
+// In random networks, each op of a training step and of an evaluation agrees
+// with the oracle when it starts from the oracle's tensors, and the whole step,
+// run freely, gives the same loss and gradient.
 func TestRandomNetworks(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
 		worst, count := 0., networksFor(b)
@@ -87,12 +87,12 @@ func TestRandomNetworks(t *testing.T) {
 				t.Logf("the network of seed %d, for images of %v and %d classes:\n%s", seed, network.Input, len(network.Classes), text)
 			}
 		}
-		t.Logf("%d networks; run freely, the gradient is off by %.2g of its length at worst", count, worst)
+		t.Logf("%d networks; run freely, the gradient is off by at most %.2g of its length", count, worst)
 	})
 }
 
 // compareFreely runs a step on b and on the oracle and returns the distance of
-// the gradients, over the length of the oracle's.
+// the gradients, divided by the length of the oracle's.
 func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte) float64 {
 	t.Helper()
 	var losses, gradients [2][]float32
@@ -102,7 +102,7 @@ func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labe
 		losses[i], gradients[i] = r.read(r.net.Train.Loss), r.read(r.net.Gradients)
 	}
 	if off := math.Abs(float64(losses[0][0] - losses[1][0])); !(off <= 1e-4*math.Abs(float64(losses[1][0]))) {
-		t.Errorf("the loss is %v, of the oracle %v", losses[0][0], losses[1][0])
+		t.Errorf("the loss is %v, the oracle's %v", losses[0][0], losses[1][0])
 	}
 	off := relativeDistance(gradients[0], gradients[1])
 	if !(off <= freeTolerance) {
@@ -111,13 +111,14 @@ func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labe
 	return off
 }
 
-// freeTolerance is how far the gradient of a float32 step may be from the
-// float64 oracle's, over its length. Batch-norm over few rows amplifies
-// roundings by the inverse of their deviation, and a rounding can change which
-// pixel is a window's largest; a wrong wiring of the plan gives 0.1 and more.
+// freeTolerance is the largest distance of a float32 step's gradient from the
+// float64 oracle's, divided by the oracle's length. Batch-norm over few rows
+// amplifies roundings by the inverse of their deviation, and a rounding can
+// change which pixel is a window's largest; a wiring mistake in the plan gives
+// 0.1 or more.
 const freeTolerance = 1e-2
 
-// relativeDistance returns ‖got − want‖ / ‖want‖, 0 where both are 0.
+// relativeDistance returns ‖got − want‖ / ‖want‖, or 0 if both are 0.
 func relativeDistance(got, want []float32) float64 {
 	off, length := 0., 0.
 	for i := range want {
@@ -140,8 +141,8 @@ type indexEntry struct {
 	Classes  int    `json:"classes"`
 }
 
-// Networks that are read from YAML give PyTorch's loss, gradients, running
-// statistics and logits.
+// Networks read from YAML give PyTorch's loss, gradients, running statistics and
+// logits.
 func TestNetworksAgainstPyTorch(t *testing.T) {
 	if *update {
 		writeNetworks(t)
@@ -172,7 +173,7 @@ func compareWithPyTorch(t *testing.T, b kernels.Backend, e indexEntry, file fixt
 	network.Input, network.Classes = model.Shape{H: e.Height, W: e.Width, C: e.Channels}, make([]string, e.Classes)
 	images, labels := formulaImages(network)
 	r := start(t, b, randomConfig(network), images, labels)
-	r.write(r.net.LearningRates, make([]float32, r.net.LearningRates.Len())) // the evaluation is of the same weights
+	r.write(r.net.LearningRates, make([]float32, r.net.LearningRates.Len())) // evaluate the same weights
 	r.steps(model.TrainSection(networkBatch), 1)
 	r.steps(model.EvalSection(networkBatch), 1)
 
@@ -180,13 +181,13 @@ func compareWithPyTorch(t *testing.T, b kernels.Backend, e indexEntry, file fixt
 	for _, p := range r.net.Params {
 		f := file.get(t, e.Name+"."+p.Name)
 		if !slices.Equal(f.Shape, p.Layout.Shape) {
-			t.Errorf("%s is %v, of PyTorch %v", p.Name, p.Layout.Shape, f.Shape)
+			t.Errorf("%s is %v, PyTorch's is %v", p.Name, p.Layout.Shape, f.Shape)
 		}
 		got, want = append(got, checkpoint.ToTorch(r.read(p.Grad), p.Layout)...), append(want, f.Data...)
 	}
 	check := func(name string, got, want []float32) {
 		if off := relativeDistance(got, want); !(off <= freeTolerance) {
-			t.Errorf("%s: off by %.3g of their length from PyTorch's, want %v", name, off, freeTolerance)
+			t.Errorf("%s: %.3g of their length from PyTorch's, want %v", name, off, freeTolerance)
 		}
 	}
 	check("gradients", got, want)
@@ -213,8 +214,8 @@ func softmax(logits checkpoint.Tensor) []float32 {
 	return probs
 }
 
-// writeNetworks writes the first random networks, without dropout, whose masks
-// PyTorch draws in another way.
+// writeNetworks writes the first random networks, without dropout, because
+// PyTorch draws masks differently.
 func writeNetworks(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join("testdata", "networks")

@@ -10,15 +10,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 )
 
-// vulkanSample thins out the cases because together they need some 500 shader
-// variants, of which a software driver compiles many for more than a second.
-// Neighbouring cases have one shape and different data, so an even number would
-// always take the same data.
+// vulkanSample thins out the cases because together they need about 500 shader
+// variants, many of which take a software driver more than a second to compile.
+// Neighbouring cases have the same shape and different data, so an even number
+// would always pick the same data.
 var vulkanSample = flag.Int("vulkan-sample", 11, "with -short, run one of every `N` cases of an op on Vulkan")
 
-// Every op of every backend agrees with the oracle within its tolerance, and
-// the oracle with itself, the guards of the cases included. The log is the
-// parity table.
+// Every op of every backend agrees with the oracle within its tolerance, and the
+// oracle passes against itself, including the guards of the cases. The log is
+// the parity table.
 func TestOps(t *testing.T) {
 	suite := kerneltest.NewSuite(oracle.New())
 	withOracle(t, func(t *testing.T, b kernels.Backend) {

@@ -46,18 +46,18 @@ func TestOracleAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// torchCase is a case on its way through the oracle.
+// torchCase is a case being run on the oracle.
 type torchCase struct {
 	*testing.T
 	opCase
 	file fixtures
 
 	plan    kernels.Plan
-	data    map[int][]byte // of each input's buffer
+	data    map[int][]byte // contents of each input's buffer
 	program kernels.Program
 }
 
-// has reports whether the case has that tensor, fixture returns it.
+// has reports whether the case has the named tensor; fixture returns it.
 func (c *torchCase) has(name string) bool {
 	_, ok := c.file.Tensor(c.Name + "." + name)
 	return ok
@@ -68,8 +68,8 @@ func (c *torchCase) fixture(name string) checkpoint.Tensor {
 	return c.file.get(c.T, c.Name+"."+name)
 }
 
-// device returns a fixture in the device's layout: four axes channels-last,
-// others as they are.
+// device returns a fixture in the device's layout: channels last if it has four
+// axes, otherwise unchanged.
 func (c *torchCase) device(name string) ([]float32, []int) {
 	c.Helper()
 	f := c.fixture(name)
@@ -109,7 +109,7 @@ func (c *torchCase) set(t kernels.Tensor, bytes []byte) kernels.Tensor {
 	return t
 }
 
-// run executes the ops on the oracle, steps times.
+// run runs the ops on the oracle, steps times.
 func (c *torchCase) run(steps int, ops ...kernels.Op) {
 	c.Helper()
 	c.plan.Section("ops").Add(ops...)
@@ -129,8 +129,8 @@ func (c *torchCase) run(steps int, ops ...kernels.Op) {
 	c.program = program
 }
 
-// want compares an output with a fixture. Both are rounded once, so 4 roundings
-// of the largest element are ample.
+// want compares an output with a fixture. Both are rounded once, so a tolerance
+// of 4 roundings of the largest element is ample.
 func (c *torchCase) want(name string, got kernels.Tensor) {
 	c.Helper()
 	want, _ := c.device(name)
@@ -339,8 +339,8 @@ func torchSGD(c *torchCase) {
 	})
 }
 
-// optimize takes the case's steps, each with its own gradient and rate, and
-// compares the parameters after every one.
+// optimize runs the case's steps, each with its own gradient and rate, and
+// compares the parameters after each.
 func (c *torchCase) optimize(param kernels.Tensor, op func(grad, state, rates kernels.Tensor) kernels.Op) {
 	grads, after := c.fixture("grads"), c.fixture("after")
 	steps, n := grads.Shape[0], grads.Shape[1]

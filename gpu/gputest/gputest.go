@@ -1,4 +1,4 @@
-// Package gputest makes Vulkan drivers that misbehave, for tests of what
+// Package gputest builds Vulkan drivers that misbehave, for tests of what
 // happens on machines with such drivers.
 package gputest
 
@@ -16,7 +16,7 @@ import (
 //go:embed testdata/driver.c
 var source []byte
 
-// Driver describes a driver that is a software one of this machine in disguise.
+// Driver describes a driver that disguises a software driver of this machine.
 type Driver struct {
 	Name      string           // of its device
 	Type      string           // of its device: discrete, integrated, virtual or cpu
@@ -28,9 +28,9 @@ type Driver struct {
 
 var types = map[string]int{"other": 0, "integrated": 1, "discrete": 2, "virtual": 3, "cpu": 4}
 
-// Build compiles the driver and returns its manifest, for [Use]. It skips the
-// test where there is no C compiler or no software driver to disguise, and
-// fails it there if FMNIST_REQUIRE_VULKAN is 1.
+// Build compiles the driver and returns its manifest, for [Use]. If there is no
+// C compiler or no software driver to disguise, it skips the test, or fails it
+// if FMNIST_REQUIRE_VULKAN is 1.
 func (d Driver) Build(t testing.TB) (manifest string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -67,8 +67,8 @@ func (d Driver) Build(t testing.TB) (manifest string) {
 	return manifest
 }
 
-// Use makes the Vulkan loader know only the drivers of these manifests, for
-// the rest of the test and for processes that it starts.
+// Use makes the Vulkan loader see only the drivers of these manifests, for the
+// rest of the test and in processes that it starts.
 func Use(t testing.TB, manifests ...string) {
 	t.Helper()
 	list := strings.Join(manifests, string(filepath.ListSeparator))
@@ -107,8 +107,8 @@ func softwareDriver(t testing.TB) string {
 	return manifest.ICD.Library
 }
 
-// EmptyLoader makes a Vulkan loader that has no functions but
-// vkGetInstanceProcAddr, which finds none, and returns its folder.
+// EmptyLoader builds a Vulkan loader whose only function is
+// vkGetInstanceProcAddr, which finds nothing, and returns its folder.
 func EmptyLoader(t testing.TB) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -120,7 +120,7 @@ func EmptyLoader(t testing.TB) (dir string) {
 	return dir
 }
 
-// compile makes a library of a C file.
+// compile compiles a C file to a library.
 func compile(t testing.TB, library, file string, flags ...string) {
 	t.Helper()
 	c := exec.Command(compiler(t), append(flags, "-std=gnu11", "-shared", "-fPIC", "-o", library, file, "-ldl")...)

@@ -2,7 +2,7 @@ package kerneltest
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// Add is a case of [kernels.Add]. A sum of two numbers is rounded once, in any
+// Add is a case of [kernels.Add]. A sum of two numbers is rounded once in any
 // precision, so it is exact.
 type Add struct {
 	Shape []int

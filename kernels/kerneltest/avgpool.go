@@ -42,8 +42,8 @@ func (c AvgPoolBackward) Trial() *Trial {
 		KH: c.KH, KW: c.KW, Stride: c.Stride})
 }
 
-// avgPoolBackwardBounds: an element collects the gradients of the windows it
-// lies in, ⌈KH/Stride⌉·⌈KW/Stride⌉ of them at most.
+// avgPoolBackwardBounds: an element sums the gradients of the windows it
+// lies in, at most ⌈KH/Stride⌉·⌈KW/Stride⌉ of them.
 func avgPoolBackwardBounds(op kernels.AvgPoolBackward) map[string]Bound {
 	covering := func(k int) int { return (k + op.Stride - 1) / op.Stride }
 	return map[string]Bound{"DX": sumBound("DX", covering(op.KH)*covering(op.KW))}

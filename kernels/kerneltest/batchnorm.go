@@ -47,7 +47,7 @@ func (c BatchNorm) String() string {
 
 func (c BatchNorm) channels() int { return c.Shape[len(c.Shape)-1] }
 
-// x spreads the channels: no two have the same mean and deviation.
+// x gives each channel a different mean and standard deviation.
 func (c BatchNorm) x() fill {
 	return func(r *rand.Rand, i int) float32 {
 		channel := 1 + float64(i%c.channels())/float64(c.channels())
@@ -103,15 +103,15 @@ func batchNormForwardBounds(op kernels.BatchNormForward) map[string]Bound {
 type batchNormErrors struct{ mean, invStd, runningMean, runningVar float64 }
 
 // statisticsErrors returns the errors that a stable float32 implementation may
-// make in mean and variance of so many rows.
+// make in the mean and variance of that many rows.
 //
-// Sums of R terms whose roundings are independent err by about √R·u; k allows
-// four times that and eight roundings more. The mean then errs by k·rms, rms
-// being √(mean² + var). Of the variance, Chan, Golub & LeVeque ("Algorithms
-// for computing the sample variance", 1983) show that Welford's and the
-// pairwise update err by the order of κ·u, κ = rms/std, and two passes by less;
-// the textbook Σx² − (Σx)²/R errs by κ²·u and fails where the mean is large. A
-// wrong mean adds its square.
+// Sums of R terms with independent roundings have an error of about √R·u; k
+// allows four times that plus eight roundings. The mean then has an error of
+// k·rms, where rms = √(mean² + var). For the variance, Chan, Golub & LeVeque
+// ("Algorithms for computing the sample variance", 1983) show that the error of
+// Welford's and the pairwise update is of the order of κ·u, κ = rms/std, and
+// that of two passes is smaller; the textbook Σx² − (Σx)²/R has an error of
+// κ²·u and fails if the mean is large. An error in the mean adds its square.
 func statisticsErrors(rows int, mean, variance float64) (errMean, errVar float64) {
 	k := 4 * (math.Sqrt(float64(rows)) + 8) * u
 	rms := math.Sqrt(mean*mean + variance)
@@ -131,7 +131,7 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 		var errVar float64
 		if op.Var.Absent() {
 			e.mean, errVar = statisticsErrors(rows, mean, variance)
-		} else { // the statistics given are right
+		} else { // the given statistics are exact
 			mean, variance = r.In["Mean"][j], r.In["Var"][j]
 		}
 		// d(v+ε)^−½ = −½ (v+ε)^−³ᐟ² dv; square root and division add 3 units.
@@ -146,9 +146,9 @@ func batchNormForwardErrors(op kernels.BatchNormForward, r *Results) []batchNorm
 	return list
 }
 
-// batchNormBoundY carries the errors of the statistics through
-// Y = (X − mean)·invStd·γ + β, which itself may be folded into X·scale + shift
-// and rounds four times.
+// batchNormBoundY propagates the errors of the statistics through
+// Y = (X − mean)·invStd·γ + β, which may be folded into X·scale + shift and
+// rounds four times.
 func batchNormBoundY(op kernels.BatchNormForward, r *Results, errors []batchNormErrors) []float64 {
 	x, gamma, beta, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Beta"], r.Ref["Mean"], r.Ref["InvStd"]
 	if !op.Var.Absent() {
@@ -165,7 +165,7 @@ func batchNormBoundY(op kernels.BatchNormForward, r *Results, errors []batchNorm
 	return bound
 }
 
-// moments returns mean and biased variance of each channel.
+// moments returns the mean and biased variance of each channel.
 func moments(x []float64, channels int) (mean, variance []float64) {
 	mean, variance = make([]float64, channels), make([]float64, channels)
 	rows := float64(len(x) / channels)
@@ -205,8 +205,9 @@ func (c BatchNormInference) Trial() *Trial {
 	return t.run(op)
 }
 
-// batchNormInferenceBounds: the op may be folded into X·scale + shift; scale
-// errs by 4 units (square root, division, product), the rest by 4 roundings.
+// batchNormInferenceBounds: the op may be folded into X·scale + shift; the error
+// of scale is 4 units (square root, division, product), and the rest adds 4
+// roundings.
 func batchNormInferenceBounds(op kernels.BatchNormInference) map[string]Bound {
 	return map[string]Bound{"Y": func(r *Results) []float64 {
 		x, gamma, beta, mean, variance := r.In["X"], r.In["Gamma"], r.In["Beta"], r.In["RunningMean"], r.In["RunningVar"]
@@ -220,7 +221,7 @@ func batchNormInferenceBounds(op kernels.BatchNormInference) map[string]Bound {
 	}}
 }
 
-// Trial implements [Case]. Mean and InvStd are X's own, as after the forward
+// Trial implements [Case]. Mean and InvStd are those of X, as after the forward
 // op.
 func (c BatchNormBackward) Trial() *Trial {
 	t := newTrial()
@@ -240,7 +241,7 @@ func (c BatchNormBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// statisticOfX derives an input from mean and biased variance of each channel
+// statisticOfX derives an input from the mean and biased variance of each channel
 // of X, as they are after the forward op.
 func statisticOfX(channels int, statistic func(mean, variance float64) float64) func(map[string][]float32) []float32 {
 	return func(earlier map[string][]float32) []float32 {
@@ -266,10 +267,10 @@ func batchNormBackwardBounds(op kernels.BatchNormBackward) map[string]Bound {
 	return batchNormGradientBounds(ch, rows, func(r *Results) []float64 { return r.In["DY"] })
 }
 
-// batchNormGradientBounds: the two sums have so many terms, of magnitudes |DY|
-// and |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into X·InvStd − Mean·InvStd,
-// so what cancels in it counts), and the usual (K+8)·u. gradient returns DY, of
-// X's shape.
+// batchNormGradientBounds: the two sums have the given number of terms, of
+// magnitudes |DY| and |DY|·(|X| + |Mean|)·InvStd (x̂ may be folded into
+// X·InvStd − Mean·InvStd, so terms that cancel count), and the usual (K+8)·u.
+// gradient returns DY, in X's shape.
 func batchNormGradientBounds(ch, terms int, gradient func(r *Results) []float64) map[string]Bound {
 	type errors struct{ dy, dbeta, dgamma []float64 }
 	sums := once(func(r *Results) errors {
@@ -297,8 +298,8 @@ func xhatMagnitude(r *Results) func(i int) float64 {
 	}
 }
 
-// batchNormBoundDX carries the errors of both sums and of x̂ (3 roundings)
-// through DX, whose own 6 operations round as well.
+// batchNormBoundDX propagates the errors of both sums and of x̂ (3 roundings)
+// through DX, whose 6 operations add roundings.
 func batchNormBoundDX(r *Results, dy, errBeta, errGamma []float64) []float64 {
 	x, gamma, mean, invStd := r.In["X"], r.In["Gamma"], r.In["Mean"], r.In["InvStd"]
 	sumDY, sumDYX := r.Ref["DBeta"], r.Ref["DGamma"]
@@ -331,7 +332,7 @@ func batchNormCases() []Case {
 		{Shape: []int{1025, 65}, Std: 1},
 		{Shape: []int{31, 129}, Std: 0.01},
 		{Shape: []int{40, 9}, Mean: 5, Std: 0}, // constant channels
-		// Mean ten thousand times the deviation: Σx² − (Σx)²/R has no digit left.
+		// Mean ten thousand times the deviation: Σx² − (Σx)²/R has no correct digit left.
 		{Shape: []int{128, 32}, Mean: 1000, Std: 0.1},
 		{Shape: []int{4, 8, 8, 16}, Mean: -1000, Std: 0.1},
 		{Shape: []int{1, 28, 28, 32}, Std: 1},

@@ -26,7 +26,7 @@ type BatchNormReLUPoolInference struct{ BatchNormReLUPool }
 // BatchNormReLUPoolBackward is a case of [kernels.BatchNormReLUPoolBackward].
 type BatchNormReLUPoolBackward struct {
 	BatchNormReLUPool
-	InPlace  bool // DX is X
+	InPlace  bool // DX and X are one tensor
 	Integers bool // exact sums
 }
 
@@ -50,10 +50,10 @@ func (c BatchNormReLUPoolBackward) String() string {
 func (c BatchNormReLUPool) x() []int { return []int{c.N, c.H, c.W, c.C} }
 func (c BatchNormReLUPool) y() []int { return []int{c.N, c.H / c.Size, c.W / c.Size, c.C} }
 
-// grid gives values a quarter of the standard deviation apart, and different
-// ones in each channel. Two elements of a window are therefore equal, and the
-// first must win whatever the rounding, or their B lie γ/4 apart, far above
-// what rounding can turn round: Index has but one right answer.
+// grid gives values a quarter of the standard deviation apart, different ones
+// in each channel. Two elements of a window are therefore equal, so that the
+// first must win whatever the rounding, or their B differ by γ/4, far more than
+// rounding can reverse. Index thus has only one right answer.
 func (c BatchNormReLUPool) grid() fill {
 	return func(r *rand.Rand, i int) float32 {
 		channel := 1 + float64(i%c.C)/float64(c.C)
@@ -61,8 +61,9 @@ func (c BatchNormReLUPool) grid() fill {
 	}
 }
 
-// gammas gives some zeros, which make all of a window equal, and as many
-// negative numbers, which make the smallest X the largest B, as positive ones.
+// gammas gives some zeros, which make all elements of a window equal, and
+// otherwise as many negative numbers, which make the smallest X the largest B,
+// as positive ones.
 func gammas(r *rand.Rand, i int) float32 {
 	magnitude := uniform(0.5, 2)(r, i)
 	switch r.IntN(7) {
@@ -74,7 +75,7 @@ func gammas(r *rand.Rand, i int) float32 {
 	return magnitude
 }
 
-// Trial implements [Case]. Mean and Var are X's own.
+// Trial implements [Case]. Mean and Var are those of X.
 func (c BatchNormReLUPoolForward) Trial() *Trial {
 	t := newTrial()
 	op := kernels.BatchNormReLUPoolForward{Size: c.Size, Momentum: 0.1, Eps: batchNormEps}
@@ -94,7 +95,7 @@ func (c BatchNormReLUPoolForward) Trial() *Trial {
 }
 
 // batchNormReLUPoolForwardBounds: square root, division and the sum with ε
-// round InvStd, 8 units at most, as in batchNormForwardErrors; the running
+// change InvStd by at most 8 units, as in batchNormForwardErrors; the running
 // statistics are sums of two products.
 func batchNormReLUPoolForwardBounds(op kernels.BatchNormReLUPoolForward) map[string]Bound {
 	rows, ch := op.X.Matrix()
@@ -164,7 +165,7 @@ func newFusedWindows(x, y kernels.Tensor, size int, eps float32, r *Results, mea
 	return f
 }
 
-// each returns bound of every window.
+// each returns the bound of every window.
 func (f *fusedWindows) each(bound func(f *fusedWindows, out int) float64) []float64 {
 	all := make([]float64, f.outputs)
 	for out := range all {
@@ -187,16 +188,17 @@ func windowElement(out, k, h, w, c, oh, ow, size int) int {
 	return ((pixel/ow/oh*h+row)*w+col)*c + out%c
 }
 
-// element returns B of element k of a window, and how far an implementation's
-// may lie from it: the op may be folded into X·scale + shift, where scale errs
-// by 4 units (square root, division, product), the rest by 4 roundings.
+// element returns B of element k of a window, and how far an implementation's B
+// may be from it: the op may be folded into X·scale + shift, where the error of
+// scale is 4 units (square root, division, product), and the rest adds 4
+// roundings.
 func (f *fusedWindows) element(out, k int) (b, bound float64) {
 	j, x := out%f.c, f.x[f.input(out, k)]
 	return (x-f.mean[j])*f.scale[j] + f.beta[j],
 		12*u*math.Abs(f.scale[j])*(math.Abs(x)+math.Abs(f.mean[j])) + 4*u*math.Abs(f.beta[j])
 }
 
-// boundY: a maximum errs by no more than the worst of its elements.
+// boundY: the error of a maximum is at most the largest of its elements' errors.
 func (f *fusedWindows) boundY(out int) (bound float64) {
 	for k := range f.size * f.size {
 		_, e := f.element(out, k)
@@ -205,11 +207,11 @@ func (f *fusedWindows) boundY(out int) (bound float64) {
 	return bound + tiny
 }
 
-// boundIndex is 0, for one right answer, unless another element's B comes so
-// close to the largest that rounding may make them equal or turn them round.
-// No case has such elements (see grid), but the ops of a model do. Equal X are
-// no such elements: they have equal B, and the first wins. Neither are those of
-// a channel whose γ is 0: every B is β then.
+// boundIndex is 0, since there is one right answer, unless another element's B
+// is so close to the largest that rounding may make them equal or swap them. No
+// case has such elements (see grid), but the ops of a model do. Elements of
+// equal X do not count: they have equal B, and the first wins. Nor do those of
+// a channel whose γ is 0, where every B is β.
 func (f *fusedWindows) boundIndex(out int) float64 {
 	if f.scale[out%f.c] == 0 {
 		return 0
@@ -231,9 +233,9 @@ func (f *fusedWindows) boundIndex(out int) float64 {
 	return float64(hi - lo)
 }
 
-// Trial implements [Case]. Half of Y is 0; Index and Y are those of no forward
-// op, so that each matters by itself. With Integers, x̂ is a multiple of ½ and
-// both sums are exact.
+// Trial implements [Case]. Half of Y is 0. Index and Y do not come from a
+// forward op, so that each matters by itself. With Integers, x̂ is a multiple of
+// ½ and both sums are exact.
 func (c BatchNormReLUPoolBackward) Trial() *Trial {
 	t := newTrial()
 	op := kernels.BatchNormReLUPoolBackward{Size: c.Size}
@@ -264,8 +266,8 @@ func (c BatchNormReLUPoolBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// batchNormReLUPoolBackwardBounds are batch-norm's, with G for its DY: sums
-// over as many terms as a channel has windows.
+// batchNormReLUPoolBackwardBounds are batch-norm's bounds with G as DY: each sum
+// has as many terms as a channel has windows.
 func batchNormReLUPoolBackwardBounds(op kernels.BatchNormReLUPoolBackward) map[string]Bound {
 	windows, _ := op.Y.Matrix()
 	return batchNormGradientBounds(op.X.Dim(-1), windows, func(r *Results) []float64 {
@@ -283,9 +285,9 @@ func batchNormReLUPoolBackwardBounds(op kernels.BatchNormReLUPoolBackward) map[s
 	})
 }
 
-// fusedShapes have images whose last rows and columns fill no window, one
-// channel, channels at and around vector and workgroup sizes; few channels in
-// many images; large means.
+// fusedShapes include images whose last rows and columns do not fill a window,
+// one channel, channels at and around vector and workgroup sizes, few channels
+// in many images, and large means.
 var fusedShapes = []BatchNormReLUPool{
 	{N: 1, H: 1, W: 1, C: 1, Size: 1, Std: 1}, // R = 1: no unbiased variance
 	{N: 1, H: 2, W: 2, C: 1, Size: 2, Std: 1},

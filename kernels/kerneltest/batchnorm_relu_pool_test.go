@@ -13,8 +13,8 @@ func inputs(c Case) (kernels.Op, *Results) {
 	return trial.Op, &Results{In: trial.values(trial.Op, kernels.ReadWrite, trial.contents("inputs")), Steps: 1}
 }
 
-// Every case has one right Index, and among all windows are such whose maximum
-// occurs twice, with γ positive, negative and 0.
+// Every case has one right Index, and some windows contain their maximum twice,
+// with γ positive, negative and 0.
 func TestFusedCasesHaveTiesAndNoNearTies(t *testing.T) {
 	ties := map[int]int{}
 	for _, c := range batchNormReLUPoolCases() {
@@ -24,7 +24,7 @@ func TestFusedCasesHaveTiesAndNoNearTies(t *testing.T) {
 	}
 	for _, sign := range []int{-1, 0, 1} {
 		if ties[sign] < 100 {
-			t.Errorf("%d ties where γ has the sign %d, want at least 100", ties[sign], sign)
+			t.Errorf("%d ties if γ has the sign %d, want at least 100", ties[sign], sign)
 		}
 	}
 }
@@ -34,7 +34,7 @@ func countTies(t *testing.T, c BatchNormReLUPoolForward, ties map[int]int) {
 	forward := op.(kernels.BatchNormReLUPoolForward)
 	for out, bound := range Bounds(op)["Index"](r) {
 		if bound != 0 {
-			t.Errorf("%s: rounding may turn the elements of window %d round", c, out)
+			t.Errorf("%s: rounding may swap elements of window %d", c, out)
 			return
 		}
 	}
@@ -56,7 +56,7 @@ func countTies(t *testing.T, c BatchNormReLUPoolForward, ties map[int]int) {
 	}
 }
 
-// Index may differ where B come within rounding of each other, and only there.
+// Index may differ only where two B are within rounding of each other.
 func TestBoundOfIndex(t *testing.T) {
 	var p kernels.Plan
 	op := kernels.BatchNormReLUPoolForward{X: p.Tensor("X", kernels.Float32, 1, 2, 2, 1), Y: p.Tensor("Y", kernels.Float32, 1, 1, 1, 1),
@@ -81,7 +81,7 @@ func TestBoundOfIndex(t *testing.T) {
 }
 
 // fusedForward computes the forward op in the precision of T, folded into
-// X·scale + shift, so that float32 rounds about as much as it may. lastWins
+// X·scale + shift, so that float32 rounds about as much as allowed. lastWins
 // keeps the last of equal elements.
 func fusedForward[T float32 | float64](op kernels.BatchNormReLUPoolForward, in map[string][]float64, lastWins bool) map[string][]float64 {
 	got := map[string][]float64{"Y": make([]float64, op.Y.Len()), "Index": make([]float64, op.Y.Len())}
@@ -145,8 +145,8 @@ func fusedBackward[T float32 | float64](op kernels.BatchNormReLUPoolBackward, in
 	return got
 }
 
-// The bounds of the fused ops let float32 pass on every case, and find a tie
-// that goes to the last element and a gradient that passes ReLU.
+// With the bounds of the fused ops, float32 passes every case, while a tie that
+// goes to the last element and a gradient that passes ReLU fail.
 func TestFusedBounds(t *testing.T) {
 	found := map[string]int{}
 	check := func(c Case, fault string, op kernels.Op, got map[string][]float64, r *Results) {
@@ -176,6 +176,6 @@ func TestFusedBounds(t *testing.T) {
 	}
 	// Ties need windows; the smallest cases may lack a tie or a Y of 0.
 	if found["last wins"] < 12 || found["through ReLU"] < 40 {
-		t.Errorf("faults found by so many cases: %v, want at least 12 and 40", found)
+		t.Errorf("number of cases that found each fault: %v, want at least 12 and 40", found)
 	}
 }

@@ -7,9 +7,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// The bounds of batch-norm let float32 implementations pass that are stable,
-// on every case, and no textbook variance Σx²/R − mean² where the mean is
-// large.
+// With the bounds of batch-norm, stable float32 implementations pass every case,
+// while the textbook variance Σx²/R − mean² fails if the mean is large.
 func TestBatchNormBoundsTellStableFromTextbook(t *testing.T) {
 	for _, c := range batchNormCases() {
 		bn, ok := c.(BatchNormForward)
@@ -31,7 +30,7 @@ func TestBatchNormBoundsTellStableFromTextbook(t *testing.T) {
 	}
 }
 
-// checkStatistics holds a method's means and deviations to the case's bounds.
+// checkStatistics checks a method's means and deviations against the case's bounds.
 func checkStatistics(c BatchNormForward, method func(x []float32) (mean, variance float32)) error {
 	trial := c.Trial()
 	op := trial.Op.(kernels.BatchNormForward)

@@ -8,8 +8,8 @@ import (
 )
 
 // Benchmark measures every op on the shapes of the three models' layers at
-// batch 64, in GFLOP/s and in GB/s of the op's operands, each counted once for
-// every access.
+// batch size 64, in GFLOP/s and in GB/s of the op's operands, each counted once
+// per access.
 func Benchmark(b *testing.B, backend kernels.Backend) {
 	for _, c := range modelLayers() {
 		trial := c.Trial()
@@ -47,7 +47,7 @@ func benchmark(b *testing.B, backend kernels.Backend, c Case, trial *Trial) {
 	b.ReportMetric(float64(b.N)*float64(traffic(trial.Op))/seconds/1e9, "GB/s")
 }
 
-// traffic returns the bytes that an op must at least move.
+// traffic returns the least number of bytes that an op must move.
 func traffic(op kernels.Op) int {
 	bytes := 0
 	for _, o := range op.Operands() {
@@ -61,8 +61,8 @@ func traffic(op kernels.Op) int {
 	return bytes
 }
 
-// modelLayers are the ops of a training step of the three models, at batch 64,
-// from fused and from single ops, and the inference forms of batch-norm.
+// modelLayers are the ops of a training step of the three models at batch size
+// 64, fused and single, and the inference forms of batch-norm.
 func modelLayers() []Case {
 	const batch = 64
 	var cases []Case
@@ -94,7 +94,7 @@ func modelLayers() []Case {
 		DropoutForward{dropout}, DropoutBackward{dropout}, ReLUDropoutForward{dropout}, ReLUDropoutBackward{dropout},
 		SoftmaxCrossEntropy{N: batch, C: 10, Values: "normal", DLogits: true},
 		Adam{Len: 1701632, Steps: 1}, SGD{Len: 1701632, Momentum: 0.9, Steps: 1},
-		Gather{M: batch, H: 28, W: 28, N: batch, Entries: batch}, // no more images than it reads, or GB/s would count them
+		Gather{M: batch, H: 28, W: 28, N: batch, Entries: batch}, // only the images that it reads, since GB/s counts them all
 		Fill{Len: 1701632},
 		AdvanceState{Start: kernels.NewState(42, 0, 0.9, 0.999), Batch: batch, Beta1: 0.9, Beta2: 0.999, Times: 1},
 	)

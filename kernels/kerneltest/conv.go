@@ -82,7 +82,7 @@ func (c Conv) y() []int {
 	return []int{c.N, kernels.ConvOutput(c.H, c.KH, c.Stride, c.Pad), kernels.ConvOutput(c.W, c.KW, c.Stride, c.Pad), c.O}
 }
 
-// newTrial starts a trial with the outputs that integers make exact.
+// newTrial starts a trial, naming the outputs that integers make exact.
 func (c Conv) newTrial(exact ...string) *Trial {
 	t := newTrial()
 	if c.Integers {
@@ -130,9 +130,9 @@ func convForwardBounds(op kernels.ConvForward) map[string]Bound {
 	}
 }
 
-// withStatisticsOf returns r with Mean and Var of y for the reference's. The
-// statistics that a convolution hands over are those of its own Y, so they are
-// held to it: the errors of that Y are not theirs.
+// withStatisticsOf returns r with Mean and Var computed from y instead of the
+// reference's. The statistics that a convolution returns are those of its own
+// Y, so they are compared with it: errors in Y do not count as theirs.
 func withStatisticsOf(y []float64, channels int, r *Results) *Results {
 	own := *r
 	own.Ref = maps.Clone(r.Ref)
@@ -163,7 +163,7 @@ func (c ConvBackwardWeight) Trial() *Trial {
 	return t.run(op)
 }
 
-// convShapes covers kernel sizes, strides, pads, and channels at and around
+// convShapes covers kernel sizes, strides, padding, and channels at and around
 // the tile sizes that implementations like; then the models' layers.
 var convShapes = []Conv{
 	{N: 1, H: 1, W: 1, I: 1, O: 1, KH: 1, KW: 1, Stride: 1},
@@ -180,7 +180,7 @@ var convShapes = []Conv{
 	{N: 2, H: 6, W: 9, I: 3, O: 5, KH: 2, KW: 4, Stride: 1},
 	{N: 2, H: 9, W: 6, I: 3, O: 5, KH: 4, KW: 2, Stride: 2, Pad: 1},
 	{N: 1, H: 5, W: 4, I: 2, O: 2, KH: 3, KW: 3, Stride: 1, Pad: 2}, // pad beyond "same"
-	{N: 1, H: 2, W: 2, I: 2, O: 3, KH: 4, KW: 4, Stride: 1, Pad: 1}, // kernel larger than image
+	{N: 1, H: 2, W: 2, I: 2, O: 3, KH: 4, KW: 4, Stride: 1, Pad: 1}, // kernel larger than the image
 	{N: 2, H: 3, W: 40, I: 4, O: 8, KH: 3, KW: 3, Stride: 1, Pad: 1},
 	{N: 1, H: 15, W: 15, I: 15, O: 15, KH: 3, KW: 3, Stride: 1, Pad: 1},
 	{N: 1, H: 16, W: 16, I: 16, O: 16, KH: 3, KW: 3, Stride: 1, Pad: 1},
@@ -222,13 +222,13 @@ func convCases() []Case {
 		c.Integers = false
 		add(c, !bias, statistics)
 	}
-	// The small shapes also the other way round, and with a large mean.
+	// Test the small shapes also without Bias where they had it, and with a large mean.
 	for i, c := range convShapes {
 		cases = append(cases, ConvForward{Conv: c, Bias: i%2 == 0, Statistics: i%4 >= 2},
 			ConvForward{Conv: c, Bias: true, Statistics: true, LargeMean: true})
 	}
-	// The full batch and the epoch's last one, as the models run them: exact
-	// data shows a lost term however long the sum.
+	// The full batch and the epoch's last one, as the models run them. Exact
+	// data shows a lost term, however long the sum.
 	for _, batch := range []int{32, 64} {
 		for _, c := range modelConvs(batch)[:3] {
 			c.Integers = true

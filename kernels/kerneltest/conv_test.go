@@ -8,9 +8,9 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// A convolution's statistics pass if they are those of its own Y, taken by a
-// stable method, however far that Y lies from the reference's; those of
-// another Y and the textbook's where the mean is large do not.
+// A convolution's statistics pass if a stable method computed them from its own
+// Y, however far that Y is from the reference's. Those of another Y fail, and so
+// do those of the textbook's method if the mean is large.
 func TestStatisticsOfConv(t *testing.T) {
 	c := ConvForward{Conv: Conv{N: 8, H: 14, W: 14, I: 3, O: 5, KH: 3, KW: 3, Stride: 1, Pad: 1}, Bias: true, Statistics: true}
 	op := c.Trial().Op.(kernels.ConvForward)
@@ -28,7 +28,7 @@ func TestStatisticsOfConv(t *testing.T) {
 		{"last row lost", 1, func(x []float32) (mean, variance float32) { return welford(x[:len(x)-1]) }, true},
 	} {
 		got := statisticsOfRandomY(op, f.mean, f.method)
-		// The reference's Y, and so its statistics, are off by half Y's bound.
+		// The reference's Y, and therefore its statistics, are off by half of Y's bound.
 		r := &Results{Steps: 1, Ref: map[string][]float64{}, Abs: map[string][]float64{}}
 		for _, y := range got["Y"] {
 			r.Ref["Y"] = append(r.Ref["Y"], y*(1+18*u))
@@ -40,8 +40,8 @@ func TestStatisticsOfConv(t *testing.T) {
 	}
 }
 
-// statisticsOfRandomY returns outputs of op: a Y around mean, and a method's
-// statistics of it.
+// statisticsOfRandomY returns outputs of op: a Y around mean, and its
+// statistics, computed by method.
 func statisticsOfRandomY(op kernels.ConvForward, mean float64, method func(x []float32) (mean, variance float32)) map[string][]float64 {
 	r := rand.New(rand.NewPCG(1, 0))
 	rows, ch := op.Y.Matrix()

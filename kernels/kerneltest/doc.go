@@ -1,17 +1,17 @@
-// Package kerneltest tests a [kernels.Backend] against another one that is
-// taken for the truth. A backend's test is one line:
+// Package kerneltest tests a [kernels.Backend] against a reference backend. A
+// backend's test is one line:
 //
 //	kerneltest.NewSuite(oracle.New()).Run(t, backend)
 //
-// Every op has a case struct of its own; [Cases] lists the cases. A case is a
-// plan of one op, so the backend needs no other interface than the one that
-// training uses. Around each case stand guards:
+// Every op has a case struct; [Cases] lists the cases. A case is a plan of one
+// op, so the backend needs only the interface that training uses. Each case is
+// guarded:
 //
-//   - a tensor lies between fences inside a longer buffer, and neither fences
-//     nor inputs may change;
+//   - each tensor lies between fences inside a longer buffer, and neither
+//     fences nor inputs may change;
 //   - outputs hold NaN or 0xDEADBEEF before the op, as do the fences of its
-//     inputs, so an element that was left out or read from outside shows;
-//   - the op runs twice from the same start and must give the same bits.
+//     inputs, so that an element left out or read from outside shows;
+//   - the op runs twice on the same data and must give the same bits.
 //
 // # Tolerance
 //
@@ -22,8 +22,8 @@
 //
 //	|got − ref| ≤ (K+8)·u·Σ|aᵢbᵢ|
 //
-// and gets Σ|aᵢbᵢ| by running the reference on absolute values. Where K is
-// long that bound is wide enough to hide a lost term, so each shape also runs
-// on small integers, whose sums are exact in float32 in any order and must
-// match exactly. The other ops' bounds are derived beside their cases.
+// and gets Σ|aᵢbᵢ| by running the reference on absolute values. If K is large,
+// that bound is wide enough to hide a lost term, so each shape also runs on
+// small integers, whose sums are exact in float32 in any order and must match
+// exactly. The other ops' bounds are derived next to their cases.
 package kerneltest

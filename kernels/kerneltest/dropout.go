@@ -41,7 +41,7 @@ func (c DropoutBackward) Trial() *Trial {
 }
 
 // dropoutBound: the scale 1/(1−P) may be off by 2.5 units in the last place
-// (Vulkan's division) and the product by half a one; a unit is 2u. A dropped
+// (Vulkan's division) and the product by half a unit; a unit is 2u. A dropped
 // unit is 0, and so is its bound.
 func dropoutBound(operand string) Bound {
 	return func(r *Results) []float64 {
@@ -53,7 +53,7 @@ func dropoutBound(operand string) Bound {
 	}
 }
 
-// tensors adds what both ops have. No input is 0, so the masks must be equal.
+// tensors adds the tensors that both ops have. No input is 0, so the masks must be equal.
 func (c Dropout) tensors(fromName, toName string) (t *Trial, from, state, to kernels.Tensor) {
 	t = newTrial()
 	from = t.floats(fromName, uniform(0.5, 2), c.N, c.U)

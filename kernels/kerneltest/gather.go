@@ -52,7 +52,7 @@ func (c Gather) Trial() *Trial {
 
 		Augment: c.Augment,
 	}
-	if c.Rotate { // by up to a quarter turn
+	if c.Rotate { // up to a quarter turn
 		op.Rotations = t.words("Rotations", func(_ *rand.Rand, i int) uint32 {
 			sin, cos := math.Sincos(float64(i/2-3) / 2)
 			return uint32(int32(math.Round(65536 * []float64{cos, sin}[i%2])))
@@ -86,7 +86,7 @@ func gatherCases() []Case {
 		Gather{M: 40, H: 3, W: 7, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipAlternating}, Seed: 42},
 		Gather{M: 40, H: 3, W: 7, N: 33, Entries: 60, Augment: kernels.Augment{Flip: kernels.FlipAlternating}, Seed: 42, Epoch: 7},
 		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Crop: 4}, Seed: 1 << 40},
-		Gather{M: 40, H: 4, W: 9, N: 33, Entries: 60, Augment: kernels.Augment{Crop: 4}, Seed: 5}, // out of sight at times
+		Gather{M: 40, H: 4, W: 9, N: 33, Entries: 60, Augment: kernels.Augment{Crop: 4}, Seed: 5}, // some images are shifted out of the frame
 		Gather{M: 40, H: 28, W: 28, N: 33, Entries: 60, Augment: kernels.Augment{Erase: 1 << 31}, Seed: 42},
 		Gather{M: 90, H: 28, W: 28, N: 64, Entries: 90, Rotate: true, Seed: 42, Epoch: 3,
 			Augment: kernels.Augment{Flip: kernels.FlipRandom, Crop: 4, Erase: 1 << 30}},

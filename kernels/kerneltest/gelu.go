@@ -10,13 +10,13 @@ import (
 // GELUForward is a case of [kernels.GELUForward].
 type GELUForward struct {
 	Shape   []int
-	InPlace bool // Y is X
+	InPlace bool // Y and X are one tensor
 }
 
 // GELUBackward is a case of [kernels.GELUBackward].
 type GELUBackward struct {
 	Shape   []int
-	InPlace bool // DX is DY
+	InPlace bool // DX and DY are one tensor
 }
 
 // String describes the case.
@@ -56,14 +56,14 @@ func (c GELUBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// expUlps is the relative error of exp(−x), in units of u: Vulkan grants a
-// device 3 + 2·|x| units in the last place ("Precision of individual
-// operations"), two of u each.
+// expUlps is the relative error of exp(−x), in units of u: Vulkan allows 3 +
+// 2·|x| units in the last place ("Precision of individual operations"), each of
+// them 2u.
 func expUlps(x float64) float64 { return 6 + 4*math.Abs(x) }
 
-// cdfError is what Φ may be off by: half the 1.5e-7 of the error function's
-// formula, a wrong exponential, at most 6·u/2 where x is 0 and less elsewhere,
-// and four roundings.
+// cdfError is the error allowed in Φ: half of the error function's 1.5e-7, the
+// exponential's error, which is at most 6·u/2 at x = 0 and less elsewhere, and
+// four roundings.
 const cdfError = .75e-7 + 8*u
 
 func geluForwardBounds(kernels.GELUForward) map[string]Bound {
@@ -76,8 +76,8 @@ func geluForwardBounds(kernels.GELUForward) map[string]Bound {
 	}}
 }
 
-// geluBackwardBounds adds the error of x·φ(x), three roundings and the
-// exponential's.
+// geluBackwardBounds adds the error of x·φ(x): three roundings and the error of
+// the exponential.
 func geluBackwardBounds(kernels.GELUBackward) map[string]Bound {
 	return map[string]Bound{"DX": func(r *Results) []float64 {
 		bound := make([]float64, len(r.In["X"]))

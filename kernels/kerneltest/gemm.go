@@ -72,7 +72,7 @@ func (c GEMM) Trial() *Trial {
 	return t.run(op)
 }
 
-// gemmShapes are multiplied by all transposes, bias and accumulation.
+// gemmShapes are combined with all transposes, bias and accumulation.
 var gemmShapes = []GEMM{
 	{M: 1, N: 1, K: 1},
 	{M: 1, N: 7, K: 3},
@@ -89,8 +89,8 @@ var gemmShapes = []GEMM{
 	{M: 37, N: 16, K: 20},
 }
 
-// modelGEMMs are the fully connected layers of the models with their
-// gradients: Y = X·Wᵀ + b, DX = DY·W, DW = DYᵀ·X.
+// modelGEMMs are the models' fully connected layers and their gradients:
+// Y = X·Wᵀ + b, DX = DY·W, DW = DYᵀ·X.
 func modelGEMMs(batch int) []GEMM {
 	var cases []GEMM
 	for _, l := range []struct{ in, out int }{

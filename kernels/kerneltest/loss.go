@@ -59,16 +59,17 @@ func (c SoftmaxCrossEntropy) Trial() *Trial {
 	return t.run(op)
 }
 
-// lossBounds: Vulkan's exp errs by 3 + 2|x| units in the last place and its
-// logarithm by 3 units, or 2⁻²¹ = 8u near 1. With d = max − z, e = exp(−d)
-// errs by e·(6 + 4d + 2d)·u, the subtraction included; e·d is at most 1/ℯ, so
-// the sum S of C terms errs by S·(C + 8 + 3C)·u at most, as S is at least 1.
+// lossBounds: the error of Vulkan's exp is 3 + 2|x| units in the last place,
+// that of its logarithm 3 units, or 2⁻²¹ = 8u near 1. With d = max − z, the
+// error of e = exp(−d) is e·(6 + 4d + 2d)·u, the subtraction included. Since e·d
+// is at most 1/ℯ and S, the sum of C terms, at least 1, the error of S is at
+// most S·(C + 8 + 3C)·u.
 func lossBounds(op kernels.SoftmaxCrossEntropy) map[string]Bound {
 	n, c := op.Logits.Shape[0], op.Logits.Shape[1]
 	return map[string]Bound{
 		"Loss":    func(r *Results) []float64 { return boundLoss(r, n, c) },
 		"DLogits": func(r *Results) []float64 { return boundDLogits(r, n, c, float64(op.Smoothing)) },
-		"Probs": func(r *Results) []float64 { // none in the rows that are not written
+		"Probs": func(r *Results) []float64 { // 0 in the rows that are not written
 			bound := make([]float64, len(r.Ref["Probs"]))
 			copy(bound[int(r.In["State"][kernels.StateCursor])*c:], errorsOfProbs(r, c))
 			return bound
@@ -103,10 +104,10 @@ func boundDLogits(r *Results, n, c int, smoothing float64) []float64 {
 	return bound
 }
 
-// boundLoss bounds the mean of N losses Σ_c q[c]·(d[c] + log S): the logarithm
-// of S errs by the relative error of S and 8u, and the differences, products
-// and sums of C + N terms by (C + N + 8)·u of the loss, which has no negative
-// terms.
+// boundLoss bounds the mean of N losses Σ_c q[c]·(d[c] + log S): the error of
+// log S is the relative error of S plus 8u, and that of the differences,
+// products and sums of C + N terms is (C + N + 8)·u of the loss, which has no
+// negative terms.
 func boundLoss(r *Results, n, c int) []float64 {
 	loss, slot := r.Ref["Loss"], int(r.In["State"][kernels.StateSlot])
 	bound := make([]float64, len(loss))

@@ -60,8 +60,8 @@ func (c MaxPoolForward) values() fill {
 	case "ties":
 		return func(r *rand.Rand, _ int) float32 { return float32(r.IntN(3) - 2) }
 	case "nan":
-		// One NaN at most in a window, in every third pixel's row and column
-		// of some channels: which of two would win is left open.
+		// At most one NaN per window, in every third pixel's row and column
+		// of some channels: the contract does not say which of two wins.
 		return func(r *rand.Rand, i int) float32 {
 			h, w := i/c.C/c.W%c.H, i/c.C%c.W
 			if h%c.Size == c.Size-1 && w%c.Size == 1 && r.IntN(2) == 0 {
@@ -92,8 +92,8 @@ func (c MaxPoolForward) Trial() *Trial {
 	return t.run(op)
 }
 
-// maxPoolBackwardBounds: an element collects the gradients of the windows it
-// lies in, ⌈Size/Stride⌉² of them at most; where that is one, it is copied.
+// maxPoolBackwardBounds: an element sums the gradients of the windows it lies
+// in, at most ⌈Size/Stride⌉² of them; a single one is copied.
 func maxPoolBackwardBounds(op kernels.MaxPoolBackward) map[string]Bound {
 	overlap := (op.Size + op.Stride - 1) / op.Stride
 	if overlap == 1 {
@@ -121,7 +121,7 @@ var poolShapes = []MaxPool{
 	{N: 1, H: 1, W: 1, C: 1, Size: 1, Stride: 1},
 	{N: 1, H: 2, W: 2, C: 1, Size: 2, Stride: 2},
 	{N: 2, H: 4, W: 6, C: 3, Size: 2, Stride: 2},
-	{N: 3, H: 7, W: 7, C: 5, Size: 2, Stride: 2}, // the last row and column fill no window
+	{N: 3, H: 7, W: 7, C: 5, Size: 2, Stride: 2}, // the last row and column do not fill a window
 	{N: 2, H: 9, W: 7, C: 17, Size: 3, Stride: 2},
 	{N: 2, H: 8, W: 8, C: 33, Size: 3, Stride: 1},
 	{N: 1, H: 9, W: 10, C: 4, Size: 2, Stride: 3}, // some elements lie in no window
@@ -147,7 +147,7 @@ func maxPoolCases() []Case {
 		for k, values := range []string{"mixed", "ties", "infinite"} {
 			cases = append(cases, MaxPoolForward{s, values, (i+k)%3 == 1})
 		}
-		if s.Size > 1 && s.Stride >= s.Size { // no overlap: one NaN a window
+		if s.Size > 1 && s.Stride >= s.Size { // no overlap: one NaN per window
 			cases = append(cases, MaxPoolForward{s, "nan", false})
 		}
 		cases = append(cases, MaxPoolBackward{s, false}, MaxPoolBackward{s, true})

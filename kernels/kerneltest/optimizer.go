@@ -9,12 +9,12 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Adam is a case of [kernels.Adam]: Steps steps of the same gradient, the
-// state advancing between them.
+// Adam is a case of [kernels.Adam]: Steps steps with the same gradient; the
+// state advances between them.
 type Adam struct {
 	Len         int
 	WeightDecay float32
-	FirstStep   uint32 // steps done before
+	FirstStep   uint32 // steps done so far
 	Slot        int
 	Steps       int
 }
@@ -48,7 +48,7 @@ func (c SGD) String() string {
 	return s
 }
 
-// rates differ by slot, so that a wrong one shows.
+// rates returns learning rates that differ by slot, so that a wrong slot shows.
 func rates(t *Trial, slots int) kernels.Tensor {
 	return t.floats("LearningRates", func(_ *rand.Rand, i int) float32 { return 1e-3 * float32(i+1) }, slots)
 }
@@ -81,9 +81,9 @@ func adamBounds(op kernels.Adam) map[string]Bound {
 	}
 }
 
-// adamMomentErrors bounds what the moments may err by: each step rounds M and
-// V four times, relative to their terms β·old and (1−β)·g, and finds errors of
-// earlier steps that decay by β; g = Grad + WeightDecay·Param rounds twice.
+// adamMomentErrors bounds the errors of the moments: each step rounds M and V
+// four times, relative to their terms β·old and (1−β)·g, and inherits the errors
+// of earlier steps, which decay by β; g = Grad + WeightDecay·Param rounds twice.
 func adamMomentErrors(op kernels.Adam, r *Results) (m, v []float64) {
 	steps := float64(r.Steps)
 	grad, largestP, largestM, largestV := r.In["Grad"], largest(r, "Param"), largest(r, "M"), largest(r, "V")
@@ -97,13 +97,13 @@ func adamMomentErrors(op kernels.Adam, r *Results) (m, v []float64) {
 	return m, v
 }
 
-// adamParamErrors bounds what the parameters may err by. The step
-// lr/c₁ · M / (√V/√c₂ + Eps) has six operations, of which Vulkan's divisions
-// and roots err by up to 3 units: 32u relative in all, and 3u a step from each
-// bias correction. It also carries M's error directly, and V's through the
-// root, taken as √V − √(V − δV), which holds down to V = 0. Every step is
-// bounded by the largest there can be: of M's largest magnitude and V's
-// smallest, at the first step's bias correction of M and the last one's of V.
+// adamParamErrors bounds the errors of the parameters. The step
+// lr/c₁ · M / (√V/√c₂ + Eps) has six operations, of which Vulkan's divisions and
+// roots are off by up to 3 units: 32u relative in all, and 3u per step from each
+// bias correction. It also passes on M's error directly, and V's through the
+// root, as √V − √(V − δV), which holds down to V = 0. Every step is bounded by
+// the largest possible one: M's largest magnitude and V's smallest, with M's
+// bias correction of the first step and V's of the last.
 func adamParamErrors(op kernels.Adam, r *Results, errM, errV []float64) []float64 {
 	steps, lr := float64(r.Steps), largestRate(r)
 	done := r.In["State"][kernels.StateStep]
@@ -121,8 +121,8 @@ func adamParamErrors(op kernels.Adam, r *Results, errM, errV []float64) []float6
 	return bound
 }
 
-// adamSmallestV bounds V from below after any of the steps: it moves steadily
-// from its first value towards g².
+// adamSmallestV bounds V from below after any of the steps: V moves
+// monotonically from its first value towards g².
 func adamSmallestV(op kernels.Adam, r *Results) []float64 {
 	smallest, old, grad := make([]float64, op.V.Len()), r.In["V"], r.In["Grad"]
 	for i, last := range r.Ref["V"] {
@@ -174,9 +174,9 @@ func sgdBounds(op kernels.SGD) map[string]Bound {
 	}
 }
 
-// sgdErrors bounds what the steps may err by: g rounds twice, M and the
-// direction twice each, against the magnitudes of what is added. M grows by g
-// a step at most, and an error of M decays by μ.
+// sgdErrors bounds the errors of the steps: g, M and the direction round twice
+// each, relative to the magnitudes of the terms added. M grows by at most g per
+// step, and an error of M decays by μ.
 func sgdErrors(op kernels.SGD, r *Results) (m, param []float64) {
 	steps, mu, lr := float64(r.Steps), float64(op.Momentum), largestRate(r)
 	grad, oldM := r.In["Grad"], r.In["M"]

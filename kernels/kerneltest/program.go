@@ -7,7 +7,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// testProgram tests what [kernels.Program] promises beside the ops.
+// testProgram tests what [kernels.Program] promises apart from the ops.
 func testProgram(t *testing.T, backend kernels.Backend) {
 	var p kernels.Plan
 	x := p.Tensor("x", kernels.Float32, 3, 70)
@@ -60,7 +60,7 @@ func testProgram(t *testing.T, backend kernels.Backend) {
 	t.Run("refuses", func(t *testing.T) { testRefusals(t, backend, program, x) })
 }
 
-// testProfile requires that a profiled run does what a run does.
+// testProfile requires a profiled run to do the same as a run.
 func testProfile(t *testing.T, program kernels.Program, state kernels.Tensor) {
 	before := kernels.ParseState(wordsOf(read(t, program, state)))
 	times, err := program.Profile("step")
@@ -76,11 +76,11 @@ func testProfile(t *testing.T, program kernels.Program, state kernels.Tensor) {
 		}
 	}
 	if after := kernels.ParseState(wordsOf(read(t, program, state))); after.Step != before.Step+1 {
-		t.Errorf("Profile took the step from %d to %d", before.Step, after.Step)
+		t.Errorf("Profile advanced the step from %d to %d", before.Step, after.Step)
 	}
 }
 
-// testRefusals requires errors where the caller is wrong.
+// testRefusals requires errors for a caller's mistakes.
 func testRefusals(t *testing.T, backend kernels.Backend, program kernels.Program, x kernels.Tensor) {
 	if err := program.Run("no such section", 1); err == nil {
 		t.Error("Run accepts an unknown section")
@@ -99,7 +99,7 @@ func testRefusals(t *testing.T, backend kernels.Backend, program kernels.Program
 	bad.Section("s").Add(kernels.ReLUForward{X: a, Y: b})
 	if p, err := backend.Compile(&bad); err == nil {
 		p.Close()
-		t.Error("Compile accepts a plan that Check refuses")
+		t.Error("Compile accepts a plan that Check rejects")
 	}
 	if program.MemoryBytes() <= 0 {
 		t.Errorf("MemoryBytes is %d", program.MemoryBytes())

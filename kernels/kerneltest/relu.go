@@ -9,13 +9,13 @@ import (
 // ReLUForward is a case of [kernels.ReLUForward].
 type ReLUForward struct {
 	Shape   []int
-	InPlace bool // Y is X
+	InPlace bool // Y and X are one tensor
 }
 
 // ReLUBackward is a case of [kernels.ReLUBackward].
 type ReLUBackward struct {
 	Shape   []int
-	InPlace bool // DX is DY
+	InPlace bool // DX and DY are one tensor
 }
 
 // String describes the case.
@@ -61,7 +61,7 @@ func (c ReLUBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// elementwiseShapes surround vector and workgroup sizes; the last ones are
+// elementwiseShapes lie around vector and workgroup sizes; the last ones are
 // the models' activations.
 var elementwiseShapes = [][]int{
 	{1}, {2}, {3}, {7}, {15}, {16}, {17}, {63}, {64}, {65}, {3, 5, 7}, {255}, {256}, {257}, {1023}, {1025}, {4099},

@@ -9,7 +9,7 @@ type ReLUDropoutForward struct{ Dropout }
 type ReLUDropoutBackward struct{ Dropout }
 
 // Trial implements [Case]. X is negative, zero or positive, and never small
-// otherwise, so the zeros of Y must be the reference's.
+// unless zero, so the zeros of Y must be the reference's.
 func (c ReLUDropoutForward) Trial() *Trial {
 	t := newTrial()
 	op := kernels.ReLUDropoutForward{X: t.floats("X", mixed, c.N, c.U), P: c.P, Layer: c.Layer}

@@ -10,8 +10,8 @@ import (
 
 // Replay runs a section of a plan op by op on backend and on reference. Before
 // each op, everything it reads is copied from the reference, so that an error
-// is the op's own; after it, what it wrote is compared within its [Bounds].
-// initialise fills the buffers of the reference's program.
+// comes from the op itself; after it, what it wrote is compared within its
+// [Bounds]. initialise fills the buffers of the reference's program.
 func Replay(t *testing.T, plan *kernels.Plan, section string, backend, reference kernels.Backend,
 	initialise func(kernels.Program) error) *Report {
 	t.Helper()
@@ -42,7 +42,7 @@ func Replay(t *testing.T, plan *kernels.Plan, section string, backend, reference
 }
 
 // stepwise returns a plan of the same buffers with a section for each op of
-// the given one, "op 0", "op 1" …
+// the given section: "op 0", "op 1", …
 func stepwise(plan *kernels.Plan, section string) (*kernels.Plan, []kernels.Op) {
 	ops := plan.Find(section).Ops
 	steps := &kernels.Plan{Buffers: plan.Buffers}
@@ -80,8 +80,8 @@ func (r *replay) step(section string, op kernels.Op) (worst float64, err error) 
 	return compareOutputs(op, got, results, nil)
 }
 
-// spread copies what the op reads from the reference to the other two, as it
-// is and without its signs, and returns it.
+// spread copies what the op reads from the reference to the other two programs,
+// unchanged and without signs, and returns it.
 func (r *replay) spread(op kernels.Op) (map[string][]float64, error) {
 	values := map[string][]float64{}
 	for _, o := range op.Operands() {

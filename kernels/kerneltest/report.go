@@ -16,8 +16,8 @@ type OpReport struct {
 	Kind    string
 	Cases   int
 	Skipped int
-	// Worst is the largest error over tolerance of any element; more than 1
-	// fails. WorstCase names its case.
+	// Worst is the largest ratio of error to tolerance of any element; more
+	// than 1 fails. WorstCase names its case.
 	Worst     float64
 	WorstCase string
 }

@@ -12,15 +12,15 @@ import (
 
 const (
 	u    = 0x1p-24  // half a unit in the last place of float32, relative
-	tiny = 0x1p-120 // absolute slack, for devices that flush subnormals to 0
+	tiny = 0x1p-120 // absolute tolerance, for devices that flush subnormals to 0
 )
 
-// Results are the elements of an op's operands, by name: of all of them before
-// it ran; of its outputs after the reference ran it, and after the reference
-// ran it on absolute values. Two names of one tensor are two entries.
+// Results are the elements of an op's operands, by name: all of them before it
+// ran; its outputs after the reference ran it, and after the reference ran it
+// on absolute values. Two names of one tensor are two entries.
 type Results struct {
 	In, Ref, Abs map[string][]float64
-	Steps        int // times that the op ran, the state advancing in between
+	Steps        int // times that the op ran; the state advances in between
 }
 
 // Bound returns how far each element of an output may lie from the
@@ -89,8 +89,8 @@ func Bounds(op kernels.Op) map[string]Bound {
 	return nil // the op only selects or copies
 }
 
-// sumBound is the bound of a sum of k terms whose magnitudes add up to the
-// same output of the run on absolute values.
+// sumBound is the bound of a sum of k terms whose magnitudes add up to the same
+// output in the run on absolute values.
 func sumBound(operand string, k int) Bound {
 	return func(r *Results) []float64 {
 		bound := make([]float64, len(r.Abs[operand]))
@@ -101,8 +101,8 @@ func sumBound(operand string, k int) Bound {
 	}
 }
 
-// once returns f such that the outputs of one op, which are compared one after
-// the other, share what it computes.
+// once returns f with its result cached, so that the outputs of one op, which
+// are compared one after the other, share it.
 func once[T any](f func(r *Results) T) func(r *Results) T {
 	var last *Results
 	var value T
@@ -115,7 +115,7 @@ func once[T any](f func(r *Results) T) func(r *Results) T {
 }
 
 // compareOutputs compares what an op wrote with the reference, and returns the
-// largest error over bound. Of the outputs in exact, nothing may differ.
+// largest ratio of error to bound. The outputs in exact must not differ at all.
 func compareOutputs(op kernels.Op, got map[string][]float64, r *Results, exact []string) (worst float64, err error) {
 	if conv, ok := op.(kernels.ConvForward); ok && !conv.Mean.Absent() {
 		r = withStatisticsOf(got["Y"], conv.Y.Dim(-1), r)
@@ -136,9 +136,9 @@ func compareOutputs(op kernels.Op, got map[string][]float64, r *Results, exact [
 	return worst, errors.Join(problems...)
 }
 
-// Compare returns an error where an element of got differs from ref by more
-// than its bound (nil: where it differs at all), and the largest difference
-// over bound. Two NaN are equal; one is not.
+// Compare returns the largest ratio of difference to bound, and an error if an
+// element of got differs from ref by more than its bound (nil: differs at all).
+// Two NaN are equal; a NaN and a number are not.
 func Compare(name string, shape []int, got, ref, bound []float64) (worst float64, err error) {
 	at, failed := 0, 0
 	for i := range ref {
@@ -161,8 +161,8 @@ func Compare(name string, shape []int, got, ref, bound []float64) (worst float64
 		name, failed, len(ref), position(at, shape), got[at], ref[at], allowed, worst)
 }
 
-// errorRatio returns |got − ref| / bound[i]: 0 where they are equal, +Inf
-// where there is no bound or no number.
+// errorRatio returns |got − ref| / bound[i]: 0 if they are equal, +Inf if there
+// is no bound or the result is not a number.
 func errorRatio(got, ref float64, bound []float64, i int) float64 {
 	if got == ref || (math.IsNaN(got) && math.IsNaN(ref)) {
 		return 0
@@ -177,7 +177,7 @@ func errorRatio(got, ref float64, bound []float64, i int) float64 {
 	return ratio
 }
 
-// position turns an element's number into its indices: "[3 0 27 31]".
+// position returns the indices of element i: "[3 0 27 31]".
 func position(i int, shape []int) string {
 	index := make([]int, len(shape))
 	for axis := len(shape) - 1; axis >= 0; axis-- {

@@ -9,13 +9,13 @@ import (
 // SiLUForward is a case of [kernels.SiLUForward].
 type SiLUForward struct {
 	Shape   []int
-	InPlace bool // Y is X
+	InPlace bool // Y and X are one tensor
 }
 
 // SiLUBackward is a case of [kernels.SiLUBackward].
 type SiLUBackward struct {
 	Shape   []int
-	InPlace bool // DX is DY
+	InPlace bool // DX and DY are one tensor
 }
 
 // String describes the case.
@@ -46,13 +46,13 @@ func (c SiLUBackward) Trial() *Trial {
 	return t.run(op)
 }
 
-// sigmoidError returns the relative error of σ(x), from a sum, a division of
+// sigmoidError returns the relative error of σ(x), from a sum, a division with
 // 2.5 units in the last place, a product, and exp(−|x|), whose relative error
-// counts by the share 1 − σ(x).
+// is weighted by 1 − σ(x).
 func sigmoidError(x float64) float64 { return (8 + expUlps(x)*sigmoid(-x)) * u }
 
-// flushed is what exp(−|x|) may be off by besides: below the normal numbers it
-// may become 0.
+// flushed is the additional error allowed in exp(−|x|): a subnormal result may
+// become 0.
 const flushed = 0x1p-125
 
 func sigmoid(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
@@ -67,7 +67,7 @@ func siluForwardBounds(kernels.SiLUForward) map[string]Bound {
 	}}
 }
 
-// siluBackwardBounds carries the errors of σ(x) and of σ(−x) = 1 − σ(x) through
+// siluBackwardBounds propagates the errors of σ(x) and of σ(−x) = 1 − σ(x) through
 // DY·σ(x)·(1 + x·σ(−x)), which rounds four times.
 func siluBackwardBounds(kernels.SiLUBackward) map[string]Bound {
 	return map[string]Bound{"DX": func(r *Results) []float64 {

@@ -6,7 +6,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// AdvanceState is a case of [kernels.AdvanceState], run Times times.
+// AdvanceState is a case of [kernels.AdvanceState], run Times times in a row.
 type AdvanceState struct {
 	Start        kernels.State
 	Batch        int
@@ -26,9 +26,9 @@ func (c AdvanceState) Trial() *Trial {
 	return t.run(kernels.AdvanceState{State: t.state(c.Start), Batch: c.Batch, Beta1: c.Beta1, Beta2: c.Beta2})
 }
 
-// stateBound: words are exact. A bias correction's update rounds twice at
-// most, both relative to a result in which nothing cancels, and carries at
-// most the relative error it found: 2u a run, and u for the reference's own
+// stateBound: words are exact. A bias correction's update rounds at most twice,
+// both times relative to a result in which nothing cancels, and passes on at
+// most the relative error of its input: 2u per run, and u for the reference's
 // rounding.
 func stateBound(r *Results) []float64 {
 	bound := make([]float64, kernels.StateWords)

@@ -9,11 +9,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// bigFLOPs is the work above which a case is left out of -short and -race runs.
+// bigFLOPs is the work above which -short and -race runs leave a case out.
 const bigFLOPs = 1 << 23
 
-// Suite runs the cases on several backends and asks the reference only once.
-// What a case starts from is made anew for each, or the cases would take
+// Suite runs the cases on several backends, but only once on the reference. It
+// generates a case's inputs again for each backend: keeping them would take
 // gigabytes.
 type Suite struct {
 	reference kernels.Backend
@@ -33,20 +33,20 @@ func NewSuite(reference kernels.Backend) *Suite {
 }
 
 // Run tests every case on backend against the reference. It leaves out, and
-// logs how many, big cases under -short and the race detector, and cases of a
+// logs how many, big cases with -short or the race detector, and cases of a
 // precision that the backend lacks. The report holds the worst error by op.
 func (s *Suite) Run(t *testing.T, backend kernels.Backend) *Report {
 	t.Helper()
 	return s.RunSample(t, backend, 1)
 }
 
-// RunSample is Run with the first of every so many cases of each op: for a
-// driver that takes long to compile the shaders of each shape.
+// RunSample is Run with the first of every oneOf cases of each op, for a driver
+// that is slow to compile the shaders of each shape.
 func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Report {
 	t.Helper()
 	report := &Report{Backend: backend.Name()}
 	mixed := hasMixed(t, backend)
-	seen := map[string]int{} // cases of each op that could run
+	seen := map[string]int{} // runnable cases of each op
 	for _, c := range Cases() {
 		trial := c.Trial()
 		kind := trial.Op.Kind()
@@ -71,7 +71,7 @@ func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Rep
 	}
 	t.Run("Program", func(t *testing.T) { testProgram(t, backend) })
 	if n := report.Skipped(); n > 0 {
-		t.Logf("%d cases left out: mixed precision where the backend has none, big ones under -short or -race, and all but the first of every %d of the rest", n, oneOf)
+		t.Logf("%d cases left out: mixed precision if the backend lacks it, big ones with -short or -race, and all but the first of every %d others", n, oneOf)
 	}
 	return report
 }
@@ -86,8 +86,8 @@ func hasMixed(t *testing.T, backend kernels.Backend) bool {
 	return err == nil
 }
 
-// check runs one case. It returns the largest error over tolerance, and all
-// that is wrong.
+// check runs one case. It returns the largest ratio of error to tolerance, and
+// everything that is wrong.
 func (s *Suite) check(backend kernels.Backend, c Case, trial *Trial) (worst float64, err error) {
 	key := trial.Op.Kind() + "/" + c.String()
 	before := trial.contents(key)
@@ -114,7 +114,7 @@ func (s *Suite) check(backend kernels.Backend, c Case, trial *Trial) (worst floa
 	return worst, errors.Join(problems...)
 }
 
-// expect returns what the reference makes of a case that starts from before.
+// expect returns the reference's outputs for a case that starts from before.
 func (s *Suite) expect(key string, trial *Trial, before [][]byte) (*expectation, error) {
 	if e := s.expected[key]; e != nil {
 		return e, nil
@@ -124,7 +124,7 @@ func (s *Suite) expect(key string, trial *Trial, before [][]byte) (*expectation,
 	if e.after, err = trial.outputs(s.reference, before); err != nil {
 		return nil, err
 	}
-	// Bounds beside exact outputs need no absolute values.
+	// The outputs that are not exact have bounds that need no absolute values.
 	if trial.exact == nil && Bounds(trial.Op) != nil {
 		if e.absolute, err = trial.outputs(s.reference, trial.magnitudes(before)); err != nil {
 			return nil, err

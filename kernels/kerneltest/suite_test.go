@@ -73,7 +73,7 @@ func sound(x []float32, rows, cols, c int) float32 {
 	return float32(sum)
 }
 
-// The suite lets a sound backend pass and names each fault of the others.
+// A sound backend passes the suite; for the others, the suite names each fault.
 func TestFaultsAreFound(t *testing.T) {
 	for _, f := range []struct {
 		faulty
@@ -121,8 +121,8 @@ func TestFaultsAreFound(t *testing.T) {
 	}
 }
 
-// Results are remembered by name, so no two cases may share one, and each op
-// of the contract has cases.
+// The suite stores results by case name, so names must be unique. Each op of
+// the contract has cases.
 func TestCaseNames(t *testing.T) {
 	seen, kinds := map[string]bool{}, map[string]int{}
 	for _, c := range Cases() {

@@ -14,34 +14,34 @@ const (
 	sectionName = "op"
 	// fence is the least number of elements before and after each tensor.
 	fence = 64
-	// poison fills outputs and fences: as float32 a NaN.
+	// poison fills outputs and fences; as float32 it is a NaN.
 	poison = 0xFFDEADBE
-	// wordPoison fills those of uint32, bytePoison those of uint8.
+	// wordPoison fills those of type uint32, bytePoison those of type uint8.
 	wordPoison = 0xDEADBEEF
 	bytePoison = 0xDE
 )
 
 // Case is one test of one op.
 type Case interface {
-	// String names the case among those of its op.
+	// String returns a name that is unique among the cases of its op.
 	String() string
-	// Trial makes the case concrete.
+	// Trial turns the case into a plan and data.
 	Trial() *Trial
 }
 
-// Trial is a case made concrete: a plan whose only section runs one op (and
-// AdvanceState after it, where the case takes several steps), and the contents
-// of its buffers.
+// Trial is a case as a plan, whose only section runs one op (followed by
+// AdvanceState if the case takes several steps), and the contents of the plan's
+// buffers.
 type Trial struct {
 	Plan kernels.Plan
 	Op   kernels.Op
 
 	steps   int      // runs of the section
-	exact   []string // outputs in which the data leaves nothing to round
+	exact   []string // outputs in which nothing is rounded, given the data
 	sources []source
 }
 
-// source says what a buffer's tensor holds before the op.
+// source describes what a buffer's tensor holds before the op.
 type source struct {
 	name   string
 	tensor kernels.Tensor
@@ -110,8 +110,8 @@ func (t *Trial) whole(buffer int) kernels.Tensor {
 	return kernels.Tensor{Buffer: buffer, Type: b.Type, Shape: []int{b.Len}}
 }
 
-// contents returns every buffer as it is before the op; the same for the same
-// seed.
+// contents returns every buffer as it is before the op, always the same for a
+// given seed.
 func (t *Trial) contents(seed string) [][]byte {
 	buffers := make([][]byte, len(t.sources))
 	earlier := map[string][]float32{}
@@ -139,8 +139,8 @@ func (t *Trial) contents(seed string) [][]byte {
 	return buffers
 }
 
-// magnitudes returns a copy of contents in which float inputs have lost their
-// signs.
+// magnitudes returns a copy of contents with the absolute values of float
+// inputs.
 func (t *Trial) magnitudes(contents [][]byte) [][]byte {
 	buffers := make([][]byte, len(contents))
 	for i, s := range t.sources {
@@ -152,7 +152,7 @@ func (t *Trial) magnitudes(contents [][]byte) [][]byte {
 	return buffers
 }
 
-// inner returns the part of the source's buffer that its tensor takes.
+// inner returns the part of the source's buffer that its tensor occupies.
 func (s *source) inner(buffer []byte) []byte {
 	return buffer[s.tensor.Offset*s.tensor.Type.Size():][:s.tensor.Bytes()]
 }
@@ -179,8 +179,8 @@ func poisoned(b kernels.Buffer) []byte {
 	return bytes.Repeat(element, b.Len)
 }
 
-// execute writes the buffers, runs the section, and returns the buffers as
-// they are then; repeats times from the same start.
+// execute writes the buffers, runs the section and returns the resulting
+// buffers, repeats times from the same start.
 func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]byte, error) {
 	program, err := b.Compile(&t.Plan)
 	if err != nil {
@@ -208,7 +208,7 @@ func (t *Trial) execute(b kernels.Backend, before [][]byte, repeats int) ([][][]
 	return after, nil
 }
 
-// outputs executes the trial once and returns the buffers that it writes, nil
+// outputs executes the trial once and returns the buffers that it writes, and nil
 // for the others.
 func (t *Trial) outputs(b kernels.Backend, before [][]byte) ([][]byte, error) {
 	after, err := t.execute(b, before, 1)

@@ -100,9 +100,12 @@ func TestTrainingIsReproducible(t *testing.T) {
 	run("as on a GPU, in two passes: ", "fashioncnn")
 }
 
-// An op that joins the dispatch before it changes no bit. The inputs are small
-// integers: a product adds up the sums of a batch-norm's gradient in an order
-// of its own, which in any other numbers changes the last bits.
+// Joining an op with the dispatch before it does not change a bit. The inputs
+// are small integers, because a product adds up the sums of a batch-norm's
+// gradient in a different order, which would change the last bits of other
+// numbers. Whole steps of joined ops on other numbers are compared with the
+// oracle, within a tolerance, by TestRandomNetworks and TestFreeRunning of
+// package parity.
 func TestJoinedOpsAreTheSame(t *testing.T) {
 	joined, apart := open(t, vulkan.Options{Validate: true}), open(t, vulkan.Options{Validate: true})
 	for _, b := range []*vulkan.Backend{joined, apart} {

@@ -30,11 +30,12 @@ import torch.nn.functional as F
 
 HERE = pathlib.Path(__file__).parent
 DATASET = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "/usr/share/datasets/fashion-mnist")
-# Where a ReLU's input lies within rounding error of 0, or two pixels of a pooling
-# window within that of each other, rounding decides which way the gradient goes,
-# and after Adam's first steps, which divide every gradient by its own size, the
-# losses of two correct programs are 5e-3 apart. Of the first 200 seeds this is
-# the one whose first three steps keep farthest from that; see nearest_kink.
+# If a ReLU's input is within rounding error of 0, or two pixels of a pooling
+# window are within rounding error of each other, rounding decides where the
+# gradient goes, and after Adam's first steps, which divide every gradient by its
+# own size, the losses of two correct programs differ by 5e-3. Of the first 200
+# seeds, this is the one whose first three steps stay farthest from such cases;
+# see nearest_kink.
 SEED = 155
 PURPOSE_INIT = 1 << 17
 
@@ -65,7 +66,7 @@ def uniform(n, number, bound, seed=SEED):
 
 
 def init(model):
-    """PyTorch's default distribution for every layer, drawn by uniform()."""
+    """PyTorch's default distribution for every layer, drawn with uniform()."""
     with torch.no_grad():
         for number, (name, p) in enumerate(model.named_parameters()):
             if name.startswith("bn"):

@@ -26,7 +26,7 @@ PREFIXES = {"batchnorm": "bn", "linear": "fc"}
 
 
 class Net:
-    """A network of the YAML grammar: parameters by name, in their order."""
+    """A network in the YAML grammar: parameters by name, in order."""
 
     def __init__(self, layers, classes):
         self.layers, self.classes = layers, classes

@@ -1,5 +1,5 @@
 // A Vulkan driver that passes everything on to a real one, but describes its
-// devices otherwise and fails where it is told to. The settings are macros:
+// devices differently and fails where it is told to. The settings are macros:
 //
 //   REAL      path of the real driver
 //   NAME      name of the device
@@ -57,7 +57,7 @@ static VKAPI_ATTR void VKAPI_CALL properties2(VkPhysicalDevice d, VkPhysicalDevi
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL device_proc(VkDevice d, const char *name);
 
-// replaced returns what stands in for the named function, or NULL.
+// replaced returns the replacement for the named function, or NULL.
 static PFN_vkVoidFunction replaced(const char *name) {
 #define FAULT(function, result) \
 	if (!strcmp(name, #function)) return (PFN_vkVoidFunction)fail_##function;
