@@ -71,7 +71,7 @@ func TestWrongNetworks(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "net.yaml")
 	for text, want := range map[string]string{
-		"layers:\n  - conv: {out: 8, kernel: 30}\n  - flatten\n  - linear: {out: classes}": "net.yaml: line 2: layer conv1, to which 28×28×1 arrive: a kernel of 30",
+		"layers:\n  - conv: {out: 8, kernel: 30}\n  - flatten\n  - linear: {out: classes}": "net.yaml: line 2: layer conv1 (input 28×28×1): a kernel of 30",
 		"layers:\n  - tanh":                           "net.yaml: line 2: there is no layer \"tanh\"",
 		"layers:\n  - flatten\n  - linear: {out: 26}": "the network ends with 26 values, but there are 10 classes",
 		"epochs: 3": "network has no setting \"epochs\"",

@@ -103,9 +103,8 @@ func TestTrainingIsReproducible(t *testing.T) {
 // Joining an op with the dispatch before it does not change a bit. The inputs
 // are small integers, because a product adds up the sums of a batch-norm's
 // gradient in a different order, which would change the last bits of other
-// numbers. Whole steps of joined ops on other numbers are compared with the
-// oracle, within a tolerance, by TestRandomNetworks and TestFreeRunning of
-// package parity.
+// numbers. TestFreeRunning of package parity compares whole steps with all
+// joins to the oracle, within a tolerance, and TestRandomNetworks more of some.
 func TestJoinedOpsAreTheSame(t *testing.T) {
 	joined, apart := open(t, vulkan.Options{Validate: true}), open(t, vulkan.Options{Validate: true})
 	for _, b := range []*vulkan.Backend{joined, apart} {

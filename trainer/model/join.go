@@ -1,9 +1,9 @@
 package model
 
-// join turns layers into blocks, the units that write ops. Neighbours that one
-// op can compute become one block; what comes out is the same, bit for bit,
-// but for batch-norm, whose statistics the convolution before it takes from the
-// same numbers in another order.
+// join turns layers into blocks, the units that write ops. Neighbours that one op
+// can compute become one block. The results are the same bits, except those of
+// batch-norm: the convolution before it computes its statistics, in a different
+// order of the same numbers.
 func join(layers []namedLayer) sequence {
 	var blocks sequence
 	for len(layers) > 0 {

@@ -15,7 +15,7 @@ type Network struct {
 	Classes []string // names, in the order of the labels
 	Layers  []Layer
 
-	source *source // where the layers were written down, for errors; may be nil
+	source *source // where the layers were read from, for errors; may be nil
 }
 
 // Shape is the shape of one sample's activation. After [Flatten] it is a
@@ -142,8 +142,8 @@ const (
 	maxElements   = 1 << 28 // of one sample's activation
 )
 
-// Check returns an error that names the first layer that is wrong, with what
-// arrived there and what would fit.
+// Check returns an error that names the first invalid layer, its input and what
+// would fit.
 func (n Network) Check() error {
 	if len(n.Classes) < 1 {
 		return fmt.Errorf("network %s has no classes", n.Name)
@@ -198,7 +198,7 @@ type namedLayer struct {
 // prefixes of the names that layers get by default.
 var prefixes = map[string]string{"batchnorm": "bn", "linear": "fc"}
 
-// named gives every layer a name and refuses names that stand twice.
+// named gives every layer a name and refuses duplicates.
 func (n Network) named() ([]namedLayer, error) {
 	if len(n.Layers) == 0 {
 		return nil, fmt.Errorf("network %s has no layers", n.Name)
@@ -306,34 +306,38 @@ func (n Network) residualShape(l namedLayer, in Shape) (Shape, error) {
 	return body, nil
 }
 
-// LayerError is a layer that is wrong.
+// LayerError is the error of an invalid layer.
 type LayerError struct {
-	File    string // with Line, where the layer was written down; "" if nowhere
-	Line    int
-	Layer   string // its name
-	Kind    string // its key in YAML
-	Arrived Shape  // what the layer before gives; zero where that does not matter
-	Reason  string // what is wrong, and what would fit
+	File   string // with Line, where the layer was written down; "" if nowhere
+	Line   int
+	Layer  string // its name
+	Kind   string // its key in YAML
+	Input  Shape  // the output of the layer before; zero if it does not matter
+	Reason string // what is wrong, and what would fit
 }
 
-// Error names file, line, layer and what arrived.
+// Error names file, line, layer and its input.
 func (e *LayerError) Error() string {
 	var b strings.Builder
 	if e.File != "" {
 		fmt.Fprintf(&b, "%s: line %d: ", e.File, e.Line)
 	}
-	fmt.Fprintf(&b, "layer %s", e.Layer)
+	var about []string
 	if !strings.HasPrefix(e.Layer, e.Kind) {
-		fmt.Fprintf(&b, " (%s)", e.Kind)
+		about = append(about, e.Kind)
 	}
-	if e.Arrived != (Shape{}) {
-		fmt.Fprintf(&b, ", to which %v arrive", e.Arrived)
+	if e.Input != (Shape{}) {
+		about = append(about, "input "+e.Input.String())
+	}
+	fmt.Fprintf(&b, "layer %s", e.Layer)
+	if about != nil {
+		fmt.Fprintf(&b, " (%s)", strings.Join(about, ", "))
 	}
 	return b.String() + ": " + e.Reason
 }
 
 func (n Network) fault(l namedLayer, in Shape, reason error) error {
-	e := &LayerError{Layer: l.name, Arrived: in, Reason: reason.Error()}
+	e := &LayerError{Layer: l.name, Input: in, Reason: reason.Error()}
 	if l.Layer != nil {
 		e.Kind = l.kind()
 	}

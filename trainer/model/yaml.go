@@ -210,7 +210,7 @@ func (r *reader) settings(v *yaml.Node, kind string, f fields, required ...strin
 		case read == nil:
 			return r.errorf(key, "%s has no setting %q: want one of %s", kind, key.Value, strings.Join(names, ", "))
 		case seen[key.Value]:
-			return r.errorf(key, "%s: %s stands twice", kind, key.Value)
+			return r.errorf(key, "%s: %s appears twice", kind, key.Value)
 		}
 		seen[key.Value] = true
 		if err := read(resolved(v.Content[i+1])); err != nil {
@@ -315,7 +315,7 @@ func list(layers []Layer) (*yaml.Node, error) {
 	return nodes, nil
 }
 
-// node writes a layer, without the settings that are as by default.
+// node writes a layer without the settings that have their default values.
 func node(l Layer) (*yaml.Node, error) {
 	switch l := l.(type) {
 	case Activation, Flatten:
@@ -369,8 +369,8 @@ func residualNode(l Residual) (*yaml.Node, error) {
 	return mapping(false, l.kind(), mapping(false, settings...)), nil
 }
 
-// withSettings writes a layer and those of its settings that are not as by
-// default: names, strides and paddings of 0, bias true.
+// withSettings writes a layer with those of its settings that differ from their
+// defaults: no name, stride and padding 0, bias true.
 func withSettings(l Layer, keysAndValues ...any) *yaml.Node {
 	var given []any
 	for i := 0; i < len(keysAndValues); i += 2 {
