@@ -21,7 +21,7 @@ import (
 
 var (
 	update         = flag.Bool("update", false, "rewrite testdata/networks; then run testdata/networks.py")
-	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 30 on Vulkan; with -short 30 and 6)")
+	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 12 on Vulkan; with -short 30 and 6)")
 )
 
 // networksFor returns how many random networks to test on b. A software driver takes
