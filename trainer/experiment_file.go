@@ -185,11 +185,14 @@ func sectionEntries(file string, section entry, want string) ([]entry, error) {
 }
 
 // commandKeys are the settings that an experiment has from the command line.
-var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "no-progress", "quiet"}
+var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "no-progress"}
 
 func refuseCommandKey(source, key string) error {
 	if slices.Contains(commandKeys, key) {
 		return usage("%s: %s is for the command line: give --%s there", source, key, key)
+	}
+	if key == "quiet" {
+		return usage("%s: experiments have no %s: leave it out", source, key)
 	}
 	return nil
 }

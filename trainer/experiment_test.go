@@ -74,6 +74,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"grid: {seed: [1, 0-2]}":         "a value is given twice",
 		"grid: {select-on: [val, test]}": "val and on test cannot be compared",
 		"grid: {threads: [1, 2]}":        "line 1: threads is for the command line",
+		"base: {quiet: true}":            "line 1: experiments have no quiet",
 		"base: {cpu: true}":              "give --cpu there",
 		"base: [model]":                  "line 1: base: want lines",
 		"base: hello":                    "line 1: base: want lines",

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -147,12 +148,12 @@ type progressed struct {
 }
 
 // progressOf reads how far the run of a folder has come, and checks that the
-// settings c go on with it. Without resume there must not be a run.
-func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
+// settings c go on with it. Without o.Resume there must not be a run.
+func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
 	if f.dir == "" {
 		return p, nil
 	}
-	if !resume {
+	if !o.Resume {
 		if f.has(ArgsFile) {
 			return p, usage("the folder %s holds a run: choose another, or resume that run", f.dir)
 		}
@@ -166,7 +167,7 @@ func (f folder) progressOf(c Config, resume bool) (p progressed, err error) {
 		return p, err
 	}
 	if p.state == nil && !f.has(metricsFile) {
-		if f.has(resultsFile) { // written after the checkpoint
+		if f.has(resultsFile) && !o.Restart { // written after the checkpoint
 			return p, badCheckpoint("%s has results but no %s: it cannot go on; restore that file from a copy, or start a new run, perhaps from its weights with --init %s", f.dir, stateFile, f.dir)
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
@@ -196,7 +197,7 @@ func withoutLimits(c Config) Config {
 func resumeNotes(s *runState, had, c Config) []string {
 	var notes []string
 	if s.allow(had, c) {
-		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %d epochs counts from epoch %d", c.Patience, len(s.Epochs)))
+		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %s counts from epoch %d", english.Plural(c.Patience, "epoch", ""), len(s.Epochs)))
 	}
 	from := fmt.Sprintf("the run continues after epoch %d", len(s.Epochs))
 	if s.Slot > 0 {

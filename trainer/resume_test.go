@@ -366,6 +366,9 @@ func TestLostCheckpointIsRefused(t *testing.T) {
 			t.Errorf("without %s: %v, want %v", lost, err, checkpoint.ErrBadCheckpoint)
 		}
 		wantSameFolder(t, "without "+lost, files(t, dir), before)
+		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true, Restart: true}); err != nil {
+			t.Errorf("begun anew without %s: %v", lost, err)
+		}
 	}
 }
 

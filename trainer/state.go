@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 )
 
 // EpochReport is a row of results.csv.
@@ -89,10 +90,10 @@ func (s *runState) stop(c Config) (why string, stop bool) {
 		return "", true
 	}
 	if c.MaxSteps > 0 && s.Step >= c.MaxSteps {
-		return fmt.Sprintf("after %s steps, as --max-steps asks", humanize.Comma(int64(s.Step))), true
+		return fmt.Sprintf("after %s %s, as --max-steps asks", humanize.Comma(int64(s.Step)), english.PluralWord(s.Step, "step", "")), true
 	}
 	if without := s.withoutImprovement(); c.Patience > 0 && !c.NoEval && without >= c.Patience {
-		return fmt.Sprintf("after epoch %d: no improvement for %d epochs", len(s.Epochs), without), true
+		return fmt.Sprintf("after epoch %d: no improvement for %s", len(s.Epochs), english.Plural(without, "epoch", "")), true
 	}
 	return "", false
 }

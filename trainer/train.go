@@ -37,6 +37,9 @@ type Options struct {
 	// Resume continues the run of Dir from its checkpoint, or from the
 	// beginning where the run ended before its first checkpoint.
 	Resume bool
+	// Restart lets a resumed run that has results but no checkpoint any more
+	// begin anew, over those results; else it is refused.
+	Restart bool
 	// DropCheckpoint removes the checkpoint once the run is finished. It cannot
 	// be resumed with more epochs then.
 	DropCheckpoint bool
@@ -128,7 +131,7 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 		return nil, err
 	}
 	defer unlock()
-	p, err := f.progressOf(c, o.Resume)
+	p, err := f.progressOf(c, o)
 	if err != nil {
 		return nil, err
 	}

@@ -92,6 +92,9 @@ func parseMapping(file string, text []byte) (*yaml.Node, error) {
 		return nil, syntaxError(file, text, err)
 	}
 	root := document.Content[0]
+	if root.Kind == yaml.ScalarNode && root.Value == "" && root.Style == 0 { // "---" alone
+		return nil, nil
+	}
 	if root.Kind != yaml.MappingNode {
 		return nil, usage("%s: line %d: found %s: want %s", file, root.Line, describeNode(root), wantLines)
 	}

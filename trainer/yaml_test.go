@@ -123,6 +123,8 @@ func TestYAMLAccepts(t *testing.T) {
 	for text, want := range map[string]func(c *Config){
 		"":                                   rate(.001, 10),
 		"# nothing\n":                        rate(.001, 10),
+		"---\n":                              rate(.001, 10),
+		"---\n# nothing\n...\n":              rate(.001, 10),
 		"---\nlr: 0.5\nepochs: 3\n...\n":     rate(.5, 3),
 		"lr: 0.5\r\nepochs: 3\r\n":           rate(.5, 3),
 		"\ufefflr: 0.5\nepochs: 3\n":         rate(.5, 3),

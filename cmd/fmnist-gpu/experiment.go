@@ -342,7 +342,7 @@ func trainOne(ctx context.Context, w *trainingWriter, d *device, data *dataset.D
 		return nil
 	}
 	// The checkpoints of many finished runs take much space, and few are resumed.
-	result, err := runTraining(ctx, p, d, data, trainer.Options{Dir: dir, Resume: state != trainer.RunNew, DropCheckpoint: true})
+	result, err := runTraining(ctx, p, d, data, trainer.Options{Dir: dir, Resume: state != trainer.RunNew, Restart: true, DropCheckpoint: true})
 	if result != nil {
 		printAccuracy(p.out, c, result)
 	}

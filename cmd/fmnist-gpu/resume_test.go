@@ -162,6 +162,20 @@ func TestResumeFinishedRun(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "report.html")); err != nil {
 		t.Errorf("the report is not written: %v", err)
 	}
+	// A folder in which nothing can be written, not even a lock.
+	if err := os.Mkdir(filepath.Join(dir, ".lock"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	stdout, stderr, code = run(t, "train", "--resume", dir)
+	if code != 0 || !strings.Contains(stdout, "test accuracy on 100 images") {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+	if err := os.Remove(filepath.Join(dir, ".lock")); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"train", "--resume", dir, "--dry-run"}, exitUsage, "--resume and --dry-run are mutually exclusive")
+	wantFailure(t, []string{"train", "--resume", dir, "--config", "x.yaml"}, exitUsage, "--resume and --config are mutually exclusive")
+	wantFailure(t, []string{"train", "--resume", filepath.Join(dir, "args.yaml")}, exitBadFile, "args.yaml is a file")
 	stdout, stderr, code = run(t, "train", "--resume", dir, "--epochs", "2")
 	if code != 0 || !strings.Contains(stdout, "note: the run continues after epoch 1") || !strings.Contains(stdout, "epoch 2/2") || strings.Contains(stdout, "epoch 1/2") {
 		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
@@ -171,7 +185,7 @@ func TestResumeFinishedRun(t *testing.T) {
 	}
 	wantFailure(t, []string{"train", "--resume", dir, "--epochs", "3"}, exitBadFile, dir, "its checkpoint is gone", "--init "+dir)
 	// Killed before its first checkpoint.
-	for _, name := range []string{"metrics.json", "report.html", "weights"} {
+	for _, name := range []string{"metrics.json", "report.html", "results.csv", "weights"} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}

@@ -292,7 +292,8 @@ func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
 		})
 	}
-	if err := trainer.TidyRun(dir); err != nil {
+	// Where nothing can be written, nothing has been left to tidy up.
+	if err := trainer.TidyRun(dir); errors.Is(err, trainer.ErrUsage) {
 		return err
 	}
 	if err := completeReport(dir); err != nil {
