@@ -47,7 +47,7 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.key == environmentKey })
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.key == "base" || e.key == "grid" }) {
-		return usage("%s is the file of an experiment, not the settings of one training", file)
+		return usage("%s is the file of an experiment, not the settings of one training: run it with fmnist-gpu experiment", file)
 	}
 	assignments, err := assignmentsOf(entries)
 	if err != nil {

@@ -138,7 +138,7 @@ func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignmen
 // runExperiment trains the runs that are not finished, and compares all runs.
 func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) error {
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
-		return err
+		return fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", f.out, pathCause(err))
 	}
 	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {

@@ -110,6 +110,7 @@ func TestUnwritableOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFailure(t, []string{"train", "--cpu", "--out", filepath.Join(file, "runs")}, exitFailed, "--out", file)
+	wantFailure(t, []string{"experiment", "original", "--cpu", "--out", file}, exitFailed, "cannot create the output folder "+file, "--out")
 }
 
 func TestBadData(t *testing.T) {

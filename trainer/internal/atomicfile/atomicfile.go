@@ -106,6 +106,9 @@ func RemoveTemporary(dir string) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
+	if err != nil && len(entries) == 0 {
+		return fmt.Errorf("cannot list the files in %s: %w", dir, errors.Unwrap(err))
+	}
 	for _, e := range entries {
 		if IsTemporary(e.Name()) && e.Type().IsRegular() {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))

@@ -136,4 +136,7 @@ func TestRemoveTemporary(t *testing.T) {
 	if err := RemoveTemporary(filepath.Join(dir, "none")); err != nil {
 		t.Errorf("a folder that does not exist: %v", err)
 	}
+	if err := RemoveTemporary(path); err == nil || !strings.HasPrefix(err.Error(), "cannot list the files in "+path+": ") {
+		t.Errorf("a file in place of the folder: %v", err)
+	}
 }
