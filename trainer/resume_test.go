@@ -258,14 +258,14 @@ func TestFolderIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir})
-	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is at work in "+dir) {
+	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is running in "+dir) {
 		t.Errorf("a second training: %v", err)
 	}
 	unlock()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("%v left (%v)", entries, err)
 	}
-	// What a killed process leaves is in nobody's way.
+	// A lock file left by a killed process does not block the folder.
 	if err := os.WriteFile(filepath.Join(dir, lockFile), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
