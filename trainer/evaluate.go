@@ -24,9 +24,9 @@ type Evaluation struct {
 }
 
 // Evaluate classifies a split with the weights of a checkpoint: a safetensors or
-// PyTorch file, or a run's folder, for its best weights. It identifies the model
-// by the names and shapes of the tensors. If dir is not "", Evaluate creates that
-// folder and writes the metrics, predictions and pictures to it; cam is the
+// PyTorch file, or a run's folder, for its best weights. The model is the one
+// that the file's metadata describes or, without a description, the built-in one
+// that the tensors fit. If dir is not "", Evaluate creates that folder and writes the metrics, predictions and pictures to it; cam is the
 // method for [GradCAMPicture]. An unusable checkpoint is
 // [checkpoint.ErrBadCheckpoint], an empty or inconsistent split is
 // [dataset.ErrBadData].

@@ -260,8 +260,8 @@ func badCheckpoint(format string, args ...any) error {
 }
 
 // FinishedRun returns the result of a finished run if the settings c leave no step
-// to train, and nil if there is something to do. If c asks for more epochs but the
-// checkpoint is gone, the error is [checkpoint.ErrBadCheckpoint].
+// to train, and nil if there is something to do. If c changes the limits of the run but
+// its checkpoint is gone, the error is [checkpoint.ErrBadCheckpoint].
 func FinishedRun(dir string, c Config) (*Result, error) {
 	f := folder{dir}
 	text, err := os.ReadFile(f.path(metricsFile))

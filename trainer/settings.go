@@ -93,11 +93,10 @@ func (a Assignment) wrong(err error) error {
 	return err
 }
 
-// Apply makes the assignments: those of presets first, since a preset is a set
-// of values that others adapt, then the rest in order, and networks last, since
-// another model takes the place of the network before. The error ([ErrUsage])
-// names the first assignment that is wrong, where it was given, and what would
-// be right.
+// Apply makes the assignments: presets first, since the others adapt a preset's
+// values, then the rest in order, and networks last, since setting a model replaces
+// the network. The error ([ErrUsage]) names the first wrong assignment, where it
+// was given and what would be right.
 func (c *Config) Apply(assignments ...Assignment) error {
 	turns := map[string]int{"preset": -1, "network": 1}
 	ordered := slices.Clone(assignments)
@@ -160,7 +159,7 @@ func (c *Config) checkValues() error {
 	for _, s := range settings {
 		field := reflect.Indirect(c.field(s.Name))
 		if !field.IsValid() || s.IsText && field.String() == "" && (s.Values == nil || s.Name == "preset") {
-			continue // not given
+			continue // not set
 		}
 		if err := s.Check(s.Name, field.Interface()); err != nil {
 			return err
