@@ -445,6 +445,14 @@ func TestReadRun(t *testing.T) {
 	if r, err = ReadRun(dir); err != nil || r.Epochs[0].ValLoss != 3 || !math.IsNaN(r.Epochs[0].TrainAccuracy) {
 		t.Errorf("%+v (%v), want no training accuracy", r, err)
 	}
+	for _, damaged := range []string{"", "epoch,lr\n1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, resultsFile), []byte(damaged), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), resultsFile) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("results %q: %v, want one line that names the file", damaged, err)
+		}
+	}
 	if err := os.Remove(filepath.Join(dir, metricsFile)); err != nil {
 		t.Fatal(err)
 	}
