@@ -22,8 +22,8 @@ var flips = map[string]kernels.Flip{
 	"none": kernels.FlipNone, "random": kernels.FlipRandom, "alternating": kernels.FlipAlternating,
 }
 
-// augmentation returns the one that Augment names, with the transforms that are
-// set by themselves in place of its own. Check lets no other values through.
+// augmentation returns the augmentation that Augment names, with the transforms
+// that are set individually overriding its own. Check has validated the values.
 func (c *Config) augmentation() model.Augmentation {
 	a := augmentations[c.Augment]
 	if c.Rotate != nil {
@@ -41,13 +41,14 @@ func (c *Config) augmentation() model.Augmentation {
 	return a
 }
 
-// names lists a table's keys.
+// names returns a table's keys, sorted.
 func names[V any](table map[string]V) []string {
 	return slices.Sorted(maps.Keys(table))
 }
 
-// Augmented returns images, each (28, 28), as the first training steps of the
-// configuration would see them: versions of each, one after the other.
+// Augmented returns augmented versions of the images, each (28, 28), as training
+// with the configuration would see them: all versions of the first image, then
+// those of the second, and so on. A wrong setting is [ErrUsage].
 func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int) ([][]byte, error) {
 	if err := c.Check(); err != nil {
 		return nil, err
@@ -94,7 +95,7 @@ func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int)
 	return slices.Concat(seen...), nil
 }
 
-// unnormalized returns the bytes that normalisation has made into x.
+// unnormalized reverses the normalisation of pixels: it returns their bytes.
 func unnormalized(x []float32) ([]byte, error) {
 	bytes := map[float32]byte{}
 	for b, v := range model.Normalization(1) {
@@ -104,7 +105,7 @@ func unnormalized(x []float32) ([]byte, error) {
 	for i, v := range x {
 		b, ok := bytes[v]
 		if !ok {
-			return nil, fmt.Errorf("pixel %d is %v, which no byte becomes", i, v)
+			return nil, fmt.Errorf("pixel %d is %v, which is not a normalised byte", i, v)
 		}
 		pixels[i] = b
 	}

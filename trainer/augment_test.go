@@ -14,7 +14,7 @@ import (
 
 func pointer[T any](v T) *T { return &v }
 
-// A transform that is set alone overrides the named augmentation's.
+// A transform that is set individually overrides the named augmentation's.
 func TestAugmentationSettings(t *testing.T) {
 	c := DefaultConfig()
 	c.Augment, c.Rotate, c.Erase = "original", pointer(0.), pointer(.5)

@@ -16,15 +16,16 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
-// Recipe is a set of runs that differ only in the seed and in where they ran.
+// Recipe is a set of runs that differ only in their seeds and in where they ran.
+// Accuracies and F1 scores are fractions.
 type Recipe struct {
 	Name string `json:"name"`
-	// Rank is the recipe's place, 1 the best; equal figures share one. What is
-	// ranked is [Comparison.RankedBy].
+	// Rank is the recipe's place by [Comparison.RankedBy], from 1, the best; equal
+	// figures share a rank.
 	Rank  int      `json:"rank"`
 	Seeds []uint64 `json:"seeds"`
-	// The validation accuracy of the epoch whose weights were kept; nil where a
-	// run has none because it selected on the test images.
+	// The validation accuracies of the epochs whose weights were kept; nil if any
+	// run has none, because it selected on the test images or evaluated no epoch.
 	ValAccuracies []float64            `json:"val_accuracies,omitempty"` // by seed, fractions
 	ValAccuracy   *float64             `json:"val_accuracy"`             // mean
 	ValInterval   *statistics.Interval `json:"val_interval"`             // of the mean, with two runs or more
@@ -50,15 +51,15 @@ type Pair struct {
 	Test       string              `json:"test"`
 	Difference statistics.Interval `json:"difference"` // of the test accuracies, first minus second
 	P          float64             `json:"p"`
-	AdjustedP  float64             `json:"adjusted_p"`       // for the number of pairs, by Holm's method
-	Effect     float64             `json:"effect,omitempty"` // Cohen's d_z, over seeds
+	AdjustedP  float64             `json:"adjusted_p"`       // P after Holm's correction for the number of pairs
+	Effect     float64             `json:"effect,omitempty"` // Cohen's d_z over seeds; 0 for McNemar's test
 	Shown      bool                `json:"shown"`            // AdjustedP is below .05
 	Words      string              `json:"words"`
 
-	networks bool // the test is of two networks alone, not over seeds
+	networks bool // the test compares two networks, not recipes over seeds
 }
 
-// What recipes are ranked by.
+// The values of [Comparison.RankedBy].
 const (
 	ByValAccuracy  = "val_accuracy"
 	ByTestAccuracy = "test_accuracy"
@@ -66,17 +67,17 @@ const (
 
 // Comparison is the outcome of [Compare].
 type Comparison struct {
-	Name     string    `json:"name,omitempty"` // of the group
+	Name     string    `json:"name,omitempty"` // the group's name
 	Protocol string    `json:"protocol"`
-	Images   int       `json:"images"`
-	RankedBy string    `json:"ranked_by"`          // ByValAccuracy, or ByTestAccuracy where no run has the former
+	Images   int       `json:"images"`             // number of test images
+	RankedBy string    `json:"ranked_by"`          // ByValAccuracy, or ByTestAccuracy if no recipe has a validation accuracy
 	Recipes  []Recipe  `json:"recipes"`            // best first
-	Notes    []string  `json:"notes"`              // sentences: what the figures allow to conclude
-	Pairs    []Pair    `json:"pairs"`              // of recipes; none where there is only one
-	Together *Cochran  `json:"cochran"`            // of three recipes or more with one run each
-	Findings []Finding `json:"findings,omitempty"` // of the original, if its trainings are among the recipes
-	// Unfinished names runs of the experiment that are left out: under way,
-	// diverged or gone.
+	Notes    []string  `json:"notes"`              // sentences: which conclusions the figures allow
+	Pairs    []Pair    `json:"pairs"`              // every pair of recipes; empty if there is only one recipe
+	Together *Cochran  `json:"cochran"`            // nil unless there are three or more recipes with one run each
+	Findings []Finding `json:"findings,omitempty"` // the original's conclusions, if its trainings are among the recipes
+	// Unfinished names the experiment's runs that are left out because they are
+	// in progress, diverged or missing.
 	Unfinished []string `json:"unfinished,omitempty"`
 }
 
@@ -89,8 +90,8 @@ type Cochran struct {
 
 // CompareGroups compares the runs within every group that has two or more. Runs
 // that selected their best epoch on different images are not comparable: such a
-// group becomes one comparison for each protocol, unless that leaves every run
-// alone.
+// group becomes one comparison per protocol, or none if every protocol has only
+// one run.
 func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	var list []*Comparison
 	for _, g := range groups {
@@ -109,7 +110,7 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 				if g.Name != "" {
 					c.Name = g.Name + ", " + c.Name
 				}
-				c.Notes = append(c.Notes, "Runs that selected their best epoch on other images are in a table of their own: their figures are not comparable.")
+				c.Notes = append(c.Notes, "Runs that selected their best epoch on other images are in a separate table: their figures are not comparable.")
 			}
 			list = append(list, c)
 		}
@@ -117,8 +118,8 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	return list, nil
 }
 
-// byProtocol splits runs by the images that they selected their best epoch on,
-// the protocol of the first run first.
+// byProtocol groups runs by the images on which they selected their best epoch,
+// in the order in which the protocols first occur.
 func byProtocol(runs []*Run) [][]*Run {
 	var parts [][]*Run
 	for _, r := range runs {
@@ -134,12 +135,13 @@ func byProtocol(runs []*Run) [][]*Run {
 // significance is the level below which a difference is significant.
 const significance = .05
 
-// Compare compares runs. Recipes are ranked by their mean validation accuracy,
-// or by test accuracy where the runs selected on the test images. Differences
-// are tested on the test images: between recipes with two or more common seeds
-// by a paired t test over those, between others by McNemar's test and a
-// bootstrap interval on one run of each. Runs of different protocols or test
-// images, and the same training twice, are [ErrUsage].
+// Compare compares runs. It ranks recipes by mean validation accuracy, or by
+// mean test accuracy if no recipe has a validation accuracy. It tests differences
+// on the test images: between recipes with two or more common seeds by a paired
+// t test over those seeds, between others by McNemar's test and a bootstrap
+// interval on one run of each. A single run, runs with different protocols or
+// test images, and the same training twice are [ErrUsage]; runs must not be
+// empty.
 func Compare(runs []*Run) (*Comparison, error) {
 	if len(runs) < 2 {
 		return nil, usage("nothing to compare %s with: name two or more finished runs", runs[0].Dir)
@@ -155,7 +157,7 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 				first.Dir, first.Metrics.Protocol, r.Dir, r.Metrics.Protocol)
 		}
 		if !bytes.Equal(r.Labels, first.Labels) {
-			return nil, usage("%s and %s were tested on different images", first.Dir, r.Dir)
+			return nil, usage("%s and %s were tested on different images: their figures are not comparable", first.Dir, r.Dir)
 		}
 	}
 	list, err := recipes(runs)
@@ -177,8 +179,8 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 	return c, nil
 }
 
-// rank sorts the recipes, best first. Recipes without the figure that ranks the
-// others come last, and equals keep their order.
+// rank sorts the recipes, best first. Recipes without the figure that the others
+// are ranked by come last. The sort is stable.
 func (c *Comparison) rank() {
 	c.RankedBy = ByTestAccuracy
 	for _, r := range c.Recipes {
@@ -204,15 +206,15 @@ func (c *Comparison) rank() {
 	}
 }
 
-// rounded drops the digits of a mean that depend on the order of its sum, so
-// that equal accuracies are equal.
+// rounded drops the digits of a mean that depend on the order of summation, so
+// that equal accuracies compare equal.
 func rounded(x float64) float64 { return math.Round(x*1e9) / 1e9 }
 
 // fewSeeds is the number of seeds below which an interval over them says little.
 const fewSeeds = 5
 
-// notes says how the recipes are ranked, and what their figures allow to
-// conclude.
+// notes returns sentences on how the recipes are ranked and which conclusions
+// their figures allow.
 func (c *Comparison) notes() []string {
 	notes := []string{c.rankingNote()}
 	least, tested := math.MaxInt, 0
@@ -233,26 +235,26 @@ func (c *Comparison) notes() []string {
 		notes = append(notes, fmt.Sprintf("An interval over only %d seeds is wide and uncertain: use %d or more.", least, fewSeeds))
 	}
 	if tested > 0 {
-		notes = append(notes, "McNemar's test compares two networks: with other seeds the difference may be another.")
+		notes = append(notes, "McNemar's test compares two networks, not two recipes: other seeds may give another difference.")
 	}
 	return notes
 }
 
-// rankingNote says what a ranking is by, and how to choose by it.
+// rankingNote says what the recipes are ranked by and how to choose among them.
 func (c *Comparison) rankingNote() string {
 	switch {
 	case c.RankedBy == ByValAccuracy:
-		return "Ranked by validation accuracy. Choose a recipe by that: a test accuracy that was used to choose is optimistic."
+		return "Ranked by validation accuracy. Choose a recipe by it: a test accuracy that was used to choose is optimistic."
 	case c.Protocol == "test":
 		return "Ranked by test accuracy: these runs selected their best epoch on the test images and have no validation accuracy. " +
 			"Their accuracies are optimistic. Do not choose a recipe by them: train with select-on val and choose by validation accuracy."
 	}
-	return "Ranked by test accuracy: these runs have no validation accuracy. Do not choose a recipe by test accuracy, which makes it optimistic: " +
+	return "Ranked by test accuracy: these runs have no validation accuracy. Choosing a recipe by test accuracy makes that accuracy optimistic: " +
 		"train with select-on val and choose by validation accuracy."
 }
 
-// comparePairs compares every recipe with every other one, several at a time: a
-// bootstrap takes milliseconds, and a hundred recipes are 4,950 pairs.
+// comparePairs compares all pairs of recipes, several in parallel: a bootstrap
+// takes milliseconds, and a hundred recipes make 4,950 pairs.
 func (c *Comparison) comparePairs() error {
 	n := len(c.Recipes)
 	c.Pairs = make([]Pair, n*(n-1)/2)
@@ -284,11 +286,11 @@ func (c *Comparison) comparePairs() error {
 	return nil
 }
 
-// allPairs is the number of pairs that a person reads one by one.
+// allPairs is the largest number of pairs that are all worth reading.
 const allPairs = 10
 
-// MainPairs returns the pairs to read first: all of a few, and of many those
-// of the recipe that is ranked first. The others are for those who ask.
+// MainPairs splits the pairs into those to read first and the others: the main
+// pairs are all of them if there are few, else those of the best recipe.
 func (c *Comparison) MainPairs() (main, others []Pair) {
 	if len(c.Pairs) <= allPairs {
 		return c.Pairs, nil
@@ -297,7 +299,7 @@ func (c *Comparison) MainPairs() (main, others []Pair) {
 	return c.Pairs[:n], c.Pairs[n:]
 }
 
-// compareTogether tests whether several runs are right equally often.
+// compareTogether tests whether several runs are equally accurate.
 func compareTogether(runs []*Run) (*Cochran, error) {
 	var right [][]bool
 	for _, r := range runs {
@@ -314,7 +316,7 @@ func compareTogether(runs []*Run) (*Cochran, error) {
 	return &Cochran{q, p, fmt.Sprintf("All %d runs together: %s (Cochran's Q = %.1f, %s).", len(runs), says, q, chance(p))}, nil
 }
 
-// recipes groups runs, in the order of their first ones.
+// recipes groups runs into recipes, in the order of each recipe's first run.
 func recipes(runs []*Run) ([]Recipe, error) {
 	var keys []string
 	groups := map[string][]*Run{}
@@ -340,15 +342,15 @@ func recipes(runs []*Run) ([]Recipe, error) {
 	return list, nil
 }
 
-// nameApart adds to a name that several recipes have the settings that not all
-// of them have: "main_no_aug (lr: 0.01)".
+// nameApart tells recipes of the same name apart: it adds to their names the
+// settings that not all of them have, as in "main_no_aug (lr: 0.01)".
 func nameApart(list []Recipe) {
 	named := map[string][]*Recipe{}
 	for i := range list {
 		named[list[i].Name] = append(named[list[i].Name], &list[i])
 	}
 	for _, same := range named {
-		have := map[string]int{} // recipes, by setting
+		have := map[string]int{} // number of recipes by setting
 		for _, r := range same {
 			for _, setting := range r.settings() {
 				have[setting]++
@@ -363,7 +365,7 @@ func nameApart(list []Recipe) {
 	}
 }
 
-// settings lists what a recipe's runs have in common: "lr: 0.01" and so on.
+// settings lists the settings that a recipe's runs share, such as "lr: 0.01".
 func (r *Recipe) settings() []string {
 	return strings.Split(strings.TrimSpace(r.runs[0].Config.recipe()), "\n")
 }
@@ -391,8 +393,8 @@ func newRecipe(runs []*Run) Recipe {
 	return r
 }
 
-// fractionInterval returns the interval of the mean of two fractions or more,
-// nil for one.
+// fractionInterval returns the confidence interval of the mean of two or more
+// fractions, and nil for one.
 func fractionInterval(x []float64) *statistics.Interval {
 	interval, err := statistics.MeanInterval(x)
 	if err != nil {
@@ -401,13 +403,14 @@ func fractionInterval(x []float64) *statistics.Interval {
 	return new(interval.Within(0, 1))
 }
 
-// recipe returns a run's settings without the seed and where and how it ran.
+// recipe returns the settings that make up a run's recipe, as YAML: all but the
+// seed and those that say where its files are and how it ran.
 func (c Config) recipe() string {
 	c.Seed, c.Name, c.Out, c.Device, c.CPU, c.Threads, c.Validate, c.DataDir = 0, "", "", "", false, 0, false, ""
 	c.LogEvery, c.NoProgress, c.Quiet = 0, false, false
 	text, err := c.YAML()
 	if err != nil {
-		panic(err) // of a struct of plain values
+		panic(err) // cannot happen: the fields are plain values
 	}
 	return text
 }
@@ -438,7 +441,7 @@ func comparePair(a, b *Recipe) (Pair, error) {
 	if err != nil {
 		return p, err
 	}
-	p.Test = fmt.Sprintf("McNemar between %s and %s (%d images only the first classifies right, %d only the second)",
+	p.Test = fmt.Sprintf("McNemar between %s and %s (only the first classifies %d images correctly, only the second %d)",
 		filepath.Base(first.Dir), filepath.Base(second.Dir), m.OnlyFirst, m.OnlySecond)
 	p.P, p.networks = m.P, true
 	const resamples = 10_000
@@ -446,7 +449,8 @@ func comparePair(a, b *Recipe) (Pair, error) {
 	return p, err
 }
 
-// words says in a sentence what the test of one of so many pairs shows.
+// words says in a sentence what the pair's test shows; pairs is the number of
+// pairs that were tested.
 func (p *Pair) words(pairs int) string {
 	low, high := p.Difference.Low, p.Difference.High
 	if !p.Shown {
@@ -460,7 +464,7 @@ func (p *Pair) words(pairs int) string {
 	return fmt.Sprintf("%s is better than %s by %.2f points (%s, %s).", better, worse, inPoints(by), points(low, high), p.evidence(pairs))
 }
 
-// evidence returns the p-value and, over seeds, the effect size.
+// evidence returns the p-value and, for a test over seeds, the effect size.
 func (p *Pair) evidence(pairs int) string {
 	text := chance(p.AdjustedP)
 	if pairs > 1 {
@@ -476,8 +480,8 @@ func points(low, high float64) string {
 	return fmt.Sprintf("95 %% interval %.2f to %.2f", inPoints(low), inPoints(high))
 }
 
-// inPoints returns a fraction in percentage points, to two decimals, without
-// the sign of a negative zero.
+// inPoints returns a fraction in percentage points, rounded to two decimals. It
+// never returns negative zero.
 func inPoints(x float64) float64 { return math.Round(1e4*x)/100 + 0 }
 
 func chance(p float64) string {

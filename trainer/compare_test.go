@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// invented returns a run of 10,000 test images of which about a share is
-// classified right, more of the first where two runs have the same source.
+// invented returns a run with 10,000 test images of which about the given share is
+// classified correctly. Runs with the same seed find the same images difficult.
 func invented(preset string, seed uint64, share float64) *Run {
 	c := DefaultConfig()
 	if err := c.ApplyPreset(preset); err != nil {
@@ -56,8 +56,8 @@ func TestCompareSingleRuns(t *testing.T) {
 	}
 }
 
-// Runs that differ in the seed alone are one recipe, and recipes with common
-// seeds are compared over those.
+// Runs that differ only in the seed are one recipe, and recipes with common seeds
+// are compared over those seeds.
 func TestCompareSeeds(t *testing.T) {
 	var runs []*Run
 	for seed := range uint64(5) {
@@ -76,7 +76,7 @@ func TestCompareSeeds(t *testing.T) {
 	if one := compare(t, runs[1], runs[3]); len(one.Recipes) != 1 || len(one.Pairs) != 0 || one.Recipes[0].Interval == nil {
 		t.Errorf("one recipe: %+v", one)
 	}
-	// Another setting is another recipe, whose name says which.
+	// A changed setting makes another recipe, which is named after the setting.
 	changed := invented("main_no_aug", 42, .927)
 	changed.Config.LR, changed.Config.Crop = .01, new(2)
 	c = compare(t, changed, invented("main_no_aug", 42, .9))
@@ -85,7 +85,7 @@ func TestCompareSeeds(t *testing.T) {
 	}
 }
 
-// Three pairs take Holm's correction.
+// With three pairs, Holm's correction applies.
 func TestCompareCorrects(t *testing.T) {
 	c := compare(t, invented("main_no_aug", 1, .927), invented("main_aug_dropout", 2, .92), invented("main_no_dropout", 3, .919))
 	if len(c.Pairs) != 3 || c.Together == nil {
@@ -120,8 +120,8 @@ func TestCompareRefuses(t *testing.T) {
 	}
 }
 
-// The recipe that is better over all seeds can be the worse over the common
-// ones: the words and the interval are of those.
+// A recipe that is better over all seeds can be worse over the common ones, which
+// the words and the interval describe.
 func TestCompareCommonSeeds(t *testing.T) {
 	var runs []*Run
 	for seed := range uint64(4) {
@@ -136,7 +136,7 @@ func TestCompareCommonSeeds(t *testing.T) {
 		!strings.Contains(p.Words, fmt.Sprintf("effect size %.1f).", -p.Effect)) {
 		t.Errorf("%+v", p)
 	}
-	// One common seed is no sample of seeds; it is what McNemar's test is between.
+	// One common seed is not a sample: McNemar's test compares the runs with that seed.
 	one := compare(t, invented("main_no_aug", 1, .9), invented("main_no_aug", 2, .9), invented("main_aug_dropout", 2, .9), invented("main_aug_dropout", 3, .9))
 	if p := one.Pairs[0]; !strings.Contains(p.Test, "no_aug-2") || !strings.Contains(p.Test, "dropout-2") || p.Effect != 0 || strings.Contains(p.Words, "effect") {
 		t.Errorf("%+v", p)
@@ -162,7 +162,7 @@ func ranking(c *Comparison) string {
 	return strings.Join(list, ", ")
 }
 
-// Recipes are ranked by validation accuracy, whatever the test images say.
+// Recipes are ranked by validation accuracy, regardless of test accuracy.
 func TestRankByValidation(t *testing.T) {
 	c := compare(t, selected("main_no_aug", 1, .91, .95), selected("main_aug_dropout", 1, .93, .90), selected("main_no_aug", 2, .92, .95), selected("main_aug_dropout", 2, .94, .90))
 	if c.RankedBy != ByValAccuracy || ranking(c) != "1 main_aug_dropout, 2 main_no_aug" {
@@ -181,7 +181,7 @@ func TestRankByValidation(t *testing.T) {
 	}
 }
 
-// Equal figures share a rank and keep their order, however their sums round.
+// Equal figures share a rank and keep their order despite rounding errors.
 func TestRankTies(t *testing.T) {
 	c := compare(t, selected("alternative_shallow", 1, .9, .8), selected("main_aug_dropout", 1, .95, .8),
 		selected("main_no_aug", 1, .1, .9), selected("main_no_aug", 2, .2, .9), selected("main_no_aug", 3, .3, .9),
@@ -205,8 +205,8 @@ func TestRankByTest(t *testing.T) {
 	}
 }
 
-// A run that never evaluated has no place among those that did: it comes last,
-// and a recipe's mean is over all of its runs or none.
+// A recipe with a run that never evaluated is ranked last: a recipe's mean is over
+// all of its runs or does not exist.
 func TestRankWithout(t *testing.T) {
 	without := selected("main_no_aug", 2, .99, .95)
 	for i := range without.Epochs {
@@ -228,8 +228,8 @@ func TestRankWithout(t *testing.T) {
 	}
 }
 
-// Runs of two protocols become two comparisons, and are refused where that
-// leaves nothing to compare.
+// Runs with two protocols become two comparisons, or none if there is only one run
+// of each.
 func TestCompareMixedProtocols(t *testing.T) {
 	a, b := selected("main_no_aug", 1, .9, .9), selected("main_aug_dropout", 1, .91, .9)
 	other := invented("main_no_aug", 1, .92)
@@ -248,7 +248,7 @@ func TestCompareMixedProtocols(t *testing.T) {
 	}
 }
 
-// No interval of an accuracy leaves [0, 1], and one run has none.
+// Intervals of accuracies stay within [0, 1], and a single run has none.
 func TestIntervalsWithinFractions(t *testing.T) {
 	c := compare(t, selected("main_no_aug", 1, .50, .55), selected("main_no_aug", 2, .9, .95), selected("main_aug_dropout", 1, .9, .9))
 	for _, r := range c.Recipes {
@@ -262,14 +262,14 @@ func TestIntervalsWithinFractions(t *testing.T) {
 			t.Errorf("intervals %+v and %+v, want all of [0, 1]", *r.Interval, *r.ValInterval)
 		}
 	}
-	// So are differences of two accuracies within [-1, 1].
+	// Differences of two accuracies stay within [-1, 1].
 	c = compare(t, selected("main_no_aug", 1, .9, .99), selected("main_no_aug", 2, .9, .2), selected("main_aug_dropout", 1, .8, .2), selected("main_aug_dropout", 2, .8, .9))
 	if d := c.Pairs[0].Difference; d.Low != -1 || d.High != 1 {
 		t.Errorf("difference %+v, want all of [-1, 1]", d)
 	}
 }
 
-// Of many pairs those of the best recipe are read first; none is lost.
+// If there are many pairs, the main ones are the best recipe's; none is lost.
 func TestMainPairs(t *testing.T) {
 	var runs []*Run
 	for i := range 6 {

@@ -11,11 +11,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// ErrUsage marks a setting that is wrong; the message names it and says what
+// ErrUsage marks a wrong setting or argument; the message names it and says what
 // is right.
 var ErrUsage = setting.ErrWrong
 
-// usage returns an error that is [ErrUsage] and reads as the message alone.
+// usage returns an error that is [ErrUsage] but whose text is only the message.
 func usage(format string, args ...any) error {
 	return &usageError{fmt.Sprintf(format, args...)}
 }
@@ -25,8 +25,8 @@ type usageError struct{ text string }
 func (e *usageError) Error() string        { return e.text }
 func (e *usageError) Is(target error) bool { return target == ErrUsage }
 
-// Config holds every setting of a training run. Its YAML keys are the names of
-// [Settings], and a run's args.yaml is one of its forms.
+// Config holds every setting of a training run. Its YAML keys are the names in
+// [Settings]; a run's args.yaml has this form.
 type Config struct {
 	Preset      string   `yaml:"preset,omitempty"`
 	Model       string   `yaml:"model"`
@@ -39,7 +39,7 @@ type Config struct {
 	WeightDecay float64  `yaml:"weight-decay"`
 	Scheduler   string   `yaml:"scheduler"`
 	Augment     string   `yaml:"augment"`
-	Rotate      *float64 `yaml:"rotate,omitempty"` // this and the next three override one of Augment's transforms
+	Rotate      *float64 `yaml:"rotate,omitempty"` // this and the next three each override one of Augment's transforms
 	Flip        *string  `yaml:"flip,omitempty"`
 	Crop        *int     `yaml:"crop,omitempty"`
 	Erase       *float64 `yaml:"erase,omitempty"`
@@ -59,15 +59,15 @@ type Config struct {
 	InitFrom    string   `yaml:"init,omitempty"`
 	NoShuffle   bool     `yaml:"no-shuffle"`
 	MaxSteps    int      `yaml:"max-steps"`
-	NoEval      bool     `yaml:"no-eval"`     // the last epoch's weights are the run's; plateau and Patience have nothing to look at
-	EvalImages  int      `yaml:"eval-images"` // at most so many images of each split are evaluated; 0 for all
+	NoEval      bool     `yaml:"no-eval"`     // skip evaluation: the last epoch's weights are kept; plateau and Patience have no effect
+	EvalImages  int      `yaml:"eval-images"` // the largest number of images of each split to evaluate; 0 for all
 	LogEvery    int      `yaml:"log-every"`
 	NoProgress  bool     `yaml:"no-progress"`
 	Quiet       bool     `yaml:"quiet"`
 }
 
-// DefaultConfig returns the settings of a training that gives none: fashioncnn
-// as the original's best run trained it.
+// DefaultConfig returns the default settings: fashioncnn, trained as in the
+// original's best run, except that held-out images select the best epoch.
 func DefaultConfig() Config {
 	return Config{Model: "fashioncnn", Epochs: 10, BatchSize: 64, LR: 1e-3, Optimizer: "adam", Momentum: .9,
 		Scheduler: "plateau", Augment: "none", Seed: 42, SelectOn: "val", Patience: 5,
@@ -78,7 +78,7 @@ func DefaultConfig() Config {
 type Preset struct {
 	Name, Model, Augment string
 	Dropout              float64
-	// What the original reached, selecting on the test set.
+	// What the original reached, as fractions, selecting on the test set.
 	OriginalAccuracy, OriginalMacroF1 float64
 }
 
@@ -93,7 +93,7 @@ func Presets() []Preset {
 	}
 }
 
-// FindPreset returns the preset of that name and whether there is one.
+// FindPreset returns the preset with the given name and whether there is one.
 func FindPreset(name string) (Preset, bool) {
 	all := Presets()
 	i := slices.IndexFunc(all, func(p Preset) bool { return p.Name == name })
@@ -103,8 +103,8 @@ func FindPreset(name string) (Preset, bool) {
 	return all[i], true
 }
 
-// ApplyPreset overwrites what the named preset sets: model, augmentation and
-// dropout.
+// ApplyPreset sets model, augmentation and dropout as the named preset does. An
+// unknown name is [ErrUsage].
 func (c *Config) ApplyPreset(name string) error {
 	if p, ok := FindPreset(name); ok {
 		c.Preset, c.Model, c.Network, c.Augment, c.Dropout = p.Name, p.Model, "", p.Augment, &p.Dropout
@@ -121,8 +121,8 @@ func presetNames() []string {
 	return list
 }
 
-// Check returns an error ([ErrUsage]) that names the first setting that is
-// wrong and what would be right.
+// Check returns an error ([ErrUsage]) that names the first wrong setting and says
+// what would be right.
 func (c *Config) Check() error {
 	if c.Device != "" && c.CPU {
 		return usage("device and cpu exclude each other: leave one out")
@@ -134,13 +134,13 @@ func (c *Config) Check() error {
 	return err
 }
 
-// precision returns what Precision names; Check lets no other names through.
+// precision returns the precision that Precision names. Check has validated it.
 func (c *Config) precision() kernels.Precision {
 	p, _ := kernels.ParsePrecision(c.Precision)
 	return p
 }
 
-// optimizer returns the plan's form of the optimiser settings.
+// optimizer returns the optimiser settings in the form that package model takes.
 func (c *Config) optimizer() model.Optimizer {
 	o := model.DefaultAdam()
 	if c.Optimizer == "sgd" {
@@ -152,8 +152,7 @@ func (c *Config) optimizer() model.Optimizer {
 	return o
 }
 
-// RunName returns the folder name of the run: Name, else the preset's, else
-// the model's.
+// RunName returns the name of the run's folder: Name, else Preset, else Model.
 func (c *Config) RunName() string {
 	for _, name := range []string{c.Name, c.Preset} {
 		if name != "" {
@@ -163,8 +162,8 @@ func (c *Config) RunName() string {
 	return c.Model
 }
 
-// YAML returns the settings in the form that [Config.LoadYAML] reads, with the
-// dropout of a built-in network even where it was not given.
+// YAML returns the settings as YAML that [Config.ParseYAML] reads. It includes the
+// dropout of a built-in network even if it was not set.
 func (c Config) YAML() (string, error) {
 	if c.Dropout == nil && c.Network == "" {
 		c.Dropout = new(model.DefaultDropout)

@@ -2,8 +2,8 @@
 // with any [kernels.Backend]: it resolves a run's settings ([Config]), drives
 // the epochs ([Train]), and writes the files of a run folder.
 //
-// It never names a backend; the command line chooses one and passes it in, and
-// a Go program does the same:
+// The package does not choose a backend: the command line, or your Go program,
+// opens one and passes it in:
 //
 //	backend, err := cpuref.Open(cpuref.Options{})
 //	...
@@ -13,6 +13,6 @@
 //	...
 //	result, err := trainer.Train(ctx, trainer.DefaultConfig(), backend, data, trainer.Options{Dir: "runs/first"})
 //
-// A training that ends early, by its context or by a power cut, continues with
-// Options{Dir: "runs/first", Resume: true}.
+// To continue a training that ended early, because its context was cancelled or
+// the power failed, pass Options{Dir: "runs/first", Resume: true}.
 package trainer

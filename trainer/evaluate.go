@@ -20,16 +20,16 @@ type Evaluation struct {
 	Metrics       *metrics.Metrics
 	Labels        []byte    // (N), the true classes
 	Probabilities []float32 // (N, 10), in the split's order
-	Seconds       float64   // of classifying, without set-up
+	Seconds       float64   // time to classify the split, without set-up
 }
 
-// Evaluate classifies a split with the weights of a checkpoint: a safetensors
-// or a PyTorch file, or a run's folder for its best weights. Names and shapes of the
-// tensors tell the model. An unusable checkpoint is
-// [checkpoint.ErrBadCheckpoint], an empty or inconsistent split
-// [dataset.ErrBadData]. Where dir is not "", it is created and the metrics,
-// predictions and pictures are written there, of which cam explains
-// classifications.
+// Evaluate classifies a split with the weights of a checkpoint: a safetensors or
+// PyTorch file, or a run's folder, for its best weights. The model is the one
+// that the file's metadata describes or, without a description, the built-in one
+// that the tensors fit. If dir is not "", Evaluate creates that folder and writes the metrics, predictions and pictures to it; cam is the
+// method for [GradCAMPicture]. An unusable checkpoint is
+// [checkpoint.ErrBadCheckpoint], an empty or inconsistent split is
+// [dataset.ErrBadData].
 func Evaluate(ctx context.Context, backend kernels.Backend, path string, split dataset.Split, dir string, cam CAM) (*Evaluation, error) {
 	if err := checkSplit("evaluated", split); err != nil {
 		return nil, err
@@ -81,8 +81,8 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	return &Evaluation{Model: network.Name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
 }
 
-// measure classifies the images of the given indices and computes all metrics
-// against their labels; probabilities are (len(labels), 10).
+// measure classifies the images with the given indices and computes all metrics
+// against their labels. The probabilities are (len(labels), 10).
 func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) (*metrics.Metrics, []float32, error) {
 	eval, err := s.evaluate(ctx, indices)
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	if err != nil {
 		return nil, nil, err
 	}
-	m.Loss = eval.loss // from the logits, which is exact where a probability is rounded to 0
+	m.Loss = eval.loss // computed from the logits: exact even if a probability is rounded to 0
 	m.Parameters = s.net.ParameterCount()
 	m.ModelBytes = int64(4 * (m.Parameters + runningStatistics(s.net)))
 	m.FLOPsPerImage = flopsPerImage(s.net.Config.Network)
@@ -106,12 +106,13 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 }
 
 // flopsPerImage counts the multiplications and additions of the network's
-// convolutions and fully connected layers for one image, as is usual.
+// convolutions and fully connected layers per image, as is
+// customary.
 func flopsPerImage(n model.Network) int {
 	sum := 0
 	layers, err := n.Summary()
 	if err != nil {
-		panic(err) // of a network that has been built
+		panic(err) // cannot happen: the network has been built
 	}
 	for _, l := range layers {
 		sum += l.FLOPs
@@ -128,7 +129,8 @@ func runningStatistics(net *model.Net) int {
 	return n
 }
 
-// WritePredictions writes an evaluation's predictions.csv.
+// WritePredictions writes an evaluation's predictions to path, in the format of
+// a run's predictions.csv.
 func WritePredictions(path string, e *Evaluation) error {
 	return metrics.WritePredictions(path, nil, e.Labels, e.Probabilities)
 }

@@ -8,23 +8,24 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Experiment is a named list of trainings, each in a folder of its own name.
+// Experiment is a named list of trainings. Each runs in a folder named after it.
 type Experiment struct {
 	Name   string
 	Groups []Group
 }
 
-// Group is the runs of an experiment that are compared with each other. All
-// have passed [Config.Check], and all names in an experiment differ.
+// Group holds the runs of an experiment that are compared with each other. All
+// of them have passed [Config.Check]. Their names are unique in the experiment.
 type Group struct {
 	Name string
 	Runs []Config
 }
 
-// Each calls train for every run in order, at most workers of them at a time,
-// and gives each call the number of a worker that no other call has. A training
-// that diverges does not stop the others; any other error does, after they have
-// saved.
+// Each calls train for every run in order, with at most workers calls at a time.
+// It passes each call a worker number, from 0 to workers−1, that no concurrent
+// call has. A training that diverges does not stop the others; Each returns all
+// such errors together. Any other error cancels the context of the other calls
+// and is returned when they have ended; a cancelled ctx is [ErrInterrupted].
 func (e Experiment) Each(ctx context.Context, workers int, train func(ctx context.Context, worker int, c Config) error) error {
 	runs := make(chan Config)
 	diverged := make([]error, workers)
@@ -36,7 +37,7 @@ func (e Experiment) Each(ctx context.Context, workers int, train func(ctx contex
 				select {
 				case runs <- c:
 				case <-inner.Done():
-					return ErrInterrupted // or the error of a worker came first
+					return ErrInterrupted // unless a worker's error came first: Wait returns that
 				}
 			}
 		}
@@ -61,8 +62,8 @@ func (e Experiment) Each(ctx context.Context, workers int, train func(ctx contex
 	return errors.Join(diverged...)
 }
 
-// check refuses runs that could not be compared in the end. The source names
-// the experiment's file.
+// check refuses runs that could not be compared later. The source names the
+// experiment's file.
 func (e Experiment) check(source string) error {
 	named, trained := map[string]bool{}, map[string]string{}
 	for _, g := range e.Groups {

@@ -12,8 +12,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// LoadExperiment reads a file that describes an experiment: see
-// [ParseExperiment].
+// LoadExperiment reads a file that describes an experiment; see [ParseExperiment].
+// A file that cannot be read is [ErrUsage].
 func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -22,9 +22,9 @@ func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 	return ParseExperiment(path, text, overrides...)
 }
 
-// ParseExperiment reads an experiment from the text of a YAML file: settings
-// that all runs share under "base", and under "grid" lists of values, whose
-// combinations are the runs:
+// ParseExperiment reads an experiment from the text of a YAML file. The settings
+// under "base" hold for all runs. Under "grid" are lists of values, and each
+// combination of them is a run:
 //
 //	name: rates
 //	base: {preset: main_no_aug, epochs: 5}
@@ -32,10 +32,10 @@ func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 //	  lr: [0.01, 0.001]
 //	  seed: 0-9
 //
-// Seeds may be ranges, in the base too. The name defaults to the file's.
-// Overrides replace what the file says of their settings, in base and grid; one
-// of the seed may be a list such as "0-4,7". An error ([ErrUsage]) names the
-// file and the line, or the override's source.
+// Seeds may be ranges, also under base. The name defaults to the file's. Overrides
+// replace the values of their settings in base and grid; a seed may be a list such
+// as "0-4,7". An error ([ErrUsage]) names the file and the line, or the override's
+// source.
 func ParseExperiment(file string, text []byte, overrides ...Assignment) (Experiment, error) {
 	f, err := readExperiment(file, text)
 	if err != nil {
@@ -60,14 +60,14 @@ func ParseExperiment(file string, text []byte, overrides ...Assignment) (Experim
 	return e, e.check(file)
 }
 
-// experimentText is what an experiment's file says.
+// experimentText is the content of an experiment's file.
 type experimentText struct {
 	name string
 	base []Assignment // of every run
-	axes []axis       // whose combinations are the runs
+	axes []axis       // each combination of their values is a run
 }
 
-// axis is the values that one setting takes in the runs of an experiment.
+// axis holds the values that one setting takes in the runs of an experiment.
 type axis struct {
 	name   string
 	values []Assignment
@@ -84,7 +84,7 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	if err != nil {
 		return nil, err
 	}
-	var seeds *axis // of the base: they vary fastest, as in a grid's last line
+	var seeds *axis // under base: they vary fastest, like the last line of a grid
 	for _, e := range entries {
 		switch e.key {
 		case "name":
@@ -114,7 +114,7 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 // experimentName says what names an experiment can have.
 const experimentName = "a name for the folder of its runs, such as rates"
 
-// unknownSection says of a setting outside the sections where it belongs.
+// unknownSection returns an error about a key outside the sections.
 func unknownSection(e entry) error {
 	if _, ok := FindSetting(e.key); ok {
 		return usage("%s: %s is outside base and grid: indent it under one of them", e.source(), e.key)
@@ -122,7 +122,7 @@ func unknownSection(e entry) error {
 	return unknownKey(e.source(), e.key, []string{"name", "base", "grid"})
 }
 
-// readBase reads the settings that all runs share. Several seeds are an axis.
+// readBase reads the settings that all runs share. Several seeds become an axis.
 func readBase(file string, section entry) ([]Assignment, *axis, error) {
 	entries, err := sectionEntries(file, section, wantLines)
 	if err != nil {
@@ -184,12 +184,12 @@ func sectionEntries(file string, section entry, want string) ([]entry, error) {
 	return entries, err
 }
 
-// commandKeys are the settings that an experiment has from the command line.
+// commandKeys are the settings that an experiment takes only from the command line.
 var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "no-progress"}
 
 func refuseCommandKey(source, key string) error {
 	if slices.Contains(commandKeys, key) {
-		return usage("%s: %s is for the command line: give --%s there", source, key, key)
+		return usage("%s: %s cannot be set here: use --%s on the command line", source, key, key)
 	}
 	if key == "quiet" {
 		return usage("%s: experiments have no %s: leave it out", source, key)
@@ -197,7 +197,7 @@ func refuseCommandKey(source, key string) error {
 	return nil
 }
 
-// axis reads the values of a setting: a list or, of seeds, a range.
+// axis reads the values of a setting: a list or, for seeds, also a range.
 func (e entry) axis() (axis, error) {
 	s, ok := FindSetting(e.key)
 	if !ok {
@@ -229,7 +229,7 @@ func (e entry) axis() (axis, error) {
 	return a, nil
 }
 
-// add appends a value, or several where the value of the seed is a range.
+// add appends a value, or several if it is a range of seeds.
 func (a *axis) add(one Assignment) error {
 	if a.name != "seed" {
 		a.values = append(a.values, one)
@@ -254,7 +254,7 @@ func (f *experimentText) setAxis(a axis) {
 	f.axes = append(f.axes, a)
 }
 
-// override gives settings the values of the overrides in place of the file's.
+// override replaces the file's values with those of the overrides.
 func (f *experimentText) override(overrides []Assignment) error {
 	for _, o := range overrides {
 		if _, ok := FindSetting(o.Name); !ok {
@@ -278,11 +278,11 @@ func (f *experimentText) override(overrides []Assignment) error {
 	return nil
 }
 
-// maxRuns bounds an experiment: more are a mistake in a list.
+// maxRuns limits an experiment: more runs are probably a mistake in a list.
 const maxRuns = 10_000
 
-// combine returns every combination of the axes' values, the last axis varying
-// fastest; one empty combination where there is no axis.
+// combine returns every combination of the axes' values, with the last axis varying
+// fastest. Without axes it returns one empty combination.
 func combine(file string, axes []axis) ([][]Assignment, error) {
 	all := [][]Assignment{{}}
 	for _, a := range axes {

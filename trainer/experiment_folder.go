@@ -14,11 +14,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
-// RunState says how far a run of an experiment is.
+// RunState says how far a run of an experiment has come.
 type RunState int
 
-// A run in progress has a checkpoint to go on from; a broken one has none and
-// begins anew.
+// The states of a run. A run in progress has a checkpoint to continue from; a
+// broken run has none and starts again from the beginning.
 const (
 	RunNew RunState = iota
 	RunBroken
@@ -26,7 +26,8 @@ const (
 	RunFinished
 )
 
-// StateOfRun looks at a run's folder.
+// StateOfRun returns the state of the run in a folder, RunNew if the folder does
+// not exist. A folder that holds something other than a run is [ErrUsage].
 func StateOfRun(dir string) (RunState, error) {
 	has := func(name string) bool {
 		_, err := os.Stat(filepath.Join(dir, name))
@@ -36,14 +37,14 @@ func StateOfRun(dir string) (RunState, error) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return RunNew, err
 	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { // what a killed training leaves before args.yaml
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { // what a training leaves if it is killed before it writes args.yaml
 		return e.Name() == lockFile || atomicfile.IsTemporary(e.Name())
 	})
 	switch {
 	case len(entries) == 0:
 		return RunNew, nil
 	case !has(ArgsFile):
-		return RunNew, usage("%s is in the way: it is not a run's folder; choose another --out", dir)
+		return RunNew, usage("%s exists and is not a run's folder: choose another --out", dir)
 	case has(metricsFile):
 		return RunFinished, nil
 	case has(stateFile):
@@ -52,8 +53,8 @@ func StateOfRun(dir string) (RunState, error) {
 	return RunBroken, nil
 }
 
-// CheckRun refuses to take what the folder of a run in progress or finished
-// holds for the training c, if that was another.
+// CheckRun checks that the run in a folder, in progress or finished, is the
+// training that c describes. If its settings differ, the error is [ErrUsage].
 func CheckRun(dir string, c Config) error {
 	had, err := ReadArgs(dir)
 	if err != nil {
@@ -61,17 +62,17 @@ func CheckRun(dir string, c Config) error {
 	}
 	different := differences(had, c)
 	if len(different) > 0 {
-		return usage("%s was trained with other settings (%s): choose another --out, or delete it", dir, strings.Join(different, ", "))
+		return usage("%s was trained with other settings (%s): choose another --out, or delete that folder", dir, strings.Join(different, ", "))
 	}
 	return nil
 }
 
-// differences lists the settings of a recorded run, seed included, that decide
-// its weights and are not those of c.
+// differences lists the settings of a recorded run that affect its weights, the
+// seed included, and differ from those of c.
 func differences(had, c Config) []string {
 	for _, path := range []*string{&had.InitFrom, &c.InitFrom} {
 		if absolute, err := filepath.Abs(*path); *path != "" && err == nil {
-			*path = absolute // as args.yaml has it
+			*path = absolute // as in args.yaml
 		}
 	}
 	old, now := strings.Split(had.recipe(), "\n"), strings.Split(c.recipe(), "\n")
@@ -88,7 +89,8 @@ func differences(had, c Config) []string {
 	return different
 }
 
-// experimentFile names the file of an experiment's folder that lists its runs.
+// experimentFile is the name of the file in an experiment's folder that lists its
+// runs.
 const experimentFile = "experiment.yaml"
 
 // experimentIndex is the content of experimentFile.
@@ -99,7 +101,7 @@ type experimentIndex struct {
 
 type groupIndex struct {
 	Name string   `yaml:"name"`
-	Runs []string `yaml:"runs"` // names of folders beside the file
+	Runs []string `yaml:"runs"` // names of folders next to the file
 }
 
 func readIndex(dir string) (*experimentIndex, error) {
@@ -115,7 +117,8 @@ func readIndex(dir string) (*experimentIndex, error) {
 	return &index, nil
 }
 
-// ExperimentName returns the name of the experiment whose folder this is, or "".
+// ExperimentName returns the name of the experiment in a folder, or "" if the
+// folder holds none.
 func ExperimentName(dir string) string {
 	if index, err := readIndex(dir); err == nil {
 		return index.Name
@@ -123,9 +126,10 @@ func ExperimentName(dir string) string {
 	return ""
 }
 
-// WriteIndex makes dir the folder of the experiment, by a file that lists its
-// runs. Runs that the experiment had there before, of other seeds, stay in the
-// list. A folder of another experiment is [ErrUsage].
+// WriteIndex makes dir the folder of the experiment: it writes a file that lists
+// the runs. Runs that are already in the list, such as those with other seeds,
+// stay there. If dir is the folder of another experiment, the error is
+// [ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
 	old, err := readIndex(dir)
 	switch {
@@ -155,17 +159,18 @@ func (e Experiment) WriteIndex(dir string) error {
 	return atomicfile.Write(filepath.Join(dir, experimentFile), text)
 }
 
-// RunGroup is finished runs that are compared with each other.
+// RunGroup holds finished runs that are compared with each other.
 type RunGroup struct {
 	Name string // of the experiment's group; "" for runs named one by one
 	Runs []*Run
-	// Unfinished names the experiment's runs that are not finished: under way,
-	// diverged or gone.
+	// Unfinished names the experiment's runs that are in progress, diverged or
+	// missing.
 	Unfinished []string
 }
 
 // ReadGroups reads the finished runs of an experiment's folder, group by group,
-// or those of any folders as one group.
+// or those in any other folders as one group. dirs must not be empty. Folders
+// without a finished run are [ErrUsage].
 func ReadGroups(dirs []string) ([]RunGroup, error) {
 	if info, err := os.Stat(dirs[0]); len(dirs) == 1 && err == nil && info.IsDir() {
 		index, err := readIndex(dirs[0])
@@ -198,7 +203,7 @@ func (g *RunGroup) add(dir string) error {
 	return nil
 }
 
-// read reads the groups' finished runs; groups without any are left out.
+// read reads the groups' finished runs and omits groups that have none.
 func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 	var groups []RunGroup
 	for _, g := range x.Groups {
@@ -220,7 +225,7 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 		}
 	}
 	if len(groups) == 0 {
-		return nil, usage("%s: no run of the experiment %s is finished", dir, x.Name)
+		return nil, usage("%s: no run of the experiment %s is finished: run the experiment again to continue it", dir, x.Name)
 	}
 	return groups, nil
 }

@@ -73,9 +73,9 @@ func TestExperimentRefuses(t *testing.T) {
 		"grid: {lr: [0.1, 1e-1]}":        "lr0.1 and lr1e-1 are the same training",
 		"grid: {seed: [1, 0-2]}":         "a value is given twice",
 		"grid: {select-on: [val, test]}": "val and on test cannot be compared",
-		"grid: {threads: [1, 2]}":        "line 1: threads is for the command line",
+		"grid: {threads: [1, 2]}":        "line 1: threads cannot be set here: use --threads on the command line",
 		"base: {quiet: true}":            "line 1: experiments have no quiet",
-		"base: {cpu: true}":              "give --cpu there",
+		"base: {cpu: true}":              "use --cpu on the command line",
 		"base: [model]":                  "line 1: base: want lines",
 		"base: hello":                    "line 1: base: want lines",
 		"base: {lr: [0.1, 0.2]}":         "line 1: lr is a list: want a positive number up to 1000, such as 0.001, or move the list under grid",
@@ -121,8 +121,7 @@ func (e Experiment) names() string {
 	return strings.Join(list, " ")
 }
 
-// Seeds may be ranges, wherever they stand, and vary fastest where they are in
-// the base.
+// Seeds may be ranges in base and grid, and vary fastest if they are in base.
 func TestExperimentSeeds(t *testing.T) {
 	for text, want := range map[string]string{
 		"grid: {seed: 0-2}":                         "seed0 seed1 seed2",
@@ -151,7 +150,7 @@ func TestExperimentSeeds(t *testing.T) {
 	}
 }
 
-// An override replaces what the file says, in base and grid.
+// An override replaces the file's values, in base and grid.
 func TestExperimentOverrides(t *testing.T) {
 	const text = "base: {model: logistic, epochs: 5}\ngrid:\n  lr: [0.1, 0.2]\n  seed: [1, 2]\n"
 	set := func(name, value string) Assignment { return Assignment{name, value, "--set"} }
@@ -187,7 +186,7 @@ func TestExperimentOverrides(t *testing.T) {
 	}{
 		{set("lr", "abc"), `--set: lr is "abc": want a positive number`},
 		{set("epoch", "3"), `--set: unknown key "epoch": did you mean "epochs"?`},
-		{set("cpu", "true"), "--set: cpu is for the command line: give --cpu there"},
+		{set("cpu", "true"), "--set: cpu cannot be set here: use --cpu on the command line"},
 		{Assignment{"seed", "1-", "--seeds"}, `--seeds: seed is "1-": want whole numbers and ranges`},
 	} {
 		if _, err := ParseExperiment("x.yaml", []byte(text), c.override); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), c.say) {
@@ -199,7 +198,7 @@ func TestExperimentOverrides(t *testing.T) {
 	}
 }
 
-// The original's study can be shortened, but not be made another one.
+// The original's study can be shortened, but not turned into another study.
 func TestOriginalOverrides(t *testing.T) {
 	e, err := OriginalExperiment(Assignment{"max-steps", "3", "--max-steps"}, Assignment{"select-on", "val", "--select-on"}, Assignment{"precision", "mixed", "--precision"})
 	if err != nil || e.Name != "original-val-mixed" {
@@ -254,7 +253,7 @@ func TestStateOfRun(t *testing.T) {
 	want(RunFinished)
 }
 
-// runsNamed is an experiment of runs that nobody trains.
+// runsNamed returns an experiment whose runs are never trained.
 func runsNamed(groups ...[]string) Experiment {
 	e := Experiment{Name: "made"}
 	for i, names := range groups {
@@ -267,8 +266,8 @@ func runsNamed(groups ...[]string) Experiment {
 	return e
 }
 
-// Every run is trained once, as many at a time as there are workers and each
-// worker one at a time; a training that diverges leaves the others alone.
+// Every run is trained once, with as many at a time as there are workers and one
+// per worker. A training that diverges does not affect the others.
 func TestEach(t *testing.T) {
 	e := runsNamed([]string{"a", "b", "c", "d"}, []string{"e", "f"})
 	const workers = 3
@@ -303,8 +302,8 @@ func TestEach(t *testing.T) {
 	}
 }
 
-// Another error ends all, and it is the one that is reported, not that of the
-// trainings it has interrupted. So does an interruption.
+// Any other error ends all trainings and is reported, rather than the errors of
+// the trainings that it interrupted. An interruption ends them too.
 func TestEachEnds(t *testing.T) {
 	e := runsNamed([]string{"a", "b", "c", "d"})
 	broken := errors.New("disk full")
@@ -327,8 +326,8 @@ func TestEachEnds(t *testing.T) {
 	}
 }
 
-// An experiment's folder knows its groups, more seeds join them, and another
-// experiment is kept out.
+// An experiment's folder lists its groups; more seeds join them, and another
+// experiment is refused.
 func TestExperimentFolder(t *testing.T) {
 	dir := t.TempDir()
 	write := func(e Experiment) {
@@ -372,8 +371,8 @@ func TestExperimentFolder(t *testing.T) {
 	}
 }
 
-// A folder's finished training is taken for another only if that is the same,
-// wherever it runs.
+// A folder's finished run is accepted for a training only if it is the same
+// training, regardless of where it ran.
 func TestCheckRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run[1]")
 	finishedRun(t, dir)
@@ -388,7 +387,7 @@ func TestCheckRun(t *testing.T) {
 	}
 }
 
-// Runs are found in any folder, and what is none is passed over.
+// Runs are found in any folder, and anything else is skipped.
 func TestFindRuns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "all [runs]")
 	finishedRun(t, filepath.Join(dir, "a"))
@@ -409,7 +408,7 @@ func TestFindRuns(t *testing.T) {
 	}
 }
 
-// finishedRun writes the files of a run of two test images and one epoch.
+// finishedRun writes the files of a run with two test images and one epoch.
 func finishedRun(t *testing.T, dir string) {
 	t.Helper()
 	if err := os.MkdirAll(dir, 0o777); err != nil {
@@ -428,7 +427,7 @@ func finishedRun(t *testing.T, dir string) {
 	}
 }
 
-// A run's files are read back, and one of an older version without a column.
+// A run's files are read back, even if an older version left out a column.
 func TestReadRun(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	finishedRun(t, dir)
@@ -447,6 +446,14 @@ func TestReadRun(t *testing.T) {
 	if r, err = ReadRun(dir); err != nil || r.Epochs[0].ValLoss != 3 || !math.IsNaN(r.Epochs[0].TrainAccuracy) {
 		t.Errorf("%+v (%v), want no training accuracy", r, err)
 	}
+	for _, damaged := range []string{"", "epoch,lr\n1\n"} {
+		if err := os.WriteFile(filepath.Join(dir, resultsFile), []byte(damaged), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := ReadRun(dir); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), resultsFile) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("results %q: %v, want one line that names the file", damaged, err)
+		}
+	}
 	if err := os.Remove(filepath.Join(dir, metricsFile)); err != nil {
 		t.Fatal(err)
 	}
@@ -455,8 +462,8 @@ func TestReadRun(t *testing.T) {
 	}
 }
 
-// What the original concluded is confirmed, refuted or not shown, in whatever
-// order the comparison has the two trainings.
+// Each of the original's conclusions is confirmed, refuted or not shown,
+// regardless of the order of the two trainings in the comparison.
 func TestFindings(t *testing.T) {
 	var runs []*Run
 	for seed := range uint64(4) {

@@ -20,8 +20,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// The files of a run's folder. ArgsFile holds its settings, for
-// [Config.LoadYAML].
+// The files in a run's folder. ArgsFile holds the run's settings, which
+// [Config.LoadYAML] reads.
 const (
 	ArgsFile        = "args.yaml"
 	resultsFile     = "results.csv"
@@ -34,7 +34,7 @@ const (
 	lastWeights     = "weights/last.safetensors"
 )
 
-// Environment records in args.yaml where and with what a run was made.
+// Environment records, in args.yaml, where and with what a run was trained.
 type Environment struct {
 	Version string `yaml:"version"`
 	Go      string `yaml:"go"`
@@ -42,18 +42,18 @@ type Environment struct {
 	Backend string `yaml:"backend"` // vulkan or cpu
 	Device  string `yaml:"device"`
 	Driver  string `yaml:"driver,omitempty"`
-	Tuned   bool   `yaml:"tuned,omitempty"` // shader variants are those that bench --tune has found
+	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those that bench --tune chose
 	Threads int    `yaml:"threads,omitempty"`
-	// Together is the number of trainings that ran at a time in this process,
-	// where there were several: they share what is measured.
+	// Together is the number of trainings that ran at the same time in this
+	// process, or 0 for one. Timings and memory figures cover all of them.
 	Together int               `yaml:"together,omitempty"`
 	Data     string            `yaml:"data"`
 	SHA256   map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed
 }
 
 // NewFolder creates the folder of a new run under c.Out and returns its path.
-// Where the configuration has no Name, a number is appended to find a free
-// one; a Name that is taken is an error, unless that folder is empty.
+// If c has no Name, NewFolder appends a number where needed to find a free name.
+// A Name that is taken is [ErrUsage], unless that folder is empty.
 func NewFolder(c Config) (string, error) {
 	if err := os.MkdirAll(c.Out, 0o777); err != nil {
 		return "", fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", c.Out, cause(err))
@@ -73,12 +73,13 @@ func NewFolder(c Config) (string, error) {
 			if state, err := StateOfRun(dir); err == nil && state == RunNew {
 				return dir, nil
 			}
-			return "", usage("the run %s exists: choose another --name, or go on with it by --resume %s", dir, dir)
+			return "", usage("the run %s already exists: choose another --name, or continue it with --resume %s", dir, dir)
 		}
 	}
 }
 
-// cause strips the path and operation that an os error repeats.
+// cause strips the operation and path from an os error: the message names them
+// already.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -87,7 +88,7 @@ func cause(err error) error {
 	return err
 }
 
-// folder writes a run's files; with no dir it writes nothing.
+// folder writes a run's files; if dir is "", it writes nothing.
 type folder struct{ dir string }
 
 func (f folder) path(name string) string { return filepath.Join(f.dir, name) }
@@ -105,8 +106,8 @@ func (f folder) write(name string, data []byte) error {
 	return atomicfile.Write(f.path(name), data)
 }
 
-// open creates the folder, locks it until unlock is called, and removes what
-// killed writes have left in it.
+// open creates the folder, locks it until unlock is called, and removes the
+// temporary files of killed writes.
 func (f folder) open() (unlock func(), err error) {
 	if f.dir == "" {
 		return func() {}, nil
@@ -127,8 +128,8 @@ func (f folder) open() (unlock func(), err error) {
 	return unlock, nil
 }
 
-// TidyRun removes what a killed program has left in a run's folder. It is
-// [ErrUsage] where another training is at work there.
+// TidyRun removes the temporary files that a killed program left in a run's
+// folder. If another training is running there, the error is [ErrUsage].
 func TidyRun(dir string) error {
 	unlock, err := folder{dir}.open()
 	if err == nil {
@@ -137,25 +138,25 @@ func TidyRun(dir string) error {
 	return err
 }
 
-// subfolders are those that a run's folder has.
+// subfolders are the folders in a run's folder.
 var subfolders = []string{"weights", checkpointDir}
 
 // progressed is how far the run of a folder has come.
 type progressed struct {
-	state    *runState // of its checkpoint; nil without one
-	finished *Result   // where nothing is left to train
+	state    *runState // from its checkpoint; nil if it has none
+	finished *Result   // not nil if nothing is left to train
 	notes    []string
 }
 
-// progressOf reads how far the run of a folder has come, and checks that the
-// settings c go on with it. Without o.Resume there must not be a run.
+// progressOf reads how far the run of a folder has come, and checks that it can
+// continue with the settings c. Without o.Resume the folder must not hold a run.
 func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
 	if f.dir == "" {
 		return p, nil
 	}
 	if !o.Resume {
 		if f.has(ArgsFile) {
-			return p, usage("the folder %s holds a run: choose another, or resume that run", f.dir)
+			return p, usage("the folder %s already holds a run: choose another, or resume that run", f.dir)
 		}
 		return p, nil
 	}
@@ -186,18 +187,19 @@ func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
 	return p, nil
 }
 
-// withoutLimits returns settings without what a resume may change, or no
+// withoutLimits returns the settings without those that a resume may change or no
 // longer needs.
 func withoutLimits(c Config) Config {
 	c.Epochs, c.Patience, c.MaxSteps, c.InitFrom = 0, 0, 0, ""
 	return c
 }
 
-// resumeNotes says from where a run goes on, and lets its state go on.
+// resumeNotes says where a run continues. If the run had stopped early, it adjusts
+// its state so that it can continue.
 func resumeNotes(s *runState, had, c Config) []string {
 	var notes []string
 	if s.allow(had, c) {
-		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %s counts from epoch %d", english.Plural(c.Patience, "epoch", ""), len(s.Epochs)))
+		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %s now counts from epoch %d", english.Plural(c.Patience, "epoch", ""), len(s.Epochs)))
 	}
 	from := fmt.Sprintf("the run continues after epoch %d", len(s.Epochs))
 	if s.Slot > 0 {
@@ -206,8 +208,8 @@ func resumeNotes(s *runState, had, c Config) []string {
 	return append(notes, from)
 }
 
-// start makes the folder a run's: it writes args.yaml and, of a run that goes
-// on, the files that follow from the checkpoint. Everything was checked.
+// start makes the folder a run's folder: it writes args.yaml and, for a resumed
+// run, the files that follow from the checkpoint. It runs after all checks.
 func (t *training) start(p progressed) error {
 	f := t.folder
 	if f.dir == "" {
@@ -246,11 +248,11 @@ func (t *training) start(p progressed) error {
 	return t.export(last, t.state.BestEpoch > 0)
 }
 
-// finishedFiles are those that say what came out of a run. One that goes on has
-// none of them: first of all, it is no longer finished.
+// finishedFiles hold the results of a finished run. A run that continues must not
+// have them. The first to be removed marks the run as finished.
 var finishedFiles = []string{metricsFile, predictionsFile, mistakesFile, reportFile}
 
-// writeArgs writes args.yaml. Paths are absolute in it, so that the run can be
+// writeArgs writes args.yaml. It makes the paths absolute so that the run can be
 // resumed from any folder.
 func (f folder) writeArgs(c Config, e Environment) error {
 	for _, path := range []*string{&c.DataDir, &c.InitFrom, &e.Data} {
@@ -276,8 +278,8 @@ func (f folder) writeArgs(c Config, e Environment) error {
 
 // ReadArgs returns the settings of the run in a folder. The error, which is
 // [checkpoint.ErrBadCheckpoint], says what is wrong with the folder or with its
-// args.yaml. A file whose end is missing is refused: settings that it has lost
-// would be the defaults.
+// args.yaml. ReadArgs refuses a truncated file: the lost settings would silently
+// become the defaults.
 func ReadArgs(dir string) (Config, error) {
 	c, path := DefaultConfig(), folder{dir}.path(ArgsFile)
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
@@ -303,7 +305,7 @@ func ReadArgs(dir string) (Config, error) {
 var lastKey = regexp.MustCompile("(?m)^" + environmentKey + ":")
 
 // export writes the files that follow from a checkpoint: the last weights, the
-// best where that is asked for, results.csv and steps.csv.
+// best weights if best is set, results.csv and steps.csv.
 func (t *training) export(last snapshot, best bool) error {
 	f := t.folder
 	if f.dir == "" {
@@ -330,8 +332,8 @@ func (t *training) export(last snapshot, best bool) error {
 	return f.writeSteps(t.log)
 }
 
-// writeResults writes results.csv, a row per epoch; what was not evaluated is
-// empty.
+// writeResults writes results.csv, with one row per epoch. Figures that were not
+// evaluated are empty.
 func (f folder) writeResults(epochs []EpochReport) error {
 	rows := [][]string{{"epoch", "train_loss", "val_loss", "val_accuracy", "lr", "seconds", "images_per_second", "train_accuracy"}}
 	for _, e := range epochs {
@@ -348,8 +350,8 @@ type loggedStep struct {
 	Rate float64
 }
 
-// logSteps adds the epoch's steps to the log, each --log-every'th that was not
-// there before, given the losses of all its steps so far.
+// logSteps adds the epoch's new steps to the log, or every --log-every'th of them.
+// losses holds those of all the epoch's steps so far.
 func (t *training) logSteps(losses []float32) {
 	first := t.state.Step - len(losses) + 1
 	for step := max(first, t.logged+1); step <= t.state.Step; step++ {
@@ -360,7 +362,7 @@ func (t *training) logSteps(losses []float32) {
 	t.logged = t.state.Step
 }
 
-// writeSteps writes steps.csv, unless there is nothing to write.
+// writeSteps writes steps.csv, or removes it if no step is logged.
 func (f folder) writeSteps(log []loggedStep) error {
 	if len(log) == 0 {
 		return atomicfile.Remove(f.path(stepsFile))
@@ -381,8 +383,8 @@ func (f folder) writeCSV(name string, rows [][]string) error {
 	return f.write(name, b.Bytes())
 }
 
-// writePredictions writes predictions.csv and misclassified.csv. The indices
-// are the images' in the test set, nil for all of them.
+// writePredictions writes predictions.csv and misclassified.csv. indices are the
+// images' positions in the test set, or nil for all of it.
 func (f folder) writePredictions(indices []int, labels []byte, probs []float32) error {
 	if f.dir == "" {
 		return nil
@@ -401,8 +403,8 @@ func (f folder) writeMetrics(m *metrics.Metrics) error {
 	return m.Write(f.path(metricsFile))
 }
 
-// number formats a float so that it reads back as the same float32; NaN is
-// empty.
+// number formats a float so that it reads back as the same float32. NaN becomes
+// "".
 func number(x float64) string {
 	if math.IsNaN(x) {
 		return ""

@@ -11,21 +11,21 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// CAM is a method of finding where a network that has convolutions saw a class:
-// a class activation map over the features A of its last convolution, from the
-// gradient g of the class's score with respect to them.
+// CAM is a method that shows where a convolutional network saw a class. It
+// computes a class activation map from the features A of the last convolution and
+// the gradient g of the class's score with respect to them.
 type CAM string
 
 const (
-	// HiResCAM is ReLU(Σ_c g_c A_c), place by place (Draelos & Carin 2020,
-	// arXiv:2011.08891). Where a linear layer follows the features, it shows
-	// just the places that raised the score.
+	// HiResCAM is ReLU(Σ_c g_c A_c), at each position (Draelos & Carin
+	// 2020, arXiv:2011.08891). If a linear layer follows the features, it shows
+	// exactly the positions that raised the score.
 	HiResCAM CAM = "hirescam"
 	// GradCAM is ReLU(Σ_c ḡ_c A_c) with the mean ḡ_c of a channel's gradient
-	// over all places (Selvaraju et al. 2017, arXiv:1610.02391). It suits
-	// networks that average their features before the last layer. In those that
-	// flatten them, as the built-in ones do, the mean hides that the gradient
-	// differs from place to place: of fashioncnn's maps two in five are empty.
+	// over all positions (Selvaraju et al. 2017, arXiv:1610.02391). It suits
+	// networks that average their features before the last layer. If they are
+	// flattened instead, as in the built-in networks, the mean hides how the
+	// gradient varies with the position: two in five of fashioncnn's maps are empty.
 	GradCAM CAM = "gradcam"
 )
 
@@ -40,9 +40,9 @@ func (c CAM) title() string {
 	return "HiResCAM (Draelos & Carin 2020)"
 }
 
-// heats returns for each image where the network saw the class in question, from
-// 0 to 1, its maximum, in the image's size. Where nothing speaks for the class
-// all is 0.
+// heats returns a map (28, 28) for each image of where the network saw the given
+// class, scaled so that its maximum is 1. If nothing supports the class, the map is
+// all 0.
 func (c CAM) heats(backend kernels.Backend, network model.Network, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
 	s, err := open(backend, model.Config{Network: network, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
 	if err != nil {
@@ -66,7 +66,8 @@ func (c CAM) heats(backend kernels.Backend, network model.Network, weights snaps
 	return heats, nil
 }
 
-// explain runs the network and follows each image's class back to the features.
+// explain classifies the images and returns the features and the gradients of each
+// image's class score with respect to them, both (N, H, W, C).
 func (s *session) explain(classes []int) (features, grads []float32, err error) {
 	e := s.net.Explained
 	score := make([]float32, e.ScoreGrad.Len())
@@ -95,8 +96,8 @@ func (s *session) explain(classes []int) (features, grads []float32, err error) 
 	return features, grads, s.prog.Read(e.FeatureGrads, kernels.AsBytes(grads))
 }
 
-// heat combines features and gradients of one image, (H, W, C), into a map
-// (H, W) from 0 to 1.
+// heat combines the features and gradients of one image, (H, W, C), into a map
+// (H, W) with values from 0 to 1.
 func (c CAM) heat(features, grads []float32, channels int) []float32 {
 	if c == GradCAM {
 		grads = channelMeans(grads, channels)
@@ -130,7 +131,7 @@ func channelMeans(values []float32, channels int) []float32 {
 	return means
 }
 
-// enlarged scales (h, w) values from 0 to 1 to (28, 28), bilinearly.
+// enlarged resizes a map (h, w) with values from 0 to 1 to (28, 28), bilinearly.
 func enlarged(heat []float32, h, w int) []float32 {
 	const full = 1<<16 - 1
 	small, large := image.NewGray16(image.Rect(0, 0, w, h)), image.NewGray16(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))

@@ -14,8 +14,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// The gradient of a class's logit that the plan finds at the features is what
-// the two layers after them give by hand.
+// The plan's gradient of a class's logit at the features equals the one computed
+// by hand through the two layers after them.
 func TestExplain(t *testing.T) {
 	test := datasettest.Subset(t).Test
 	const n = 3
@@ -65,8 +65,8 @@ func TestExplain(t *testing.T) {
 	}
 }
 
-// Both methods give what PyTorch gives, from the image to the map, the empty maps
-// included, within four times the error of PyTorch's float32.
+// Both methods agree with PyTorch, from the image to the map, empty maps included,
+// within four times the error of PyTorch's float32.
 func TestCAMAgainstPyTorch(t *testing.T) {
 	text, err := os.ReadFile("testdata/cam.json")
 	if err != nil {
@@ -137,7 +137,7 @@ func explained(t *testing.T, name string, seed uint64, images dataset.Split, cla
 }
 
 // HiResCAM weighs every place with its own gradient, Grad-CAM with the channel's
-// mean; what speaks against the class is cut off, and the largest value is 1.
+// mean; negative values become 0, and the largest value is 1.
 func TestHeat(t *testing.T) {
 	features := []float32{ // (2, 2, 2)
 		1, 0, 0, 1,
@@ -158,7 +158,8 @@ func TestHeat(t *testing.T) {
 	}
 }
 
-// An explanation needs no weights' gradients: its section must not write any.
+// An explanation does not need the weights' gradients: its section must not write
+// them.
 func TestExplainSectionIsForwardAndInputGradients(t *testing.T) {
 	net, err := model.Build(model.Config{Network: mustNetwork(t, "fashioncnn"), Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4})
 	if err != nil {

@@ -11,16 +11,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
-// lockFile is held, by its lock, by whoever works in the folder. It is removed
-// with the lock; one that a killed process has left is in nobody's way.
+// lockFile is locked by the process that uses the folder, which removes it when it
+// unlocks. A file left by a killed process is not locked and does no harm.
 const lockFile = ".lock"
 
-// LockFolder keeps other trainings and experiments out of a folder, which must
-// exist, until unlock is called or the process ends. It removes the temporary
-// files that a killed process has left there. who is what holds the
-// lock, "training" or "experiment", for the message that others get: an error
-// that is [ErrUsage] and names the folder. On a file system without locks
-// nobody is kept out.
+// LockFolder locks a folder, which must exist, against other trainings and
+// experiments until unlock is called or the process ends. It removes the
+// temporary files that a killed process left there. If the folder is locked
+// already, the error is [ErrUsage] and names the folder and who: "training" or
+// "experiment". On a file system without locks, LockFolder does not lock.
 func LockFolder(dir, who string) (unlock func(), err error) {
 	unlock, err = lock(dir, who)
 	if err != nil {
@@ -45,23 +44,24 @@ func lock(dir, who string) (unlock func(), err error) {
 		case err != nil:
 			return nil, fmt.Errorf("cannot lock %s: %w", dir, cause(err))
 		case !locked:
-			return nil, usage("another %s is at work in %s: wait until it ends, or interrupt it", who, dir)
+			return nil, usage("another %s is running in %s: wait until it ends, or interrupt it", who, dir)
 		case current(lock, path):
 			return func() { removeLock(lock, path) }, nil
 		}
-		_ = lock.Unlock() // whoever held it before has removed the file since it was opened
+		_ = lock.Unlock() // the previous holder removed the file after it was opened here
 	}
 }
 
-// current reports whether the file that was locked is still the one at path.
+// current reports whether the locked file is still the one at path.
 func current(lock *flock.Flock, path string) bool {
 	held, err1 := lock.Stat()
 	there, err2 := os.Stat(path)
 	return err1 == nil && err2 == nil && os.SameFile(held, there)
 }
 
-// removeLock removes the lock's file while the lock is held, so that it is
-// nobody else's. Windows removes no open file, but refuses it to others too.
+// removeLock removes the lock's file while it holds the lock, so that no other
+// process can hold it. Windows cannot remove an open file, so there it is removed
+// after it is unlocked.
 func removeLock(lock *flock.Flock, path string) {
 	removed := os.Remove(path) == nil
 	_ = lock.Unlock()

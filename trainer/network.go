@@ -12,19 +12,19 @@ import (
 // fashion is the shape of Fashion-MNIST's images.
 var fashion = model.Shape{H: dataset.ImageSize, W: dataset.ImageSize, C: 1}
 
-// fashionNetwork returns the built-in network of that name for Fashion-MNIST's
-// images and classes.
+// fashionNetwork returns the built-in network with the given name for
+// Fashion-MNIST's images and classes.
 func fashionNetwork(name string) (model.Network, error) {
 	n, ok := model.Zoo(name, fashion, dataset.ClassNames[:])
 	if !ok {
-		return n, usage("model is %q: want one of %s, or for another network the setting network with its layers", name, strings.Join(model.Names(), ", "))
+		return n, usage("model is %q: want one of %s; describe any other network by its layers in the setting network", name, strings.Join(model.Names(), ", "))
 	}
 	return n, nil
 }
 
 // ParseNetwork reads the layers of a network for Fashion-MNIST's images and
-// classes: see [model.ParseYAML]. The error begins with the file's name and the
-// line, and says which layer does not fit.
+// classes; see [model.ParseYAML]. The error ([ErrUsage]) names the file, the line
+// and the layer that does not fit.
 func ParseNetwork(file string, text []byte) (model.Network, error) {
 	n, err := model.ParseYAML(file, text)
 	if err != nil {
@@ -37,7 +37,7 @@ func ParseNetwork(file string, text []byte) (model.Network, error) {
 	return n, nil
 }
 
-// BuildNetwork returns the network that the settings describe, for Fashion-MNIST.
+// BuildNetwork returns the network for Fashion-MNIST that the settings describe.
 // The error is [ErrUsage].
 func (c Config) BuildNetwork() (n model.Network, err error) {
 	if c.Network == "" {
@@ -52,9 +52,8 @@ func (c Config) BuildNetwork() (n model.Network, err error) {
 	return n, err
 }
 
-// ReadNetwork returns the network of a checkpoint: a run's folder, a
-// .safetensors or a PyTorch .pth file. The error is
-// [checkpoint.ErrBadCheckpoint].
+// ReadNetwork returns the network of a checkpoint: a run's folder, or a
+// .safetensors or PyTorch .pth file. The error is [checkpoint.ErrBadCheckpoint].
 func ReadNetwork(path string) (model.Network, error) {
 	path, err := WeightsFile(path)
 	if err != nil {

@@ -17,12 +17,11 @@ const (
 	ratesGroup     = "Learning rates"
 )
 
-// OriginalExperiment returns the original's study: its five trainings with
-// every seed, then its learning-rate study (of its best training) with the first
-// seed. Without overrides the seed is 42 and, as the original did, the test set
-// selects the best epoch. Overrides replace settings of every run; one of the
-// seed may be a list such as "42-46". Those that the study itself compares
-// cannot be replaced ([ErrUsage]).
+// OriginalExperiment returns the original's study: its five trainings with every
+// seed, then its learning-rate study (of its best training) with the first seed.
+// By default the seed is 42 and, as in the original, the test set selects the best
+// epoch. Overrides replace settings of every run; a seed may be a list such as
+// "42-46". Overriding a setting that the study itself compares is [ErrUsage].
 func OriginalExperiment(overrides ...Assignment) (Experiment, error) {
 	seeds, shared, err := originalSettings(overrides)
 	if err != nil {
@@ -62,7 +61,7 @@ func OriginalExperiment(overrides ...Assignment) (Experiment, error) {
 	return e, e.check("the experiment original")
 }
 
-// originalProtocol is what the original selected the best epoch on.
+// originalProtocol names the images on which the original selected the best epoch.
 const originalProtocol = "test"
 
 // originalKeys are the settings that the original's study itself sets.
@@ -75,7 +74,7 @@ func originalSettings(overrides []Assignment) (seeds, shared []Assignment, err e
 	f.setAxis(axis{"seed", []Assignment{{Name: "seed", Value: DefaultConfig().Value("seed")}}})
 	for _, o := range overrides {
 		if slices.Contains(originalKeys, o.Name) {
-			return nil, nil, usage("%s: the experiment original sets %s itself: write an experiment's file to vary it", o.Source, o.Name)
+			return nil, nil, usage("%s: the experiment original sets %s itself: write an experiment file to vary it", o.Source, o.Name)
 		}
 	}
 	if err := f.override(overrides); err != nil {
@@ -84,8 +83,9 @@ func originalSettings(overrides []Assignment) (seeds, shared []Assignment, err e
 	return f.axes[0].values, f.base, nil
 }
 
-// IsPreset returns the preset that the settings train exactly as the original
-// did, except for seed, protocol and precision, and whether there is one.
+// IsPreset returns the preset whose training the settings describe, and whether
+// there is one. Only settings that cannot change a recipe, and the seed, protocol
+// and precision, may differ from the original's.
 func (c Config) IsPreset() (Preset, bool) {
 	p, ok := FindPreset(c.Preset)
 	if !ok {
@@ -99,14 +99,14 @@ func (c Config) IsPreset() (Preset, bool) {
 	return p, original.recipe() == c.recipe()
 }
 
-// Finding is one of the original's conclusions, tested.
+// Finding is the result of testing one of the original's conclusions.
 type Finding struct {
 	Claim   string `json:"claim"`
 	Verdict string `json:"verdict"` // confirmed, refuted or not shown
 	Words   string `json:"words"`
 }
 
-// originalFindings are the original's conclusions, each that one preset is
+// originalFindings are the original's conclusions. Each says that one preset is
 // better than another.
 var originalFindings = []struct{ claim, better, worse string }{
 	{"augmentation hurts", "main_no_aug", "main_aug_dropout"},
@@ -114,10 +114,10 @@ var originalFindings = []struct{ claim, better, worse string }{
 	{"deeper beats shallow", "main_aug_dropout", "alternative_shallow"},
 }
 
-// findings says of each of the original's conclusions whether a comparison that
-// has both of its trainings confirms it.
+// findings tests each of the original's conclusions whose two trainings are in the
+// comparison.
 func findings(c *Comparison) []Finding {
-	presets := map[string]string{} // the name of a recipe that is one
+	presets := map[string]string{} // by the name of the recipe
 	for _, r := range c.Recipes {
 		if p, ok := r.runs[0].Config.IsPreset(); ok {
 			presets[r.Name] = p.Name
@@ -150,7 +150,8 @@ func verdict(shown bool, difference float64) string {
 	return "refuted"
 }
 
-// findingWords words a difference in the direction of the claim.
+// findingWords describes a difference, counted positive in the direction of the
+// claim.
 func findingWords(p *Pair, difference float64, corrected bool) string {
 	low, high := p.Difference.Low, p.Difference.High
 	if difference != p.Difference.Mean {

@@ -12,9 +12,9 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
-// The pictures of a run's folder. GradCAMPicture, by the [CAM] that was asked
-// for, is absent for a network without convolutions, CurvesPicture in an
-// evaluation alone.
+// The pictures in a run's folder. A network without convolutions has no
+// GradCAMPicture, and an evaluation has no CurvesPicture. The [CAM] chosen makes
+// GradCAMPicture.
 const (
 	CurvesPicture        = "curves.png"
 	MatrixPicture        = "confusion_matrix.png"
@@ -35,7 +35,7 @@ func (f folder) writeCurves(epochs []EpochReport, selected string, best int) err
 	return f.writePicture(CurvesPicture, func() ([]byte, error) { return plots.Curves(Curve(epochs), selected, best) })
 }
 
-// Curve returns the epochs as package plots draws them.
+// Curve converts the epochs to the form that package plots draws.
 func Curve(epochs []EpochReport) []plots.Epoch {
 	var points []plots.Epoch
 	for _, e := range epochs {
@@ -44,7 +44,7 @@ func Curve(epochs []EpochReport) []plots.Epoch {
 	return points
 }
 
-// classified is a network and what it says of the test images.
+// classified is a network with its predictions for the test images.
 type classified struct {
 	backend kernels.Backend
 	net     *model.Net // its program may be closed
@@ -55,8 +55,8 @@ type classified struct {
 	cam     CAM
 }
 
-// writePictures draws what a network says of the test images, and what it
-// looks at.
+// writePictures draws a network's predictions for the test images, its filters
+// and its class activation maps.
 func (f folder) writePictures(c classified) error {
 	if f.dir == "" {
 		return nil
@@ -89,7 +89,7 @@ func (f folder) writePictures(c classified) error {
 }
 
 func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
-	debug.FreeOSMemory() // a picture takes some 30 MB: without this, those before would pile up
+	debug.FreeOSMemory() // a picture takes about 30 MB: without this, earlier ones would pile up
 	png, err := draw()
 	if err != nil {
 		return fmt.Errorf("draw %s: %w", name, err)
@@ -98,7 +98,7 @@ func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
 }
 
 // drawFilters draws the weights of the first layer, whose input has one channel.
-// Where it is the last layer too, each of its filters is a class's.
+// If it is also the last layer, each filter belongs to a class.
 func (c classified) drawFilters() ([]byte, error) {
 	first := c.net.Params[0]
 	names := make([]string, first.Layout.Out)
@@ -134,8 +134,8 @@ func (c classified) drawCAM() ([]byte, error) {
 		list[i] = plots.Attention{Image: split.Image(i), Heat: heats[i], Class: classes[i], Right: classes[i] == label,
 			Caption: "true: " + dataset.ClassNames[label]}
 	}
-	return plots.Attentions(list, "Where the network saw the class that it predicted: "+c.cam.title(),
-		"The first correctly classified test image of each class, and the mistakes of the greatest confidence, each beside what spoke for the predicted class in the last convolution's features.")
+	return plots.Attentions(list, "Where the network saw the class it predicted: "+c.cam.title(),
+		"The first correctly classified test image of each class, and the most confident mistakes, each next to the evidence for the predicted class in the last convolution's features.")
 }
 
 // firstRight returns the first correctly classified image of each class.

@@ -16,9 +16,9 @@ import (
 var allPictures = []string{CurvesPicture, MatrixPicture, ROCPicture, ReliabilityPicture, ClassF1Picture,
 	SamplesPicture, MisclassifiedPicture, FiltersPicture, GradCAMPicture}
 
-// A run of one step, which has hardly learnt anything, and an evaluation have
-// all their pictures; each fits in a page. The method of explaining changes one
-// of them.
+// A run of one step, which has hardly learnt anything, and an evaluation have all
+// their pictures, each of a size that suits a page. The CAM changes only one of
+// them.
 func TestPictures(t *testing.T) {
 	c := small()
 	c.Out, c.Epochs, c.MaxSteps = t.TempDir(), 1, 1
@@ -53,7 +53,7 @@ func TestPictures(t *testing.T) {
 	}
 }
 
-// A network without convolutions has every picture but the explanation.
+// A network without convolutions has every picture except GradCAMPicture.
 func TestPicturesWithoutConvolutions(t *testing.T) {
 	c := small()
 	c.Model, c.Out, c.Epochs = "logistic", t.TempDir(), 1

@@ -28,9 +28,9 @@ func Rehearse(c Config, backend kernels.Backend, data *dataset.Dataset) (Summary
 	return t.summary(), nil
 }
 
-// tryFolder makes the run's folder, and removes all that it has made.
+// tryFolder creates the run's folder and removes everything that it created.
 func tryFolder(c Config) error {
-	var made []string // the inner before the outer
+	var made []string // innermost first
 	for dir := filepath.Clean(c.Out); ; dir = filepath.Dir(dir) {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -40,11 +40,11 @@ func tryFolder(c Config) error {
 	unnumbered := filepath.Join(c.Out, c.RunName())
 	_, missing := os.Stat(unnumbered)
 	dir, err := NewFolder(c)
-	if err == nil && (missing != nil || dir != unnumbered) { // not one that was there, and empty
+	if err == nil && (missing != nil || dir != unnumbered) { // not an empty folder that was already there
 		err = os.Remove(dir)
 	}
 	for _, dir := range made {
-		_ = os.Remove(dir) // which NewFolder may not have come to
+		_ = os.Remove(dir) // NewFolder may have failed before it created it
 	}
 	return err
 }

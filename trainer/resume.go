@@ -21,10 +21,10 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// The files of a run's checkpoint: the tensors that training changes, the best
-// weights and the rows of steps.csv; and the host's state, which is written
-// last and says by its step which tensors it belongs to. Every other file of a
-// run follows from these two.
+// The two files of a run's checkpoint. One holds the tensors that training
+// changes, the best weights and the rows of steps.csv. The other, written last,
+// holds the host's state; its step says which file of tensors it belongs to. All
+// of a run's other results follow from these two.
 const (
 	checkpointDir = "checkpoint"
 	stateFile     = "checkpoint/state.json"
@@ -33,8 +33,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// resumable lists the tensors that an exact resume restores, absent ones left
-// out.
+// resumable lists the tensors that an exact resume restores, except empty ones.
 func (t *training) resumable() []kernels.Tensor {
 	var list []kernels.Tensor
 	for _, x := range []kernels.Tensor{t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
@@ -49,8 +48,8 @@ func (t *training) resumable() []kernels.Tensor {
 // bestIsCurrent reports whether the weights on the device are the best epoch's.
 func (s *runState) bestIsCurrent() bool { return s.Slot == 0 && s.BestEpoch == len(s.Epochs) }
 
-// separateBest lists the best weights where a checkpoint must hold them beside
-// those on the device.
+// separateBest returns the best weights if a checkpoint must hold them in addition
+// to those on the device, else nil.
 func (t *training) separateBest() [][]float32 {
 	if t.state.BestEpoch == 0 || t.state.bestIsCurrent() {
 		return nil
@@ -58,7 +57,7 @@ func (t *training) separateBest() [][]float32 {
 	return [][]float32{t.best.values, t.best.running}
 }
 
-// saveCheckpoint writes all that continues the run bit for bit.
+// saveCheckpoint writes everything needed to continue the run bit for bit.
 func (t *training) saveCheckpoint() error {
 	if t.folder.dir == "" {
 		return nil
@@ -68,7 +67,7 @@ func (t *training) saveCheckpoint() error {
 	name := fmt.Sprintf(tensors, t.state.Step)
 	err := atomicfile.WriteFunc(t.folder.path(name), func(w io.Writer) error { return t.writeTensors(io.MultiWriter(w, sum)) })
 	if err != nil {
-		return err // the former state still names the former tensors
+		return err // the previous state still refers to the previous tensors
 	}
 	t.state.Checksum = sum.Sum32()
 	if err := t.folder.writeState(&t.state); err != nil {
@@ -86,8 +85,8 @@ func (f folder) writeState(s *runState) error {
 	return f.write(stateFile, text)
 }
 
-// writeTensors writes what a checkpoint holds beside the host's state, each
-// part after its length in bytes.
+// writeTensors writes the checkpoint's tensors and log, each part preceded by its
+// length in bytes.
 func (t *training) writeTensors(w io.Writer) error {
 	var buffer []byte
 	for _, x := range t.resumable() {
@@ -121,7 +120,7 @@ func writePart(w io.Writer, data []byte) error {
 	return err
 }
 
-// removeTensors deletes all files of tensors but the given one.
+// removeTensors deletes all files of tensors except the given one.
 func (f folder) removeTensors(keep string) error {
 	entries, err := os.ReadDir(f.path(checkpointDir))
 	if err != nil {
@@ -138,12 +137,12 @@ func (f folder) removeTensors(keep string) error {
 	return nil
 }
 
-// DropCheckpoint removes the checkpoint of a finished run, which can then not
-// be resumed for more epochs.
+// DropCheckpoint removes the checkpoint of a finished run. The run can then no
+// longer be resumed with more epochs.
 func DropCheckpoint(dir string) error { return os.RemoveAll(filepath.Join(dir, checkpointDir)) }
 
-// readState reads state.json. It returns nil where there is none: the run ended
-// before its first checkpoint.
+// readState reads state.json. It returns nil if there is none, because the run
+// ended before its first checkpoint.
 func (f folder) readState() (*runState, error) {
 	text, err := os.ReadFile(f.path(stateFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -159,14 +158,14 @@ func (f folder) readState() (*runState, error) {
 	return &s, nil
 }
 
-// damaged says that a file of the checkpoint cannot be used, and what can be
-// done.
+// damaged returns an error that says that a file of the run cannot be used, and
+// what to do.
 func (f folder) damaged(file string, err error) error {
 	return badCheckpoint("%s is damaged: %v; restore it from a copy, or start a new run with --config %s", f.path(file), err, f.path(ArgsFile))
 }
 
-// restore loads the checkpoint whose state was read and checked. The error, which is
-// [checkpoint.ErrBadCheckpoint], names the file that is missing or damaged.
+// restore loads the checkpoint that belongs to s, which has been checked. The
+// error is [checkpoint.ErrBadCheckpoint] and names the missing or damaged file.
 func (t *training) restore(s *runState) error {
 	name := fmt.Sprintf(tensors, s.Step)
 	data, err := os.ReadFile(t.folder.path(name))
@@ -174,7 +173,7 @@ func (t *training) restore(s *runState) error {
 		return t.folder.damaged(name, cause(err))
 	}
 	if crc32.Checksum(data, castagnoli) != s.Checksum {
-		return t.folder.damaged(name, fmt.Errorf("its checksum is not that of %s", stateFile))
+		return t.folder.damaged(name, fmt.Errorf("its checksum does not match %s", stateFile))
 	}
 	t.state = *s
 	t.logged = s.Step
@@ -189,7 +188,7 @@ func (t *training) restore(s *runState) error {
 	return nil
 }
 
-// readTensors restores what writeTensors has written.
+// readTensors restores what writeTensors wrote.
 func (t *training) readTensors(p *parts) error {
 	for _, x := range t.resumable() {
 		part, err := p.next(x.Bytes())
@@ -228,11 +227,11 @@ func (t *training) readTensors(p *parts) error {
 	return binary.Read(bytes.NewReader(part), binary.LittleEndian, t.log)
 }
 
-// checkDeviceState checks that the state tensor, where x is that one, points to
-// the step that the host's state names: the device takes images from there.
+// checkDeviceState checks, if x is the state tensor, that it is at the same step
+// as the host's state: it decides which images the device reads next.
 func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
 	is := t.net.Train.State
-	if x.Buffer != is.Buffer || x.Offset != is.Offset || t.state.Slot == 0 { // else it is written before the epoch
+	if x.Buffer != is.Buffer || x.Offset != is.Offset || t.state.Slot == 0 { // in the last case it is written before the epoch
 		return nil
 	}
 	word := func(i int) int { return int(binary.LittleEndian.Uint32(data[4*i:])) }
@@ -243,13 +242,13 @@ func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
 	return nil
 }
 
-// parts is what is left to read of a file of tensors.
+// parts is the unread rest of a file of tensors.
 type parts struct{ rest []byte }
 
 // next returns the next part, which must have the given size.
 func (p *parts) next(size int) ([]byte, error) {
 	if len(p.rest) < 8 || binary.LittleEndian.Uint64(p.rest) != uint64(size) || len(p.rest)-8 < size {
-		return nil, fmt.Errorf("it is of other settings than %s, or of another version", ArgsFile)
+		return nil, fmt.Errorf("it does not match the settings in %s, or another version wrote it", ArgsFile)
 	}
 	part := p.rest[8:][:size]
 	p.rest = p.rest[8+size:]
@@ -260,10 +259,9 @@ func badCheckpoint(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
-// FinishedRun returns the result of a run that is finished, where the settings
-// c leave no step to train that it has not trained; nil where there is
-// something to do. A finished run that cannot be given more epochs, since its
-// checkpoint is gone, is [checkpoint.ErrBadCheckpoint].
+// FinishedRun returns the result of a finished run if the settings c leave no step
+// to train, and nil if there is something to do. If c changes the limits of the run but
+// its checkpoint is gone, the error is [checkpoint.ErrBadCheckpoint].
 func FinishedRun(dir string, c Config) (*Result, error) {
 	f := folder{dir}
 	text, err := os.ReadFile(f.path(metricsFile))
@@ -272,7 +270,7 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	}
 	r := &Result{Finished: true, Metrics: new(metrics.Metrics)}
 	if err := json.Unmarshal(text, r.Metrics); err != nil {
-		return nil, nil // the checkpoint gives it again
+		return nil, nil // resuming from the checkpoint writes it again
 	}
 	had, err := ReadArgs(dir)
 	if err != nil {
@@ -289,7 +287,7 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	case err != nil:
 		return nil, err
 	case more && s == nil:
-		return nil, badCheckpoint("%s is finished and its checkpoint is gone: it cannot go on; start a new run from its weights with --init %s", dir, dir)
+		return nil, badCheckpoint("%s is finished and its checkpoint is gone, so it cannot continue; start a new run from its weights with --init %s", dir, dir)
 	case s != nil:
 		s.allow(had, c)
 		why, stop := s.stop(c)
@@ -300,14 +298,14 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	}
 	run := Run{Config: had}
 	if text, err := os.ReadFile(f.path(resultsFile)); err == nil && run.readResults(text) == nil {
-		r.Epochs = run.Epochs // --max-steps may have ended inside an epoch, which the state leaves out
+		r.Epochs = run.Epochs // includes an epoch that --max-steps cut short, which the state does not
 	}
 	r.BestEpoch = bestEpoch(r.Epochs, had.NoEval)
 	return r, nil
 }
 
-// allow lets a run that had stopped early go on where it gets more epochs: its
-// patience counts anew. It reports whether that is so.
+// allow lets a run that had stopped early continue if it is given more epochs, by
+// restarting the count of its patience. It reports whether it did.
 func (s *runState) allow(had, c Config) bool {
 	if _, stopped := s.stop(had); !stopped || c.Epochs <= had.Epochs || len(s.Epochs) >= had.Epochs {
 		return false

@@ -21,15 +21,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// quick returns a training of a tenth of a second.
+// quick returns a training that takes a tenth of a second.
 func quick() Config {
 	c := small()
 	c.Model, c.Epochs, c.Patience = "logistic", 2, 0
 	return c
 }
 
-// files returns the content of every file of a folder, by its path; of those
-// that hold durations, that they are there.
+// files returns the content of every file in a folder by its path. For files that
+// hold durations it returns only that they exist.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	timed := []string{resultsFile, metricsFile, stateFile}
@@ -54,8 +54,8 @@ func files(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// wantSameFolder checks that two runs have the same files, and of the same
-// content but for durations.
+// wantSameFolder checks that two runs have the same files with the same content,
+// except for durations.
 func wantSameFolder(t *testing.T, what string, got, want map[string]string) {
 	t.Helper()
 	for name, text := range want {
@@ -126,8 +126,8 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
-// A finished run goes on with more epochs as if it had had them from the
-// start, also if that is killed at any point.
+// A finished run continues with more epochs as if it had had them from the start,
+// even if it is killed at any point.
 func TestFinishedRunGoesOn(t *testing.T) {
 	c := quick()
 	whole, once := t.TempDir(), t.TempDir()
@@ -163,8 +163,8 @@ func TestFinishedRunGoesOn(t *testing.T) {
 	}
 }
 
-// A finished run without a step left to train is its former result, and keeps
-// its files.
+// Resuming a finished run with no step left to train returns its previous result
+// and keeps its files.
 func TestFinishedRunStays(t *testing.T) {
 	c := quick()
 	dir := t.TempDir()
@@ -201,15 +201,15 @@ func TestFinishedRunStays(t *testing.T) {
 	}
 }
 
-// notes keeps what a training says at its start.
+// notes keeps the notes of a training's summary.
 type notes struct{ list []string }
 
 func (n *notes) Start(s Summary)   { n.list = s.Notes }
 func (n *notes) Step(StepReport)   {}
 func (n *notes) Epoch(EpochReport) {}
 
-// A run that had stopped early goes on with more patience, and with more
-// epochs, for which it is patient anew.
+// A run that had stopped early continues with more patience, or with more epochs,
+// which restart the count of its patience.
 func TestEarlyStopGoesOn(t *testing.T) {
 	c := quick()
 	c.LR, c.Epochs, c.Patience, c.Scheduler = 1e-12, 6, 1, "none"
@@ -232,8 +232,8 @@ func TestEarlyStopGoesOn(t *testing.T) {
 	}
 }
 
-// A schedule that spans the whole run says that it is another one when a
-// finished run gets more epochs.
+// If a finished run gets more epochs, a note says that a schedule that spans the
+// whole run has changed.
 func TestLongerScheduleIsSaid(t *testing.T) {
 	for schedule, said := range map[string]bool{"plateau": false, "none": false, "cosine": true, "onecycle": true} {
 		c, n := quick(), &notes{}
@@ -250,7 +250,7 @@ func TestLongerScheduleIsSaid(t *testing.T) {
 	}
 }
 
-// Only one training at a time works in a folder, and it leaves no lock.
+// Only one training at a time can run in a folder, and it leaves no lock file.
 func TestFolderIsLocked(t *testing.T) {
 	dir := t.TempDir()
 	unlock, err := LockFolder(dir, "training")
@@ -258,14 +258,14 @@ func TestFolderIsLocked(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir})
-	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is at work in "+dir) {
+	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is running in "+dir) {
 		t.Errorf("a second training: %v", err)
 	}
 	unlock()
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) > 0 {
 		t.Errorf("%v left (%v)", entries, err)
 	}
-	// What a killed process leaves is in nobody's way.
+	// A lock file left by a killed process does not block the folder.
 	if err := os.WriteFile(filepath.Join(dir, lockFile), nil, 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -289,7 +289,7 @@ func interruptedRun(t *testing.T, c Config) string {
 	return dir
 }
 
-// Results and logs are never read: damage there stops no resume, and is mended.
+// A resume does not read results and logs: it rewrites damaged ones.
 func TestDamagedResultsAreRebuilt(t *testing.T) {
 	c := quick()
 	whole := t.TempDir()
@@ -372,8 +372,8 @@ func TestLostCheckpointIsRefused(t *testing.T) {
 	}
 }
 
-// A state that no training can have reached is refused before any file is
-// changed.
+// A resume refuses a state that no training can have reached, before it changes any
+// file.
 func TestImpossibleStateIsRefused(t *testing.T) {
 	c := quick()
 	dir := interruptedRun(t, c)
@@ -481,7 +481,7 @@ func TestPathsAreAbsolute(t *testing.T) {
 	}
 }
 
-// Train checks what a Go program hands it.
+// Train checks its arguments.
 func TestTrainChecksItsArguments(t *testing.T) {
 	for what, change := range map[string]func(*Config){
 		"rmsprop":     func(c *Config) { c.Optimizer = "rmsprop" },
@@ -525,8 +525,8 @@ func TestTrainChecksItsArguments(t *testing.T) {
 	}
 }
 
-// Without evaluations the weights go the same way, the last are the run's, and
-// its files say so.
+// Without evaluations the weights change in the same way, the last ones are kept,
+// and the run's files say so.
 func TestNoEval(t *testing.T) {
 	c := quick()
 	c.Scheduler = "none"
@@ -570,7 +570,7 @@ func TestNoEval(t *testing.T) {
 	}
 }
 
-// Fewer images to evaluate are the same ones each time, evenly spaced.
+// --eval-images selects the same images each time, evenly spaced.
 func TestEvalImages(t *testing.T) {
 	if got := evenly(indices(100, 10), 4); !slices.Equal(got, []uint32{100, 102, 105, 107}) {
 		t.Errorf("4 of 10: %v", got)

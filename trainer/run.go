@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -16,20 +17,20 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// Run is the content of a finished run's folder.
+// Run holds the content of a finished run's folder.
 type Run struct {
 	Dir         string
 	Config      Config
 	Environment Environment
-	Epochs      []EpochReport // all but their Best
+	Epochs      []EpochReport // without Best
 	Metrics     metrics.Metrics
 	Labels      []byte        // of the test images
-	Right       []bool        // whether each is classified right
+	Right       []bool        // whether each is classified correctly
 	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
-// ReadRun reads a run's folder. The error is [ErrUsage] and names what is
-// missing.
+// ReadRun reads the folder of a finished run. The error is [ErrUsage] and names
+// the file that is missing or damaged.
 func ReadRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir, Config: DefaultConfig()}
 	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
@@ -48,7 +49,7 @@ func ReadRun(dir string) (*Run, error) {
 			return nil, usage("%s is not a finished run: %v", dir, err)
 		}
 		if err := file.read(text); err != nil {
-			return nil, usage("%s: %v", filepath.Join(dir, file.name), err)
+			return nil, usage("cannot read %s: %v", filepath.Join(dir, file.name), err)
 		}
 	}
 	predictions, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
@@ -76,12 +77,15 @@ func (r *Run) readEnvironment(text []byte) error {
 	return nil
 }
 
-// readResults reads results.csv, whose columns may be more or fewer than this
-// version writes: what is missing is NaN.
+// readResults reads results.csv. It may have more or fewer columns than this
+// version writes: missing figures are NaN.
 func (r *Run) readResults(text []byte) error {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil || len(rows) == 0 {
-		return errors.Join(err, errors.New("want a header and a row for each epoch"))
+	if err == nil && len(rows) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return fmt.Errorf("%w: want a header and a row for each epoch", err)
 	}
 	for i, row := range rows[1:] {
 		value := func(name string) float64 {
@@ -99,14 +103,14 @@ func (r *Run) readResults(text []byte) error {
 	return nil
 }
 
-// BestEpoch returns the number of the epoch whose weights are the run's: the
-// first of the highest ValAccuracy, the last of a run without evaluations, or 0
-// if there is none.
+// BestEpoch returns the number, from 1, of the epoch whose weights were kept: the
+// first with the highest ValAccuracy, or the last if the run evaluated none. It
+// returns 0 if there is no such epoch.
 func (r *Run) BestEpoch() int { return bestEpoch(r.Epochs, r.Config.NoEval) }
 
 // ValAccuracy returns the accuracy of the best epoch on the held-out images, a
-// fraction, and whether the run has one: it has none if it selected its best
-// epoch on the test images, or evaluated no epoch.
+// fraction, and whether the run has one: it does not if it selected its best
+// epoch on the test images or evaluated no epoch.
 func (r *Run) ValAccuracy() (float64, bool) {
 	best := r.BestEpoch()
 	if r.Metrics.Protocol != "val" || best == 0 {
@@ -118,8 +122,9 @@ func (r *Run) ValAccuracy() (float64, bool) {
 // Name returns the name of the run's folder.
 func (r *Run) Name() string { return filepath.Base(r.Dir) }
 
-// FindRuns returns the runs' folders that the given ones are or hold, each once,
-// sorted within each.
+// FindRuns returns the folders of runs: each of dirs that is one, and the finished
+// runs, sorted by name, in each that is not. It lists no folder twice. A folder
+// that neither is nor holds a run is [ErrUsage].
 func FindRuns(dirs []string) ([]string, error) {
 	var runs []string
 	add := func(dir string) {

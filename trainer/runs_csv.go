@@ -10,10 +10,9 @@ import (
 // RunsFile names the table of all finished runs in an experiment's folder.
 const RunsFile = "runs.csv"
 
-// WriteRuns writes RunsFile into an experiment's folder: a row for each finished
-// run, with a column for each setting, by its name on the command line, and for
-// each result. A setting that a run does not have, and a result that it lacks,
-// is empty.
+// WriteRuns writes RunsFile to an experiment's folder, with a row for each finished
+// run and a column for each setting, named as on the command line, and each
+// result. Settings and results that a run does not have are empty.
 func WriteRuns(dir string, groups []RunGroup) error {
 	header := []string{"name", "group"}
 	for _, key := range settingColumns() {
@@ -67,9 +66,9 @@ func (c Config) values() (map[string]string, error) {
 	return values, nil
 }
 
-// resultColumns are the results of RunsFile. The names are those of
-// metrics.json where it has the figure; test_ says that it is of the test
-// images.
+// resultColumns are the columns of results in RunsFile. Figures that are also in
+// metrics.json have the same names there, without the prefix test_, which marks
+// figures on the test images.
 var resultColumns = []struct {
 	name  string
 	value func(*Run) string

@@ -13,7 +13,7 @@ type Schedule struct {
 	Steps int     `json:"steps"` // optimiser steps of the whole run
 
 	Best      float64 `json:"best"`       // of plateau: highest accuracy so far
-	BadEpochs int     `json:"bad_epochs"` // of plateau: epochs since
+	BadEpochs int     `json:"bad_epochs"` // of plateau: epochs without improvement
 }
 
 // The constants of the schedules: ReduceLROnPlateau as the original set it,
@@ -29,8 +29,8 @@ const (
 	onecycleFinalDiv = 1e4
 )
 
-// check returns an error that names what the state of a training's schedule
-// cannot be.
+// check returns an error that names the first value that the schedule of a
+// training with the settings c cannot have.
 func (s *Schedule) check(c Config) error {
 	switch {
 	case s.Kind != c.Scheduler:
@@ -47,15 +47,15 @@ func (s *Schedule) check(c Config) error {
 	return nil
 }
 
-// resize makes the schedule one of so many steps. It reports whether that
-// changes the rates of the steps to come.
+// resize sets the schedule's number of steps. It reports whether that changes the
+// rates of the remaining steps.
 func (s *Schedule) resize(steps int) bool {
 	changed := s.Steps != steps && (s.Kind == "onecycle" || s.Kind == "cosine")
 	s.Steps = steps
 	return changed
 }
 
-// At returns the learning rate of optimiser step number step, 0 the first.
+// At returns the learning rate of an optimiser step, counted from 0.
 // cosine is Loshchilov & Hutter's (2017) annealing to 0 without restarts,
 // onecycle Smith & Topin's (2018) in PyTorch's form with cosine ramps.
 func (s *Schedule) At(step int) float64 {
@@ -78,9 +78,10 @@ func anneal(a, b, t float64) float64 {
 	return b + (a-b)/2*(1+math.Cos(math.Pi*min(max(t, 0), 1)))
 }
 
-// EpochDone tells the schedule an epoch's accuracy. Plateau is PyTorch's
-// ReduceLROnPlateau(mode max): after more than 2 epochs without an accuracy
-// above the best one by a relative 1e-4, the rate is halved.
+// EpochDone updates the schedule with an epoch's accuracy, a fraction. Only plateau
+// uses it, as PyTorch's ReduceLROnPlateau(mode="max") does: after more than 2
+// epochs in a row that do not exceed the best accuracy by a relative 1e-4, it
+// halves the rate.
 func (s *Schedule) EpochDone(accuracy float64) {
 	if s.Kind != "plateau" {
 		return

@@ -12,8 +12,8 @@ import (
 )
 
 // evalBatch is the batch size of evaluation. It divides the sizes of the
-// validation and the test set and keeps the activations smaller than those of
-// a training step of 64.
+// validation and test sets, and its activations take less memory than those of a
+// training step with a batch of 64.
 const evalBatch = 100
 
 // session is a network compiled on a backend, with images resident.
@@ -23,8 +23,8 @@ type session struct {
 	pace pace
 }
 
-// open compiles the network and uploads images and labels, the splits one
-// behind the other.
+// open compiles the network and uploads the images and labels of the splits, one
+// split after the other.
 func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*session, error) {
 	for _, s := range splits {
 		c.Images += s.N
@@ -33,7 +33,7 @@ func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*se
 	if err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // what reading the dataset left would add to the peak
+	debug.FreeOSMemory() // otherwise the garbage of reading the dataset would add to the peak
 	prog, err := backend.Compile(net.Plan)
 	if err != nil {
 		return nil, err
@@ -65,8 +65,8 @@ func (s *session) upload(splits []dataset.Split) error {
 
 func (s *session) close() error { return s.prog.Close() }
 
-// evalBatches lists the batch sizes that evaluating each of the given numbers
-// of images takes.
+// evalBatches lists the batch sizes needed to evaluate each of the given numbers
+// of images.
 func evalBatches(counts ...int) []int {
 	var sizes []int
 	for _, n := range counts {
@@ -88,8 +88,8 @@ type evaluation struct {
 	accuracy float64 // fraction
 }
 
-// evaluate classifies the images of the given indices. Their probabilities
-// are in net.Probs afterwards.
+// evaluate classifies the images with the given indices. Afterwards net.Probs
+// holds their probabilities.
 func (s *session) evaluate(ctx context.Context, indices []uint32) (evaluation, error) {
 	loop := s.net.Eval
 	if err := s.prog.Write(loop.Order.First(len(indices)), kernels.AsBytes(indices)); err != nil {
@@ -124,7 +124,7 @@ func (s *session) evaluate(ctx context.Context, indices []uint32) (evaluation, e
 	}, nil
 }
 
-// run executes a section and tells the pace how long it took.
+// run executes a section and records in pace how long it took.
 func (s *session) run(section string, times int) error {
 	start := time.Now()
 	err := s.prog.Run(section, times)
@@ -132,7 +132,8 @@ func (s *session) run(section string, times int) error {
 	return err
 }
 
-// logs reads a loop's losses and correct predictions of steps [from, to).
+// logs reads the losses and numbers of correct predictions of a loop's steps
+// [from, to).
 func (s *session) logs(loop model.Loop, from, to int) (loss []float32, correct []uint32, err error) {
 	loss, correct = make([]float32, to), make([]uint32, to)
 	if err := s.prog.Read(loop.Loss.First(to), kernels.AsBytes(loss)); err != nil {
@@ -144,8 +145,8 @@ func (s *session) logs(loop model.Loop, from, to int) (loss []float32, correct [
 	return loss[from:], correct[from:], nil
 }
 
-// weightedMean returns the mean loss of images whose batches had the given
-// mean losses: all of size batch but the last, which has what is left.
+// weightedMean returns the mean loss over all images, given the mean loss of each
+// batch. All batches have the given size except the last, which holds the rest.
 func weightedMean(losses []float32, batch, images int) float64 {
 	total := 0.
 	for i, l := range losses {
@@ -163,8 +164,8 @@ func sum(counts []uint32) int {
 }
 
 // pace decides how many steps to submit at a time: as many as take about a
-// quarter of a second, so that a device stays busy and an interruption or a
-// progress bar need not wait.
+// quarter of a second, so that the device stays busy but interruptions and
+// progress reports are not delayed.
 type pace struct{ perStep time.Duration }
 
 var paceTarget = 250 * time.Millisecond // tests shorten it

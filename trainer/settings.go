@@ -12,14 +12,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// Setting is a setting of a training: the name that its YAML key and its flag
-// share, and the values that it takes.
+// Setting describes a setting of a training: its name, which is both its YAML key
+// and its flag, and the values that it takes.
 type Setting struct {
 	Name string
 	setting.Kind
 }
 
-// Settings lists all settings of a training, in [Config]'s order.
+// Settings lists all settings of a training, in the order of [Config]'s fields.
 func Settings() []Setting { return settings }
 
 var settings = []Setting{
@@ -65,12 +65,12 @@ func within(low, high float64) func(x float64) bool {
 	return func(x float64) bool { return low <= x && x <= high }
 }
 
-// fraction is a share that leaves something over.
+// fraction takes numbers from 0 up to, but not including, 1.
 func fraction() setting.Kind {
 	return setting.Number("a number from 0 to below 1", func(x float64) bool { return x >= 0 && x < 1 })
 }
 
-// FindSetting returns the setting of that name and whether there is one.
+// FindSetting returns the setting with the given name and whether there is one.
 func FindSetting(name string) (Setting, bool) {
 	i := slices.IndexFunc(settings, func(s Setting) bool { return s.Name == name })
 	if i < 0 {
@@ -85,7 +85,7 @@ type Assignment struct {
 	Source      string // where it was given, for messages, such as "c.yaml: line 3"
 }
 
-// wrong names the assignment's source in an error about its value.
+// wrong adds the assignment's source to an error about its value.
 func (a Assignment) wrong(err error) error {
 	if e, ok := err.(*setting.Error); ok {
 		e.Source = a.Source
@@ -93,11 +93,10 @@ func (a Assignment) wrong(err error) error {
 	return err
 }
 
-// Apply makes the assignments: those of presets first, since a preset is a set
-// of values that others adapt, then the rest in order, and networks last, since
-// another model takes the place of the network before. The error ([ErrUsage])
-// names the first assignment that is wrong, where it was given, and what would
-// be right.
+// Apply makes the assignments: presets first, since the others adapt a preset's
+// values, then the rest in order, and networks last, since setting a model replaces
+// the network. The error ([ErrUsage]) names the first wrong assignment, where it
+// was given and what would be right.
 func (c *Config) Apply(assignments ...Assignment) error {
 	turns := map[string]int{"preset": -1, "network": 1}
 	ordered := slices.Clone(assignments)
@@ -134,7 +133,8 @@ func (c *Config) assign(a Assignment) error {
 	return nil
 }
 
-// Value returns the value of the named setting as text, "" if it is not given.
+// Value returns the value of the named setting as text, "" if it is not set. It
+// panics if there is no such setting.
 func (c Config) Value(name string) string {
 	if field := reflect.Indirect(c.field(name)); field.IsValid() {
 		return fmt.Sprint(field.Interface())
@@ -142,8 +142,8 @@ func (c Config) Value(name string) string {
 	return ""
 }
 
-// field returns the field of the named setting: a pointer where the setting
-// need not be given.
+// field returns the field of the named setting: a pointer if the setting is
+// optional.
 func (c *Config) field(name string) reflect.Value {
 	v := reflect.ValueOf(c).Elem()
 	for i := range v.NumField() {
@@ -151,15 +151,15 @@ func (c *Config) field(name string) reflect.Value {
 			return v.Field(i)
 		}
 	}
-	panic("no field for the setting " + name) // a test has each
+	panic("no field for the setting " + name) // a test checks that every setting has one
 }
 
-// checkValues checks each setting by itself.
+// checkValues checks each setting on its own.
 func (c *Config) checkValues() error {
 	for _, s := range settings {
 		field := reflect.Indirect(c.field(s.Name))
 		if !field.IsValid() || s.IsText && field.String() == "" && (s.Values == nil || s.Name == "preset") {
-			continue // not given
+			continue // not set
 		}
 		if err := s.Check(s.Name, field.Interface()); err != nil {
 			return err
@@ -177,7 +177,8 @@ func settingNames() []string {
 	return list
 }
 
-// unknownKey says which key was probably meant, or lists all.
+// unknownKey returns an error that suggests the key that was probably meant, or
+// lists all keys.
 func unknownKey(source, key string, known []string) error {
 	remedy := "want one of " + strings.Join(known, ", ")
 	if near := setting.Nearest(key, known); near != "" {

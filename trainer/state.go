@@ -9,13 +9,14 @@ import (
 	"github.com/dustin/go-humanize/english"
 )
 
-// EpochReport is a row of results.csv.
+// EpochReport is a row of results.csv. Losses are mean cross-entropies, accuracies
+// are fractions.
 type EpochReport struct {
 	Epoch           int
 	TrainLoss       float64
 	TrainAccuracy   float64
-	ValLoss         float64 // on what SelectOn names; NaN without an evaluation
-	ValAccuracy     float64 // likewise
+	ValLoss         float64 // on the images that SelectOn names; NaN without an evaluation
+	ValAccuracy     float64 // likewise, a fraction
 	LR              float64 // of the epoch's last step
 	Seconds         float64 // of training, without the evaluation
 	ImagesPerSecond float64
@@ -35,7 +36,7 @@ type epochJSON struct {
 	Best            bool     `json:"best"`
 }
 
-// MarshalJSON implements [json.Marshaler]; what is NaN is left out.
+// MarshalJSON implements [json.Marshaler]. It omits figures that are NaN.
 func (r EpochReport) MarshalJSON() ([]byte, error) {
 	optional := func(x float64) *float64 {
 		if math.IsNaN(x) {
@@ -47,7 +48,7 @@ func (r EpochReport) MarshalJSON() ([]byte, error) {
 		r.LR, r.Seconds, r.ImagesPerSecond, r.Best})
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]; what is absent is NaN.
+// UnmarshalJSON implements [json.Unmarshaler]. Absent figures become NaN.
 func (r *EpochReport) UnmarshalJSON(text []byte) error {
 	var j epochJSON
 	if err := json.Unmarshal(text, &j); err != nil {
@@ -64,33 +65,33 @@ func (r *EpochReport) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// runState is what varies over a run on the host; with the tensors of the
-// device it is all that an exact resume needs.
+// runState is the state of a run on the host. With the tensors on the device, it
+// is all that an exact resume needs.
 type runState struct {
 	Step      int           `json:"step"` // optimiser steps finished
-	Slot      int           `json:"slot"` // of them in the epoch under way
+	Slot      int           `json:"slot"` // those of them in the current epoch
 	Epochs    []EpochReport `json:"epochs"`
 	Schedule  Schedule      `json:"schedule"`
 	Best      float64       `json:"best"` // highest ValAccuracy, -1 before the first
 	BestEpoch int           `json:"best_epoch"`
-	Seconds   float64       `json:"seconds"` // of the epoch under way
-	// PatienceFrom is the number of epochs from which Patience counts anew,
-	// after a run that had stopped early was given more epochs.
+	Seconds   float64       `json:"seconds"` // spent training the current epoch
+	// PatienceFrom is the epoch after which the count of Patience restarted,
+	// because a run that had stopped early was given more epochs.
 	PatienceFrom int `json:"patience_from,omitempty"`
 
-	// Of the file of the tensors: rows of steps.csv in it, and its CRC-32C.
+	// The number of rows of steps.csv in the file of tensors, and its CRC-32C.
 	Logged   int    `json:"logged"`
 	Checksum uint32 `json:"checksum"`
 }
 
-// stop reports whether no step is left to train, and why where that is before
-// the last epoch.
+// stop reports whether no step is left to train and, if that is before the last
+// epoch, why.
 func (s *runState) stop(c Config) (why string, stop bool) {
 	if len(s.Epochs) >= c.Epochs {
 		return "", true
 	}
 	if c.MaxSteps > 0 && s.Step >= c.MaxSteps {
-		return fmt.Sprintf("after %s %s, as --max-steps asks", humanize.Comma(int64(s.Step)), english.PluralWord(s.Step, "step", "")), true
+		return fmt.Sprintf("after %s %s, the limit set by --max-steps", humanize.Comma(int64(s.Step)), english.PluralWord(s.Step, "step", "")), true
 	}
 	if without := s.withoutImprovement(); c.Patience > 0 && !c.NoEval && without >= c.Patience {
 		return fmt.Sprintf("after epoch %d: no improvement for %s", len(s.Epochs), english.Plural(without, "epoch", "")), true
@@ -98,13 +99,13 @@ func (s *runState) stop(c Config) (why string, stop bool) {
 	return "", false
 }
 
-// withoutImprovement is the number of epochs that Patience is compared with.
+// withoutImprovement returns the number of epochs to compare with Patience.
 func (s *runState) withoutImprovement() int {
 	return len(s.Epochs) - max(s.BestEpoch, s.PatienceFrom)
 }
 
-// stepsPerEpoch returns the steps per epoch by which this is a possible state,
-// if there are any.
+// stepsPerEpoch returns the steps per epoch that the state implies. [runState.check]
+// tells whether the state agrees with them.
 func (s *runState) stepsPerEpoch() int {
 	if len(s.Epochs) == 0 {
 		return s.Slot
@@ -112,8 +113,8 @@ func (s *runState) stepsPerEpoch() int {
 	return (s.Step - s.Slot) / len(s.Epochs)
 }
 
-// check returns an error that names the first value that a training of the
-// given steps per epoch cannot have reached.
+// check returns an error that names the first value that a training with the given
+// steps per epoch cannot have reached.
 func (s *runState) check(c Config, stepsPerEpoch int) error {
 	epochs := len(s.Epochs)
 	switch {
@@ -124,7 +125,7 @@ func (s *runState) check(c Config, stepsPerEpoch int) error {
 	case s.Step > math.MaxInt32:
 		return fmt.Errorf("step is %d, want at most %d", s.Step, math.MaxInt32)
 	case !(s.Seconds >= 0 && s.Seconds <= math.MaxFloat32):
-		return fmt.Errorf("seconds is %v", s.Seconds)
+		return fmt.Errorf("seconds is %v, want a finite number of at least 0", s.Seconds)
 	case s.PatienceFrom < 0 || s.PatienceFrom > epochs:
 		return fmt.Errorf("patience_from is %d, want 0 to %d", s.PatienceFrom, epochs)
 	case s.Logged < 0 || s.Logged > s.Step:
@@ -155,7 +156,7 @@ func (s *runState) checkBest(c Config) error {
 	return nil
 }
 
-// check returns an error that names what epoch n of a run cannot have.
+// check returns an error that names the first value that epoch n cannot have.
 func (r *EpochReport) check(n int, c Config) error {
 	for _, v := range []struct {
 		name     string
@@ -181,9 +182,8 @@ func (r *EpochReport) check(n int, c Config) error {
 	return nil
 }
 
-// bestEpoch returns the number of the epoch whose weights are the run's: the
-// first of the highest ValAccuracy, the last without evaluations, or 0 if there
-// is none.
+// bestEpoch returns the number of the epoch whose weights are kept; see
+// [Run.BestEpoch].
 func bestEpoch(epochs []EpochReport, noEval bool) int {
 	if noEval {
 		return len(epochs)

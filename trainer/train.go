@@ -16,42 +16,42 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// ErrInterrupted is returned by [Train] when its context was cancelled: the
-// step was finished and everything saved that a resume needs.
+// ErrInterrupted is returned by [Train] if its context is cancelled: the current
+// steps are finished and everything that a resume needs is saved.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrDiverged is returned by [Train] when the loss is no longer a number.
+// ErrDiverged is returned by [Train] if the loss becomes NaN or infinite.
 var ErrDiverged = errors.New("training diverged")
 
-// holdoutPerClass is the number of training images of each class that
-// selecting on "val" holds out: 5,000 of 60,000 in all.
+// holdoutPerClass is the number of training images per class that SelectOn "val"
+// holds out: 5,000 of 60,000 in total.
 const holdoutPerClass = 500
 
-// Options says where a training's files go and who watches it.
+// Options says where a training writes its files and reports its progress.
 type Options struct {
-	// Dir is the run's folder, which is created where it does not exist; ""
-	// writes no files. While the training works there, it is locked.
+	// Dir is the run's folder. Train creates it if it does not exist and locks it
+	// while it runs. If Dir is "", Train writes no files.
 	Dir         string
 	Environment Environment // recorded in args.yaml
 	Progress    Progress    // may be nil
-	// Resume continues the run of Dir from its checkpoint, or from the
-	// beginning where the run ended before its first checkpoint.
+	// Resume continues the run in Dir from its checkpoint, or starts again from
+	// the beginning if the run ended before its first checkpoint.
 	Resume bool
-	// Restart lets a resumed run that has results but no checkpoint any more
-	// begin anew, over those results; else it is refused.
+	// Restart lets a resumed run start again, over its results, if its checkpoint
+	// is missing; otherwise it is refused.
 	Restart bool
-	// DropCheckpoint removes the checkpoint once the run is finished. It cannot
-	// be resumed with more epochs then.
+	// DropCheckpoint removes the checkpoint when the run is finished. The run can
+	// then no longer be resumed with more epochs.
 	DropCheckpoint bool
 
-	noPictures bool // in tests of all else: drawing takes most of a small training's time
+	noPictures bool // for tests of other things: drawing takes most of a small training's time
 }
 
-// Progress is told how a training goes. Calls come from one goroutine.
+// Progress receives reports from a training. Calls come from one goroutine.
 type Progress interface {
 	// Start is called once, before the first step.
 	Start(Summary)
-	// Step is called a few times a second with the state of the epoch.
+	// Step is called a few times per second with the state of the epoch.
 	Step(StepReport)
 	// Epoch is called after each epoch's evaluation.
 	Epoch(EpochReport)
@@ -61,23 +61,23 @@ type Progress interface {
 type Summary struct {
 	Config        Config
 	Parameters    int // trainable
-	TrainImages   int // an epoch's
-	SelectImages  int // evaluated after each epoch
+	TrainImages   int // per epoch
+	SelectImages  int // evaluated after each epoch; 0 without evaluations
 	StepsPerEpoch int
-	DeviceBytes   int // allocated on the device
-	FirstEpoch    int // 1, or more in a training that is resumed
-	// Notes say what in this training is not as one might expect, a sentence
-	// each: of a resumed run, from where it goes on and what has changed.
+	DeviceBytes   int // memory allocated on the device
+	FirstEpoch    int // 1, or more in a resumed training
+	// Notes are sentences about what is unusual in this training: for a resumed
+	// run, where it continues and what has changed.
 	Notes []string
 }
 
-// StepReport is the state of an epoch under way.
+// StepReport is the state of the current epoch.
 type StepReport struct {
 	Epoch           int     // 1 is the first
 	ImagesDone      int     // of this epoch
 	Images          int     // in this epoch
 	Loss            float64 // mean over this epoch's images so far
-	Accuracy        float64 // of the same images, as they were trained on
+	Accuracy        float64 // fraction of the same images, each classified as it was trained on
 	NewImages       int     // since the last report
 	ImagesPerSecond float64 // of the new images
 }
@@ -88,8 +88,8 @@ type Result struct {
 	BestEpoch int
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
 	Stopped   string           // why it ended before its last epoch, or ""
-	FirstStep time.Time        // when the first step had finished; zero where none was left to do
-	Finished  bool             // the run had finished before: nothing was trained
+	FirstStep time.Time        // when the first steps finished; zero if none were left to do
+	Finished  bool             // the run had already finished: nothing was trained
 }
 
 // training is a run in progress.
@@ -106,21 +106,21 @@ type training struct {
 	best      snapshot // weights of the best epoch
 
 	log    []loggedStep // rows of steps.csv
-	logged int          // the last step that was considered for log
+	logged int          // the last step considered for log
 	notes  []string
 
-	firstStep time.Time // when it had finished
-	recent    time.Time // of the last StepReport
+	firstStep time.Time // when the first steps finished
+	recent    time.Time // time of the last StepReport
 }
 
 // Train trains a network on the backend and writes the run's files.
 //
-// The error is [ErrUsage] where a setting is wrong, where the folder holds a run
-// that is not to be resumed, or where another training is at work in it;
-// [dataset.ErrBadData] and [checkpoint.ErrBadCheckpoint] name what cannot be
-// read. Cancelling ctx ends the training after the step under way: everything
-// is saved and the error is [ErrInterrupted]; before the first step it is that
-// of ctx.
+// The error is [ErrUsage] if a setting is wrong, if the folder holds a run but
+// Options.Resume is not set, or if another training is running in it. Data or a
+// checkpoint that cannot be used is [dataset.ErrBadData] or
+// [checkpoint.ErrBadCheckpoint], and a loss that is not finite is [ErrDiverged].
+// If ctx is cancelled, Train ends after the current steps, saves everything and
+// returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*Result, error) {
 	if err := checkArguments(c, backend, data); err != nil {
 		return nil, err
@@ -143,8 +143,8 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 		return nil, err
 	}
 	defer t.close()
-	// The images are on the device now: unless the caller keeps data, its
-	// 55 MB can go back before checkpoints claim theirs.
+	// The images are on the device now: unless the caller keeps data, its 55 MB
+	// can be freed before checkpoints allocate theirs.
 	debug.FreeOSMemory()
 	if err := ctx.Err(); err != nil {
 		return nil, err // nothing has begun
@@ -162,13 +162,13 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 	return t.finish(ctx, stopped)
 }
 
-// checkArguments refuses what cannot be trained.
+// checkArguments refuses arguments that cannot be trained with.
 func checkArguments(c Config, backend kernels.Backend, data *dataset.Dataset) error {
 	if err := c.Check(); err != nil {
 		return err
 	}
 	if backend == nil || data == nil {
-		return usage("a training needs a backend and a dataset: one of them is nil")
+		return usage("a training needs a backend and a dataset: one of them is missing")
 	}
 	if err := kernels.CheckPrecision(backend, c.precision()); err != nil {
 		return err
@@ -179,7 +179,7 @@ func checkArguments(c Config, backend kernels.Backend, data *dataset.Dataset) er
 // checkSplit refuses a split that is empty or inconsistent.
 func checkSplit(name string, s dataset.Split) error {
 	if s.N < 1 || len(s.Images) != s.N*dataset.ImageBytes || len(s.Labels) != s.N {
-		return fmt.Errorf("%w: the %s split says %d images and has %d bytes of images and %d labels, want at least 1 image of %d bytes and its label",
+		return fmt.Errorf("%w: the %s split has N = %d, %d bytes of images and %d labels: want at least 1 image, %d bytes per image and 1 label per image",
 			dataset.ErrBadData, name, s.N, len(s.Images), len(s.Labels), dataset.ImageBytes)
 	}
 	for i, label := range s.Labels {
@@ -190,9 +190,10 @@ func checkSplit(name string, s dataset.Split) error {
 	return nil
 }
 
-// partition is the indices of the images that a training uses: to train on, to
-// evaluate after each epoch for scheduler, early stop and best epoch, and to
-// test. Test images are numbered after the training images.
+// partition holds the indices of the images that a training uses: those to train
+// on, those to evaluate after each epoch (for the scheduler, early stopping and
+// the best epoch), and those to test on. The test images are numbered after the
+// training images.
 type partition struct{ train, selected, test []uint32 }
 
 func newPartition(c Config, data *dataset.Dataset) (p partition, err error) {
@@ -230,7 +231,7 @@ func indices(first, n int) []uint32 {
 	return s
 }
 
-// modelConfig sizes the network for a training.
+// modelConfig returns the model's configuration for a training.
 func modelConfig(c Config, p partition) (model.Config, error) {
 	network, err := c.BuildNetwork()
 	if err != nil {
@@ -277,8 +278,8 @@ func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Opt
 	return t, nil
 }
 
-// initialise writes what training starts from: the checkpoint, if there is one,
-// else initial weights.
+// initialise writes the state that training starts from: the checkpoint if there
+// is one, else initial weights.
 func (t *training) initialise(from *runState) error {
 	if from != nil {
 		return t.restore(from)
@@ -295,7 +296,7 @@ func (t *training) initialise(from *runState) error {
 
 func (t *training) stepsPerEpoch() int { return model.Steps(len(t.train), t.config.BatchSize) }
 
-// totalSteps is the length of the run if nothing stops it early.
+// totalSteps returns the number of steps in the run if nothing stops it early.
 func (t *training) totalSteps() int {
 	total := t.config.Epochs * t.stepsPerEpoch()
 	if t.config.MaxSteps > 0 {
@@ -311,14 +312,14 @@ func (t *training) summary() Summary {
 }
 
 // epochs trains until the last epoch, the last step or an early stop, and
-// returns why it ended before the last epoch.
+// returns why it stopped, or "" after the last epoch.
 func (t *training) epochs(ctx context.Context) (stopped string, err error) {
 	for {
 		why, stop := t.state.stop(t.config)
 		if stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.config.Epochs) {
 			return why, nil
 		}
-		report, err := t.epoch(ctx) // also of what --max-steps left of an epoch, to evaluate it
+		report, err := t.epoch(ctx) // also if --max-steps cut an epoch short, to evaluate it
 		if err != nil {
 			return "", err
 		}
@@ -328,7 +329,7 @@ func (t *training) epochs(ctx context.Context) (stopped string, err error) {
 	}
 }
 
-// epoch trains one epoch, or what is left of it, evaluates and saves.
+// epoch trains one epoch, or the rest of it, evaluates and saves.
 func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 	if err := t.prepareEpoch(); err != nil {
 		return EpochReport{}, err
@@ -337,7 +338,7 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 	if err != nil {
 		return EpochReport{}, err
 	}
-	if t.state.Slot < t.stepsPerEpoch() { // --max-steps: a resume goes on inside the epoch
+	if t.state.Slot < t.stepsPerEpoch() { // --max-steps: a resume continues inside the epoch
 		if err := t.saveCheckpoint(); err != nil {
 			return EpochReport{}, err
 		}
@@ -356,7 +357,7 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 }
 
 // evaluateEpoch evaluates the weights for an epoch's report. On cancellation it
-// saves and returns ErrInterrupted: a resume evaluates anew.
+// saves and returns ErrInterrupted: a resume evaluates again.
 func (t *training) evaluateEpoch(ctx context.Context, r *EpochReport) error {
 	eval, err := t.evaluate(ctx, t.selected)
 	if err != nil {
@@ -372,7 +373,7 @@ func (t *training) evaluateEpoch(ctx context.Context, r *EpochReport) error {
 	return nil
 }
 
-// epochDone moves the host's state on to the next epoch and saves.
+// epochDone advances the host's state to the next epoch and saves it.
 func (t *training) epochDone(r EpochReport) error {
 	whole := t.state.Slot == t.stepsPerEpoch()
 	if r.Best {
@@ -398,13 +399,13 @@ func (t *training) epochDone(r EpochReport) error {
 	}
 	err = t.export(last, r.Best)
 	// Files are written from copies of the weights: the epochs' copies would
-	// pile up to some 100 MB before Go collects them by itself.
+	// pile up to about 100 MB before Go collects them on its own.
 	debug.FreeOSMemory()
 	return err
 }
 
-// prepareEpoch writes what the device needs for the steps of the epoch: the
-// order of the images, each step's learning rate, and where to start.
+// prepareEpoch writes what the device needs for the epoch's steps: the order of
+// the images, each step's learning rate and the first step's number.
 func (t *training) prepareEpoch() error {
 	epoch := len(t.state.Epochs)
 	order := t.train
@@ -430,8 +431,8 @@ func (t *training) prepareEpoch() error {
 	return t.prog.Write(t.net.Train.State, kernels.AsBytes(state.Words()))
 }
 
-// shuffled returns the images of an epoch in an order that only the seed and
-// the epoch decide.
+// shuffled returns the images of an epoch in an order that depends only on the
+// seed and the epoch.
 func shuffled(images []uint32, seed uint64, epoch int) []uint32 {
 	order := slices.Clone(images)
 	source := &philoxSource{key: [2]uint32{uint32(seed), uint32(seed >> 32)}, epoch: uint32(epoch)}
@@ -439,7 +440,7 @@ func shuffled(images []uint32, seed uint64, epoch int) []uint32 {
 	return order
 }
 
-// philoxSource makes the counter-based generator a [rand.Source].
+// philoxSource is a [rand.Source] that uses the counter-based generator.
 type philoxSource struct {
 	key   [2]uint32
 	epoch uint32
@@ -503,8 +504,8 @@ func (t *training) someSteps(end int) error {
 	return nil
 }
 
-// reportSteps reads the losses of the epoch's steps, of which those since from
-// are new, and passes them on; a loss that is not finite ends the training.
+// reportSteps reads the losses of the epoch's steps and reports them. Those from
+// slot from on are new. A loss that is not finite ends the training.
 func (t *training) reportSteps(from int) error {
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
@@ -545,19 +546,18 @@ func (t *training) interrupted() error {
 		return err
 	}
 	if err := errors.Join(t.saveCheckpoint(), t.export(last, false)); err != nil {
-		return fmt.Errorf("interrupted, and not all could be saved: %w", err)
+		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
 	}
 	return ErrInterrupted
 }
 
 // finish evaluates the best epoch's weights on the test set. On cancellation it
-// returns ErrInterrupted: the checkpoint has everything, and a resume does the
-// rest.
+// returns ErrInterrupted: the checkpoint is complete, and a resume does the rest.
 func (t *training) finish(ctx context.Context, stopped string) (*Result, error) {
 	if err := t.best.write(t.net, t.prog); err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // what the last checkpoint took makes room for the images
+	debug.FreeOSMemory() // makes room for the images by freeing the last checkpoint's memory
 	test, err := t.testSplit()
 	if err != nil {
 		return nil, err
@@ -573,8 +573,8 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 	if err := t.folder.writePredictions(t.testIndices(), test.Labels, probs); err != nil {
 		return nil, err
 	}
-	// Drawing is all that is left: what training took goes back first, or the
-	// pictures would add to the peak.
+	// Only the pictures are left to draw: free the training's memory first, or they
+	// would add to the peak.
 	if err := t.close(); err != nil {
 		return nil, err
 	}
@@ -582,7 +582,7 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 	if err := t.draw(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
 		return nil, err
 	}
-	// Last of all, since a run that has it counts as finished.
+	// This comes last because a run with metrics.json counts as finished.
 	if err := t.folder.writeMetrics(m); err != nil {
 		return nil, err
 	}
@@ -605,7 +605,7 @@ func (t *training) draw(c classified) error {
 	return t.folder.writePictures(c)
 }
 
-// describeTraining adds to metrics what the training knows.
+// describeTraining adds the training's protocol, duration and speed to metrics.
 func (t *training) describeTraining(m *metrics.Metrics) {
 	m.Protocol = t.config.SelectOn
 	if t.config.NoEval {
@@ -621,7 +621,7 @@ func (t *training) describeTraining(m *metrics.Metrics) {
 	}
 }
 
-// noProtocol is the protocol of metrics of weights that were not selected.
+// noProtocol is the protocol in metrics.json if no evaluation selected the weights.
 const noProtocol = "none"
 
 // testIndices returns the positions in the test set of the images to test.
@@ -633,8 +633,8 @@ func (t *training) testIndices() []int {
 	return list
 }
 
-// testSplit reads the test images back from the device: the dataset they came
-// from may be gone from the host.
+// testSplit reads the test images back from the device: the host may no longer
+// hold the dataset.
 func (t *training) testSplit() (dataset.Split, error) {
 	all := t.net.Images
 	all.Offset += t.testStart * dataset.ImageBytes

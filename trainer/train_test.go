@@ -19,8 +19,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
-// small returns a training that the subset of 1,280 images allows: 20 steps
-// of 60 and one of 80 − 60 = 20 an epoch.
+// small returns a training on the subset of 1,280 images: per epoch, 21 steps of
+// 60 images and one of 20.
 func small() Config {
 	c := DefaultConfig()
 	c.Model, c.Epochs, c.BatchSize, c.SelectOn, c.LogEvery = "alternative", 3, 60, "test", 1
@@ -143,7 +143,7 @@ func TestResumeIsExact(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	// One step a submission, so the run ends after step 30, inside the second
+	// One step per submission, so the run ends after step 30, inside the second
 	// epoch of 22 steps.
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
 	paceTarget = 1
@@ -185,7 +185,7 @@ func TestResumeRefusesDamage(t *testing.T) {
 
 func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
 	c := small()
-	c.MaxSteps = 25 // 22 an epoch
+	c.MaxSteps = 25 // 22 per epoch
 	r, err := train(t, context.Background(), c, Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +195,7 @@ func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
 	}
 }
 
-// A run that --max-steps ended inside an epoch goes on inside it.
+// A run that --max-steps ended inside an epoch continues inside it.
 func TestResumeAfterMaxSteps(t *testing.T) {
 	c := small()
 	c.Scheduler = "none"
@@ -214,9 +214,9 @@ func TestResumeAfterMaxSteps(t *testing.T) {
 	wantSameFiles(t, whole, parts)
 }
 
-// A checkpoint that cannot be written is an error of its own, and leaves the
-// former one as it was.
-func TestFailedSaveIsNoInterruption(t *testing.T) {
+// Failing to write a checkpoint is an error, not an interruption, and leaves the
+// previous checkpoint unchanged.
+func TestFailedSaveIsNotAnInterruption(t *testing.T) {
 	c := small()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())

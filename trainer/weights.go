@@ -16,7 +16,7 @@ import (
 // snapshot is a network's weights on the host, in the device's layout.
 type snapshot struct {
 	values, running []float32 // of net.Values and net.Running
-	steps           int       // optimiser steps that led to them
+	steps           int       // number of optimiser steps taken
 }
 
 // readSnapshot copies the weights from the device.
@@ -56,7 +56,7 @@ const (
 	batchesTracked = ".num_batches_tracked"
 )
 
-// save writes the weights as PyTorch's state_dict would name and lay them out.
+// save writes the weights with the names and layout of a PyTorch state_dict.
 func (s snapshot) save(path string, net *model.Net, metadata map[string]string) error {
 	var tensors []checkpoint.Tensor
 	for _, p := range allParams(net) {
@@ -130,9 +130,9 @@ func loadSnapshot(path string, net *model.Net) (snapshot, error) {
 	return snapshot{}, fmt.Errorf("checkpoint %s as %s: %w%s", path, net.Config.Network.Name, err, hint)
 }
 
-// WeightsFile returns the file that a checkpoint argument means: the file itself,
-// or the best weights of a run's folder. The error is
-// [checkpoint.ErrBadCheckpoint].
+// WeightsFile returns the file that a checkpoint argument refers to: the file
+// itself, or the best weights in a run's folder. A folder without them is
+// [checkpoint.ErrBadCheckpoint]; a missing file is not an error here.
 func WeightsFile(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil || !info.IsDir() {
@@ -149,7 +149,7 @@ func WeightsFile(path string) (string, error) {
 	return "", badCheckpoint("the folder %s has no %s; name a run's folder, a .safetensors or a .pth file", path, bestWeights)
 }
 
-// checkpointsIn returns the files of a folder that have the names of checkpoints.
+// checkpointsIn returns the files in a folder that have a checkpoint's extension.
 func checkpointsIn(dir string) []string {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -165,8 +165,8 @@ func checkpointsIn(dir string) []string {
 	return files
 }
 
-// networkOf returns the network that a file's metadata describes, else the
-// built-in one that its tensors fit.
+// networkOf returns the network that a file's metadata describes or, if there is
+// no description, the built-in network that its tensors fit.
 func networkOf(f *checkpoint.File) (model.Network, error) {
 	layers := f.Metadata[networkKey]
 	if layers == "" {
@@ -180,9 +180,9 @@ func networkOf(f *checkpoint.File) (model.Network, error) {
 	return n, nil
 }
 
-// identify returns the built-in network that a file's tensors fit by their names and shapes,
-// whatever its metadata says. The error of a file that fits none is that of the
-// nearest model.
+// identify returns the built-in network whose tensors have the names and shapes of
+// the file's. It ignores the file's metadata. If no network fits, the error names
+// the nearest one and the differences.
 func identify(f *checkpoint.File) (model.Network, error) {
 	nearest, most := "", -1.0
 	var misfit error
@@ -218,7 +218,7 @@ const (
 	normalizationKey = "normalization" // of a pixel x in 0 to 1: (x − mean)/std, as JSON
 )
 
-// metadata describes weights, so that a file is understandable without its run.
+// metadata describes the weights, so that the file makes sense without its run.
 func metadata(c Config, n model.Network, epoch int, version string) (map[string]string, error) {
 	protocol := c.SelectOn
 	if c.NoEval {

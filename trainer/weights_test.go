@@ -47,7 +47,7 @@ func zeros(name string, shape ...int) checkpoint.Tensor {
 	return checkpoint.Tensor{Name: name, Shape: shape, Data: make([]float32, n)}
 }
 
-// A file that fits no model is compared with the nearest.
+// A file that fits no model is compared with the nearest model.
 func TestIdentify(t *testing.T) {
 	for _, name := range model.Names() {
 		net, err := model.Build(model.Config{Network: mustNetwork(t, name)})

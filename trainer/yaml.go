@@ -20,10 +20,11 @@ import (
 // environmentKey is the section of args.yaml that records where a run ran.
 const environmentKey = "environment"
 
-// wantLines says what a file of settings looks like.
+// wantLines describes the content of a settings file.
 const wantLines = `lines of the form "key: value"`
 
-// LoadYAML reads a file of settings: see [Config.ParseYAML].
+// LoadYAML reads a settings file; see [Config.ParseYAML]. A file that cannot be
+// read is [ErrUsage].
 func (c *Config) LoadYAML(path string) error {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -32,10 +33,10 @@ func (c *Config) LoadYAML(path string) error {
 	return c.ParseYAML(path, text)
 }
 
-// ParseYAML overwrites the settings that the text of a YAML file gives, those
-// of its preset first. Keys are the names of [Settings]. The section
-// "environment" of a run's args.yaml is skipped, so that this file repeats its
-// run. An error ([ErrUsage]) names the file, by the given name, and the line.
+// ParseYAML sets the settings given in the text of a YAML file, those of its preset
+// first. Keys are the names in [Settings]. ParseYAML skips the section
+// "environment" of a run's args.yaml, so that this file can repeat the run. An
+// error ([ErrUsage]) names the file, as given, and the line.
 func (c *Config) ParseYAML(file string, text []byte) error {
 	root, err := parseMapping(file, text)
 	if err != nil || root == nil {
@@ -47,7 +48,7 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.key == environmentKey })
 	if slices.ContainsFunc(entries, func(e entry) bool { return e.key == "base" || e.key == "grid" }) {
-		return usage("%s is the file of an experiment, not the settings of one training: run it with fmnist-gpu experiment", file)
+		return usage("%s describes an experiment, not one training: run it with the experiment command", file)
 	}
 	assignments, err := assignmentsOf(entries)
 	if err != nil {
@@ -72,7 +73,7 @@ func (e entry) source() string { return fmt.Sprintf("%s: line %d", e.file, e.lin
 func parseMapping(file string, text []byte) (*yaml.Node, error) {
 	isUTF16 := bytes.HasPrefix(text, []byte("\xff\xfe")) || bytes.HasPrefix(text, []byte("\xfe\xff"))
 	if !isUTF16 && (!utf8.Valid(text) || bytes.ContainsRune(text, 0)) {
-		return nil, usage("%s is not text in UTF-8: want YAML, %s", file, wantLines)
+		return nil, usage("%s is not UTF-8 text: want YAML, %s", file, wantLines)
 	}
 	var document, next yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
@@ -110,14 +111,14 @@ var (
 func syntaxError(file string, text []byte, err error) error {
 	lines := strings.Split(string(text), "\n")
 	if at := tabIndented.FindIndex(text); at != nil {
-		return usage("%s: line %d: indented by a tab: YAML wants spaces", file, 1+bytes.Count(text[:at[0]], []byte("\n")))
+		return usage("%s: line %d: indented with a tab: YAML requires spaces", file, 1+bytes.Count(text[:at[0]], []byte("\n")))
 	}
 	line := 1
 	if match := lineNumber.FindStringSubmatch(err.Error()); match != nil {
 		line, _ = strconv.Atoi(match[1]) // digits
 	}
 	line = min(line, len(lines))
-	for line > 1 && strings.TrimSpace(lines[line-1]) == "" { // what is missing at the end is missed after it
+	for line > 1 && strings.TrimSpace(lines[line-1]) == "" { // something missing at the end is reported after it
 		line--
 	}
 	return usage("%s: line %d: %s is not valid YAML: want %s", file, line, setting.Shown(strings.TrimSpace(lines[line-1])), wantLines)
@@ -164,10 +165,11 @@ func assignmentsOf(entries []entry) ([]Assignment, error) {
 	return list, nil
 }
 
-// quoted are the styles of scalars that are text whatever they look like.
+// quoted are the styles that make any scalar text.
 const quoted = yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 
-// assignment refuses what is not one plain value of the setting's kind.
+// assignment returns the entry as an assignment. It refuses anything but one plain
+// value of the setting's kind.
 func (e entry) assignment(s Setting) (Assignment, error) {
 	problem := ""
 	switch v := e.value; {
@@ -183,7 +185,7 @@ func (e entry) assignment(s Setting) (Assignment, error) {
 	return Assignment{}, &setting.Error{Source: e.source(), Name: e.key, Problem: problem, Want: s.Want}
 }
 
-// describeNode names what stands in a YAML file, for messages.
+// describeNode names a node of a YAML file for messages.
 func describeNode(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.SequenceNode:
@@ -198,8 +200,8 @@ func describeNode(n *yaml.Node) string {
 	return setting.Shown(n.Value)
 }
 
-// yamlProblem words the library's error about a file that this program writes.
-// Its own words are about Go types.
+// yamlProblem rewords the library's error about a file that this program writes:
+// the original speaks of Go types.
 func yamlProblem(err error) string {
 	if match := lineNumber.FindString(err.Error()); match != "" {
 		return match + " is damaged"

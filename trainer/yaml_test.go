@@ -10,7 +10,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// jargon are words of libraries and of Go that no message may hold.
+// jargon lists words of libraries and of Go that must not occur in messages.
 var jargon = []string{"unmarshal", "!!", "strconv", "struct", "float64", "uint64", "[]", "node", "token", "yaml: "}
 
 // Every wrong value is refused with the file, the line, the setting, what it
@@ -70,7 +70,7 @@ func TestYAMLRefuses(t *testing.T) {
 		"<<: {lr: 0.1}":                     "line 1: merging with << is not supported: write the settings out",
 		"lr: 0.1\n---\nlr: 0.2":             "line 2: a second document begins: want one",
 		"lr: 0.1\nepochs: 3\n---\nnothing:": "a second document begins",
-		"lr: 0.1\n\tepochs: 3":              "line 2: indented by a tab: YAML wants spaces",
+		"lr: 0.1\n\tepochs: 3":              "line 2: indented with a tab: YAML requires spaces",
 		"lr: *rate":                         "is not valid YAML",
 		"lr: 0.1: 0.2":                      `line 1: "lr: 0.1: 0.2" is not valid YAML: want lines of the form "key: value"`,
 		"epochs: 3\nlr: [0.1":               "is not valid YAML",
@@ -84,9 +84,9 @@ func TestYAMLRefuses(t *testing.T) {
 		"Epochs: 3":                         `line 1: unknown key "Epochs": did you mean "epochs"?`,
 		"epohcs: 3":                         `line 1: unknown key "epohcs": did you mean "epochs"?`,
 		"epochs=3":                          `line 1: found "epochs=3": want lines`,
-		"base: {lr: 0.1}":                   "is the file of an experiment",
-		"lr: 0.1\x00":                       "is not text in UTF-8",
-		"lr: \xff":                          "is not text in UTF-8",
+		"base: {lr: 0.1}":                   "describes an experiment",
+		"lr: 0.1\x00":                       "is not UTF-8 text",
+		"lr: \xff":                          "is not UTF-8 text",
 	} {
 		for _, ending := range []string{"", "\n", "\r\n"} {
 			file := text + ending
@@ -142,7 +142,7 @@ func TestYAMLAccepts(t *testing.T) {
 		"flip: 'random'":                     func(c *Config) { c.Flip = pointer("random") },
 		"seed: 18446744073709551615":         func(c *Config) { c.Seed = 1<<64 - 1 },
 		"environment: {lr: [1]}\nlr: 0.5":    rate(.5, 10),
-		// The preset's values come first, wherever it stands.
+		// The preset's values come first, wherever it is in the file.
 		"dropout: 0.5\npreset: alternative_shallow": func(c *Config) {
 			c.Preset, c.Model, c.Augment, c.Dropout = "alternative_shallow", "alternative", "original", new(.5)
 		},

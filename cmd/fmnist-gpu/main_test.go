@@ -361,7 +361,7 @@ func TestExperiment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "another experiment is at work in "+out)
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "another experiment is running in "+out)
 	unlock()
 	if _, err := os.Stat(filepath.Join(out, ".lock")); err == nil {
 		t.Error("the lock is left in the folder")

@@ -150,7 +150,7 @@ func TestResumeFinishedRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantFailure(t, []string{"train", "--resume", dir, "--epochs", "2"}, exitUsage, "another training is at work in "+dir)
+	wantFailure(t, []string{"train", "--resume", dir, "--epochs", "2"}, exitUsage, "another training is running in "+dir)
 	unlock()
 	if err := os.Remove(filepath.Join(dir, "report.html")); err != nil {
 		t.Fatal(err)

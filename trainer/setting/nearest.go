@@ -6,9 +6,10 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// Nearest returns the word that a mistyped one most probably stands for, or ""
-// if none is near: the same but for case and underscores, else one that begins
-// with it or the other way round, else one that few changes of a letter give.
+// Nearest returns the word that was most probably meant by a mistyped one, or "" if
+// none is similar. It prefers a word that differs only in case and underscores, or
+// in one letter, then a word of which one is a prefix of the other, then one that
+// differs in few letters.
 func Nearest(mistyped string, words []string) string {
 	normal := strings.ReplaceAll(strings.ToLower(mistyped), "_", "-")
 	prefix, near, fewest := "", "", max(1, (len(normal)+1)/3)+1

@@ -1,6 +1,6 @@
 // Package setting describes the values that settings take. Flags, files and
-// programs share the descriptions, so that a value is right or wrong, and is
-// refused in the same words, wherever it was given.
+// programs share these descriptions, so that they accept the same values and
+// refuse the others with the same message.
 package setting
 
 import (
@@ -19,12 +19,12 @@ import (
 // ErrWrong marks a setting whose value is wrong.
 var ErrWrong = errors.New("wrong setting")
 
-// Error is [ErrWrong]: it names the setting, what it was given and what it
+// Error is an [ErrWrong] that names the setting, its value and the values that it
 // takes.
 type Error struct {
-	Source  string // where the value was given, such as "c.yaml: line 3"; "" if that is clear
+	Source  string // where the value was given, such as "c.yaml: line 3"; "" if it is obvious
 	Name    string // of the setting
-	Problem string // what is wrong, following the name: "is 0"
+	Problem string // what is wrong, to follow the name: "is 0"
 	Want    string // the values that are right
 }
 
@@ -43,7 +43,7 @@ func (e *Error) Is(target error) bool { return target == ErrWrong }
 // Kind is a kind of value: how it is written, and which values are allowed.
 type Kind struct {
 	Want        string   // the allowed values, in words
-	Values      []string // the allowed values where they are a few words
+	Values      []string // the allowed values if they are a few words
 	Placeholder string   // stands for the value in help
 	IsText      bool     // a value may be written in quotes
 
@@ -51,8 +51,8 @@ type Kind struct {
 	check func(value any) (ok bool, why string)
 }
 
-// Parse returns the value that text stands for, of the kind's Go type. The
-// error is an [*Error] about the named setting.
+// Parse returns the value of text, as the kind's Go type. The error is an [*Error]
+// about the named setting.
 func (k Kind) Parse(name, text string) (any, error) {
 	value, ok := k.parse(text)
 	if !ok {
@@ -81,8 +81,8 @@ func (k Kind) checkShown(name string, value any, shown string) error {
 // infinity, no underscores.
 var decimal = regexp.MustCompile(`^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$`)
 
-// Shown returns a value as messages show it: numbers as they are, other text in
-// quotes, and no more than fits on a line.
+// Shown returns a value as messages show it: numbers unchanged, other text in
+// quotes, cut to fit on a line.
 func Shown(text string) string {
 	const most = 60
 	if text == "" {
@@ -129,9 +129,9 @@ func Unsigned() Kind {
 	}
 }
 
-// Number is a number that allowed holds for, which want describes. Since
-// devices compute with float32, it must hold for the rounded number, too, and
-// a number other than 0 must not become 0. Values are of type float64.
+// Number is a number for which allowed returns true; want describes those numbers.
+// Since devices compute with float32, the number rounded to float32 must be allowed
+// too, and only 0 may round to 0. Its values are of type float64.
 func Number(want string, allowed func(x float64) bool) Kind {
 	return Kind{
 		Want:        want,
@@ -182,7 +182,7 @@ func Choice(values ...string) Kind {
 	}
 }
 
-// orList joins words as a sentence does: "a, b or c".
+// orList joins words as in a sentence: "a, b or c".
 func orList(words []string) string {
 	if len(words) < 2 {
 		return strings.Join(words, "")
@@ -219,8 +219,8 @@ func Text(placeholder, want string) Kind {
 	}
 }
 
-// Name is one of a few names, or other text, which otherwise describes and which
-// is for its user to check. Its values are of type string.
+// Name is one of a few names, or other text. otherwise describes that text, which
+// the caller must check. Its values are of type string.
 func Name(names []string, otherwise string) Kind {
 	k := Text("NAME", orList(append(slices.Clone(names), otherwise)))
 	k.Values = names
@@ -234,9 +234,9 @@ func Document(placeholder, want string) Kind {
 	return k
 }
 
-// Path is the path of a file or folder. A leading ~/ is the user's home folder,
-// since shells expand it neither in a file of settings nor after the = of a
-// flag. Its values are of type string.
+// Path is the path of a file or folder. A leading ~/ stands for the user's home
+// folder: shells do not expand it in a settings file or after the = of a flag. Its
+// values are of type string.
 func Path(placeholder, want string) Kind {
 	k := Text(placeholder, want)
 	text := k.parse
@@ -247,7 +247,7 @@ func Path(placeholder, want string) Kind {
 	return k
 }
 
-// ExpandHome replaces a leading ~/ of a path by the user's home folder.
+// ExpandHome replaces a leading ~/ in a path with the user's home folder.
 func ExpandHome(path string) string {
 	rest, ok := strings.CutPrefix(path, "~")
 	if !ok || rest != "" && !os.IsPathSeparator(rest[0]) {
@@ -271,7 +271,7 @@ func FolderName(want string) Kind {
 	return k
 }
 
-// MaxList is the largest number of values that a [Seeds] holds.
+// MaxList is the largest number of values in a list of [Seeds].
 const MaxList = 1000
 
 // Seeds is a list of whole numbers and ranges of them, such as "0-9" or
@@ -306,7 +306,7 @@ func appendRange(seeds []uint64, text string) ([]uint64, bool) {
 	if err1 != nil || err2 != nil || from > to || to-from >= uint64(MaxList-len(seeds)) {
 		return nil, false
 	}
-	for i := range to - from + 1 { // counts, since to may be the largest there is
+	for i := range to - from + 1 { // counts up from 0, since to may be the largest uint64
 		seeds = append(seeds, from+i)
 	}
 	return seeds, true
