@@ -169,7 +169,7 @@ func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
 	}
 	if p.state == nil && !f.has(metricsFile) {
 		if f.has(resultsFile) && !o.Restart { // written after the checkpoint
-			return p, badCheckpoint("%s has results but no %s: it cannot go on; restore that file from a copy, or start a new run, perhaps from its weights with --init %s", f.dir, stateFile, f.dir)
+			return p, badCheckpoint("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights with --init %s", f.dir, stateFile, f.dir)
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
 		return p, nil
