@@ -65,9 +65,7 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 	}
 	seconds := time.Since(start).Seconds()
 	m.ImagesPerSecond = float64(split.N) / seconds
-	if m.Protocol = f.Metadata["select_on"]; m.Protocol == "" {
-		m.Protocol = "unknown"
-	}
+	m.Protocol = protocolOf(f.Metadata)
 	if out := (folder{dir}); dir != "" {
 		if err := os.MkdirAll(dir, 0o777); err != nil {
 			return nil, fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
@@ -79,6 +77,16 @@ func Evaluate(ctx context.Context, backend kernels.Backend, path string, split d
 		}
 	}
 	return &Evaluation{Model: network.Name, Metrics: m, Labels: split.Labels, Probabilities: probs, Seconds: seconds}, nil
+}
+
+// protocolOf returns the protocol that a file's metadata names. Metadata can be
+// anybody's text, which is neither printed nor written.
+func protocolOf(metadata map[string]string) string {
+	switch p := metadata["select_on"]; p {
+	case "val", "test", noProtocol:
+		return p
+	}
+	return "unknown"
 }
 
 // measure classifies the images with the given indices and computes all metrics

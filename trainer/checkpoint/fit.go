@@ -85,8 +85,8 @@ func (f *File) choose(want []Spec) (comparison, error) {
 	for _, c := range fits {
 		keys = append(keys, fmt.Sprintf("%q", c.set.key))
 	}
-	return comparison{}, bad("%s and %s match the model; save the one you want by itself, for example with torch.save(torch.load(FILE)[%s], NEW)",
-		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1], keys[0])
+	return comparison{}, bad("%s and %s match the model; save the one you want by itself with torch.save",
+		strings.Join(keys[:len(keys)-1], ", "), keys[len(keys)-1])
 }
 
 // where names the dictionary for a message; "" if it is the outermost one.

@@ -9,10 +9,19 @@ import (
 
 // A pickle is a program for a stack machine that can call any Python function. This
 // machine imports and calls nothing: the result of a class or function is an inert
-// stand-in, an object that holds only the class's name and the entries set in it.
-// Values that tensors do not need, such as floats, lists and bytes, are replaced by
-// the name of their kind. So a file may contain anything besides the weights, and a
-// long history takes almost no memory.
+// stand-in, an object that holds only the class's name and the entries set in it, not
+// its attributes. Values that tensors do not need, such as floats and bytes, are
+// replaced by the name of their kind, and a list keeps only its first elements. So a
+// file may contain anything besides the weights, and a long history takes almost no
+// memory.
+//
+// All instructions of protocols 2 to 5 that torch.save writes are executed. Those of
+// extension codes, instances by name (INST, OBJ, PERSID) and buffers outside the
+// pickle (NEXT_BUFFER) are errors.
+//
+// The library nlpodyssey/gopickle does not suit: it rejects a file that calls, fills
+// or builds anything without a Go type that has the matching method, it keeps every
+// value of a history, and it allocates the size that a frame or string claims to have.
 
 // Limits of a pickle. A history of a million entries fits.
 const (
@@ -20,7 +29,7 @@ const (
 	maxOps    = 1 << 24 // instructions
 	maxStack  = 1 << 21 // values at once
 	maxMarks  = 1 << 12 // nested tuples and dictionaries; Python allows 1,000
-	maxTuple  = 64      // elements of a tuple that are kept
+	maxTuple  = 64      // elements of a tuple or list that are kept
 )
 
 // other is a value that is not needed, described in words: "a float".
@@ -33,8 +42,8 @@ func (c class) String() string { return c.module + "." + c.name }
 
 // object stands for the result of a class or function.
 type object struct {
-	made  string // the class or function; "dict" for a dictionary
-	items []item // the first entries set in it, as in a dictionary
+	made  string // the class or function, or dict or list
+	items []item // the first entries set in it; of a list by index
 	more  bool   // whether there were others
 }
 
@@ -231,7 +240,7 @@ func long(b []byte) any {
 }
 
 // stepContainer executes the instructions that create and fill tuples, lists, sets and
-// dictionaries. Elements of lists and sets are dropped.
+// dictionaries. Elements of sets are dropped.
 func (u *unpickler) stepContainer(code byte) bool {
 	switch code {
 	case '(': // MARK
@@ -247,21 +256,26 @@ func (u *unpickler) stepContainer(code byte) bool {
 		}
 		u.push(t)
 	case ']': // EMPTY_LIST
-		u.push(other("a list"))
+		u.push(&object{made: list})
 	case 'l': // LIST
-		u.popMark()
-		u.push(other("a list"))
+		o := &object{made: list}
+		o.add(u.popMark()...)
+		u.push(o)
 	case 0x8f: // EMPTY_SET
 		u.push(other("a set"))
 	case 0x91: // FROZENSET
 		u.popMark()
 		u.push(other("a frozenset"))
 	case 'a': // APPEND
-		u.pop()
-		u.top()
+		element := u.pop()
+		if o, ok := u.top().(*object); ok {
+			o.add(element)
+		}
 	case 'e', 0x90: // APPENDS, ADDITEMS
-		u.popMark()
-		u.top()
+		elements := u.popMark()
+		if o, ok := u.top().(*object); ok {
+			o.add(elements...)
+		}
 	case '}': // EMPTY_DICT
 		u.push(&object{made: dict})
 	case 'd': // DICT
@@ -285,8 +299,22 @@ func (u *unpickler) stepContainer(code byte) bool {
 	return true
 }
 
-// dict is the name of Python's dictionary.
-const dict = "dict"
+// The names of Python's dictionary and list.
+const (
+	dict = "dict"
+	list = "list"
+)
+
+// add appends elements to a list, up to maxTuple. Those of other objects are
+// dropped.
+func (o *object) add(elements ...any) {
+	if o.made != list {
+		return
+	}
+	for _, e := range elements[:min(len(elements), maxTuple-len(o.items))] {
+		o.items = append(o.items, item{len(o.items), e})
+	}
+}
 
 // set adds alternating keys and values.
 func (o *object) set(items []any) {
@@ -346,7 +374,7 @@ func (u *unpickler) stepMemo(code byte) bool {
 }
 
 func (u *unpickler) put(i uint64) {
-	if i > uint64(u.at) { // Python numbers values from 0, with an instruction for each
+	if i > uint64(min(u.at, maxOps)) { // Python numbers values from 0, with an instruction for each
 		fail(fmt.Errorf("damaged: it stores value %d, but cannot have stored that many before", i))
 	}
 	if missing := int(i) + 1 - len(u.memo); missing > 0 {
@@ -418,8 +446,11 @@ func kindOf(v any) string {
 	case class:
 		return "the class " + v.String()
 	case *object:
-		if v.made == dict {
+		switch v.made {
+		case dict:
 			return "a dictionary"
+		case list:
+			return "a list"
 		}
 		return "made by " + v.made + " (not run)"
 	case *tensorView:

@@ -9,6 +9,7 @@ import (
 	"math"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -45,7 +46,7 @@ func decodePyTorch(b []byte) (*File, error) {
 		return nil, fmt.Errorf("data.pkl: %w", err)
 	}
 	f := &File{Metadata: map[string]string{}}
-	f.addSets("", root, 0, map[*object]bool{})
+	f.addSets("", root, 0, map[any]bool{})
 	if len(f.sets) == 0 {
 		return nil, noTensors(root)
 	}
@@ -57,7 +58,7 @@ func noTensors(root any) error {
 	const remedy = "save the model's weights with torch.save(model.state_dict(), FILE)"
 	o, ok := root.(*object)
 	switch {
-	case !ok:
+	case !ok || o.made == list:
 		return fmt.Errorf("it contains %s, not a dictionary of tensors; %s", kindOf(root), remedy)
 	case o.made != dict && len(o.items) == 0:
 		return fmt.Errorf("it contains an object of %s, perhaps a whole model, whose code is not run; %s", o.made, remedy)
@@ -66,20 +67,44 @@ func noTensors(root any) error {
 	}
 	var entries []string
 	for _, i := range o.items[:min(len(o.items), 5)] {
-		if key, ok := i.key.(string); ok {
-			entries = append(entries, fmt.Sprintf("%s is %s", key, kindOf(i.value)))
+		key, ok := keyName(i.key)
+		if !ok {
+			key = "the value of " + kindOf(i.key)
 		}
+		entries = append(entries, fmt.Sprintf("%s is %s", key, kindOf(i.value)))
 	}
 	return fmt.Errorf("it contains no dictionary of tensors (%s); %s", strings.Join(entries, ", "), remedy)
 }
 
-// addSets adds v, if it is a dictionary with tensors, and such dictionaries within it.
-func (f *File) addSets(key string, v any, depth int, seen map[*object]bool) {
-	o, ok := v.(*object)
-	if !ok || seen[o] || depth > maxDepth {
+// addSets adds v, if it is a dictionary with tensors, and such dictionaries within it,
+// also in lists and tuples.
+func (f *File) addSets(key string, v any, depth int, seen map[any]bool) {
+	var identity any // of a value that several paths may lead to
+	var items []item
+	switch v := v.(type) {
+	case *object:
+		identity, items = v, v.items
+	case tuple:
+		for i, element := range v {
+			identity, items = &v[0], append(items, item{i, element})
+		}
+	}
+	if len(items) == 0 || seen[identity] || depth > maxDepth {
 		return
 	}
-	seen[o] = true
+	seen[identity] = true
+	if o, ok := v.(*object); ok {
+		f.addSet(key, o)
+	}
+	for _, i := range items {
+		if name, ok := keyName(i.key); ok {
+			f.addSets(strings.TrimPrefix(key+"."+name, "."), i.value, depth+1, seen)
+		}
+	}
+}
+
+// addSet adds a dictionary if any of its named entries is a tensor.
+func (f *File) addSet(key string, o *object) {
 	s := set{key: key}
 	tensors := false
 	for _, i := range o.items {
@@ -99,11 +124,17 @@ func (f *File) addSets(key string, v any, depth int, seen map[*object]bool) {
 	if tensors && !o.more {
 		f.sets = append(f.sets, s)
 	}
-	for _, i := range o.items {
-		if name, ok := i.key.(string); ok {
-			f.addSets(strings.TrimPrefix(key+"."+name, "."), i.value, depth+1, seen)
-		}
+}
+
+// keyName returns a dictionary's key, or a place in a list, as text.
+func keyName(key any) (string, bool) {
+	switch key := key.(type) {
+	case string:
+		return key, true
+	case int:
+		return strconv.Itoa(key), true
 	}
+	return "", false
 }
 
 // archive is the content of a PyTorch file.

@@ -43,7 +43,7 @@ func TestLoadPyTorch(t *testing.T) {
 	for _, name := range []string{
 		"plain", "protocol4", "training", "state_dict", "parallel", "parameter", "views", "half", "bfloat16", "double",
 		"beside_2", "beside_3", "beside_4", "beside_5",
-		"net", "deeper", "several", "ema", "subclass", "defaultdict",
+		"net", "deeper", "several", "in_list", "in_tuple", "in_fold", "ema", "subclass", "defaultdict",
 		"compiled", "lightning", "nested", "averaged",
 		"attributes", "shared", "transposed",
 		"tracked_int32", "tracked_float", "tracked_axis",
@@ -105,6 +105,7 @@ func TestLoadPyTorchExplains(t *testing.T) {
 	for name, words := range map[string][]string{
 		"module.pth":           {"torch.nn.modules.linear.Linear", "whole model", "state_dict()"},
 		"list.pth":             {"it contains a list", "state_dict()"},
+		"numbered.pth":         {"0 is a tensor", "the value of None is an int", "state_dict()"},
 		"weightless.pth":       {"no dictionary of tensors", "epoch is an int", "state_dict()"},
 		"attack.pth":           {"fc.weight is made by posix.system (not run)", "state_dict()"},
 		"ambiguous.pth":        {`"ema" and "best" match`, "by itself"},
@@ -194,10 +195,16 @@ func TestLoadPyTorchRefuses(t *testing.T) {
 // weights cost almost nothing.
 func TestUnpicklerMemory(t *testing.T) {
 	const n = 1 << 20
+	wide := []byte(")\x94") // tuples of 64 times the one before
+	for i := range byte(8) {
+		wide = append(append(append(wide, '('), bytes.Repeat([]byte{'h', i}, maxTuple)...), "t\x94"...)
+	}
 	for name, program := range map[string][]byte{
 		"marks":        bytes.Repeat([]byte("("), n),
 		"values":       bytes.Repeat([]byte("N"), n),
 		"dictionaries": bytes.Repeat([]byte("}"), n),
+		"lists":        bytes.Repeat([]byte("]"), n),
+		"wide tuples":  append(wide, '.'),
 		"memo":         bytes.Repeat([]byte("}\x940"), n),
 		"memo index":   []byte("Nr\xff\xff\xff\xff."),
 		"tuples":       append([]byte("N"), bytes.Repeat([]byte("\x85"), n)...),

@@ -99,6 +99,9 @@ func newFetcher(options FetchOptions) *fetcher {
 
 // fetchTo is [Fetch].
 func (f *fetcher) fetchTo(ctx context.Context, dir string) (string, error) {
+	if isFile(dir) {
+		return dir, badData("%s is a file, not a folder; name a folder to download to", dir)
+	}
 	loc, _ := look(dir)
 	var lacking []file
 	for i, r := range loadAll(loc) {

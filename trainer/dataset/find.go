@@ -38,12 +38,20 @@ func Find(dir string) (Location, error) {
 	}
 	loc, missing := look(named)
 	switch {
+	case isFile(named):
+		return loc, badData("%s (%s) is a file, not a folder; name the folder that holds it", named, source)
 	case len(missing) == len(files):
 		return loc, badData("no Fashion-MNIST in %s (%s); %s", named, source, remedy(named))
 	case len(missing) > 0:
 		return loc, badData("%s in %s (%s); %s", list(missing), loc.Dir, source, remedy(loc.Dir))
 	}
 	return loc, nil
+}
+
+// isFile reports whether path is there but is not a folder.
+func isFile(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.IsDir()
 }
 
 // namedDir returns the folder that the user names and how it was named, or "".

@@ -86,6 +86,21 @@ func TestFindNamedFolderWithoutData(t *testing.T) {
 	wantBad(err, "no Fashion-MNIST in")
 }
 
+// A file in place of the folder is named as that: downloading to it is no remedy.
+func TestFileInPlaceOfFolder(t *testing.T) {
+	isolate(t)
+	dir := t.TempDir()
+	touch(t, dir, files[0].gzipName())
+	path := filepath.Join(dir, files[0].gzipName())
+	_, err := Find(path)
+	_, fetchErr := Fetch(t.Context(), path, FetchOptions{Mirrors: []string{"http://127.0.0.1:0/"}})
+	for _, err := range []error{err, fetchErr} {
+		if !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "is a file, not a folder") {
+			t.Errorf("%v, want %s to be called a file", err, path)
+		}
+	}
+}
+
 // Files are found under torchvision's root and one level below it, and in a clone
 // of the authors' repository, also beside other files.
 func TestFindLayouts(t *testing.T) {

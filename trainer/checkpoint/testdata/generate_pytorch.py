@@ -101,6 +101,11 @@ for protocol in [2, 3, 4, 5]:
 torch.save({"net": plain, "acc": 91.2}, "net.pth")
 torch.save({"checkpoint": {"epoch": 3, "weights": plain}}, "deeper.pth")
 torch.save({"generator": {"up.weight": torch.ones(3)}, "fc.mask": torch.ones(2), "discriminator": plain}, "several.pth")
+# In lists and tuples, and under keys that are numbers, as the folds of a cross-validation.
+torch.save([{"lr": 0.1}, plain], "in_list.pth")
+torch.save((plain, {"state": {0: {"exp_avg": torch.ones(3)}}}), "in_tuple.pth")
+torch.save({"fold": {1: [OrderedDict(plain)]}, "history": [torch.ones(())] * 3}, "in_fold.pth")
+torch.save({0: weight, None: 1}, "numbered.pth")
 torch.save({"ema": {"decay": 0.9, "shadow": plain}, "model": plain}, "ema.pth")
 torch.save(State(plain), "subclass.pth")
 torch.save(collections.defaultdict(None, plain), "defaultdict.pth")
