@@ -87,7 +87,7 @@ race: setup ## test everything concurrent under the race detector
 
 stress: setup ## test the Vulkan layer under constant garbage collection
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu ./kernels/vulkan
-	GOGC=1 $(GO) test -count=1 $(TIMEOUT) -run '^TestOps$$/^vulkan$$' ./cpuref/parity
+	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) -run '^TestOps$$/^vulkan$$' ./cpuref/parity -args -vulkan-sample 5
 
 portable: ## test without cgo and without assembly, and build for other systems
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
