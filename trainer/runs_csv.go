@@ -14,10 +14,7 @@ const RunsFile = "runs.csv"
 // run and a column for each setting, named as on the command line, and each
 // result. Settings and results that a run does not have are empty.
 func WriteRuns(dir string, groups []RunGroup) error {
-	header := []string{"name", "group"}
-	for _, key := range settingColumns() {
-		header = append(header, key)
-	}
+	header := append([]string{"name", "group"}, settingColumns()...)
 	for _, c := range resultColumns {
 		header = append(header, c.name)
 	}
