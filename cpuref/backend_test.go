@@ -161,7 +161,8 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 	b3, db3, drop, dc2, sum := f("b3", classes), f("db3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
 	param, grad, m, v, velocity := f("param", 100_001), f("grad", 100_001), f("m", 100_001), f("v", 100_001), f("velocity", 100_001)
 
-	activated, dactivated, averages := f("activated", n, 28, 28, 32), f("dactivated", n, 28, 28, 32), f("averages", n, 1, 1, 32)
+	activated, dactivated := f("activated", n, 14, 14, 32), f("dactivated", n, 14, 14, 32)
+	residual, averages := f("residual", n, 28, 28, 32), f("averages", n, 1, 1, 32)
 
 	p.Section("step").Add(
 		kernels.Gather{Images: images, Labels: labels, Order: order, State: state, Table: f("table", 1, 256), X: x, Y: y},
@@ -175,10 +176,10 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 		kernels.BatchNormReLUPoolBackward{X: c1, Y: fusedY, DY: norm, Gamma: gamma, Mean: fusedMean, InvStd: invStd, DX: fusedDX, DGamma: fusedDGamma, DBeta: fusedDBeta, Size: 1},
 		kernels.BatchNormInference{X: c1, Gamma: gamma, Beta: beta, RunningMean: mean, RunningVar: variance, Y: inference, Eps: 1e-5},
 		kernels.ReLUForward{X: norm, Y: norm},
-		kernels.GELUForward{X: norm, Y: activated}, kernels.GELUBackward{X: norm, DY: activated, DX: dactivated},
-		kernels.SiLUForward{X: norm, Y: activated}, kernels.SiLUBackward{X: norm, DY: activated, DX: dactivated},
-		kernels.Add{A: norm, B: activated, Y: dactivated, ReLU: true},
-		kernels.AvgPoolForward{X: norm, Y: averages, KH: 28, KW: 28, Stride: 1}, kernels.AvgPoolBackward{DY: averages, DX: activated, KH: 28, KW: 28, Stride: 1},
+		kernels.GELUForward{X: pool, Y: activated}, kernels.GELUBackward{X: pool, DY: activated, DX: dactivated},
+		kernels.SiLUForward{X: pool, Y: activated}, kernels.SiLUBackward{X: pool, DY: activated, DX: dactivated},
+		kernels.Add{A: norm, B: c1, Y: residual, ReLU: true},
+		kernels.AvgPoolForward{X: norm, Y: averages, KH: 28, KW: 28, Stride: 1}, kernels.AvgPoolBackward{DY: averages, DX: residual, KH: 28, KW: 28, Stride: 1},
 		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},
 		kernels.ConvForward{X: pool, W: w2, Y: c2, Stride: 1, Pad: 1, Precision: precision},
 		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
