@@ -104,7 +104,7 @@ func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labe
 	if off := math.Abs(float64(losses[0][0] - losses[1][0])); !(off <= 1e-4*math.Abs(float64(losses[1][0]))) {
 		t.Errorf("the loss is %v, the oracle's %v", losses[0][0], losses[1][0])
 	}
-	off := relativeDistance(gradients[0], gradients[1])
+	off := modeltest.Distance(gradients[0], gradients[1])
 	if !(off <= freeTolerance) {
 		t.Errorf("the gradient is off by %.3g of its length, want %v", off, freeTolerance)
 	}
@@ -114,23 +114,14 @@ func compareFreely(t *testing.T, b kernels.Backend, c model.Config, images, labe
 // freeTolerance is the largest distance of a float32 step's gradient from the
 // float64 oracle's, divided by the oracle's length. Batch-norm over few rows
 // amplifies roundings by the inverse of their deviation, and a rounding can
-// change which pixel is a window's largest; a wiring mistake in the plan gives
-// 0.1 or more.
-const freeTolerance = 1e-2
-
-// relativeDistance returns ‖got − want‖ / ‖want‖, or 0 if both are 0.
-func relativeDistance(got, want []float32) float64 {
-	off, length := 0., 0.
-	for i := range want {
-		d := float64(got[i]) - float64(want[i])
-		off += d * d
-		length += float64(want[i]) * float64(want[i])
-	}
-	if off == 0 {
-		return 0
-	}
-	return math.Sqrt(off / length)
-}
+// change which pixel is a window's largest: of 300 networks on the CPU the worst
+// is off by 2.2e-3. Mistakes in the plan's wiring, made on purpose, gave 1.5e-2 to
+// 0.2. The networks that PyTorch has computed are well-conditioned: all are within
+// 1e-5 on the CPU.
+const (
+	freeTolerance  = 1e-2
+	torchTolerance = 1e-4
+)
 
 // indexEntry is a network of testdata/networks/index.json.
 type indexEntry struct {
@@ -186,8 +177,8 @@ func compareWithPyTorch(t *testing.T, b kernels.Backend, e indexEntry, file fixt
 		got, want = append(got, checkpoint.ToTorch(r.read(p.Grad), p.Layout)...), append(want, f.Data...)
 	}
 	check := func(name string, got, want []float32) {
-		if off := relativeDistance(got, want); !(off <= freeTolerance) {
-			t.Errorf("%s: %.3g of their length from PyTorch's, want %v", name, off, freeTolerance)
+		if off := modeltest.Distance(got, want); !(off <= torchTolerance) {
+			t.Errorf("%s: %.3g of their length from PyTorch's, want %v", name, off, torchTolerance)
 		}
 	}
 	check("gradients", got, want)

@@ -1,7 +1,6 @@
 package model_test
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -36,7 +35,7 @@ func TestJoiningChangesNothing(t *testing.T) {
 			joined++
 		}
 		for name, w := range want.results {
-			if off := distance(got.results[name], w); !(off <= 1e-4) {
+			if off := modeltest.Distance(got.results[name], w); !(off <= 1e-4) {
 				text, _ := c.Network.YAML()
 				t.Errorf("%s differs by %.3g of its length in the network of seed %d:\n%s", name, off, seed, text)
 			}
@@ -101,18 +100,4 @@ func oracleStep(t *testing.T, c model.Config, build func(model.Config) (*model.N
 		s.ops += len(section.Ops)
 	}
 	return s
-}
-
-// distance returns ‖got − want‖ / ‖want‖, 0 where both are 0.
-func distance(got, want []float32) float64 {
-	off, length := 0., 0.
-	for i := range want {
-		d := float64(got[i]) - float64(want[i])
-		off += d * d
-		length += float64(want[i]) * float64(want[i])
-	}
-	if off == 0 {
-		return 0
-	}
-	return math.Sqrt(off / length)
 }
