@@ -10,12 +10,15 @@ import (
 )
 
 // fashion is the shape of Fashion-MNIST's images.
-var fashion = model.Shape{H: dataset.ImageSize, W: dataset.ImageSize, C: 1}
+var fashion = inputOf(dataset.FashionMNIST)
+
+// inputOf returns the shape of a dataset's images as the input of a network.
+func inputOf(d dataset.Info) model.Shape { return model.Shape{H: d.H, W: d.W, C: d.C} }
 
 // fashionNetwork returns the built-in network with the given name for
 // Fashion-MNIST's images and classes.
 func fashionNetwork(name string) (model.Network, error) {
-	n, ok := model.Zoo(name, fashion, dataset.ClassNames[:])
+	n, ok := model.Zoo(name, fashion, dataset.FashionMNIST.Classes)
 	if !ok {
 		return n, usage("model is %q: want one of %s; describe any other network by its layers in the setting network", name, strings.Join(model.Names(), ", "))
 	}
@@ -30,7 +33,7 @@ func ParseNetwork(file string, text []byte) (model.Network, error) {
 	if err != nil {
 		return n, &usageError{err.Error()}
 	}
-	n.Input, n.Classes = fashion, dataset.ClassNames[:]
+	n.Input, n.Classes = fashion, dataset.FashionMNIST.Classes
 	if err := n.Check(); err != nil {
 		return n, &usageError{err.Error()}
 	}

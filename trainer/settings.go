@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
@@ -18,6 +17,9 @@ type Setting struct {
 	Name string
 	setting.Kind
 }
+
+// maxImageSize is the largest height and width of images.
+const maxImageSize = 512
 
 // Settings lists all settings of a training, in the order of [Config]'s fields.
 func Settings() []Setting { return settings }
@@ -36,7 +38,7 @@ var settings = []Setting{
 	{"augment", setting.Choice(names(augmentations)...)},
 	{"rotate", setting.Number("a number of degrees from 0 to 180", within(0, 180))},
 	{"flip", setting.Choice(names(flips)...)},
-	{"crop", setting.Whole(0, dataset.ImageSize)},
+	{"crop", setting.Whole(0, maxImageSize)},
 	{"erase", setting.Number("a probability from 0 to 1", within(0, 1))},
 	{"dropout", fraction()},
 	{"label-smoothing", fraction()},

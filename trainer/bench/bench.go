@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -173,11 +172,7 @@ func newSession(backend kernels.Backend, o Options) *Session {
 // build writes the network's plan.
 func (s *Session) build() error {
 	o := s.options
-	network, ok := model.Zoo(o.Model, model.Shape{H: dataset.ImageSize, W: dataset.ImageSize, C: 1}, dataset.ClassNames[:])
-	if !ok {
-		return fmt.Errorf("unknown model %q: want one of %s", o.Model, strings.Join(model.Names(), ", "))
-	}
-	c := model.Config{Network: network.WithDropout(float64(o.Dropout)), Optimizer: model.DefaultAdam(), Images: s.images, Precision: o.Precision}
+	c := model.Config{Network: o.Network.WithDropout(float64(o.Dropout)), Optimizer: model.DefaultAdam(), Images: s.images, Precision: o.Precision}
 	s.section = model.EvalSection(o.Batch)
 	if o.Infer {
 		c.EvalBatches, c.EvalImages = []int{o.Batch}, s.images
@@ -210,12 +205,12 @@ type sample struct {
 // draw draws random images and labels.
 func (s *Session) draw() sample {
 	r := rand.New(rand.NewPCG(1, 2))
-	d := sample{make([]byte, s.images*dataset.ImageBytes), make([]byte, s.images), make([]uint32, s.images)}
+	d := sample{make([]byte, s.images*s.options.Network.Input.Len()), make([]byte, s.images), make([]uint32, s.images)}
 	for i := range d.images {
 		d.images[i] = byte(r.Uint32())
 	}
 	for i := range d.labels {
-		d.labels[i], d.order[i] = byte(r.IntN(dataset.Classes)), uint32(i)
+		d.labels[i], d.order[i] = byte(r.IntN(len(s.options.Network.Classes))), uint32(i)
 	}
 	return d
 }

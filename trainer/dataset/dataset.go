@@ -1,33 +1,37 @@
-// Package dataset finds, verifies, reads and downloads Fashion-MNIST (Xiao,
-// Rasul & Vollgraf, "Fashion-MNIST: a Novel Image Dataset for Benchmarking
-// Machine Learning Algorithms", 2017): 60,000 training and 10,000 test images
-// of 28×28 grey pixels in ten classes, in four IDX files.
+// Package dataset finds, reads and downloads datasets of small images: Fashion-MNIST,
+// the IDX files of any dataset like MNIST, and pictures in folders of classes.
 package dataset
 
 import (
 	"errors"
 	"fmt"
+	"image"
 	"strings"
 )
 
-const (
-	// ImageSize is the height and the width of an image in pixels.
-	ImageSize = 28
-	// ImageBytes is the size of one image, one byte per pixel.
-	ImageBytes = ImageSize * ImageSize
-	// Classes is the number of classes.
-	Classes = 10
-)
+// Shape is the shape of an image: height, width and channels, 1 (grey) or 3 (red,
+// green, blue).
+type Shape struct{ H, W, C int }
 
-// ClassNames are the names of the classes 0 to 9 as the dataset's authors
-// write them.
-var ClassNames = [Classes]string{
-	"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
-	"Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+// Len returns the number of bytes of an image.
+func (s Shape) Len() int { return s.H * s.W * s.C }
+
+// String formats the shape as 28×28×1.
+func (s Shape) String() string { return fmt.Sprintf("%d×%d×%d", s.H, s.W, s.C) }
+
+// Info is what a network needs to know about a dataset.
+type Info struct {
+	Name    string
+	Classes []string // their names, in the order of the labels
+	Shape            // of every image
 }
 
-// Dataset is Fashion-MNIST in memory.
+// MaxClasses is the largest number of classes: labels are bytes.
+const MaxClasses = 256
+
+// Dataset is a dataset in memory.
 type Dataset struct {
+	Info
 	Train, Test Split
 
 	// Dir is the folder that it was read from.
@@ -37,16 +41,35 @@ type Dataset struct {
 	SHA256 map[string]string
 }
 
-// Split is the training or the test part.
+// Split is a part of a dataset, such as its training images.
 type Split struct {
 	N      int
-	Images []byte // (N, 28, 28), 0 is background
-	Labels []byte // (N), 0 to 9
+	Shape         // of every image
+	Images []byte // (N, H, W, C)
+	Labels []byte // (N), indices of classes
 }
 
-// Image returns the pixels of image i, (28, 28), without a copy.
+// Image returns the bytes of image i, (H, W, C), without a copy.
 func (s Split) Image(i int) []byte {
-	return s.Images[i*ImageBytes : (i+1)*ImageBytes]
+	size := s.Len()
+	return s.Images[i*size : (i+1)*size]
+}
+
+// Picture returns image i as a picture; see [Picture].
+func (s Split) Picture(i int) image.Image { return Picture(s.Image(i), s.Shape) }
+
+// Picture returns an image of a dataset, (H, W, C), as a picture. A grey one shares
+// its bytes.
+func Picture(pixels []byte, s Shape) image.Image {
+	if s.C == 1 {
+		return &image.Gray{Pix: pixels, Stride: s.W, Rect: image.Rect(0, 0, s.W, s.H)}
+	}
+	p := image.NewRGBA(image.Rect(0, 0, s.W, s.H))
+	for i := range s.H * s.W {
+		copy(p.Pix[4*i:], pixels[3*i:3*i+3])
+		p.Pix[4*i+3] = 255
+	}
+	return p
 }
 
 // ErrBadData matches, by errors.Is, the errors of a dataset that is missing,
@@ -63,10 +86,11 @@ func badData(format string, args ...any) error {
 	return &dataError{fmt.Sprintf(format, args...)}
 }
 
-// newSplit joins the images and labels of one part. The names appear in errors.
-func newSplit(imagesName string, images IDX, labelsName string, labels IDX) (Split, error) {
-	if len(images.Shape) != 3 || images.Shape[1] != ImageSize || images.Shape[2] != ImageSize {
-		return Split{}, badData("%s holds data of shape %v, want (N, %d, %d) images", imagesName, shapeString(images.Shape), ImageSize, ImageSize)
+// newSplit joins the images and labels of one part of a dataset. The names appear
+// in errors.
+func newSplit(info Info, imagesName string, images IDX, labelsName string, labels IDX) (Split, error) {
+	if len(images.Shape) != 3 || images.Shape[1] != info.H || images.Shape[2] != info.W {
+		return Split{}, badData("%s holds data of shape %v, want (N, %d, %d) images", imagesName, shapeString(images.Shape), info.H, info.W)
 	}
 	if len(labels.Shape) != 1 {
 		return Split{}, badData("%s holds data of shape %v, want (N) labels", labelsName, shapeString(labels.Shape))
@@ -76,11 +100,11 @@ func newSplit(imagesName string, images IDX, labelsName string, labels IDX) (Spl
 		return Split{}, badData("%s holds %d images, but %s holds %d labels", imagesName, n, labelsName, labels.Shape[0])
 	}
 	for i, label := range labels.Data {
-		if label >= Classes {
-			return Split{}, badData("%s: label %d is %d, want 0 to %d", labelsName, i, label, Classes-1)
+		if int(label) >= len(info.Classes) {
+			return Split{}, badData("%s: label %d is %d, want 0 to %d", labelsName, i, label, len(info.Classes)-1)
 		}
 	}
-	return Split{N: n, Images: images.Data, Labels: labels.Data}, nil
+	return Split{N: n, Shape: info.Shape, Images: images.Data, Labels: labels.Data}, nil
 }
 
 // shapeString formats a shape as (60000, 28, 28).

@@ -15,7 +15,7 @@ import (
 // uses the first good one. The error is [ErrBadData] and names the file, the expected
 // and the actual size and hash, and the remedy.
 func Load(loc Location) (*Dataset, error) {
-	d := &Dataset{Dir: loc.Dir, SHA256: map[string]string{}}
+	d := &Dataset{Info: FashionMNIST, Dir: loc.Dir, SHA256: map[string]string{}}
 	var idx [len(files)]IDX
 	var paths [len(files)]string
 	for i, r := range loadAll(loc) {
@@ -30,8 +30,8 @@ func Load(loc Location) (*Dataset, error) {
 		d.SHA256[files[i].name] = files[i].sha256
 	}
 	var errTrain, errTest error
-	d.Train, errTrain = newSplit(paths[trainImages], idx[trainImages], paths[trainLabels], idx[trainLabels])
-	d.Test, errTest = newSplit(paths[testImages], idx[testImages], paths[testLabels], idx[testLabels])
+	d.Train, errTrain = newSplit(FashionMNIST, paths[trainImages], idx[trainImages], paths[trainLabels], idx[trainLabels])
+	d.Test, errTest = newSplit(FashionMNIST, paths[testImages], idx[testImages], paths[testLabels], idx[testLabels])
 	if err := errors.Join(errTrain, errTest); err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func ReadSplit(imagesPath, labelsPath string) (Split, error) {
 	if err != nil {
 		return Split{}, err
 	}
-	return newSplit(imagesPath, images, labelsPath, labels)
+	return newSplit(FashionMNIST, imagesPath, images, labelsPath, labels)
 }
 
 // FileStatus says where one of the four files was found and whether it is good.

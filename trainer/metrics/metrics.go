@@ -12,12 +12,8 @@ import (
 	"gonum.org/v1/gonum/integrate"
 	"gonum.org/v1/gonum/stat"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
-
-// Classes is the number of classes.
-const Classes = dataset.Classes
 
 // Metrics is the content of metrics.json. [Compute] fills what follows from
 // the predictions, up to ConfusionMatrix but for Protocol; the rest is for the
@@ -45,7 +41,7 @@ type Metrics struct {
 	Weighted Average        `json:"weighted"` // mean weighted by support
 
 	// ConfusionMatrix counts images; rows are true classes, columns predicted ones.
-	ConfusionMatrix [Classes][Classes]int `json:"confusion_matrix"`
+	ConfusionMatrix [][]int `json:"confusion_matrix"`
 
 	Parameters            int     `json:"parameters"`
 	ModelBytes            int64   `json:"model_bytes"`
@@ -74,28 +70,32 @@ type ClassMetrics struct {
 	AUC       float64 `json:"auc"`     // area under the ROC curve
 }
 
-// Compute evaluates predictions: labels (N), probabilities (N, 10). It returns an
-// error if there are none, the lengths differ, a label is above 9, or a probability
-// is outside [0, 1] by more than rounding.
-func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
-	if err := check(labels, probabilities); err != nil {
+// Compute evaluates predictions: labels (N), probabilities (N, classes). classes are
+// the classes' names. It returns an error if there are no predictions, the lengths
+// differ, a label is no class, or a probability is outside [0, 1] by more than
+// rounding.
+func Compute(labels []byte, probabilities []float32, classes []string) (*Metrics, error) {
+	if err := check(labels, probabilities, len(classes)); err != nil {
 		return nil, err
 	}
 	m := &Metrics{Images: len(labels), Loss: crossEntropy(labels, probabilities), Top2Accuracy: topAccuracy(labels, probabilities, 2),
 		ExpectedCalibrationError: calibrationError(Calibration(labels, probabilities))}
+	for range classes {
+		m.ConfusionMatrix = append(m.ConfusionMatrix, make([]int, len(classes)))
+	}
 	for i, label := range labels {
-		m.ConfusionMatrix[label][Predicted(row(probabilities, i))]++
+		m.ConfusionMatrix[label][Predicted(row(labels, probabilities, i))]++
 	}
 	correct := 0
-	for c := range Classes {
-		m.PerClass = append(m.PerClass, m.class(c))
+	for c, name := range classes {
+		m.PerClass = append(m.PerClass, m.class(c, name))
 		m.PerClass[c].AUC = AUC(labels, probabilities, c)
 		correct += m.ConfusionMatrix[c][c]
 	}
 	n := float64(len(labels))
 	m.Accuracy = float64(correct) / n
 	m.Micro = Average{m.Accuracy, m.Accuracy, m.Accuracy}
-	m.Macro = m.average(func(ClassMetrics) float64 { return 1. / Classes })
+	m.Macro = m.average(func(ClassMetrics) float64 { return 1 / float64(len(classes)) })
 	m.Weighted = m.average(func(c ClassMetrics) float64 { return float64(c.Support) / n })
 	return m, nil
 }
@@ -103,15 +103,15 @@ func Compute(labels []byte, probabilities []float32) (*Metrics, error) {
 // roundedUp is how far above 1 the rounding of a softmax may lift a probability.
 const roundedUp = 1e-5
 
-func check(labels []byte, probabilities []float32) error {
-	if len(labels) == 0 || len(probabilities) != len(labels)*Classes {
-		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), Classes)
+func check(labels []byte, probabilities []float32, classes int) error {
+	if len(labels) == 0 || classes == 0 || len(probabilities) != len(labels)*classes {
+		return fmt.Errorf("metrics: %d probabilities for %d labels, want %d for each of at least one", len(probabilities), len(labels), classes)
 	}
 	for i, label := range labels {
-		if label >= Classes {
-			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, Classes-1)
+		if int(label) >= classes {
+			return fmt.Errorf("metrics: image %d has label %d, want 0 to %d", i, label, classes-1)
 		}
-		for c, p := range row(probabilities, i) {
+		for c, p := range row(labels, probabilities, i) {
 			if !(p >= 0 && p <= 1+roundedUp) { // NaN too
 				return fmt.Errorf("metrics: image %d has probability %v of class %d", i, p, c)
 			}
@@ -121,8 +121,9 @@ func check(labels []byte, probabilities []float32) error {
 }
 
 // row returns the probabilities of image i.
-func row(probabilities []float32, i int) []float32 {
-	return probabilities[i*Classes : (i+1)*Classes]
+func row(labels []byte, probabilities []float32, i int) []float32 {
+	classes := len(probabilities) / len(labels)
+	return probabilities[i*classes : (i+1)*classes]
 }
 
 // Predicted returns the class with the largest probability, the first of equals.
@@ -141,7 +142,7 @@ func Predicted(p []float32) int {
 func crossEntropy(labels []byte, probabilities []float32) float64 {
 	var sum float64
 	for i, label := range labels {
-		p := max(float64(row(probabilities, i)[label]), math.SmallestNonzeroFloat32)
+		p := max(float64(row(labels, probabilities, i)[label]), math.SmallestNonzeroFloat32)
 		sum -= math.Log(p)
 	}
 	return sum / float64(len(labels))
@@ -152,7 +153,7 @@ func crossEntropy(labels []byte, probabilities []float32) float64 {
 func topAccuracy(labels []byte, probabilities []float32, k int) float64 {
 	hits := 0
 	for i, label := range labels {
-		p, before := row(probabilities, i), 0
+		p, before := row(labels, probabilities, i), 0
 		for c, x := range p {
 			if x > p[label] || (x == p[label] && c < int(label)) {
 				before++
@@ -185,7 +186,7 @@ func Calibration(labels []byte, probabilities []float32) []Bin {
 		bins[b].Low, bins[b].High = float64(b)/calibrationBins, float64(b+1)/calibrationBins
 	}
 	for i, label := range labels {
-		p := row(probabilities, i)
+		p := row(labels, probabilities, i)
 		best := Predicted(p)
 		b := &bins[max(0, min(calibrationBins-1, int(math.Ceil(float64(p[best])*calibrationBins))-1))]
 		b.Images++
@@ -213,15 +214,15 @@ func calibrationError(bins []Bin) float64 {
 
 // class computes the metrics of class c, except the AUC, from the confusion
 // matrix.
-func (m *Metrics) class(c int) ClassMetrics {
+func (m *Metrics) class(c int, name string) ClassMetrics {
 	var support, predicted int
-	for other := range Classes {
+	for other := range m.ConfusionMatrix {
 		support += m.ConfusionMatrix[c][other]
 		predicted += m.ConfusionMatrix[other][c]
 	}
 	correct := m.ConfusionMatrix[c][c]
 	return ClassMetrics{
-		Name:      dataset.ClassNames[c],
+		Name:      name,
 		Precision: ratio(correct, predicted),
 		Recall:    ratio(correct, support),
 		F1:        ratio(2*correct, predicted+support),
@@ -255,7 +256,7 @@ func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
 func ROC(labels []byte, probabilities []float32, class int) (falsePositive, truePositive []float64) {
 	decisions := make([]decision, len(labels))
 	for i, label := range labels {
-		decisions[i] = decision{row(probabilities, i)[class], int(label) == class}
+		decisions[i] = decision{row(labels, probabilities, i)[class], int(label) == class}
 	}
 	return roc(decisions)
 }
@@ -264,7 +265,7 @@ func ROC(labels []byte, probabilities []float32, class int) (falsePositive, true
 func MicroROC(labels []byte, probabilities []float32) (falsePositive, truePositive []float64) {
 	decisions := make([]decision, 0, len(probabilities))
 	for i, label := range labels {
-		for class, p := range row(probabilities, i) {
+		for class, p := range row(labels, probabilities, i) {
 			decisions = append(decisions, decision{p, class == int(label)})
 		}
 	}
@@ -278,7 +279,7 @@ func MacroROC(labels []byte, probabilities []float32) (falsePositive, truePositi
 	type curve struct{ x, y []float64 }
 	var curves []curve
 	var rates []float64
-	for class := range Classes {
+	for class := range len(probabilities) / len(labels) {
 		if x, y := ROC(labels, probabilities, class); x != nil {
 			curves, rates = append(curves, curve{x, y}), append(rates, x...)
 		}

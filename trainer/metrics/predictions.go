@@ -14,9 +14,9 @@ import (
 )
 
 // WritePredictions writes predictions.csv: a header and for each image its
-// index, label, predicted class and the probabilities p0 to p9, in digits that
-// give the same float32 back. The arguments are as of [Compute]; indices (N)
-// are those of the images in their split, nil for 0 to N−1. The file is written
+// index, label, predicted class and the probabilities of all classes, p0 and so on,
+// in digits that give the same float32 back. The arguments are as for [Compute];
+// indices (N) are those of the images in their split, nil for 0 to N−1. The file is written
 // whole or not at all.
 func WritePredictions(path string, indices []int, labels []byte, probabilities []float32) error {
 	return writePredictions(path, indices, labels, probabilities, func(label, predicted int) bool { return true })
@@ -29,7 +29,8 @@ func WriteMisclassified(path string, indices []int, labels []byte, probabilities
 }
 
 func writePredictions(path string, indices []int, labels []byte, probabilities []float32, include func(label, predicted int) bool) error {
-	if err := check(labels, probabilities); err != nil {
+	classes := len(probabilities) / max(1, len(labels))
+	if err := check(labels, probabilities, classes); err != nil {
 		return err
 	}
 	if indices != nil && len(indices) != len(labels) {
@@ -38,12 +39,12 @@ func writePredictions(path string, indices []int, labels []byte, probabilities [
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	header := []string{"index", "label", "predicted"}
-	for c := range Classes {
+	for c := range classes {
 		header = append(header, fmt.Sprintf("p%d", c))
 	}
 	w.Write(header) // a csv.Writer keeps its first error for Error
 	for i, label := range labels {
-		p := row(probabilities, i)
+		p := row(labels, probabilities, i)
 		predicted := Predicted(p)
 		if !include(int(label), predicted) {
 			continue
@@ -71,11 +72,11 @@ func writePredictions(path string, indices []int, labels []byte, probabilities [
 func Worst(labels []byte, probabilities []float32, n int) []int {
 	var wrong []int
 	for i, label := range labels {
-		if Predicted(row(probabilities, i)) != int(label) {
+		if Predicted(row(labels, probabilities, i)) != int(label) {
 			wrong = append(wrong, i)
 		}
 	}
-	confidence := func(i int) float32 { return slices.Max(row(probabilities, i)) }
+	confidence := func(i int) float32 { return slices.Max(row(labels, probabilities, i)) }
 	slices.SortStableFunc(wrong, func(a, b int) int { return cmp.Compare(confidence(b), confidence(a)) })
 	return wrong[:min(n, len(wrong))]
 }
@@ -84,7 +85,7 @@ func Worst(labels []byte, probabilities []float32, n int) []int {
 type Predictions struct {
 	Labels    []byte // true classes
 	Predicted []byte
-	// Probabilities (N, 10) are nil if the file has none.
+	// Probabilities (N, classes) are nil if the file has none.
 	Probabilities []float32
 }
 
@@ -104,8 +105,10 @@ func ReadPredictions(path string) (*Predictions, error) {
 		return nil, fmt.Errorf("%s: want a header with index, label and predicted, and rows", path)
 	}
 	p := &Predictions{}
+	// Files without probabilities have no more to say about the number of classes.
+	classes := len(rows[0]) - firstProbability
 	for i, row := range rows[1:] {
-		if err := p.add(row); err != nil {
+		if err := p.add(row, classes); err != nil {
 			return nil, fmt.Errorf("%s: line %d: %w", path, i+2, err)
 		}
 	}
@@ -116,17 +119,18 @@ func ReadPredictions(path string) (*Predictions, error) {
 const firstProbability = 3
 
 // add reads a row of the file.
-func (p *Predictions) add(row []string) error {
+func (p *Predictions) add(row []string, classes int) error {
 	label, err1 := strconv.ParseUint(row[1], 10, 8)
 	class, err2 := strconv.ParseUint(row[2], 10, 8)
-	if err := errors.Join(err1, err2); err != nil || label >= Classes || class >= Classes {
-		return fmt.Errorf("classes %q and %q, want 0 to %d", row[1], row[2], Classes-1)
+	most := uint64(255) // a byte
+	if classes > 0 {
+		most = uint64(classes - 1)
+	}
+	if err := errors.Join(err1, err2); err != nil || label > most || class > most {
+		return fmt.Errorf("classes %q and %q, want 0 to %d", row[1], row[2], most)
 	}
 	p.Labels, p.Predicted = append(p.Labels, byte(label)), append(p.Predicted, byte(class))
-	if len(row) < firstProbability+Classes {
-		return nil
-	}
-	for _, text := range row[firstProbability:][:Classes] {
+	for _, text := range row[firstProbability:] {
 		probability, err := strconv.ParseFloat(text, 32)
 		if err != nil || !(probability >= 0 && probability <= 1+roundedUp) {
 			return fmt.Errorf("probability %q, want a number from 0 to 1", text)

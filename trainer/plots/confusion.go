@@ -10,9 +10,6 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
 // leastShare is the share of a true class, in per cent, at which the colour scale of
@@ -42,16 +39,13 @@ func wrongShade(share float64) color.Color {
 
 // ConfusionMatrix draws the matrix, whose rows are true classes: each cell shows its
 // number of images, and their share of the true class. Right answers and mistakes have
-// separate colour scales, so that the diagonal does not wash out the mistakes.
-func ConfusionMatrix(counts [metrics.Classes][metrics.Classes]int) ([]byte, error) {
-	m := matrix{}
-	for _, row := range counts {
-		m = append(m, row[:])
-	}
+// separate colour scales, so that the diagonal does not wash out the mistakes. names
+// are those of the classes.
+func ConfusionMatrix(counts [][]int, names []string) ([]byte, error) {
+	m := matrix(counts)
 	p := newAxes("", "predicted class", "true class")
 	p.Add(m)
 	side := len(m)
-	names := dataset.ClassNames[:]
 	setNames(&p.X, names)
 	reversed := make([]string, side)
 	for i, name := range names {

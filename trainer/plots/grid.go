@@ -9,8 +9,6 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
-
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
 // How a grid is drawn, in pixels at a scale of 1.
@@ -37,11 +35,6 @@ type Grid struct {
 	Columns int
 
 	header
-}
-
-// Gray returns an image of the dataset, (28, 28), as a picture that shares its pixels.
-func Gray(pixels []byte) *image.Gray {
-	return &image.Gray{Pix: pixels, Stride: dataset.ImageSize, Rect: image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize)}
 }
 
 // PNG draws the grid.

@@ -24,38 +24,35 @@ var frames = []entry{sample("right", swatch{blue}), sample("wrong", swatch{orang
 const samplesPerClass = 4
 
 // Samples draws the first images of every class, one column per class, with the
-// predicted class and its probability. The arguments are as for [metrics.Compute], and
-// the images are (N, 28, 28).
-func Samples(images, labels []byte, probabilities []float32) ([]byte, error) {
-	return samples(images, labels, probabilities).PNG()
+// predicted class and its probability: probabilities is (N, classes), names are those
+// of the classes.
+func Samples(images dataset.Split, probabilities []float32, names []string) ([]byte, error) {
+	return samples(images, probabilities, names).PNG()
 }
 
-func samples(images, labels []byte, probabilities []float32) Grid {
-	cells := make([]Cell, samplesPerClass*metrics.Classes)
-	var drawn [metrics.Classes]int
-	for i, label := range labels {
+func samples(images dataset.Split, probabilities []float32, names []string) Grid {
+	classes := len(names)
+	cells := make([]Cell, samplesPerClass*classes)
+	drawn := make([]int, classes)
+	for i, label := range images.Labels {
 		if row := drawn[label]; row < samplesPerClass {
-			cells[row*metrics.Classes+int(label)] = predictedCell(images, labels, probabilities, i)
+			cells[row*classes+int(label)] = predictedCell(images, probabilities, names, i)
 			drawn[label]++
 		}
 	}
-	return Grid{cells, metrics.Classes, header{"Samples",
+	return Grid{cells, classes, header{"Samples",
 		"The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it.", frames}}
 }
 
-func predictedCell(images, labels []byte, probabilities []float32, i int) Cell {
-	p := probabilities[i*metrics.Classes:][:metrics.Classes]
-	class := metrics.Predicted(p)
-	c := Cell{Image: imageAt(images, i), Frame: blue, Caption: dataset.ClassNames[class] + " " + sureness(p, class, 2)}
-	if class != int(labels[i]) {
+func predictedCell(images dataset.Split, probabilities []float32, names []string, i int) Cell {
+	p := probabilities[i*len(names):][:len(names)]
+	class, label := metrics.Predicted(p), int(images.Labels[i])
+	c := Cell{Image: images.Picture(i), Frame: blue, Caption: names[class] + " " + sureness(p, class, 2)}
+	if class != label {
 		c.Frame = orange
-		c.Caption += "\ntrue: " + dataset.ClassNames[labels[i]]
+		c.Caption += "\ntrue: " + names[label]
 	}
 	return c
-}
-
-func imageAt(images []byte, i int) *image.Gray {
-	return Gray(images[i*dataset.ImageBytes:][:dataset.ImageBytes])
 }
 
 // sureness formats the probability of a class with the decimals needed to tell it from
@@ -105,17 +102,17 @@ const mistakesDrawn = 40
 // Misclassified draws the images that were misclassified with the greatest
 // confidence, worst first, with the probabilities of the predicted and the true class.
 // The arguments are as for [Samples].
-func Misclassified(images, labels []byte, probabilities []float32) ([]byte, error) {
-	return misclassified(images, labels, probabilities).PNG()
+func Misclassified(images dataset.Split, probabilities []float32, names []string) ([]byte, error) {
+	return misclassified(images, probabilities, names).PNG()
 }
 
-func misclassified(images, labels []byte, probabilities []float32) Grid {
+func misclassified(images dataset.Split, probabilities []float32, names []string) Grid {
 	var cells []Cell
-	for _, i := range metrics.Worst(labels, probabilities, mistakesDrawn) {
-		p := probabilities[i*metrics.Classes:][:metrics.Classes]
-		class, label := metrics.Predicted(p), labels[i]
-		cells = append(cells, Cell{Image: imageAt(images, i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
-			dataset.ClassNames[class], sureness(p, class, 6), dataset.ClassNames[label], odds(p[label]))})
+	for _, i := range metrics.Worst(images.Labels, probabilities, mistakesDrawn) {
+		p := probabilities[i*len(names):][:len(names)]
+		class, label := metrics.Predicted(p), images.Labels[i]
+		cells = append(cells, Cell{Image: images.Picture(i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
+			names[class], sureness(p, class, 6), names[label], odds(p[label]))})
 	}
 	note := "The test images misclassified with the greatest confidence: predicted class and its probability, then true class and its probability."
 	if len(cells) == 0 {
@@ -171,9 +168,9 @@ func filterColumns(n int) int {
 
 // Attention is an image with its class activation map.
 type Attention struct {
-	Image   []byte    // (28, 28)
-	Heat    []float32 // (28, 28), from 0 to 1; all 0 if no region speaks for Class
-	Class   int       // the class that Heat belongs to
+	Image   image.Image
+	Heat    []float32 // of each pixel, row by row, from 0 to 1; all 0 if no region speaks for Class
+	Class   string    // the name of the class that Heat belongs to
 	Right   bool      // whether Class is the true class
 	Caption string
 }
@@ -190,8 +187,8 @@ func Attentions(list []Attention, title, note string) ([]byte, error) {
 		if slices.Max(a.Heat) == 0 {
 			caption = "nothing for "
 		}
-		cells = append(cells, Cell{Image: Gray(a.Image), Caption: a.Caption, Frame: frame},
-			Cell{Image: heated(a.Image, a.Heat), Caption: caption + dataset.ClassNames[a.Class], Frame: frame})
+		cells = append(cells, Cell{Image: a.Image, Caption: a.Caption, Frame: frame},
+			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + a.Class, Frame: frame})
 	}
 	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))
 	return Grid{cells, gridColumns, header{title, note, legend}}.PNG()
@@ -206,16 +203,19 @@ func heatShade(heat float64) color.Color {
 	return mix(stops[i], stops[i+1], at-float64(i))
 }
 
-// heated overlays an image with heat, which is the more opaque the hotter it is.
-func heated(pixels []byte, heat []float32) image.Image {
+// Heated overlays an image with the heat of each of its pixels, row by row, from 0 to
+// 1. Heat is the more opaque the hotter it is.
+func Heated(from image.Image, heat []float32) image.Image {
 	const (
 		most   = .85 // of the colour; the rest lets the image show through
 		levels = 32  // of heat: as good as any to the eye, and few enough for a palette
 	)
-	picture := image.NewRGBA(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))
-	for i, grey := range pixels {
-		h := math.Round(levels*float64(heat[i])) / levels
-		picture.Set(i%dataset.ImageSize, i/dataset.ImageSize, mix(color.Gray{Y: grey}, heatShade(.25+.75*h), most*min(1, 2*h)))
+	b := from.Bounds()
+	picture := image.NewRGBA(image.Rect(0, 0, b.Dx(), b.Dy()))
+	for i, value := range heat {
+		x, y := i%b.Dx(), i/b.Dx()
+		h := math.Round(levels*float64(value)) / levels
+		picture.Set(x, y, mix(from.At(b.Min.X+x, b.Min.Y+y), heatShade(.25+.75*h), most*min(1, 2*h)))
 	}
 	return picture
 }

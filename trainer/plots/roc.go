@@ -10,7 +10,6 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
@@ -28,8 +27,8 @@ type characteristic struct {
 // ROC draws the receiver operating characteristic of each class against all others and
 // of their averages: the whole plot, and the corner in which good classifiers differ,
 // enlarged. The arguments are as for [metrics.Compute].
-func ROC(labels []byte, probabilities []float32) ([]byte, error) {
-	lines := characteristics(labels, probabilities)
+func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error) {
+	lines := characteristics(labels, probabilities, names)
 	const x, y = "false positives, % of the other classes' images", "true positives, % of the class's images"
 	whole, corner := newPlot("Whole", x, y), newPlot("Corner", x, y)
 	f := figure{width: 26 * vg.Centimeter, height: 13 * vg.Centimeter, panels: []*plot.Plot{whole, corner}}
@@ -64,9 +63,9 @@ func ROC(labels []byte, probabilities []float32) ([]byte, error) {
 }
 
 // characteristics returns the lines of all classes and of their averages.
-func characteristics(labels []byte, probabilities []float32) []characteristic {
+func characteristics(labels []byte, probabilities []float32, names []string) []characteristic {
 	var lines []characteristic
-	for c, name := range dataset.ClassNames {
+	for c, name := range names {
 		l := characteristic{name: name, style: seriesStyle(c, classColours)}
 		l.style.Width = vg.Length(1.3)
 		l.x, l.y = metrics.ROC(labels, probabilities, c)

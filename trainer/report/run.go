@@ -9,7 +9,6 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
@@ -59,7 +58,7 @@ func (p *page) addRun(r *trainer.Run, folded bool) error {
 		}
 	}
 	view := run{Run: r, Interval: statistics.Wilson(right, len(r.Right)), Best: r.BestEpoch(), Settings: string(settings), Folded: folded,
-		Confusions: confusions(r.Metrics.ConfusionMatrix, mostConfusions), Reliability: bars(r.Calibration)}
+		Confusions: confusions(r.Metrics, mostConfusions), Reliability: bars(r.Calibration)}
 	if view.Picture, err = readPicture(r.Dir, trainer.CurvesPicture, "Curves", "Loss and accuracy by epoch"); err != nil {
 		return err
 	}
@@ -87,17 +86,17 @@ type confusion struct {
 	Share           float64 // of the true class
 }
 
-// confusions returns at most n of a matrix's confusions, the most frequent first.
-func confusions(matrix [metrics.Classes][metrics.Classes]int, n int) []confusion {
+// confusions returns at most n of a run's confusions, the most frequent first.
+func confusions(m metrics.Metrics, n int) []confusion {
 	var list []confusion
-	for t, row := range matrix {
+	for t, row := range m.ConfusionMatrix {
 		total := 0
 		for _, images := range row {
 			total += images
 		}
 		for p, images := range row {
 			if p != t && images > 0 {
-				list = append(list, confusion{dataset.ClassNames[t], dataset.ClassNames[p], images, float64(images) / float64(total)})
+				list = append(list, confusion{m.PerClass[t].Name, m.PerClass[p].Name, images, float64(images) / float64(total)})
 			}
 		}
 	}

@@ -36,7 +36,7 @@ func Subset(tb testing.TB) *dataset.Dataset {
 		}
 		return s
 	}
-	return &dataset.Dataset{Train: split("train"), Test: split("t10k"), Dir: dir + "/testdata"}
+	return &dataset.Dataset{Info: dataset.FashionMNIST, Train: split("train"), Test: split("t10k"), Dir: dir + "/testdata"}
 }
 
 // Full returns the whole dataset. If the machine does not have it, the test is

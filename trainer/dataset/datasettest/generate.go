@@ -29,7 +29,7 @@ func main() {
 
 // write stores the first n images and labels of s.
 func write(part string, s dataset.Split, n int) {
-	writeIDX(part+"-images-idx3-ubyte.gz", s.Images[:n*dataset.ImageBytes], n, dataset.ImageSize, dataset.ImageSize)
+	writeIDX(part+"-images-idx3-ubyte.gz", s.Images[:n*s.Len()], n, s.H, s.W)
 	writeIDX(part+"-labels-idx1-ubyte.gz", s.Labels[:n], n)
 }
 
