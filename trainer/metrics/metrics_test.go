@@ -22,7 +22,7 @@ type reference struct {
 	Loss          float64
 	Top2          float64
 	Calibration   float64
-	Confusion     [Classes][Classes]int `json:"confusion_matrix"`
+	Confusion     [][]int `json:"confusion_matrix"`
 	Precision     []float64
 	Recall        []float64
 	F1            []float64
@@ -35,6 +35,24 @@ type reference struct {
 	Weighted      []float64
 	labels        []byte
 	probabilities []float32
+}
+
+// names returns the names of n classes.
+func names(n int) []string {
+	list := make([]string, n)
+	for c := range list {
+		list[c] = fmt.Sprint("class ", c)
+	}
+	return list
+}
+
+func (r *reference) compute(t *testing.T) *Metrics {
+	t.Helper()
+	m, err := Compute(r.labels, r.probabilities, names(len(r.Confusion)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
 }
 
 func references(t *testing.T) map[string]*reference {
@@ -55,18 +73,15 @@ func references(t *testing.T) map[string]*reference {
 			}
 		}
 	}
-	if len(cases) != 2 {
-		t.Fatalf("%d cases, want 2", len(cases))
+	if len(cases) != 4 {
+		t.Fatalf("%d cases, want 4", len(cases))
 	}
 	return cases
 }
 
 func TestComputeAgainstScikitLearn(t *testing.T) {
 	for name, r := range references(t) {
-		m, err := Compute(r.labels, r.probabilities)
-		if err != nil {
-			t.Fatal(err)
-		}
+		m := r.compute(t)
 		near := func(what string, got, want float64) {
 			t.Helper()
 			if !(math.Abs(got-want) <= 1e-9) {
@@ -88,8 +103,11 @@ func TestComputeAgainstScikitLearn(t *testing.T) {
 		nearAverage("macro", m.Macro, r.Macro)
 		nearAverage("micro", m.Micro, r.Micro)
 		nearAverage("weighted", m.Weighted, r.Weighted)
-		if m.ConfusionMatrix != r.Confusion {
+		if !reflect.DeepEqual(m.ConfusionMatrix, r.Confusion) {
 			t.Errorf("%s: confusion matrix %v, want %v", name, m.ConfusionMatrix, r.Confusion)
+		}
+		if len(m.PerClass) != len(r.AUC) {
+			t.Errorf("%s: metrics of %d classes, want %d", name, len(m.PerClass), len(r.AUC))
 		}
 		for c, got := range m.PerClass {
 			near(fmt.Sprint("precision of ", c), got.Precision, r.Precision[c])
@@ -106,7 +124,7 @@ func TestComputeAgainstScikitLearn(t *testing.T) {
 // TestAUCIsTheRankStatistic compares with the definition, pair by pair.
 func TestAUCIsTheRankStatistic(t *testing.T) {
 	r := references(t)["ordinary"]
-	for class := range Classes {
+	for class := range r.Confusion {
 		var sum, pairs float64
 		for i, a := range r.labels {
 			for j, b := range r.labels {
@@ -114,7 +132,7 @@ func TestAUCIsTheRankStatistic(t *testing.T) {
 					continue
 				}
 				pairs++
-				switch p, q := row(r.probabilities, i)[class], row(r.probabilities, j)[class]; {
+				switch p, q := row(r.labels, r.probabilities, i)[class], row(r.labels, r.probabilities, j)[class]; {
 				case p > q:
 					sum++
 				case p == q:
@@ -129,11 +147,12 @@ func TestAUCIsTheRankStatistic(t *testing.T) {
 }
 
 func TestROC(t *testing.T) {
+	const classes = 8
 	// Class 1 in order of probability: + − (+ −) −, the middle two equal.
 	labels := []byte{1, 0, 1, 2, 0}
-	p := make([]float32, len(labels)*Classes)
+	p := make([]float32, len(labels)*classes)
 	for i, x := range []float32{.9, .8, .5, .5, .1} {
-		p[i*Classes+1] = x
+		p[i*classes+1] = x
 	}
 	fpr, tpr := ROC(labels, p, 1)
 	for i, want := range [][2]float64{{0, 0}, {0, .5}, {1. / 3, .5}, {2. / 3, 1}, {1, 1}} {
@@ -149,9 +168,9 @@ func TestROC(t *testing.T) {
 // The bins are half open, and what they hold is counted once.
 func TestCalibration(t *testing.T) {
 	labels := []byte{0, 0, 0, 0}
-	p := make([]float32, len(labels)*Classes)
+	p := make([]float32, 2*len(labels))
 	for i, x := range []float32{1, .95, .3, .5} {
-		p[i*Classes], p[i*Classes+1] = x, 1-x // .3 and .7: class 1, which is wrong
+		p[2*i], p[2*i+1] = x, 1-x // .3 and .7: class 1, which is wrong
 	}
 	bins := Calibration(labels, p)
 	for b, want := range map[int]Bin{
@@ -178,35 +197,35 @@ func TestMacroROCWithoutAClass(t *testing.T) {
 	var p []float32
 	for i, label := range r.labels {
 		if label < 2 {
-			labels, p = append(labels, label), append(p, row(r.probabilities, i)...)
+			labels, p = append(labels, label), append(p, row(r.labels, r.probabilities, i)...)
 		}
 	}
 	want := (AUC(labels, p, 0) + AUC(labels, p, 1)) / 2
 	if got := Area(MacroROC(labels, p)); !(math.Abs(got-want) <= 1e-12) {
 		t.Errorf("area %v, want %v", got, want)
 	}
-	if x, y := MacroROC(labels[:1], p[:Classes]); x != nil || y != nil {
+	if x, y := MacroROC(labels[:1], p[:10]); x != nil || y != nil {
 		t.Errorf("one image has the curve %v %v", x, y)
 	}
 }
 
 func TestUndefinedIsZero(t *testing.T) {
-	p := make([]float32, Classes)
+	p := make([]float32, 6)
 	p[4] = 1
-	m, err := Compute([]byte{4}, p)
+	m, err := Compute([]byte{4}, p, names(6))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.PerClass[4]; got != (ClassMetrics{"Coat", 1, 1, 1, 1, 0}) {
+	if got := m.PerClass[4]; got != (ClassMetrics{"class 4", 1, 1, 1, 1, 0}) {
 		t.Errorf("class 4: %+v", got)
 	}
-	if got := m.PerClass[5]; got != (ClassMetrics{Name: "Sandal"}) {
+	if got := m.PerClass[5]; got != (ClassMetrics{Name: "class 5"}) {
 		t.Errorf("class 5: %+v", got)
 	}
 	if m.Loss != 0 {
 		t.Errorf("loss %v, want 0", m.Loss)
 	}
-	m, err = Compute([]byte{5}, p)
+	m, err = Compute([]byte{5}, p, names(6))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +236,7 @@ func TestUndefinedIsZero(t *testing.T) {
 
 func TestComputeRefuses(t *testing.T) {
 	with := func(x float32) []float32 {
-		p := make([]float32, 2*Classes)
+		p := make([]float32, 2*10)
 		p[13] = x
 		return p
 	}
@@ -226,27 +245,46 @@ func TestComputeRefuses(t *testing.T) {
 		probabilities []float32
 	}{
 		"nothing":  {nil, nil},
-		"lengths":  {[]byte{1}, with(1)},
+		"lengths":  {[]byte{1, 2}, with(1)[:19]},
 		"label":    {[]byte{1, 10}, with(1)},
 		"NaN":      {[]byte{1, 2}, with(float32(math.NaN()))},
 		"negative": {[]byte{1, 2}, with(-.1)},
 		"above 1":  {[]byte{1, 2}, with(1.5)},
 	} {
-		if _, err := Compute(c.labels, c.probabilities); err == nil {
+		if _, err := Compute(c.labels, c.probabilities, names(10)); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 		if err := WritePredictions(filepath.Join(t.TempDir(), "f"), nil, c.labels, c.probabilities); err == nil {
 			t.Errorf("%s: no error from WritePredictions", name)
 		}
 	}
+	for _, n := range []int{0, 9, 11, 20} {
+		if _, err := Compute([]byte{1, 2}, with(1), names(n)); err == nil {
+			t.Errorf("probabilities of 10 classes pass for those of %d", n)
+		}
+	}
 }
 
-func TestWrite(t *testing.T) {
-	r := references(t)["ordinary"]
-	m, err := Compute(r.labels, r.probabilities)
+// Any class has one of the two largest of two probabilities.
+func TestTwoClasses(t *testing.T) {
+	m, err := Compute([]byte{0, 1, 1, 0}, []float32{.9, .1, .8, .2, .5, .5, .3, .7}, []string{"cat", "dog"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if m.Top2Accuracy != 1 || m.Accuracy != .25 {
+		t.Errorf("top-2 accuracy %v, accuracy %v, want 1 and .25", m.Top2Accuracy, m.Accuracy)
+	}
+	if want := [][]int{{1, 1}, {2, 0}}; !reflect.DeepEqual(m.ConfusionMatrix, want) {
+		t.Errorf("confusion matrix %v, want %v", m.ConfusionMatrix, want)
+	}
+	// The classes' decisions mirror each other.
+	if cat, dog := m.PerClass[0].AUC, m.PerClass[1].AUC; !(math.Abs(cat-dog) <= 1e-12) || !(math.Abs(cat-.5) <= 1e-12) {
+		t.Errorf("areas %v and %v, want 1/2", cat, dog)
+	}
+}
+
+func TestWrite(t *testing.T) {
+	m := references(t)["ordinary"].compute(t)
 	m.Protocol, m.Parameters = "val", 7850
 	if text, err := json.Marshal(m); err != nil || strings.Contains(string(text), "training_seconds") {
 		t.Errorf("metrics of an evaluation alone have a training time (%v):\n%s", err, text)
@@ -282,7 +320,7 @@ func TestWrite(t *testing.T) {
 
 func TestWritePredictions(t *testing.T) {
 	labels := []byte{3, 9}
-	p := make([]float32, 2*Classes)
+	p := make([]float32, 2*10)
 	p[3], p[4] = .7, .3
 	p[10], p[19] = 1-1e-7, 1e-7
 	dir := t.TempDir()
@@ -313,8 +351,8 @@ func TestWritePredictions(t *testing.T) {
 			t.Errorf("row %d starts %v, want %v", i, got, want)
 		}
 		for c, text := range record[3:] {
-			if got, err := strconv.ParseFloat(text, 32); err != nil || float32(got) != p[i*Classes+c] {
-				t.Errorf("row %d, class %d: %s is not %v", i, c, text, p[i*Classes+c])
+			if got, err := strconv.ParseFloat(text, 32); err != nil || float32(got) != p[i*10+c] {
+				t.Errorf("row %d, class %d: %s is not %v", i, c, text, p[i*10+c])
 			}
 		}
 	}
@@ -340,24 +378,29 @@ func readCSV(t *testing.T, path string) [][]string {
 // What WritePredictions has written is read back; a file without probabilities
 // is read too, and a wrong one is refused by its line.
 func TestReadPredictions(t *testing.T) {
-	r := references(t)["ordinary"]
 	path := filepath.Join(t.TempDir(), "predictions.csv")
-	if err := WritePredictions(path, nil, r.labels, r.probabilities); err != nil {
-		t.Fatal(err)
-	}
-	got, err := ReadPredictions(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, label := range r.labels {
-		p := row(r.probabilities, i)
-		if class := Predicted(p); got.Labels[i] != label || int(got.Predicted[i]) != class || !slices.Equal(row(got.Probabilities, i), p) {
-			t.Fatalf("image %d: %d, %d, want %d, %d, or other probabilities", i, got.Labels[i], got.Predicted[i], label, class)
+	for name, r := range references(t) {
+		if err := WritePredictions(path, nil, r.labels, r.probabilities); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadPredictions(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Labels, r.labels) || !slices.Equal(got.Probabilities, r.probabilities) {
+			t.Errorf("%s: other labels or probabilities are read back", name)
+		}
+		for i, class := range got.Predicted {
+			if want := Predicted(row(r.labels, r.probabilities, i)); int(class) != want {
+				t.Errorf("%s: image %d is read back as %d, want %d", name, i, class, want)
+			}
 		}
 	}
 	for text, want := range map[string]string{
-		"index,label,predicted\n0,3,4\n":  "",
-		"index,label,predicted\n0,3,10\n": "line 2: classes",
+		"index,label,predicted\n0,3,4\n":                                                          "",
+		"index,label,predicted\n0,255,4\n":                                                        "",
+		"index,label,predicted\n0,3,256\n":                                                        "line 2: classes",
+		"index,label,predicted,p0,p1\n0,0,2,.5,.5\n":                                              "line 2: classes",
 		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,NaN,0,0,0,0,0\n":      "line 2: probability",
 		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,1.5,0,0,0,0,0\n":      "line 2: probability",
 		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,high,0,0,0,0,0\n":     "line 2: probability",
@@ -381,7 +424,7 @@ func TestReadPredictions(t *testing.T) {
 // over the classes is taken between the points of each.
 func TestROCEnds(t *testing.T) {
 	for n := 2; n < 300; n++ {
-		labels, probabilities := make([]byte, n), make([]float32, n*Classes)
+		labels, probabilities := make([]byte, n), make([]float32, n*10)
 		for i := range labels {
 			labels[i] = byte(i % 3)
 		}
