@@ -1,10 +1,13 @@
 package plots
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/dustin/go-humanize"
 	"gonum.org/v1/plot"
@@ -38,31 +41,19 @@ func wrongShade(share float64) color.Color {
 }
 
 // ConfusionMatrix draws the matrix, whose rows are true classes: each cell shows its
-// number of images, and their share of the true class. Right answers and mistakes have
-// separate colour scales, so that the diagonal does not wash out the mistakes. names
-// are those of the classes.
+// number of images, and their share of the true class, as far as there is room. Right
+// answers and mistakes have separate colour scales, so that the diagonal does not wash
+// out the mistakes. names are those of the classes.
 func ConfusionMatrix(counts [][]int, names []string) ([]byte, error) {
 	m := matrix(counts)
-	p := newAxes("", "predicted class", "true class")
-	p.Add(m)
-	side := len(m)
-	setNames(&p.X, names)
-	reversed := make([]string, side)
-	for i, name := range names {
-		reversed[side-1-i] = name
-	}
-	setNames(&p.Y, reversed)
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -.5, float64(side)-.5, -.5, float64(side)-.5
-	p.X.Tick.Label.Rotation = math.Pi / 5
-	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
-
-	h := header{title: "Confusion matrix", note: "Images, and their share of the true class. Blue: right; orange: mistakes, on a logarithmic scale."}
-	const width, height = 22 * vg.Centimeter, 18 * vg.Centimeter
+	names = ClassLabels(names)
+	h := header{title: "Confusion matrix", note: m.note(names)}
+	extra := m.side() - usualSide
+	width, height := 22*vg.Centimeter+extra, 18*vg.Centimeter+extra
 	c := newCanvas(width, height+h.height(width-2*margin), Scale)
 	rest := h.draw(c.Canvas)
 	const bars = 2.3 * vg.Centimeter
-	p.Draw(draw.Crop(rest, 0, -bars-.6*vg.Centimeter, 0, 0))
+	m.plot(names).Draw(draw.Crop(rest, 0, -bars-.6*vg.Centimeter, 0, 0))
 	right := draw.Crop(rest, rest.Size().X-bars, 0, 0, 0)
 	middle := (right.Min.Y + right.Max.Y) / 2
 	upper, lower := right, right
@@ -72,6 +63,80 @@ func ConfusionMatrix(counts [][]int, names []string) ([]byte, error) {
 	mistakes.Y.Scale = plot.LogScale{}
 	mistakes.Draw(lower)
 	return c.png()
+}
+
+// usualSide is about the side of the matrix of ten classes, without its labels.
+const usualSide = 15 * vg.Centimeter
+
+// side returns about the side of the matrix: less for few classes, and for many as much
+// as their counts need, up to the number of classes whose counts are shown.
+func (m matrix) side() vg.Length {
+	switch n := vg.Length(len(m)); {
+	case len(m) < 8:
+		return max(8*vg.Centimeter, n*usualSide/8)
+	default:
+		return max(usualSide, min(n, cellText)*.75*vg.Centimeter)
+	}
+}
+
+// plot returns the matrix with its labels.
+func (m matrix) plot(labels []string) *plot.Plot {
+	p := newAxes("", "predicted class", "true class")
+	p.Add(m)
+	labels, size := crowded(labels, m.side()/vg.Length(len(m)))
+	if len(m) > shareText {
+		for i, label := range labels {
+			labels[i] = shortened(label, longestOfMany)
+		}
+	}
+	setNames(&p.X, labels)
+	slices.Reverse(labels)
+	setNames(&p.Y, labels)
+	end := float64(len(m)) - .5
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -.5, end, -.5, end
+	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = size, size
+	p.X.Tick.Label.Rotation = math.Pi / 5
+	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
+	if len(m) > cellText { // upright labels need the least width
+		p.X.Tick.Label.Rotation, p.X.Tick.Label.YAlign = math.Pi/2, draw.YCenter
+	}
+	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
+	return p
+}
+
+// longestOfMany is the largest number of characters of a class's label where there are
+// many.
+const longestOfMany = 24
+
+// note explains the matrix and, if it has no room for counts, lists the most frequent
+// mistakes.
+func (m matrix) note(labels []string) string {
+	const colours = " Blue: right; orange: mistakes, on a logarithmic scale."
+	switch {
+	case len(m) <= shareText:
+		return "Images, and their share of the true class." + colours
+	case len(m) <= cellText:
+		return "Images; colours show their share of the true class." + colours
+	}
+	note := "Colours show the share of the true class's images." + colours
+	type cell struct{ row, column int }
+	var mistakes []cell
+	for r, row := range m {
+		for k, n := range row {
+			if r != k && n > 0 {
+				mistakes = append(mistakes, cell{r, k})
+			}
+		}
+	}
+	slices.SortStableFunc(mistakes, func(a, b cell) int { return cmp.Compare(m[b.row][b.column], m[a.row][a.column]) })
+	var list []string
+	for _, at := range mistakes[:min(5, len(mistakes))] {
+		list = append(list, fmt.Sprintf("%s taken for %s (%s)", shortened(labels[at.row], longestOfMany), shortened(labels[at.column], longestOfMany), humanize.Comma(int64(m[at.row][at.column]))))
+	}
+	if len(list) > 0 {
+		note += " Most frequent: " + strings.Join(list, ", ") + "."
+	}
+	return note
 }
 
 // matrix holds numbers of images; rows are true classes, the first at the top.
@@ -87,12 +152,17 @@ const (
 // Plot implements [plot.Plotter].
 func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
+	m.guides(c, x, y)
+	line := min(.5, (x(1)-x(0))/20) // half the space between cells
 	for r, row := range m {
 		total := 0
 		for _, n := range row {
 			total += n
 		}
 		for k, n := range row {
+			if n == 0 && r != k {
+				continue
+			}
 			share := 100 * float64(n) / float64(max(total, 1))
 			shade := wrongShade(share)
 			if r == k {
@@ -103,13 +173,27 @@ func (m matrix) Plot(c draw.Canvas, p *plot.Plot) {
 			}
 			bottom := float64(len(m) - 1 - r)
 			left, right, low, high := x(float64(k)-.5), x(float64(k)+.5), y(bottom-.5), y(bottom+.5)
-			const line = vg.Length(.5) // between cells
 			c.FillPolygon(shade, []vg.Point{{X: left + line, Y: low + line}, {X: right - line, Y: low + line},
 				{X: right - line, Y: high - line}, {X: left + line, Y: high - line}})
 			if n > 0 || r == k && total > 0 {
 				m.write(c, vg.Point{X: (left + right) / 2, Y: (low + high) / 2}, n, share, shade)
 			}
 		}
+	}
+}
+
+// guides draws a line at every tenth class, by which the cells' labels are found, where
+// the cells show no counts.
+func (m matrix) guides(c draw.Canvas, x, y func(float64) vg.Length) {
+	if len(m) <= cellText {
+		return
+	}
+	end := float64(len(m)) - .5
+	style := draw.LineStyle{Color: faint, Width: thinWidth}
+	for i := 0; i <= len(m); i += 10 {
+		at := float64(i) - .5
+		c.StrokeLine2(style, x(at), y(-.5), x(at), y(end))
+		c.StrokeLine2(style, x(-.5), y(end-.5-at), x(end), y(end-.5-at))
 	}
 }
 
@@ -121,7 +205,7 @@ func (m matrix) write(c draw.Canvas, at vg.Point, n int, share float64, shade co
 	colour := readable(shade)
 	count, percent := centred(textStyle(labelSize, colour)), centred(textStyle(smallSize-2, colour))
 	if len(m) > shareText {
-		count.Font.Size = labelSize * shareText / vg.Length(len(m))
+		count.Font.Size = max(6.5, labelSize*shareText/vg.Length(len(m)))
 		c.FillText(count, at, strconv.Itoa(n))
 		return
 	}

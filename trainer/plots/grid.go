@@ -6,6 +6,7 @@ import (
 	"image/draw"
 	"math"
 
+	xdraw "golang.org/x/image/draw"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	vgdraw "gonum.org/v1/plot/vg/draw"
@@ -35,6 +36,7 @@ type Grid struct {
 	Columns int
 
 	header
+	band int // the number of rows after which there is a wider gap; 0 for none
 }
 
 // PNG draws the grid.
@@ -49,13 +51,16 @@ func (g Grid) PNG() ([]byte, error) {
 	g.header.draw(c.Canvas)
 	for i, cell := range g.Cells {
 		place := l.places[i]
+		if cell.Image != nil {
+			place = within(place, cell.Image.Bounds().Size())
+		}
 		if cell.Frame != nil {
 			draw.Draw(picture, place.Inset(-gridFrame*scale), image.NewUniform(cell.Frame), image.Point{}, draw.Src)
 		}
 		if cell.Image != nil {
 			enlarge(picture, place, cell.Image)
 		}
-		l.write(c.Canvas, place, l.captions[i])
+		l.write(c.Canvas, l.places[i], l.captions[i])
 	}
 	return c.png()
 }
@@ -63,7 +68,7 @@ func (g Grid) PNG() ([]byte, error) {
 // gridLayout holds the positions of a grid's parts, in pixels.
 type gridLayout struct {
 	scale, width, height int
-	places               []image.Rectangle // of the cells' images
+	places               []image.Rectangle // squares that the cells' images fill or lie in
 	captions             [][]string        // their lines
 }
 
@@ -99,6 +104,9 @@ func (g Grid) layout(scale int) gridLayout {
 			lines = max(lines, len(caption))
 		}
 		y += cell + l.pixels(vg.Length(lines)*lineHeight(captionStyle)) + space
+		if row := first/g.Columns + 1; g.band > 0 && row%g.band == 0 && first+g.Columns < len(g.Cells) {
+			y += 2 * space
+		}
 	}
 	l.height = y - space + left
 	return l
@@ -120,14 +128,23 @@ func (l gridLayout) write(c vgdraw.Canvas, place image.Rectangle, lines []string
 	}
 }
 
-// enlarge fills a square with an image; each pixel of the image becomes a rectangle.
+// within returns the largest rectangle in the middle of a square that has the
+// proportions of an image.
+func within(square image.Rectangle, size image.Point) image.Rectangle {
+	longest := max(size.X, size.Y)
+	w, h := max(1, square.Dx()*size.X/longest), max(1, square.Dy()*size.Y/longest)
+	corner := square.Min.Add(image.Pt((square.Dx()-w)/2, (square.Dy()-h)/2))
+	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(w, h))}
+}
+
+// enlarge fills a rectangle with an image: each pixel of the image becomes a rectangle.
+// An image with more pixels is smoothed, because it would lose lines.
 func enlarge(picture draw.Image, place image.Rectangle, cell image.Image) {
-	from, size := cell.Bounds().Min, cell.Bounds().Size()
-	for dy := range place.Dy() {
-		for dx := range place.Dx() {
-			picture.Set(place.Min.X+dx, place.Min.Y+dy, cell.At(from.X+dx*size.X/place.Dx(), from.Y+dy*size.Y/place.Dy()))
-		}
+	var scaler xdraw.Scaler = xdraw.NearestNeighbor
+	if size := cell.Bounds().Size(); size.X > place.Dx() || size.Y > place.Dy() {
+		scaler = xdraw.CatmullRom
 	}
+	scaler.Scale(picture, place, cell, cell.Bounds(), draw.Src, nil)
 }
 
 // swatch is a sample of a frame's colour in a legend.

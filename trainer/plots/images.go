@@ -20,10 +20,7 @@ const gridColumns = 10
 // frames explains the frames' colours.
 var frames = []entry{sample("right", swatch{blue}), sample("wrong", swatch{orange})}
 
-// samplesPerClass is the number of rows of [Samples].
-const samplesPerClass = 4
-
-// Samples draws the first images of every class, one column per class, with the
+// Samples draws the first images of every class, in columns of a class each, with the
 // predicted class and its probability: probabilities is (N, classes), names are those
 // of the classes.
 func Samples(images dataset.Split, probabilities []float32, names []string) ([]byte, error) {
@@ -31,26 +28,63 @@ func Samples(images dataset.Split, probabilities []float32, names []string) ([]b
 }
 
 func samples(images dataset.Split, probabilities []float32, names []string) Grid {
-	classes := len(names)
-	cells := make([]Cell, samplesPerClass*classes)
-	drawn := make([]int, classes)
+	l, labels := layoutSamples(len(names)), ClassLabels(names)
+	cells := make([]Cell, l.cells())
+	drawn := make([]int, len(names))
 	for i, label := range images.Labels {
-		if row := drawn[label]; row < samplesPerClass {
-			cells[row*classes+int(label)] = predictedCell(images, probabilities, names, i)
+		if n := drawn[label]; n < l.across*l.rows {
+			cells[l.at(int(label), n)] = predictedCell(images, probabilities, labels, i)
 			drawn[label]++
 		}
 	}
-	return Grid{cells, classes, header{"Samples",
-		"The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it.", frames}}
+	for class, n := range drawn {
+		if n == 0 {
+			cells[l.at(class, 0)].Caption = shortened(labels[class], longestOfMany) + ":\nno image"
+		}
+	}
+	note := "The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it."
+	return Grid{Cells: cells, Columns: l.across * l.classes, header: header{"Samples", note, frames}, band: l.rows}
 }
 
+// sampleLayout says where the images of [Samples] are: bands of classes side by side.
+type sampleLayout struct {
+	bands, classes int // number of bands, and of classes in each; the last may have fewer
+	across, rows   int // columns and rows of images of a class
+}
+
+// layoutSamples returns the layout of n classes: one band for up to ten, with four rows;
+// with more classes there are fewer images of each.
+func layoutSamples(n int) sampleLayout {
+	most, rows := gridColumns, 4
+	switch {
+	case n > 100:
+		most, rows = 16, 1
+	case n > 40:
+		rows = 1
+	case n > 10:
+		rows = 2
+	}
+	bands := (n + most - 1) / most
+	return sampleLayout{bands, (n + bands - 1) / bands, max(1, gridColumns/n), rows}
+}
+
+// cells returns the number of places.
+func (l sampleLayout) cells() int { return l.bands * l.rows * l.classes * l.across }
+
+// at returns the place of image i of a class.
+func (l sampleLayout) at(class, i int) int {
+	row := class/l.classes*l.rows + i/l.across
+	return (row*l.classes+class%l.classes)*l.across + i%l.across
+}
+
+// predictedCell returns image i over its prediction. names are the classes' labels.
 func predictedCell(images dataset.Split, probabilities []float32, names []string, i int) Cell {
 	p := probabilities[i*len(names):][:len(names)]
 	class, label := metrics.Predicted(p), int(images.Labels[i])
-	c := Cell{Image: images.Picture(i), Frame: blue, Caption: names[class] + " " + sureness(p, class, 2)}
+	c := Cell{Image: images.Picture(i), Frame: blue, Caption: shortened(names[class], longestName) + " " + sureness(p, class, 2)}
 	if class != label {
 		c.Frame = orange
-		c.Caption += "\ntrue: " + names[label]
+		c.Caption += "\ntrue: " + shortened(names[label], longestName)
 	}
 	return c
 }
@@ -107,52 +141,94 @@ func Misclassified(images dataset.Split, probabilities []float32, names []string
 }
 
 func misclassified(images dataset.Split, probabilities []float32, names []string) Grid {
+	labels := ClassLabels(names)
+	for c, label := range labels {
+		labels[c] = shortened(label, longestName)
+	}
 	var cells []Cell
 	for _, i := range metrics.Worst(images.Labels, probabilities, mistakesDrawn) {
 		p := probabilities[i*len(names):][:len(names)]
 		class, label := metrics.Predicted(p), images.Labels[i]
 		cells = append(cells, Cell{Image: images.Picture(i), Caption: fmt.Sprintf("%s\n%s\ntrue: %s\n%s",
-			names[class], sureness(p, class, 6), names[label], odds(p[label]))})
+			labels[class], sureness(p, class, 6), labels[label], odds(p[label]))})
 	}
 	note := "The test images misclassified with the greatest confidence: predicted class and its probability, then true class and its probability."
 	if len(cells) == 0 {
 		note = "Every test image is classified correctly."
 	}
-	return Grid{cells, gridColumns, header{"Worst mistakes", note, nil}}
+	return Grid{Cells: cells, Columns: gridColumns, header: header{title: "Worst mistakes", note: note}}
 }
 
-// Filters draws the weights of a layer's filters, (len(names), height, width), above
-// their names: zero is light, positive red, negative blue, all on one scale.
-func Filters(weights []float32, names []string, height, width int) ([]byte, error) {
-	return filters(weights, names, height, width).PNG()
+// mostFilters is the largest number of filters of [Filters].
+const mostFilters = 128
+
+// Filters draws the weights of a layer's filters, (len(names), H, W, C) in the given
+// shape, above their names, all on one scale. With one channel zero is light, positive
+// red, negative blue; with three, those of an image, each channel has its own colour and
+// zero is mid grey. Of many filters it draws the first.
+func Filters(weights []float32, names []string, shape dataset.Shape) ([]byte, error) {
+	if (shape.C != 1 && shape.C != 3) || len(names) == 0 || len(weights) != len(names)*shape.Len() {
+		return nil, fmt.Errorf("plots: %d weights of %d filters of shape %v, want 1 or 3 channels", len(weights), len(names), shape)
+	}
+	return filters(weights, names, shape).PNG()
 }
 
-func filters(weights []float32, names []string, height, width int) Grid {
+func filters(weights []float32, names []string, shape dataset.Shape) Grid {
 	largest := max(slices.Max(weights), -slices.Min(weights))
+	scale, note := divergingShade, ""
+	if shape.C == 3 {
+		scale = greyShade
+		note = "The red, green and blue of a pixel are the weights of these channels: mid grey is 0, less is negative, more positive."
+	}
+	cells := make([]Cell, min(mostFilters, len(names)))
+	if len(cells) < len(names) {
+		note = fmt.Sprintf("The first %d of %d filters. ", len(cells), len(names)) + note
+	}
+	for f := range cells {
+		part := make([]float64, shape.Len())
+		for i := range part {
+			if largest > 0 {
+				part[i] = float64(weights[f*len(part)+i] / largest)
+			}
+		}
+		cells[f] = Cell{Image: filterPicture(part, shape), Caption: shortened(names[f], longestName)}
+	}
+	legend := sample(fmt.Sprintf("weights, −%.3g to %.3g", largest, largest), gradient(func(part float64) color.Color { return scale(2*part - 1) }))
+	return Grid{Cells: cells, Columns: filterColumns(len(cells)), header: header{"Filters of the first layer", note, []entry{legend}}}
+}
+
+// filterPicture draws a filter, (H, W, C), whose weights are from −1 to 1.
+func filterPicture(weights []float64, shape dataset.Shape) image.Image {
+	picture := image.NewRGBA(image.Rect(0, 0, shape.W, shape.H))
+	for i := range shape.H * shape.W {
+		if shape.C == 1 {
+			picture.Set(i%shape.W, i/shape.W, divergingShade(weights[i]))
+			continue
+		}
+		channel := func(c int) uint8 { return greyShade(weights[3*i+c]).(color.Gray).Y }
+		picture.SetRGBA(i%shape.W, i/shape.W, color.RGBA{channel(0), channel(1), channel(2), 255})
+	}
+	return picture
+}
+
+// divergingShade is the colour of a weight from −1 to 1: blue, light, red.
+func divergingShade(value float64) color.Color {
 	scale := moreland.SmoothBlueRed()
 	scale.SetMin(-1)
 	scale.SetMax(1)
-	shade := func(value float64) color.Color {
-		c, err := scale.At(max(-1, min(1, value)))
-		if err != nil { // NaN: a network that has diverged
-			return color.Black
-		}
-		return c
+	c, err := scale.At(max(-1, min(1, value)))
+	if err != nil { // NaN: a network that has diverged
+		return color.Black
 	}
-	cells := make([]Cell, len(names))
-	for f := range cells {
-		picture := image.NewRGBA(image.Rect(0, 0, width, height))
-		for i := range height * width {
-			value := 0.
-			if largest > 0 {
-				value = float64(weights[f*height*width+i] / largest)
-			}
-			picture.Set(i%width, i/width, shade(value))
-		}
-		cells[f] = Cell{Image: picture, Caption: names[f]}
+	return c
+}
+
+// greyShade is the grey of a weight from −1 to 1: black, mid grey, white.
+func greyShade(value float64) color.Color {
+	if math.IsNaN(value) { // a network that has diverged
+		return color.Gray{}
 	}
-	legend := sample(fmt.Sprintf("weights, −%.3g to %.3g", largest, largest), gradient(func(part float64) color.Color { return shade(2*part - 1) }))
-	return Grid{cells, filterColumns(len(names)), header{"Filters of the first layer", "", []entry{legend}}}
+	return color.Gray{Y: uint8(math.Round(255 * (max(-1, min(1, value)) + 1) / 2))}
 }
 
 // filterColumns returns a number of columns that makes the rows of n cells equally long,
@@ -191,7 +267,7 @@ func Attentions(list []Attention, title, note string) ([]byte, error) {
 			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + a.Class, Frame: frame})
 	}
 	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))
-	return Grid{cells, gridColumns, header{title, note, legend}}.PNG()
+	return Grid{Cells: cells, Columns: gridColumns, header: header{title, note, legend}}.PNG()
 }
 
 // heatShade is the colour of heat from 0 to 1, in rising lightness: black,

@@ -1,9 +1,11 @@
 package plots
 
 import (
+	"cmp"
 	"fmt"
 	"image/color"
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -17,16 +19,24 @@ import (
 // plot is enlarged.
 const cornerWidth = 10
 
+// mostListed is the largest number of classes that [ROC] lists; of more it lists only
+// worstListed ones, those with the smallest areas under their curves.
+const (
+	mostListed  = 20
+	worstListed = 5
+)
+
 // characteristic is a line of [ROC].
 type characteristic struct {
-	name  string
+	name  string // empty if it is not listed
 	style draw.LineStyle
 	x, y  []float64 // rates, from 0 to 1; nil if the curve is undefined
 }
 
 // ROC draws the receiver operating characteristic of each class against all others and
 // of their averages: the whole plot, and the corner in which good classifiers differ,
-// enlarged. The arguments are as for [metrics.Compute].
+// enlarged. Of many classes, only the worst are named. The arguments are as for
+// [metrics.Compute].
 func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error) {
 	lines := characteristics(labels, probabilities, names)
 	const x, y = "false positives, % of the other classes' images", "true positives, % of the class's images"
@@ -34,6 +44,9 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 	f := figure{width: 26 * vg.Centimeter, height: 13 * vg.Centimeter, panels: []*plot.Plot{whole, corner}}
 	f.title = "ROC of each class against all others"
 	f.note = "The numbers are the areas under the curves (AUC). Macro: mean of the classes' curves; micro: all decisions pooled. The dotted frame marks the corner."
+	if len(names) > mostListed {
+		f.note += fmt.Sprintf(" Of the %d classes, the %d with the smallest areas are named.", len(names), worstListed)
+	}
 	least := cornerBottom(lines)
 	chance := draw.LineStyle{Color: grey, Width: thinWidth}
 	if _, err := addLine(whole, plotter.XYs{{X: 0, Y: 0}, {X: 100, Y: 100}}, chance, false); err != nil {
@@ -45,7 +58,7 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 	}
 	for _, l := range lines {
 		if l.x == nil {
-			f.legend = append(f.legend, entry{l.name + " –", nil})
+			f.legend = append(f.legend, entry{shortened(l.name, longestOfMany) + " –", nil})
 			continue
 		}
 		thumbs, err := addLine(whole, thinned(l, 100, 0), l.style, false)
@@ -55,7 +68,11 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 		if _, err := addLine(corner, thinned(l, cornerWidth, least), l.style, false); err != nil {
 			return nil, err
 		}
-		f.legend = append(f.legend, entry{fmt.Sprintf("%s %.4f", l.name, metrics.Area(l.x, l.y)), thumbs})
+		if l.name == "" {
+			f.explain("the other classes", thumbs...)
+			continue
+		}
+		f.legend = append(f.legend, entry{fmt.Sprintf("%s %.4f", shortened(l.name, longestOfMany), metrics.Area(l.x, l.y)), thumbs})
 	}
 	whole.X.Min, whole.X.Max, whole.Y.Min, whole.Y.Max = 0, 100, 0, 100
 	corner.X.Min, corner.X.Max, corner.Y.Min, corner.Y.Max = 0, cornerWidth, least, 100
@@ -65,17 +82,37 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 // characteristics returns the lines of all classes and of their averages.
 func characteristics(labels []byte, probabilities []float32, names []string) []characteristic {
 	var lines []characteristic
-	for c, name := range names {
+	for c, name := range ClassLabels(names) {
 		l := characteristic{name: name, style: seriesStyle(c, classColours)}
 		l.style.Width = vg.Length(1.3)
 		l.x, l.y = metrics.ROC(labels, probabilities, c)
 		lines = append(lines, l)
+	}
+	if len(lines) > mostListed {
+		lines = summarisedLines(lines)
 	}
 	macro := characteristic{name: "macro", style: draw.LineStyle{Color: color.Black, Width: lineWidth * 1.4}}
 	macro.x, macro.y = metrics.MacroROC(labels, probabilities)
 	micro := characteristic{name: "micro", style: draw.LineStyle{Color: color.Black, Width: lineWidth * 1.4, Dashes: []vg.Length{vg.Points(1.5), vg.Points(2.5)}}}
 	micro.x, micro.y = metrics.MicroROC(labels, probabilities)
 	return append(lines, macro, micro)
+}
+
+// summarisedLines returns those of the lines that are defined, the largest area first:
+// without names and pale, but for the last few.
+func summarisedLines(lines []characteristic) []characteristic {
+	lines = slices.DeleteFunc(lines, func(l characteristic) bool { return l.x == nil })
+	slices.SortStableFunc(lines, func(a, b characteristic) int {
+		return cmp.Compare(metrics.Area(b.x, b.y), metrics.Area(a.x, a.y))
+	})
+	for i := range lines {
+		if named := i - (len(lines) - worstListed); named >= 0 {
+			lines[i].style.Color, lines[i].style.Dashes = classColours[named%len(classColours)], nil
+			continue
+		}
+		lines[i].name, lines[i].style = "", draw.LineStyle{Color: withAlpha(grey, .4), Width: vg.Length(.6)}
+	}
+	return lines
 }
 
 // cornerBottom returns the true positive rate, in per cent, at which the enlarged corner

@@ -1,11 +1,14 @@
 package plots
 
 import (
+	"fmt"
 	"image/color"
 	"math"
 	"strconv"
+	"strings"
 
 	xfont "golang.org/x/image/font"
+	"golang.org/x/image/font/sfnt"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
@@ -165,6 +168,44 @@ func shortened(name string, n int) string {
 	}
 	head := (n - 1) * 2 / 3
 	return string(runes[:head]) + "…" + string(runes[len(runes)-(n-1-head):])
+}
+
+// ClassLabels returns the names of classes as pictures show them: on one line, and
+// "class 3" instead of a name with letters that the pictures' font lacks, such as
+// Japanese ones, so that classes can still be told apart.
+func ClassLabels(names []string) []string {
+	labels := make([]string, len(names))
+	for c, name := range names {
+		labels[c] = classLabel(c, name)
+	}
+	return labels
+}
+
+// classLabel returns the label of class c.
+func classLabel(c int, name string) string {
+	name = strings.Join(strings.Fields(name), " ")
+	style := textStyle(labelSize, ink)
+	typeface := font.DefaultCache.Lookup(style.Font, style.Font.Size).Face
+	for _, letter := range name {
+		var buffer sfnt.Buffer
+		if glyph, err := typeface.GlyphIndex(&buffer, letter); err != nil || glyph == 0 {
+			return fmt.Sprint("class ", c)
+		}
+	}
+	return name
+}
+
+// crowded fits labels into the length of an axis that each has: it returns a smaller
+// size of text and, if that is not enough, leaves out all but every so many labels.
+func crowded(labels []string, length vg.Length) (fitting []string, size vg.Length) {
+	const least = vg.Length(6)
+	size = max(least, min(smallSize, length))
+	every := int(math.Ceil(float64(size/length) - 1e-9))
+	fitting = make([]string, len(labels))
+	for i := 0; i < len(labels); i += every {
+		fitting[i] = labels[i]
+	}
+	return fitting, size
 }
 
 // roundTicks are three to seven ticks at multiples of 1, 2 or 5 times a power of ten,
