@@ -24,19 +24,19 @@ var flips = map[string]kernels.Flip{
 
 // augmentation returns the augmentation that Augment names, with the transforms
 // that are set individually overriding its own. Check has validated the values.
-func (c *Config) augmentation() model.Augmentation {
-	a := augmentations[c.Augment]
-	if c.Rotate != nil {
-		a.Rotate = *c.Rotate
+func (r *Recipe) augmentation() model.Augmentation {
+	a := augmentations[r.Augment]
+	if r.Rotate != nil {
+		a.Rotate = *r.Rotate
 	}
-	if c.Flip != nil {
-		a.Flip = flips[*c.Flip]
+	if r.Flip != nil {
+		a.Flip = flips[*r.Flip]
 	}
-	if c.Crop != nil {
-		a.Crop = *c.Crop
+	if r.Crop != nil {
+		a.Crop = *r.Crop
 	}
-	if c.Erase != nil {
-		a.Erase = *c.Erase
+	if r.Erase != nil {
+		a.Erase = *r.Erase
 	}
 	return a
 }
@@ -46,59 +46,64 @@ func names[V any](table map[string]V) []string {
 	return slices.Sorted(maps.Keys(table))
 }
 
-// Augmented returns augmented versions of the images, each (28, 28), as training
-// with the configuration would see them: all versions of the first image, then
-// those of the second, and so on. A wrong setting is [ErrUsage].
-func Augmented(backend kernels.Backend, c Config, images [][]byte, versions int) ([][]byte, error) {
-	if err := c.Check(); err != nil {
-		return nil, err
+// Augmented returns augmented versions of images as training with the recipe would
+// see them: all versions of the first image, then those of the second, and so on. A
+// wrong setting is [ErrUsage].
+func Augmented(backend kernels.Backend, r Recipe, images dataset.Split, versions int) (dataset.Split, error) {
+	if err := r.Check(); err != nil {
+		return dataset.Split{}, err
 	}
-	network, err := fashionNetwork("logistic")
+	n := images.N
+	network, _ := model.Zoo("logistic", inputOf(images.Shape), make([]string, dataset.MaxClasses)) // any network reads its images alike
+	s, err := open(backend, model.Config{Network: network, Optimizer: model.DefaultSGD(), Augment: r.augmentation(), TrainBatches: []int{n}, TrainImages: n}, images)
 	if err != nil {
-		return nil, err
-	}
-	n := len(images)
-	s, err := open(backend, model.Config{Network: network, Optimizer: model.DefaultSGD(), Augment: c.augmentation(), TrainBatches: []int{n}, TrainImages: n},
-		dataset.Split{N: n, Images: slices.Concat(images...), Labels: make([]byte, n)})
-	if err != nil {
-		return nil, err
+		return dataset.Split{}, err
 	}
 	defer s.close()
-	if err := s.net.WriteInit(s.prog, c.Seed); err != nil {
-		return nil, err
+	if err := s.net.WriteInit(s.prog, r.Seed); err != nil {
+		return dataset.Split{}, err
 	}
 	if err := s.prog.Write(s.net.Train.Order, kernels.AsBytes(indices(0, n))); err != nil {
-		return nil, err
+		return dataset.Split{}, err
 	}
-	seen := make([][][]byte, n) // by image
+	seen := dataset.Split{N: n * versions, Shape: images.Shape, Images: make([]byte, n*versions*images.Len()), Labels: make([]byte, n*versions)}
 	for version := range versions {
-		state := kernels.NewState(c.Seed, uint32(version), 0, 0)
-		state.Epoch = uint32(version)
-		if err := s.prog.Write(s.net.Train.State, kernels.AsBytes(state.Words())); err != nil {
-			return nil, err
-		}
-		if err := s.prog.Run(model.TrainSection(n), 1); err != nil {
-			return nil, err
-		}
-		x := make([]float32, n*dataset.ImageBytes)
-		if err := s.prog.Read(s.net.Input(n), kernels.AsBytes(x)); err != nil {
-			return nil, err
-		}
-		pixels, err := unnormalized(x)
+		pixels, err := s.augmented(r.Seed, version)
 		if err != nil {
-			return nil, err
+			return dataset.Split{}, err
 		}
-		for i := range seen {
-			seen[i] = append(seen[i], pixels[i*dataset.ImageBytes:(i+1)*dataset.ImageBytes])
+		for i := range n {
+			at := i*versions + version
+			copy(seen.Image(at), pixels[i*images.Len():])
+			seen.Labels[at] = images.Labels[i]
 		}
 	}
-	return slices.Concat(seen...), nil
+	return seen, nil
 }
 
-// unnormalized reverses the normalisation of pixels: it returns their bytes.
+// augmented runs the training section, and returns the images that it saw, as bytes.
+func (s *session) augmented(seed uint64, epoch int) ([]byte, error) {
+	n := s.net.Config.TrainImages
+	state := kernels.NewState(seed, uint32(epoch), 0, 0)
+	state.Epoch = uint32(epoch)
+	if err := s.prog.Write(s.net.Train.State, kernels.AsBytes(state.Words())); err != nil {
+		return nil, err
+	}
+	if err := s.prog.Run(model.TrainSection(n), 1); err != nil {
+		return nil, err
+	}
+	input := s.net.Input(n)
+	x := make([]float32, input.Len())
+	if err := s.prog.Read(input, kernels.AsBytes(x)); err != nil {
+		return nil, err
+	}
+	return unnormalized(x)
+}
+
+// unnormalized reverses the default normalisation of pixels: it returns their bytes.
 func unnormalized(x []float32) ([]byte, error) {
 	bytes := map[float32]byte{}
-	for b, v := range model.Normalization(1) {
+	for b, v := range model.DefaultNormalization(1).Table() {
 		bytes[v] = byte(b)
 	}
 	pixels := make([]byte, len(x))

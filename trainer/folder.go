@@ -9,29 +9,31 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
-	"go.yaml.in/yaml/v3"
-
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// The files in a run's folder. ArgsFile holds the run's settings, which
-// [Config.LoadYAML] reads.
+// The files in a run's folder that other packages read. ArgsFile holds the run's
+// settings; a run that has MetricsFile is finished.
 const (
 	ArgsFile        = "args.yaml"
-	resultsFile     = "results.csv"
-	stepsFile       = "steps.csv"
-	metricsFile     = "metrics.json"
-	predictionsFile = "predictions.csv"
-	mistakesFile    = "misclassified.csv"
-	reportFile      = "report.html" // written by package report
-	bestWeights     = "weights/best.safetensors"
-	lastWeights     = "weights/last.safetensors"
+	MetricsFile     = "metrics.json"
+	PredictionsFile = "predictions.csv"
+)
+
+const (
+	resultsFile  = "results.csv"
+	stepsFile    = "steps.csv"
+	mistakesFile = "misclassified.csv"
+	reportFile   = "report.html" // written by package report
+	bestWeights  = "weights/best.safetensors"
+	lastWeights  = "weights/last.safetensors"
 )
 
 // Environment records, in args.yaml, where and with what a run was trained.
@@ -49,33 +51,6 @@ type Environment struct {
 	Together int               `yaml:"together,omitempty"`
 	Data     string            `yaml:"data"`
 	SHA256   map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed
-}
-
-// NewFolder creates the folder of a new run under c.Out and returns its path.
-// If c has no Name, NewFolder appends a number where needed to find a free name.
-// A Name that is taken is [ErrUsage], unless that folder is empty.
-func NewFolder(c Config) (string, error) {
-	if err := os.MkdirAll(c.Out, 0o777); err != nil {
-		return "", fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", c.Out, cause(err))
-	}
-	for i := 1; ; i++ {
-		dir := filepath.Join(c.Out, c.RunName())
-		if i > 1 {
-			dir += "-" + strconv.Itoa(i)
-		}
-		err := os.Mkdir(dir, 0o777)
-		switch {
-		case err == nil:
-			return dir, nil
-		case !errors.Is(err, fs.ErrExist):
-			return "", fmt.Errorf("cannot create the run's folder %s: %w; choose another place with --out", dir, cause(err))
-		case c.Name != "":
-			if state, err := StateOfRun(dir); err == nil && state == RunNew {
-				return dir, nil
-			}
-			return "", usage("the run %s already exists: choose another --name, or continue it with --resume %s", dir, dir)
-		}
-	}
 }
 
 // cause strips the operation and path from an os error: the message names them
@@ -141,6 +116,45 @@ func TidyRun(dir string) error {
 // subfolders are the folders in a run's folder.
 var subfolders = []string{"weights", checkpointDir}
 
+// RunState says how far a run has come.
+type RunState int
+
+// The states of a run. A run in progress has a checkpoint to continue from; a
+// broken run has none and starts again from the beginning.
+const (
+	RunNew RunState = iota
+	RunBroken
+	RunInProgress
+	RunFinished
+)
+
+// StateOfRun returns the state of the run in a folder, RunNew if the folder does
+// not exist. A folder that holds something other than a run is [ErrUsage].
+func StateOfRun(dir string) (RunState, error) {
+	has := func(name string) bool {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err == nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return RunNew, err
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { // what a training leaves if it is killed before it writes args.yaml
+		return e.Name() == lockFile || atomicfile.IsTemporary(e.Name())
+	})
+	switch {
+	case len(entries) == 0:
+		return RunNew, nil
+	case !has(ArgsFile):
+		return RunNew, usage("%s exists and is not a run's folder: choose another folder", dir)
+	case has(MetricsFile):
+		return RunFinished, nil
+	case has(stateFile):
+		return RunInProgress, nil
+	}
+	return RunBroken, nil
+}
+
 // progressed is how far the run of a folder has come.
 type progressed struct {
 	state    *runState // from its checkpoint; nil if it has none
@@ -149,8 +163,9 @@ type progressed struct {
 }
 
 // progressOf reads how far the run of a folder has come, and checks that it can
-// continue with the settings c. Without o.Resume the folder must not hold a run.
-func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
+// continue with the recipe and the network. Without o.Resume the folder must not hold
+// a run.
+func (f folder) progressOf(r Recipe, n model.Network, o Options) (p progressed, err error) {
 	if f.dir == "" {
 		return p, nil
 	}
@@ -160,46 +175,43 @@ func (f folder) progressOf(c Config, o Options) (p progressed, err error) {
 		}
 		return p, nil
 	}
-	had, err := ReadArgs(f.dir)
+	had, err := f.readArgs()
 	if err != nil {
 		return p, err
 	}
 	if p.state, err = f.readState(); err != nil {
 		return p, err
 	}
-	if p.state == nil && !f.has(metricsFile) {
+	if p.state == nil && !f.has(MetricsFile) {
 		if f.has(resultsFile) && !o.Restart { // written after the checkpoint
-			return p, badCheckpoint("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights with --init %s", f.dir, stateFile, f.dir)
+			return p, badCheckpoint("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
 		return p, nil
 	}
-	if different := differences(withoutLimits(had), withoutLimits(c)); len(different) > 0 {
+	different, err := had.differences(r, n)
+	if err != nil {
+		return p, err
+	}
+	if len(different) > 0 {
 		return p, usage("%s was trained with other settings (%s), which cannot change in a run that is resumed", f.dir, strings.Join(different, ", "))
 	}
-	if p.finished, err = FinishedRun(f.dir, c); p.finished != nil || err != nil {
+	if p.finished, err = FinishedRun(f.dir, r); p.finished != nil || err != nil {
 		return p, err
 	}
 	if p.state == nil {
-		return p, f.damaged(metricsFile, errors.New("it cannot be read"))
+		return p, f.damaged(MetricsFile, errors.New("it cannot be read"))
 	}
-	p.notes = resumeNotes(p.state, had, c)
+	p.notes = resumeNotes(p.state, had.Recipe, r)
 	return p, nil
-}
-
-// withoutLimits returns the settings without those that a resume may change or no
-// longer needs.
-func withoutLimits(c Config) Config {
-	c.Epochs, c.Patience, c.MaxSteps, c.InitFrom = 0, 0, 0, ""
-	return c
 }
 
 // resumeNotes says where a run continues. If the run had stopped early, it adjusts
 // its state so that it can continue.
-func resumeNotes(s *runState, had, c Config) []string {
+func resumeNotes(s *runState, had, now Recipe) []string {
 	var notes []string
-	if s.allow(had, c) {
-		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %s now counts from epoch %d", english.Plural(c.Patience, "epoch", ""), len(s.Epochs)))
+	if s.allow(had, now) {
+		notes = append(notes, fmt.Sprintf("the run had stopped early; its patience of %s now counts from epoch %d", english.Plural(now.Patience, "epoch", ""), len(s.Epochs)))
 	}
 	from := fmt.Sprintf("the run continues after epoch %d", len(s.Epochs))
 	if s.Slot > 0 {
@@ -227,7 +239,7 @@ func (t *training) start(p progressed) error {
 			return err
 		}
 	}
-	if err := f.writeArgs(t.config, t.options.Environment); err != nil {
+	if err := t.writeArgs(); err != nil {
 		return err
 	}
 	for _, sub := range subfolders {
@@ -250,59 +262,7 @@ func (t *training) start(p progressed) error {
 
 // finishedFiles hold the results of a finished run. A run that continues must not
 // have them. The first to be removed marks the run as finished.
-var finishedFiles = []string{metricsFile, predictionsFile, mistakesFile, reportFile}
-
-// writeArgs writes args.yaml. It makes the paths absolute so that the run can be
-// resumed from any folder.
-func (f folder) writeArgs(c Config, e Environment) error {
-	for _, path := range []*string{&c.DataDir, &c.InitFrom, &e.Data} {
-		if *path == "" {
-			continue
-		}
-		absolute, err := filepath.Abs(*path)
-		if err != nil {
-			return err
-		}
-		*path = absolute
-	}
-	args := struct {
-		Config      `yaml:",inline"`
-		Environment Environment `yaml:"environment"`
-	}{c, e}
-	text, err := yaml.Marshal(args)
-	if err != nil {
-		return err
-	}
-	return f.write(ArgsFile, text)
-}
-
-// ReadArgs returns the settings of the run in a folder. The error, which is
-// [checkpoint.ErrBadCheckpoint], says what is wrong with the folder or with its
-// args.yaml. ReadArgs refuses a truncated file: the lost settings would silently
-// become the defaults.
-func ReadArgs(dir string) (Config, error) {
-	c, path := DefaultConfig(), folder{dir}.path(ArgsFile)
-	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
-		return c, badCheckpoint("%s is a file; name the folder of a run", dir)
-	}
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return c, badCheckpoint("%s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run", dir, ArgsFile)
-	}
-	if err == nil {
-		err = c.ParseYAML(ArgsFile, text)
-	}
-	if err == nil && !lastKey.Match(text) {
-		err = fmt.Errorf("the end of %s is missing", ArgsFile)
-	}
-	if err != nil {
-		return c, badCheckpoint("cannot read the settings of the run %s: %v; restore %s from a copy, or start a new run", dir, cause(err), path)
-	}
-	return c, nil
-}
-
-// lastKey matches the section that writeArgs writes last.
-var lastKey = regexp.MustCompile("(?m)^" + environmentKey + ":")
+var finishedFiles = []string{MetricsFile, PredictionsFile, mistakesFile, reportFile}
 
 // export writes the files that follow from a checkpoint: the last weights, the
 // best weights if best is set, results.csv and steps.csv.
@@ -312,11 +272,7 @@ func (t *training) export(last snapshot, best bool) error {
 		return nil
 	}
 	save := func(s snapshot, file string, epoch int) error {
-		about, err := metadata(t.config, t.net.Config.Network, epoch, t.options.Environment.Version)
-		if err != nil {
-			return err
-		}
-		return s.save(f.path(file), t.net, about)
+		return t.model(s, epoch).Save(f.path(file))
 	}
 	if best {
 		if err := save(t.best, bestWeights, t.state.BestEpoch); err != nil {
@@ -330,6 +286,38 @@ func (t *training) export(last snapshot, best bool) error {
 		return err
 	}
 	return f.writeSteps(t.log)
+}
+
+// ReadEpochs reads results.csv in a run's folder. It may have more or fewer columns
+// than this version writes: missing figures are NaN. Best is not set.
+func ReadEpochs(dir string) ([]EpochReport, error) {
+	path := folder{dir}.path(resultsFile)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err == nil && len(rows) == 0 {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
+	}
+	var epochs []EpochReport
+	for i, row := range rows[1:] {
+		value := func(name string) float64 {
+			if at := slices.Index(rows[0], name); at >= 0 {
+				if x, err := strconv.ParseFloat(row[at], 64); err == nil {
+					return x
+				}
+			}
+			return math.NaN()
+		}
+		epochs = append(epochs, EpochReport{Epoch: i + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
+			ValLoss: value("val_loss"), ValAccuracy: value("val_accuracy"), LR: value("lr"),
+			Seconds: value("seconds"), ImagesPerSecond: value("images_per_second")})
+	}
+	return epochs, nil
 }
 
 // writeResults writes results.csv, with one row per epoch. Figures that were not
@@ -350,12 +338,12 @@ type loggedStep struct {
 	Rate float64
 }
 
-// logSteps adds the epoch's new steps to the log, or every --log-every'th of them.
+// logSteps adds the epoch's new steps to the log, or every LogEvery-th of them.
 // losses holds those of all the epoch's steps so far.
 func (t *training) logSteps(losses []float32) {
 	first := t.state.Step - len(losses) + 1
 	for step := max(first, t.logged+1); step <= t.state.Step; step++ {
-		if every := t.config.LogEvery; every > 0 && step%every == 0 {
+		if every := t.options.LogEvery; every > 0 && step%every == 0 {
 			t.log = append(t.log, loggedStep{int64(step), losses[step-first], t.state.Schedule.At(step - 1)})
 		}
 	}
@@ -389,7 +377,7 @@ func (f folder) writePredictions(indices []int, labels []byte, probs []float32) 
 	if f.dir == "" {
 		return nil
 	}
-	if err := metrics.WritePredictions(f.path(predictionsFile), indices, labels, probs); err != nil {
+	if err := metrics.WritePredictions(f.path(PredictionsFile), indices, labels, probs); err != nil {
 		return err
 	}
 	return metrics.WriteMisclassified(f.path(mistakesFile), indices, labels, probs)
@@ -400,7 +388,7 @@ func (f folder) writeMetrics(m *metrics.Metrics) error {
 	if f.dir == "" {
 		return nil
 	}
-	return m.Write(f.path(metricsFile))
+	return m.Write(f.path(MetricsFile))
 }
 
 // number formats a float so that it reads back as the same float32. NaN becomes

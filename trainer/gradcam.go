@@ -40,18 +40,15 @@ func (c CAM) title() string {
 	return "HiResCAM (Draelos & Carin 2020)"
 }
 
-// heats returns a map (28, 28) for each image of where the network saw the given
+// heats returns a map (H, W) for each image of where the network saw the given
 // class, scaled so that its maximum is 1. If nothing supports the class, the map is
 // all 0.
-func (c CAM) heats(backend kernels.Backend, network model.Network, weights snapshot, images dataset.Split, classes []int) ([][]float32, error) {
-	s, err := open(backend, model.Config{Network: network, EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
+func (m *Model) heats(c CAM, images dataset.Split, classes []int) ([][]float32, error) {
+	s, err := m.open(images, model.Config{EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N})
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	if err := weights.write(s.net, s.prog); err != nil {
-		return nil, err
-	}
 	features, grads, err := s.explain(classes)
 	if err != nil {
 		return nil, err
@@ -61,7 +58,7 @@ func (c CAM) heats(backend kernels.Backend, network model.Network, weights snaps
 	size := h * w * channels
 	heats := make([][]float32, images.N)
 	for i := range heats {
-		heats[i] = enlarged(c.heat(features[i*size:][:size], grads[i*size:][:size], channels), h, w)
+		heats[i] = enlarged(c.heat(features[i*size:][:size], grads[i*size:][:size], channels), h, w, images.Shape)
 	}
 	return heats, nil
 }
@@ -131,16 +128,17 @@ func channelMeans(values []float32, channels int) []float32 {
 	return means
 }
 
-// enlarged resizes a map (h, w) with values from 0 to 1 to (28, 28), bilinearly.
-func enlarged(heat []float32, h, w int) []float32 {
+// enlarged resizes a map (h, w) with values from 0 to 1 to the size of an image,
+// bilinearly.
+func enlarged(heat []float32, h, w int, to dataset.Shape) []float32 {
 	const full = 1<<16 - 1
-	small, large := image.NewGray16(image.Rect(0, 0, w, h)), image.NewGray16(image.Rect(0, 0, dataset.ImageSize, dataset.ImageSize))
+	small, large := image.NewGray16(image.Rect(0, 0, w, h)), image.NewGray16(image.Rect(0, 0, to.W, to.H))
 	for i, v := range heat {
 		level := uint16(v * full)
 		small.Pix[2*i], small.Pix[2*i+1] = uint8(level>>8), uint8(level)
 	}
 	draw.BiLinear.Scale(large, large.Bounds(), small, small.Bounds(), draw.Src, nil)
-	out := make([]float32, dataset.ImageSize*dataset.ImageSize)
+	out := make([]float32, to.H*to.W)
 	for i := range out {
 		out[i] = float32(uint16(large.Pix[2*i])<<8|uint16(large.Pix[2*i+1])) / full
 	}

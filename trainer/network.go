@@ -2,73 +2,70 @@ package trainer
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// fashion is the shape of Fashion-MNIST's images.
-var fashion = inputOf(dataset.FashionMNIST)
-
 // inputOf returns the shape of a dataset's images as the input of a network.
-func inputOf(d dataset.Info) model.Shape { return model.Shape{H: d.H, W: d.W, C: d.C} }
+func inputOf(s dataset.Shape) model.Shape { return model.Shape{H: s.H, W: s.W, C: s.C} }
 
-// fashionNetwork returns the built-in network with the given name for
-// Fashion-MNIST's images and classes.
-func fashionNetwork(name string) (model.Network, error) {
-	n, ok := model.Zoo(name, fashion, dataset.FashionMNIST.Classes)
+// imageShape returns the shape of the images that a network takes.
+func imageShape(n model.Network) dataset.Shape {
+	return dataset.Shape{H: n.Input.H, W: n.Input.W, C: n.Input.C}
+}
+
+// BuiltIn returns the built-in network with the given name for the images and
+// classes of a dataset. The error is [ErrUsage].
+func BuiltIn(name string, d dataset.Info) (model.Network, error) {
+	n, ok := model.Zoo(name, inputOf(d.Shape), d.Classes)
 	if !ok {
 		return n, usage("model is %q: want one of %s; describe any other network by its layers in the setting network", name, strings.Join(model.Names(), ", "))
 	}
+	if err := n.Check(); err != nil {
+		return n, usage("%s does not fit images of %v and %d classes: %v", name, d.Shape, len(d.Classes), err)
+	}
 	return n, nil
 }
 
-// ParseNetwork reads the layers of a network for Fashion-MNIST's images and
-// classes; see [model.ParseYAML]. The error ([ErrUsage]) names the file, the line
+// ParseNetwork reads the layers of a network for the images and classes of a
+// dataset; see [model.ParseYAML]. The error ([ErrUsage]) names the file, the line
 // and the layer that does not fit.
-func ParseNetwork(file string, text []byte) (model.Network, error) {
+func ParseNetwork(file string, text []byte, d dataset.Info) (model.Network, error) {
 	n, err := model.ParseYAML(file, text)
 	if err != nil {
-		return n, &usageError{err.Error()}
+		return n, usage("%v", err)
 	}
-	n.Input, n.Classes = fashion, dataset.FashionMNIST.Classes
+	n.Input, n.Classes = inputOf(d.Shape), slices.Clone(d.Classes)
 	if err := n.Check(); err != nil {
-		return n, &usageError{err.Error()}
+		return n, usage("%v", err)
 	}
 	return n, nil
 }
 
-// BuildNetwork returns the network for Fashion-MNIST that the settings describe.
-// The error is [ErrUsage].
-func (c Config) BuildNetwork() (n model.Network, err error) {
-	if c.Network == "" {
-		n, err = fashionNetwork(c.Model)
-	} else {
-		n, err = ParseNetwork(fmt.Sprintf("the network %s", c.Model), []byte(c.Network))
-		n.Name = c.Model
+// isBuiltIn reports whether the network is the built-in one of its name.
+func isBuiltIn(n model.Network) bool {
+	original, ok := model.Zoo(n.Name, n.Input, n.Classes)
+	if !ok {
+		return false
 	}
-	if err == nil && c.Dropout != nil {
-		n = n.WithDropout(*c.Dropout)
-	}
-	return n, err
+	a, err1 := original.YAML()
+	b, err2 := n.YAML()
+	return err1 == nil && err2 == nil && a == b
 }
 
-// ReadNetwork returns the network of a checkpoint: a run's folder, or a
-// .safetensors or PyTorch .pth file. The error is [checkpoint.ErrBadCheckpoint].
-func ReadNetwork(path string) (model.Network, error) {
-	path, err := WeightsFile(path)
-	if err != nil {
-		return model.Network{}, err
+// fits checks that a network takes the images and classes of a dataset.
+func fits(n model.Network, d dataset.Info) error {
+	switch {
+	case imageShape(n) != d.Shape:
+		return usage("the network %s takes images of %v, but those of the dataset %s are %v: build it for this dataset", n.Name, n.Input, d.Name, d.Shape)
+	case len(n.Classes) != len(d.Classes):
+		return usage("the network %s has %d classes, but the dataset %s has %d: build it for this dataset", n.Name, len(n.Classes), d.Name, len(d.Classes))
 	}
-	f, err := checkpoint.Load(path)
-	if err != nil {
-		return model.Network{}, err
+	if err := n.Check(); err != nil {
+		return fmt.Errorf("%w: %v", ErrUsage, err)
 	}
-	n, err := networkOf(f)
-	if err != nil {
-		return n, fmt.Errorf("checkpoint %s: %w", path, err)
-	}
-	return n, nil
+	return nil
 }

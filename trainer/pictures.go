@@ -3,12 +3,9 @@ package trainer
 import (
 	"fmt"
 	"runtime/debug"
-	"strconv"
 
-	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
@@ -46,11 +43,9 @@ func Curve(epochs []EpochReport) []plots.Epoch {
 
 // classified is a network with its predictions for the test images.
 type classified struct {
-	backend kernels.Backend
-	net     *model.Net // its program may be closed
-	weights snapshot
+	model   *Model
 	test    dataset.Split
-	probs   []float32 // (N, 10)
+	probs   []float32 // (N, classes)
 	metrics *metrics.Metrics
 	cam     CAM
 }
@@ -61,24 +56,24 @@ func (f folder) writePictures(c classified) error {
 	if f.dir == "" {
 		return nil
 	}
-	labels, images := c.test.Labels, c.test.Images
+	labels, names := c.test.Labels, c.model.Network.Classes
 	pictures := []struct {
 		name string
 		draw func() ([]byte, error)
 	}{
-		{MatrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(c.metrics.ConfusionMatrix) }},
-		{ROCPicture, func() ([]byte, error) { return plots.ROC(labels, c.probs) }},
+		{MatrixPicture, func() ([]byte, error) { return plots.ConfusionMatrix(c.metrics.ConfusionMatrix, names) }},
+		{ROCPicture, func() ([]byte, error) { return plots.ROC(labels, c.probs, names) }},
 		{ReliabilityPicture, func() ([]byte, error) {
 			return plots.Reliability(labels, c.probs, c.metrics.ExpectedCalibrationError)
 		}},
 		{ClassF1Picture, func() ([]byte, error) { return plots.ClassF1(c.metrics.PerClass) }},
-		{SamplesPicture, func() ([]byte, error) { return plots.Samples(images, labels, c.probs) }},
-		{MisclassifiedPicture, func() ([]byte, error) { return plots.Misclassified(images, labels, c.probs) }},
+		{SamplesPicture, func() ([]byte, error) { return plots.Samples(c.test, c.probs, names) }},
+		{MisclassifiedPicture, func() ([]byte, error) { return plots.Misclassified(c.test, c.probs, names) }},
 		{FiltersPicture, c.drawFilters},
 		{GradCAMPicture, c.drawCAM},
 	}
 	for _, p := range pictures {
-		if p.name == GradCAMPicture && !c.net.Config.Network.HasFeatures() {
+		if p.name == GradCAMPicture && !c.model.Network.HasFeatures() {
 			continue
 		}
 		if err := f.writePicture(p.name, p.draw); err != nil {
@@ -97,18 +92,15 @@ func (f folder) writePicture(name string, draw func() ([]byte, error)) error {
 	return f.write(name, png)
 }
 
-// drawFilters draws the weights of the first layer, whose input has one channel.
-// If it is also the last layer, each filter belongs to a class.
+// drawFilters draws the weights of the first layer. If it is also the last layer, each
+// filter belongs to a class.
 func (c classified) drawFilters() ([]byte, error) {
-	first := c.net.Params[0]
-	names := make([]string, first.Layout.Out)
-	for i := range names {
-		names[i] = strconv.Itoa(i)
-		if !c.net.Config.Network.HasFeatures() && len(names) == len(dataset.ClassNames) {
-			names[i] = dataset.ClassNames[i]
-		}
+	first, classes := c.model.net.Params[0], c.model.Network.Classes
+	names := numbers(first.Layout.Out)
+	if !c.model.Network.HasFeatures() && len(names) == len(classes) {
+		names = classes
 	}
-	return plots.Filters(c.weights.part(c.net, first), names, first.Layout.H, first.Layout.W)
+	return plots.Filters(c.model.weights.part(c.model.net, first), names, dataset.Shape{H: first.Layout.H, W: first.Layout.W, C: first.Layout.C})
 }
 
 // mistakesExplained is the number of misclassified images in GradCAMPicture.
@@ -118,32 +110,39 @@ const mistakesExplained = 10
 // most confident mistakes.
 func (c classified) drawCAM() ([]byte, error) {
 	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
-	split := dataset.Split{N: len(chosen), Labels: make([]byte, len(chosen))}
+	classNames := c.model.Network.Classes
+	split := dataset.Split{N: len(chosen), Shape: c.test.Shape, Labels: make([]byte, len(chosen))}
 	classes := make([]int, len(chosen))
 	for i, j := range chosen {
 		split.Images = append(split.Images, c.test.Image(j)...)
-		classes[i] = metrics.Predicted(c.probs[j*dataset.Classes:][:dataset.Classes])
+		classes[i] = metrics.Predicted(c.row(j))
 	}
-	heats, err := c.cam.heats(c.backend, c.net.Config.Network, c.weights, split, classes)
+	heats, err := c.model.heats(c.cam, split, classes)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]plots.Attention, len(chosen))
 	for i, j := range chosen {
 		label := int(c.test.Labels[j])
-		list[i] = plots.Attention{Image: split.Image(i), Heat: heats[i], Class: classes[i], Right: classes[i] == label,
-			Caption: "true: " + dataset.ClassNames[label]}
+		list[i] = plots.Attention{Image: split.Picture(i), Heat: heats[i], Class: classNames[classes[i]], Right: classes[i] == label,
+			Caption: "true: " + classNames[label]}
 	}
 	return plots.Attentions(list, "Where the network saw the class it predicted: "+c.cam.title(),
 		"The first correctly classified test image of each class, and the most confident mistakes, each next to the evidence for the predicted class in the last convolution's features.")
 }
 
+// row returns the probabilities of image i.
+func (c classified) row(i int) []float32 {
+	classes := len(c.model.Network.Classes)
+	return c.probs[i*classes:][:classes]
+}
+
 // firstRight returns the first correctly classified image of each class.
 func (c classified) firstRight() []int {
 	var chosen []int
-	for class := range byte(dataset.Classes) {
+	for class := range c.model.Network.Classes {
 		for i, label := range c.test.Labels {
-			if label == class && metrics.Predicted(c.probs[i*dataset.Classes:][:dataset.Classes]) == int(class) {
+			if int(label) == class && metrics.Predicted(c.row(i)) == class {
 				chosen = append(chosen, i)
 				break
 			}

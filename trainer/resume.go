@@ -161,7 +161,7 @@ func (f folder) readState() (*runState, error) {
 // damaged returns an error that says that a file of the run cannot be used, and
 // what to do.
 func (f folder) damaged(file string, err error) error {
-	return badCheckpoint("%s is damaged: %v; restore it from a copy, or start a new run with --config %s", f.path(file), err, f.path(ArgsFile))
+	return badCheckpoint("%s is damaged: %v; restore it from a copy, or start a new run with the settings in %s", f.path(file), err, f.path(ArgsFile))
 }
 
 // restore loads the checkpoint that belongs to s, which has been checked. The
@@ -236,7 +236,7 @@ func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
 	}
 	word := func(i int) int { return int(binary.LittleEndian.Uint32(data[4*i:])) }
 	step, slot, cursor := word(kernels.StateStep), word(kernels.StateSlot), word(kernels.StateCursor)
-	if want := min(t.state.Slot*t.config.BatchSize, len(t.train)); step != t.state.Step || slot != t.state.Slot || cursor != want {
+	if want := min(t.state.Slot*t.recipe.BatchSize, len(t.train)); step != t.state.Step || slot != t.state.Slot || cursor != want {
 		return fmt.Errorf("the device was at step %d, slot %d, image %d, want %d, %d, %d", step, slot, cursor, t.state.Step, t.state.Slot, want)
 	}
 	return nil
@@ -259,24 +259,26 @@ func badCheckpoint(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
-// FinishedRun returns the result of a finished run if the settings c leave no step
-// to train, and nil if there is something to do. If c changes the limits of the run but
-// its checkpoint is gone, the error is [checkpoint.ErrBadCheckpoint].
-func FinishedRun(dir string, c Config) (*Result, error) {
+// FinishedRun returns the result of a finished run, without its model, if the recipe
+// leaves no step to train, and nil if there is something to do. If the recipe changes
+// the limits of the run but its checkpoint is gone, the error is
+// [checkpoint.ErrBadCheckpoint].
+func FinishedRun(dir string, r Recipe) (*Result, error) {
 	f := folder{dir}
-	text, err := os.ReadFile(f.path(metricsFile))
+	text, err := os.ReadFile(f.path(MetricsFile))
 	if err != nil {
 		return nil, nil
 	}
-	r := &Result{Finished: true, Metrics: new(metrics.Metrics)}
-	if err := json.Unmarshal(text, r.Metrics); err != nil {
+	result := &Result{Finished: true, Metrics: new(metrics.Metrics)}
+	if err := json.Unmarshal(text, result.Metrics); err != nil {
 		return nil, nil // resuming from the checkpoint writes it again
 	}
-	had, err := ReadArgs(dir)
+	args, err := f.readArgs()
 	if err != nil {
 		return nil, err
 	}
-	more := had.Epochs != c.Epochs || had.Patience != c.Patience || had.MaxSteps != c.MaxSteps
+	had := args.Recipe
+	more := had.Epochs != r.Epochs || had.Patience != r.Patience || had.MaxSteps != r.MaxSteps
 	s, err := f.readState()
 	if err == nil && s != nil {
 		if err = s.check(had, s.stepsPerEpoch()); err != nil {
@@ -287,30 +289,30 @@ func FinishedRun(dir string, c Config) (*Result, error) {
 	case err != nil:
 		return nil, err
 	case more && s == nil:
-		return nil, badCheckpoint("%s is finished and its checkpoint is gone, so it cannot continue; start a new run from its weights with --init %s", dir, dir)
+		return nil, badCheckpoint("%s is finished and its checkpoint is gone, so it cannot continue; start a new run from its weights", dir)
 	case s != nil:
-		s.allow(had, c)
-		why, stop := s.stop(c)
+		s.allow(had, r)
+		why, stop := s.stop(r)
 		if !stop {
 			return nil, nil
 		}
-		r.Stopped, r.Epochs = why, s.Epochs
+		result.Stopped, result.Epochs = why, s.Epochs
 	}
-	run := Run{Config: had}
-	if text, err := os.ReadFile(f.path(resultsFile)); err == nil && run.readResults(text) == nil {
-		r.Epochs = run.Epochs // includes an epoch that --max-steps cut short, which the state does not
+	// The file includes an epoch that MaxSteps cut short, which the state does not.
+	if epochs, err := ReadEpochs(dir); err == nil {
+		result.Epochs = epochs
 	}
-	r.BestEpoch = bestEpoch(r.Epochs, had.NoEval)
-	return r, nil
+	result.BestEpoch = BestEpoch(result.Epochs, had.NoEval)
+	return result, nil
 }
 
 // allow lets a run that had stopped early continue if it is given more epochs, by
 // restarting the count of its patience. It reports whether it did.
-func (s *runState) allow(had, c Config) bool {
-	if _, stopped := s.stop(had); !stopped || c.Epochs <= had.Epochs || len(s.Epochs) >= had.Epochs {
+func (s *runState) allow(had, now Recipe) bool {
+	if _, stopped := s.stop(had); !stopped || now.Epochs <= had.Epochs || len(s.Epochs) >= had.Epochs {
 		return false
 	}
-	if c.Patience == 0 || s.withoutImprovement() < c.Patience {
+	if now.Patience == 0 || s.withoutImprovement() < now.Patience {
 		return false
 	}
 	s.PatienceFrom = len(s.Epochs)

@@ -30,13 +30,13 @@ const (
 )
 
 // check returns an error that names the first value that the schedule of a
-// training with the settings c cannot have.
-func (s *Schedule) check(c Config) error {
+// training with the recipe r cannot have.
+func (s *Schedule) check(r Recipe) error {
 	switch {
-	case s.Kind != c.Scheduler:
-		return fmt.Errorf("the schedule is %q, want %s", s.Kind, c.Scheduler)
-	case !(s.Rate > 0 && s.Rate <= c.LR):
-		return fmt.Errorf("the schedule's rate is %v, want more than 0 and at most %v", s.Rate, c.LR)
+	case s.Kind != r.Scheduler:
+		return fmt.Errorf("the schedule is %q, want %s", s.Kind, r.Scheduler)
+	case !(s.Rate > 0 && s.Rate <= r.LR):
+		return fmt.Errorf("the schedule's rate is %v, want more than 0 and at most %v", s.Rate, r.LR)
 	case s.Steps < 1:
 		return fmt.Errorf("the schedule has %d steps, want at least 1", s.Steps)
 	case !(s.Best >= 0 && s.Best <= 1):

@@ -60,7 +60,7 @@ func (s *session) upload(splits []dataset.Split) error {
 		images.Offset += images.Len()
 		labels.Offset += labels.Len()
 	}
-	return s.prog.Write(s.net.Table, kernels.AsBytes(model.Normalization(s.net.Config.Network.Input.C)))
+	return s.prog.Write(s.net.Table, kernels.AsBytes(s.net.Config.Normalization.Table()))
 }
 
 func (s *session) close() error { return s.prog.Close() }

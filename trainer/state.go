@@ -86,14 +86,14 @@ type runState struct {
 
 // stop reports whether no step is left to train and, if that is before the last
 // epoch, why.
-func (s *runState) stop(c Config) (why string, stop bool) {
-	if len(s.Epochs) >= c.Epochs {
+func (s *runState) stop(r Recipe) (why string, stop bool) {
+	if len(s.Epochs) >= r.Epochs {
 		return "", true
 	}
-	if c.MaxSteps > 0 && s.Step >= c.MaxSteps {
-		return fmt.Sprintf("after %s %s, the limit set by --max-steps", humanize.Comma(int64(s.Step)), english.PluralWord(s.Step, "step", "")), true
+	if r.MaxSteps > 0 && s.Step >= r.MaxSteps {
+		return fmt.Sprintf("after %s %s, the limit set by max-steps", humanize.Comma(int64(s.Step)), english.PluralWord(s.Step, "step", "")), true
 	}
-	if without := s.withoutImprovement(); c.Patience > 0 && !c.NoEval && without >= c.Patience {
+	if without := s.withoutImprovement(); r.Patience > 0 && !r.NoEval && without >= r.Patience {
 		return fmt.Sprintf("after epoch %d: no improvement for %s", len(s.Epochs), english.Plural(without, "epoch", "")), true
 	}
 	return "", false
@@ -115,7 +115,7 @@ func (s *runState) stepsPerEpoch() int {
 
 // check returns an error that names the first value that a training with the given
 // steps per epoch cannot have reached.
-func (s *runState) check(c Config, stepsPerEpoch int) error {
+func (s *runState) check(r Recipe, stepsPerEpoch int) error {
 	epochs := len(s.Epochs)
 	switch {
 	case s.Slot < 0 || s.Slot > stepsPerEpoch:
@@ -132,22 +132,22 @@ func (s *runState) check(c Config, stepsPerEpoch int) error {
 		return fmt.Errorf("logged is %d, want 0 to %d, the steps", s.Logged, s.Step)
 	}
 	for i, e := range s.Epochs {
-		if err := e.check(i+1, c); err != nil {
+		if err := e.check(i+1, r); err != nil {
 			return err
 		}
 	}
-	if err := s.checkBest(c); err != nil {
+	if err := s.checkBest(r); err != nil {
 		return err
 	}
-	return s.Schedule.check(c)
+	return s.Schedule.check(r)
 }
 
 // checkBest checks the best epoch against the epochs.
-func (s *runState) checkBest(c Config) error {
+func (s *runState) checkBest(r Recipe) error {
 	best := -1.
-	if n := bestEpoch(s.Epochs, c.NoEval); n != s.BestEpoch {
+	if n := BestEpoch(s.Epochs, r.NoEval); n != s.BestEpoch {
 		return fmt.Errorf("best_epoch is %d, want %d", s.BestEpoch, n)
-	} else if n > 0 && !c.NoEval {
+	} else if n > 0 && !r.NoEval {
 		best = s.Epochs[n-1].ValAccuracy
 	}
 	if s.Best != best {
@@ -157,22 +157,22 @@ func (s *runState) checkBest(c Config) error {
 }
 
 // check returns an error that names the first value that epoch n cannot have.
-func (r *EpochReport) check(n int, c Config) error {
+func (e *EpochReport) check(n int, r Recipe) error {
 	for _, v := range []struct {
 		name     string
 		value    float64
 		min, max float64
 	}{
-		{"epoch", float64(r.Epoch), float64(n), float64(n)},
-		{"train_loss", r.TrainLoss, -math.MaxFloat32, math.MaxFloat32},
-		{"train_accuracy", r.TrainAccuracy, 0, 1},
-		{"val_loss", r.ValLoss, -math.MaxFloat32, math.MaxFloat32},
-		{"val_accuracy", r.ValAccuracy, 0, 1},
-		{"lr", r.LR, 0, c.LR * (1 + 1e-9)}, // for rounding
-		{"seconds", r.Seconds, 0, math.MaxFloat32},
-		{"images_per_second", r.ImagesPerSecond, 0, math.MaxFloat32},
+		{"epoch", float64(e.Epoch), float64(n), float64(n)},
+		{"train_loss", e.TrainLoss, -math.MaxFloat32, math.MaxFloat32},
+		{"train_accuracy", e.TrainAccuracy, 0, 1},
+		{"val_loss", e.ValLoss, -math.MaxFloat32, math.MaxFloat32},
+		{"val_accuracy", e.ValAccuracy, 0, 1},
+		{"lr", e.LR, 0, r.LR * (1 + 1e-9)}, // for rounding
+		{"seconds", e.Seconds, 0, math.MaxFloat32},
+		{"images_per_second", e.ImagesPerSecond, 0, math.MaxFloat32},
 	} {
-		if c.NoEval && (v.name == "val_loss" || v.name == "val_accuracy") {
+		if r.NoEval && (v.name == "val_loss" || v.name == "val_accuracy") {
 			continue
 		}
 		if !(v.value >= v.min && v.value <= v.max) {
@@ -182,9 +182,10 @@ func (r *EpochReport) check(n int, c Config) error {
 	return nil
 }
 
-// bestEpoch returns the number of the epoch whose weights are kept; see
-// [Run.BestEpoch].
-func bestEpoch(epochs []EpochReport, noEval bool) int {
+// BestEpoch returns the number, from 1, of the epoch whose weights were kept: the
+// first with the highest ValAccuracy or, if none was evaluated because of NoEval,
+// the last. It returns 0 if there is no such epoch.
+func BestEpoch(epochs []EpochReport, noEval bool) int {
 	if noEval {
 		return len(epochs)
 	}

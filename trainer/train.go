@@ -23,17 +23,21 @@ var ErrInterrupted = errors.New("interrupted")
 // ErrDiverged is returned by [Train] if the loss becomes NaN or infinite.
 var ErrDiverged = errors.New("training diverged")
 
-// holdoutPerClass is the number of training images per class that SelectOn "val"
-// holds out: 5,000 of 60,000 in total.
-const holdoutPerClass = 500
-
 // Options says where a training writes its files and reports its progress.
 type Options struct {
 	// Dir is the run's folder. Train creates it if it does not exist and locks it
 	// while it runs. If Dir is "", Train writes no files.
-	Dir         string
+	Dir string
+	// Settings are a program's own settings, as a struct or map in YAML. They are
+	// recorded in args.yaml, in place of the recipe and the network, which they
+	// must contain under the same keys. nil for none.
+	Settings    any
 	Environment Environment // recorded in args.yaml
 	Progress    Progress    // may be nil
+	// InitFrom names a checkpoint whose weights to start from: a run's folder, or a
+	// .safetensors or PyTorch .pth file. "" for random weights.
+	InitFrom string
+	LogEvery int // write every Nth step to steps.csv; 0 for none
 	// Resume continues the run in Dir from its checkpoint, or starts again from
 	// the beginning if the run ended before its first checkpoint.
 	Resume bool
@@ -59,7 +63,8 @@ type Progress interface {
 
 // Summary describes a training that is about to start.
 type Summary struct {
-	Config        Config
+	Recipe        Recipe
+	Network       model.Network
 	Parameters    int // trainable
 	TrainImages   int // per epoch
 	SelectImages  int // evaluated after each epoch; 0 without evaluations
@@ -87,6 +92,7 @@ type Result struct {
 	Epochs    []EpochReport
 	BestEpoch int
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
+	Model     *Model           // the best epoch's weights
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first steps finished; zero if none were left to do
 	Finished  bool             // the run had already finished: nothing was trained
@@ -96,10 +102,11 @@ type Result struct {
 type training struct {
 	*session
 	backend kernels.Backend
-	config  Config
+	recipe  Recipe
+	data    dataset.Info
 	options Options
 	partition
-	classes   []byte // label of every resident image, training then test
+	classes   []byte // label of every resident image: training, validation, test
 	testStart int    // index of the first test image
 	folder    folder
 	state     runState
@@ -113,16 +120,18 @@ type training struct {
 	recent    time.Time // time of the last StepReport
 }
 
-// Train trains a network on the backend and writes the run's files.
+// Train trains a network on a dataset and, if Options.Dir names a folder, writes
+// the run's files there. The network must take the dataset's images and have its
+// classes; see [BuiltIn] and [ParseNetwork].
 //
-// The error is [ErrUsage] if a setting is wrong, if the folder holds a run but
-// Options.Resume is not set, or if another training is running in it. Data or a
-// checkpoint that cannot be used is [dataset.ErrBadData] or
-// [checkpoint.ErrBadCheckpoint], and a loss that is not finite is [ErrDiverged].
-// If ctx is cancelled, Train ends after the current steps, saves everything and
-// returns [ErrInterrupted]; before the first step it returns ctx.Err().
-func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset.Dataset, o Options) (*Result, error) {
-	if err := checkArguments(c, backend, data); err != nil {
+// The error is [ErrUsage] if a setting is wrong, if the network does not fit the
+// dataset, if the folder holds a run but Options.Resume is not set, or if another
+// training is running in it. Data or a checkpoint that cannot be used is
+// [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], and a loss that is not finite
+// is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
+// everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
+func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
+	if err := checkArguments(r, n, data, backend); err != nil {
 		return nil, err
 	}
 	f := folder{o.Dir}
@@ -131,14 +140,15 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 		return nil, err
 	}
 	defer unlock()
-	p, err := f.progressOf(c, o)
+	p, err := f.progressOf(r, n, o)
 	if err != nil {
 		return nil, err
 	}
 	if p.finished != nil {
-		return p.finished, nil
+		p.finished.Model, err = Load(o.Dir, backend)
+		return p.finished, err
 	}
-	t, err := newTraining(c, backend, data, o, p)
+	t, err := newTraining(r, n, data, backend, o, p)
 	if err != nil {
 		return nil, err
 	}
@@ -163,28 +173,36 @@ func Train(ctx context.Context, c Config, backend kernels.Backend, data *dataset
 }
 
 // checkArguments refuses arguments that cannot be trained with.
-func checkArguments(c Config, backend kernels.Backend, data *dataset.Dataset) error {
-	if err := c.Check(); err != nil {
+func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend) error {
+	if err := r.Check(); err != nil {
 		return err
 	}
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
 	}
-	if err := kernels.CheckPrecision(backend, c.precision()); err != nil {
+	if err := fits(n, data.Info); err != nil {
 		return err
 	}
-	return errors.Join(checkSplit("training", data.Train), checkSplit("test", data.Test))
+	if err := kernels.CheckPrecision(backend, r.precision()); err != nil {
+		return err
+	}
+	err := errors.Join(checkSplit("training", data.Train, data.Info), checkSplit("test", data.Test, data.Info))
+	if data.Val.N > 0 {
+		err = errors.Join(err, checkSplit("validation", data.Val, data.Info))
+	}
+	return err
 }
 
-// checkSplit refuses a split that is empty or inconsistent.
-func checkSplit(name string, s dataset.Split) error {
-	if s.N < 1 || len(s.Images) != s.N*dataset.ImageBytes || len(s.Labels) != s.N {
-		return fmt.Errorf("%w: the %s split has N = %d, %d bytes of images and %d labels: want at least 1 image, %d bytes per image and 1 label per image",
-			dataset.ErrBadData, name, s.N, len(s.Images), len(s.Labels), dataset.ImageBytes)
+// checkSplit refuses a split that is empty or inconsistent, or does not belong to
+// the dataset.
+func checkSplit(name string, s dataset.Split, d dataset.Info) error {
+	if s.N < 1 || s.Shape != d.Shape || len(s.Images) != s.N*s.Len() || len(s.Labels) != s.N {
+		return fmt.Errorf("%w: the %s split has N = %d, images of %v, %d bytes of images and %d labels: want at least 1 image of %v, %d bytes per image and 1 label per image",
+			dataset.ErrBadData, name, s.N, s.Shape, len(s.Images), len(s.Labels), d.Shape, d.Len())
 	}
 	for i, label := range s.Labels {
-		if label >= dataset.Classes {
-			return fmt.Errorf("%w: label %d of the %s split is %d, want 0 to %d", dataset.ErrBadData, i, name, label, dataset.Classes-1)
+		if int(label) >= len(d.Classes) {
+			return fmt.Errorf("%w: label %d of the %s split is %d, want 0 to %d", dataset.ErrBadData, i, name, label, len(d.Classes)-1)
 		}
 	}
 	return nil
@@ -192,19 +210,23 @@ func checkSplit(name string, s dataset.Split) error {
 
 // partition holds the indices of the images that a training uses: those to train
 // on, those to evaluate after each epoch (for the scheduler, early stopping and
-// the best epoch), and those to test on. The test images are numbered after the
-// training images.
+// the best epoch), and those to test on. The images are numbered from the training
+// images through the validation images to the test images.
 type partition struct{ train, selected, test []uint32 }
 
-func newPartition(c Config, data *dataset.Dataset) (p partition, err error) {
-	p.test = indices(data.Train.N, data.Test.N)
-	if c.SelectOn == "test" {
-		p.train, p.selected = indices(0, data.Train.N), p.test
-	} else {
-		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, holdoutPerClass, c.Seed)
+func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
+	p.test = indices(data.Train.N+data.Val.N, data.Test.N)
+	p.train = indices(0, data.Train.N)
+	switch {
+	case r.SelectOn == "test":
+		p.selected = p.test
+	case data.Val.N > 0:
+		p.selected = indices(data.Train.N, data.Val.N)
+	default:
+		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
 	}
-	p.selected, p.test = evenly(p.selected, c.EvalImages), evenly(p.test, c.EvalImages)
-	if c.NoEval {
+	p.selected, p.test = evenly(p.selected, r.EvalImages), evenly(p.test, r.EvalImages)
+	if r.NoEval {
 		p.selected = nil
 	}
 	return p, err
@@ -232,45 +254,38 @@ func indices(first, n int) []uint32 {
 }
 
 // modelConfig returns the model's configuration for a training.
-func modelConfig(c Config, p partition) (model.Config, error) {
-	network, err := c.BuildNetwork()
-	if err != nil {
-		return model.Config{}, err
-	}
-	full, last := model.Batches(len(p.train), c.BatchSize)
+func modelConfig(r Recipe, n model.Network, p partition) model.Config {
+	full, last := model.Batches(len(p.train), r.BatchSize)
 	var batches []int
 	if full > 0 {
-		batches = append(batches, c.BatchSize)
+		batches = append(batches, r.BatchSize)
 	}
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Network: network, Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
-		Precision: c.precision(), Augment: c.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
-		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}, nil
+	return model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
+		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
+		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
 }
 
-func newTraining(c Config, backend kernels.Backend, data *dataset.Dataset, o Options, p progressed) (*training, error) {
-	images, err := newPartition(c, data)
+func newTraining(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options, p progressed) (*training, error) {
+	images, err := newPartition(r, data)
 	if err != nil {
 		return nil, err
 	}
 	if p.state != nil {
-		if err := p.state.check(c, model.Steps(len(images.train), c.BatchSize)); err != nil {
+		if err := p.state.check(r, model.Steps(len(images.train), r.BatchSize)); err != nil {
 			return nil, folder{o.Dir}.damaged(stateFile, err)
 		}
 	}
-	sized, err := modelConfig(c, images)
+	n.Classes = data.Classes
+	s, err := open(backend, modelConfig(r, n, images), data.Train, data.Val, data.Test)
 	if err != nil {
 		return nil, err
 	}
-	s, err := open(backend, sized, data.Train, data.Test)
-	if err != nil {
-		return nil, err
-	}
-	t := &training{session: s, backend: backend, config: c, options: o, folder: folder{o.Dir}, partition: images,
-		classes: slices.Concat(data.Train.Labels, data.Test.Labels), testStart: data.Train.N, notes: p.notes}
-	t.state = runState{Best: -1, Schedule: Schedule{Kind: c.Scheduler, Rate: c.LR, Steps: t.totalSteps()}}
+	t := &training{session: s, backend: backend, recipe: r, data: data.Info, options: o, folder: folder{o.Dir}, partition: images,
+		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, notes: p.notes}
+	t.state = runState{Best: -1, Schedule: Schedule{Kind: r.Scheduler, Rate: r.LR, Steps: t.totalSteps()}}
 	if err := t.initialise(p.state); err != nil {
 		s.close()
 		return nil, err
@@ -284,29 +299,29 @@ func (t *training) initialise(from *runState) error {
 	if from != nil {
 		return t.restore(from)
 	}
-	if t.config.InitFrom == "" {
-		return t.net.WriteInit(t.prog, t.config.Seed)
+	if t.options.InitFrom == "" {
+		return t.net.WriteInit(t.prog, t.recipe.Seed)
 	}
-	weights, err := loadSnapshot(t.config.InitFrom, t.net)
+	weights, err := loadSnapshot(t.options.InitFrom, t.net)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.net.WriteInit(t.prog, t.config.Seed), weights.write(t.net, t.prog))
+	return errors.Join(t.net.WriteInit(t.prog, t.recipe.Seed), weights.write(t.net, t.prog))
 }
 
-func (t *training) stepsPerEpoch() int { return model.Steps(len(t.train), t.config.BatchSize) }
+func (t *training) stepsPerEpoch() int { return model.Steps(len(t.train), t.recipe.BatchSize) }
 
 // totalSteps returns the number of steps in the run if nothing stops it early.
 func (t *training) totalSteps() int {
-	total := t.config.Epochs * t.stepsPerEpoch()
-	if t.config.MaxSteps > 0 {
-		total = min(total, t.config.MaxSteps)
+	total := t.recipe.Epochs * t.stepsPerEpoch()
+	if t.recipe.MaxSteps > 0 {
+		total = min(total, t.recipe.MaxSteps)
 	}
 	return total
 }
 
 func (t *training) summary() Summary {
-	return Summary{Config: t.config, Parameters: t.net.ParameterCount(), TrainImages: len(t.train),
+	return Summary{Recipe: t.recipe, Network: t.net.Config.Network, Parameters: t.net.ParameterCount(), TrainImages: len(t.train),
 		SelectImages: len(t.selected), StepsPerEpoch: t.stepsPerEpoch(), DeviceBytes: t.prog.MemoryBytes(),
 		FirstEpoch: len(t.state.Epochs) + 1, Notes: t.notes}
 }
@@ -315,11 +330,11 @@ func (t *training) summary() Summary {
 // returns why it stopped, or "" after the last epoch.
 func (t *training) epochs(ctx context.Context) (stopped string, err error) {
 	for {
-		why, stop := t.state.stop(t.config)
-		if stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.config.Epochs) {
+		why, stop := t.state.stop(t.recipe)
+		if stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs) {
 			return why, nil
 		}
-		report, err := t.epoch(ctx) // also if --max-steps cut an epoch short, to evaluate it
+		report, err := t.epoch(ctx) // also if MaxSteps cut an epoch short, to evaluate it
 		if err != nil {
 			return "", err
 		}
@@ -338,7 +353,7 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 	if err != nil {
 		return EpochReport{}, err
 	}
-	if t.state.Slot < t.stepsPerEpoch() { // --max-steps: a resume continues inside the epoch
+	if t.state.Slot < t.stepsPerEpoch() { // MaxSteps: a resume continues inside the epoch
 		if err := t.saveCheckpoint(); err != nil {
 			return EpochReport{}, err
 		}
@@ -346,9 +361,9 @@ func (t *training) epoch(ctx context.Context) (EpochReport, error) {
 	report := EpochReport{Epoch: len(t.state.Epochs) + 1, TrainLoss: trainLoss, TrainAccuracy: trainAccuracy,
 		ValLoss: math.NaN(), ValAccuracy: math.NaN(), LR: t.state.Schedule.At(t.state.Step - 1), Seconds: t.state.Seconds, Best: true}
 	if report.Seconds > 0 {
-		report.ImagesPerSecond = float64(min(t.state.Slot*t.config.BatchSize, len(t.train))) / report.Seconds
+		report.ImagesPerSecond = float64(min(t.state.Slot*t.recipe.BatchSize, len(t.train))) / report.Seconds
 	}
-	if !t.config.NoEval {
+	if !t.recipe.NoEval {
 		if err := t.evaluateEpoch(ctx, &report); err != nil {
 			return EpochReport{}, err
 		}
@@ -379,7 +394,7 @@ func (t *training) epochDone(r EpochReport) error {
 	if r.Best {
 		t.state.BestEpoch = r.Epoch
 	}
-	if !t.config.NoEval {
+	if !t.recipe.NoEval {
 		t.state.Best = max(t.state.Best, r.ValAccuracy)
 		t.state.Schedule.EpochDone(r.ValAccuracy)
 	}
@@ -409,8 +424,8 @@ func (t *training) epochDone(r EpochReport) error {
 func (t *training) prepareEpoch() error {
 	epoch := len(t.state.Epochs)
 	order := t.train
-	if !t.config.NoShuffle {
-		order = shuffled(t.train, t.config.Seed, epoch)
+	if !t.recipe.NoShuffle {
+		order = shuffled(t.train, t.recipe.Seed, epoch)
 	}
 	rates := make([]float32, t.stepsPerEpoch())
 	for i := range rates {
@@ -426,7 +441,7 @@ func (t *training) prepareEpoch() error {
 		return nil // resumed inside the epoch: the device's state was restored with the tensors
 	}
 	o := t.net.Config.Optimizer
-	state := kernels.NewState(t.config.Seed, uint32(t.state.Step), o.Beta1, o.Beta2)
+	state := kernels.NewState(t.recipe.Seed, uint32(t.state.Step), o.Beta1, o.Beta2)
 	state.Epoch = uint32(epoch)
 	return t.prog.Write(t.net.Train.State, kernels.AsBytes(state.Words()))
 }
@@ -458,8 +473,8 @@ func (s *philoxSource) Uint64() uint64 {
 // cancellation it saves and returns ErrInterrupted.
 func (t *training) steps(ctx context.Context) (loss, accuracy float64, err error) {
 	end := t.stepsPerEpoch()
-	if t.config.MaxSteps > 0 {
-		end = min(end, t.state.Slot+t.config.MaxSteps-t.state.Step)
+	if t.recipe.MaxSteps > 0 {
+		end = min(end, t.state.Slot+t.recipe.MaxSteps-t.state.Step)
 	}
 	t.recent = time.Now()
 	for t.state.Slot < end {
@@ -478,16 +493,16 @@ func (t *training) steps(ctx context.Context) (loss, accuracy float64, err error
 	if err != nil {
 		return 0, 0, err
 	}
-	images := min(t.state.Slot*t.config.BatchSize, len(t.train))
+	images := min(t.state.Slot*t.recipe.BatchSize, len(t.train))
 	t.logSteps(losses)
-	return weightedMean(losses, t.config.BatchSize, images), float64(sum(correct)) / float64(images), nil
+	return weightedMean(losses, t.recipe.BatchSize, images), float64(sum(correct)) / float64(images), nil
 }
 
 // someSteps submits the next steps: full batches for about a quarter of a
 // second, or the epoch's last, smaller batch.
 func (t *training) someSteps(end int) error {
-	full, last := model.Batches(len(t.train), t.config.BatchSize)
-	section, n := model.TrainSection(t.config.BatchSize), t.pace.next(min(full, end)-t.state.Slot)
+	full, last := model.Batches(len(t.train), t.recipe.BatchSize)
+	section, n := model.TrainSection(t.recipe.BatchSize), t.pace.next(min(full, end)-t.state.Slot)
 	if t.state.Slot >= full {
 		section, n = model.TrainSection(last), 1
 	}
@@ -519,7 +534,7 @@ func (t *training) reportSteps(from int) error {
 	if t.options.Progress == nil {
 		return nil
 	}
-	batch := t.config.BatchSize
+	batch := t.recipe.BatchSize
 	done := min(t.state.Slot*batch, len(t.train))
 	now := time.Now()
 	t.options.Progress.Step(StepReport{Epoch: len(t.state.Epochs) + 1, ImagesDone: done, Images: len(t.train),
@@ -530,7 +545,7 @@ func (t *training) reportSteps(from int) error {
 }
 
 func (t *training) diverged(loss float64, step int) error {
-	return fmt.Errorf("%w: the loss is %v at step %d; try a lower --lr than %v", ErrDiverged, loss, step, t.config.LR)
+	return fmt.Errorf("%w: the loss is %v at step %d; try a lower learning rate (lr) than %v", ErrDiverged, loss, step, t.recipe.LR)
 }
 
 // interrupted saves a run in the middle of an epoch. It returns
@@ -579,7 +594,8 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 		return nil, err
 	}
 	debug.FreeOSMemory()
-	if err := t.draw(classified{t.backend, t.net, t.best, test, probs, m, HiResCAM}); err != nil {
+	trained := t.model(t.best, t.state.BestEpoch)
+	if err := t.draw(classified{trained, test, probs, m, HiResCAM}); err != nil {
 		return nil, err
 	}
 	// This comes last because a run with metrics.json counts as finished.
@@ -591,7 +607,7 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 			return nil, err
 		}
 	}
-	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Stopped: stopped, FirstStep: t.firstStep}, nil
+	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}, nil
 }
 
 // draw writes the run's pictures.
@@ -599,7 +615,7 @@ func (t *training) draw(c classified) error {
 	if t.options.noPictures {
 		return nil
 	}
-	if err := t.folder.writeCurves(t.state.Epochs, t.config.SelectOn, t.state.BestEpoch); err != nil {
+	if err := t.folder.writeCurves(t.state.Epochs, t.recipe.SelectOn, t.state.BestEpoch); err != nil {
 		return err
 	}
 	return t.folder.writePictures(c)
@@ -607,10 +623,7 @@ func (t *training) draw(c classified) error {
 
 // describeTraining adds the training's protocol, duration and speed to metrics.
 func (t *training) describeTraining(m *metrics.Metrics) {
-	m.Protocol = t.config.SelectOn
-	if t.config.NoEval {
-		m.Protocol = noProtocol
-	}
+	m.Protocol = t.recipe.protocol()
 	images := 0.
 	for _, e := range t.state.Epochs {
 		m.TrainingSeconds += e.Seconds
@@ -623,6 +636,21 @@ func (t *training) describeTraining(m *metrics.Metrics) {
 
 // noProtocol is the protocol in metrics.json if no evaluation selected the weights.
 const noProtocol = "none"
+
+// protocol names the images that select the weights.
+func (r *Recipe) protocol() string {
+	if r.NoEval {
+		return noProtocol
+	}
+	return r.SelectOn
+}
+
+// model returns the weights as a model.
+func (t *training) model(weights snapshot, epoch int) *Model {
+	return &Model{Network: t.net.Config.Network, Normalization: t.net.Config.Normalization,
+		Origin:  Origin{Seed: t.recipe.Seed, Epoch: epoch, Protocol: t.recipe.protocol(), Version: t.options.Environment.Version},
+		backend: t.backend, net: t.net, weights: weights}
+}
 
 // testIndices returns the positions in the test set of the images to test.
 func (t *training) testIndices() []int {
@@ -637,13 +665,13 @@ func (t *training) testIndices() []int {
 // hold the dataset.
 func (t *training) testSplit() (dataset.Split, error) {
 	all := t.net.Images
-	all.Offset += t.testStart * dataset.ImageBytes
+	all.Offset += t.testStart * t.data.Len()
 	all.Shape = append([]int{len(t.classes) - t.testStart}, all.Shape[1:]...)
-	test := dataset.Split{N: all.Shape[0], Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:]}
+	test := dataset.Split{N: all.Shape[0], Shape: t.data.Shape, Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:]}
 	if err := t.prog.Read(all, test.Images); err != nil || len(t.test) == test.N {
 		return test, err
 	}
-	chosen := dataset.Split{N: len(t.test)}
+	chosen := dataset.Split{N: len(t.test), Shape: t.data.Shape}
 	for _, i := range t.testIndices() {
 		chosen.Images, chosen.Labels = append(chosen.Images, test.Image(i)...), append(chosen.Labels, test.Labels[i])
 	}

@@ -1,11 +1,9 @@
 package trainer
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -163,77 +161,4 @@ func checkpointsIn(dir string) []string {
 		}
 	}
 	return files
-}
-
-// networkOf returns the network that a file's metadata describes or, if there is
-// no description, the built-in network that its tensors fit.
-func networkOf(f *checkpoint.File) (model.Network, error) {
-	layers := f.Metadata[networkKey]
-	if layers == "" {
-		return identify(f)
-	}
-	n, err := ParseNetwork("the network in its metadata", []byte(layers))
-	if err != nil {
-		return n, badCheckpoint("%v", err)
-	}
-	n.Name = f.Metadata["model"]
-	return n, nil
-}
-
-// identify returns the built-in network whose tensors have the names and shapes of
-// the file's. It ignores the file's metadata. If no network fits, the error names
-// the nearest one and the differences.
-func identify(f *checkpoint.File) (model.Network, error) {
-	nearest, most := "", -1.0
-	var misfit error
-	for _, name := range model.Names() {
-		network, err := fashionNetwork(name)
-		if err != nil {
-			return model.Network{}, err
-		}
-		net, err := model.Build(model.Config{Network: network})
-		if err != nil {
-			return model.Network{}, err
-		}
-		want := specs(net)
-		fit, likeness := f.Compare(want)
-		if fit {
-			return network, nil
-		}
-		if likeness > most {
-			_, misfit = f.Fit(want)
-			nearest, most = name, likeness
-		}
-	}
-	return model.Network{}, fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
-		strings.Join(model.Names(), ", "), nearest, misfit)
-}
-
-// The keys of a file's metadata that describe its network.
-const (
-	networkKey       = "network"       // the layers, as YAML
-	classesKey       = "classes"       // the names of the classes, as a JSON list
-	imageSizeKey     = "image_size"    // height×width, "28x28"
-	channelsKey      = "channels"      // of an image
-	normalizationKey = "normalization" // of a pixel x in 0 to 1: (x − mean)/std, as JSON
-)
-
-// metadata describes the weights, so that the file makes sense without its run.
-func metadata(c Config, n model.Network, epoch int, version string) (map[string]string, error) {
-	protocol := c.SelectOn
-	if c.NoEval {
-		protocol = noProtocol
-	}
-	layers, err := n.YAML()
-	if err != nil {
-		return nil, err
-	}
-	classes, err := json.Marshal(n.Classes)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]string{"model": n.Name, "seed": strconv.FormatUint(c.Seed, 10),
-		"epoch": strconv.Itoa(epoch), "select_on": protocol, "version": version, "format": "pt",
-		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", n.Input.H, n.Input.W),
-		channelsKey: strconv.Itoa(n.Input.C), normalizationKey: `{"mean":[0.5],"std":[0.5]}`}, nil
 }

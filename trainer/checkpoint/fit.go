@@ -50,6 +50,21 @@ func (f *File) Compare(want []Spec) (fit bool, likeness float64) {
 	return len(fits) > 0, best.likeness
 }
 
+// VectorLengths returns the different lengths of the file's tensors of one axis named
+// bias, in ascending order: among them is that of the last layer, the number of classes.
+func (f *File) VectorLengths() []int {
+	var lengths []int
+	for _, s := range f.sets {
+		for _, e := range s.entries {
+			if len(e.shape) == 1 && strings.HasSuffix(e.name, "bias") {
+				lengths = append(lengths, e.shape[0])
+			}
+		}
+	}
+	slices.Sort(lengths)
+	return slices.Compact(lengths)
+}
+
 // set is a dictionary of tensors.
 type set struct {
 	key     string // its path in a PyTorch file, such as "ema.shadow"

@@ -81,5 +81,5 @@ func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 	if err := n.writeAugmentation(p); err != nil {
 		return err
 	}
-	return p.Write(n.Table, kernels.AsBytes(Normalization(n.Config.Network.Input.C)))
+	return p.Write(n.Table, kernels.AsBytes(n.Config.Normalization.Table()))
 }

@@ -22,6 +22,8 @@ type Config struct {
 	Smoothing float32           // label smoothing of the training loss
 	Augment   Augmentation      // of the training images
 	Precision kernels.Precision // of convolutions and fully connected layers
+	// Normalization of the images; without any, DefaultNormalization.
+	Normalization Normalization
 
 	Images       int   // images in device memory, training and test together
 	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
@@ -158,6 +160,9 @@ func build(c Config, plain bool) (*Net, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Normalization.Mean == nil {
+		c.Normalization = DefaultNormalization(c.Network.Input.C)
+	}
 	n := &Net{Config: c, Plan: &kernels.Plan{}, plain: plain, activations: map[string]int{}}
 	if n.blocks = join(layers); plain {
 		n.blocks = separate(layers)
@@ -190,12 +195,29 @@ func (n *Net) ParameterCount() int {
 	return total
 }
 
-// Normalization returns the table for [kernels.Gather]: entry b of each channel
-// is (b/255 − 0.5)/0.5, each step rounded to float32 as in torchvision.
-func Normalization(channels int) []float32 {
-	table := make([]float32, 256*channels)
-	for i := range table {
-		table[i] = (float32(i%256)/255 - 0.5) / 0.5
+// Normalization maps the byte b of a channel c to (b/255 − Mean[c])/Std[c].
+type Normalization struct {
+	Mean []float64 `json:"mean"`
+	Std  []float64 `json:"std"`
+}
+
+// DefaultNormalization maps the bytes of every channel to −1 to 1.
+func DefaultNormalization(channels int) Normalization {
+	n := Normalization{}
+	for range channels {
+		n.Mean, n.Std = append(n.Mean, .5), append(n.Std, .5)
+	}
+	return n
+}
+
+// Table returns the normalised values of all bytes, (C, 256), for [kernels.Gather].
+// Each step is rounded to float32, as in torchvision.
+func (n Normalization) Table() []float32 {
+	table := make([]float32, 0, 256*len(n.Mean))
+	for c := range n.Mean {
+		for b := range 256 {
+			table = append(table, (float32(b)/255-float32(n.Mean[c]))/float32(n.Std[c]))
+		}
 	}
 	return table
 }

@@ -122,7 +122,7 @@ func TestTrainSectionWritesEveryGradient(t *testing.T) {
 }
 
 func TestNormalizationEndpoints(t *testing.T) {
-	table := Normalization(1)
+	table := DefaultNormalization(1).Table()
 	if table[0] != -1 || table[255] != 1 {
 		t.Errorf("0 and 255 normalise to %v and %v, want -1 and 1", table[0], table[255])
 	}

@@ -40,12 +40,23 @@ func (e *Error) Error() string {
 // Is makes the error [ErrWrong].
 func (e *Error) Is(target error) bool { return target == ErrWrong }
 
+// Errorf returns an error that is [ErrWrong] but whose text is only the message.
+func Errorf(format string, args ...any) error {
+	return &textError{fmt.Sprintf(format, args...)}
+}
+
+type textError struct{ text string }
+
+func (e *textError) Error() string        { return e.text }
+func (e *textError) Is(target error) bool { return target == ErrWrong }
+
 // Kind is a kind of value: how it is written, and which values are allowed.
 type Kind struct {
 	Want        string   // the allowed values, in words
 	Values      []string // the allowed values if they are a few words
 	Placeholder string   // stands for the value in help
 	IsText      bool     // a value may be written in quotes
+	Optional    bool     // the zero value, such as "", stands for none
 
 	parse func(text string) (value any, ok bool)
 	check func(value any) (ok bool, why string)
@@ -159,6 +170,12 @@ func Number(want string, allowed func(x float64) bool) Kind {
 	}
 }
 
+// Fraction is a number from 0 up to, but not including, 1. Its values are of type
+// float64.
+func Fraction() Kind {
+	return Number("a number from 0 to below 1", func(x float64) bool { return x >= 0 && x < 1 })
+}
+
 // smallestNormal is the smallest float32 that devices do not flush to 0.
 const smallestNormal = 0x1p-126
 
@@ -205,13 +222,14 @@ func Bool() Kind {
 	}
 }
 
-// Text is any text on one line, which want describes. Its values are of type
-// string.
+// Text is any text on one line, which want describes, or none. Its values are of
+// type string.
 func Text(placeholder, want string) Kind {
 	return Kind{
 		Want:        want,
 		Placeholder: placeholder,
 		IsText:      true,
+		Optional:    true,
 		parse: func(text string) (any, bool) {
 			return text, strings.TrimSpace(text) != "" && !strings.ContainsFunc(text, unicode.IsControl)
 		},
@@ -223,7 +241,7 @@ func Text(placeholder, want string) Kind {
 // the caller must check. Its values are of type string.
 func Name(names []string, otherwise string) Kind {
 	k := Text("NAME", orList(append(slices.Clone(names), otherwise)))
-	k.Values = names
+	k.Values, k.Optional = names, false
 	return k
 }
 

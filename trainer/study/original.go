@@ -1,9 +1,11 @@
-package trainer
+package study
 
 import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // The rates and the number of epochs of the original's learning-rate study.
@@ -21,17 +23,17 @@ const (
 // seed, then its learning-rate study (of its best training) with the first seed.
 // By default the seed is 42 and, as in the original, the test set selects the best
 // epoch. Overrides replace settings of every run; a seed may be a list such as
-// "42-46". Overriding a setting that the study itself compares is [ErrUsage].
+// "42-46". Overriding a setting that the study itself compares is [trainer.ErrUsage].
 func OriginalExperiment(overrides ...Assignment) (Experiment, error) {
 	seeds, shared, err := originalSettings(overrides)
 	if err != nil {
 		return Experiment{}, err
 	}
 	e := Experiment{Name: "original", Groups: []Group{{Name: trainingsGroup}, {Name: ratesGroup}}}
-	add := func(group *Group, preset, name string, seed Assignment, change func(c *Config)) error {
+	add := func(group *Group, preset, name string, seed setting.Assignment, change func(c *Config)) error {
 		c := DefaultConfig()
 		change(&c)
-		if err := c.Apply(append([]Assignment{{Name: "preset", Value: preset}, seed}, shared...)...); err != nil {
+		if err := c.Apply(append([]setting.Assignment{{Name: "preset", Value: preset}, seed}, shared...)...); err != nil {
 			return err
 		}
 		c.Name = fmt.Sprintf("%s-seed%d", name, c.Seed)
@@ -69,9 +71,9 @@ var originalKeys = []string{"preset", "model", "augment", "dropout", "lr", "name
 
 // originalSettings returns the seeds of the original's study, and the settings
 // that all of its runs share.
-func originalSettings(overrides []Assignment) (seeds, shared []Assignment, err error) {
-	f := experimentText{base: []Assignment{{Name: "select-on", Value: originalProtocol}}}
-	f.setAxis(axis{"seed", []Assignment{{Name: "seed", Value: DefaultConfig().Value("seed")}}})
+func originalSettings(overrides []setting.Assignment) (seeds, shared []setting.Assignment, err error) {
+	f := experimentText{base: []setting.Assignment{{Name: "select-on", Value: originalProtocol}}}
+	f.setAxis(axis{"seed", []setting.Assignment{{Name: "seed", Value: DefaultConfig().Value("seed")}}})
 	for _, o := range overrides {
 		if slices.Contains(originalKeys, o.Name) {
 			return nil, nil, usage("%s: the experiment original sets %s itself: write an experiment file to vary it", o.Source, o.Name)

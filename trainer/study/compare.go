@@ -1,4 +1,4 @@
-package trainer
+package study
 
 import (
 	"bytes"
@@ -16,9 +16,9 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
-// Recipe is a set of runs that differ only in their seeds and in where they ran.
+// RecipeRuns is a set of runs that differ only in their seeds and in where they ran.
 // Accuracies and F1 scores are fractions.
-type Recipe struct {
+type RecipeRuns struct {
 	Name string `json:"name"`
 	// Rank is the recipe's place by [Comparison.RankedBy], from 1, the best; equal
 	// figures share a rank.
@@ -42,7 +42,7 @@ type Recipe struct {
 }
 
 // Runs returns the recipe's runs, by seed.
-func (r Recipe) Runs() []*Run { return r.runs }
+func (r RecipeRuns) Runs() []*Run { return r.runs }
 
 // Pair is the comparison of two recipes on the test images.
 type Pair struct {
@@ -67,15 +67,15 @@ const (
 
 // Comparison is the outcome of [Compare].
 type Comparison struct {
-	Name     string    `json:"name,omitempty"` // the group's name
-	Protocol string    `json:"protocol"`
-	Images   int       `json:"images"`             // number of test images
-	RankedBy string    `json:"ranked_by"`          // ByValAccuracy, or ByTestAccuracy if no recipe has a validation accuracy
-	Recipes  []Recipe  `json:"recipes"`            // best first
-	Notes    []string  `json:"notes"`              // sentences: which conclusions the figures allow
-	Pairs    []Pair    `json:"pairs"`              // every pair of recipes; empty if there is only one recipe
-	Together *Cochran  `json:"cochran"`            // nil unless there are three or more recipes with one run each
-	Findings []Finding `json:"findings,omitempty"` // the original's conclusions, if its trainings are among the recipes
+	Name     string       `json:"name,omitempty"` // the group's name
+	Protocol string       `json:"protocol"`
+	Images   int          `json:"images"`             // number of test images
+	RankedBy string       `json:"ranked_by"`          // ByValAccuracy, or ByTestAccuracy if no recipe has a validation accuracy
+	Recipes  []RecipeRuns `json:"recipes"`            // best first
+	Notes    []string     `json:"notes"`              // sentences: which conclusions the figures allow
+	Pairs    []Pair       `json:"pairs"`              // every pair of recipes; empty if there is only one recipe
+	Together *Cochran     `json:"cochran"`            // nil unless there are three or more recipes with one run each
+	Findings []Finding    `json:"findings,omitempty"` // the original's conclusions, if its trainings are among the recipes
 	// Unfinished names the experiment's runs that are left out because they are
 	// in progress, diverged or missing.
 	Unfinished []string `json:"unfinished,omitempty"`
@@ -140,7 +140,7 @@ const significance = .05
 // on the test images: between recipes with two or more common seeds by a paired
 // t test over those seeds, between others by McNemar's test and a bootstrap
 // interval on one run of each. A single run, runs with different protocols or
-// test images, and the same training twice are [ErrUsage]; runs must not be
+// test images, and the same training twice are [trainer.ErrUsage]; runs must not be
 // empty.
 func Compare(runs []*Run) (*Comparison, error) {
 	if len(runs) < 2 {
@@ -188,7 +188,7 @@ func (c *Comparison) rank() {
 			c.RankedBy = ByValAccuracy
 		}
 	}
-	figure := func(r *Recipe) float64 {
+	figure := func(r *RecipeRuns) float64 {
 		switch {
 		case c.RankedBy == ByTestAccuracy:
 			return rounded(r.Accuracy)
@@ -197,7 +197,7 @@ func (c *Comparison) rank() {
 		}
 		return math.Inf(-1)
 	}
-	slices.SortStableFunc(c.Recipes, func(a, b Recipe) int { return cmp.Compare(figure(&b), figure(&a)) })
+	slices.SortStableFunc(c.Recipes, func(a, b RecipeRuns) int { return cmp.Compare(figure(&b), figure(&a)) })
 	for i := range c.Recipes {
 		c.Recipes[i].Rank = i + 1
 		if i > 0 && figure(&c.Recipes[i]) == figure(&c.Recipes[i-1]) {
@@ -317,7 +317,7 @@ func compareTogether(runs []*Run) (*Cochran, error) {
 }
 
 // recipes groups runs into recipes, in the order of each recipe's first run.
-func recipes(runs []*Run) ([]Recipe, error) {
+func recipes(runs []*Run) ([]RecipeRuns, error) {
 	var keys []string
 	groups := map[string][]*Run{}
 	for _, r := range runs {
@@ -327,7 +327,7 @@ func recipes(runs []*Run) ([]Recipe, error) {
 		}
 		groups[key] = append(groups[key], r)
 	}
-	var list []Recipe
+	var list []RecipeRuns
 	for _, key := range keys {
 		group := groups[key]
 		slices.SortStableFunc(group, func(a, b *Run) int { return cmp.Compare(a.Config.Seed, b.Config.Seed) })
@@ -344,8 +344,8 @@ func recipes(runs []*Run) ([]Recipe, error) {
 
 // nameApart tells recipes of the same name apart: it adds to their names the
 // settings that not all of them have, as in "main_no_aug (lr: 0.01)".
-func nameApart(list []Recipe) {
-	named := map[string][]*Recipe{}
+func nameApart(list []RecipeRuns) {
+	named := map[string][]*RecipeRuns{}
 	for i := range list {
 		named[list[i].Name] = append(named[list[i].Name], &list[i])
 	}
@@ -366,14 +366,14 @@ func nameApart(list []Recipe) {
 }
 
 // settings lists the settings that a recipe's runs share, such as "lr: 0.01".
-func (r *Recipe) settings() []string {
+func (r *RecipeRuns) settings() []string {
 	return strings.Split(strings.TrimSpace(r.runs[0].Config.recipe()), "\n")
 }
 
-func newRecipe(runs []*Run) Recipe {
+func newRecipe(runs []*Run) RecipeRuns {
 	c := runs[0].Config
 	c.Name = ""
-	r := Recipe{Name: c.RunName(), Preset: c.Preset, Parameters: runs[0].Metrics.Parameters, runs: runs}
+	r := RecipeRuns{Name: c.RunName(), Preset: c.Preset, Parameters: runs[0].Metrics.Parameters, runs: runs}
 	var f1, seconds []float64
 	for _, run := range runs {
 		r.Seeds = append(r.Seeds, run.Config.Seed)
@@ -403,19 +403,7 @@ func fractionInterval(x []float64) *statistics.Interval {
 	return new(interval.Within(0, 1))
 }
 
-// recipe returns the settings that make up a run's recipe, as YAML: all but the
-// seed and those that say where its files are and how it ran.
-func (c Config) recipe() string {
-	c.Seed, c.Name, c.Out, c.Device, c.CPU, c.Threads, c.Validate, c.DataDir = 0, "", "", "", false, 0, false, ""
-	c.LogEvery, c.NoProgress, c.Quiet = 0, false, false
-	text, err := c.YAML()
-	if err != nil {
-		panic(err) // cannot happen: the fields are plain values
-	}
-	return text
-}
-
-func comparePair(a, b *Recipe) (Pair, error) {
+func comparePair(a, b *RecipeRuns) (Pair, error) {
 	p := Pair{First: a.Name, Second: b.Name}
 	first, second := a.runs[0], b.runs[0]
 	var seeds []string

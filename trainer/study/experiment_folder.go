@@ -1,4 +1,4 @@
-package trainer
+package study
 
 import (
 	"errors"
@@ -11,50 +11,12 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
-// RunState says how far a run of an experiment has come.
-type RunState int
-
-// The states of a run. A run in progress has a checkpoint to continue from; a
-// broken run has none and starts again from the beginning.
-const (
-	RunNew RunState = iota
-	RunBroken
-	RunInProgress
-	RunFinished
-)
-
-// StateOfRun returns the state of the run in a folder, RunNew if the folder does
-// not exist. A folder that holds something other than a run is [ErrUsage].
-func StateOfRun(dir string) (RunState, error) {
-	has := func(name string) bool {
-		_, err := os.Stat(filepath.Join(dir, name))
-		return err == nil
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return RunNew, err
-	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { // what a training leaves if it is killed before it writes args.yaml
-		return e.Name() == lockFile || atomicfile.IsTemporary(e.Name())
-	})
-	switch {
-	case len(entries) == 0:
-		return RunNew, nil
-	case !has(ArgsFile):
-		return RunNew, usage("%s exists and is not a run's folder: choose another --out", dir)
-	case has(metricsFile):
-		return RunFinished, nil
-	case has(stateFile):
-		return RunInProgress, nil
-	}
-	return RunBroken, nil
-}
-
 // CheckRun checks that the run in a folder, in progress or finished, is the
-// training that c describes. If its settings differ, the error is [ErrUsage].
+// training that c describes. If its settings differ, the error is [trainer.ErrUsage].
 func CheckRun(dir string, c Config) error {
 	had, err := ReadArgs(dir)
 	if err != nil {
@@ -129,7 +91,7 @@ func ExperimentName(dir string) string {
 // WriteIndex makes dir the folder of the experiment: it writes a file that lists
 // the runs. Runs that are already in the list, such as those with other seeds,
 // stay there. If dir is the folder of another experiment, the error is
-// [ErrUsage].
+// [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
 	old, err := readIndex(dir)
 	switch {
@@ -170,7 +132,7 @@ type RunGroup struct {
 
 // ReadGroups reads the finished runs of an experiment's folder, group by group,
 // or those in any other folders as one group. dirs must not be empty. Folders
-// without a finished run are [ErrUsage].
+// without a finished run are [trainer.ErrUsage].
 func ReadGroups(dirs []string) ([]RunGroup, error) {
 	if info, err := os.Stat(dirs[0]); len(dirs) == 1 && err == nil && info.IsDir() {
 		index, err := readIndex(dirs[0])
@@ -210,8 +172,8 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 		group := RunGroup{Name: g.Name}
 		for _, name := range g.Runs {
 			run := filepath.Join(dir, name)
-			state, err := StateOfRun(run)
-			if err == nil && state == RunFinished {
+			state, err := trainer.StateOfRun(run)
+			if err == nil && state == trainer.RunFinished {
 				err = group.add(run)
 			} else if err == nil {
 				group.Unfinished = append(group.Unfinished, name)

@@ -1,4 +1,4 @@
-package trainer
+package study
 
 import (
 	"fmt"
@@ -13,7 +13,7 @@ import (
 )
 
 // LoadExperiment reads a file that describes an experiment; see [ParseExperiment].
-// A file that cannot be read is [ErrUsage].
+// A file that cannot be read is [trainer.ErrUsage].
 func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 //
 // Seeds may be ranges, also under base. The name defaults to the file's. Overrides
 // replace the values of their settings in base and grid; a seed may be a list such
-// as "0-4,7". An error ([ErrUsage]) names the file and the line, or the override's
+// as "0-4,7". An error ([trainer.ErrUsage]) names the file and the line, or the override's
 // source.
 func ParseExperiment(file string, text []byte, overrides ...Assignment) (Experiment, error) {
 	f, err := readExperiment(file, text)
@@ -63,14 +63,14 @@ func ParseExperiment(file string, text []byte, overrides ...Assignment) (Experim
 // experimentText is the content of an experiment's file.
 type experimentText struct {
 	name string
-	base []Assignment // of every run
-	axes []axis       // each combination of their values is a run
+	base []setting.Assignment // of every run
+	axes []axis               // each combination of their values is a run
 }
 
 // axis holds the values that one setting takes in the runs of an experiment.
 type axis struct {
 	name   string
-	values []Assignment
+	values []setting.Assignment
 }
 
 // readExperiment reads the file's sections.
@@ -80,15 +80,15 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	if err != nil || root == nil {
 		return f, err
 	}
-	entries, err := mappingEntries(file, root)
+	entries, err := setting.Entries(file, root)
 	if err != nil {
 		return nil, err
 	}
 	var seeds *axis // under base: they vary fastest, like the last line of a grid
 	for _, e := range entries {
-		switch e.key {
+		switch e.Key {
 		case "name":
-			name, err := e.assignment(Setting{"name", setting.Text("NAME", experimentName)})
+			name, err := e.Assignment(Setting{"name", setting.Text("NAME", experimentName)})
 			if err != nil {
 				return nil, err
 			}
@@ -108,29 +108,29 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 		f.axes = append(f.axes, *seeds)
 	}
 	err = setting.FolderName(experimentName).Check("the experiment's name", f.name)
-	return f, Assignment{Source: file}.wrong(err)
+	return f, setting.Assignment{Source: file}.Wrong(err)
 }
 
 // experimentName says what names an experiment can have.
 const experimentName = "a name for the folder of its runs, such as rates"
 
 // unknownSection returns an error about a key outside the sections.
-func unknownSection(e entry) error {
-	if _, ok := FindSetting(e.key); ok {
-		return usage("%s: %s is outside base and grid: indent it under one of them", e.source(), e.key)
+func unknownSection(e setting.Entry) error {
+	if _, ok := settings.Find(e.Key); ok {
+		return usage("%s: %s is outside base and grid: indent it under one of them", e.Source(), e.Key)
 	}
-	return unknownKey(e.source(), e.key, []string{"name", "base", "grid"})
+	return setting.UnknownKey(e.Source(), e.Key, []string{"name", "base", "grid"})
 }
 
 // readBase reads the settings that all runs share. Several seeds become an axis.
-func readBase(file string, section entry) ([]Assignment, *axis, error) {
-	entries, err := sectionEntries(file, section, wantLines)
+func readBase(file string, section setting.Entry) ([]setting.Assignment, *axis, error) {
+	entries, err := sectionEntries(file, section, setting.WantLines)
 	if err != nil {
 		return nil, nil, err
 	}
 	var seeds *axis
 	for i, e := range entries {
-		if e.key == "seed" {
+		if e.Key == "seed" {
 			a, err := e.axis()
 			if err != nil {
 				return nil, nil, err
@@ -142,16 +142,16 @@ func readBase(file string, section entry) ([]Assignment, *axis, error) {
 		}
 	}
 	for _, e := range entries {
-		if s, ok := FindSetting(e.key); ok && e.value.Kind == yaml.SequenceNode {
-			return nil, nil, &setting.Error{Source: e.source(), Name: e.key, Problem: "is a list", Want: s.Want + ", or move the list under grid"}
+		if s, ok := settings.Find(e.Key); ok && e.Value.Kind == yaml.SequenceNode {
+			return nil, nil, &setting.Error{Source: e.Source(), Name: e.Key, Problem: "is a list", Want: s.Want + ", or move the list under grid"}
 		}
 	}
-	assignments, err := assignmentsOf(entries)
+	assignments, err := settings.Assignments(entries)
 	return assignments, seeds, err
 }
 
 // readGrid reads the lists of values.
-func readGrid(file string, section entry) ([]axis, error) {
+func readGrid(file string, section setting.Entry) ([]axis, error) {
 	entries, err := sectionEntries(file, section, `lines of the form "key: [value, value]"`)
 	if err != nil {
 		return nil, err
@@ -168,17 +168,17 @@ func readGrid(file string, section entry) ([]axis, error) {
 }
 
 // sectionEntries lists the settings of a section. An empty one has none.
-func sectionEntries(file string, section entry, want string) ([]entry, error) {
-	if section.value.Tag == "!!null" {
+func sectionEntries(file string, section setting.Entry, want string) ([]setting.Entry, error) {
+	if section.Value.Tag == "!!null" {
 		return nil, nil
 	}
-	if section.value.Kind != yaml.MappingNode {
-		return nil, usage("%s: %s: want %s", section.source(), section.key, want)
+	if section.Value.Kind != yaml.MappingNode {
+		return nil, usage("%s: %s: want %s", section.Source(), section.Key, want)
 	}
-	entries, err := mappingEntries(file, section.value)
+	entries, err := setting.Entries(file, section.Value)
 	for _, e := range entries {
 		if err == nil {
-			err = refuseCommandKey(e.source(), e.key)
+			err = refuseCommandKey(e.Source(), e.Key)
 		}
 	}
 	return entries, err
@@ -198,27 +198,27 @@ func refuseCommandKey(source, key string) error {
 }
 
 // axis reads the values of a setting: a list or, for seeds, also a range.
-func (e entry) axis() (axis, error) {
-	s, ok := FindSetting(e.key)
+func (e setting.Entry) axis() (axis, error) {
+	s, ok := settings.Find(e.Key)
 	if !ok {
-		return axis{}, unknownKey(e.source(), e.key, settingNames())
+		return axis{}, setting.UnknownKey(e.Source(), e.Key, settings.Names())
 	}
-	values := []*yaml.Node{e.value}
-	if e.value.Kind == yaml.SequenceNode {
-		values = e.value.Content
+	values := []*yaml.Node{e.Value}
+	if e.Value.Kind == yaml.SequenceNode {
+		values = e.Value.Content
 	}
-	if len(values) == 0 || e.key != "seed" && e.value.Kind != yaml.SequenceNode {
-		return axis{}, usage("%s: %s: want a list of values, [value, value]", e.source(), e.key)
+	if len(values) == 0 || e.Key != "seed" && e.Value.Kind != yaml.SequenceNode {
+		return axis{}, usage("%s: %s: want a list of values, [value, value]", e.Source(), e.Key)
 	}
-	if e.key == "seed" {
+	if e.Key == "seed" {
 		s.Kind = setting.Seeds()
 	}
-	a := axis{name: e.key}
+	a := axis{name: e.Key}
 	for _, v := range values {
 		if v.Kind == yaml.AliasNode {
 			v = v.Alias
 		}
-		one, err := entry{e.file, v.Line, e.key, v}.assignment(s)
+		one, err := setting.Entry{e.File, v.Line, e.Key, v}.Assignment(s)
 		if err == nil {
 			err = a.add(one)
 		}
@@ -230,17 +230,17 @@ func (e entry) axis() (axis, error) {
 }
 
 // add appends a value, or several if it is a range of seeds.
-func (a *axis) add(one Assignment) error {
+func (a *axis) add(one setting.Assignment) error {
 	if a.name != "seed" {
 		a.values = append(a.values, one)
 		return nil
 	}
 	seeds, err := setting.Seeds().Parse("seed", one.Value)
 	if err != nil {
-		return one.wrong(err)
+		return one.Wrong(err)
 	}
 	for _, seed := range seeds.([]uint64) {
-		a.values = append(a.values, Assignment{"seed", fmt.Sprint(seed), one.Source})
+		a.values = append(a.values, setting.Assignment{"seed", fmt.Sprint(seed), one.Source})
 	}
 	return nil
 }
@@ -255,15 +255,15 @@ func (f *experimentText) setAxis(a axis) {
 }
 
 // override replaces the file's values with those of the overrides.
-func (f *experimentText) override(overrides []Assignment) error {
+func (f *experimentText) override(overrides []setting.Assignment) error {
 	for _, o := range overrides {
-		if _, ok := FindSetting(o.Name); !ok {
-			return unknownKey(o.Source, o.Name, settingNames())
+		if _, ok := settings.Find(o.Name); !ok {
+			return setting.UnknownKey(o.Source, o.Name, settings.Names())
 		}
 		if err := refuseCommandKey(o.Source, o.Name); err != nil {
 			return err
 		}
-		f.base = slices.DeleteFunc(f.base, func(a Assignment) bool { return a.Name == o.Name })
+		f.base = slices.DeleteFunc(f.base, func(a setting.Assignment) bool { return a.Name == o.Name })
 		if o.Name == "seed" {
 			a := axis{name: o.Name}
 			if err := a.add(o); err != nil {
@@ -283,13 +283,13 @@ const maxRuns = 10_000
 
 // combine returns every combination of the axes' values, with the last axis varying
 // fastest. Without axes it returns one empty combination.
-func combine(file string, axes []axis) ([][]Assignment, error) {
-	all := [][]Assignment{{}}
+func combine(file string, axes []axis) ([][]setting.Assignment, error) {
+	all := [][]setting.Assignment{{}}
 	for _, a := range axes {
 		if len(all)*len(a.values) > maxRuns {
 			return nil, usage("%s: the lists combine to more than %d runs: shorten them", file, maxRuns)
 		}
-		var more [][]Assignment
+		var more [][]setting.Assignment
 		for _, before := range all {
 			for _, v := range a.values {
 				more = append(more, append(slices.Clone(before), v))
@@ -301,7 +301,7 @@ func combine(file string, axes []axis) ([][]Assignment, error) {
 }
 
 // runConfig returns the configuration of one combination, named after it.
-func runConfig(base, values []Assignment) (Config, error) {
+func runConfig(base, values []setting.Assignment) (Config, error) {
 	c := DefaultConfig()
 	if err := c.Apply(slices.Concat(base, values)...); err != nil {
 		return c, err

@@ -1,19 +1,16 @@
-package trainer
+package study
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"math"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
@@ -21,28 +18,27 @@ import (
 type Run struct {
 	Dir         string
 	Config      Config
-	Environment Environment
-	Epochs      []EpochReport // without Best
+	Environment trainer.Environment
+	Epochs      []trainer.EpochReport // without Best
 	Metrics     metrics.Metrics
 	Labels      []byte        // of the test images
 	Right       []bool        // whether each is classified correctly
 	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
-// ReadRun reads the folder of a finished run. The error is [ErrUsage] and names
+// ReadRun reads the folder of a finished run. The error is [trainer.ErrUsage] and names
 // the file that is missing or damaged.
 func ReadRun(dir string) (*Run, error) {
 	r := &Run{Dir: dir, Config: DefaultConfig()}
-	if err := r.Config.LoadYAML(filepath.Join(dir, ArgsFile)); err != nil {
+	if err := r.Config.LoadYAML(filepath.Join(dir, trainer.ArgsFile)); err != nil {
 		return nil, usage("%s is not a finished run: %v", dir, err)
 	}
 	for _, file := range []struct {
 		name string
 		read func(text []byte) error
 	}{
-		{ArgsFile, r.readEnvironment},
-		{metricsFile, func(text []byte) error { return json.Unmarshal(text, &r.Metrics) }},
-		{resultsFile, r.readResults},
+		{trainer.ArgsFile, r.readEnvironment},
+		{trainer.MetricsFile, func(text []byte) error { return json.Unmarshal(text, &r.Metrics) }},
 	} {
 		text, err := os.ReadFile(filepath.Join(dir, file.name))
 		if err != nil {
@@ -52,7 +48,11 @@ func ReadRun(dir string) (*Run, error) {
 			return nil, usage("cannot read %s: %v", filepath.Join(dir, file.name), err)
 		}
 	}
-	predictions, err := metrics.ReadPredictions(filepath.Join(dir, predictionsFile))
+	var err error
+	if r.Epochs, err = trainer.ReadEpochs(dir); err != nil {
+		return nil, usage("%s is not a finished run: %v", dir, err)
+	}
+	predictions, err := metrics.ReadPredictions(filepath.Join(dir, trainer.PredictionsFile))
 	if err != nil {
 		return nil, usage("%s has no predictions to compare: %v", dir, err)
 	}
@@ -68,7 +68,7 @@ func ReadRun(dir string) (*Run, error) {
 
 func (r *Run) readEnvironment(text []byte) error {
 	var args struct {
-		Environment Environment `yaml:"environment"`
+		Environment trainer.Environment `yaml:"environment"`
 	}
 	if err := yaml.Unmarshal(text, &args); err != nil {
 		return errors.New(yamlProblem(err))
@@ -77,36 +77,20 @@ func (r *Run) readEnvironment(text []byte) error {
 	return nil
 }
 
-// readResults reads results.csv. It may have more or fewer columns than this
-// version writes: missing figures are NaN.
-func (r *Run) readResults(text []byte) error {
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err == nil && len(rows) == 0 {
-		err = errors.New("it is empty")
+var lineNumber = regexp.MustCompile(`line (\d+)`)
+
+// yamlProblem rewords the library's error about a file that this program writes:
+// the original speaks of Go types.
+func yamlProblem(err error) string {
+	if match := lineNumber.FindString(err.Error()); match != "" {
+		return match + " is damaged"
 	}
-	if err != nil {
-		return fmt.Errorf("%w: want a header and a row for each epoch", err)
-	}
-	for i, row := range rows[1:] {
-		value := func(name string) float64 {
-			if at := slices.Index(rows[0], name); at >= 0 {
-				if x, err := strconv.ParseFloat(row[at], 64); err == nil {
-					return x
-				}
-			}
-			return math.NaN()
-		}
-		r.Epochs = append(r.Epochs, EpochReport{Epoch: i + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
-			ValLoss: value("val_loss"), ValAccuracy: value("val_accuracy"), LR: value("lr"),
-			Seconds: value("seconds"), ImagesPerSecond: value("images_per_second")})
-	}
-	return nil
+	return "the file is damaged"
 }
 
-// BestEpoch returns the number, from 1, of the epoch whose weights were kept: the
-// first with the highest ValAccuracy, or the last if the run evaluated none. It
-// returns 0 if there is no such epoch.
-func (r *Run) BestEpoch() int { return bestEpoch(r.Epochs, r.Config.NoEval) }
+// BestEpoch returns the number of the epoch whose weights were kept; see
+// [trainer.BestEpoch].
+func (r *Run) BestEpoch() int { return trainer.BestEpoch(r.Epochs, r.Config.NoEval) }
 
 // ValAccuracy returns the accuracy of the best epoch on the held-out images, a
 // fraction, and whether the run has one: it does not if it selected its best
@@ -124,7 +108,7 @@ func (r *Run) Name() string { return filepath.Base(r.Dir) }
 
 // FindRuns returns the folders of runs: each of dirs that is one, and the finished
 // runs, sorted by name, in each that is not. It lists no folder twice. A folder
-// that neither is nor holds a run is [ErrUsage].
+// that neither is nor holds a run is [trainer.ErrUsage].
 func FindRuns(dirs []string) ([]string, error) {
 	var runs []string
 	add := func(dir string) {
@@ -133,7 +117,7 @@ func FindRuns(dirs []string) ([]string, error) {
 		}
 	}
 	for _, dir := range dirs {
-		if _, err := os.Stat(filepath.Join(dir, ArgsFile)); err == nil {
+		if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err == nil {
 			add(dir)
 			continue
 		}
@@ -144,10 +128,10 @@ func FindRuns(dirs []string) ([]string, error) {
 		before := len(runs)
 		for _, e := range entries {
 			inner := filepath.Join(dir, e.Name())
-			if _, err := os.Stat(filepath.Join(inner, ArgsFile)); err != nil {
+			if _, err := os.Stat(filepath.Join(inner, trainer.ArgsFile)); err != nil {
 				continue
 			}
-			if state, err := StateOfRun(inner); err == nil && state == RunFinished {
+			if state, err := trainer.StateOfRun(inner); err == nil && state == trainer.RunFinished {
 				add(inner)
 			}
 		}

@@ -1,10 +1,15 @@
-package trainer
+package study
 
 import (
+	"bytes"
+	"encoding/csv"
 	"math"
+	"path/filepath"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
 
 // RunsFile names the table of all finished runs in an experiment's folder.
@@ -35,7 +40,11 @@ func WriteRuns(dir string, groups []RunGroup) error {
 			rows = append(rows, row)
 		}
 	}
-	return folder{dir}.writeCSV(RunsFile, rows)
+	var b bytes.Buffer
+	if err := csv.NewWriter(&b).WriteAll(rows); err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, RunsFile), b.Bytes())
 }
 
 // settingColumns returns the settings that have a column: all but the name,

@@ -1,4 +1,4 @@
-package trainer
+package study
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
 
 // Experiment is a named list of trainings. Each runs in a folder named after it.
@@ -25,7 +27,7 @@ type Group struct {
 // It passes each call a worker number, from 0 to workers−1, that no concurrent
 // call has. A training that diverges does not stop the others; Each returns all
 // such errors together. Any other error cancels the context of the other calls
-// and is returned when they have ended; a cancelled ctx is [ErrInterrupted].
+// and is returned when they have ended; a cancelled ctx is [trainer.ErrInterrupted].
 func (e Experiment) Each(ctx context.Context, workers int, train func(ctx context.Context, worker int, c Config) error) error {
 	runs := make(chan Config)
 	diverged := make([]error, workers)
@@ -37,7 +39,7 @@ func (e Experiment) Each(ctx context.Context, workers int, train func(ctx contex
 				select {
 				case runs <- c:
 				case <-inner.Done():
-					return ErrInterrupted // unless a worker's error came first: Wait returns that
+					return trainer.ErrInterrupted // unless a worker's error came first: Wait returns that
 				}
 			}
 		}
@@ -47,7 +49,7 @@ func (e Experiment) Each(ctx context.Context, workers int, train func(ctx contex
 		group.Go(func() error {
 			for c := range runs {
 				err := train(inner, worker, c)
-				if errors.Is(err, ErrDiverged) {
+				if errors.Is(err, trainer.ErrDiverged) {
 					diverged[worker] = errors.Join(diverged[worker], fmt.Errorf("%s: %w", c.Name, err))
 				} else if err != nil {
 					return err

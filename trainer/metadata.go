@@ -1,0 +1,197 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// The keys of a file's metadata.
+const (
+	modelKey         = "model"         // the network's name
+	networkKey       = "network"       // its layers, as YAML
+	classesKey       = "classes"       // the names of the classes, as a JSON list
+	imageSizeKey     = "image_size"    // height×width, "28x28"
+	channelsKey      = "channels"      // of an image
+	normalizationKey = "normalization" // of a pixel x in 0 to 1: (x − mean)/std, as JSON
+	seedKey          = "seed"
+	epochKey         = "epoch"
+	protocolKey      = "select_on"
+	versionKey       = "version"
+)
+
+// Origin says where a model's weights come from. Its zero value says nothing.
+type Origin struct {
+	Seed  uint64
+	Epoch int // 1 is the first
+	// Protocol names the images that selected the epoch: val, test, none or, for
+	// weights of another program, unknown.
+	Protocol string
+	Version  string // of the program that trained the weights
+}
+
+// metadata describes the model, so that its file makes sense without its run.
+func (m *Model) metadata() (map[string]string, error) {
+	layers, err := m.Network.YAML()
+	if err != nil {
+		return nil, err
+	}
+	classes, err := json.Marshal(m.Network.Classes)
+	if err != nil {
+		return nil, err
+	}
+	normalization, err := json.Marshal(m.Normalization)
+	if err != nil {
+		return nil, err
+	}
+	in := m.Network.Input
+	return map[string]string{modelKey: m.Network.Name, seedKey: strconv.FormatUint(m.Origin.Seed, 10),
+		epochKey: strconv.Itoa(m.Origin.Epoch), protocolKey: m.Origin.Protocol, versionKey: m.Origin.Version, "format": "pt",
+		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", in.H, in.W),
+		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization)}, nil
+}
+
+// describe fills in what the metadata of a file says about its model. What it does
+// not say, the file's tensors do; without other information, the images are those of
+// Fashion-MNIST.
+func (m *Model) describe(f *checkpoint.File) (err error) {
+	about := f.Metadata
+	m.Origin = originOf(about)
+	if about[networkKey] == "" {
+		m.Network, err = identify(f)
+	} else if m.Network, err = networkOf(about); err != nil {
+		err = badCheckpoint("%v", err)
+	}
+	if err != nil {
+		return err
+	}
+	m.Normalization = model.DefaultNormalization(m.Network.Input.C)
+	if text := about[normalizationKey]; text != "" {
+		m.Normalization, err = parseNormalization(text, m.Network.Input.C)
+	}
+	return err
+}
+
+// parseNormalization reads the normalisation of images with the given channels.
+func parseNormalization(text string, channels int) (n model.Normalization, err error) {
+	if err := json.Unmarshal([]byte(text), &n); err != nil {
+		return n, badCheckpoint("the normalization in its metadata is damaged: %v", err)
+	}
+	if len(n.Mean) != channels || len(n.Std) != channels {
+		return n, badCheckpoint("the normalization in its metadata has %d means and %d deviations: want one of each for each of %d channels", len(n.Mean), len(n.Std), channels)
+	}
+	for _, s := range n.Std {
+		if !(s > 0) {
+			return n, badCheckpoint("the normalization in its metadata has the deviation %v: want a positive number", s)
+		}
+	}
+	return n, nil
+}
+
+// originOf reads an origin. Metadata can be anybody's text: of the protocol, only
+// known words are taken, since it is printed and written.
+func originOf(about map[string]string) Origin {
+	o := Origin{Protocol: "unknown", Version: about[versionKey]}
+	switch p := about[protocolKey]; p {
+	case "val", "test", noProtocol:
+		o.Protocol = p
+	}
+	o.Seed, _ = strconv.ParseUint(about[seedKey], 10, 64) // 0 if unknown
+	o.Epoch, _ = strconv.Atoi(about[epochKey])
+	return o
+}
+
+// networkOf returns the network that metadata describes.
+func networkOf(about map[string]string) (n model.Network, err error) {
+	d := dataset.FashionMNIST
+	if text := about[classesKey]; text != "" {
+		d.Classes = nil
+		if err := json.Unmarshal([]byte(text), &d.Classes); err != nil {
+			return n, fmt.Errorf("the classes in its metadata are damaged: %v", err)
+		}
+	}
+	if text := about[imageSizeKey]; text != "" {
+		if _, err := fmt.Sscanf(text, "%dx%d", &d.H, &d.W); err != nil {
+			return n, fmt.Errorf(`the image_size in its metadata is %q: want a value such as "28x28"`, text)
+		}
+	}
+	if text := about[channelsKey]; text != "" {
+		if d.C, err = strconv.Atoi(text); err != nil {
+			return n, fmt.Errorf("the channels in its metadata are %q: want a number", text)
+		}
+	}
+	n, err = ParseNetwork("the network in its metadata", []byte(about[networkKey]), d)
+	n.Name = about[modelKey]
+	return n, err
+}
+
+// identify returns the built-in network whose tensors have the names and shapes of
+// the file's. It ignores the file's metadata. If no network fits, the error names
+// the nearest one and the differences.
+func identify(f *checkpoint.File) (model.Network, error) {
+	nearest, most := "", -1.0
+	var misfit error
+	for i, d := range likelyDatasets(f) {
+		for _, name := range model.Names() {
+			network, _ := model.Zoo(name, inputOf(d.Shape), d.Classes)
+			if network.Check() != nil {
+				continue // it does not take images of this size
+			}
+			net, err := model.Build(model.Config{Network: network})
+			if err != nil {
+				return model.Network{}, err
+			}
+			want := specs(net)
+			fit, likeness := f.Compare(want)
+			if fit {
+				return network, nil
+			}
+			if i == 0 && likeness > most {
+				_, misfit = f.Fit(want)
+				nearest, most = name, likeness
+			}
+		}
+	}
+	return model.Network{}, fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
+		strings.Join(model.Names(), ", "), nearest, misfit)
+}
+
+// likelySides are usual heights and widths of small images.
+var likelySides = []int{28, 32, 16, 20, 24, 40, 48, 56, 64, 96}
+
+// likelyDatasets returns the datasets on which the file's weights may have been
+// trained: Fashion-MNIST first, then square images and any number of classes that one
+// of the file's vectors suggests.
+func likelyDatasets(f *checkpoint.File) []dataset.Info {
+	list := []dataset.Info{dataset.FashionMNIST}
+	lengths := f.VectorLengths()
+	for _, classes := range lengths[:min(8, len(lengths))] {
+		if classes < 2 || classes > dataset.MaxClasses {
+			continue
+		}
+		names := dataset.FashionMNIST.Classes
+		if classes != len(names) {
+			names = numbers(classes)
+		}
+		for _, side := range likelySides {
+			for _, channels := range []int{1, 3} {
+				list = append(list, dataset.Info{Classes: names, Shape: dataset.Shape{H: side, W: side, C: channels}})
+			}
+		}
+	}
+	return list
+}
+
+// numbers returns the numbers from 0 to n−1 as names.
+func numbers(n int) []string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = strconv.Itoa(i)
+	}
+	return list
+}

@@ -1,0 +1,117 @@
+package trainer
+
+import (
+	"math"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+)
+
+// ErrUsage marks a wrong setting or argument; the message names it and says what
+// is right.
+var ErrUsage = setting.ErrWrong
+
+// usage returns an error that is [ErrUsage] but whose text is only the message.
+var usage = setting.Errorf
+
+// Recipe holds what decides a training's weights, besides the network and the
+// dataset, and nothing else. Start from [DefaultRecipe]: zero values mean zero.
+type Recipe struct {
+	Epochs      int     `yaml:"epochs"`
+	BatchSize   int     `yaml:"batch-size"`
+	LR          float64 `yaml:"lr"`
+	Optimizer   string  `yaml:"optimizer"` // adam or sgd
+	Momentum    float64 `yaml:"momentum"`  // Nesterov's, of sgd
+	WeightDecay float64 `yaml:"weight-decay"`
+	Scheduler   string  `yaml:"scheduler"` // plateau, none, onecycle or cosine
+	Augment     string  `yaml:"augment"`   // none, original or light
+	// Each of these four overrides one of Augment's transforms.
+	Rotate    *float64 `yaml:"rotate,omitempty"` // degrees
+	Flip      *string  `yaml:"flip,omitempty"`   // none, random or alternating
+	Crop      *int     `yaml:"crop,omitempty"`   // pixels
+	Erase     *float64 `yaml:"erase,omitempty"`  // probability
+	Smoothing float64  `yaml:"label-smoothing"`
+	Seed      uint64   `yaml:"seed"`
+	// SelectOn names the images that select the best epoch: val (the dataset's
+	// validation images, or held-out training images) or test.
+	SelectOn  string `yaml:"select-on"`
+	Patience  int    `yaml:"patience"`  // epochs without improvement before the training stops; 0 means never
+	Precision string `yaml:"precision"` // fp32 or mixed
+	NoShuffle bool   `yaml:"no-shuffle"`
+	MaxSteps  int    `yaml:"max-steps"` // 0 for no limit
+	// NoEval skips evaluation: the last epoch's weights are kept; the plateau
+	// scheduler and Patience have no effect.
+	NoEval     bool `yaml:"no-eval"`
+	EvalImages int  `yaml:"eval-images"` // the largest number of images of each split to evaluate; 0 for all
+}
+
+// DefaultRecipe returns the recipe of the original study's best run, except that
+// held-out images select the best epoch.
+func DefaultRecipe() Recipe {
+	return Recipe{Epochs: 10, BatchSize: 64, LR: 1e-3, Optimizer: "adam", Momentum: .9, Scheduler: "plateau",
+		Augment: "none", Seed: 42, SelectOn: "val", Patience: 5, Precision: "fp32"}
+}
+
+// maxCrop is the largest shift of a random crop, in pixels.
+const maxCrop = 512
+
+// RecipeSettings lists the settings of a [Recipe] and the values that they take.
+func RecipeSettings() setting.Table { return recipeSettings }
+
+var recipeSettings = setting.Table{
+	{Name: "epochs", Kind: setting.Whole(1, 1<<20)},
+	{Name: "batch-size", Kind: setting.Whole(1, 1<<14)},
+	{Name: "lr", Kind: setting.Number("a positive number up to 1000, such as 0.001", func(x float64) bool { return x > 0 && x <= 1000 })},
+	{Name: "optimizer", Kind: setting.Choice(names(optimizers)...)},
+	{Name: "momentum", Kind: setting.Fraction()},
+	{Name: "weight-decay", Kind: setting.Number("0 or a positive number up to 1000", within(0, 1000))},
+	{Name: "scheduler", Kind: setting.Choice("plateau", "none", "onecycle", "cosine")},
+	{Name: "augment", Kind: setting.Choice(names(augmentations)...)},
+	{Name: "rotate", Kind: setting.Number("a number of degrees from 0 to 180", within(0, 180))},
+	{Name: "flip", Kind: setting.Choice(names(flips)...)},
+	{Name: "crop", Kind: setting.Whole(0, maxCrop)},
+	{Name: "erase", Kind: setting.Number("a probability from 0 to 1", within(0, 1))},
+	{Name: "label-smoothing", Kind: setting.Fraction()},
+	{Name: "seed", Kind: setting.Unsigned()},
+	{Name: "select-on", Kind: setting.Choice("val", "test")},
+	{Name: "patience", Kind: setting.Whole(0, 1<<20)},
+	{Name: "precision", Kind: setting.Choice("fp32", "mixed")},
+	{Name: "no-shuffle", Kind: setting.Bool()},
+	{Name: "max-steps", Kind: setting.Whole(0, math.MaxInt32)},
+	{Name: "no-eval", Kind: setting.Bool()},
+	{Name: "eval-images", Kind: setting.Whole(0, math.MaxInt32)},
+}
+
+func within(low, high float64) func(x float64) bool {
+	return func(x float64) bool { return low <= x && x <= high }
+}
+
+// Check returns an error ([ErrUsage]) that names the first wrong setting and says
+// what would be right.
+func (r Recipe) Check() error { return recipeSettings.Check(&r) }
+
+// precision returns the precision that Precision names. Check has validated it.
+func (r *Recipe) precision() kernels.Precision {
+	p, _ := kernels.ParsePrecision(r.Precision)
+	return p
+}
+
+// optimizers are the values of the setting optimizer.
+var optimizers = map[string]func(r *Recipe) model.Optimizer{
+	"adam": func(*Recipe) model.Optimizer { return model.DefaultAdam() },
+	"sgd": func(r *Recipe) model.Optimizer {
+		o := model.DefaultSGD()
+		o.Momentum = float32(r.Momentum)
+		o.Nesterov = o.Momentum > 0
+		return o
+	},
+}
+
+// optimizer returns the optimiser settings in the form that package model takes.
+// Check has validated them.
+func (r *Recipe) optimizer() model.Optimizer {
+	o := optimizers[r.Optimizer](r)
+	o.WeightDecay = float32(r.WeightDecay)
+	return o
+}

@@ -1,0 +1,119 @@
+package study
+
+import (
+	"os"
+	"slices"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+)
+
+// Settings lists all settings of a run: those of its network and recipe, and those
+// that say on what and where it is trained.
+func Settings() setting.Table { return settings }
+
+var settings = slices.Concat(
+	setting.Table{{Name: "preset", Kind: optional(setting.Choice(presetNames()...))}},
+	trainer.NetworkSettings(),
+	setting.Table{
+		{Name: "dataset", Kind: setting.Name([]string{dataset.FashionMNIST.Name}, "a folder of IDX files or of pictures in class folders")},
+		{Name: "image-size", Kind: setting.Whole(0, maxImageSize)},
+		{Name: "skip-bad", Kind: setting.Bool()},
+	},
+	trainer.RecipeSettings(),
+	setting.Table{
+		{Name: "init", Kind: setting.Path("FILE", "a .safetensors or .pth file, or a run's folder")},
+		{Name: "device", Kind: setting.Text("DEVICE", "the index, name or UUID of a Vulkan device")},
+		{Name: "cpu", Kind: setting.Bool()},
+		{Name: "threads", Kind: setting.Whole(0, 1<<12)},
+		{Name: "validate", Kind: setting.Bool()},
+		{Name: "data-dir", Kind: setting.Path("FOLDER", "a folder")},
+		{Name: "out", Kind: setting.Path("FOLDER", "a folder")},
+		{Name: "name", Kind: setting.FolderName("a name for the run's folder, not a path")},
+		{Name: "log-every", Kind: setting.Whole(0, 1<<31-1)},
+		{Name: "no-progress", Kind: setting.Bool()},
+		{Name: "quiet", Kind: setting.Bool()},
+	})
+
+// maxImageSize is the largest height and width to which pictures are scaled.
+const maxImageSize = 512
+
+// optional is a kind of which the zero value stands for none.
+func optional(k setting.Kind) setting.Kind {
+	k.Optional = true
+	return k
+}
+
+// placeSettings are the settings that say where a run's files are and how it runs.
+// All others decide its weights.
+var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "no-progress", "quiet"}
+
+// Apply makes the assignments: presets first, since the others adapt a preset's
+// values, then the rest in order, and networks last, since setting a model replaces
+// the network. The error ([trainer.ErrUsage]) names the first wrong assignment, where
+// it was given and what would be right.
+func (c *Config) Apply(assignments ...setting.Assignment) error {
+	turns := map[string]int{"preset": -1, "network": 1}
+	ordered := slices.Clone(assignments)
+	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
+	for _, a := range ordered {
+		if err := settings.Assign(c, a); err != nil {
+			return err
+		}
+		switch a.Name {
+		case "preset":
+			if err := c.ApplyPreset(a.Value); err != nil {
+				return err
+			}
+		case "model":
+			c.Network = ""
+		}
+	}
+	return nil
+}
+
+// Value returns the value of the named setting as text, "" if it is not set. It
+// panics if there is no such setting.
+func (c Config) Value(name string) string { return setting.Value(&c, name) }
+
+// LoadYAML reads a settings file; see [Config.ParseYAML]. A file that cannot be
+// read is [trainer.ErrUsage].
+func (c *Config) LoadYAML(path string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return usage("cannot read the settings in %s: %v", path, cause(err))
+	}
+	return c.ParseYAML(path, text)
+}
+
+// environmentKey is the section of args.yaml that records where a run ran.
+const environmentKey = "environment"
+
+// ParseYAML sets the settings given in the text of a YAML file, those of its preset
+// first. Keys are the names in [Settings]. ParseYAML skips the section
+// "environment" of a run's args.yaml, so that this file can repeat the run. An
+// error ([trainer.ErrUsage]) names the file, as given, and the line.
+func (c *Config) ParseYAML(file string, text []byte) error {
+	entries, err := setting.ParseEntries(file, text)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { return e.Key == environmentKey })
+	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" || e.Key == "grid" }) {
+		return usage("%s describes an experiment, not one training: run it with the experiment command", file)
+	}
+	assignments, err := settings.Assignments(entries)
+	if err != nil {
+		return err
+	}
+	return c.Apply(assignments...)
+}
+
+// ReadArgs returns the settings of the run in a folder. The error, which is
+// [checkpoint.ErrBadCheckpoint], says what is wrong with the folder or with its
+// args.yaml.
+func ReadArgs(dir string) (Config, error) {
+	c := DefaultConfig()
+	return c, trainer.ReadArgs(dir, c.ParseYAML)
+}

@@ -1,0 +1,108 @@
+package trainer
+
+import (
+	"fmt"
+	"sync"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// Model is a trained network, ready to classify images on a backend, which must stay
+// open. Its methods may be called concurrently.
+type Model struct {
+	Network       model.Network
+	Normalization model.Normalization
+	Origin        Origin
+
+	backend kernels.Backend
+	net     *model.Net // gives the places of the weights
+	weights snapshot
+
+	lock       sync.Mutex
+	classifier *session // of PredictBatch; nil until it is needed
+}
+
+// Load reads a model from a checkpoint: a run's folder, for its best weights, or a
+// .safetensors or PyTorch .pth file. What the file's metadata does not say about the
+// network, the names and shapes of its tensors do, if the network is built in. The
+// error is [checkpoint.ErrBadCheckpoint].
+func Load(path string, backend kernels.Backend) (*Model, error) {
+	return load(path, backend, (*Model).describe)
+}
+
+// LoadAs reads a model as [Load] does, but takes the given network instead of looking
+// for one. The weights must fit it.
+func LoadAs(path string, backend kernels.Backend, n model.Network) (*Model, error) {
+	return load(path, backend, func(m *Model, f *checkpoint.File) error {
+		m.Network, m.Origin, m.Normalization = n, originOf(f.Metadata), model.DefaultNormalization(n.Input.C)
+		return nil
+	})
+}
+
+func load(path string, backend kernels.Backend, describe func(*Model, *checkpoint.File) error) (*Model, error) {
+	path, err := WeightsFile(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := checkpoint.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{backend: backend}
+	if err = describe(m, f); err == nil {
+		if m.net, err = model.Build(model.Config{Network: m.Network}); err == nil {
+			m.weights, err = parseSnapshot(m.net, f)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// Save writes the weights to a safetensors file, with the names and layout of a
+// PyTorch state_dict, and everything that [Load] needs to know in its metadata. The
+// file is written whole or not at all.
+func (m *Model) Save(path string) error {
+	about, err := m.metadata()
+	if err != nil {
+		return err
+	}
+	return m.weights.save(path, m.net, about)
+}
+
+// Close frees the memory that the model takes on the device. The model can be used
+// again afterwards.
+func (m *Model) Close() error {
+	m.lock.Lock()
+	defer m.lock.Unlock()
+	if m.classifier == nil {
+		return nil
+	}
+	s := m.classifier
+	m.classifier = nil
+	return s.close()
+}
+
+// info describes the images and classes of the model.
+func (m *Model) info() dataset.Info {
+	return dataset.Info{Name: m.Network.Name, Classes: m.Network.Classes, Shape: imageShape(m.Network)}
+}
+
+// open compiles the network, as the rest of the configuration says, with its weights
+// and the images on the device.
+func (m *Model) open(images dataset.Split, c model.Config) (*session, error) {
+	c.Network, c.Normalization = m.Network, m.Normalization
+	s, err := open(m.backend, c, images)
+	if err != nil {
+		return nil, err
+	}
+	if err := m.weights.write(s.net, s.prog); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
