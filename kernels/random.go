@@ -13,6 +13,7 @@ const (
 	PurposeInit    Purpose = 1 << 17 // initial weights
 	PurposeOrder   Purpose = 1 << 18 // order of the training images
 	PurposeHoldout Purpose = 1 << 19 // choice of the validation images
+	PurposeTestSet Purpose = 1 << 20 // choice of the test images of a dataset that has none
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,

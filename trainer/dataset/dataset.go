@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"image"
 	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 // Shape is the shape of an image: height, width and channels, 1 (grey) or 3 (red,
@@ -33,11 +35,18 @@ const MaxClasses = 256
 type Dataset struct {
 	Info
 	Train, Test Split
+	Val         Split // validation images; N is 0 if the dataset has none of its own
 
+	// Framing says how the images were cut out, so that other pictures are made alike.
+	Framing picture.Framing
+	// Notes are sentences for the user about what was read: what was made of it, and
+	// what was left out.
+	Notes []string
 	// Dir is the folder that it was read from.
 	Dir string
-	// SHA256 maps the name of each IDX file ("train-images-idx3-ubyte", …) to
-	// the hash of its uncompressed content in hexadecimal.
+	// SHA256 holds hashes in hexadecimal. Those of IDX files are of their uncompressed
+	// content, by name ("train-images-idx3-ubyte", …). Those of class folders are of
+	// the images and then the labels of a split, by its name ("train", "test", "val").
 	SHA256 map[string]string
 }
 
@@ -86,25 +95,23 @@ func badData(format string, args ...any) error {
 	return &dataError{fmt.Sprintf(format, args...)}
 }
 
-// newSplit joins the images and labels of one part of a dataset. The names appear
-// in errors.
-func newSplit(info Info, imagesName string, images IDX, labelsName string, labels IDX) (Split, error) {
-	if len(images.Shape) != 3 || images.Shape[1] != info.H || images.Shape[2] != info.W {
-		return Split{}, badData("%s holds data of shape %v, want (N, %d, %d) images", imagesName, shapeString(images.Shape), info.H, info.W)
+// newSplit joins the images, (N, H, W) or (N, H, W, 3), and the labels of one part of
+// a dataset. The names appear in errors.
+func newSplit(imagesName string, images IDX, labelsName string, labels []byte) (Split, error) {
+	axes := images.Shape
+	switch {
+	case len(axes) != 3 && (len(axes) != 4 || axes[3] != 3):
+		return Split{}, badData("%s holds data of shape %v, want (N, height, width) or (N, height, width, 3) images", imagesName, shapeString(axes))
+	case len(images.Data) == 0:
+		return Split{}, badData("%s holds no images: its shape is %v", imagesName, shapeString(axes))
+	case axes[0] != len(labels):
+		return Split{}, badData("%s holds %d images, but %s holds %d labels", imagesName, axes[0], labelsName, len(labels))
 	}
-	if len(labels.Shape) != 1 {
-		return Split{}, badData("%s holds data of shape %v, want (N) labels", labelsName, shapeString(labels.Shape))
+	shape := Shape{H: axes[1], W: axes[2], C: 1}
+	if len(axes) == 4 {
+		shape.C = 3
 	}
-	n := images.Shape[0]
-	if labels.Shape[0] != n {
-		return Split{}, badData("%s holds %d images, but %s holds %d labels", imagesName, n, labelsName, labels.Shape[0])
-	}
-	for i, label := range labels.Data {
-		if int(label) >= len(info.Classes) {
-			return Split{}, badData("%s: label %d is %d, want 0 to %d", labelsName, i, label, len(info.Classes)-1)
-		}
-	}
-	return Split{N: n, Shape: info.Shape, Images: images.Data, Labels: labels.Data}, nil
+	return Split{N: axes[0], Shape: shape, Images: images.Data, Labels: labels}, nil
 }
 
 // shapeString formats a shape as (60000, 28, 28).

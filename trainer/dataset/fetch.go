@@ -40,22 +40,22 @@ type FetchOptions struct {
 	Log func(line string)
 }
 
-// FetchDir returns the folder to give to [Fetch]: dir, or $FMNIST_DATA if dir is
-// empty. If both are empty, it is the folder in which [Find] finds the whole dataset,
-// or else the user's cache folder.
-func FetchDir(dir string) (string, error) {
-	if dir, _ := namedDir(dir); dir != "" {
-		return dir, nil
+// FetchDir returns the folder to give to [Fetch]: s.Dir or, if that is empty, the
+// folder in which [Find] finds the whole dataset, or else the folder of downloads in
+// s.Cache. It is an error if all are empty.
+func FetchDir(s Search) (string, error) {
+	if s.Dir != "" {
+		return s.Dir, nil
 	}
-	if loc, err := Find(""); err == nil {
+	if loc, err := Find(s); err == nil {
 		if _, err := Load(loc); err == nil {
 			return loc.Dir, nil
 		}
 	}
-	if dir := cacheDir("data"); dir != "" {
+	if dir := s.downloads(); dir != "" {
 		return dir, nil
 	}
-	return "", errors.New("no folder to download to: the system has no cache folder for this user; name a folder with --data-dir")
+	return "", errors.New("no folder to download to: none is named, and the system has no cache folder for this user")
 }
 
 // Fetch downloads the gzip files that the folder dir lacks, next to the files that
@@ -102,7 +102,7 @@ func (f *fetcher) fetchTo(ctx context.Context, dir string) (string, error) {
 	if isFile(dir) {
 		return dir, badData("%s is a file, not a folder; name a folder to download to", dir)
 	}
-	loc, _ := look(dir)
+	loc, _ := look(Search{}, dir)
 	var lacking []file
 	for i, r := range loadAll(loc) {
 		if r.err != nil {
@@ -251,12 +251,12 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			failures[i] = err
 		}
 	}
-	return fmt.Errorf("cannot download %s: %v; try again later, name another base URL with --mirror, or copy the file to %s",
+	return fmt.Errorf("cannot download %s: %v; try again later, name another mirror, or copy the file to %s",
 		file.gzipName(), joinLine(failures), dir)
 }
 
 func interrupted(path string, err error) error {
-	return fmt.Errorf("download of %s interrupted (%w); the next `fmnist-gpu data fetch` continues it", path, err)
+	return fmt.Errorf("download of %s interrupted (%w); the next one continues it", path, err)
 }
 
 // download completes path.part from url, verifies it and renames it to path.
@@ -326,7 +326,7 @@ func localFailure(err error, part string) error {
 		err = at // without the URL, which is not the cause
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: free some space, or name another folder with --data-dir", err), os.Remove(part))
+		return errors.Join(fmt.Errorf("%w; the dataset needs 30 MB: free some space, or name another folder", err), os.Remove(part))
 	}
 	return err
 }

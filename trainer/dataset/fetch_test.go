@@ -158,7 +158,6 @@ func useSmallFiles(t *testing.T) (plain, packed map[string][]byte) {
 	t.Helper()
 	before := files
 	t.Cleanup(func() { files = before })
-	isolate(t)
 	plain, packed = map[string][]byte{}, map[string][]byte{}
 	for i := range files {
 		f := &files[i]
@@ -258,7 +257,7 @@ func TestFetchKeepsWhatIsGood(t *testing.T) {
 		if after := snapshotOf(t, dir); !maps.Equal(before, after) {
 			t.Errorf("%s: the folder changed", name)
 		}
-		loc, err := Find(dir)
+		loc, err := Find(Search{Dir: dir})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -445,7 +444,7 @@ func TestFetchFails(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	for _, want := range []string{"cannot download numbers.gz", gone.URL, "410 Gone", broken.URL, "503 Service Unavailable", "--mirror"} {
+	for _, want := range []string{"cannot download numbers.gz", gone.URL, "410 Gone", broken.URL, "503 Service Unavailable", "name another mirror"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q lacks %q", err, want)
 		}
@@ -576,11 +575,18 @@ func TestFetchProgress(t *testing.T) {
 
 func TestFetchDir(t *testing.T) {
 	useSmallFiles(t) // which no folder of the system has
-	cache := cacheDir("data")
-	for _, c := range []struct{ flag, env, want string }{{"/a", "/b", "/a"}, {"", "/b", "/b"}, {"", "", cache}} {
-		t.Setenv(Environment, c.env)
-		if got, err := FetchDir(c.flag); err != nil || got != c.want {
-			t.Errorf("FetchDir(%q) with %q is %q, %v; want %q", c.flag, c.env, got, err, c.want)
+	for _, c := range []struct {
+		search Search
+		want   string
+	}{
+		{Search{Dir: "/a", Cache: "/c"}, "/a"},
+		{Search{Cache: "/c"}, filepath.Join("/c", "data")},
+	} {
+		if got, err := FetchDir(c.search); err != nil || got != c.want {
+			t.Errorf("FetchDir(%+v) is %q, %v; want %q", c.search, got, err, c.want)
 		}
+	}
+	if got, err := FetchDir(Search{}); err == nil {
+		t.Errorf("no error without any folder, but %q", got)
 	}
 }

@@ -6,44 +6,100 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
-
-// Environment is the environment variable that names the dataset's folder.
-const Environment = "FMNIST_DATA"
 
 // systemDir is where Debian's package dataset-fashion-mnist puts the files.
 const systemDir = "/usr/share/datasets/fashion-mnist"
 
-// Location says where the dataset's four files are.
-type Location struct {
-	Dir   string      // the folder that holds most of them
-	paths [4][]string // for each file, in the order in which they are tried
+// Search says where to look for Fashion-MNIST.
+type Search struct {
+	// Dir is the only folder to search, if it is not empty: falling back to another
+	// would hide a mistyped path. Source is how the user named it, such as a flag's
+	// name, for messages; it may be empty.
+	Dir, Source string
+	// Cache is the folder of this program's caches, such as [DefaultCacheDir]:
+	// downloads in its subfolder data, which is searched if Dir is empty, and unpacked
+	// copies, which [Load] reads and writes to save time. If it is empty, there are none.
+	Cache string
 }
 
-// Find looks for the dataset. If the user names a folder, by dir (--data-dir) or, if
-// dir is empty, by $FMNIST_DATA, only that folder is searched: falling back to another
-// would hide a mistyped path. A leading ~/ stands for the user's home folder.
-// Otherwise Find uses the first complete one of the user's cache folder and Debian's
-// /usr/share/datasets/fashion-mnist.
+// String returns the folder as messages show it: "/data (--data-dir)".
+func (s Search) String() string {
+	if s.Source == "" {
+		return s.Dir
+	}
+	return s.Dir + " (" + s.Source + ")"
+}
+
+// downloads returns the folder of downloads, or "".
+func (s Search) downloads() string { return join(s.Cache, "data") }
+
+// join returns a subfolder of dir, or "" if dir is empty.
+func join(dir, name string) string {
+	if dir == "" {
+		return ""
+	}
+	return filepath.Join(dir, name)
+}
+
+// DefaultCacheDir returns this program's folder in the user's cache folder, or "" if
+// the system has none for this user.
+func DefaultCacheDir() string {
+	base, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(base, "fmnist-gpu")
+}
+
+// FetchError is the error of a Fashion-MNIST that is missing, incomplete or damaged
+// where downloading it is a remedy. It is [ErrBadData].
+type FetchError struct {
+	Text string // what is wrong, in one line
+	// Dir is the folder that the missing files belong in, or "" if they belong in the
+	// one that [FetchDir] returns when no folder is named.
+	Dir string
+}
+
+func (e *FetchError) Error() string { return e.Text }
+
+// Is makes the error [ErrBadData].
+func (e *FetchError) Is(target error) bool { return target == ErrBadData }
+
+// needFetch returns a [FetchError] about a folder. No user can write to the system's.
+func needFetch(dir, format string, args ...any) error {
+	if dir == systemDir {
+		dir = ""
+	}
+	return &FetchError{Text: fmt.Sprintf(format, args...), Dir: dir}
+}
+
+// Location says where the dataset's four files are.
+type Location struct {
+	Dir      string      // the folder that holds most of them
+	paths    [4][]string // for each file, in the order in which they are tried
+	unpacked string      // the folder of unpacked copies; "" for none
+}
+
+// Find looks for Fashion-MNIST in s.Dir or, if that is empty, uses the first complete
+// one of the downloads in s.Cache and Debian's /usr/share/datasets/fashion-mnist.
 //
 // Files are found in common subfolders, under common names, and packed or not. The
-// error is [ErrBadData] and names what is missing and the remedy; the Location then
-// holds the files that were found.
-func Find(dir string) (Location, error) {
-	named, source := namedDir(dir)
-	if named == "" {
-		return findIn(cacheDir("data"), systemDir)
+// error is [ErrBadData], and a [FetchError] unless s.Dir is a file; it names what is
+// missing. The Location then holds the files that were found.
+func Find(s Search) (Location, error) {
+	if s.Dir == "" {
+		return findIn(s, s.downloads(), systemDir)
 	}
-	loc, missing := look(named)
+	loc, missing := look(s, s.Dir)
 	switch {
-	case isFile(named):
-		return loc, badData("%s (%s) is a file, not a folder; name the folder that holds it", named, source)
+	case isFile(s.Dir):
+		return loc, badData("%v is a file, not a folder; name the folder that holds it", s)
 	case len(missing) == len(files):
-		return loc, badData("no Fashion-MNIST in %s (%s); %s", named, source, remedy(named))
+		return loc, needFetch(s.Dir, "no Fashion-MNIST in %v", s)
 	case len(missing) > 0:
-		return loc, badData("%s in %s (%s); %s", list(missing), loc.Dir, source, remedy(loc.Dir))
+		s.Dir = loc.Dir
+		return loc, needFetch(loc.Dir, "%s in %v", list(missing), s)
 	}
 	return loc, nil
 }
@@ -54,16 +110,8 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// namedDir returns the folder that the user names and how it was named, or "".
-func namedDir(dir string) (path, source string) {
-	if dir != "" {
-		return setting.ExpandHome(dir), "--data-dir"
-	}
-	return setting.ExpandHome(os.Getenv(Environment)), "$" + Environment
-}
-
 // findIn returns the first of the non-empty dirs that has all files.
-func findIn(dirs ...string) (Location, error) {
+func findIn(s Search, dirs ...string) (Location, error) {
 	var searched []string
 	var partial Location
 	var partialErr error
@@ -71,20 +119,19 @@ func findIn(dirs ...string) (Location, error) {
 		if dir == "" {
 			continue
 		}
-		loc, missing := look(dir)
+		loc, missing := look(s, dir)
 		if len(missing) == 0 {
 			return loc, nil
 		}
 		if len(missing) < len(files) && partialErr == nil {
-			partial, partialErr = loc, badData("%s in %s; %s", list(missing), loc.Dir, remedy(""))
+			partial, partialErr = loc, needFetch("", "%s in %s", list(missing), loc.Dir)
 		}
 		searched = append(searched, dir)
 	}
 	if partialErr != nil {
 		return partial, partialErr
 	}
-	return Location{}, badData("no Fashion-MNIST in %s; %s, or name its folder with --data-dir or $%s",
-		strings.Join(searched, " or "), remedy(""), Environment)
+	return Location{}, needFetch("", "no Fashion-MNIST in %s", strings.Join(searched, " or "))
 }
 
 // subfolders are where the files may be in a folder that the user names: in the
@@ -94,7 +141,7 @@ var subfolders = []string{"", "FashionMNIST/raw", "raw", "FashionMNIST", "data/F
 
 // names are the names that a file may have: packed as published, unpacked as by
 // torchvision, with the dots that Kaggle and some archivers write, and in the folder
-// that these create for it. The packed file comes first: `data fetch` writes it.
+// that these create for it. The packed file comes first: [Fetch] writes it.
 func (f file) names() []string {
 	dots := strings.Replace(f.name, "-idx", ".idx", 1)
 	return []string{f.gzipName(), f.name, dots + ".gz", dots, filepath.Join(f.name, f.name), filepath.Join(f.name, dots)}
@@ -102,13 +149,13 @@ func (f file) names() []string {
 
 // look finds the files in dir and its subfolders, and returns the names of those
 // that are missing. Files in the folder that has the most of them come first.
-func look(dir string) (Location, []string) {
+func look(s Search, dir string) (Location, []string) {
 	var found []Location
 	for _, sub := range subfolders {
 		found = append(found, lookIn(filepath.Join(dir, sub)))
 	}
 	slices.SortStableFunc(found, func(a, b Location) int { return b.files() - a.files() })
-	loc := Location{Dir: found[0].Dir}
+	loc := Location{Dir: found[0].Dir, unpacked: join(s.Cache, "unpacked")}
 	var missing []string
 	for i, f := range files {
 		for _, l := range found {
@@ -150,31 +197,4 @@ func list(missing []string) string {
 	}
 	last := len(missing) - 1
 	return strings.Join(missing[:last], ", ") + " and " + missing[last] + " are missing"
-}
-
-// remedy says how to get good files into dir, or into the user's cache folder if dir
-// is empty or belongs to the system.
-func remedy(dir string) string {
-	if dir == "" || dir == systemDir {
-		return "run `fmnist-gpu data fetch`"
-	}
-	return fmt.Sprintf("run `fmnist-gpu data fetch --data-dir %s`", quote(dir))
-}
-
-// quote quotes a path for the shell if necessary.
-func quote(path string) string {
-	if strings.ContainsAny(path, " \t\n'\"\\$`&|;()<>*?[]#~!{}") {
-		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
-	}
-	return path
-}
-
-// cacheDir returns a folder of this program in the user's cache folder, or "" if the
-// system has none (no $HOME).
-func cacheDir(name string) string {
-	base, err := os.UserCacheDir()
-	if err != nil {
-		return ""
-	}
-	return filepath.Join(base, "fmnist-gpu", name)
 }

@@ -8,18 +8,6 @@ import (
 	"testing"
 )
 
-// isolate gives the test a new cache folder, unsets $FMNIST_DATA and returns the folder
-// for downloads in the cache folder.
-func isolate(t testing.TB) string {
-	t.Helper()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CACHE_HOME", filepath.Join(home, "cache"))
-	t.Setenv("LocalAppData", filepath.Join(home, "cache"))
-	t.Setenv(Environment, "")
-	return cacheDir("data")
-}
-
 // touch creates empty files in dir.
 func touch(t testing.TB, dir string, names ...string) {
 	t.Helper()
@@ -39,60 +27,52 @@ func allNames() []string {
 }
 
 func TestFindNamedFolder(t *testing.T) {
-	isolate(t)
-	flag, env := t.TempDir(), t.TempDir()
-	touch(t, flag, allNames()...)
-	touch(t, env, allNames()...)
-	t.Setenv(Environment, env)
-	if loc, err := Find(flag); err != nil || loc.Dir != flag {
-		t.Errorf("--data-dir: %v, %v", loc.Dir, err)
-	}
-	loc, err := Find("")
-	if err != nil || loc.Dir != env {
-		t.Errorf("$%s: %v, %v", Environment, loc.Dir, err)
+	dir := t.TempDir()
+	touch(t, dir, allNames()...)
+	loc, err := Find(Search{Dir: dir})
+	if err != nil || loc.Dir != dir {
+		t.Errorf("%v, %v", loc.Dir, err)
 	}
 	for i, name := range allNames() {
-		if want := filepath.Join(env, name); len(loc.paths[i]) != 1 || loc.paths[i][0] != want {
+		if want := filepath.Join(dir, name); len(loc.paths[i]) != 1 || loc.paths[i][0] != want {
 			t.Errorf("file %d is %s, want %s", i, loc.paths[i], want)
 		}
 	}
 }
 
+// wantFetch fails the test unless err has the text and says that a download to dir
+// would help.
+func wantFetch(t *testing.T, err error, dir, text string) {
+	t.Helper()
+	var fetch *FetchError
+	if !errors.As(err, &fetch) || !errors.Is(err, ErrBadData) || err.Error() != text || fetch.Dir != dir {
+		t.Errorf("error %q %+v,\nwant %q and folder %q", err, fetch, text, dir)
+	}
+}
+
 // If the folder named has no data, Find must not fall back to another.
 func TestFindNamedFolderWithoutData(t *testing.T) {
-	touch(t, isolate(t), allNames()...)
-	empty := t.TempDir()
-	wantBad := func(err error, parts ...string) {
-		t.Helper()
-		if !errors.Is(err, ErrBadData) {
-			t.Errorf("error %v, want ErrBadData", err)
-			return
-		}
-		for _, part := range parts {
-			if !strings.Contains(err.Error(), part) {
-				t.Errorf("%q lacks %q", err, part)
-			}
-		}
+	cache, empty := t.TempDir(), t.TempDir()
+	touch(t, filepath.Join(cache, "data"), allNames()...)
+	find := func(dir, source string) error {
+		_, err := Find(Search{Dir: dir, Source: source, Cache: cache})
+		return err
 	}
-	_, err := Find(empty)
-	wantBad(err, "no Fashion-MNIST in "+empty, "--data-dir", "`fmnist-gpu data fetch --data-dir "+empty)
-	t.Setenv(Environment, empty)
-	_, err = Find("")
-	wantBad(err, "no Fashion-MNIST in "+empty, "$"+Environment)
-	touch(t, empty, allNames()[:3]...)
-	_, err = Find("")
-	wantBad(err, "t10k-labels-idx1-ubyte.gz is missing in "+empty)
-	_, err = Find(filepath.Join(empty, "absent"))
-	wantBad(err, "no Fashion-MNIST in")
+	wantFetch(t, find(empty, "--data-dir"), empty, "no Fashion-MNIST in "+empty+" (--data-dir)")
+	wantFetch(t, find(empty, ""), empty, "no Fashion-MNIST in "+empty)
+	absent := filepath.Join(empty, "absent")
+	wantFetch(t, find(absent, ""), absent, "no Fashion-MNIST in "+absent)
+	raw := filepath.Join(empty, "raw")
+	touch(t, raw, allNames()[:3]...)
+	wantFetch(t, find(empty, "$DATA"), raw, "t10k-labels-idx1-ubyte.gz is missing in "+raw+" ($DATA)")
 }
 
 // A file in place of the folder is named as that: downloading to it is no remedy.
 func TestFileInPlaceOfFolder(t *testing.T) {
-	isolate(t)
 	dir := t.TempDir()
 	touch(t, dir, files[0].gzipName())
 	path := filepath.Join(dir, files[0].gzipName())
-	_, err := Find(path)
+	_, err := Find(Search{Dir: path})
 	_, fetchErr := Fetch(t.Context(), path, FetchOptions{Mirrors: []string{"http://127.0.0.1:0/"}})
 	for _, err := range []error{err, fetchErr} {
 		if !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "is a file, not a folder") {
@@ -104,13 +84,12 @@ func TestFileInPlaceOfFolder(t *testing.T) {
 // Files are found under torchvision's root and one level below it, and in a clone
 // of the authors' repository, also beside other files.
 func TestFindLayouts(t *testing.T) {
-	isolate(t)
 	for _, sub := range []string{".", "FashionMNIST/raw", "raw", "FashionMNIST", "data/FashionMNIST/raw", "data/fashion", "fashion"} {
 		root := t.TempDir()
 		dir := filepath.Join(root, sub)
 		touch(t, dir, allNames()...)
 		touch(t, root, "README.md", allNames()[0])
-		loc, err := Find(root)
+		loc, err := Find(Search{Dir: root})
 		if err != nil || loc.Dir != dir || loc.paths[0][0] != filepath.Join(dir, allNames()[0]) {
 			t.Errorf("%s: %v, %v; want %s", sub, loc, err, dir)
 		}
@@ -120,74 +99,48 @@ func TestFindLayouts(t *testing.T) {
 // Names with dots, packed or not, are the same files; and the four files may lie
 // in different folders.
 func TestFindNames(t *testing.T) {
-	isolate(t)
 	dir := t.TempDir()
 	touch(t, dir, "train-images.idx3-ubyte", "train-labels.idx1-ubyte.gz")
 	touch(t, filepath.Join(dir, "t10k-labels-idx1-ubyte"), "t10k-labels.idx1-ubyte")
-	if _, err := Find(dir); err == nil || !strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz is missing in "+dir) {
+	if _, err := Find(Search{Dir: dir}); err == nil || !strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz is missing in "+dir) {
 		t.Errorf("one missing: %v", err)
 	}
 	touch(t, filepath.Join(dir, "raw"), "t10k-images.idx3-ubyte.gz")
-	loc, err := Find(dir)
+	loc, err := Find(Search{Dir: dir})
 	if err != nil || loc.Dir != dir || loc.paths[testImages][0] != filepath.Join(dir, "raw", "t10k-images.idx3-ubyte.gz") {
 		t.Errorf("%v, %v", loc, err)
 	}
 }
 
-// A leading ~/ is the home folder, since no shell expands it in
-// FMNIST_DATA='~/data' or --data-dir=~/data.
-func TestFindExpandsHome(t *testing.T) {
-	isolate(t)
-	home, err := os.UserHomeDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := filepath.Join(home, "data")
-	touch(t, want, allNames()...)
-	if loc, err := Find("~/data"); err != nil || loc.Dir != want {
-		t.Errorf("--data-dir=~/data: %v, %v; want %s", loc.Dir, err, want)
-	}
-	t.Setenv(Environment, "~/data")
-	if loc, err := Find(""); err != nil || loc.Dir != want {
-		t.Errorf("%s=~/data: %v, %v; want %s", Environment, loc.Dir, err, want)
-	}
-	if dir, err := FetchDir("~/new"); err != nil || dir != filepath.Join(home, "new") {
-		t.Errorf("data fetch to %s, %v", dir, err)
-	}
-	_, err = Find("~/nothing")
-	if err == nil || !strings.Contains(err.Error(), "no Fashion-MNIST in "+filepath.Join(home, "nothing")+" (--data-dir)") {
-		t.Errorf("the message does not say what was looked at: %v", err)
-	}
-}
-
 func TestFindUnnamedFolder(t *testing.T) {
-	isolate(t)
 	first, second := t.TempDir(), t.TempDir()
-	if _, err := findIn("", first, second); !errors.Is(err, ErrBadData) ||
-		!strings.Contains(err.Error(), "no Fashion-MNIST in "+first+" or "+second) || !strings.Contains(err.Error(), "`fmnist-gpu data fetch`") {
-		t.Errorf("no files: %v", err)
-	}
+	_, err := findIn(Search{}, "", first, second)
+	wantFetch(t, err, "", "no Fashion-MNIST in "+first+" or "+second)
 	// An interrupted download must not hide the system's complete files, ...
 	touch(t, first, allNames()[:2]...)
 	touch(t, second, allNames()...)
-	if loc, err := findIn(first, second); err != nil || loc.Dir != second {
+	if loc, err := findIn(Search{}, first, second); err != nil || loc.Dir != second {
 		t.Errorf("one incomplete: %v, %v", loc.Dir, err)
 	}
 	// ... but be named where there are none.
-	if _, err := findIn(first, t.TempDir()); !errors.Is(err, ErrBadData) ||
-		!strings.Contains(err.Error(), "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz are missing in "+first) {
-		t.Errorf("incomplete: %v", err)
-	}
+	_, err = findIn(Search{}, first, t.TempDir())
+	wantFetch(t, err, "", "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz are missing in "+first)
 	touch(t, first, allNames()...)
-	if loc, err := findIn(first, second); err != nil || loc.Dir != first {
+	if loc, err := findIn(Search{}, first, second); err != nil || loc.Dir != first {
 		t.Errorf("both complete: %v, %v", loc.Dir, err)
 	}
 }
 
-func TestQuote(t *testing.T) {
-	for path, want := range map[string]string{"/a/b": "/a/b", "/a b": "'/a b'", "/it's": `'/it'\''s'`} {
-		if got := quote(path); got != want {
-			t.Errorf("quote(%s) = %s, want %s", path, got, want)
-		}
+// The downloads in the cache folder come before the system's files.
+func TestFindInCache(t *testing.T) {
+	cache := t.TempDir()
+	touch(t, filepath.Join(cache, "data"), allNames()...)
+	if loc, err := Find(Search{Cache: cache}); err != nil || loc.Dir != filepath.Join(cache, "data") {
+		t.Errorf("%v, %v", loc.Dir, err)
 	}
+}
+
+// No user can download to the system's folder.
+func TestNeedFetchOfSystem(t *testing.T) {
+	wantFetch(t, needFetch(systemDir, "damaged"), "", "damaged")
 }

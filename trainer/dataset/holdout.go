@@ -7,38 +7,44 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// StratifiedHoldout splits the indices of labels into a training part and a
-// validation part with perClass images of each class, both ascending. The choice
-// depends on the labels and the seed alone: in each class, the images with the
-// smallest random 64-bit keys are held out. The key of image i is Philox4x32 of the
-// counter (i, 0, 0, PurposeHoldout) and the seed. It is an error if a class that
-// occurs has at most perClass images.
-func StratifiedHoldout(labels []byte, perClass int, seed uint64) (train, val []uint32, err error) {
-	if perClass < 0 {
-		return nil, nil, fmt.Errorf("cannot hold out %d images per class: the number is negative", perClass)
-	}
-	key := func(i int) uint64 {
-		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(kernels.PurposeHoldout)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
-		return uint64(words[1])<<32 | uint64(words[0])
+// ValidationPart is the part of each class that validation takes: a twelfth, which is
+// 500 of 6,000 images of Fashion-MNIST.
+const ValidationPart = 12
+
+// testPart is the part of each class that becomes the test set of a dataset that has
+// none.
+const testPart = 6
+
+// StratifiedHoldout splits the indices of labels into those of the images to train on
+// and those held out, both ascending. Of each class, one part-th is held out, rounded
+// and at least one image. The choice depends on the labels, the seed and the purpose
+// alone: in each class, the images with the smallest random 64-bit keys are held out.
+// The key of image i is Philox4x32 of the counter (i, 0, 0, purpose) and the seed. It
+// is an error if nothing of a class is left to train on.
+func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Purpose) (train, held []uint32, err error) {
+	if part < 2 {
+		return nil, nil, fmt.Errorf("cannot hold out 1/%d of each class: want a half or less", part)
 	}
 	keys := make([]uint64, len(labels))
-	var classes [256][]uint64
+	var classes [MaxClasses][]uint64
 	for i, label := range labels {
-		keys[i] = key(i)
+		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(purpose)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
+		keys[i] = uint64(words[1])<<32 | uint64(words[0])
 		classes[label] = append(classes[label], keys[i])
 	}
-	var last [256]uint64 // the largest key that is held out
-	var ties [256]int    // how many images with that key to hold out: the first ones
+	var last [MaxClasses]uint64 // the largest key that is held out
+	var ties [MaxClasses]int    // how many images with that key to hold out: the first ones
 	for label, class := range classes {
-		if len(class) == 0 || perClass == 0 {
+		if len(class) == 0 {
 			continue
 		}
-		if len(class) <= perClass {
-			return nil, nil, fmt.Errorf("class %d has %d images, too few to hold out %d and train on the rest", label, len(class), perClass)
+		n := max(1, (len(class)+part/2)/part)
+		if len(class) == 1 {
+			return nil, nil, fmt.Errorf("class %d has one image: held out, it would leave none to train on", label)
 		}
 		slices.Sort(class)
-		last[label] = class[perClass-1]
-		for _, k := range class[:perClass] {
+		last[label] = class[n-1]
+		for _, k := range class[:n] {
 			if k == last[label] {
 				ties[label]++
 			}
@@ -51,10 +57,10 @@ func StratifiedHoldout(labels []byte, perClass int, seed uint64) (train, val []u
 			ties[label]--
 		}
 		if tie || keys[i] < last[label] {
-			val = append(val, uint32(i))
+			held = append(held, uint32(i))
 		} else {
 			train = append(train, uint32(i))
 		}
 	}
-	return train, val, nil
+	return train, held, nil
 }

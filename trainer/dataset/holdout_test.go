@@ -3,6 +3,8 @@ package dataset
 import (
 	"slices"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
 func TestStratifiedHoldout(t *testing.T) {
@@ -10,7 +12,7 @@ func TestStratifiedHoldout(t *testing.T) {
 	for i := range labels {
 		labels[i] = byte(i * i % 7)
 	}
-	train, val, err := StratifiedHoldout(labels, 20, 42)
+	train, val, err := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeHoldout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,39 +30,51 @@ func TestStratifiedHoldout(t *testing.T) {
 	for _, i := range val {
 		counts[labels[i]]++
 	}
-	for _, class := range []byte{0, 1, 2, 4} { // the squares modulo 7
-		if counts[class] != 20 {
-			t.Errorf("class %d has %d images held out, want 20", class, counts[class])
+	// The squares modulo 7: a twelfth of 143, 286, 286 and 285.
+	for class, want := range map[byte]int{0: 12, 1: 24, 2: 24, 4: 24} {
+		if counts[class] != want {
+			t.Errorf("class %d has %d images held out, want %d", class, counts[class], want)
 		}
 	}
-	if _, again, _ := StratifiedHoldout(labels, 20, 42); !slices.Equal(val, again) {
+	if _, again, _ := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeHoldout); !slices.Equal(val, again) {
 		t.Error("the same seed holds out other images")
 	}
 	for _, seed := range []uint64{43, 42 | 1<<32} {
-		if _, other, _ := StratifiedHoldout(labels, 20, seed); slices.Equal(val, other) {
+		if _, other, _ := StratifiedHoldout(labels, ValidationPart, seed, kernels.PurposeHoldout); slices.Equal(val, other) {
 			t.Errorf("seed %d holds out the same images", seed)
 		}
+	}
+	if _, other, _ := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeTestSet); slices.Equal(val, other) {
+		t.Error("another purpose holds out the same images")
 	}
 }
 
 // Every published result depends on the choice, so it must never change. The
 // expected values were computed by a separate implementation in Python.
 func TestStratifiedHoldoutIsFixed(t *testing.T) {
-	_, val, err := StratifiedHoldout([]byte{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, 2, 42)
+	_, val, err := StratifiedHoldout([]byte{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, 3, 42, kernels.PurposeHoldout)
 	if want := []uint32{3, 4, 7, 10}; err != nil || !slices.Equal(val, want) {
 		t.Errorf("held out %v (%v), want %v", val, err, want)
 	}
 }
 
+// The part is rounded, and at least one image.
+func TestStratifiedHoldoutRounds(t *testing.T) {
+	for n, want := range map[int]int{2: 1, 6: 1, 17: 1, 18: 2, 24: 2, 29: 2, 30: 3, 6000: 500} {
+		train, val, err := StratifiedHoldout(make([]byte, n), ValidationPart, 42, kernels.PurposeHoldout)
+		if err != nil || len(val) != want || len(train) != n-want {
+			t.Errorf("%d of %d images held out (%v), want %d", len(val), n, err, want)
+		}
+	}
+}
+
 func TestStratifiedHoldoutRefuses(t *testing.T) {
-	if _, _, err := StratifiedHoldout([]byte{0, 0, 1}, 1, 0); err == nil {
+	if _, _, err := StratifiedHoldout([]byte{0, 0, 1}, 2, 0, kernels.PurposeHoldout); err == nil {
 		t.Error("no error though class 1 has nothing left to train on")
 	}
-	if _, _, err := StratifiedHoldout([]byte{0, 0}, -1, 0); err == nil {
-		t.Error("no error for a negative number")
-	}
-	train, val, err := StratifiedHoldout([]byte{0, 0, 1}, 0, 0)
-	if err != nil || len(train) != 3 || len(val) != 0 {
-		t.Errorf("nothing held out: %v, %v, %v", train, val, err)
+	for _, part := range []int{-1, 0, 1} {
+		if _, _, err := StratifiedHoldout([]byte{0, 0}, part, 0, kernels.PurposeHoldout); err == nil {
+			t.Errorf("no error for part %d", part)
+		}
 	}
 }

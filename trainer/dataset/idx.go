@@ -10,9 +10,9 @@ import (
 	"github.com/klauspost/compress/gzip" // a quarter faster than the standard library's
 )
 
-// maxContent is the largest uncompressed IDX file that is read, in bytes: five
-// times the largest of Fashion-MNIST, and little of a machine's memory.
-const maxContent = 1 << 28
+// maxContent is the largest uncompressed IDX file that is read, in bytes: twice the
+// largest of EMNIST.
+const maxContent = 1 << 30
 
 // IDX is an array of bytes from a file in MNIST's format.
 type IDX struct {
@@ -40,13 +40,22 @@ func ReadIDX(path string) (IDX, error) {
 // unsigned byte), the number of axes, the extent of each axis as a big-endian
 // uint32, and exactly as many elements as the extents say. Data is part of content,
 // not a copy.
-func ParseIDX(content []byte) (IDX, error) {
+func ParseIDX(content []byte) (IDX, error) { return parseIDX(content, typeByte, 1) }
+
+// The element types of IDX files.
+const (
+	typeByte  = 0x08 // unsigned byte
+	typeInt32 = 0x0c // big-endian; QMNIST's labels
+)
+
+// parseIDX interprets an IDX file of an element type, which has size bytes.
+func parseIDX(content []byte, element, size int) (IDX, error) {
 	if len(content) < 4 {
 		return IDX{}, fmt.Errorf("%d bytes are too few for an IDX file", len(content))
 	}
 	magic := binary.BigEndian.Uint32(content)
 	axes := int(magic & 0xff)
-	if magic>>8 != 8 || axes == 0 {
+	if int(magic>>8) != element || axes == 0 {
 		return IDX{}, fmt.Errorf("magic number 0x%08x, want 0x00000801 (labels) or 0x00000803 (images)", magic)
 	}
 	header := 4 + 4*axes
@@ -58,17 +67,47 @@ func ParseIDX(content []byte) (IDX, error) {
 	for i := range x.Shape {
 		extent := binary.BigEndian.Uint32(content[4+4*i:])
 		x.Shape[i] = int(extent)
-		// At most 2²⁸ before, so this does not overflow.
+		// At most 2³⁰ before, so this does not overflow.
 		if want *= uint64(extent); want > maxContent {
 			return IDX{}, fmt.Errorf("the header announces %v elements, more than %d", shapeString(x.Shape[:i+1]), maxContent)
 		}
 	}
-	if got := uint64(len(x.Data)); got < want {
-		return IDX{}, fmt.Errorf("cut short: %d elements of %d, shape %v", got, want, shapeString(x.Shape))
+	got, want := uint64(len(x.Data)), want*uint64(size)
+	if got < want {
+		return IDX{}, fmt.Errorf("cut short: %d bytes of %d, shape %v", got, want, shapeString(x.Shape))
 	} else if got > want {
-		return IDX{}, fmt.Errorf("%d bytes after the last of %d elements, shape %v", got-want, want, shapeString(x.Shape))
+		return IDX{}, fmt.Errorf("%d bytes after the last of %d elements, shape %v", got-want, want/uint64(size), shapeString(x.Shape))
 	}
 	return x, nil
+}
+
+// parseLabels interprets an IDX file of labels: bytes or, as QMNIST has it, rows of
+// integers of which the first is the label.
+func parseLabels(content []byte) ([]byte, error) {
+	if len(content) < 3 || content[2] != typeInt32 {
+		x, err := ParseIDX(content)
+		if err == nil && len(x.Shape) != 1 {
+			err = fmt.Errorf("data of shape %v, want (N) labels", shapeString(x.Shape))
+		}
+		return x.Data, err
+	}
+	x, err := parseIDX(content, typeInt32, 4)
+	if err != nil {
+		return nil, err
+	}
+	if len(x.Shape) > 2 || len(x.Data) == 0 {
+		return nil, fmt.Errorf("data of shape %v, want (N) or (N, K) labels", shapeString(x.Shape))
+	}
+	labels := make([]byte, x.Shape[0])
+	row := len(x.Data) / len(labels)
+	for i := range labels {
+		label := binary.BigEndian.Uint32(x.Data[i*row:])
+		if label >= MaxClasses {
+			return nil, fmt.Errorf("label %d is %d, want 0 to %d", i, int32(label), MaxClasses-1)
+		}
+		labels[i] = byte(label)
+	}
+	return labels, nil
 }
 
 // readContent reads a file and unpacks it if it is compressed with gzip.
@@ -77,7 +116,7 @@ func readContent(path string) ([]byte, error) {
 	if err != nil || !isGzip(raw) {
 		return raw, err
 	}
-	content, err := gunzip(raw, 0, maxContent)
+	content, err := gunzip(raw, unpackedSize(raw), maxContent)
 	if err != nil {
 		return nil, badData("%s: damaged gzip: %v", path, err)
 	}
@@ -109,6 +148,16 @@ func readLimited(path string) ([]byte, error) {
 }
 
 func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b}) }
+
+// unpackedSize returns the size that gzip data announce in their last four bytes, at
+// most what so many bytes can unpack to.
+func unpackedSize(raw []byte) int {
+	const mostRatio = 1032 // of deflate
+	if len(raw) < 4 {
+		return 0
+	}
+	return min(int(binary.LittleEndian.Uint32(raw[len(raw)-4:])), mostRatio*len(raw), maxContent)
+}
 
 // gunzip unpacks raw, at most limit bytes; sizeHint is the expected size, or 0.
 func gunzip(raw []byte, sizeHint, limit int) ([]byte, error) {

@@ -8,14 +8,16 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 // Load reads and verifies the four files at loc. It checks the SHA-256 of a file as
 // it is, or of its content if its packing is unknown. Of several copies of a file, it
 // uses the first good one. The error is [ErrBadData] and names the file, the expected
-// and the actual size and hash, and the remedy.
+// and the actual size and hash.
 func Load(loc Location) (*Dataset, error) {
-	d := &Dataset{Info: FashionMNIST, Dir: loc.Dir, SHA256: map[string]string{}}
+	d := &Dataset{Info: FashionMNIST, Framing: picture.FrameObject, Dir: loc.Dir, SHA256: map[string]string{}}
 	var idx [len(files)]IDX
 	var paths [len(files)]string
 	for i, r := range loadAll(loc) {
@@ -30,27 +32,12 @@ func Load(loc Location) (*Dataset, error) {
 		d.SHA256[files[i].name] = files[i].sha256
 	}
 	var errTrain, errTest error
-	d.Train, errTrain = newSplit(FashionMNIST, paths[trainImages], idx[trainImages], paths[trainLabels], idx[trainLabels])
-	d.Test, errTest = newSplit(FashionMNIST, paths[testImages], idx[testImages], paths[testLabels], idx[testLabels])
+	d.Train, errTrain = newSplit(paths[trainImages], idx[trainImages], paths[trainLabels], idx[trainLabels].Data)
+	d.Test, errTest = newSplit(paths[testImages], idx[testImages], paths[testLabels], idx[testLabels].Data)
 	if err := errors.Join(errTrain, errTest); err != nil {
 		return nil, err
 	}
 	return d, nil
-}
-
-// ReadSplit reads the images and labels of one part from two IDX files, plain
-// or compressed with gzip. They need not be those of Fashion-MNIST: only the format
-// is checked. The error names the file.
-func ReadSplit(imagesPath, labelsPath string) (Split, error) {
-	images, err := ReadIDX(imagesPath)
-	if err != nil {
-		return Split{}, err
-	}
-	labels, err := ReadIDX(labelsPath)
-	if err != nil {
-		return Split{}, err
-	}
-	return newSplit(FashionMNIST, imagesPath, images, labelsPath, labels)
 }
 
 // FileStatus says where one of the four files was found and whether it is good.
@@ -62,8 +49,8 @@ type FileStatus struct {
 	OK     bool   `json:"ok"`     // its content is Fashion-MNIST's
 	// Ignored are other copies of the file that are damaged.
 	Ignored []string `json:"ignored,omitempty"`
-	// Problem says what is wrong and what to do, "" if the file is OK. Err is the
-	// same as an error, which is [ErrBadData].
+	// Problem says what is wrong, "" if the file is OK. Err is the same as an error,
+	// which is [ErrBadData] and mostly a [FetchError].
 	Problem string `json:"problem,omitempty"`
 	Err     error  `json:"-"`
 }
@@ -100,7 +87,7 @@ type loaded struct {
 func loadAll(loc Location) (result [len(files)]loaded) {
 	var wg sync.WaitGroup
 	for i, f := range files {
-		wg.Go(func() { result[i] = f.loadFirst(loc.paths[i]) })
+		wg.Go(func() { result[i] = f.loadFirst(loc.paths[i], loc.unpacked) })
 	}
 	wg.Wait()
 	return result
@@ -108,10 +95,10 @@ func loadAll(loc Location) (result [len(files)]loaded) {
 
 // loadFirst loads the first good file of paths. If none is good, it returns the
 // result of the first.
-func (f file) loadFirst(paths []string) loaded {
-	failed := loaded{err: badData("%s is missing", f.gzipName())}
+func (f file) loadFirst(paths []string, copies string) loaded {
+	failed := loaded{err: needFetch("", "%s is missing", f.gzipName())}
 	for i, path := range paths {
-		r := f.load(path)
+		r := f.load(path, copies)
 		if r.err == nil {
 			return r
 		}
@@ -122,10 +109,11 @@ func (f file) loadFirst(paths []string) loaded {
 	return failed
 }
 
-// load reads the file at path, unpacks it and verifies it.
-func (f file) load(path string) (r loaded) {
+// load reads the file at path, unpacks it and verifies it. The folder copies holds
+// unpacked copies.
+func (f file) load(path, copies string) (r loaded) {
 	unpacked := make(chan []byte, 1)
-	go func() { unpacked <- f.readUnpacked() }()
+	go func() { unpacked <- f.readUnpacked(copies) }()
 
 	r.path = path
 	raw, err := readLimited(path)
@@ -140,7 +128,7 @@ func (f file) load(path string) (r loaded) {
 	case f.knowsPacking(r.sha256):
 		if r.content = <-unpacked; r.content == nil {
 			if r.content, r.err = gunzip(raw, f.size, f.size); r.err == nil {
-				f.writeUnpacked(r.content)
+				f.writeUnpacked(copies, r.content)
 			}
 		}
 	default: // packed differently, or another file
@@ -156,7 +144,7 @@ func unreadable(path string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return badData("%v; make it readable, or name another folder", err)
 	}
-	return badData("%v; %s", err, remedy(filepath.Dir(path)))
+	return needFetch(filepath.Dir(path), "%v", err)
 }
 
 // repacked returns the file's content from an unknown packing, or nil.
@@ -191,36 +179,35 @@ func (f file) mismatch(path string, r loaded) error {
 	if filepath.Ext(path) == ".gz" {
 		wantSize, wantSHA256 = f.gzipSize, f.gzipSHA256
 	}
-	return badData("%s is damaged or not Fashion-MNIST: found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s; %s",
-		path, r.size, r.sha256, wantSize, wantSHA256, remedy(filepath.Dir(path)))
+	return needFetch(filepath.Dir(path), "%s is damaged or not Fashion-MNIST: found %d bytes with SHA-256 %s, expected %d bytes with SHA-256 %s",
+		path, r.size, r.sha256, wantSize, wantSHA256)
 }
 
 // Unpacking takes five times as long as everything else before the first training
-// step, so an unpacked copy is kept in the user's cache folder. It is used only in
+// step, so an unpacked copy is kept in a cache folder, if there is one. It is used only in
 // place of a file that is known to unpack to it, and only if its own hash is correct,
 // so it does no harm if it is missing, cut short or stale.
 
-// readUnpacked returns the cached content of f, or nil.
-func (f file) readUnpacked() []byte {
-	dir := cacheDir("unpacked")
-	if dir == "" {
+// readUnpacked returns the content of f in the folder copies, or nil.
+func (f file) readUnpacked(copies string) []byte {
+	if copies == "" {
 		return nil
 	}
-	content, err := readLimited(filepath.Join(dir, f.name))
+	content, err := readLimited(filepath.Join(copies, f.name))
 	if err != nil || len(content) != f.size || hexSHA256(content) != f.sha256 {
 		return nil
 	}
 	return content
 }
 
-// writeUnpacked caches the content of f. This is only an optimisation: if the folder
-// is not writable, the next start takes longer, and no error is reported.
-func (f file) writeUnpacked(content []byte) {
-	dir := cacheDir("unpacked")
-	if dir == "" || os.MkdirAll(dir, 0o777) != nil {
+// writeUnpacked stores the content of f in the folder copies. This is only an
+// optimisation: if the folder is not writable, the next start takes longer, and no
+// error is reported.
+func (f file) writeUnpacked(copies string, content []byte) {
+	if copies == "" || os.MkdirAll(copies, 0o777) != nil {
 		return
 	}
-	path := filepath.Join(dir, f.name)
+	path := filepath.Join(copies, f.name)
 	if os.WriteFile(path, content, 0o666) != nil {
 		os.Remove(path) // do not keep a partial file on a full disk
 	}

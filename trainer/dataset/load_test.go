@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
@@ -36,13 +37,13 @@ func TestFullDataset(t *testing.T) {
 		t.Fatalf("%d training and %d test images, hashes %v", d.Train.N, d.Test.N, d.SHA256)
 	}
 	for part, s := range map[string]dataset.Split{"training": d.Train, "test": d.Test} {
-		var counts [dataset.Classes]int
+		var counts [10]int
 		for _, label := range s.Labels {
 			counts[label]++
 		}
 		for class, n := range counts {
-			if n != s.N/dataset.Classes {
-				t.Errorf("%s class %d has %d images, want %d", part, class, n, s.N/dataset.Classes)
+			if n != s.N/10 {
+				t.Errorf("%s class %d has %d images, want %d", part, class, n, s.N/10)
 			}
 		}
 	}
@@ -59,24 +60,10 @@ func TestFullDataset(t *testing.T) {
 		!bytes.HasPrefix(d.Test.Images, subset.Test.Images) || !bytes.HasPrefix(d.Test.Labels, subset.Test.Labels) {
 		t.Error("the subset is not the beginning of the dataset")
 	}
-	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, 500, 42)
+	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, dataset.ValidationPart, 42, kernels.PurposeHoldout)
 	if err != nil || len(train) != 55000 || len(val) != 5000 {
 		t.Errorf("%d + %d images, %v", len(train), len(val), err)
 	}
-}
-
-// newHome gives the test its own cache folder and returns it.
-func newHome(t *testing.T) string {
-	t.Helper()
-	home := t.TempDir()
-	t.Setenv("HOME", home)
-	t.Setenv("XDG_CACHE_HOME", home)
-	t.Setenv("LocalAppData", home)
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return filepath.Join(cache, "fmnist-gpu")
 }
 
 // idx returns the content of one of the four files.
@@ -116,9 +103,9 @@ func write(t *testing.T, path string, b []byte) {
 	}
 }
 
-func load(t *testing.T, dir string) (*dataset.Dataset, error) {
+func load(t *testing.T, dir, cache string) (*dataset.Dataset, error) {
 	t.Helper()
-	loc, err := dataset.Find(dir)
+	loc, err := dataset.Find(dataset.Search{Dir: dir, Cache: cache})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +116,6 @@ func load(t *testing.T, dir string) (*dataset.Dataset, error) {
 // copy of the whole dataset.
 func TestLoadVerifies(t *testing.T) {
 	d := datasettest.Full(t)
-	newHome(t)
 	dir := t.TempDir()
 	for i, name := range names { // half of them packed, by another program than upstream's
 		if content := idx(t, d, name); i < 2 {
@@ -138,7 +124,7 @@ func TestLoadVerifies(t *testing.T) {
 			write(t, filepath.Join(dir, name+".gz"), pack(t, content))
 		}
 	}
-	got, err := load(t, dir)
+	got, err := load(t, dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,19 +149,22 @@ func TestLoadVerifies(t *testing.T) {
 	} {
 		path := filepath.Join(dir, names[3]+".gz")
 		write(t, path, c.content)
-		_, err := load(t, dir)
+		_, err := load(t, dir, "")
 		if !errors.Is(err, dataset.ErrBadData) {
 			t.Errorf("%s: error %v, want ErrBadData", c.name, err)
 			continue
 		}
-		for _, want := range []string{path, "found ", "expected 5148 bytes with SHA-256 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-			"`fmnist-gpu data fetch --data-dir " + dir} {
+		var fetch *dataset.FetchError
+		if !errors.As(err, &fetch) || fetch.Dir != dir {
+			t.Errorf("%s: error %+v, want one that a download to %s mends", c.name, err, dir)
+		}
+		for _, want := range []string{path, "found ", "expected 5148 bytes with SHA-256 67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"} {
 			if !strings.Contains(err.Error(), want) {
 				t.Errorf("%s: %q lacks %q", c.name, err, want)
 			}
 		}
 	}
-	loc, err := dataset.Find(dir)
+	loc, err := dataset.Find(dataset.Search{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,7 +179,8 @@ func TestLoadVerifies(t *testing.T) {
 // is used if it is right and replaced if it is not.
 func TestUnpackedCopy(t *testing.T) {
 	d := datasettest.Full(t)
-	copies := filepath.Join(newHome(t), "unpacked")
+	cache := t.TempDir()
+	copies := filepath.Join(cache, "unpacked")
 	path := filepath.Join(copies, names[0])
 	want := idx(t, d, names[0])
 	for _, before := range []string{"absent", "right", "changed", "cut short"} {
@@ -202,7 +192,7 @@ func TestUnpackedCopy(t *testing.T) {
 		case "cut short":
 			write(t, path, want[:1000])
 		}
-		got, err := load(t, d.Dir)
+		got, err := load(t, d.Dir, cache)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,11 +209,15 @@ func TestUnpackedCopy(t *testing.T) {
 	}
 }
 
-// Without a cache folder, loading works too, only more slowly.
+// Without a cache folder, or with one that cannot be written, loading works too,
+// only more slowly.
 func TestLoadWithoutCache(t *testing.T) {
 	d := datasettest.Full(t)
-	write(t, newHome(t), nil) // a file where the folder should be
-	if _, err := load(t, d.Dir); err != nil {
-		t.Error(err)
+	file := filepath.Join(t.TempDir(), "file")
+	write(t, file, nil)
+	for _, cache := range []string{"", file} {
+		if _, err := load(t, d.Dir, cache); err != nil {
+			t.Errorf("cache %q: %v", cache, err)
+		}
 	}
 }

@@ -29,21 +29,19 @@ func Subset(tb testing.TB) *dataset.Dataset {
 	if err := os.CopyFS(dir, testdata); err != nil {
 		tb.Fatal(err)
 	}
-	split := func(part string) dataset.Split {
-		s, err := dataset.ReadSplit(dir+"/testdata/"+part+"-images-idx3-ubyte.gz", dir+"/testdata/"+part+"-labels-idx1-ubyte.gz")
-		if err != nil {
-			tb.Fatal(err)
-		}
-		return s
+	d, err := dataset.OpenFolder(tb.Context(), dir+"/testdata", dataset.FolderOptions{})
+	if err != nil {
+		tb.Fatal(err)
 	}
-	return &dataset.Dataset{Info: dataset.FashionMNIST, Train: split("train"), Test: split("t10k"), Dir: dir + "/testdata"}
+	d.Info, d.SHA256 = dataset.FashionMNIST, nil
+	return d
 }
 
-// Full returns the whole dataset. If the machine does not have it, the test is
-// skipped, or fails if FMNIST_REQUIRE_DATA=1.
+// Full returns the whole dataset, from $FMNIST_DATA if that is set. If the machine does
+// not have it, the test is skipped, or fails if FMNIST_REQUIRE_DATA=1.
 func Full(tb testing.TB) *dataset.Dataset {
 	tb.Helper()
-	loc, err := dataset.Find("")
+	loc, err := dataset.Find(dataset.Search{Dir: os.Getenv("FMNIST_DATA"), Source: "$FMNIST_DATA", Cache: dataset.DefaultCacheDir()})
 	if err != nil {
 		if os.Getenv("FMNIST_REQUIRE_DATA") == "1" {
 			tb.Fatal(err)

@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	loc, err := dataset.Find("")
+	loc, err := dataset.Find(dataset.Search{Dir: os.Getenv("FMNIST_DATA"), Source: "$FMNIST_DATA", Cache: dataset.DefaultCacheDir()})
 	if err != nil {
 		log.Fatal(err)
 	}

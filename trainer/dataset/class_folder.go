@@ -1,0 +1,289 @@
+package dataset
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
+)
+
+// classFolders is what a folder with pictures in class folders holds.
+type classFolders struct {
+	root     string
+	classes  []string // sorted
+	hasTest  bool
+	pictures []classPicture // sorted by path, so those of a split are together
+	notes    []string
+}
+
+// classPicture is a picture file in a class folder.
+type classPicture struct {
+	path  string // slash-separated, from the root
+	split string // "train", "test" or "val"
+	class string
+	info  fs.FileInfo // nil if the file cannot be inspected
+}
+
+// openClassFolders reads the pictures in class folders in a folder.
+func openClassFolders(ctx context.Context, root string, o FolderOptions) (*Dataset, error) {
+	c, err := listClassFolders(ctx, root)
+	if err != nil {
+		return nil, err
+	}
+	images, err := c.decodeCached(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return c.dataset(images, o.SkipBad)
+}
+
+// ignored reports whether a file or folder is none of the user's: it is hidden, or
+// macOS or a network drive has put it there.
+func ignored(name string) bool {
+	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
+}
+
+// listClassFolders finds the classes and pictures in a folder.
+func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
+	c := &classFolders{root: root}
+	folders, loose, err := listFolder(root)
+	if err != nil {
+		return nil, err
+	}
+	splits, others, err := c.splits(folders)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(folders) == 0 && loose > 0:
+		return nil, badData("%s holds pictures but no class folders: want a folder of pictures for each class", root)
+	case len(folders) == 0:
+		return nil, badData("no dataset in %s: it holds neither IDX files nor pictures in class folders", root)
+	case splits["train"] == "":
+		err = c.listSplit(ctx, "train", "", folders)
+	default:
+		err = c.listSplits(ctx, splits)
+		for _, name := range others {
+			c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it is neither train, test nor val.", name))
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if loose > 0 {
+		c.notes = append(c.notes, fmt.Sprintf("%s outside of the class folders not used.", areNot(loose)))
+	}
+	slices.SortFunc(c.pictures, func(a, b classPicture) int { return strings.Compare(a.path, b.path) })
+	return c, nil
+}
+
+// areNot returns "1 picture is" or "2 pictures are".
+func areNot(n int) string {
+	if n == 1 {
+		return "1 picture is"
+	}
+	return fmt.Sprintf("%d pictures are", n)
+}
+
+// listFolder returns the names of the folders in a folder, sorted, and the number of
+// pictures in it.
+func listFolder(dir string) (folders []string, pictures int, err error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, 0, badData("%v", err)
+	}
+	for _, e := range entries {
+		switch {
+		case ignored(e.Name()):
+		case e.IsDir(), e.Type()&fs.ModeSymlink != 0 && isFolder(filepath.Join(dir, e.Name())):
+			folders = append(folders, e.Name())
+		case picture.IsPicture(e.Name()):
+			pictures++
+		}
+	}
+	return folders, pictures, nil
+}
+
+// splits returns which of the folders are those of splits, and the other ones. A folder
+// of a split has a split's name and holds folders but no pictures: otherwise it is a
+// class, perhaps of trains.
+func (c *classFolders) splits(folders []string) (splits map[string]string, others []string, err error) {
+	splits = map[string]string{}
+	for _, name := range folders {
+		split := splitName(name)
+		if split != "" {
+			classes, pictures, err := listFolder(filepath.Join(c.root, name))
+			if err != nil {
+				return nil, nil, err
+			}
+			if len(classes) == 0 || pictures > 0 {
+				split = ""
+			}
+		}
+		switch {
+		case split == "":
+			others = append(others, name)
+		case splits[split] != "":
+			return nil, nil, badData("%s has both %s and %s: rename or remove one", c.root, splits[split], name)
+		default:
+			splits[split] = name
+		}
+	}
+	if splits["train"] == "" && len(splits) > 0 && len(others) == 0 {
+		return nil, nil, badData("%s has %s, but no train", c.root, splits[sortedKeys(splits)[0]])
+	}
+	return splits, others, nil
+}
+
+// listSplits lists the classes of the splits, whose folders are given.
+func (c *classFolders) listSplits(ctx context.Context, splits map[string]string) error {
+	for _, split := range []string{"train", "test", "val"} {
+		folder := splits[split]
+		if folder == "" {
+			continue
+		}
+		classes, loose, err := listFolder(filepath.Join(c.root, folder))
+		if err != nil {
+			return err
+		}
+		if err := c.listSplit(ctx, split, folder, classes); err != nil {
+			return err
+		}
+		unknown := slices.DeleteFunc(classes, func(class string) bool { return slices.Contains(c.classes, class) })
+		if len(unknown) > 0 {
+			return badData("%s has classes that %s lacks: %s", filepath.Join(c.root, folder), splits["train"], some(unknown))
+		}
+		if loose > 0 {
+			c.notes = append(c.notes, fmt.Sprintf("%s in %s, outside of the class folders, not used.", areNot(loose), folder))
+		}
+	}
+	c.hasTest = splits["test"] != ""
+	return nil
+}
+
+// listSplit lists the pictures of the classes in the folder of a split. Those of the
+// training images are the dataset's classes.
+func (c *classFolders) listSplit(ctx context.Context, split, folder string, classes []string) error {
+	if split == "train" {
+		c.classes = classes
+		if err := checkClasses(filepath.Join(c.root, folder), classes); err != nil {
+			return err
+		}
+	}
+	var above []fs.FileInfo
+	for _, dir := range []string{c.root, filepath.Join(c.root, folder)} {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return badData("%v", err)
+		}
+		above = append(above, info)
+	}
+	for _, class := range classes {
+		before := len(c.pictures)
+		if err := c.listClass(ctx, classPicture{path: path.Join(folder, class), split: split, class: class}, above); err != nil {
+			return err
+		}
+		if len(c.pictures) == before {
+			return badData("the class folder %s holds no pictures", filepath.Join(c.root, folder, class))
+		}
+	}
+	return nil
+}
+
+// listClass lists the pictures in a folder of a class and in the folders inside it,
+// but not those above it, to which a link may lead.
+func (c *classFolders) listClass(ctx context.Context, folder classPicture, above []fs.FileInfo) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	dir := filepath.Join(c.root, filepath.FromSlash(folder.path))
+	self, err := os.Stat(dir)
+	if err != nil {
+		return badData("%v", err)
+	}
+	if slices.ContainsFunc(above, func(info fs.FileInfo) bool { return os.SameFile(info, self) }) {
+		return nil
+	}
+	above = append(slices.Clip(above), self)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return badData("%v", err)
+	}
+	for _, e := range entries {
+		if ignored(e.Name()) {
+			continue
+		}
+		file := folder
+		file.path = path.Join(folder.path, e.Name())
+		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		switch {
+		case err == nil && info.IsDir():
+			if err := c.listClass(ctx, file, above); err != nil {
+				return err
+			}
+		case picture.IsPicture(e.Name()):
+			file.info = info
+			c.pictures = append(c.pictures, file)
+		}
+	}
+	return nil
+}
+
+// dataset makes a dataset of the decoded pictures.
+func (c *classFolders) dataset(d *decoded, skipBad bool) (*Dataset, error) {
+	if len(d.Bad) > 0 && !skipBad {
+		return nil, c.unreadable(d)
+	}
+	data := &Dataset{
+		Info:    Info{Name: folderName(c.root), Classes: c.classes, Shape: d.Shape},
+		Framing: picture.FrameCrop,
+		Notes:   slices.Concat(c.notes, d.notes(c.pictures)),
+		Dir:     c.root,
+	}
+	pictures := c.dropBad(d)
+	for name, split := range map[string]*Split{"train": &data.Train, "test": &data.Test, "val": &data.Val} {
+		first := max(0, slices.IndexFunc(pictures, func(p classPicture) bool { return p.split == name }))
+		split.Shape = d.Shape
+		for _, p := range pictures[first:] {
+			if p.split != name {
+				break
+			}
+			class, _ := slices.BinarySearch(c.classes, p.class)
+			split.Labels = append(split.Labels, byte(class))
+		}
+		split.N = len(split.Labels)
+		split.Images = d.pixels[first*d.Len():][: split.N*d.Len() : split.N*d.Len()]
+	}
+	if lost := data.without(data.Train); len(lost) > 0 {
+		return nil, badData("%s: no picture to train on can be read of %s", c.root, some(lost))
+	}
+	if c.hasTest && data.Test.N == 0 {
+		return nil, badData("%s: no picture of the test set can be read", c.root)
+	}
+	return data, nil
+}
+
+// dropBad removes the pixels of the pictures that cannot be read, and returns the other
+// pictures.
+func (c *classFolders) dropBad(d *decoded) []classPicture {
+	if len(d.Bad) == 0 {
+		return c.pictures
+	}
+	var good []classPicture
+	bad := map[int]bool{}
+	for _, b := range d.Bad {
+		bad[b.Index] = true
+	}
+	for i, p := range c.pictures {
+		if !bad[i] {
+			copy(d.image(len(good)), d.image(i))
+			good = append(good, p)
+		}
+	}
+	return good
+}
