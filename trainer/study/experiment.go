@@ -76,6 +76,8 @@ func (e Experiment) check(source string) error {
 				return usage("%s: two runs are named %s: a value is given twice", source, c.Name)
 			case trained[training] != "":
 				return usage("%s: %s and %s are the same training: leave one out", source, trained[training], c.Name)
+			case c.Dataset != g.Runs[0].Dataset || c.ImageSize != g.Runs[0].ImageSize:
+				return usage("%s: runs on different datasets or image sizes cannot be compared: make several experiments", source)
 			case c.SelectOn != g.Runs[0].SelectOn:
 				return usage("%s: runs that select on %s and on %s cannot be compared: make two experiments", source, g.Runs[0].SelectOn, c.SelectOn)
 			}

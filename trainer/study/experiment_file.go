@@ -14,7 +14,7 @@ import (
 
 // LoadExperiment reads a file that describes an experiment; see [ParseExperiment].
 // A file that cannot be read is [trainer.ErrUsage].
-func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
+func LoadExperiment(path string, overrides ...setting.Assignment) (Experiment, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return Experiment{}, usage("cannot read the experiment %s: %v", path, cause(err))
@@ -36,7 +36,7 @@ func LoadExperiment(path string, overrides ...Assignment) (Experiment, error) {
 // replace the values of their settings in base and grid; a seed may be a list such
 // as "0-4,7". An error ([trainer.ErrUsage]) names the file and the line, or the override's
 // source.
-func ParseExperiment(file string, text []byte, overrides ...Assignment) (Experiment, error) {
+func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) (Experiment, error) {
 	f, err := readExperiment(file, text)
 	if err != nil {
 		return Experiment{}, err
@@ -76,19 +76,15 @@ type axis struct {
 // readExperiment reads the file's sections.
 func readExperiment(file string, text []byte) (*experimentText, error) {
 	f := &experimentText{name: strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))}
-	root, err := parseMapping(file, text)
-	if err != nil || root == nil {
+	entries, err := setting.ParseEntries(file, text)
+	if err != nil || entries == nil {
 		return f, err
-	}
-	entries, err := setting.Entries(file, root)
-	if err != nil {
-		return nil, err
 	}
 	var seeds *axis // under base: they vary fastest, like the last line of a grid
 	for _, e := range entries {
 		switch e.Key {
 		case "name":
-			name, err := e.Assignment(Setting{"name", setting.Text("NAME", experimentName)})
+			name, err := e.Assignment(setting.Setting{Name: "name", Kind: setting.Text("NAME", experimentName)})
 			if err != nil {
 				return nil, err
 			}
@@ -131,7 +127,7 @@ func readBase(file string, section setting.Entry) ([]setting.Assignment, *axis, 
 	var seeds *axis
 	for i, e := range entries {
 		if e.Key == "seed" {
-			a, err := e.axis()
+			a, err := axisOf(e)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -158,7 +154,7 @@ func readGrid(file string, section setting.Entry) ([]axis, error) {
 	}
 	var axes []axis
 	for _, e := range entries {
-		a, err := e.axis()
+		a, err := axisOf(e)
 		if err != nil {
 			return nil, err
 		}
@@ -189,7 +185,7 @@ var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "
 
 func refuseCommandKey(source, key string) error {
 	if slices.Contains(commandKeys, key) {
-		return usage("%s: %s cannot be set here: use --%s on the command line", source, key, key)
+		return usage("%s: %s cannot be set here, since it does not belong to the trainings: set it where the experiment is started", source, key)
 	}
 	if key == "quiet" {
 		return usage("%s: experiments have no %s: leave it out", source, key)
@@ -197,8 +193,8 @@ func refuseCommandKey(source, key string) error {
 	return nil
 }
 
-// axis reads the values of a setting: a list or, for seeds, also a range.
-func (e setting.Entry) axis() (axis, error) {
+// axisOf reads the values of a setting: a list or, for seeds, also a range.
+func axisOf(e setting.Entry) (axis, error) {
 	s, ok := settings.Find(e.Key)
 	if !ok {
 		return axis{}, setting.UnknownKey(e.Source(), e.Key, settings.Names())
@@ -218,7 +214,7 @@ func (e setting.Entry) axis() (axis, error) {
 		if v.Kind == yaml.AliasNode {
 			v = v.Alias
 		}
-		one, err := setting.Entry{e.File, v.Line, e.Key, v}.Assignment(s)
+		one, err := setting.Entry{File: e.File, Line: v.Line, Key: e.Key, Value: v}.Assignment(s)
 		if err == nil {
 			err = a.add(one)
 		}
@@ -240,7 +236,7 @@ func (a *axis) add(one setting.Assignment) error {
 		return one.Wrong(err)
 	}
 	for _, seed := range seeds.([]uint64) {
-		a.values = append(a.values, setting.Assignment{"seed", fmt.Sprint(seed), one.Source})
+		a.values = append(a.values, setting.Assignment{Name: "seed", Value: fmt.Sprint(seed), Source: one.Source})
 	}
 	return nil
 }

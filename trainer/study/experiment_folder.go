@@ -24,7 +24,7 @@ func CheckRun(dir string, c Config) error {
 	}
 	different := differences(had, c)
 	if len(different) > 0 {
-		return usage("%s was trained with other settings (%s): choose another --out, or delete that folder", dir, strings.Join(different, ", "))
+		return usage("%s was trained with other settings (%s): choose another folder, or delete that one", dir, strings.Join(different, ", "))
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (e Experiment) WriteIndex(dir string) error {
 	case err != nil:
 		return err
 	case old.Name != e.Name:
-		return usage("%s holds the experiment %s, not %s: choose another --out", dir, old.Name, e.Name)
+		return usage("%s holds the experiment %s, not %s: choose another folder", dir, old.Name, e.Name)
 	}
 	for _, g := range e.Groups {
 		i := slices.IndexFunc(old.Groups, func(o groupIndex) bool { return o.Name == g.Name })

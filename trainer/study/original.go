@@ -24,7 +24,7 @@ const (
 // By default the seed is 42 and, as in the original, the test set selects the best
 // epoch. Overrides replace settings of every run; a seed may be a list such as
 // "42-46". Overriding a setting that the study itself compares is [trainer.ErrUsage].
-func OriginalExperiment(overrides ...Assignment) (Experiment, error) {
+func OriginalExperiment(overrides ...setting.Assignment) (Experiment, error) {
 	seeds, shared, err := originalSettings(overrides)
 	if err != nil {
 		return Experiment{}, err
