@@ -76,18 +76,15 @@ func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 		return nil, err
 	}
 	if loose > 0 {
-		c.notes = append(c.notes, fmt.Sprintf("%s outside of the class folders not used.", areNot(loose)))
+		c.notes = append(c.notes, unused(loose, "the class folders"))
 	}
 	slices.SortFunc(c.pictures, func(a, b classPicture) int { return strings.Compare(a.path, b.path) })
 	return c, nil
 }
 
-// areNot returns "1 picture is" or "2 pictures are".
-func areNot(n int) string {
-	if n == 1 {
-		return "1 picture is"
-	}
-	return fmt.Sprintf("%d pictures are", n)
+// unused returns the note that n pictures outside of folders are not used.
+func unused(n int, folders string) string {
+	return fmt.Sprintf("%s outside of %s %s not used.", plural(n, "picture"), folders, are(n))
 }
 
 // listFolder returns the names of the folders in a folder, sorted, and the number of
@@ -151,15 +148,20 @@ func (c *classFolders) listSplits(ctx context.Context, splits map[string]string)
 		if err != nil {
 			return err
 		}
-		if err := c.listSplit(ctx, split, folder, classes); err != nil {
-			return err
+		var unknown []string
+		for _, class := range classes {
+			if split != "train" && !slices.Contains(c.classes, class) {
+				unknown = append(unknown, class)
+			}
 		}
-		unknown := slices.DeleteFunc(classes, func(class string) bool { return slices.Contains(c.classes, class) })
 		if len(unknown) > 0 {
 			return badData("%s has classes that %s lacks: %s", filepath.Join(c.root, folder), splits["train"], some(unknown))
 		}
+		if err := c.listSplit(ctx, split, folder, classes); err != nil {
+			return err
+		}
 		if loose > 0 {
-			c.notes = append(c.notes, fmt.Sprintf("%s in %s, outside of the class folders, not used.", areNot(loose), folder))
+			c.notes = append(c.notes, unused(loose, "the class folders in "+folder))
 		}
 	}
 	c.hasTest = splits["test"] != ""

@@ -52,13 +52,13 @@ func (d *decoded) image(i int) []byte { return d.pixels[i*d.Len():][:d.Len()] }
 func (d *decoded) notes(pictures []classPicture) (notes []string) {
 	good := len(pictures) - len(d.Bad)
 	if d.Scaled > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %d pictures are scaled and cropped to %d×%d.", d.Scaled, good, d.H, d.W))
+		notes = append(notes, fmt.Sprintf("%d of %s %s scaled and cropped to %d×%d.", d.Scaled, plural(good, "picture"), are(d.Scaled), d.H, d.W))
 	}
 	if d.Grey > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %d pictures are grey; all are read as colour.", d.Grey, good))
+		notes = append(notes, fmt.Sprintf("%d of %s %s grey; all are read as colour.", d.Grey, plural(good, "picture"), are(d.Grey)))
 	}
 	if len(d.Bad) > 0 {
-		notes = append(notes, fmt.Sprintf("%s cannot be read and left out: %s.", plural(len(d.Bad), "picture"), some(d.problems(pictures))))
+		notes = append(notes, fmt.Sprintf("%s cannot be read and %s left out: %s.", plural(len(d.Bad), "picture"), are(len(d.Bad)), some(d.problems(pictures))))
 	}
 	return notes
 }

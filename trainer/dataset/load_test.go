@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 var names = []string{"train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"}
@@ -63,6 +65,23 @@ func TestFullDataset(t *testing.T) {
 	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, dataset.ValidationPart, 42, kernels.PurposeHoldout)
 	if err != nil || len(train) != 55000 || len(val) != 5000 {
 		t.Errorf("%d + %d images, %v", len(train), len(val), err)
+	}
+}
+
+// OpenFolder recognises Fashion-MNIST's files by their content.
+func TestOpenFolderKnowsFashionMNIST(t *testing.T) {
+	d := datasettest.Full(t)
+	dir := t.TempDir()
+	for _, name := range names {
+		write(t, filepath.Join(dir, name), idx(t, d, name))
+	}
+	got, err := dataset.OpenFolder(t.Context(), dir, dataset.FolderOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Dir = dir
+	if got.Info.Name != "fashion-mnist" || got.Framing != picture.FrameObject || !reflect.DeepEqual(got, d) {
+		t.Errorf("%+v with %d and %d images, %s, %q, %v", got.Info, got.Train.N, got.Test.N, got.Framing, got.Notes, got.SHA256)
 	}
 }
 
