@@ -9,6 +9,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 // The keys of a file's metadata.
@@ -19,6 +20,7 @@ const (
 	imageSizeKey     = "image_size"    // height×width, "28x28"
 	channelsKey      = "channels"      // of an image
 	normalizationKey = "normalization" // of a pixel x in 0 to 1: (x − mean)/std, as JSON
+	framingKey       = "framing"       // of the training images: crop or object; see picture.Framing
 	seedKey          = "seed"
 	epochKey         = "epoch"
 	protocolKey      = "select_on"
@@ -53,7 +55,7 @@ func (m *Model) metadata() (map[string]string, error) {
 	return map[string]string{modelKey: m.Network.Name, seedKey: strconv.FormatUint(m.Origin.Seed, 10),
 		epochKey: strconv.Itoa(m.Origin.Epoch), protocolKey: m.Origin.Protocol, versionKey: m.Origin.Version, "format": "pt",
 		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", in.H, in.W),
-		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization)}, nil
+		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization), framingKey: string(m.Framing)}, nil
 }
 
 // describe fills in what the metadata of a file says about its model. What it does
@@ -70,11 +72,24 @@ func (m *Model) describe(f *checkpoint.File) (err error) {
 	if err != nil {
 		return err
 	}
+	m.Framing = framingOf(about, m.Network)
 	m.Normalization = model.DefaultNormalization(m.Network.Input.C)
 	if text := about[normalizationKey]; text != "" {
 		m.Normalization, err = parseNormalization(text, m.Network.Input.C)
 	}
 	return err
+}
+
+// framingOf reads how a model's training images were framed. Grey images of
+// Fashion-MNIST's size are taken for that dataset's unless the metadata says more.
+func framingOf(about map[string]string, n model.Network) picture.Framing {
+	switch f := picture.Framing(about[framingKey]); {
+	case f == picture.FrameCrop, f == picture.FrameObject:
+		return f
+	case imageShape(n) == dataset.FashionMNIST.Shape:
+		return picture.FrameObject
+	}
+	return picture.FrameCrop
 }
 
 // parseNormalization reads the normalisation of images with the given channels.

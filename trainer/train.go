@@ -14,6 +14,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 // ErrInterrupted is returned by [Train] if its context is cancelled: the current
@@ -104,6 +105,7 @@ type training struct {
 	backend kernels.Backend
 	recipe  Recipe
 	data    dataset.Info
+	framing picture.Framing
 	options Options
 	partition
 	classes   []byte // label of every resident image: training, validation, test
@@ -283,7 +285,7 @@ func newTraining(r Recipe, n model.Network, data *dataset.Dataset, backend kerne
 	if err != nil {
 		return nil, err
 	}
-	t := &training{session: s, backend: backend, recipe: r, data: data.Info, options: o, folder: folder{o.Dir}, partition: images,
+	t := &training{session: s, backend: backend, recipe: r, data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir}, partition: images,
 		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, notes: p.notes}
 	t.state = runState{Best: -1, Schedule: Schedule{Kind: r.Scheduler, Rate: r.LR, Steps: t.totalSteps()}}
 	if err := t.initialise(p.state); err != nil {
@@ -647,7 +649,7 @@ func (r *Recipe) protocol() string {
 
 // model returns the weights as a model.
 func (t *training) model(weights snapshot, epoch int) *Model {
-	return &Model{Network: t.net.Config.Network, Normalization: t.net.Config.Normalization,
+	return &Model{Network: t.net.Config.Network, Normalization: t.net.Config.Normalization, Framing: t.framing,
 		Origin:  Origin{Seed: t.recipe.Seed, Epoch: epoch, Protocol: t.recipe.protocol(), Version: t.options.Environment.Version},
 		backend: t.backend, net: t.net, weights: weights}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
 // Model is a trained network, ready to classify images on a backend, which must stay
@@ -15,7 +16,9 @@ import (
 type Model struct {
 	Network       model.Network
 	Normalization model.Normalization
-	Origin        Origin
+	// Framing says how the training images were cut out of pictures.
+	Framing picture.Framing
+	Origin  Origin
 
 	backend kernels.Backend
 	net     *model.Net // gives the places of the weights
@@ -38,6 +41,7 @@ func Load(path string, backend kernels.Backend) (*Model, error) {
 func LoadAs(path string, backend kernels.Backend, n model.Network) (*Model, error) {
 	return load(path, backend, func(m *Model, f *checkpoint.File) error {
 		m.Network, m.Origin, m.Normalization = n, originOf(f.Metadata), model.DefaultNormalization(n.Input.C)
+		m.Framing = framingOf(f.Metadata, n)
 		return nil
 	})
 }

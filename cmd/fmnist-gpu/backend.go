@@ -11,7 +11,6 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
 // device is an opened backend, what it is, and why it was chosen.
@@ -125,12 +124,3 @@ func environment(kind string, b kernels.Backend) trainer.Environment {
 
 // announce returns the first line to print: which device, and why.
 func (d *device) announce() string { return fmt.Sprintf("device: %s (%s)", d.Name(), d.why) }
-
-// loadData finds, verifies and reads the dataset.
-func loadData(dir string) (*dataset.Dataset, error) {
-	loc, err := dataset.Find(dir)
-	if err != nil {
-		return nil, err
-	}
-	return dataset.Load(loc)
-}

@@ -22,7 +22,8 @@ import (
 )
 
 func newBenchCommand() *cobra.Command {
-	o := bench.Options{Model: "fashioncnn", Batch: 64, Dropout: .25, Rounds: 5, Seconds: 1}
+	network := "fashioncnn"
+	o := bench.Options{Batch: 64, Dropout: .25, Rounds: 5, Seconds: 1}
 	var f deviceFlags
 	precision := kernels.FP32.String()
 	var against string
@@ -50,6 +51,9 @@ program must print one line of JSON for each of its configurations:
 				return err
 			}
 			f.precision = o.Precision
+			if o.Network, err = findNetwork(c, network); err != nil {
+				return err
+			}
 			announcement := c.OutOrStdout()
 			if asJSON {
 				announcement = io.Discard
@@ -65,7 +69,7 @@ program must print one line of JSON for each of its configurations:
 		},
 	}
 	g := flagGroup{c.Flags(), groupModel}
-	bind(g, &o.Model, "model", setting.Choice(model.Names()...), "network: "+setting.Choice(model.Names()...).Want)
+	bind(g, &network, "model", kindOf("model"), "network: "+kindOf("model").Want)
 	bind(g, &o.Batch, "batch-size", kindOf("batch-size"), batchSizeUsage)
 	bind(g, &o.Infer, "infer", setting.Bool(), "classify instead of train")
 	g = flagGroup{c.Flags(), groupDevice}

@@ -8,26 +8,26 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // compareFormats are the formats of the command compare other than text, one flag
 // each. inGroups is false if the runs do not belong to an experiment.
 var compareFormats = []struct {
 	flag, usage string
-	write       func(w io.Writer, list []*trainer.Comparison, inGroups bool) error
+	write       func(w io.Writer, list []*study.Comparison, inGroups bool) error
 }{
-	{"json", "print JSON; for an experiment's folder, a list of its groups", func(w io.Writer, list []*trainer.Comparison, inGroups bool) error {
+	{"json", "print JSON; for an experiment's folder, a list of its groups", func(w io.Writer, list []*study.Comparison, inGroups bool) error {
 		if !inGroups && len(list) == 1 {
 			return printJSON(w, list[0])
 		}
 		return printJSON(w, map[string]any{"groups": list})
 	}},
-	{"csv", "print CSV: one row per recipe, fractions in full precision", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.CSV(w, list) }},
-	{"markdown", "print Markdown tables", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.Markdown(w, list) }},
-	{"latex", "print LaTeX tables (package booktabs)", func(w io.Writer, list []*trainer.Comparison, _ bool) error { return report.LaTeX(w, list) }},
+	{"csv", "print CSV: one row per recipe, fractions in full precision", func(w io.Writer, list []*study.Comparison, _ bool) error { return report.CSV(w, list) }},
+	{"markdown", "print Markdown tables", func(w io.Writer, list []*study.Comparison, _ bool) error { return report.Markdown(w, list) }},
+	{"latex", "print LaTeX tables (package booktabs)", func(w io.Writer, list []*study.Comparison, _ bool) error { return report.LaTeX(w, list) }},
 }
 
 func newCompareCommand() *cobra.Command {
@@ -77,23 +77,23 @@ func runCompare(c *cobra.Command, args []string) error {
 			write, format = f.write, f.flag
 		}
 	}
-	groups, err := trainer.ReadGroups(args)
+	groups, err := study.ReadGroups(args)
 	if err != nil {
 		return err
 	}
-	comparisons, err := trainer.CompareGroups(groups)
+	comparisons, err := study.CompareGroups(groups)
 	if err != nil {
 		return err
 	}
 	if len(comparisons) == 0 {
-		_, err := trainer.Compare(groups[0].Runs) // which says what is missing
+		_, err := study.Compare(groups[0].Runs) // which says what is missing
 		return err
 	}
 	return write(c.OutOrStdout(), comparisons, groups[0].Name != "")
 }
 
 // printComparisons prints comparisons for a person at a terminal.
-func printComparisons(w io.Writer, list []*trainer.Comparison, _ bool) error {
+func printComparisons(w io.Writer, list []*study.Comparison, _ bool) error {
 	for i, c := range list {
 		if i > 0 {
 			fmt.Fprintln(w)
@@ -108,7 +108,7 @@ func printComparisons(w io.Writer, list []*trainer.Comparison, _ bool) error {
 	return nil
 }
 
-func printComparison(w io.Writer, c *trainer.Comparison) error {
+func printComparison(w io.Writer, c *study.Comparison) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	header, rows := report.Table(c)
 	fmt.Fprintln(t, strings.ToUpper(strings.Join(header, "\t")))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // addCompletions registers completions for the flag values of a command and its
@@ -102,7 +103,7 @@ func completeRunFolders(c *cobra.Command, args []string, typed string) ([]string
 func runFolders(typed string) []string {
 	start := typed
 	if start == "" {
-		start = trainer.DefaultConfig().Out + string(filepath.Separator)
+		start = study.DefaultConfig().Out + string(filepath.Separator)
 	}
 	var list []string
 	for _, level := range []string{"*", filepath.Join("*", "*")} {
@@ -127,7 +128,7 @@ func globEscape(path string) string {
 func completeSettings(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 	var list []string
 	name, _, hasValue := strings.Cut(typed, "=")
-	for _, s := range trainer.Settings() {
+	for _, s := range study.Settings() {
 		switch {
 		case hasValue && s.Name == name:
 			for _, v := range s.Values {

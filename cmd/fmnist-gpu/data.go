@@ -18,6 +18,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newDataCommand() *cobra.Command {
@@ -54,7 +55,7 @@ train-images.idx3-ubyte.`,
 
 // checkData prints the state of the four files and returns the first problem.
 func checkData(w io.Writer, dataDir string, asJSON bool) error {
-	loc, problem := dataset.Find(dataDir)
+	loc, problem := dataset.Find(searchFor(dataDir))
 	files := dataset.Check(loc)
 	for _, f := range files {
 		if problem == nil {
@@ -129,7 +130,7 @@ If a download is interrupted, the next one continues where it stopped.`,
 					return &commandLineError{fmt.Sprintf("--mirror is %q: want a URL that starts with http:// or https://", m)}
 				}
 			}
-			dir, err := dataset.FetchDir(*dataDir)
+			dir, err := dataset.FetchDir(searchFor(*dataDir))
 			if err != nil {
 				return err
 			}
@@ -182,7 +183,7 @@ func (p *fetchProgress) clear() {
 func newDataShowCommand(dataDir *string) *cobra.Command {
 	var out, split string
 	var count int
-	config := trainer.DefaultConfig()
+	config := study.DefaultConfig()
 	config.Augment = "" // no augmented versions unless a flag asks for them
 	split, out, count = "train", "samples.png", 25
 	c := &cobra.Command{
@@ -199,7 +200,8 @@ sees them.`,
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
-			data, err := loadData(*dataDir)
+			config.DataDir = *dataDir
+			data, err := loadDataset(c, config)
 			if err != nil {
 				return err
 			}
@@ -207,7 +209,8 @@ sees them.`,
 			if split == "test" {
 				s = data.Test
 			}
-			if err := drawSamples(out, s, count, config); err != nil {
+			count = min(count, s.N)
+			if err := drawSamples(out, s, data.Classes, count, config); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "%d %s images in %s\n", count, split, out)
@@ -217,6 +220,9 @@ sees them.`,
 	g := flagGroup{c.Flags(), groupData}
 	bind(g, &split, "split", setting.Choice("train", "test"), "images to draw from: train or test")
 	bind(g, &count, "count", setting.Whole(1, maxShown), "number of images")
+	g.setting("dataset", "fashion-mnist, or a `PATH` of your own, as for train")
+	g.setting("image-size", "height and width to scale pictures to; 0 means their own, or 32 if they differ")
+	g.setting("skip-bad", "leave out pictures that cannot be read")
 	g.setting("seed", "seed that chooses the images")
 	addAugmentFlags(c.Flags(), "")
 	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FILE", "a PNG file"), "PNG file to write")
@@ -229,26 +235,27 @@ const maxShown = 2500
 // shownVersions is the number of augmented versions shown per image.
 const shownVersions = 9
 
-// drawSamples writes a picture of count images of s, chosen by the seed: roughly
-// a square or, with augmentation, one row per image and its versions.
-func drawSamples(path string, s dataset.Split, count int, config trainer.Config) error {
-	var images [][]byte
-	var captions []string
-	for _, i := range rand.New(rand.NewPCG(config.Seed, 0)).Perm(s.N)[:count] {
-		images = append(images, s.Image(i))
-		captions = append(captions, dataset.ClassNames[s.Labels[i]])
+// drawSamples writes a picture of count images of a split, chosen by the seed:
+// roughly a square or, with augmentation, one row per image and its versions.
+func drawSamples(path string, from dataset.Split, classes []string, count int, config study.Config) error {
+	chosen := dataset.Split{N: count, Shape: from.Shape}
+	for _, i := range rand.New(rand.NewPCG(config.Seed, 0)).Perm(from.N)[:count] {
+		chosen.Images, chosen.Labels = append(chosen.Images, from.Image(i)...), append(chosen.Labels, from.Labels[i])
 	}
-	columns := nearSquare(count)
+	columns, versions := nearSquare(count), dataset.Split{}
 	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
-		var err error
 		columns = 1 + shownVersions
-		if images, captions, err = withVersions(images, captions, config); err != nil {
+		var err error
+		if versions, err = augmented(chosen, config.Recipe); err != nil {
 			return err
 		}
 	}
-	cells := make([]plots.Cell, len(images))
-	for i, image := range images {
-		cells[i] = plots.Cell{Image: plots.Gray(image), Caption: captions[i]}
+	var cells []plots.Cell
+	for i := range count {
+		cells = append(cells, plots.Cell{Image: chosen.Picture(i), Caption: classes[chosen.Labels[i]]})
+		for v := range versions.N / count {
+			cells = append(cells, plots.Cell{Image: versions.Picture(i*shownVersions + v)})
+		}
 	}
 	picture, err := plots.Grid{Cells: cells, Columns: columns}.PNG()
 	if err != nil {
@@ -269,23 +276,15 @@ func nearSquare(n int) int {
 	return side
 }
 
-// withVersions inserts augmented versions after each image.
-func withVersions(images [][]byte, captions []string, config trainer.Config) (all [][]byte, text []string, err error) {
-	if config.Augment == "" {
-		config.Augment = "none"
+// augmented returns versions of each image as training sees them.
+func augmented(images dataset.Split, r trainer.Recipe) (versions dataset.Split, err error) {
+	if r.Augment == "" {
+		r.Augment = "none"
 	}
 	d, err := openDevice(deviceFlags{cpu: true})
 	if err != nil {
-		return nil, nil, err
+		return versions, err
 	}
 	defer func() { err = closeDevice(d, err) }()
-	versions, err := trainer.Augmented(d.Backend, config, images, shownVersions)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i, image := range images {
-		all = append(append(all, image), versions[i*shownVersions:(i+1)*shownVersions]...)
-		text = append(append(text, captions[i]), make([]string, shownVersions)...)
-	}
-	return all, text, nil
+	return trainer.Augmented(d.Backend, r, images, shownVersions)
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -17,9 +16,9 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // experimentFlags are the values of the command's flags.
@@ -101,17 +100,17 @@ func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
 }
 
 // overrides returns the settings that override the experiment's own.
-func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]trainer.Assignment, error) {
-	var list []trainer.Assignment
+func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]setting.Assignment, error) {
+	var list []setting.Assignment
 	for _, text := range f.set {
 		name, value, ok := strings.Cut(text, "=")
 		if !ok {
 			return nil, &commandLineError{fmt.Sprintf("--set %s: want SETTING=VALUE, such as lr=0.01", text)}
 		}
-		list = append(list, trainer.Assignment{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value), Source: "--set"})
+		list = append(list, setting.Assignment{Name: strings.TrimSpace(name), Value: strings.TrimSpace(value), Source: "--set"})
 	}
 	if seeds := flags.Lookup("seeds"); seeds.Changed {
-		list = append(list, trainer.Assignment{Name: "seed", Value: seeds.Value.String(), Source: "--seeds"})
+		list = append(list, setting.Assignment{Name: "seed", Value: seeds.Value.String(), Source: "--seeds"})
 	}
 	return append(list, assignments(flags)...), nil
 }
@@ -120,23 +119,23 @@ func (f experimentFlags) overrides(flags *pflag.FlagSet) ([]trainer.Assignment, 
 const originalName = "original"
 
 // findExperiment returns the experiment with that name or in that file.
-func findExperiment(c *cobra.Command, name string, overrides []trainer.Assignment) (trainer.Experiment, error) {
+func findExperiment(c *cobra.Command, name string, overrides []setting.Assignment) (study.Experiment, error) {
 	if name == originalName {
-		return trainer.OriginalExperiment(overrides...)
+		return study.OriginalExperiment(overrides...)
 	}
 	if _, err := os.Stat(name); name != "-" && errors.Is(err, fs.ErrNotExist) {
 		text := fmt.Sprintf("there is no experiment %q and no such file: name a YAML file, or %q for the built-in study", name, originalName)
-		return trainer.Experiment{}, &commandLineError{text}
+		return study.Experiment{}, &commandLineError{text}
 	}
 	text, err := readInput(c, name)
 	if err != nil {
-		return trainer.Experiment{}, err
+		return study.Experiment{}, err
 	}
-	return trainer.ParseExperiment(inputName(name), text, overrides...)
+	return study.ParseExperiment(inputName(name), text, overrides...)
 }
 
 // runExperiment trains the runs that are not finished, and compares all runs.
-func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) error {
+func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) error {
 	if err := os.MkdirAll(f.out, 0o777); err != nil {
 		return fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", f.out, pathCause(err))
 	}
@@ -160,17 +159,17 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
 		return trained
 	}
-	groups, err := trainer.ReadGroups([]string{f.out})
+	groups, err := study.ReadGroups([]string{f.out})
 	if err != nil {
 		return errors.Join(trained, err)
 	}
 	if err := completeRuns(groups); err != nil {
 		return err
 	}
-	if err := trainer.WriteRuns(f.out, groups); err != nil {
+	if err := study.WriteRuns(f.out, groups); err != nil {
 		return err
 	}
-	comparisons, err := trainer.CompareGroups(groups)
+	comparisons, err := study.CompareGroups(groups)
 	if err != nil {
 		return err
 	}
@@ -189,8 +188,8 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e trainer.Experiment) 
 }
 
 // trainAll trains the runs that are not finished.
-func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Experiment) (err error) {
-	total, left, err := countRuns(f.out, e)
+func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Experiment) (err error) {
+	total, left, err := e.Count(f.out)
 	if err != nil {
 		return err
 	}
@@ -198,26 +197,34 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e trainer.Ex
 		fmt.Fprintf(log, "all %d runs were already finished\n", total)
 		return nil
 	}
-	data, err := loadData(f.dataDir)
+	config := e.Groups[0].Runs[0]
+	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
+	data, err := loadDataset(cmd, config)
 	if err != nil {
 		return err
 	}
-	workers, err := openWorkers(f, precisionOf(e), left)
+	devices, err := openWorkers(f, e.Precision(), left)
 	if err != nil {
 		return err
 	}
-	defer func() { err = closeAll(workers, err) }()
-	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(workers) > 1}
+	defer func() { err = closeAll(devices, err) }()
+	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1}
 	defer w.screen.close()
-	announceAll(w.screen, workers)
-	return e.Each(cmd.Context(), len(workers), func(ctx context.Context, worker int, c trainer.Config) error {
-		c.Out, c.DataDir, c.NoProgress = f.out, f.dataDir, f.noProgress
-		c.CPU, c.Threads, c.Validate = f.device.cpu, f.device.threads, f.device.validate
-		if len(f.devices) > 0 {
-			c.Device = f.devices[worker%len(f.devices)]
-		}
-		return trainOne(ctx, w, workers[worker], data, c)
-	})
+	announceAll(w.screen, devices)
+	r := study.Runner{Dir: f.out, Data: data, Begin: w.begin, End: w.end}
+	for i, d := range devices {
+		r.Workers = append(r.Workers, study.Worker{Backend: d.Backend, Environment: d.environment, Place: func(c *study.Config) { f.place(c, i) }})
+	}
+	return r.Train(cmd.Context(), e)
+}
+
+// place sets how and where a worker's runs run.
+func (f experimentFlags) place(c *study.Config, worker int) {
+	c.DataDir, c.NoProgress = f.dataDir, f.noProgress
+	c.CPU, c.Threads, c.Validate = f.device.cpu, f.device.threads, f.device.validate
+	if len(f.devices) > 0 {
+		c.Device = f.devices[worker%len(f.devices)]
+	}
 }
 
 // announceAll prints each device once, and how many trainings run at a time.
@@ -237,39 +244,6 @@ func announceAll(w io.Writer, workers []*device) {
 	} else {
 		fmt.Fprintln(w, "one training at a time")
 	}
-}
-
-// countRuns counts the runs of an experiment, and those that are not finished.
-// A folder that holds another training is an error.
-func countRuns(out string, e trainer.Experiment) (total, left int, err error) {
-	for _, g := range e.Groups {
-		for _, c := range g.Runs {
-			dir := filepath.Join(out, c.Name)
-			state, err := trainer.StateOfRun(dir)
-			if err == nil && (state == trainer.RunFinished || state == trainer.RunInProgress) {
-				err = trainer.CheckRun(dir, c)
-			}
-			if err != nil {
-				return 0, 0, err
-			}
-			if total++; state != trainer.RunFinished {
-				left++
-			}
-		}
-	}
-	return total, left, nil
-}
-
-// precisionOf returns the precision that the device must support for all runs.
-func precisionOf(e trainer.Experiment) kernels.Precision {
-	for _, g := range e.Groups {
-		for _, c := range g.Runs {
-			if c.Precision == kernels.Mixed.String() {
-				return kernels.Mixed
-			}
-		}
-	}
-	return kernels.FP32
 }
 
 // maxReplicas is the most trainings that the CPU runs at a time by default: each
@@ -330,31 +304,15 @@ func closeAll(devices []*device, err error) error {
 	return err
 }
 
-// trainOne trains one run, or resumes it.
-func trainOne(ctx context.Context, w *trainingWriter, d *device, data *dataset.Dataset, c trainer.Config) error {
-	dir := filepath.Join(c.Out, c.Name)
-	state, err := trainer.StateOfRun(dir)
-	if err != nil {
-		return err
-	}
-	p := w.begin(c, dir, map[trainer.RunState]string{trainer.RunFinished: "already finished", trainer.RunInProgress: "resumed"}[state])
-	if state == trainer.RunFinished {
-		return nil
-	}
-	// The checkpoints of many finished runs take much space, and few are resumed.
-	result, err := runTraining(ctx, p, d, data, trainer.Options{Dir: dir, Resume: state != trainer.RunNew, Restart: true, DropCheckpoint: true})
-	if result != nil {
-		printAccuracy(p.out, c, result)
-	}
-	return err
-}
-
 // completeRuns tidies the folders of finished runs, and writes the reports of those
 // that were killed before they could.
-func completeRuns(groups []trainer.RunGroup) error {
+func completeRuns(groups []study.RunGroup) error {
+	if err := study.Tidy(groups); err != nil {
+		return err
+	}
 	for _, g := range groups {
 		for _, r := range g.Runs {
-			if err := errors.Join(trainer.TidyRun(r.Dir), trainer.DropCheckpoint(r.Dir), completeReport(r.Dir)); err != nil {
+			if err := completeReport(r.Dir); err != nil {
 				return err
 			}
 		}
@@ -372,19 +330,36 @@ type trainingWriter struct {
 }
 
 // begin prints that a run begins and returns its progress.
-func (w *trainingWriter) begin(c trainer.Config, dir, state string) *progress {
+func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunState) trainer.Progress {
+	state := map[trainer.RunState]string{trainer.RunFinished: ": already finished", trainer.RunInProgress: ": resumed"}[found]
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	w.begun++
-	if state != "" {
-		state = ": " + state
-	}
 	fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
-	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
+	return &progress{screen: w.screen, out: w.output(c), name: w.label(c), config: c, dir: dir}
+}
+
+// end prints a run's result and writes its report.
+func (w *trainingWriter) end(c study.Config, dir string, r *trainer.Result) error {
+	printAccuracy(w.output(c), c, r)
+	_, err := report.Write(dir, "")
+	return err
+}
+
+// label names a training in lines and bars if several run at a time.
+func (w *trainingWriter) label(c study.Config) string {
 	if w.together {
-		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}
+		return c.Name
 	}
-	return p
+	return ""
+}
+
+// output is where the lines of a training go.
+func (w *trainingWriter) output(c study.Config) io.Writer {
+	if w.together {
+		return &prefixWriter{w, c.Name + ": "}
+	}
+	return w.screen
 }
 
 // prefixWriter puts a prefix before each line; every Write is one line.

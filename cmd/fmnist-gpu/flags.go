@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // flagGroup adds flags under a heading of the help.
@@ -83,7 +83,7 @@ func bindEach(g flagGroup, p *[]string, name string, kind setting.Kind, usage st
 // setting adds the flag of a training's setting, with the setting's default.
 // [assignments] returns the values given.
 func (g flagGroup) setting(name, usage string) {
-	g.settingDefault(name, trainer.DefaultConfig().Value(name), usage)
+	g.settingDefault(name, study.DefaultConfig().Value(name), usage)
 }
 
 func (g flagGroup) settingDefault(name, value, usage string) {
@@ -92,7 +92,7 @@ func (g flagGroup) settingDefault(name, value, usage string) {
 
 // kindOf returns the kind of a training's setting.
 func kindOf(name string) setting.Kind {
-	s, ok := trainer.FindSetting(name)
+	s, ok := study.Settings().Find(name)
 	if !ok {
 		panic("there is no setting " + name)
 	}
@@ -100,11 +100,11 @@ func kindOf(name string) setting.Kind {
 }
 
 // assignments returns the training's settings that were given as flags.
-func assignments(flags *pflag.FlagSet) []trainer.Assignment {
-	var list []trainer.Assignment
+func assignments(flags *pflag.FlagSet) []setting.Assignment {
+	var list []setting.Assignment
 	flags.Visit(func(f *pflag.Flag) {
 		if c, ok := f.Value.(*checkedFlag); ok && c.isSetting {
-			list = append(list, trainer.Assignment{Name: f.Name, Value: c.text, Source: "--" + f.Name})
+			list = append(list, setting.Assignment{Name: f.Name, Value: c.text, Source: "--" + f.Name})
 		}
 	})
 	return list
@@ -148,7 +148,7 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError) string {
 	if near := setting.Nearest(name, flagNames(c)); near != "" {
 		return fmt.Sprintf("%s: did you mean --%s?", text, near)
 	}
-	if _, ok := trainer.FindSetting(name); ok && c.Flags().Lookup("set") != nil {
+	if _, ok := study.Settings().Find(name); ok && c.Flags().Lookup("set") != nil {
 		return fmt.Sprintf("%s: did you mean --set %s=VALUE?", text, name)
 	}
 	if train, _, e := c.Find([]string{"train"}); e == nil && train.Flags().Lookup(name) != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // writeFile writes a file and creates its folder.
@@ -117,9 +118,9 @@ func TestCommandLineRefuses(t *testing.T) {
 }
 
 // resolved returns the configuration that train's flags lead to.
-func resolved(t *testing.T, stdin string, args ...string) (trainer.Config, error) {
+func resolved(t *testing.T, stdin string, args ...string) (study.Config, error) {
 	t.Helper()
-	var c trainer.Config
+	var c study.Config
 	var file string
 	cmd := &cobra.Command{Use: "train", RunE: func(cmd *cobra.Command, _ []string) error { return resolve(cmd, &c, file) }}
 	bind(flagGroup{cmd.Flags(), groupRun}, &file, "config", kindOf("init"), "")
@@ -132,9 +133,9 @@ func resolved(t *testing.T, stdin string, args ...string) (trainer.Config, error
 
 // The flags of an experiment override its file, or the original study.
 func TestExperimentFlags(t *testing.T) {
-	find := func(args ...string) (trainer.Experiment, error) {
+	find := func(args ...string) (study.Experiment, error) {
 		var f experimentFlags
-		var e trainer.Experiment
+		var e study.Experiment
 		cmd := &cobra.Command{Use: "experiment", SilenceErrors: true, SilenceUsage: true, RunE: func(cmd *cobra.Command, args []string) error {
 			overrides, err := f.overrides(cmd.Flags())
 			if err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // eachCommand calls f for the command and all its subcommands, with the words that
@@ -65,7 +66,7 @@ func TestHelp(t *testing.T) {
 // The help of a flag with a fixed set of values lists them all.
 func TestHelpShowsChoices(t *testing.T) {
 	stdout, _, _ := run(t, "train", "--help")
-	for _, s := range trainer.Settings() {
+	for _, s := range study.Settings() {
 		if !strings.Contains(stdout, "--"+s.Name) {
 			t.Errorf("no flag for the setting %s", s.Name)
 		}

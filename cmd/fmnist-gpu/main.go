@@ -43,7 +43,7 @@ func main() {
 	err := await(ctx, done)
 	code := exitCode(err)
 	if err != nil && code != exitInterrupted {
-		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+oneLine(err))
+		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+remedied(err))
 	}
 	os.Exit(code)
 }
@@ -66,7 +66,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)

@@ -9,6 +9,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 const smallNetwork = `layers:
@@ -42,7 +43,7 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 	wantSuccess(t, "train", "--cpu", "--config", filepath.Join(run1, trainer.ArgsFile), "--name", "again", "--quiet")
 	wantSuccess(t, "train", "--cpu", "--config", filepath.Join(run1, trainer.ArgsFile), "--init", filepath.Join(run1, "weights", "best.safetensors"),
 		"--dropout", "0.5", "--name", "more", "--quiet")
-	var more trainer.Config
+	var more study.Config
 	if err := more.LoadYAML(filepath.Join(out, "more", trainer.ArgsFile)); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // screen is where trainings print: lines on standard output and, if standard error
@@ -69,7 +70,7 @@ type progress struct {
 	screen *screen
 	out    io.Writer // the screen, or a writer that puts the training's name before each line
 	name   string    // of the training if there are several, else ""
-	config trainer.Config
+	config study.Config
 	dir    string
 
 	started  time.Time // when the first epoch began
@@ -92,13 +93,13 @@ func (p *progress) Start(s trainer.Summary) {
 	if p.config.Quiet {
 		return
 	}
-	selecting := fmt.Sprintf("selecting on %s (%s images)", s.Config.SelectOn, humanize.Comma(int64(s.SelectImages)))
-	if s.Config.NoEval {
+	selecting := fmt.Sprintf("selecting on %s (%s images)", s.Recipe.SelectOn, humanize.Comma(int64(s.SelectImages)))
+	if s.Recipe.NoEval {
 		selecting = "no evaluation after epochs"
 	}
 	fmt.Fprintf(p.out, "%s, %s parameters; %s training images, batch %s; %s; run in %s\n",
-		s.Config.Model, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)),
-		humanize.Comma(int64(s.Config.BatchSize)), selecting, p.dir)
+		s.Network.Name, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)),
+		humanize.Comma(int64(s.Recipe.BatchSize)), selecting, p.dir)
 	for _, note := range s.Notes {
 		fmt.Fprintf(p.out, "note: %s\n", note)
 	}

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // A bar is one line at any width; a wider one shows more.
@@ -77,7 +78,7 @@ func TestSpeed(t *testing.T) {
 
 // The time left counts the steps left and the evaluations to come.
 func TestETA(t *testing.T) {
-	p := &progress{config: trainer.Config{Epochs: 4}, evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
+	p := &progress{config: study.Config{Epochs: 4}, evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
 	p.config.BatchSize = 100
 	f := frame{StepReport: trainer.StepReport{Epoch: 2, ImagesDone: 500, Images: 1000}, speed: 100}
 	for _, c := range []struct {

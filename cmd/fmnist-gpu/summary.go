@@ -13,6 +13,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newSummaryCommand() *cobra.Command {
@@ -60,8 +61,8 @@ func completeNetworks(_ *cobra.Command, args []string, _ string) ([]string, cobr
 
 // findNetwork returns the network that an argument names.
 func findNetwork(cmd *cobra.Command, name string) (model.Network, error) {
-	config := trainer.DefaultConfig()
-	_, isPreset := trainer.FindPreset(name)
+	config := study.DefaultConfig()
+	_, isPreset := study.FindPreset(name)
 	switch {
 	case isPreset:
 		if err := config.ApplyPreset(name); err != nil {

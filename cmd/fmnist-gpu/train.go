@@ -20,18 +20,19 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newTrainCommand() *cobra.Command {
-	var c trainer.Config
+	var c study.Config
 	var file, resume string
 	var dryRun bool
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train one model",
-		Long: `Train one model on Fashion-MNIST and write the run to a folder: settings, results
-of every epoch, best and last weights, the metrics of the best weights on the
-test set, pictures, and a report in one HTML file.
+		Long: `Train one model, on Fashion-MNIST unless --dataset says otherwise, and write the run
+to a folder: settings, results of every epoch, best and last weights, the metrics of
+the best weights on the test set, pictures, and a report in one HTML file.
 
 Without --device or --cpu, it trains on the best GPU, or on the CPU if there is
 none.
@@ -55,6 +56,7 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
   fmnist-gpu train --model logistic --lr 0.01 --optimizer sgd
   fmnist-gpu train --model mynet.yaml               a network of your own
+  fmnist-gpu train --dataset pictures               pictures in pictures/CLASS/
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
@@ -64,7 +66,7 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
 				if err := checkResume(cmd.Flags()); err != nil {
 					return err
 				}
-				if c, err = trainer.ReadArgs(resume); err != nil {
+				if c, err = study.ReadArgs(resume); err != nil {
 					return err
 				}
 				if err := applyFlags(cmd, &c); err != nil {
@@ -92,7 +94,7 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
 // trainHint says which flag an argument was probably meant for.
 func trainHint(_ *cobra.Command, argument string) string {
 	flag := ""
-	switch _, isPreset := trainer.FindPreset(argument); {
+	switch _, isPreset := study.FindPreset(argument); {
 	case isPreset:
 		flag = "preset"
 	case slices.Contains(model.Names(), argument):
@@ -120,12 +122,12 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g.setting("dropout", "probability in all dropout layers (default: the network's own, 0.25 in the built-in networks)")
 
 	g = flagGroup{f, groupData}
-	g.setting("data-dir", dataDirUsage)
+	addDatasetFlags(g)
 	g.setting("select-on", selectOnUsage)
 	g.setting("no-shuffle", "train on the images in file order")
 
 	addOptimisationFlags(f)
-	addAugmentFlags(f, trainer.DefaultConfig().Augment)
+	addAugmentFlags(f, study.DefaultConfig().Augment)
 
 	g = flagGroup{f, groupDevice}
 	g.setting("device", deviceUsage)
@@ -142,10 +144,18 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g.setting("no-progress", noProgressUsage)
 }
 
+// addDatasetFlags adds the flags that choose a dataset.
+func addDatasetFlags(g flagGroup) {
+	g.setting("dataset", "fashion-mnist, or a `PATH` of your own: a folder of MNIST-like IDX files, or of pictures in class folders")
+	g.setting("image-size", "height and width to scale pictures to; 0 means their own, or 32 if they differ")
+	g.setting("skip-bad", "leave out pictures that cannot be read")
+	g.setting("data-dir", dataDirUsage)
+}
+
 // The usage of flags that several commands have.
 const (
-	dataDirUsage    = "folder of the dataset (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
-	selectOnUsage   = "images that select the best epoch: val (5,000 held-out training images) or test (the original's protocol, optimistic)"
+	dataDirUsage    = "folder of Fashion-MNIST (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
+	selectOnUsage   = "images that select the best epoch: val (the dataset's own, or a twelfth of the training images) or test (the original's protocol, optimistic)"
 	batchSizeUsage  = "images per step"
 	maxStepsUsage   = "stop a training after N optimiser steps; 0 means no limit"
 	cpuUsage        = "use the CPU"
@@ -186,8 +196,8 @@ func addAugmentFlags(f *pflag.FlagSet, named string) {
 
 // resolve fills c from the defaults, the file, and the flags that were given,
 // in that order; in the file and in the flags, a preset comes first.
-func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
-	*c = trainer.DefaultConfig()
+func resolve(cmd *cobra.Command, c *study.Config, file string) error {
+	*c = study.DefaultConfig()
 	if file != "" {
 		text, err := readInput(cmd, file)
 		if err != nil {
@@ -201,7 +211,7 @@ func resolve(cmd *cobra.Command, c *trainer.Config, file string) error {
 }
 
 // applyFlags overwrites the settings that flags give.
-func applyFlags(cmd *cobra.Command, c *trainer.Config) error {
+func applyFlags(cmd *cobra.Command, c *study.Config) error {
 	given := assignments(cmd.Flags())
 	// A device chosen by flags replaces the file's.
 	for _, a := range given {
@@ -227,7 +237,7 @@ func isYAML(name string) bool {
 
 // readNetwork replaces a model that is a YAML file by the network in the file, so that
 // the settings no longer depend on the file.
-func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
+func readNetwork(cmd *cobra.Command, c *study.Config) error {
 	if c.Network != "" || !isYAML(c.Model) {
 		return nil
 	}
@@ -235,9 +245,14 @@ func readNetwork(cmd *cobra.Command, c *trainer.Config) error {
 	if err != nil {
 		return err
 	}
-	n, err := trainer.ParseNetwork(c.Model, text)
+	n, err := model.ParseYAML(c.Model, text)
 	if err != nil {
-		return err
+		return &commandLineError{err.Error()}
+	}
+	if c.Dataset == dataset.FashionMNIST.Name { // with the file's name and lines in errors
+		if n, err = trainer.ParseNetwork(c.Model, text, dataset.FashionMNIST); err != nil {
+			return err
+		}
 	}
 	c.Model = n.Name
 	c.Network, err = n.YAML()
@@ -266,9 +281,12 @@ func checkResume(flags *pflag.FlagSet) error {
 }
 
 // train runs a new training.
-func train(cmd *cobra.Command, c trainer.Config) error {
+func train(cmd *cobra.Command, c study.Config) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		dir, err := trainer.NewFolder(c)
+		if _, err := c.BuildNetwork(data.Info); err != nil { // before there is a folder
+			return err
+		}
+		dir, err := study.NewFolder(c)
 		if err != nil {
 			return err
 		}
@@ -282,8 +300,8 @@ func train(cmd *cobra.Command, c trainer.Config) error {
 
 // resumeTraining continues the run in a folder, whose args.yaml is in c. For a
 // finished run it only prints the result, which needs no device.
-func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
-	result, err := trainer.FinishedRun(dir, c)
+func resumeTraining(cmd *cobra.Command, c study.Config, dir string) error {
+	result, err := trainer.FinishedRun(dir, c.Recipe)
 	if err != nil {
 		return err
 	}
@@ -305,7 +323,7 @@ func resumeTraining(cmd *cobra.Command, c trainer.Config, dir string) error {
 
 // printFinished says that the run is finished and how to train more, and prints the
 // result.
-func printFinished(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
+func printFinished(w io.Writer, c study.Config, r *trainer.Result, dir string) {
 	if !c.Quiet {
 		more := "a larger --epochs"
 		switch {
@@ -330,7 +348,7 @@ func completeReport(dir string) error {
 }
 
 // withDevice opens the device and loads the data that the settings name.
-func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.Dataset) error) error {
+func withDevice(cmd *cobra.Command, c study.Config, do func(*device, *dataset.Dataset) error) error {
 	precision, err := kernels.ParsePrecision(c.Precision)
 	if err != nil {
 		return err
@@ -342,7 +360,7 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 	if !c.Quiet {
 		fmt.Fprintln(cmd.OutOrStdout(), d.announce())
 	}
-	data, err := loadData(c.DataDir)
+	data, err := loadDataset(cmd, c)
 	if err == nil {
 		err = do(d, data)
 	}
@@ -350,7 +368,7 @@ func withDevice(cmd *cobra.Command, c trainer.Config, do func(*device, *dataset.
 }
 
 // trainAndPrint trains and prints the result.
-func trainAndPrint(cmd *cobra.Command, c trainer.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
+func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
 	out := cmd.OutOrStdout()
 	screen := newScreen(out, cmd.ErrOrStderr(), !c.NoProgress && !c.Quiet)
 	p := &progress{screen: screen, out: screen, config: c, dir: o.Dir}
@@ -379,8 +397,7 @@ func printInterrupted(cmd *cobra.Command, how string) {
 func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
 	o.Environment, o.Progress = d.environment, p
-	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
-	result, err := trainer.Train(ctx, p.config, d.Backend, data, o)
+	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err
 	}
@@ -389,9 +406,9 @@ func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Data
 }
 
 // printResult prints a run's accuracy, speed and folder.
-func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
+func printResult(w io.Writer, c study.Config, r *trainer.Result, dir string) {
 	printAccuracy(w, c, r)
-	if p, ok := trainer.FindPreset(c.Preset); ok {
+	if p, ok := study.FindPreset(c.Preset); ok {
 		fmt.Fprintf(w, "the original's %s reached %.2f %%, macro F1 %.4f, selecting on the test images\n",
 			p.Name, 100*p.OriginalAccuracy, p.OriginalMacroF1)
 	}
@@ -404,7 +421,7 @@ func printResult(w io.Writer, c trainer.Config, r *trainer.Result, dir string) {
 }
 
 // printAccuracy prints how well a run's weights do on the test set.
-func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
+func printAccuracy(w io.Writer, c study.Config, r *trainer.Result) {
 	if r.Stopped != "" && !c.Quiet {
 		fmt.Fprintln(w, "stopped", r.Stopped)
 	}
@@ -425,19 +442,26 @@ func printAccuracy(w io.Writer, c trainer.Config, r *trainer.Result) {
 
 // rehearse implements --dry-run: it prepares the training, refuses what training
 // would refuse, and prints the plan.
-func rehearse(cmd *cobra.Command, c trainer.Config) error {
+func rehearse(cmd *cobra.Command, c study.Config) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		s, err := trainer.Rehearse(c, d.Backend, data)
+		n, err := c.BuildNetwork(data.Info)
 		if err != nil {
 			return err
 		}
-		return printPlan(cmd.OutOrStdout(), s, data.Dir)
+		if err := study.TryFolder(c); err != nil {
+			return err
+		}
+		s, err := trainer.Rehearse(c.Recipe, n, data, d.Backend, trainer.Options{InitFrom: c.InitFrom})
+		if err != nil {
+			return err
+		}
+		return printPlan(cmd.OutOrStdout(), c, s, data.Dir)
 	})
 }
 
 // printPlan prints the settings and the size of a training.
-func printPlan(w io.Writer, s trainer.Summary, dataDir string) error {
-	text, err := s.Config.YAML()
+func printPlan(w io.Writer, c study.Config, s trainer.Summary, dataDir string) error {
+	text, err := c.YAML()
 	if err != nil {
 		return err
 	}
@@ -449,6 +473,6 @@ evaluated on     %s images after each epoch (%s)
 device memory    %s for weights, optimiser, activations and the dataset
 data             %s
 `, text, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.StepsPerEpoch)),
-		s.Config.BatchSize, humanize.Comma(int64(s.SelectImages)), s.Config.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
+		c.BatchSize, humanize.Comma(int64(s.SelectImages)), c.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
 	return err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -15,7 +14,7 @@ import (
 
 // Options describe what to measure.
 type Options struct {
-	Model     string  // one of model.Names
+	Network   model.Network
 	Dropout   float32 // probability
 	Batch     int     // images per step
 	Infer     bool    // classify instead of training
@@ -388,7 +387,7 @@ func (s *Session) Result(rounds []float64, profile Profile) Result {
 	if s.options.Infer {
 		mode = "infer"
 	}
-	r := Result{Device: s.device, Model: s.options.Model, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
+	r := Result{Device: s.device, Model: s.options.Network.Name, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
 		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops,
 		DeviceMicros: profile.DeviceMicros, BetweenMicros: profile.BetweenMicros}
 	if !s.options.Started.IsZero() {

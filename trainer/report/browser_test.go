@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // openBrowser returns the context of a headless Chromium, and what went wrong
@@ -156,7 +157,7 @@ func TestRunInBrowser(t *testing.T) {
 	if len(missing) > 0 {
 		t.Errorf("pictures that did not load: %v", missing)
 	}
-	r, err := trainer.ReadRun(dir)
+	r, err := study.ReadRun(dir)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // panel is a group of interactive charts with the same lines, the same epochs and one
@@ -67,8 +68,8 @@ var dashes = [][]float64{{}, {7, 4}, {2, 3}, {9, 3, 2, 3}}
 
 // addRunPanels adds the curves of a run: loss and accuracy, and the learning
 // rate.
-func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
-	runs := []*trainer.Run{r}
+func (p *page) addRunPanels(r *study.Run) (curves, rate int) {
+	runs := []*study.Run{r}
 	draw := func(q quantity, values ...func(trainer.EpochReport) float64) chart {
 		c := chart{q.title, q.y, q.digits, nil}
 		for _, value := range values {
@@ -85,7 +86,7 @@ func (p *page) addRunPanels(r *trainer.Run) (curves, rate int) {
 }
 
 // selected returns the epoch that a run has selected, or 0 if it evaluated no epoch.
-func selected(r *trainer.Run) int {
+func selected(r *study.Run) int {
 	if r.Metrics.Protocol == "none" {
 		return 0
 	}
@@ -109,7 +110,7 @@ func (p *page) addPanel(c panel) int {
 }
 
 // epochs returns the numbers from 1 to the last epoch of the longest run.
-func epochs(runs []*trainer.Run) []int {
+func epochs(runs []*study.Run) []int {
 	list := []int{} // not nil, which would be null in JSON
 	for _, r := range runs {
 		for len(list) < len(r.Epochs) {
@@ -122,7 +123,7 @@ func epochs(runs []*trainer.Run) []int {
 // newLine returns the mean of a recipe's runs by epoch, and the band from their lowest
 // to their highest value. It ends where the shortest run ends: beyond that it would be
 // the mean of other runs.
-func newLine(runs []*trainer.Run, value func(trainer.EpochReport) float64) line {
+func newLine(runs []*study.Run, value func(trainer.EpochReport) float64) line {
 	shortest := len(runs[0].Epochs)
 	for _, r := range runs {
 		shortest = min(shortest, len(r.Epochs))
@@ -151,8 +152,8 @@ func finite(x float64) *float64 {
 }
 
 // groupPanel returns the curves of a comparison: one line per recipe, the best first.
-func groupPanel(c *trainer.Comparison) panel {
-	var all []*trainer.Run
+func groupPanel(c *study.Comparison) panel {
+	var all []*study.Run
 	out := panel{}
 	for _, q := range []quantity{valAccuracy, valLoss} {
 		out.Charts = append(out.Charts, chart{q.title + " on " + c.Protocol, q.y, q.digits, nil})
@@ -170,7 +171,7 @@ func groupPanel(c *trainer.Comparison) panel {
 
 // group is the comparison of an experiment's runs.
 type group struct {
-	*trainer.Comparison
+	*study.Comparison
 	Rows        []row
 	Panel       int     // index of the curves
 	Banded      bool    // whether some line is a mean
@@ -189,13 +190,13 @@ func (g group) Header() []string {
 func (g group) Notes() []string { return Notes(g.Comparison) }
 
 // Main returns the pairs to read first.
-func (g group) Main() []trainer.Pair {
+func (g group) Main() []study.Pair {
 	main, _ := g.MainPairs()
 	return main
 }
 
 // Others returns the other pairs, which are folded on the page.
-func (g group) Others() []trainer.Pair {
+func (g group) Others() []study.Pair {
 	_, others := g.MainPairs()
 	return others
 }
@@ -205,12 +206,12 @@ func (g group) OthersInWords() string { return othersInWords(g.Others()) }
 
 // row is a recipe of the table.
 type row struct {
-	trainer.Recipe
+	study.RecipeRuns
 	Cells    []string
-	Original *trainer.Preset // the original's training; nil if it is not one
+	Original *study.Preset // the original's training; nil if it is not one
 }
 
-func (p *page) addGroup(c *trainer.Comparison) error {
+func (p *page) addGroup(c *study.Comparison) error {
 	g := group{Comparison: c}
 	curvesPanel := groupPanel(c)
 	g.Panel = p.addPanel(curvesPanel)
@@ -252,8 +253,8 @@ func pictureFile(group, name string) string {
 	return plain + "_" + name + ".png"
 }
 
-func newRow(r trainer.Recipe, cells []string) row {
-	out := row{Recipe: r, Cells: cells}
+func newRow(r study.RecipeRuns, cells []string) row {
+	out := row{RecipeRuns: r, Cells: cells}
 	if p, ok := r.Runs()[0].Config.IsPreset(); ok {
 		out.Original = &p
 	}
@@ -276,7 +277,7 @@ func models(rows []row) []plots.Model {
 }
 
 // curves returns the curves of every recipe, the best first.
-func curves(c *trainer.Comparison) []plots.Series {
+func curves(c *study.Comparison) []plots.Series {
 	var list []plots.Series
 	for _, recipe := range c.Recipes {
 		series := plots.Series{Name: recipe.Name}

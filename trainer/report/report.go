@@ -20,9 +20,9 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // File is the name of a report in the folder that it describes.
@@ -61,7 +61,7 @@ type file struct {
 // to the folder itself, with the pictures that compare several runs. For a folder
 // without finished runs, the error is [trainer.ErrUsage].
 func Write(dir, path string) (string, error) {
-	p := page{Title: trainer.ExperimentName(dir)}
+	p := page{Title: study.ExperimentName(dir)}
 	if p.Title == "" {
 		p.Title = filepath.Base(absolute(dir))
 	}
@@ -105,16 +105,16 @@ const mostInFull = 7
 // fill reads the runs. A single run is shown in full. Several are compared, with one run
 // of each of the best recipes in full.
 func (p *page) fill(dir string) error {
-	groups, err := trainer.ReadGroups([]string{dir})
+	groups, err := study.ReadGroups([]string{dir})
 	if err != nil {
 		return err
 	}
-	comparisons, err := trainer.CompareGroups(groups)
+	comparisons, err := study.CompareGroups(groups)
 	if err != nil {
 		return err
 	}
-	var full []*trainer.Run
-	compared := map[*trainer.Run]bool{}
+	var full []*study.Run
+	compared := map[*study.Run]bool{}
 	for _, c := range comparisons {
 		if err := p.addGroup(c); err != nil {
 			return err

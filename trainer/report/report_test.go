@@ -16,6 +16,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // trained is the folder of the runs that all tests copy; "" before the first.
@@ -53,17 +54,17 @@ func trainInto(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	defer backend.Close()
-	for _, change := range []func(c *trainer.Config){
-		func(c *trainer.Config) { c.Model, c.Name = "alternative", "alternative-seed1" },
-		func(c *trainer.Config) { c.Name = "slow-seed1" },
-		func(c *trainer.Config) { c.Name, c.LR = "fast-seed1", .01 },
-		func(c *trainer.Config) { c.Name, c.Seed = "slow-seed2", 2 },
-		func(c *trainer.Config) { c.Name, c.LR, c.Seed = "fast-seed2", .01, 2 },
+	for _, change := range []func(c *study.Config){
+		func(c *study.Config) { c.Model, c.Name = "alternative", "alternative-seed1" },
+		func(c *study.Config) { c.Name = "slow-seed1" },
+		func(c *study.Config) { c.Name, c.LR = "fast-seed1", .01 },
+		func(c *study.Config) { c.Name, c.Seed = "slow-seed2", 2 },
+		func(c *study.Config) { c.Name, c.LR, c.Seed = "fast-seed2", .01, 2 },
 	} {
-		c := trainer.DefaultConfig()
+		c := study.DefaultConfig()
 		c.Model, c.Epochs, c.SelectOn, c.Out, c.Seed = "logistic", 2, "test", dir, 1
 		change(&c)
-		run, err := trainer.NewFolder(c)
+		run, err := study.NewFolder(c)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,7 +104,7 @@ func TestReportOfARun(t *testing.T) {
 			t.Errorf("the page refers to something outside: %q", found[0])
 		}
 	}
-	r, err := trainer.ReadRun(run)
+	r, err := study.ReadRun(run)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,8 +196,8 @@ func values(list []*float64) string {
 // Values that JSON lacks are gaps; runs of one recipe are a mean and a band, up
 // to the end of the shortest; a single run has no band.
 func TestGroupPanel(t *testing.T) {
-	run := func(name string, seed uint64, losses ...float64) *trainer.Run {
-		r := &trainer.Run{Dir: fmt.Sprint(name, seed), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{name == "a"}}
+	run := func(name string, seed uint64, losses ...float64) *study.Run {
+		r := &study.Run{Dir: fmt.Sprint(name, seed), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{name == "a"}}
 		r.Config.Model, r.Config.Seed, r.Metrics.Protocol = name, seed, "test"
 		if r.Right[0] {
 			r.Metrics.Accuracy = 1
@@ -206,7 +207,7 @@ func TestGroupPanel(t *testing.T) {
 		}
 		return r
 	}
-	c, err := trainer.Compare([]*trainer.Run{run("a", 1, .5, math.NaN(), .3), run("b", 1, .7, .6, .4, .2), run("b", 2, .5, .2)})
+	c, err := study.Compare([]*study.Run{run("a", 1, .5, math.NaN(), .3), run("b", 1, .7, .6, .4, .2), run("b", 2, .5, .2)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +231,7 @@ func TestGroupPanel(t *testing.T) {
 // page too; lists in it are never null.
 func TestNoEpochs(t *testing.T) {
 	for _, epochs := range [][]trainer.EpochReport{nil, {{Epoch: 1, TrainLoss: .5, ValLoss: math.NaN(), ValAccuracy: math.NaN(), TrainAccuracy: math.NaN(), LR: .1}}} {
-		r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}, Epochs: epochs}
+		r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}, Epochs: epochs}
 		p := page{Title: "none"}
 		if err := p.addRun(r, false); err != nil {
 			t.Fatal(err)
@@ -247,7 +248,7 @@ func TestNoEpochs(t *testing.T) {
 
 // A run that took its last epoch's weights unseen marks none as the best.
 func TestNoSelection(t *testing.T) {
-	r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+	r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
 	r.Metrics.Protocol = "none"
 	r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: math.NaN()}, {Epoch: 2, ValAccuracy: math.NaN()}}
 	p := page{Title: "none"}
@@ -267,14 +268,14 @@ func TestNoSelection(t *testing.T) {
 // each in its own style; unrelated recipes have no columns for the
 // original; and only some runs are in full.
 func TestManyRecipes(t *testing.T) {
-	var runs []*trainer.Run
+	var runs []*study.Run
 	for i := range 30 {
-		r := &trainer.Run{Dir: t.TempDir(), Config: trainer.DefaultConfig(), Labels: []byte{1, 2}, Right: []bool{true, i%2 == 0}}
+		r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1, 2}, Right: []bool{true, i%2 == 0}}
 		r.Config.LR, r.Metrics.Protocol = float64(i+1)/1000, "val"
 		r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: 1 - float64(i)/100}}
 		runs = append(runs, r)
 	}
-	c, err := trainer.Compare(runs)
+	c, err := study.Compare(runs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,8 +309,8 @@ func TestManyRecipes(t *testing.T) {
 
 // One of the original's trainings has the original's figures beside it.
 func TestOriginalColumns(t *testing.T) {
-	run := func(preset string, accuracy float64) *trainer.Run {
-		r := &trainer.Run{Dir: preset, Config: trainer.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+	run := func(preset string, accuracy float64) *study.Run {
+		r := &study.Run{Dir: preset, Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
 		if preset != "" {
 			if err := r.Config.ApplyPreset(preset); err != nil {
 				t.Fatal(err)
@@ -319,7 +320,7 @@ func TestOriginalColumns(t *testing.T) {
 		r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: accuracy}}
 		return r
 	}
-	c, err := trainer.Compare([]*trainer.Run{run("main_no_aug", .9), run("", .8)})
+	c, err := study.Compare([]*study.Run{run("main_no_aug", .9), run("", .8)})
 	if err != nil {
 		t.Fatal(err)
 	}

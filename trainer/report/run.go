@@ -11,11 +11,12 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // run is a run that is shown in full.
 type run struct {
-	*trainer.Run
+	*study.Run
 	Interval    statistics.Interval // of the test accuracy
 	Best        int                 // the epoch of the weights, from 1; 0 if none was evaluated
 	Settings    string              // as YAML
@@ -46,7 +47,7 @@ var pictures = []struct{ file, title, alt string }{
 	{trainer.FiltersPicture, "Weights of the first layer: red positive, blue negative", "The weights of each filter of the first layer as an image"},
 }
 
-func (p *page) addRun(r *trainer.Run, folded bool) error {
+func (p *page) addRun(r *study.Run, folded bool) error {
 	settings, err := yaml.Marshal(r.Config)
 	if err != nil {
 		return err

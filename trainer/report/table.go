@@ -9,27 +9,27 @@ import (
 
 	"github.com/dustin/go-humanize"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // column is a column of a table of recipes for people.
 type column struct {
 	name string
 	text bool // whether it holds text; numbers are right-aligned
-	cell func(r *trainer.Recipe) string
+	cell func(r *study.RecipeRuns) string
 }
 
 // columns returns the columns for a comparison, with validation accuracy only if the
 // comparison has it.
-func columns(c *trainer.Comparison) []column {
+func columns(c *study.Comparison) []column {
 	list := []column{
-		{"Rank", false, func(r *trainer.Recipe) string { return strconv.Itoa(r.Rank) }},
-		{"Recipe", true, func(r *trainer.Recipe) string { return r.Name }},
-		{"Seeds", false, func(r *trainer.Recipe) string { return strconv.Itoa(len(r.Seeds)) }},
+		{"Rank", false, func(r *study.RecipeRuns) string { return strconv.Itoa(r.Rank) }},
+		{"Recipe", true, func(r *study.RecipeRuns) string { return r.Name }},
+		{"Seeds", false, func(r *study.RecipeRuns) string { return strconv.Itoa(len(r.Seeds)) }},
 	}
-	if c.RankedBy == trainer.ByValAccuracy {
-		list = append(list, column{"Val accuracy, %", false, func(r *trainer.Recipe) string {
+	if c.RankedBy == study.ByValAccuracy {
+		list = append(list, column{"Val accuracy, %", false, func(r *study.RecipeRuns) string {
 			if r.ValAccuracy == nil {
 				return "–"
 			}
@@ -37,10 +37,10 @@ func columns(c *trainer.Comparison) []column {
 		}})
 	}
 	return append(list,
-		column{"Test accuracy, %", false, func(r *trainer.Recipe) string { return estimate(r.Accuracy, r.Interval) }},
-		column{"Macro F1", false, func(r *trainer.Recipe) string { return fmt.Sprintf("%.4f", r.MacroF1) }},
-		column{"Parameters", false, func(r *trainer.Recipe) string { return humanize.Comma(int64(r.Parameters)) }},
-		column{"Seconds", false, func(r *trainer.Recipe) string { return humanize.CommafWithDigits(r.Seconds, 1) }})
+		column{"Test accuracy, %", false, func(r *study.RecipeRuns) string { return estimate(r.Accuracy, r.Interval) }},
+		column{"Macro F1", false, func(r *study.RecipeRuns) string { return fmt.Sprintf("%.4f", r.MacroF1) }},
+		column{"Parameters", false, func(r *study.RecipeRuns) string { return humanize.Comma(int64(r.Parameters)) }},
+		column{"Seconds", false, func(r *study.RecipeRuns) string { return humanize.CommafWithDigits(r.Seconds, 1) }})
 }
 
 // estimate formats a fraction in per cent, with the interval of a mean if there is one.
@@ -53,7 +53,7 @@ func estimate(mean float64, i *statistics.Interval) string {
 
 // Table returns the recipes of a comparison as a table for people, the best first.
 // Brackets contain the 95 % interval of a mean over seeds.
-func Table(c *trainer.Comparison) (header []string, rows [][]string) {
+func Table(c *study.Comparison) (header []string, rows [][]string) {
 	columns := columns(c)
 	for _, column := range columns {
 		header = append(header, column.name)
@@ -70,7 +70,7 @@ func Table(c *trainer.Comparison) (header []string, rows [][]string) {
 
 // Notes returns the sentences below a table, which say what its figures are and how to
 // interpret them.
-func Notes(c *trainer.Comparison) []string {
+func Notes(c *study.Comparison) []string {
 	text := fmt.Sprintf("%s test images; %s.", humanize.Comma(int64(c.Images)), weights(c.Protocol))
 	for _, r := range c.Recipes {
 		if r.Interval != nil {
@@ -100,7 +100,7 @@ func weights(protocol string) string {
 
 // Markdown writes a table of each comparison's recipes, its notes and its main
 // differences in GitHub's Markdown.
-func Markdown(w io.Writer, list []*trainer.Comparison) error {
+func Markdown(w io.Writer, list []*study.Comparison) error {
 	var b strings.Builder
 	for i, c := range list {
 		if i > 0 {
@@ -149,7 +149,7 @@ func escapeMarkdown(text string) string { return markdownEscapes.Replace(text) }
 
 // LaTeX writes a tabular of each comparison's recipes, with its notes as
 // comments. It needs the package booktabs.
-func LaTeX(w io.Writer, list []*trainer.Comparison) error {
+func LaTeX(w io.Writer, list []*study.Comparison) error {
 	var b strings.Builder
 	b.WriteString("% needs \\usepackage{booktabs}\n")
 	for _, c := range list {
@@ -193,7 +193,7 @@ func oneLine(text string) string { return strings.Join(strings.Fields(text), " "
 
 // CSV writes one table of the recipes of all comparisons for programs: fractions in full
 // precision, and empty cells for missing values.
-func CSV(w io.Writer, list []*trainer.Comparison) error {
+func CSV(w io.Writer, list []*study.Comparison) error {
 	out := csv.NewWriter(w)
 	rows := [][]string{{"group", "protocol", "rank", "recipe", "seeds", "val_accuracy", "val_accuracy_low", "val_accuracy_high",
 		"test_accuracy", "test_accuracy_low", "test_accuracy_high", "test_macro_f1", "test_macro_f1_low", "test_macro_f1_high", "parameters", "training_seconds"}}
@@ -239,7 +239,7 @@ const Differences = "Differences in test accuracy:"
 
 // Conclusions returns the conclusions of a comparison: about the original's findings,
 // all runs together, and the main pairs.
-func Conclusions(c *trainer.Comparison) []Conclusion {
+func Conclusions(c *study.Comparison) []Conclusion {
 	var list []Conclusion
 	for _, f := range c.Findings {
 		list = append(list, Conclusion{Words: fmt.Sprintf("The original's finding that %s: %s, %s.", f.Claim, f.Verdict, f.Words)})
@@ -258,7 +258,7 @@ func Conclusions(c *trainer.Comparison) []Conclusion {
 }
 
 // othersInWords says how many of the pairs that are not listed differ.
-func othersInWords(others []trainer.Pair) string {
+func othersInWords(others []study.Pair) string {
 	shown := 0
 	for _, p := range others {
 		if p.Shown {

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // hostile is a name with what Markdown, LaTeX and CSV have to escape.
@@ -18,10 +19,10 @@ const hostile = "a_b|c, \"50% & #1\" \\x {y} $z ~w ^v <i> *s* [l]\nnext"
 
 // compared returns a comparison of two recipes, one of two seeds and the other
 // of one, both on validation images or both on test images.
-func compared(t *testing.T, protocol string) *trainer.Comparison {
+func compared(t *testing.T, protocol string) *study.Comparison {
 	t.Helper()
-	run := func(name string, seed uint64, val float64, right ...bool) *trainer.Run {
-		r := &trainer.Run{Dir: name, Config: trainer.DefaultConfig(), Labels: make([]byte, len(right)), Right: right}
+	run := func(name string, seed uint64, val float64, right ...bool) *study.Run {
+		r := &study.Run{Dir: name, Config: study.DefaultConfig(), Labels: make([]byte, len(right)), Right: right}
 		r.Config.Model, r.Config.Seed = name, seed
 		r.Metrics.Protocol, r.Metrics.Parameters, r.Metrics.TrainingSeconds = protocol, 7850, 1234.56
 		r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: val, ValLoss: 1 - val}}
@@ -32,7 +33,7 @@ func compared(t *testing.T, protocol string) *trainer.Comparison {
 		}
 		return r
 	}
-	c, err := trainer.Compare([]*trainer.Run{run("plain", 1, .5, true, true, true, true), run(hostile, 1, .75, true, false, true, false), run(hostile, 2, .8, true, true, true, false)})
+	c, err := study.Compare([]*study.Run{run("plain", 1, .5, true, true, true, true), run(hostile, 1, .75, true, false, true, false), run(hostile, 2, .8, true, true, true, false)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,7 @@ func TestTable(t *testing.T) {
 // in names.
 func TestMarkdown(t *testing.T) {
 	var b strings.Builder
-	if err := Markdown(&b, []*trainer.Comparison{compared(t, "val")}); err != nil {
+	if err := Markdown(&b, []*study.Comparison{compared(t, "val")}); err != nil {
 		t.Fatal(err)
 	}
 	bars := 0
@@ -86,7 +87,7 @@ func TestMarkdown(t *testing.T) {
 // takes the table.
 func TestLaTeX(t *testing.T) {
 	var b strings.Builder
-	if err := LaTeX(&b, []*trainer.Comparison{compared(t, "val"), compared(t, "test")}); err != nil {
+	if err := LaTeX(&b, []*study.Comparison{compared(t, "val"), compared(t, "test")}); err != nil {
 		t.Fatal(err)
 	}
 	if want := `1 & a\_b\textbar{}c, ''50\% \& \#1'' \textbackslash{}x \{y\} \$z \textasciitilde{}w \textasciicircum{}v \textless{}i\textgreater{} *s* [l] next & 2 & 77.50 [45.73, 100.00] &`; !strings.Contains(b.String(), want) {
@@ -117,7 +118,7 @@ func TestLaTeX(t *testing.T) {
 // CSV has a row for each recipe of every group; what is missing is empty.
 func TestCSV(t *testing.T) {
 	var b strings.Builder
-	if err := CSV(&b, []*trainer.Comparison{compared(t, "val"), compared(t, "test")}); err != nil {
+	if err := CSV(&b, []*study.Comparison{compared(t, "val"), compared(t, "test")}); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()

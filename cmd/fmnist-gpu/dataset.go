@@ -1,0 +1,106 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
+)
+
+// dataEnvironment is the environment variable that names the folder of Fashion-MNIST.
+const dataEnvironment = "FMNIST_DATA"
+
+// searchFor returns where to look for Fashion-MNIST: in the folder that the flag or the
+// environment names, or else in the usual places.
+func searchFor(dataDir string) dataset.Search {
+	s := dataset.Search{Dir: dataDir, Source: "--data-dir", Cache: dataset.DefaultCacheDir()}
+	if dataDir == "" {
+		s.Dir, s.Source = setting.ExpandHome(os.Getenv(dataEnvironment)), "$"+dataEnvironment
+	}
+	return s
+}
+
+// loadFashionMNIST finds, verifies and reads Fashion-MNIST.
+func loadFashionMNIST(dataDir string) (*dataset.Dataset, error) {
+	loc, err := dataset.Find(searchFor(dataDir))
+	if err != nil {
+		return nil, err
+	}
+	return dataset.Load(loc)
+}
+
+// loadDataset reads the dataset that the settings name. It shows its progress, and
+// prints what is unusual about the dataset.
+func loadDataset(cmd *cobra.Command, c study.Config) (*dataset.Dataset, error) {
+	if c.Dataset == dataset.FashionMNIST.Name {
+		if c.ImageSize != 0 && c.ImageSize != dataset.FashionMNIST.H {
+			return nil, &commandLineError{fmt.Sprintf("--image-size %d: Fashion-MNIST has images of %v: leave it out, or name a folder with --dataset", c.ImageSize, dataset.FashionMNIST.Shape)}
+		}
+		return loadFashionMNIST(c.DataDir)
+	}
+	if c.DataDir != "" {
+		return nil, &commandLineError{"--data-dir is the folder of Fashion-MNIST, but --dataset names another dataset: leave one out"}
+	}
+	if _, err := os.Stat(c.Dataset); err != nil && !strings.ContainsRune(c.Dataset, os.PathSeparator) {
+		return nil, &commandLineError{fmt.Sprintf("--dataset is %q: want %s", c.Dataset, kindOf("dataset").Want)}
+	}
+	// A split by another seed would be another dataset, so it does not follow --seed.
+	o := dataset.FolderOptions{ImageSize: c.ImageSize, SkipBad: c.SkipBad, Seed: splitSeed, Cache: dataset.DefaultCacheDir()}
+	var bar *meter
+	if !c.Quiet && !c.NoProgress && isTerminal(cmd.ErrOrStderr()) {
+		o.Progress = func(done, total int) {
+			if bar == nil {
+				bar = newMeter(cmd.ErrOrStderr(), "pictures", int64(total), decor.CountersNoUnit("  %d / %d"))
+			}
+			bar.set(int64(done), int64(total))
+		}
+	}
+	d, err := dataset.OpenFolder(cmd.Context(), c.Dataset, o)
+	bar.end()
+	if err != nil {
+		return nil, err
+	}
+	if !c.Quiet {
+		out := cmd.ErrOrStderr()
+		fmt.Fprintf(out, "dataset: %s: %s classes, images of %v, %d to train on, %d to test on\n", c.Dataset, fmt.Sprint(len(d.Classes)), d.Shape, d.Train.N, d.Test.N)
+		for _, note := range d.Notes {
+			fmt.Fprintf(out, "note: %s\n", note)
+		}
+	}
+	return d, nil
+}
+
+// splitSeed chooses the test images of a dataset that has none.
+const splitSeed = 42
+
+// remedied returns an error's text on one line, with the remedy in terms of this
+// program's commands and flags.
+func remedied(err error) string {
+	text := oneLine(err)
+	var fetch *dataset.FetchError
+	var unreadable *dataset.UnreadableError
+	switch {
+	case errors.As(err, &fetch) && fetch.Dir != "":
+		text += "; run `fmnist-gpu data fetch --data-dir " + quoted(fetch.Dir) + "`"
+	case errors.As(err, &fetch):
+		text += "; run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $" + dataEnvironment
+	case errors.As(err, &unreadable):
+		text += "; mend or remove them, or leave them out with --skip-bad"
+	}
+	return text
+}
+
+// quoted quotes a path for the shell if necessary.
+func quoted(path string) string {
+	if strings.ContainsAny(path, " \t\n'\"\\$`&|;()<>*?[]#~!{}") {
+		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	}
+	return path
+}
