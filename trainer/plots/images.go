@@ -28,7 +28,7 @@ func Samples(images dataset.Split, probabilities []float32, names []string) ([]b
 }
 
 func samples(images dataset.Split, probabilities []float32, names []string) Grid {
-	l, labels := layoutSamples(len(names)), ClassLabels(names)
+	l, labels := layoutSamples(len(names)), captionLabels(names)
 	cells := make([]Cell, l.cells())
 	drawn := make([]int, len(names))
 	for i, label := range images.Labels {
@@ -39,7 +39,7 @@ func samples(images dataset.Split, probabilities []float32, names []string) Grid
 	}
 	for class, n := range drawn {
 		if n == 0 {
-			cells[l.at(class, 0)].Caption = shortened(labels[class], longestOfMany) + ":\nno image"
+			cells[l.at(class, 0)].Caption = labels[class] + ":\nno image"
 		}
 	}
 	note := "The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it."
@@ -77,14 +77,27 @@ func (l sampleLayout) at(class, i int) int {
 	return (row*l.classes+class%l.classes)*l.across + i%l.across
 }
 
-// predictedCell returns image i over its prediction. names are the classes' labels.
-func predictedCell(images dataset.Split, probabilities []float32, names []string, i int) Cell {
-	p := probabilities[i*len(names):][:len(names)]
+// captionLabels returns the labels of classes for captions: short if there are many.
+func captionLabels(names []string) []string {
+	longest := longestName
+	if len(names) > gridColumns {
+		longest = longestOfMany
+	}
+	labels := ClassLabels(names)
+	for c, label := range labels {
+		labels[c] = shortened(label, longest)
+	}
+	return labels
+}
+
+// predictedCell returns image i over its prediction. labels are those of the classes.
+func predictedCell(images dataset.Split, probabilities []float32, labels []string, i int) Cell {
+	p := probabilities[i*len(labels):][:len(labels)]
 	class, label := metrics.Predicted(p), int(images.Labels[i])
-	c := Cell{Image: images.Picture(i), Frame: blue, Caption: shortened(names[class], longestName) + " " + sureness(p, class, 2)}
+	c := Cell{Image: images.Picture(i), Frame: blue, Caption: labels[class] + " " + sureness(p, class, 2)}
 	if class != label {
 		c.Frame = orange
-		c.Caption += "\ntrue: " + shortened(names[label], longestName)
+		c.Caption += "\ntrue: " + labels[label]
 	}
 	return c
 }
@@ -141,10 +154,7 @@ func Misclassified(images dataset.Split, probabilities []float32, names []string
 }
 
 func misclassified(images dataset.Split, probabilities []float32, names []string) Grid {
-	labels := ClassLabels(names)
-	for c, label := range labels {
-		labels[c] = shortened(label, longestName)
-	}
+	labels := captionLabels(names)
 	var cells []Cell
 	for _, i := range metrics.Worst(images.Labels, probabilities, mistakesDrawn) {
 		p := probabilities[i*len(names):][:len(names)]
