@@ -11,7 +11,6 @@ import (
 
 	"github.com/dustin/go-humanize"
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 )
@@ -94,11 +93,7 @@ func (m matrix) plot(labels []string) *plot.Plot {
 	end := float64(len(m)) - .5
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -.5, end, -.5, end
 	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = size, size
-	if turn(&p.X.Tick.Label, labels, m.side()/vg.Length(len(m))) {
-		for i := range labels {
-			labels[i] += "  " // gonum leaves no space over upright labels
-		}
-	}
+	turn(&p.X, labels, m.side()/vg.Length(len(m)))
 	setNames(&p.X, labels)
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
 	return p
@@ -112,21 +107,23 @@ func reversed(list []string) []string {
 }
 
 // turn turns the labels under an axis as far as they need to fit into the length that
-// each has, and says whether they are upright.
-func turn(style *text.Style, labels []string, length vg.Length) (upright bool) {
+// each has.
+func turn(axis *plot.Axis, labels []string, length vg.Length) {
+	style := &axis.Tick.Label
 	var widest vg.Length
 	for _, label := range labels {
 		widest = max(widest, style.Width(label))
 	}
-	switch height := lineHeight(*style); {
+	slanted := vg.Length(math.Sin(math.Pi/5)) * length
+	switch {
 	case widest < .9*length:
-		return false
-	case height < length*vg.Length(math.Sin(math.Pi/5)):
+		axis.Padding = vg.Points(4)
+	case lineHeight(*style) < slanted:
 		style.Rotation, style.XAlign, style.YAlign = math.Pi/5, draw.XRight, draw.YTop
-		return false
+	default: // upright
+		style.Rotation, style.XAlign, style.YAlign = math.Pi/2, draw.XRight, draw.YCenter
+		axis.Padding = vg.Points(4)
 	}
-	style.Rotation, style.XAlign, style.YAlign = math.Pi/2, draw.XRight, draw.YCenter
-	return true
 }
 
 // longestOfMany is the largest number of characters of a class's label where there are

@@ -256,7 +256,7 @@ func filterColumns(n int) int {
 type Attention struct {
 	Image   image.Image
 	Heat    []float32 // of each pixel, row by row, from 0 to 1; all 0 if no region speaks for Class
-	Class   string    // the name of the class that Heat belongs to
+	Class   string    // the label, as of [ClassLabels], of the class that Heat belongs to
 	Right   bool      // whether Class is the true class
 	Caption string
 }
@@ -274,7 +274,7 @@ func Attentions(list []Attention, title, note string) ([]byte, error) {
 			caption = "nothing for "
 		}
 		cells = append(cells, Cell{Image: a.Image, Caption: a.Caption, Frame: frame},
-			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + a.Class, Frame: frame})
+			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + shortened(a.Class, longestName), Frame: frame})
 	}
 	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))
 	return Grid{Cells: cells, Columns: gridColumns, header: header{title, note, legend}}.PNG()
