@@ -89,19 +89,41 @@ func (m matrix) plot(labels []string) *plot.Plot {
 			labels[i] = shortened(label, longestOfMany)
 		}
 	}
-	setNames(&p.X, labels)
-	slices.Reverse(labels)
-	setNames(&p.Y, labels)
+	setNames(&p.Y, reversed(labels))
 	end := float64(len(m)) - .5
 	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -.5, end, -.5, end
 	p.X.Tick.Label.Font.Size, p.Y.Tick.Label.Font.Size = size, size
-	p.X.Tick.Label.Rotation = math.Pi / 5
-	p.X.Tick.Label.XAlign, p.X.Tick.Label.YAlign = draw.XRight, draw.YTop
-	if len(m) > cellText { // upright labels need the least width
-		p.X.Tick.Label.Rotation, p.X.Tick.Label.YAlign = math.Pi/2, draw.YCenter
-	}
+	turn(&p.X, labels, m.side()/vg.Length(len(m)))
+	setNames(&p.X, labels)
 	p.X.LineStyle.Width, p.Y.LineStyle.Width = 0, 0
 	return p
+}
+
+// reversed returns the list from its end.
+func reversed(list []string) []string {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+// turn turns the labels under an axis as far as they need to fit into the length that
+// each has.
+func turn(axis *plot.Axis, labels []string, length vg.Length) {
+	style := &axis.Tick.Label
+	var widest vg.Length
+	for _, label := range labels {
+		widest = max(widest, style.Width(label))
+	}
+	slanted := vg.Length(math.Sin(math.Pi/5)) * length
+	switch {
+	case widest < .9*length:
+		axis.Padding = vg.Points(4)
+	case lineHeight(*style) < slanted:
+		style.Rotation, style.XAlign, style.YAlign = math.Pi/5, draw.XRight, draw.YTop
+	default: // upright
+		style.Rotation, style.XAlign, style.YAlign = math.Pi/2, draw.XRight, draw.YCenter
+		axis.Padding = vg.Points(4)
+	}
 }
 
 // longestOfMany is the largest number of characters of a class's label where there are

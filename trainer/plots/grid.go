@@ -19,9 +19,9 @@ const (
 	gridFrame = 3 // the width of a cell's frame, outside its image
 )
 
-// manyCells is the number of cells from which on a grid is drawn at a scale of 1, so
-// that a picture of thousands of cells fits in memory.
-const manyCells = 400
+// mostPixels is the number of pixels, of eight bytes each while they are drawn, above
+// which a grid is drawn at a scale of 1, so that one of thousands of cells fits in memory.
+const mostPixels = 12e6
 
 // Cell is one of the pictures of a [Grid].
 type Cell struct {
@@ -42,10 +42,11 @@ type Grid struct {
 // PNG draws the grid.
 func (g Grid) PNG() ([]byte, error) {
 	scale := Scale
-	if len(g.Cells) >= manyCells {
-		scale = 1
-	}
 	l := g.layout(scale)
+	if l.width*l.height > mostPixels {
+		scale = 1
+		l = g.layout(scale)
+	}
 	c := newCanvas(l.points(l.width), l.points(l.height), scale)
 	picture := c.image.Image()
 	g.header.draw(c.Canvas)
@@ -68,7 +69,7 @@ func (g Grid) PNG() ([]byte, error) {
 // gridLayout holds the positions of a grid's parts, in pixels.
 type gridLayout struct {
 	scale, width, height int
-	places               []image.Rectangle // squares that the cells' images fill or lie in
+	places               []image.Rectangle // that the cells' images fill, or lie in if they are tall
 	captions             [][]string        // their lines
 }
 
@@ -91,11 +92,12 @@ func (g Grid) layout(scale int) gridLayout {
 	if g.title != "" {
 		y += l.pixels(g.header.height(l.points(l.width - 2*left)))
 	}
+	height := g.imageHeight(cell)
 	for first := 0; first < len(g.Cells); first += g.Columns {
 		lines := 0
 		for i, c := range g.Cells[first:min(first+g.Columns, len(g.Cells))] {
 			x := left + i*(cell+space)
-			l.places = append(l.places, image.Rect(x, y, x+cell, y+cell))
+			l.places = append(l.places, image.Rect(x, y, x+cell, y+height))
 			var caption []string
 			if c.Caption != "" {
 				caption = wrapped(c.Caption, l.points(cell+space/2), captionStyle)
@@ -103,13 +105,28 @@ func (g Grid) layout(scale int) gridLayout {
 			l.captions = append(l.captions, caption)
 			lines = max(lines, len(caption))
 		}
-		y += cell + l.pixels(vg.Length(lines)*lineHeight(captionStyle)) + space
+		y += height + l.pixels(vg.Length(lines)*lineHeight(captionStyle)) + space
 		if row := first/g.Columns + 1; g.band > 0 && row%g.band == 0 && first+g.Columns < len(g.Cells) {
 			y += 2 * space
 		}
 	}
 	l.height = y - space + left
 	return l
+}
+
+// imageHeight returns the height of places that are a cell wide: less than that if all
+// images are wider than high.
+func (g Grid) imageHeight(cell int) int {
+	height := 0
+	for _, c := range g.Cells {
+		if c.Image != nil {
+			height = max(height, within(image.Rect(0, 0, cell, cell), c.Image.Bounds().Size()).Dy())
+		}
+	}
+	if height == 0 {
+		return cell
+	}
+	return height
 }
 
 func (l gridLayout) pixels(points vg.Length) int {
@@ -128,12 +145,16 @@ func (l gridLayout) write(c vgdraw.Canvas, place image.Rectangle, lines []string
 	}
 }
 
-// within returns the largest rectangle in the middle of a square that has the
-// proportions of an image.
-func within(square image.Rectangle, size image.Point) image.Rectangle {
-	longest := max(size.X, size.Y)
-	w, h := max(1, square.Dx()*size.X/longest), max(1, square.Dy()*size.Y/longest)
-	corner := square.Min.Add(image.Pt((square.Dx()-w)/2, (square.Dy()-h)/2))
+// within returns the largest rectangle in the middle of a place that has the proportions
+// of an image.
+func within(place image.Rectangle, size image.Point) image.Rectangle {
+	w, h := place.Dx(), place.Dy()
+	if fit := max(1, w*size.Y/size.X); fit <= h {
+		h = fit
+	} else {
+		w = max(1, h*size.X/size.Y)
+	}
+	corner := place.Min.Add(image.Pt((place.Dx()-w)/2, (place.Dy()-h)/2))
 	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(w, h))}
 }
 

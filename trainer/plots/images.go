@@ -28,7 +28,7 @@ func Samples(images dataset.Split, probabilities []float32, names []string) ([]b
 }
 
 func samples(images dataset.Split, probabilities []float32, names []string) Grid {
-	l, labels := layoutSamples(len(names)), ClassLabels(names)
+	l, labels := layoutSamples(len(names)), captionLabels(names)
 	cells := make([]Cell, l.cells())
 	drawn := make([]int, len(names))
 	for i, label := range images.Labels {
@@ -39,7 +39,7 @@ func samples(images dataset.Split, probabilities []float32, names []string) Grid
 	}
 	for class, n := range drawn {
 		if n == 0 {
-			cells[l.at(class, 0)].Caption = shortened(labels[class], longestOfMany) + ":\nno image"
+			cells[l.at(class, 0)].Caption = labels[class] + ":\nno image"
 		}
 	}
 	note := "The first test images of each class, with the predicted class and its probability; if it is wrong, the true class is below it."
@@ -77,14 +77,27 @@ func (l sampleLayout) at(class, i int) int {
 	return (row*l.classes+class%l.classes)*l.across + i%l.across
 }
 
-// predictedCell returns image i over its prediction. names are the classes' labels.
-func predictedCell(images dataset.Split, probabilities []float32, names []string, i int) Cell {
-	p := probabilities[i*len(names):][:len(names)]
+// captionLabels returns the labels of classes for captions: short if there are many.
+func captionLabels(names []string) []string {
+	longest := longestName
+	if len(names) > gridColumns {
+		longest = longestOfMany
+	}
+	labels := ClassLabels(names)
+	for c, label := range labels {
+		labels[c] = shortened(label, longest)
+	}
+	return labels
+}
+
+// predictedCell returns image i over its prediction. labels are those of the classes.
+func predictedCell(images dataset.Split, probabilities []float32, labels []string, i int) Cell {
+	p := probabilities[i*len(labels):][:len(labels)]
 	class, label := metrics.Predicted(p), int(images.Labels[i])
-	c := Cell{Image: images.Picture(i), Frame: blue, Caption: shortened(names[class], longestName) + " " + sureness(p, class, 2)}
+	c := Cell{Image: images.Picture(i), Frame: blue, Caption: labels[class] + " " + sureness(p, class, 2)}
 	if class != label {
 		c.Frame = orange
-		c.Caption += "\ntrue: " + shortened(names[label], longestName)
+		c.Caption += "\ntrue: " + labels[label]
 	}
 	return c
 }
@@ -141,10 +154,7 @@ func Misclassified(images dataset.Split, probabilities []float32, names []string
 }
 
 func misclassified(images dataset.Split, probabilities []float32, names []string) Grid {
-	labels := ClassLabels(names)
-	for c, label := range labels {
-		labels[c] = shortened(label, longestName)
-	}
+	labels := captionLabels(names)
 	var cells []Cell
 	for _, i := range metrics.Worst(images.Labels, probabilities, mistakesDrawn) {
 		p := probabilities[i*len(names):][:len(names)]
@@ -246,7 +256,7 @@ func filterColumns(n int) int {
 type Attention struct {
 	Image   image.Image
 	Heat    []float32 // of each pixel, row by row, from 0 to 1; all 0 if no region speaks for Class
-	Class   string    // the name of the class that Heat belongs to
+	Class   string    // the label, as of [ClassLabels], of the class that Heat belongs to
 	Right   bool      // whether Class is the true class
 	Caption string
 }
@@ -264,7 +274,7 @@ func Attentions(list []Attention, title, note string) ([]byte, error) {
 			caption = "nothing for "
 		}
 		cells = append(cells, Cell{Image: a.Image, Caption: a.Caption, Frame: frame},
-			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + a.Class, Frame: frame})
+			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + shortened(a.Class, longestName), Frame: frame})
 	}
 	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))
 	return Grid{Cells: cells, Columns: gridColumns, header: header{title, note, legend}}.PNG()

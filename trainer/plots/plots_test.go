@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
@@ -96,33 +97,125 @@ func TestRoundTicks(t *testing.T) {
 	}
 }
 
+// named returns the names of n classes.
+func named(n int) []string {
+	names := make([]string, n)
+	for c := range names {
+		names[c] = fmt.Sprint("class ", c)
+	}
+	return names
+}
+
+// diagonal returns the matrix of n classes with 1,000 images each, all right.
+func diagonal(n int) [][]int {
+	counts := make([][]int, n)
+	for c := range counts {
+		counts[c] = make([]int, n)
+		counts[c][c] = 1000
+	}
+	return counts
+}
+
 // A perfect classifier's matrix is blue on the diagonal only; one mistake in a
 // thousand is visible and has another hue.
 func TestConfusionMatrix(t *testing.T) {
-	var perfect [metrics.Classes][metrics.Classes]int
-	for c := range perfect {
-		perfect[c][c] = 1000
+	for _, c := range []struct {
+		classes int
+		seen    int // pixels of a mistake
+	}{{2, 10000}, {3, 10000}, {10, 1000}, {26, 1000}, {100, 300}, {256, 30}} {
+		counts, names := diagonal(c.classes), named(c.classes)
+		b, err := ConfusionMatrix(counts, names)
+		picture := decode(t, b, err)
+		size := picture.Bounds().Size()
+		share := float64(count(picture, darkBlue)) / float64(size.X*size.Y) * float64(c.classes)
+		if !(share > .3 && share < 1) {
+			t.Errorf("%d classes: %.3f times the picture is dark, want the diagonal", c.classes, share)
+		}
+		if size.X > 3300 || size.Y > 3300 {
+			t.Errorf("%d classes: %v pixels are too many", c.classes, size)
+		}
+		before := count(picture, wrongShade(.1))
+		counts[c.classes-1][0] = 1
+		b, err = ConfusionMatrix(counts, names)
+		if more := count(decode(t, b, err), wrongShade(.1)) - before; more < c.seen {
+			t.Errorf("%d classes: a mistake has coloured %d pixels, want %d", c.classes, more, c.seen)
+		}
 	}
-	b, err := ConfusionMatrix(perfect)
-	picture := decode(t, b, err)
-	size := picture.Bounds().Size()
-	if share := float64(count(picture, darkBlue)) / float64(size.X*size.Y); !(share > .03 && share < .1) {
-		t.Errorf("%.3f of the picture is dark, want the diagonal", share)
+	b, err := ConfusionMatrix([][]int{{0, 0, 0}, {0, 0, 0}, {0, 0, 0}}, named(3)) // a test set of nothing
+	if blue := count(decode(t, b, err), darkBlue); blue > 4000 {
+		t.Errorf("%d dark pixels in an empty matrix", blue)
 	}
-	before := count(picture, wrongShade(.1))
-	perfect[3][5] = 1
-	b, err = ConfusionMatrix(perfect)
-	if more := count(decode(t, b, err), wrongShade(.1)) - before; more < 1000 {
-		t.Errorf("a mistake has coloured %d pixels", more)
-	}
+}
+
+// Small shares differ visibly.
+func TestShades(t *testing.T) {
 	for _, shares := range [][2]float64{{0, .1}, {.1, 1}, {1, 10}, {10, 100}} {
 		if apart := contrast(wrongShade(shares[0]), wrongShade(shares[1])); !(apart > 1.09) {
 			t.Errorf("%v %% and %v %% have a contrast of %v", shares[0], shares[1], apart)
 		}
 	}
-	b, err = ConfusionMatrix([metrics.Classes][metrics.Classes]int{}) // a test set of nothing
-	if blue := count(decode(t, b, err), darkBlue); blue > 4000 {
-		t.Errorf("%d dark pixels in an empty matrix", blue)
+}
+
+// Where the cells have no counts, the note tells the most frequent mistakes.
+func TestConfusionNote(t *testing.T) {
+	for _, n := range []int{10, 40, 41, 100} {
+		m := matrix(diagonal(n))
+		m[1][2], m[3][4] = 7, 2000
+		note := m.note(named(n))
+		if got, want := strings.Contains(note, "class 3 taken for class 4 (2,000), class 1 taken for class 2 (7)."), n > cellText; got != want {
+			t.Errorf("%d classes: %s", n, note)
+		}
+	}
+	if note := matrix(diagonal(50)).note(named(50)); strings.Contains(note, "frequent") {
+		t.Error("without mistakes: " + note)
+	}
+}
+
+// Labels that are too many for an axis are smaller, then fewer, but never overlap.
+func TestCrowded(t *testing.T) {
+	for _, c := range []struct {
+		length vg.Length
+		size   vg.Length
+		labels int
+	}{{40, smallSize, 12}, {8, 8, 12}, {6, 6, 12}, {3.1, 6, 6}, {2, 6, 4}} {
+		labels, size := crowded(named(12), c.length)
+		kept := 0
+		for i, label := range labels {
+			if label != "" {
+				kept++
+				if label != fmt.Sprint("class ", i) {
+					t.Errorf("label %d is %s", i, label)
+				}
+			}
+		}
+		if size != c.size || kept != c.labels {
+			t.Errorf("%v points for each: %d labels of %v points, want %d of %v", c.length, kept, size, c.labels, c.size)
+		}
+	}
+}
+
+// Long names leave room for the matrix.
+func TestConfusionOfLongNames(t *testing.T) {
+	for _, n := range []int{2, 10, 26, 100} {
+		names := named(n)
+		for c := range names {
+			names[c] = strings.Repeat("Donaudampfschifffahrt ", 10) + names[c]
+		}
+		b, err := ConfusionMatrix(diagonal(n), names)
+		picture := decode(t, b, err)
+		size := picture.Bounds().Size()
+		if share := float64(count(picture, darkBlue)) / float64(size.X*size.Y) * float64(n); !(share > .15) {
+			t.Errorf("%d classes: the matrix takes %.2f of the picture", n, share)
+		}
+	}
+}
+
+// Labels are one line of letters that the font has, and differ.
+func TestClassLabels(t *testing.T) {
+	got := ClassLabels([]string{"T-shirt/top", "Mütze, größer", "お", "き", "a\tb\n c", "Ёж", "cat 🐈", "\xff"})
+	want := []string{"T-shirt/top", "Mütze, größer", "class 2", "class 3", "a b c", "Ёж", "class 6", "class 7"}
+	if !slices.Equal(got, want) {
+		t.Errorf("labels %q, want %q", got, want)
 	}
 }
 
@@ -168,22 +261,63 @@ func TestContrast(t *testing.T) {
 	}
 }
 
-// Every class that occurs has its line.
-func TestROC(t *testing.T) {
+// scores are predictions for 400 images, none of the last class; the class is a bit
+// likelier to be right.
+func scores(classes int) (labels []byte, probabilities []float32) {
 	const n = 400
-	labels, probabilities := make([]byte, n), make([]float32, n*metrics.Classes)
+	labels, probabilities = make([]byte, n), make([]float32, n*classes)
 	for i := range labels {
-		labels[i] = byte(i % (metrics.Classes - 1)) // no ankle boots
-		for c := range metrics.Classes {
-			probabilities[i*metrics.Classes+c] = float32((i*7+c*13)%97) / 970
+		labels[i] = byte(i % (classes - 1))
+		for c := range classes {
+			probabilities[i*classes+c] = float32((i*7+c*13)%97) / 970
 		}
-		probabilities[i*metrics.Classes+int(labels[i])] += float32(i%5) / 50
+		probabilities[i*classes+int(labels[i])] += float32(i%5) / 50
 	}
-	b, err := ROC(labels, probabilities)
-	picture := decode(t, b, err)
-	for i, colour := range classColours {
-		if count(picture, colour) < 300 {
-			t.Errorf("colour %d has no line", i)
+	return labels, probabilities
+}
+
+// Every class that occurs has its line; of many, only some have a colour.
+func TestROC(t *testing.T) {
+	for _, classes := range []int{2, 3, 10, 26, 100} {
+		labels, probabilities := scores(classes)
+		if classes == 2 { // all images of one class have no curve
+			copy(labels, []byte{1, 1, 1, 1})
+		}
+		b, err := ROC(labels, probabilities, named(classes))
+		picture := decode(t, b, err)
+		for i, colour := range classColours[:min(classes, len(classColours))] {
+			if i < classes-1 && count(picture, colour) < 300 {
+				t.Errorf("%d classes: colour %d has no line", classes, i)
+			}
+		}
+		if size := picture.Bounds().Size(); size.Y > 1700 {
+			t.Errorf("%d classes: %v pixels", classes, size)
+		}
+	}
+	b, err := ROC(make([]byte, 50), make([]float32, 50*25), named(25)) // one class only
+	decode(t, b, err)
+}
+
+// Of many classes, those with the smallest areas have names, the worst first.
+func TestROCOfManyClasses(t *testing.T) {
+	const n = 30
+	var lines []characteristic
+	for c := range n {
+		y := float64((c*7)%n) / n
+		lines = append(lines, characteristic{name: fmt.Sprint(y), x: []float64{0, .5, 1}, y: []float64{0, y, 1}})
+	}
+	lines[0].x, lines[0].y = nil, nil // the smallest, undefined
+	lines = summarisedLines(lines)
+	if len(lines) != n-1 {
+		t.Errorf("%d lines, want %d", len(lines), n-1)
+	}
+	for i, l := range lines {
+		want := ""
+		if place := i - (n - 1 - worstListed); place >= 0 {
+			want = fmt.Sprint(float64(place+1) / n)
+		}
+		if l.name != want {
+			t.Errorf("line %d is named %q, want %q", i, l.name, want)
 		}
 	}
 }
@@ -216,9 +350,9 @@ func TestCornerOfROC(t *testing.T) {
 func TestReliability(t *testing.T) {
 	const n = 200
 	network := func(confidence float32, right int) (labels []byte, probabilities []float32) {
-		labels, probabilities = make([]byte, n), make([]float32, n*metrics.Classes)
+		labels, probabilities = make([]byte, n), make([]float32, n*2)
 		for i := range labels {
-			probabilities[i*metrics.Classes], probabilities[i*metrics.Classes+1] = confidence, 1-confidence
+			probabilities[i*2], probabilities[i*2+1] = confidence, 1-confidence
 			if i >= right {
 				labels[i] = 1
 			}
@@ -239,7 +373,7 @@ func TestReliability(t *testing.T) {
 	if under := count(decode(t, b, err), orange); over < 2*under {
 		t.Errorf("%d pixels of mistakes and gap, want many more than %d", over, under)
 	}
-	b, err = Reliability(labels[:1], probabilities[:metrics.Classes], 0)
+	b, err = Reliability(labels[:1], probabilities[:2], 0)
 	decode(t, b, err)
 }
 
@@ -268,23 +402,28 @@ func TestProbabilities(t *testing.T) {
 	}
 }
 
-// predictions are of 90 images that are grey by their class, every ninth wrong
-// and the later ones surer of it.
-func predictions() (images, labels []byte, probabilities []float32) {
-	const n = 90
-	probabilities = make([]float32, n*metrics.Classes)
-	for i := range n {
-		label := i % metrics.Classes
-		images, labels = append(images, bytes.Repeat([]byte{byte(20 * label)}, dataset.ImageBytes)...), append(labels, byte(label))
+// predictions are of nine images of each class that are grey by their class, every
+// ninth wrong and the later ones surer of it.
+func predictions(shape dataset.Shape, classes int) (images dataset.Split, probabilities []float32) {
+	images = dataset.Split{N: 9 * classes, Shape: shape}
+	probabilities = make([]float32, images.N*classes)
+	for i := range images.N {
+		label := i % classes
+		images.Images = append(images.Images, bytes.Repeat([]byte{greyOf(label)}, shape.Len())...)
+		images.Labels = append(images.Labels, byte(label))
 		said := label
 		if i%9 == 0 {
-			said = (label + 1) % metrics.Classes
+			said = (label + 1) % classes
 		}
-		probabilities[i*metrics.Classes+said] = .6 + float32(i)/300
-		probabilities[i*metrics.Classes+(said+1)%metrics.Classes] = .4 - float32(i)/300
+		sure := .35 * float32(i) / float32(images.N)
+		probabilities[i*classes+said] = .6 + sure
+		probabilities[i*classes+(said+1)%classes] = .4 - sure
 	}
-	return images, labels, probabilities
+	return images, probabilities
 }
+
+// greyOf is the grey of a class's images, which differs from its neighbours'.
+func greyOf(class int) byte { return byte(20 * (class % 11)) }
 
 // middle returns the grey in the middle of a cell's image.
 func middle(picture image.Image, l gridLayout, i int) uint8 {
@@ -294,13 +433,13 @@ func middle(picture image.Image, l gridLayout, i int) uint8 {
 
 // Every column is a class, and the frames are as many as the predictions.
 func TestSamples(t *testing.T) {
-	images, labels, probabilities := predictions()
-	g := samples(images, labels, probabilities)
+	images, probabilities := predictions(square, 10)
+	g := samples(images, probabilities, named(10))
 	b, err := g.PNG()
 	picture := decode(t, b, err)
-	for class := range metrics.Classes {
-		if got := middle(picture, g.layout(Scale), class+10); got != byte(20*class) {
-			t.Errorf("column %d has an image of grey %d, want %d", class, got, 20*class)
+	for class := range 10 {
+		if got := middle(picture, g.layout(Scale), class+10); got != greyOf(class) {
+			t.Errorf("column %d has an image of grey %d, want %d", class, got, greyOf(class))
 		}
 	}
 	right, wrong := count(picture, blue), count(picture, orange)
@@ -309,34 +448,92 @@ func TestSamples(t *testing.T) {
 	}
 }
 
-// The surest mistake comes first, right predictions not at all.
-func TestMisclassified(t *testing.T) {
-	images, labels, probabilities := predictions()
-	g := misclassified(images, labels, probabilities)
-	b, err := g.PNG()
-	picture := decode(t, b, err)
-	for i, want := range []int{81, 72, 63, 54, 45, 36, 27, 18, 9, 0} {
-		if got := middle(picture, g.layout(Scale), i); got != byte(20*(want%10)) {
-			t.Errorf("place %d has grey %d, want that of image %d", i, got, want)
+// Any number of classes, of images of any shape, makes a picture of bounded size in
+// which each class is at its place.
+func TestSamplesOfManyClasses(t *testing.T) {
+	for _, c := range []struct {
+		classes, each int // images of each class
+		shape         dataset.Shape
+	}{
+		{2, 9, square}, {3, 9, dataset.Shape{H: 20, W: 26, C: 1}}, {6, 4, square}, {11, 2, square},
+		{26, 2, dataset.Shape{H: 32, W: 32, C: 3}}, {100, 1, dataset.Shape{H: 26, W: 20, C: 3}}, {256, 1, square},
+	} {
+		images, probabilities := predictions(c.shape, c.classes)
+		g := samples(images, probabilities, named(c.classes))
+		b, err := g.PNG()
+		if size := decode(t, b, err).Bounds().Size(); size.X > 4000 || size.Y > 5000 {
+			t.Errorf("%d classes make a picture of %v pixels", c.classes, size)
+		}
+		l, drawn := layoutSamples(c.classes), 0
+		for _, cell := range g.Cells {
+			if cell.Image != nil {
+				drawn++
+			}
+		}
+		if drawn != c.each*c.classes {
+			t.Errorf("%d classes: %d images, want %d of each", c.classes, drawn, c.each)
+		}
+		for class := range c.classes {
+			for i := range c.each {
+				got := color.GrayModel.Convert(g.Cells[l.at(class, i)].Image.At(0, 0)).(color.Gray).Y
+				if got != greyOf(class) {
+					t.Errorf("%d classes: image %d of class %d has grey %d, want %d", c.classes, i, class, got, greyOf(class))
+				}
+			}
 		}
 	}
-	if len(g.Cells) != 10 {
-		t.Errorf("%d cells, want one row", len(g.Cells))
+}
+
+// A class without images is named at its place.
+func TestSamplesOfAbsentClass(t *testing.T) {
+	images, probabilities := predictions(square, 12)
+	for i, label := range images.Labels {
+		if label == 7 {
+			images.Labels[i] = 0
+		}
 	}
-	perfect := make([]float32, len(probabilities))
-	for i, label := range labels {
-		perfect[i*metrics.Classes+int(label)] = 1
+	g := samples(images, probabilities, named(12))
+	cell := g.Cells[layoutSamples(12).at(7, 0)]
+	if cell.Image != nil || !strings.Contains(cell.Caption, "class 7") || !strings.Contains(cell.Caption, "no image") {
+		t.Errorf("class 7 has the caption %q", cell.Caption)
 	}
-	if _, err := Misclassified(images, labels, perfect); err != nil {
-		t.Errorf("without mistakes: %v", err)
+}
+
+// The surest mistake comes first, right predictions not at all.
+func TestMisclassified(t *testing.T) {
+	for _, shape := range []dataset.Shape{square, {H: 20, W: 26, C: 1}, {H: 32, W: 32, C: 3}} {
+		images, probabilities := predictions(shape, 10)
+		g := misclassified(images, probabilities, named(10))
+		b, err := g.PNG()
+		picture := decode(t, b, err)
+		for i, want := range []int{81, 72, 63, 54, 45, 36, 27, 18, 9, 0} {
+			if got := middle(picture, g.layout(Scale), i); got != greyOf(want%10) {
+				t.Errorf("place %d has grey %d, want that of image %d", i, got, want)
+			}
+		}
+		if len(g.Cells) != 10 {
+			t.Errorf("%d cells, want one row", len(g.Cells))
+		}
+		perfect := make([]float32, len(probabilities))
+		for i, label := range images.Labels {
+			perfect[i*10+int(label)] = 1
+		}
+		if _, err := Misclassified(images, perfect, named(10)); err != nil {
+			t.Errorf("without mistakes: %v", err)
+		}
+	}
+	images, probabilities := predictions(square, 100)
+	if n := len(misclassified(images, probabilities, named(100)).Cells); n != mistakesDrawn {
+		t.Errorf("%d mistakes are drawn of 100, want %d", n, mistakesDrawn)
 	}
 }
 
 // The largest weight is red, its negative blue, and zero neither.
 func TestFilters(t *testing.T) {
+	shape := dataset.Shape{H: 3, W: 3, C: 1}
 	weights := make([]float32, 20*9)
 	weights[4], weights[9+4] = 2, -2
-	g := filters(weights, make([]string, 20), 3, 3)
+	g := filters(weights, make([]string, 20), shape)
 	b, err := g.PNG()
 	picture := decode(t, b, err)
 	at := func(i int) (r, b uint32) {
@@ -353,49 +550,118 @@ func TestFilters(t *testing.T) {
 	if r, b := at(2); max(r, b)-min(r, b) > 0x500 {
 		t.Errorf("the weight 0 has red %d and blue %d", r, b)
 	}
-	if _, err := Filters(make([]float32, 10*784), make([]string, 10), 28, 28); err != nil {
+	if _, err := Filters(make([]float32, 10*784), make([]string, 10), square); err != nil {
 		t.Errorf("weights of 0: %v", err)
 	}
-	if _, err := Filters([]float32{float32(math.NaN())}, []string{"diverged"}, 1, 1); err != nil {
-		t.Errorf("a weight of NaN: %v", err)
+	for _, channels := range []int{1, 3} {
+		nan := make([]float32, channels)
+		nan[0] = float32(math.NaN())
+		if _, err := Filters(nan, []string{"diverged"}, dataset.Shape{H: 1, W: 1, C: channels}); err != nil {
+			t.Errorf("a weight of NaN: %v", err)
+		}
+	}
+	for _, bad := range []dataset.Shape{{H: 3, W: 3, C: 2}, {H: 3, W: 2, C: 1}, {H: 3, W: 3, C: 3}} {
+		if _, err := Filters(weights, make([]string, 20), bad); err == nil {
+			t.Errorf("weights of another shape than %v pass", bad)
+		}
+	}
+}
+
+// The channels of a filter are those of its picture: the largest weight is 255, its
+// negative 0, and zero mid grey.
+func TestColourFilters(t *testing.T) {
+	weights := []float32{
+		2, 0, 0, 0, -2, 0, // filter 0: two pixels of red, green, blue
+		0, 0, 2, 1, 1, 1,
+	}
+	g := filters(weights, []string{"0", "1"}, dataset.Shape{H: 1, W: 2, C: 3})
+	for i, want := range []color.RGBA{{255, 128, 128, 255}, {128, 0, 128, 255}, {128, 128, 255, 255}, {191, 191, 191, 255}} {
+		if got := g.Cells[i/2].Image.At(i%2, 0); got != want {
+			t.Errorf("pixel %d of filter %d is %v, want %v", i%2, i/2, got, want)
+		}
+	}
+}
+
+// A layer of thousands of filters makes a picture of the first.
+func TestManyFilters(t *testing.T) {
+	shape := dataset.Shape{H: 3, W: 3, C: 3}
+	g := filters(make([]float32, 2000*27), make([]string, 2000), shape)
+	if len(g.Cells) != mostFilters || !strings.Contains(g.note, "128 of 2000") {
+		t.Errorf("%d filters of 2000 are drawn, with the note %q", len(g.Cells), g.note)
 	}
 }
 
 // Heat colours the image only where it is hot, and the lighter the hotter it is.
 func TestAttentions(t *testing.T) {
-	pixels, heat := make([]byte, dataset.ImageBytes), make([]float32, dataset.ImageBytes)
-	for i := range heat[:dataset.ImageBytes/2] {
-		heat[i] = 1
-	}
-	picture := heated(pixels, heat)
-	if r, g, b, _ := picture.At(3, 3).RGBA(); r < 0xC000 || g < 0xC000 || b > 0xA000 {
-		t.Errorf("the hot half is %x %x %x, want yellow", r, g, b)
-	}
-	if r, g, b, _ := picture.At(3, 20).RGBA(); r+g+b != 0 {
-		t.Errorf("the cold half is %x %x %x, want the black image", r, g, b)
+	for _, shape := range []dataset.Shape{square, {H: 28, W: 20, C: 1}, {H: 28, W: 40, C: 3}} {
+		testAttentions(t, dataset.Picture(make([]byte, shape.Len()), shape))
 	}
 	for i := range 10 {
 		if from, to := contrast(heatShade(float64(i)/10), color.Black), contrast(heatShade(float64(i+1)/10), color.Black); !(to > from) {
 			t.Errorf("heat %.1f is not lighter than %.1f", float64(i+1)/10, float64(i)/10)
 		}
 	}
-	b, err := Attentions([]Attention{{Image: pixels, Heat: heat, Right: true}, {Image: pixels, Heat: make([]float32, len(heat))}}, "HiResCAM", "note")
+}
+
+func testAttentions(t *testing.T, from image.Image) {
+	t.Helper()
+	heat := make([]float32, from.Bounds().Dx()*from.Bounds().Dy())
+	for i := range heat[:len(heat)/2] {
+		heat[i] = 1
+	}
+	picture := Heated(from, heat)
+	if picture.Bounds() != from.Bounds() {
+		t.Fatalf("an image of %v becomes one of %v", from.Bounds(), picture.Bounds())
+	}
+	if r, g, b, _ := picture.At(3, 3).RGBA(); r < 0xC000 || g < 0xC000 || b > 0xA000 {
+		t.Errorf("the hot half is %x %x %x, want yellow", r, g, b)
+	}
+	if r, g, b, _ := picture.At(3, 20).RGBA(); r+g+b != 0 {
+		t.Errorf("the cold half is %x %x %x, want the black image", r, g, b)
+	}
+	b, err := Attentions([]Attention{{Image: from, Heat: heat, Right: true}, {Image: from, Heat: make([]float32, len(heat))}}, "HiResCAM", "note")
 	decode(t, b, err)
 }
 
-// A bar twice as high has twice the pixels, and one of 0 none.
+// A bar twice as long has twice the pixels, and one of 0 none.
 func TestClassF1(t *testing.T) {
-	area := func(f1 float64) int {
-		classes := make([]metrics.ClassMetrics, metrics.Classes)
-		for c := range classes {
-			classes[c] = metrics.ClassMetrics{Name: dataset.ClassNames[c], F1: f1}
+	for _, n := range []int{2, 10, 26, 100} {
+		area := func(f1 float64) int {
+			classes := make([]metrics.ClassMetrics, n)
+			for c := range classes {
+				classes[c] = metrics.ClassMetrics{Name: strings.Repeat("name ", c), F1: f1, Support: 1}
+			}
+			b, err := ClassF1(classes)
+			picture := decode(t, b, err)
+			if size := picture.Bounds().Size(); size.Y > 2300 {
+				t.Errorf("%d classes: %v pixels", n, size)
+			}
+			return count(picture, mix(color.White, blue, .35))
 		}
-		b, err := ClassF1(classes)
-		return count(decode(t, b, err), mix(color.White, blue, .35))
+		none := area(0)
+		if half, whole := area(.45)-none, area(.9)-none; !(math.Abs(float64(whole)/float64(half)-2) < .1) {
+			t.Errorf("%d classes: bars of .45 and .9 have %d and %d pixels", n, half, whole)
+		}
 	}
-	none := area(0)
-	if half, whole := area(.45)-none, area(.9)-none; !(math.Abs(float64(whole)/float64(half)-2) < .1) {
-		t.Errorf("bars of .45 and .9 have %d and %d pixels", half, whole)
+}
+
+// Of many classes the worst are drawn, and the note says what is left out.
+func TestWorstClasses(t *testing.T) {
+	classes := make([]metrics.ClassMetrics, 100)
+	for c := range classes {
+		classes[c] = metrics.ClassMetrics{Name: fmt.Sprint(c), F1: float64(c*37%100) / 100, Support: 5}
+	}
+	classes[50].Support = 0 // F1 .5
+	classes[0].Support = 0  // F1 0
+	worst, note := worstClasses(classes)
+	if len(worst) != mostBars || worst[0].F1 != .01 || worst[mostBars-1].F1 != .4 {
+		t.Errorf("%d classes from %v to %v", len(worst), worst[0], worst[len(worst)-1])
+	}
+	if want := "The 40 of 100 classes with the lowest F1, the lowest first. The others have an F1 from 0.410 to 0.990. Classes without images, left out: 2."; note != want {
+		t.Errorf("note %q, want %q", note, want)
+	}
+	if few, note := worstClasses(classes[:mostBars]); len(few) != mostBars || few[3].Name != "3" || note != "" {
+		t.Errorf("of %d classes %d are drawn, with the note %q", mostBars, len(few), note)
 	}
 }
 

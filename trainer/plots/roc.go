@@ -56,6 +56,7 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 	if _, err := addLine(whole, plotter.XYs{{X: 0, Y: least}, {X: cornerWidth, Y: least}, {X: cornerWidth, Y: 100}}, frame, false); err != nil {
 		return nil, err
 	}
+	var others []plot.Thumbnailer
 	for _, l := range lines {
 		if l.x == nil {
 			f.legend = append(f.legend, entry{shortened(l.name, longestOfMany) + " –", nil})
@@ -69,11 +70,12 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 			return nil, err
 		}
 		if l.name == "" {
-			f.explain("the other classes", thumbs...)
+			others = thumbs
 			continue
 		}
 		f.legend = append(f.legend, entry{fmt.Sprintf("%s %.4f", shortened(l.name, longestOfMany), metrics.Area(l.x, l.y)), thumbs})
 	}
+	f.explain("the other classes", others...)
 	whole.X.Min, whole.X.Max, whole.Y.Min, whole.Y.Max = 0, 100, 0, 100
 	corner.X.Min, corner.X.Max, corner.Y.Min, corner.Y.Max = 0, cornerWidth, least, 100
 	return f.png()
@@ -99,12 +101,13 @@ func characteristics(labels []byte, probabilities []float32, names []string) []c
 }
 
 // summarisedLines returns those of the lines that are defined, the largest area first:
-// without names and pale, but for the last few.
+// without names and pale, but for the last few, which are the worst, from the worst on.
 func summarisedLines(lines []characteristic) []characteristic {
 	lines = slices.DeleteFunc(lines, func(l characteristic) bool { return l.x == nil })
 	slices.SortStableFunc(lines, func(a, b characteristic) int {
 		return cmp.Compare(metrics.Area(b.x, b.y), metrics.Area(a.x, a.y))
 	})
+	slices.Reverse(lines[len(lines)-min(worstListed, len(lines)):])
 	for i := range lines {
 		if named := i - (len(lines) - worstListed); named >= 0 {
 			lines[i].style.Color, lines[i].style.Dashes = classColours[named%len(classColours)], nil
