@@ -45,6 +45,9 @@ func (m *Model) Evaluate(ctx context.Context, images dataset.Split) (*Evaluation
 	return &Evaluation{Metrics: figures, Images: images, Probabilities: probs, Seconds: seconds, model: m}, nil
 }
 
+// Model returns the model that was evaluated.
+func (e *Evaluation) Model() *Model { return e.model }
+
 // Write writes the metrics, predictions and pictures to a folder, which it creates;
 // cam is the method for [GradCAMPicture].
 func (e *Evaluation) Write(dir string, cam CAM) error {

@@ -11,12 +11,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newEvalCommand() *cobra.Command {
 	var checkpoint, dataDir, predictions, out string
-	cam := string(trainer.HiResCAM)
+	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
@@ -44,12 +46,17 @@ predicted class (see --cam).`,
 			if c.Flags().Changed("cam") && out == "" {
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
-			e, d, err := evaluate(c, f, checkpoint, dataDir, out, trainer.CAM(cam))
+			config.DataDir = dataDir
+			if err := config.Apply(assignments(c.Flags())...); err != nil {
+				return err
+			}
+			config.Quiet = asJSON
+			e, d, err := evaluate(c, f, config, checkpoint, out, trainer.CAM(cam))
 			if err != nil {
 				return err
 			}
 			if predictions != "" {
-				if err := trainer.WritePredictions(predictions, e); err != nil {
+				if err := e.WritePredictions(predictions); err != nil {
 					return err
 				}
 			}
@@ -65,7 +72,10 @@ predicted class (see --cam).`,
 		},
 	}
 	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
-	bind(flagGroup{c.Flags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	data := flagGroup{c.Flags(), groupData}
+	data.setting("dataset", "fashion-mnist, or a `PATH` of your own, as for train")
+	data.setting("skip-bad", "leave out pictures that cannot be read")
+	bind(data, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
 	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
@@ -88,18 +98,28 @@ func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
+func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, checkpoint, dataDir, out, cam)
+	e, err := evaluateOn(c, d, config, checkpoint, out, cam)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
-	data, err := loadData(dataDir)
+func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
+	m, err := trainer.Load(checkpoint, d.Backend)
 	if err != nil {
+		return nil, err
+	}
+	if config.Dataset != dataset.FashionMNIST.Name {
+		config.ImageSize = squareSide(m) // as in training
+	}
+	data, err := loadDataset(c, config)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameClasses(m, data); err != nil {
 		return nil, err
 	}
 	if out != "" {
@@ -107,7 +127,20 @@ func evaluateOn(c *cobra.Command, d *device, checkpoint, dataDir, out string, ca
 			return nil, err
 		}
 	}
-	return trainer.Evaluate(c.Context(), d.Backend, checkpoint, data.Test, out, cam)
+	e, err := m.Evaluate(c.Context(), data.Test)
+	if err != nil || out == "" {
+		return e, err
+	}
+	return e, e.Write(out, cam)
+}
+
+// sameClasses refuses a dataset whose classes are not those of the model.
+func sameClasses(m *trainer.Model, data *dataset.Dataset) error {
+	if len(m.Network.Classes) != len(data.Classes) {
+		return fmt.Errorf("%w: the model %s has %d classes, but the dataset %s has %d: name the dataset with --dataset",
+			dataset.ErrBadData, m.Network.Name, len(m.Network.Classes), data.Name, len(data.Classes))
+	}
+	return nil
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. It refuses
@@ -121,8 +154,8 @@ func makeEvaluationDir(dir string) error {
 
 func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	m := e.Metrics
-	fmt.Fprintf(w, "%s, %s parameters, %.3g MFLOP per image, %s test images in %.2f s (%s images/s)\n\n", e.Model,
-		humanize.Comma(int64(m.Parameters)), float64(m.FLOPsPerImage)/1e6, humanize.Comma(int64(len(e.Labels))), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
+	fmt.Fprintf(w, "%s, %s parameters, %.3g MFLOP per image, %s test images in %.2f s (%s images/s)\n\n", e.Model().Network.Name,
+		humanize.Comma(int64(m.Parameters)), float64(m.FLOPsPerImage)/1e6, humanize.Comma(int64(e.Images.N)), e.Seconds, humanize.Comma(int64(m.ImagesPerSecond)))
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CLASS\tPRECISION\tRECALL\tF1\tAUC\tIMAGES\t")
 	for _, c := range m.PerClass {
@@ -136,4 +169,12 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (best epoch selected on: %s)\ntop-2 accuracy %.2f %%  expected calibration error %.4f\n",
 		100*m.Accuracy, m.Macro.F1, m.Loss, m.Protocol, 100*m.Top2Accuracy, m.ExpectedCalibrationError)
 	return err
+}
+
+// squareSide returns the height and width of a model's images, or 0 if they differ.
+func squareSide(m *trainer.Model) int {
+	if in := m.Network.Input; in.H == in.W {
+		return in.H
+	}
+	return 0
 }

@@ -211,7 +211,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1}
 	defer w.screen.close()
 	announceAll(w.screen, devices)
-	r := study.Runner{Dir: f.out, Data: data, Begin: w.begin, End: w.end}
+	r := study.Runner{Dir: f.out, Data: data, Begin: w.begin}
 	for i, d := range devices {
 		r.Workers = append(r.Workers, study.Worker{Backend: d.Backend, Environment: d.environment, Place: func(c *study.Config) { f.place(c, i) }})
 	}
@@ -329,37 +329,26 @@ type trainingWriter struct {
 	together bool // several run at a time: lines and bars name their training
 }
 
-// begin prints that a run begins and returns its progress.
-func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunState) trainer.Progress {
+// begin prints that a run begins, and returns its progress and what to do at its end.
+func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunState) (trainer.Progress, func(*trainer.Result) error) {
 	state := map[trainer.RunState]string{trainer.RunFinished: ": already finished", trainer.RunInProgress: ": resumed"}[found]
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	w.begun++
 	fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
-	return &progress{screen: w.screen, out: w.output(c), name: w.label(c), config: c, dir: dir}
-}
-
-// end prints a run's result and writes its report.
-func (w *trainingWriter) end(c study.Config, dir string, r *trainer.Result) error {
-	printAccuracy(w.output(c), c, r)
-	_, err := report.Write(dir, "")
-	return err
-}
-
-// label names a training in lines and bars if several run at a time.
-func (w *trainingWriter) label(c study.Config) string {
+	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
 	if w.together {
-		return c.Name
+		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}
 	}
-	return ""
-}
-
-// output is where the lines of a training go.
-func (w *trainingWriter) output(c study.Config) io.Writer {
-	if w.together {
-		return &prefixWriter{w, c.Name + ": "}
+	return p, func(r *trainer.Result) error {
+		p.end()
+		if r == nil {
+			return nil
+		}
+		printAccuracy(p.out, c, r)
+		_, err := report.Write(dir, "")
+		return err
 	}
-	return w.screen
 }
 
 // prefixWriter puts a prefix before each line; every Write is one line.

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -74,9 +75,13 @@ func findNetwork(cmd *cobra.Command, name string) (model.Network, error) {
 			return model.Network{}, err
 		}
 	default:
-		return trainer.ReadNetwork(name)
+		m, err := trainer.Load(name, nil)
+		if err != nil {
+			return model.Network{}, err
+		}
+		return m.Network, nil
 	}
-	return config.BuildNetwork()
+	return config.BuildNetwork(dataset.FashionMNIST)
 }
 
 func printSummary(w io.Writer, n model.Network, layers []model.LayerSummary) error {

@@ -15,12 +15,10 @@ type Runner struct {
 	Dir     string
 	Data    *dataset.Dataset
 	Workers []Worker // at least one; each trains one run at a time
-	// Begin is called before each run, in turn, with the state that it was found in. It
-	// returns what follows the run's progress, or nil.
-	Begin func(c Config, dir string, found trainer.RunState) trainer.Progress
-	// End is called after each run that is trained to its end. Its error ends the
-	// experiment, except [trainer.ErrDiverged]. nil for nothing.
-	End func(c Config, dir string, r *trainer.Result) error
+	// Begin is called before each run with the state that it was found in. It returns
+	// what follows the run's progress, and what to call when the run has ended: with its
+	// result, or nil if it was finished before or has failed.
+	Begin func(c Config, dir string, found trainer.RunState) (p trainer.Progress, end func(*trainer.Result) error)
 }
 
 // Worker trains runs on a backend.
@@ -53,20 +51,14 @@ func (r Runner) train(ctx context.Context, w Worker, c Config) error {
 	if err != nil {
 		return err
 	}
-	progress := r.Begin(c, dir, found)
+	progress, end := r.Begin(c, dir, found)
 	if found == trainer.RunFinished {
-		return nil
+		return end(nil)
 	}
 	// The checkpoints of many finished runs take much space, and few are resumed.
 	result, err := Train(ctx, c, r.Data, w.Backend, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
 		Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: true})
-	if err != nil {
-		return err
-	}
-	if r.End != nil {
-		return r.End(c, dir, result)
-	}
-	return nil
+	return errors.Join(err, end(result))
 }
 
 // Train trains as the settings say, on the dataset and backend that were opened for
