@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 )
@@ -99,11 +100,19 @@ func (d *decoded) write(path string) {
 	})
 }
 
-// removeStale removes what was stored for earlier files of a folder.
+// removeStale removes what was stored for earlier files of a folder, and what killed
+// programs have left of a write, if it is too old to be one that is running.
 func removeStale(dir, folder, key string) {
+	const longestWrite = time.Hour
 	entries, _ := os.ReadDir(dir) // there may be no cache yet
 	for _, e := range entries {
-		if name := e.Name(); strings.HasPrefix(name, folder+"-") && !strings.HasPrefix(name, folder+"-"+key) {
+		name := e.Name()
+		stale := strings.HasPrefix(name, folder+"-") && !strings.HasPrefix(name, folder+"-"+key)
+		if strings.HasPrefix(name, "."+folder) && atomicfile.IsTemporary(name) {
+			info, err := e.Info()
+			stale = err == nil && time.Since(info.ModTime()) > longestWrite
+		}
+		if stale {
 			_ = os.Remove(filepath.Join(dir, name))
 		}
 	}

@@ -1,10 +1,12 @@
 package dataset
 
 import (
+	"fmt"
 	"image"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,10 +25,10 @@ func countOpened(t *testing.T) *atomic.Int32 {
 	return &n
 }
 
-// entries returns the paths of the files in the cache.
+// entries returns the paths of the files in the cache, but for temporary ones.
 func entries(t *testing.T, cache string) []string {
 	t.Helper()
-	paths, err := filepath.Glob(filepath.Join(cache, "decoded", "*"))
+	paths, err := filepath.Glob(filepath.Join(cache, "decoded", "[^.]*"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -82,7 +84,18 @@ func TestCache(t *testing.T) {
 	if err := os.Chtimes(path, time.Time{}, time.Now().Add(time.Hour)); err != nil {
 		t.Fatal(err)
 	}
+	// What a killed program left goes too, but not what another is writing.
+	for i, age := range []time.Duration{2 * time.Hour, 0} {
+		file := filepath.Join(cache, "decoded", fmt.Sprintf(".%s.0000000%d.tmp", filepath.Base(entries(t, cache)[0]), i))
+		touch(t, filepath.Dir(file), filepath.Base(file))
+		if err := os.Chtimes(file, time.Time{}, time.Now().Add(-age)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	check("changed", true, 1)
+	if left, _ := filepath.Glob(filepath.Join(cache, "decoded", ".*")); len(left) != 1 || !strings.HasSuffix(left[0], "1.tmp") {
+		t.Errorf("temporary files left: %v", left)
+	}
 	check("changed, again", false, 1)
 	o.Seed, want = 2, open(t, root, FolderOptions{Seed: 2})
 	check("other seed", false, 1)

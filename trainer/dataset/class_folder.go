@@ -64,12 +64,14 @@ func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 		return nil, badData("%s holds pictures but no class folders: want a folder of pictures for each class", root)
 	case len(folders) == 0:
 		return nil, badData("no dataset in %s: it holds neither IDX files nor pictures in class folders", root)
+	case len(folders) == 1 && splits["train"] == "" && holdsFolders(filepath.Join(root, folders[0])):
+		return nil, badData("%s has one class only, %q: if that folder is the dataset, name it", root, folders[0])
 	case splits["train"] == "":
 		err = c.listSplit(ctx, "train", "", folders)
 	default:
 		err = c.listSplits(ctx, splits)
 		for _, name := range others {
-			c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it is neither train, test nor val.", name))
+			c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it is no train, test or val with class folders.", name))
 		}
 	}
 	if err != nil {
@@ -80,6 +82,12 @@ func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 	}
 	slices.SortFunc(c.pictures, func(a, b classPicture) int { return strings.Compare(a.path, b.path) })
 	return c, nil
+}
+
+// holdsFolders reports whether there are folders and no pictures in a folder.
+func holdsFolders(dir string) bool {
+	folders, pictures, err := listFolder(dir)
+	return err == nil && len(folders) > 0 && pictures == 0
 }
 
 // unused returns the note that n pictures outside of folders are not used.
@@ -113,17 +121,8 @@ func (c *classFolders) splits(folders []string) (splits map[string]string, other
 	splits = map[string]string{}
 	for _, name := range folders {
 		split := splitName(name)
-		if split != "" {
-			classes, pictures, err := listFolder(filepath.Join(c.root, name))
-			if err != nil {
-				return nil, nil, err
-			}
-			if len(classes) == 0 || pictures > 0 {
-				split = ""
-			}
-		}
 		switch {
-		case split == "":
+		case split == "" || !holdsFolders(filepath.Join(c.root, name)):
 			others = append(others, name)
 		case splits[split] != "":
 			return nil, nil, badData("%s has both %s and %s: rename or remove one", c.root, splits[split], name)

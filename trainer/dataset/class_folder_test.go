@@ -154,6 +154,15 @@ func TestClassFoldersWithSplits(t *testing.T) {
 	}
 }
 
+// Pictures of no known class, as competitions have them for the test, are not used.
+func TestUnlabelledTest(t *testing.T) {
+	root := putClasses(t, t.TempDir(), 6, "train/a", "train/b", "test")
+	d := open(t, root, FolderOptions{})
+	if d.Train.N != 10 || d.Test.N != 2 || d.Notes[0] != "The folder test is not used: it is no train, test or val with class folders." {
+		t.Errorf("%d and %d images, notes %q", d.Train.N, d.Test.N, d.Notes)
+	}
+}
+
 // A sixth of each class becomes the test set. It depends on the seed alone, not on the
 // number of CPUs.
 func TestClassFoldersWithoutTest(t *testing.T) {
@@ -332,6 +341,10 @@ func TestClassFoldersRefuse(t *testing.T) {
 			func(root string) string { return "the class folder " + at(root, "test", "b") + " holds no pictures" }},
 		{"one class", func(root string) { putClasses(t, root, 3, "a") },
 			func(root string) string { return root + ` has one class only, "a": at least two are needed` }},
+		{"folder above", func(root string) { putClasses(t, root, 3, "pets/cat", "pets/dog") },
+			func(root string) string {
+				return root + ` has one class only, "pets": if that folder is the dataset, name it`
+			}},
 		{"one training class", func(root string) { putClasses(t, root, 3, "train/a", "test/a") },
 			func(root string) string {
 				return at(root, "train") + ` has one class only, "a": at least two are needed`

@@ -166,8 +166,8 @@ func TestIDXColour(t *testing.T) {
 		t.Errorf("notes %q", d.Notes)
 	}
 	d = open(t, root, FolderOptions{ImageSize: 13})
-	if d.Shape != (Shape{13, 13, 3}) || d.Train.Shape != d.Shape || d.Val.Shape != d.Shape || len(d.Train.Images) != 20*13*13*3 || d.Test.Image(3)[0] != 200 {
-		t.Errorf("scaled to %v", d.Shape)
+	if d.Shape != (Shape{13, 13, 3}) || d.Train.Shape != d.Shape || d.Val.Shape != d.Shape || len(d.Train.Images) != 20*13*13*3 || d.Test.Image(3)[0] != 200 || d.Notes[0] != "All images, of 20×26, are scaled and cropped to 13×13." {
+		t.Errorf("scaled to %v, notes %q", d.Shape, d.Notes)
 	}
 }
 

@@ -86,19 +86,20 @@ type loaded struct {
 // than everything else.
 func loadAll(loc Location) (result [len(files)]loaded) {
 	var wg sync.WaitGroup
-	for i, f := range files {
-		wg.Go(func() { result[i] = f.loadFirst(loc.paths[i], loc.unpacked) })
+	for i := range files {
+		wg.Go(func() { result[i] = loc.loadFirst(i) })
 	}
 	wg.Wait()
 	return result
 }
 
-// loadFirst loads the first good file of paths. If none is good, it returns the
+// loadFirst loads the first good copy of file n. If none is good, it returns the
 // result of the first.
-func (f file) loadFirst(paths []string, copies string) loaded {
-	failed := loaded{err: needFetch("", "%s is missing", f.gzipName())}
-	for i, path := range paths {
-		r := f.load(path, copies)
+func (l Location) loadFirst(n int) loaded {
+	f := files[n]
+	failed := loaded{err: needFetch(l.Dir, "%s is missing", f.gzipName())}
+	for i, path := range l.paths[n] {
+		r := f.load(path, l.unpacked)
 		if r.err == nil {
 			return r
 		}
