@@ -103,14 +103,17 @@ func (c classified) drawFilters() ([]byte, error) {
 	return plots.Filters(c.model.weights.part(c.model.net, first), names, dataset.Shape{H: first.Layout.H, W: first.Layout.W, C: first.Layout.C})
 }
 
-// mistakesExplained is the number of misclassified images in GradCAMPicture.
-const mistakesExplained = 10
+// The largest numbers of classes and of misclassified images in GradCAMPicture.
+const (
+	classesExplained  = 30
+	mistakesExplained = 10
+)
 
 // drawCAM explains the first correctly classified image of each class and the
 // most confident mistakes.
 func (c classified) drawCAM() ([]byte, error) {
 	chosen := append(c.firstRight(), metrics.Worst(c.test.Labels, c.probs, mistakesExplained)...)
-	classNames := c.model.Network.Classes
+	names := plots.ClassLabels(c.model.Network.Classes)
 	split := dataset.Split{N: len(chosen), Shape: c.test.Shape, Labels: make([]byte, len(chosen))}
 	classes := make([]int, len(chosen))
 	for i, j := range chosen {
@@ -124,8 +127,8 @@ func (c classified) drawCAM() ([]byte, error) {
 	list := make([]plots.Attention, len(chosen))
 	for i, j := range chosen {
 		label := int(c.test.Labels[j])
-		list[i] = plots.Attention{Image: split.Picture(i), Heat: heats[i], Class: classNames[classes[i]], Right: classes[i] == label,
-			Caption: "true: " + classNames[label]}
+		list[i] = plots.Attention{Image: split.Picture(i), Heat: heats[i], Class: names[classes[i]], Right: classes[i] == label,
+			Caption: "true: " + names[label]}
 	}
 	return plots.Attentions(list, "Where the network saw the class it predicted: "+c.cam.title(),
 		"The first correctly classified test image of each class, and the most confident mistakes, each next to the evidence for the predicted class in the last convolution's features.")
@@ -137,10 +140,11 @@ func (c classified) row(i int) []float32 {
 	return c.probs[i*classes:][:classes]
 }
 
-// firstRight returns the first correctly classified image of each class.
+// firstRight returns the first correctly classified image of each of the first
+// classes.
 func (c classified) firstRight() []int {
 	var chosen []int
-	for class := range c.model.Network.Classes {
+	for class := range min(classesExplained, len(c.model.Network.Classes)) {
 		for i, label := range c.test.Labels {
 			if int(label) == class && metrics.Predicted(c.row(i)) == class {
 				chosen = append(chosen, i)
