@@ -45,7 +45,7 @@ func Open(selector string, o Options) (*Backend, error) {
 	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
 		tuningFile: tuningPath(device.Info(), o.CacheDir)}
 	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
-		o.Log(fmt.Sprintf("ignoring the results of bench --tune: %v", err))
+		o.Log(fmt.Sprintf("ignoring the results of an earlier tuning: %v", err))
 	}
 	return b, nil
 }

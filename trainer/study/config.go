@@ -108,9 +108,13 @@ func (c Config) YAML() (string, error) {
 	return string(text), err
 }
 
-// recipe returns the settings that decide a run's weights, but the seed, as YAML.
+// recipe returns the settings that decide a run's weights, but the seed, as YAML with
+// one line per setting: a digest stands for the layers of a network of one's own.
 func (c Config) recipe() string {
 	c.Seed = 0
+	if c.Network != "" {
+		c.Network = digest(c.Network)
+	}
 	if absolute, err := c.Absolute(); err == nil {
 		c = absolute // as in args.yaml
 	}
