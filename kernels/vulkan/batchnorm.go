@@ -124,40 +124,27 @@ type gradientSums struct {
 }
 
 // gradientSumsOf returns the sums that the product p takes along: those of the
-// next op, if it is the gradient of a batch-norm to whose output's gradient the
-// product writes, and the tiles lie well for it.
-func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, rest []kernels.Op) gradientSums {
-	c := l.write(result)
-	s := gradientSums{constants: constants(false, 1, 1, 4, 1), args: []arg{c, c, c, c, c, c, c, c}} // left alone by the shader
-	if len(rest) == 0 || !l.lastGroup {
-		return s
-	}
-	op, ok := rest[0].(kernels.BatchNormReLUPoolBackward)
-	if !ok || l.tensor(op.DY) != l.tensor(result) {
-		return s
+// gradient of a batch-norm that joins it, none for other ops.
+func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, joined kernels.Op) gradientSums {
+	op, wanted := joined.(kernels.BatchNormReLUPoolBackward)
+	if !wanted {
+		c := l.write(result)
+		return gradientSums{constants: constants(false, 1, 1, 4, 1), args: []arg{c, c, c, c, c, c, c, c}} // left alone by the shader
 	}
 	h, w, channels := planes(op.X)
-	inOneWindow := p.n == channels || channels%p.bn == 0 && p.n%channels == 0
-	if channels%4 != 0 || !inOneWindow {
-		return s
-	}
 	chunks := ceilDiv(p.m, p.bm) * (p.n / channels)
-	s.op, s.wanted, s.counters = op, true, p.combineCounters(chunks, ceilDiv(channels, p.bn))
-	s.constants = constants(true, h, w, channels, op.Size)
-	s.args = []arg{l.read(op.X), l.read(op.Y), l.readOr(op.Index, op.Y), l.read(op.Mean), l.read(op.InvStd),
-		{l.partials(2 * chunks * channels), kernels.Write}, l.write(op.DBeta), l.write(op.DGamma)}
-	return s
+	return gradientSums{op: op, wanted: true, counters: p.combineCounters(chunks, ceilDiv(channels, p.bn)),
+		constants: constants(true, h, w, channels, op.Size),
+		args: []arg{l.read(op.X), l.read(op.Y), l.readOr(op.Index, op.Y), l.read(op.Mean), l.read(op.InvStd),
+			{l.partials(2 * chunks * channels), kernels.Write}, l.write(op.DBeta), l.write(op.DGamma)}}
 }
 
-// finish appends the rest of that op, if the product took its sums along, and
-// returns how many ops it has taken.
-func (l *lowering) finish(s gradientSums) (taken int) {
-	if !s.wanted {
-		return 0
+// finish appends the rest of that op, if the product took its sums along.
+func (l *lowering) finish(s gradientSums) {
+	if s.wanted {
+		l.op++
+		l.normalizeBackwardInput(s.op, true)
 	}
-	l.op++
-	l.normalizeBackwardInput(s.op, true)
-	return 1
 }
 
 // planes returns the extents of x as planes of pixels: those of (N, H, W, C),

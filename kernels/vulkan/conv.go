@@ -38,17 +38,22 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	}
 }
 
-// convBackwardInput lowers the gradient of the input, with the sums that the
-// gradient of a batch-norm after it needs. It returns the number of ops lowered.
-func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, rest []kernels.Op) (taken int) {
-	pixels, i := op.DX.Matrix()
-	p := l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
-	sums := l.gradientSumsOf(op.DX, p, rest)
+// convBackwardInput lowers the gradient of the input, with the sums of the
+// gradient of a batch-norm that joins it.
+func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernels.Op) {
+	p := l.inputGradientProduct(op)
+	sums := l.gradientSumsOf(op.DX, p, joined)
 	l.multiply(multiplication{product: p, shader: "conv_backward_input",
 		own:    append(convConstants(op.DX, op.W, op.Stride, op.Pad), sums.constants...),
 		inputs: []arg{l.read(op.DY), l.read(op.W)}, extra: sums.args,
-		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DX, counters: sums.counters})
-	return 1 + l.finish(sums)
+		push: func(_, _ bool) []byte { return pushed(p.m, p.splitK) }, c: op.DX, counters: sums.counters})
+	l.finish(sums)
+}
+
+// inputGradientProduct plans the gradient of the input.
+func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
+	pixels, i := op.DX.Matrix()
+	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {

@@ -21,36 +21,21 @@ func narrow(op kernels.GEMM) bool {
 }
 
 // gemmNarrow lowers a narrow product, with the cross-entropy of its result if
-// that is next. It returns the number of ops lowered.
-func (l *lowering) gemmNarrow(op kernels.GEMM, rest []kernels.Op) (taken int) {
+// that joins it.
+func (l *lowering) gemmNarrow(op kernels.GEMM, joined kernels.Op) {
 	m, n, k := op.MNK()
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
-	loss, joined := l.lossOf(op, rest)
 	c := l.write(op.C)
 	// Without a loss, the shader does not access its bindings.
 	args := []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A), c, c, c, c, c, c, c, c, c}
 	push, constant := pushed(m, n, 0, 0, 0, 0), constants(rows, false, false, false)
-	taken = 1
-	if joined {
+	if loss, ok := joined.(kernels.SoftmaxCrossEntropy); ok {
 		operands := l.crossEntropy(loss)
 		copy(args[4:], operands.args)
 		args[10] = arg{l.partials(2 * m), kernels.Write}
 		args[11] = l.counters(1)
-		push, constant, taken = operands.push, append(constants(rows, true), operands.constants...), 2
+		push, constant = operands.push, append(constants(rows, true), operands.constants...)
 	}
 	l.dispatch("gemm_narrow", l.threads, ceilDiv(m, rows), 1, constant,
 		append(push, pushed(k/4, flag(!op.Bias.Absent()))...), args...)
-	return taken
-}
-
-// lossOf returns the next op if it is the cross-entropy of the product and can
-// join its dispatch.
-func (l *lowering) lossOf(op kernels.GEMM, rest []kernels.Op) (loss kernels.SoftmaxCrossEntropy, ok bool) {
-	if !l.lastGroup || len(rest) == 0 {
-		return loss, false
-	}
-	loss, ok = rest[0].(kernels.SoftmaxCrossEntropy)
-	logits := l.tensor(op.C)
-	inPlace := ok && !loss.DLogits.Absent() && l.tensor(loss.DLogits).overlaps(logits)
-	return loss, ok && l.tensor(loss.Logits) == logits && !inPlace
 }

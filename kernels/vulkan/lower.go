@@ -86,34 +86,35 @@ func (l *lowering) section(s *kernels.Section) error {
 		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
 			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
 		}
-		rest := s.Ops[i+1:]
-		if l.unfused {
-			rest = nil // nothing to join
-		}
-		taken, err := l.lower(s.Ops[i], rest)
-		if err != nil {
+		joined := l.follower(s.Ops[i:])
+		if err := l.lower(s.Ops[i], joined); err != nil {
 			return opError(s, i, err)
 		}
-		i += taken
+		i++
+		if joined != nil {
+			i++
+		}
 	}
 	return nil
 }
 
-// lower appends the dispatches of an op and of the ops in rest that join it, and
-// returns the number of ops lowered.
-func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error) {
+// lower appends the dispatches of an op and of the next one if that joins it
+// (see fuse.go); else joined is nil.
+func (l *lowering) lower(op, joined kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.GEMM:
-		return l.gemm(op, rest), nil
+		l.gemm(op, joined)
 	case kernels.ConvBackwardInput:
-		return l.convBackwardInput(op, rest), nil
+		l.convBackwardInput(op, joined)
 	case kernels.Adam:
-		return l.adam(op, rest), nil
+		l.adam(op, joined)
+	default:
+		return l.lowerAlone(op)
 	}
-	return 1, l.lowerAlone(op)
+	return nil
 }
 
-// lowerAlone appends the dispatches of an op that no other op joins.
+// lowerAlone appends the dispatches of an op that none can join.
 func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:

@@ -4,28 +4,22 @@ package vulkan
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// adam lowers a step of Adam, with the advance of its state if that is next. It
-// returns the number of ops lowered.
-func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
+// adam lowers a step of Adam, with the advance of its state if that joins it.
+func (l *lowering) adam(op kernels.Adam, joined kernels.Op) {
 	n := op.Param.Len()
 	beta1, rest1 := decay(op.Beta1)
 	beta2, rest2 := decay(op.Beta2)
 	groups := ceilDiv(ceilDiv(n, 4), l.threads)
-	var advance kernels.AdvanceState
-	counters, taken := l.update(op.Param), 1 // without an advance, the shader leaves its binding alone
-	if len(rest) > 0 && l.lastGroup {
-		next, ok := rest[0].(kernels.AdvanceState)
-		if ok && l.tensor(next.State) == l.tensor(op.State) {
-			advance, taken = next, 2
-			counters = l.counters(1)
-		}
+	counters := l.update(op.Param) // without an advance, the shader leaves its binding alone
+	advance, advances := joined.(kernels.AdvanceState)
+	if advances {
+		counters = l.counters(1)
 	}
 	stateBeta1, stateRest1 := decay(advance.Beta1)
 	stateBeta2, stateRest2 := decay(advance.Beta2)
-	l.dispatch("adam", l.threads, groups, 1, constants(taken == 2),
+	l.dispatch("adam", l.threads, groups, 1, constants(advances),
 		pushed(n, beta1, rest1, beta2, rest2, op.Eps, op.WeightDecay, groups, advance.Batch, stateBeta1, stateRest1, stateBeta2, stateRest2),
 		l.update(op.Param), l.read(op.Grad), l.update(op.M), l.update(op.V), l.update(op.State), l.read(op.LearningRates), counters)
-	return taken
 }
 
 func (l *lowering) sgd(op kernels.SGD) {
