@@ -1,6 +1,10 @@
 // Package shaders holds the project's compute shaders: GLSL sources, and their
 // SPIR-V, embedded so that users need no shader compiler.
 //
+// For each shader there is a function that takes its specialisation constants, its
+// push constants and its buffers by name, and returns them in the shader's order
+// as a [Call].
+//
 // After changing a source run go generate, which needs glslc; the tests of
 // package generate fail until then.
 package shaders
@@ -45,8 +49,8 @@ func loadModules() (map[string]Module, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded shaders: %w", err)
 		}
-		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: e.Bindings,
-			PushBytes: e.PushBytes, SpecConstants: e.SpecConstants}
+		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: len(e.Buffers),
+			PushBytes: 4 * len(e.Push), SpecConstants: len(e.Constants)}
 	}
 	return modules, nil
 }
