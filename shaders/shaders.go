@@ -25,11 +25,10 @@ var spv embed.FS
 
 // Module is one compiled shader.
 type Module struct {
-	Name          string
-	SPIRV         []byte
-	Bindings      int // storage buffers, numbered from 0
-	PushBytes     int // of push constants
-	SpecConstants int // numbered from 0; constant 0 is the number of threads per workgroup
+	Name      string
+	SPIRV     []byte
+	Bindings  int // storage buffers, numbered from 0
+	PushBytes int // of push constants
 }
 
 var load = sync.OnceValues(loadModules)
@@ -50,7 +49,7 @@ func loadModules() (map[string]Module, error) {
 			return nil, fmt.Errorf("embedded shaders: %w", err)
 		}
 		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: len(e.Buffers),
-			PushBytes: 4 * len(e.Push), SpecConstants: len(e.Constants)}
+			PushBytes: 4 * len(e.Push)}
 	}
 	return modules, nil
 }

@@ -18,8 +18,8 @@ func TestGet(t *testing.T) {
 		if err != nil || m.Name != name || len(m.SPIRV) < 20 || string(m.SPIRV[:4]) != "\x03\x02\x23\x07" {
 			t.Errorf("%s: %q, %d bytes (%v)", name, m.Name, len(m.SPIRV), err)
 		}
-		if m.Bindings < 1 || m.SpecConstants < 1 {
-			t.Errorf("%s: %d bindings, %d constants: want a buffer and a number of threads", name, m.Bindings, m.SpecConstants)
+		if m.Bindings < 1 {
+			t.Errorf("%s has no buffer", name)
 		}
 	}
 	if _, err := Get("no_such_shader"); err == nil {

@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 // gemm lowers a matrix product, with the op that joins it.
 func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
@@ -11,15 +14,17 @@ func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 		return
 	}
 	p, e := l.gemmProduct(op), epilogueOf(joined)
-	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
 	sums := l.gradientSumsOf(op.C, p, joined)
-	l.multiply(multiplication{product: p, shader: "gemm",
-		own:    append(constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0, int(e.kind)), sums.constants...),
-		inputs: []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, extra: append([]arg{state, output}, sums.args...),
-		push: func(withBias, accumulate bool) []byte {
-			return pushed(p.m, p.n, p.k, p.splitK, flag(withBias), flag(accumulate), e.threshold, e.layer, e.scale)
-		},
-		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true, counters: sums.counters})
+	l.multiply(multiplication{product: p, c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, counters: sums.counters,
+		call: func(s shared) shaders.Call[arg] {
+			return shaders.GEMM(shaders.GEMMSpec{MatrixTileSpec: s.tile, TransA: op.TransA, TransB: op.TransB,
+				VectorA: op.A.Dim(-1)%4 == 0, VectorB: op.B.Dim(-1)%4 == 0, Epilogue: e.kind, MatrixGradientSumsSpec: sums.spec},
+				shaders.GEMMPush{M: p.m, N: p.n, K: p.k, SplitK: p.splitK, WithBias: flag(s.withBias), Accumulate: flag(s.accumulate),
+					Threshold: e.threshold, Layer: e.layer, Scale: e.scale},
+				shaders.GEMMBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: s.result, Parts: s.parts,
+					Counters: s.counters, RowParts: s.rowParts, RowSums: s.rowSums, State: l.readOr(e.state, op.A),
+					Output: l.readOr(e.output, op.A), MatrixGradientSumsBuffers: sums.buffers})
+		}})
 	l.finish(sums)
 }
 
@@ -40,7 +45,7 @@ func transposes(op kernels.GEMM) string {
 type epilogue struct {
 	kind             int
 	state, output    kernels.Tensor // state: for dropout; output: the forward op's, for a backward op
-	threshold, layer uint32
+	threshold, layer int
 	scale            float32
 }
 
@@ -58,8 +63,8 @@ func epilogueOf(joined kernels.Op) epilogue {
 	case kernels.ReLUForward:
 		return epilogue{kind: epilogueReLU}
 	case kernels.ReLUDropoutForward:
-		return epilogue{kind: epilogueReLUDropout, state: op.State, threshold: kernels.DropoutThreshold(op.P),
-			layer: op.Layer, scale: keptScale(op.P)}
+		return epilogue{kind: epilogueReLUDropout, state: op.State, threshold: int(kernels.DropoutThreshold(op.P)),
+			layer: int(op.Layer), scale: keptScale(op.P)}
 	case kernels.ReLUBackward:
 		return epilogue{kind: epilogueReLUBackward, output: op.Y, scale: 1}
 	case kernels.ReLUDropoutBackward:
