@@ -13,7 +13,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
-// Options are how [Open] sets up a device.
+// Options are how [Open] sets up a device. The choices of [Backend.Tune] are kept in
+// the subfolder tuning of CacheDir.
 type Options = gpu.Options
 
 // Backend runs plans on one Vulkan device. It implements [kernels.Backend].
