@@ -1,6 +1,9 @@
 package trainer
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -34,5 +37,22 @@ func TestPlanTakesExtremes(t *testing.T) {
 				t.Errorf("%s with %v: %v", optimizer, extreme, err)
 			}
 		}
+	}
+}
+
+// Every field of a run's recorded settings has a setting, and every setting a field.
+func TestSettingsAreRecorded(t *testing.T) {
+	var keys []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[args]()) {
+		if !f.Anonymous {
+			key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			keys = append(keys, key)
+		}
+	}
+	if names := argsSettings.Names(); !slices.Equal(names, keys) {
+		t.Errorf("settings %v, fields %v", names, keys)
+	}
+	if err := DefaultRecipe().Check(); err != nil {
+		t.Errorf("the defaults: %v", err)
 	}
 }

@@ -467,7 +467,9 @@ func TestTrainChecksItsArguments(t *testing.T) {
 		"crop is 29":  func(r *Recipe, _ *model.Network) { r.Crop = new(29) },
 		"the network logistic takes images of 28×28×3, but those of the dataset fashion-mnist are 28×28×1": func(_ *Recipe, n *model.Network) { *n = quick().network(t, colour) },
 		"the network logistic has 9 classes, but the dataset fashion-mnist has 10":                         func(_ *Recipe, n *model.Network) { *n = quick().network(t, fewer) },
-		"linear": func(_ *Recipe, n *model.Network) { n.Layers = layers[1:] },
+		"the network's name is empty":  func(_ *Recipe, n *model.Network) { n.Name = "" },
+		`the network's name is "a\nb"`: func(_ *Recipe, n *model.Network) { n.Name = "a\nb" },
+		"linear":                       func(_ *Recipe, n *model.Network) { n.Layers = layers[1:] },
 	} {
 		r, n := quick().Recipe, mustNetwork(t, "logistic")
 		change(&r, &n)
@@ -484,15 +486,19 @@ func TestTrainChecksItsArguments(t *testing.T) {
 		t.Errorf("an unknown network: %v", err)
 	}
 	r, n := quick().Recipe, mustNetwork(t, "logistic")
-	if _, err := Train(context.Background(), r, n, data, nil, Options{}); !errors.Is(err, ErrUsage) {
+	nowhere := filepath.Join(t.TempDir(), "run")
+	if _, err := Train(context.Background(), r, n, data, nil, Options{Dir: nowhere}); !errors.Is(err, ErrUsage) {
 		t.Errorf("no backend: %v", err)
 	}
-	if _, err := Train(context.Background(), r, n, nil, openBackend(t), Options{}); !errors.Is(err, ErrUsage) {
+	if _, err := Train(context.Background(), r, n, nil, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, ErrUsage) {
 		t.Errorf("no dataset: %v", err)
 	}
 	data.Test.Labels[3] = 10
-	if _, err := Train(context.Background(), r, n, data, openBackend(t), Options{}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
+	if _, err := Train(context.Background(), r, n, data, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
 		t.Errorf("a label of 10: %v", err)
+	}
+	if _, err := os.Stat(nowhere); err == nil {
+		t.Error("the folder was made")
 	}
 	dir := t.TempDir()
 	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); err != nil {

@@ -78,6 +78,9 @@ func TestColourFromTrainingToPrediction(t *testing.T) {
 	if a, b := e.Metrics, run.Metrics; a.Accuracy != 1 || a.Accuracy != b.Accuracy || a.Loss != b.Loss || a.Macro != b.Macro || a.Protocol != b.Protocol || !reflect.DeepEqual(a.ConfusionMatrix, b.ConfusionMatrix) {
 		t.Errorf("evaluated: %+v, the run had %+v", e.Metrics, run.Metrics)
 	}
+	if in := m.Input(data.Train.Picture(1), picture.InvertAuto); !slices.Equal(in, data.Train.Image(1)) {
+		t.Error("the input made of a training picture is not the training image")
+	}
 	list, err := m.PredictBatch(pictures(data.Train))
 	if err != nil {
 		t.Fatal(err)
@@ -109,6 +112,58 @@ func wantWholeRun(t *testing.T, dir string) {
 	slices.Sort(got)
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("the run has %v (%v), want %v", got, err, want)
+	}
+}
+
+func TestExplainRefuses(t *testing.T) {
+	m, data := trained(t)
+	input := data.Test.Image(0)
+	for _, c := range []struct {
+		input []byte
+		label int
+	}{{input[1:], 0}, {nil, 0}, {input, -1}, {input, 3}} {
+		if _, err := m.Explain(c.input, c.label, HiResCAM); !errors.Is(err, ErrUsage) {
+			t.Errorf("%d bytes and the label %d: %v", len(c.input), c.label, err)
+		}
+	}
+	c, data := onColour()
+	c.Model = "logistic"
+	r, err := trainOn(t, t.Context(), c, data, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Model.Explain(input, 0, HiResCAM); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "no convolutions") {
+		t.Errorf("logistic: %v", err)
+	}
+}
+
+// A rehearsal says what the training will be, and fails where that would.
+func TestRehearse(t *testing.T) {
+	c, data := onColour()
+	dir := filepath.Join(t.TempDir(), "run")
+	got, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
+	}
+	p := &start{}
+	if _, err := trainOn(t, t.Context(), c, data, Options{Progress: p}); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, p.Summary) || got.TrainImages != 111 || got.SelectImages != 9 || got.StepsPerEpoch != 6 {
+		t.Errorf("%+v, want %+v", got, p.Summary)
+	}
+	if _, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{InitFrom: filepath.Join(dir, "none.pth")}); err == nil {
+		t.Error("weights that do not exist are no error")
+	}
+	data.Train.Labels[2] = 1 // of class 2, one image is left
+	for i := 8; i < data.Train.N; i += 3 {
+		data.Train.Labels[i] = 1
+	}
+	if _, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "class 2 has one image") {
+		t.Errorf("a class of one image: %v", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -120,5 +121,13 @@ func TestNewFolderNumbersAndRefuses(t *testing.T) {
 	}
 	if _, err := NewFolder(c); !errors.Is(err, trainer.ErrUsage) {
 		t.Errorf("a name that is taken: %v", err)
+	}
+}
+
+func wantBadRun(t *testing.T, dir, say string) {
+	t.Helper()
+	_, err := ReadArgs(dir)
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%s: %v, want one line with %q", dir, err, say)
 	}
 }

@@ -20,6 +20,11 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
+// given returns an assignment of a source.
+func given(source, name, value string) setting.Assignment {
+	return setting.Assignment{Name: name, Value: value, Source: source}
+}
+
 func TestOriginalExperiment(t *testing.T) {
 	e, err := OriginalExperiment(setting.Assignment{Name: "seed", Value: "42-43"})
 	if err != nil || len(e.Groups) != 2 || len(e.Groups[0].Runs) != 10 || len(e.Groups[1].Runs) != 3 {
@@ -158,7 +163,7 @@ func TestExperimentSeeds(t *testing.T) {
 // An override replaces the file's values, in base and grid.
 func TestExperimentOverrides(t *testing.T) {
 	const text = "base: {model: logistic, epochs: 5}\ngrid:\n  lr: [0.1, 0.2]\n  seed: [1, 2]\n"
-	set := func(name, value string) setting.Assignment { return setting.Assignment{name, value, "--set"} }
+	set := func(name, value string) setting.Assignment { return given("--set", name, value) }
 	for _, c := range []struct {
 		overrides []setting.Assignment
 		names     string
@@ -192,7 +197,7 @@ func TestExperimentOverrides(t *testing.T) {
 		{set("lr", "abc"), `--set: lr is "abc": want a positive number`},
 		{set("epoch", "3"), `--set: unknown key "epoch": did you mean "epochs"?`},
 		{set("cpu", "true"), "--set: cpu cannot be set here, since it does not belong to the trainings: set it where"},
-		{setting.Assignment{"seed", "1-", "--seeds"}, `--seeds: seed is "1-": want whole numbers and ranges`},
+		{given("--seeds", "seed", "1-"), `--seeds: seed is "1-": want whole numbers and ranges`},
 	} {
 		if _, err := ParseExperiment("x.yaml", []byte(text), c.override); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), c.say) {
 			t.Errorf("%v: %v, want %q", c.override, err, c.say)
@@ -205,7 +210,7 @@ func TestExperimentOverrides(t *testing.T) {
 
 // The original's study can be shortened, but not turned into another study.
 func TestOriginalOverrides(t *testing.T) {
-	e, err := OriginalExperiment(setting.Assignment{"max-steps", "3", "--max-steps"}, setting.Assignment{"select-on", "val", "--select-on"}, setting.Assignment{"precision", "mixed", "--precision"})
+	e, err := OriginalExperiment(given("--max-steps", "max-steps", "3"), given("--select-on", "select-on", "val"), given("--precision", "precision", "mixed"))
 	if err != nil || e.Name != "original-val-mixed" {
 		t.Fatalf("%q (%v)", e.Name, err)
 	}
@@ -217,7 +222,7 @@ func TestOriginalOverrides(t *testing.T) {
 		}
 	}
 	for _, key := range originalKeys {
-		if _, err := OriginalExperiment(setting.Assignment{key, "x", "--set"}); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "--set: the experiment original sets "+key+" itself") {
+		if _, err := OriginalExperiment(given("--set", key, "x")); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "--set: the experiment original sets "+key+" itself") {
 			t.Errorf("%s: %v", key, err)
 		}
 	}
