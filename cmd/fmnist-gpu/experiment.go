@@ -138,8 +138,8 @@ func findExperiment(c *cobra.Command, name string, overrides []setting.Assignmen
 
 // runExperiment trains the runs that are not finished, and compares all runs.
 func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) error {
-	if err := os.MkdirAll(f.out, 0o777); err != nil {
-		return fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", f.out, pathCause(err))
+	if err := study.MakeOut(f.out); err != nil {
+		return err
 	}
 	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {
