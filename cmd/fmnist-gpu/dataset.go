@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -86,6 +87,8 @@ func remedied(err error) string {
 	text := oneLine(err)
 	var fetch *dataset.FetchError
 	var unreadable *dataset.UnreadableError
+	var folder *study.FolderError
+	var lost *trainer.LostError
 	switch {
 	case errors.As(err, &fetch) && fetch.Dir != "":
 		text += "; run `fmnist-gpu data fetch --data-dir " + quoted(fetch.Dir) + "`"
@@ -93,6 +96,10 @@ func remedied(err error) string {
 		text += "; run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $" + dataEnvironment
 	case errors.As(err, &unreadable):
 		text += "; mend or remove them, or leave them out with --skip-bad"
+	case errors.As(err, &folder):
+		text += "; choose another with --out"
+	case errors.As(err, &lost):
+		text += " with --init " + quoted(lost.Dir)
 	}
 	return text
 }

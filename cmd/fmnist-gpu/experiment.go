@@ -41,10 +41,12 @@ func newExperimentCommand() *cobra.Command {
 		Long: `Run a set of trainings, each in its own folder, compare them and write one report.
 "original" repeats the original study: its five trainings and its learning rates.
 A YAML file gives the settings that all runs share (base) and lists of values
-(grid), with one run for each combination. Seeds can be ranges:
+(grid), with one run for each combination. Seeds can be ranges, and models the
+files of networks, relative to this file:
 
-    base: {preset: main_no_aug, epochs: 5}
+    base: {epochs: 5}
     grid:
+      model: [fashioncnn, mynet.yaml]
       lr: [0.01, 0.001]
       seed: 0-9
 
@@ -136,8 +138,8 @@ func findExperiment(c *cobra.Command, name string, overrides []setting.Assignmen
 
 // runExperiment trains the runs that are not finished, and compares all runs.
 func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) error {
-	if err := os.MkdirAll(f.out, 0o777); err != nil {
-		return fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", f.out, pathCause(err))
+	if err := study.MakeOut(f.out); err != nil {
+		return err
 	}
 	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {
@@ -201,6 +203,9 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
 	data, err := loadDataset(cmd, config)
 	if err != nil {
+		return err
+	}
+	if err := e.Fit(data.Info); err != nil {
 		return err
 	}
 	devices, err := openWorkers(f, e.Precision(), left)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -47,7 +48,7 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 	if err := more.LoadYAML(filepath.Join(out, "more", trainer.ArgsFile)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := more.BuildNetwork()
+	n, err := more.BuildNetwork(dataset.FashionMNIST)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // A bar is one line at any width; a wider one shows more.
@@ -78,8 +77,8 @@ func TestSpeed(t *testing.T) {
 
 // The time left counts the steps left and the evaluations to come.
 func TestETA(t *testing.T) {
-	p := &progress{config: study.Config{Epochs: 4}, evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
-	p.config.BatchSize = 100
+	p := &progress{evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
+	p.config.Epochs, p.config.BatchSize = 4, 100
 	f := frame{StepReport: trainer.StepReport{Epoch: 2, ImagesDone: 500, Images: 1000}, speed: 100}
 	for _, c := range []struct {
 		maxSteps   int

@@ -69,9 +69,9 @@ func findNetwork(cmd *cobra.Command, name string) (model.Network, error) {
 		if err := config.ApplyPreset(name); err != nil {
 			return model.Network{}, err
 		}
-	case slices.Contains(model.Names(), name) || isYAML(name):
+	case slices.Contains(model.Names(), name) || study.IsYAML(name):
 		config.Model = name
-		if err := readNetwork(cmd, &config); err != nil {
+		if err := config.ReadNetwork(inputReader(cmd)); err != nil {
 			return model.Network{}, err
 		}
 	default:

@@ -99,7 +99,7 @@ func trainHint(_ *cobra.Command, argument string) string {
 		flag = "preset"
 	case slices.Contains(model.Names(), argument):
 		flag = "model"
-	case isYAML(argument):
+	case study.IsYAML(argument):
 		flag = "config"
 	case slices.Contains([]string{".safetensors", ".pth", ".pt"}, filepath.Ext(argument)):
 		flag = "init"
@@ -225,38 +225,10 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 	if err := c.Apply(given...); err != nil {
 		return err
 	}
-	if err := readNetwork(cmd, c); err != nil {
+	if err := c.ReadNetwork(inputReader(cmd)); err != nil {
 		return err
 	}
 	return c.Check()
-}
-
-func isYAML(name string) bool {
-	return slices.Contains([]string{".yaml", ".yml"}, strings.ToLower(filepath.Ext(name)))
-}
-
-// readNetwork replaces a model that is a YAML file by the network in the file, so that
-// the settings no longer depend on the file.
-func readNetwork(cmd *cobra.Command, c *study.Config) error {
-	if c.Network != "" || !isYAML(c.Model) {
-		return nil
-	}
-	text, err := readInput(cmd, c.Model)
-	if err != nil {
-		return err
-	}
-	n, err := model.ParseYAML(c.Model, text)
-	if err != nil {
-		return &commandLineError{err.Error()}
-	}
-	if c.Dataset == dataset.FashionMNIST.Name { // with the file's name and lines in errors
-		if n, err = trainer.ParseNetwork(c.Model, text, dataset.FashionMNIST); err != nil {
-			return err
-		}
-	}
-	c.Model = n.Name
-	c.Network, err = n.YAML()
-	return err
 }
 
 // resumable are the flags that can change in the middle of a run.

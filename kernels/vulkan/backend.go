@@ -13,7 +13,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
-// Options are how [Open] sets up a device.
+// Options are how [Open] sets up a device. The choices of [Backend.Tune] are kept in
+// the subfolder tuning of CacheDir.
 type Options = gpu.Options
 
 // Backend runs plans on one Vulkan device. It implements [kernels.Backend].
@@ -45,7 +46,7 @@ func Open(selector string, o Options) (*Backend, error) {
 	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
 		tuningFile: tuningPath(device.Info(), o.CacheDir)}
 	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
-		o.Log(fmt.Sprintf("ignoring the results of bench --tune: %v", err))
+		o.Log(fmt.Sprintf("ignoring the results of an earlier tuning: %v", err))
 	}
 	return b, nil
 }
@@ -106,10 +107,6 @@ func (b *Backend) createPipeline(d dispatch) (*gpu.Pipeline, error) {
 	m, err := shaders.Get(d.shader)
 	if err != nil {
 		return nil, err
-	}
-	if len(d.spec) != m.SpecConstants || len(d.args) != m.Bindings || len(d.push) != m.PushBytes {
-		return nil, fmt.Errorf("shader %s takes %d constants, %d buffers and %d bytes, got %d, %d and %d",
-			d.shader, m.SpecConstants, m.Bindings, m.PushBytes, len(d.spec), len(d.args), len(d.push))
 	}
 	return b.device.NewPipeline(gpu.PipelineDesc{Name: d.shader, SPIRV: m.SPIRV, Bindings: m.Bindings,
 		PushBytes: m.PushBytes, Spec: d.spec, LocalSize: [3]int{int(d.spec[0]), 1, 1}})

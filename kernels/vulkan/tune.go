@@ -77,7 +77,7 @@ func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, o
 	var order []string
 	for _, op := range s.source.Ops {
 		l := lowering{target: b.target, layout: p.layout}
-		if _, err := l.lower(op, nil); err != nil {
+		if err := l.lower(op, nil); err != nil {
 			return err
 		}
 		if l.planned != "" && products[l.planned] == nil {
@@ -112,7 +112,7 @@ func (p *Program) fastest(key string, op kernels.Op) (best choice, err error) {
 		target := p.backend.target
 		target.tuned = tuning{key: with}
 		l := lowering{target: target, layout: p.layout}
-		if _, err := l.lower(op, nil); err != nil {
+		if err := l.lower(op, nil); err != nil {
 			return best, err
 		}
 		took, err := p.timeLowered(&l)
@@ -206,17 +206,10 @@ func (b *Backend) keep(found tuning) error {
 // tuningPath returns the path of the tuning file, named after the device and
 // its driver version, or "" if there is none.
 func tuningPath(info gpu.Info, cacheDir string) string {
-	if cacheDir == "off" {
+	if cacheDir == "" {
 		return ""
 	}
-	if cacheDir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return ""
-		}
-		cacheDir = filepath.Join(user, "fmnist-gpu", "tuning")
-	}
-	return filepath.Join(cacheDir, fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
+	return filepath.Join(cacheDir, "tuning", fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
 }
 
 // readTuning returns the choices in a tuning file, nil if it does not exist.

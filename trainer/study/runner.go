@@ -97,6 +97,19 @@ func (e Experiment) Count(dir string) (total, left int, err error) {
 	return total, left, nil
 }
 
+// Fit returns an error ([trainer.ErrUsage]) if the network of a run does not fit the
+// images and classes of a dataset.
+func (e Experiment) Fit(d dataset.Info) error {
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if _, err := c.BuildNetwork(d); err != nil {
+				return usage("%s: %v", c.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
 // Precision returns the precision that a device must support for all runs.
 func (e Experiment) Precision() kernels.Precision {
 	for _, g := range e.Groups {
