@@ -179,7 +179,7 @@ func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend ke
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
 	}
-	if err := r.checkFor(data.Shape); err != nil {
+	if err := r.CheckFor(data.Shape); err != nil {
 		return err
 	}
 	if err := fits(n, data.Info); err != nil {
