@@ -92,8 +92,8 @@ func within(low, high float64) func(x float64) bool {
 // what would be right.
 func (r Recipe) Check() error { return recipeSettings.Check(&r) }
 
-// checkFor is [Recipe.Check] for images of a shape.
-func (r Recipe) checkFor(s dataset.Shape) error {
+// CheckFor is [Recipe.Check] for a training on images of the given shape.
+func (r Recipe) CheckFor(s dataset.Shape) error {
 	if err := r.Check(); err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestPlanTakesExtremes(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := c.checkFor(dataset.FashionMNIST.Shape); err != nil {
+			if err := c.CheckFor(dataset.FashionMNIST.Shape); err != nil {
 				t.Fatal(err)
 			}
 			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(*c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),

@@ -93,7 +93,7 @@ type Result struct {
 	Epochs    []EpochReport
 	BestEpoch int
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
-	Model     *Model           // the best epoch's weights
+	Model     *Model           // the best epoch's weights; nil if the run had finished before and they cannot be read
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first steps finished; zero if none were left to do
 	Finished  bool             // the run had already finished: nothing was trained
@@ -147,8 +147,10 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 		return nil, err
 	}
 	if p.finished != nil {
-		p.finished.Model, err = Load(o.Dir, backend)
-		return p.finished, err
+		if m, err := Load(o.Dir, backend); err == nil {
+			p.finished.Model = m
+		}
+		return p.finished, nil
 	}
 	t, err := newTraining(r, n, data, backend, o, p)
 	if err != nil {
@@ -179,7 +181,7 @@ func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend ke
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
 	}
-	if err := r.checkFor(data.Shape); err != nil {
+	if err := r.CheckFor(data.Shape); err != nil {
 		return err
 	}
 	if err := fits(n, data.Info); err != nil {

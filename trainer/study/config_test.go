@@ -25,6 +25,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"momentum is":        func(c *Config) { c.Momentum = -1 },
 		"weight-decay is":    func(c *Config) { c.WeightDecay = math.Inf(1) },
 		"optimizer is":       func(c *Config) { c.Optimizer = "lion" },
+		"crop is 29":         func(c *Config) { c.Crop = new(29) },
 		"threads is":         func(c *Config) { c.Threads = -1 },
 		"device and cpu":     func(c *Config) { c.Device, c.CPU = "0", true },
 	} {

@@ -38,13 +38,18 @@ func (c *Config) ReadNetwork(read func(path string) ([]byte, error)) error {
 			return err
 		}
 	}
-	c.Model = n.Name
-	c.Network, err = n.YAML()
-	return err
+	c.Model, c.Network = n.Name, string(text) // as it is, so that errors about other datasets name the right line
+	return nil
 }
 
-// digest returns a short text that stands for the layers of a network.
+// digest returns a short text that stands for the layers of a network, however they
+// are written down.
 func digest(network string) string {
+	if n, err := model.ParseYAML(network, []byte(network)); err == nil {
+		if canonical, err := n.YAML(); err == nil {
+			network = canonical
+		}
+	}
 	return fmt.Sprintf("%.4x", sha256.Sum256([]byte(network)))
 }
 

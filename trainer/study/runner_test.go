@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -205,6 +206,14 @@ func TestRunner(t *testing.T) {
 		if total, left, err := e.Count(dir); err != nil || total != 2 || left != want {
 			t.Errorf("%d of %d runs left (%v), want %d of 2", left, total, err, want)
 		}
+	}
+	wantLeft(2)
+	misfits := e
+	late := quick()
+	late.Name, late.Crop = "late", new(7)
+	misfits.Groups = append(slices.Clone(e.Groups), Group{Name: "late", Runs: []Config{late}})
+	if err := r.Train(t.Context(), misfits); !errors.Is(err, trainer.ErrUsage) || err.Error() != "late: crop is 7: want a whole number from 0 to 6 for images of 8×6×1" {
+		t.Errorf("a run that does not fit the dataset: %v", err)
 	}
 	wantLeft(2)
 	cancelled, cancel := context.WithCancel(t.Context())
