@@ -19,7 +19,9 @@ import (
 const listenUsage = "address of the page, such as 0.0.0.0:8601 for all of this machine's (default: port 8601 of this machine alone)"
 
 // listenKind is the kind of the flag --listen.
-func listenKind() setting.Kind { return setting.Text("ADDRESS", "an address of this machine, HOST:PORT or HOST") }
+func listenKind() setting.Kind {
+	return setting.Text("ADDRESS", "an address of this machine, HOST:PORT or HOST")
+}
 
 func newServeCommand() *cobra.Command {
 	var listen string
@@ -77,10 +79,9 @@ func (f deviceFlags) openClassifier() (kernels.Backend, error) {
 	return d.Backend, nil
 }
 
-// servedPage is a page that is being served. A nil one is none.
+// servedPage is a page that is being served.
 type servedPage struct {
 	listener *web.Listener
-	hub      *live.Hub // of the training that it shows; nil for none
 	stop     context.CancelFunc
 	done     chan error
 }
@@ -96,68 +97,88 @@ func openPage(listen string, o web.Options) (*servedPage, error) {
 		return nil, errors.Join(err, server.Close())
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	p := &servedPage{listener: listener, hub: o.Hub, stop: stop, done: make(chan error, 1)}
+	p := &servedPage{listener: listener, stop: stop, done: make(chan error, 1)}
 	go func() { p.done <- errors.Join(web.Serve(ctx, listener, server), server.Close()) }()
 	return p, nil
 }
 
 // close stops serving.
 func (p *servedPage) close() error {
-	if p == nil {
-		return nil
-	}
 	p.stop()
 	return <-p.done
 }
 
-// openTrainingPage begins to serve the page of the training in a folder, if serve is
-// set.
-func openTrainingPage(cmd *cobra.Command, f serveFlags, dir, device string) (*servedPage, error) {
-	if !f.serve {
-		return nil, nil
-	}
-	folder, err := filepath.Abs(filepath.Dir(dir))
-	if err != nil {
-		return nil, err
-	}
-	hub := live.NewHub(dir, device)
-	classifier := deviceFlags{threads: 1} // leaves the processor to the training
-	p, err := openPage(f.listen, web.Options{Folder: folder, Hub: hub, Run: filepath.Base(dir), OpenBackend: classifier.openClassifier})
-	if err == nil {
-		fmt.Fprintln(cmd.OutOrStdout(), "the training's page:", p.listener.URL())
-	}
-	return p, err
-}
-
-// linger keeps the page of a finished training until the command is interrupted.
-func (p *servedPage) linger(cmd *cobra.Command) {
-	if p == nil {
-		return
-	}
-	fmt.Fprintf(cmd.OutOrStdout(), "the page stays at %s until Ctrl-C\n", p.listener.URL())
-	<-cmd.Context().Done()
-}
-
-// serveFlags are the flags of train that open a page.
-type serveFlags struct {
-	serve  bool
+// trainingPage is the page of a training, if the flag --serve asks for one.
+type trainingPage struct {
+	wanted bool
 	listen string
+
+	served *servedPage // nil before open
+	hub    *live.Hub   // nil if nothing is left to train
 }
 
-func (f *serveFlags) add(g flagGroup) {
-	bind(g, &f.serve, "serve", setting.Bool(), "show the training in a browser, and classify with it, until Ctrl-C")
-	bind(g, &f.listen, "listen", listenKind(), listenUsage)
+// add adds the flags.
+func (p *trainingPage) add(g flagGroup) {
+	bind(g, &p.wanted, "serve", setting.Bool(), "show the training in a browser, and classify with it, until Ctrl-C")
+	bind(g, &p.listen, "listen", listenKind(), listenUsage)
 }
 
-// check refuses --listen without --serve.
-func (f serveFlags) check() error {
-	if f.listen != "" && !f.serve {
+// check refuses an address without a page.
+func (p *trainingPage) check() error {
+	if p.listen != "" && !p.wanted {
 		return &commandLineError{"--listen is the address of the page of --serve: add --serve"}
 	}
 	return nil
 }
 
-// shownProgress is the progress on the terminal and on a page.
+// open begins to serve the page of the run in a folder, if it is wanted. hub is nil for
+// a run that is finished.
+func (p *trainingPage) open(cmd *cobra.Command, dir string, hub *live.Hub) (err error) {
+	if !p.wanted {
+		return nil
+	}
+	full, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	classifier := deviceFlags{threads: 1} // leaves the processor to the training
+	p.hub = hub
+	p.served, err = openPage(p.listen, web.Options{Folder: filepath.Dir(full), Hub: hub, Run: filepath.Base(full), OpenBackend: classifier.openClassifier})
+	if err == nil {
+		fmt.Fprintf(cmd.OutOrStdout(), "page: %s\n", p.served.listener.URL())
+	}
+	return err
+}
+
+// progress returns what reports to the page too.
+func (p *trainingPage) progress(other *progress) trainer.Progress {
+	if p.hub == nil {
+		return other
+	}
+	return shownProgress{other, p.hub}
+}
+
+// ended tells the page how the training ended.
+func (p *trainingPage) ended(result *trainer.Result, err error) {
+	if p.hub != nil {
+		p.hub.End(result, err)
+	}
+}
+
+// close stops serving. If all went well, the page stays until the command is
+// interrupted: a training may end while its user looks at it.
+func (p *trainingPage) close(cmd *cobra.Command, err error) error {
+	if p.served == nil {
+		return err
+	}
+	if err == nil {
+		fmt.Fprintf(cmd.OutOrStdout(), "the page stays at %s until Ctrl-C\n", p.served.listener.URL())
+		<-cmd.Context().Done()
+	}
+	return errors.Join(err, p.served.close())
+}
+
+// shownProgress reports to the terminal and to a page.
 type shownProgress struct {
 	*progress
 	hub *live.Hub
@@ -185,4 +206,3 @@ func (p shownProgress) Epoch(r trainer.EpochReport) {
 
 // Evaluated implements [trainer.Observer].
 func (p shownProgress) Evaluated(e trainer.Evaluated) { p.hub.Evaluated(e) }
-
