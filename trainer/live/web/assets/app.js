@@ -8,7 +8,7 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 const head = (scope, ...children) => make("th", {scope}, ...children);
-const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)} %`;
+const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)}\u00a0%`;
 const fixed = x => x == null ? "–" : x.toFixed(4);
 const whole = x => Math.round(x).toLocaleString("en");
 const clock = seconds => {
@@ -40,7 +40,7 @@ class Chart {
   }
 
   draw() {
-    const width = this.box.clientWidth, height = this.box.clientHeight - 56;
+    const width = this.box.clientWidth, height = this.box.clientHeight - 60;
     if (!width) return;
     if (!this.lines.length) {
       this.plot = this.key = null;
@@ -243,7 +243,7 @@ function drawSamples({classes, shape}) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `An image of the class ${classes[s.label]}`);
     paint(canvas, atob(s.pixels), shape[2]);
-    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, `${classes[best]} ${Math.round(100 * s.probabilities[best])} %`, make("small", {textContent: wrong ? `in truth ${classes[s.label]}` : ""})));
+    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, `${classes[best]} ${Math.round(100 * s.probabilities[best])}\u00a0%`, make("small", {textContent: wrong ? `in truth ${classes[s.label]}` : ""})));
   }));
 }
 
@@ -411,10 +411,10 @@ function fault(text) {
 
 function tell(said) {
   const best = said.predictions[0];
-  $("verdict").textContent = `${best.class}, ${(100 * best.probability).toFixed(1)} %`;
+  $("verdict").textContent = `${best.class}, ${(100 * best.probability).toFixed(1)}\u00a0%`;
   const focused = document.activeElement?.dataset?.label;
   $("classes").replaceChildren(...said.predictions.slice(0, 10).map(p => {
-    const bar = make("i"), button = make("button", {type: "button"}, make("span", {textContent: p.class}), bar, make("span", {textContent: `${(100 * p.probability).toFixed(1)} %`}));
+    const bar = make("i"), button = make("button", {type: "button"}, make("span", {textContent: p.class}), bar, make("span", {textContent: `${(100 * p.probability).toFixed(1)}\u00a0%`}));
     bar.style.width = `${100 * p.probability}%`;
     button.dataset.label = p.label;
     button.title = "Show where the network sees this class";
