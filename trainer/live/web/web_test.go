@@ -53,8 +53,8 @@ func runs(t *testing.T) string {
 			t.Fatal(err)
 		}
 		trained.dir = source
-		trainRun(t, t.Context(), source, "alternative", "conv", nil)
-		trainRun(t, t.Context(), filepath.Join(source, "more"), "logistic", "linear", nil)
+		trainRun(t, source, "alternative", "conv", nil, nil)
+		trainRun(t, filepath.Join(source, "more"), "logistic", "linear", nil, nil)
 	})
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(trained.dir)); err != nil {
@@ -63,8 +63,9 @@ func runs(t *testing.T) string {
 	return dir
 }
 
-// trainRun trains for three epochs into the folder out/name.
-func trainRun(t *testing.T, ctx context.Context, out, network, name string, hub *live.Hub) {
+// trainRun trains for three epochs into the folder out/name. It tells the hub, unless
+// that is nil, how the training ended.
+func trainRun(t *testing.T, out, network, name string, progress trainer.Progress, hub *live.Hub) {
 	t.Helper()
 	backend, err := cpuref.Open(cpuref.Options{})
 	if err != nil {
@@ -73,11 +74,8 @@ func trainRun(t *testing.T, ctx context.Context, out, network, name string, hub 
 	defer backend.Close()
 	c := study.DefaultConfig()
 	c.Model, c.Epochs, c.SelectOn, c.Out, c.Name = network, 3, "test", out, name
-	o := trainer.Options{Dir: filepath.Join(out, name)}
-	if hub != nil {
-		o.Progress = hub
-	}
-	result, err := study.Train(ctx, c, datasettest.Subset(t), backend, o)
+	o := trainer.Options{Dir: filepath.Join(out, name), Progress: progress}
+	result, err := study.Train(context.Background(), c, datasettest.Subset(t), backend, o)
 	if err == nil {
 		_, err = report.Write(o.Dir, "")
 	}

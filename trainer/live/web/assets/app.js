@@ -278,6 +278,7 @@ async function loadRuns() {
     document.querySelector('nav [href^="#classify"]').hidden = !list.classifies;
     drawRuns(list);
     drawChoices();
+    if (run) refresh();
   } catch {
     trouble("The program does not answer. It may have ended.");
   }
@@ -321,8 +322,9 @@ function drawComparison() {
 
 function drawChoices() {
   document.querySelectorAll(".run-choice").forEach(choice => {
-    const names = runs.map(r => r.name);
-    if (JSON.stringify([...choice.options].map(o => o.value)) != JSON.stringify(names)) choice.replaceChildren(...names.map(n => new Option(n == live ? `${shown(n)} (running)` : shown(n), n)));
+    const options = runs.map(r => new Option(r.state == "running" ? `${shown(r.name)} (running)` : shown(r.name), r.name));
+    const key = list => JSON.stringify(list.map(o => [o.text, o.value]));
+    if (key([...choice.options]) != key(options)) choice.replaceChildren(...options);
     choice.value = chosenRun;
   });
 }
@@ -331,7 +333,7 @@ function drawChoices() {
 
 const canvas = $("drawing"), pen = canvas.getContext("2d", {willReadFrequently: true});
 const mostBytes = 16 << 20;
-let drawing = false, asked = null, picture = null, timer = 0, stopCamera = () => {};
+let drawing = false, from = null, asked = null, picture = null, timer = 0, stopCamera = () => {};
 
 const place = event => {
   const box = canvas.getBoundingClientRect();
@@ -339,22 +341,22 @@ const place = event => {
 };
 function stroke(event) {
   pen.lineWidth = $("brush").value;
-  pen.lineCap = pen.lineJoin = "round";
-  pen.strokeStyle = `rgb(${$("shade").value} ${$("shade").value} ${$("shade").value})`;
+  pen.lineCap = "round";
+  pen.strokeStyle = pen.fillStyle = `rgb(${$("shade").value} ${$("shade").value} ${$("shade").value})`;
   for (const e of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-    pen.lineTo(...place(e));
-    pen.stroke();
+    const [x, y] = place(e);
     pen.beginPath();
-    pen.moveTo(...place(e));
+    if (from) pen.moveTo(...from), pen.lineTo(x, y), pen.stroke();
+    else pen.arc(x, y, pen.lineWidth / 2, 0, 2 * Math.PI), pen.fill(); // a line of no length would not show
+    from = [x, y];
   }
   soon();
 }
 canvas.addEventListener("pointerdown", event => {
   if (event.button) return;
   drawing = true;
+  from = null;
   if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
-  pen.beginPath();
-  pen.moveTo(...place(event));
   stroke(event);
 });
 canvas.addEventListener("pointermove", event => { if (drawing) stroke(event); });
