@@ -201,7 +201,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	}
 	config := e.Groups[0].Runs[0]
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
-	data, err := loadDataset(cmd, config)
+	data, err := loadDataset(cmd, log, config)
 	if err != nil {
 		return err
 	}
