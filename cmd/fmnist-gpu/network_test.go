@@ -182,8 +182,10 @@ func TestExperimentOfNetworks(t *testing.T) {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}
 	writeFile(t, file, base+"grid:\n  model:\n  - logistic\n  - none.yaml\n")
-	wantFailure(t, []string{"experiment", file, "--cpu", "--out", filepath.Join(dir, "y")}, exitUsage, file+": line 5: ", "none.yaml")
-	if _, err := os.Stat(filepath.Join(dir, "y")); err == nil {
-		t.Error("an experiment that cannot be read has made its folder")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", filepath.Join(dir, "x")}, exitUsage, file+": line 5: ", "none.yaml")
+	writeFile(t, file, "base: {dataset: "+filepath.Join(dir, "nets")+", model: logistic}\n")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", filepath.Join(dir, "x")}, exitBadFile, "no dataset in "+filepath.Join(dir, "nets"))
+	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
+		t.Error("an experiment that cannot train has left its folder")
 	}
 }
