@@ -147,13 +147,16 @@ func addTrainFlags(f *pflag.FlagSet) {
 // addDatasetFlags adds the flags that choose a dataset.
 func addDatasetFlags(g flagGroup) {
 	g.setting("dataset", "fashion-mnist, or a `PATH` of your own: a folder of MNIST-like IDX files, or of pictures in class folders")
-	g.setting("image-size", "height and width to scale pictures to; 0 means their own, or 32 if they differ")
-	g.setting("skip-bad", "leave out pictures that cannot be read")
+	g.setting("image-size", imageSizeUsage)
+	g.setting("skip-bad", skipBadUsage)
 	g.setting("data-dir", dataDirUsage)
 }
 
 // The usage of flags that several commands have.
 const (
+	datasetUsage    = "fashion-mnist, or a `PATH` of your own, as for train"
+	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ"
+	skipBadUsage    = "leave out pictures that cannot be read"
 	dataDirUsage    = "folder of Fashion-MNIST (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
 	selectOnUsage   = "images that select the best epoch: val (the dataset's own, or a twelfth of the training images) or test (the original's protocol, optimistic)"
 	batchSizeUsage  = "images per step"
@@ -332,7 +335,7 @@ func withDevice(cmd *cobra.Command, c study.Config, do func(*device, *dataset.Da
 	if !c.Quiet {
 		fmt.Fprintln(cmd.OutOrStdout(), d.announce())
 	}
-	data, err := loadDataset(cmd, c)
+	data, err := loadDataset(cmd, cmd.OutOrStdout(), c)
 	if err == nil {
 		err = do(d, data)
 	}
