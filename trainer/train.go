@@ -176,11 +176,11 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 
 // checkArguments refuses arguments that cannot be trained with.
 func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend) error {
-	if err := r.Check(); err != nil {
-		return err
-	}
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
+	}
+	if err := r.CheckFor(data.Shape); err != nil {
+		return err
 	}
 	if err := fits(n, data.Info); err != nil {
 		return err
@@ -226,6 +226,9 @@ func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 		p.selected = indices(data.Train.N, data.Val.N)
 	default:
 		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
+		if err != nil {
+			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, err)
+		}
 	}
 	p.selected, p.test = evenly(p.selected, r.EvalImages), evenly(p.test, r.EvalImages)
 	if r.NoEval {

@@ -258,7 +258,7 @@ func checkResume(flags *pflag.FlagSet) error {
 // train runs a new training.
 func train(cmd *cobra.Command, c study.Config) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		if _, err := c.BuildNetwork(data.Info); err != nil { // before there is a folder
+		if err := c.CheckFor(data.Info); err != nil { // before there is a folder
 			return err
 		}
 		dir, err := study.NewFolder(c)

@@ -69,8 +69,16 @@ func (c *Config) Check() error {
 	if c.Dataset != dataset.FashionMNIST.Name { // whose shape is not known yet
 		return nil
 	}
-	_, err := c.BuildNetwork(dataset.FashionMNIST)
-	return err
+	return c.CheckFor(dataset.FashionMNIST)
+}
+
+// CheckFor returns an error ([trainer.ErrUsage]) if the settings do not fit the images
+// and classes of a dataset.
+func (c Config) CheckFor(d dataset.Info) error {
+	if _, err := c.BuildNetwork(d); err != nil {
+		return err
+	}
+	return c.Recipe.CheckFor(d.Shape)
 }
 
 // BuildNetwork returns the network that the settings describe, for the images and
