@@ -216,9 +216,22 @@ func identify(f *checkpoint.File) (model.Network, error) {
 			}
 		}
 	}
-	return model.Network{}, fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
-		strings.Join(model.Names(), ", "), nearest, misfit)
+	return model.Network{}, &UnknownNetworkError{nearest, misfit}
 }
+
+// UnknownNetworkError is the error of weights that say no network and do not fit a
+// built-in one. [LoadAs] reads such weights.
+type UnknownNetworkError struct {
+	Nearest string // built-in network
+	misfit  error  // between it and the weights
+}
+
+func (e *UnknownNetworkError) Error() string {
+	return fmt.Sprintf("it matches none of the models %s; the nearest is %s: %v", strings.Join(model.Names(), ", "), e.Nearest, e.misfit)
+}
+
+// Unwrap returns how the weights differ, which is [checkpoint.ErrBadCheckpoint].
+func (e *UnknownNetworkError) Unwrap() error { return e.misfit }
 
 // likelySides are usual heights and widths of small images.
 var likelySides = []int{28, 32, 16, 20, 24, 40, 48, 56, 64, 96}
