@@ -66,7 +66,7 @@ func newRootCommand() *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newExportCommand(), newBenchCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)
