@@ -176,11 +176,11 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 
 // checkArguments refuses arguments that cannot be trained with.
 func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend) error {
-	if err := r.Check(); err != nil {
-		return err
-	}
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
+	}
+	if err := r.checkFor(data.Shape); err != nil {
+		return err
 	}
 	if err := fits(n, data.Info); err != nil {
 		return err
