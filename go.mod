@@ -27,6 +27,7 @@ require (
 	golang.org/x/term v0.47.0
 	gonum.org/v1/gonum v0.17.0
 	gonum.org/v1/plot v0.17.0
+	google.golang.org/protobuf v1.36.12
 )
 
 require (
@@ -44,3 +45,5 @@ require (
 	github.com/mattn/go-runewidth v0.0.30 // indirect
 	golang.org/x/text v0.43.0 // indirect
 )
+
+tool google.golang.org/protobuf/cmd/protoc-gen-go
