@@ -6,6 +6,10 @@ import (
 	"image"
 	_ "image/png" // Image takes a PNG file
 	"math"
+	"runtime"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/tensorboard/internal/eventpb"
 )
@@ -36,28 +40,60 @@ const buckets = 30
 // Histogram is the distribution of values, in intervals of equal width from the lowest
 // to the highest. It leaves out values that are not finite.
 func Histogram(tag string, values []float32) Value {
-	h := moments(values)
-	if h.Num > 0 {
-		h.Bucket = count(values, h.Min, h.Max)
-		for i := range h.Bucket {
-			h.BucketLimit = append(h.BucketLimit, h.Min+(h.Max-h.Min)*float64(i+1)/float64(len(h.Bucket)))
-		}
+	parts := slices.Collect(slices.Chunk(values, 1<<16))
+	m := momentsOf(parts)
+	h := &eventpb.HistogramProto{}
+	if m.n > 0 {
+		h = &eventpb.HistogramProto{Min: float64(m.low), Max: float64(m.high), Num: float64(m.n), Sum: m.sum, SumSquares: m.squares,
+			Bucket: counts(parts, float64(m.low), float64(m.high))}
+	}
+	for i := range h.Bucket {
+		h.BucketLimit = append(h.BucketLimit, h.Min+(h.Max-h.Min)*float64(i+1)/float64(len(h.Bucket)))
 	}
 	return Value{&eventpb.Summary_Value{Tag: tag, Value: &eventpb.Summary_Value_Histo{Histo: h}}}
+}
+
+// each computes f of every part, on all processors.
+func each[T any](parts [][]float32, f func([]float32) T) []T {
+	results := make([]T, len(parts))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, part := range parts {
+		group.Go(func() error {
+			results[i] = f(part)
+			return nil
+		})
+	}
+	_ = group.Wait() // f returns no error
+	return results
 }
 
 // finite reports whether x is a number, and not infinite.
 func finite(x float32) bool { return x-x == 0 }
 
-// moments returns a histogram without its intervals.
-func moments(values []float32) *eventpb.HistogramProto {
+// moments summarises finite values.
+type moments struct {
+	low, high    float32
+	n            int
+	sum, squares float64
+}
+
+func momentsOf(parts [][]float32) moments {
+	total := moments{low: float32(math.Inf(1)), high: float32(math.Inf(-1))}
+	for _, m := range each(parts, partMoments) {
+		total = moments{min(total.low, m.low), max(total.high, m.high), total.n + m.n, total.sum + m.sum, total.squares + m.squares}
+	}
+	return total
+}
+
+func partMoments(values []float32) moments {
 	low, high := float32(math.Inf(1)), float32(math.Inf(-1))
 	n, sum, squares := 0, 0., 0.
 	for _, x := range values {
 		if !finite(x) {
 			continue
 		}
-		if x < low {
+		if x < low { // the built-in min would take twice as long
 			low = x
 		}
 		if x > high {
@@ -67,35 +103,32 @@ func moments(values []float32) *eventpb.HistogramProto {
 		sum += float64(x)
 		squares += float64(x) * float64(x)
 	}
-	if n == 0 {
-		return &eventpb.HistogramProto{}
-	}
-	return &eventpb.HistogramProto{Min: float64(low), Max: float64(high), Num: float64(n), Sum: sum, SumSquares: squares}
+	return moments{low, high, n, sum, squares}
 }
 
-// count counts the values in each interval from low to high.
-func count(values []float32, low, high float64) []float64 {
-	n := buckets
-	if low == high {
-		n = 1
-	}
-	// One more for high itself. Neighbours count in different rows: an increment need
-	// not wait for the last one.
-	var counts [4][buckets + 1]int32
-	scale := 0.
+// counts returns the number of values in each interval from low to high.
+func counts(parts [][]float32, low, high float64) []float64 {
+	n, scale := 1, 0.
 	if high > low {
-		scale = float64(n) / (high - low)
-	}
-	for i, x := range values {
-		if finite(x) {
-			counts[i%4][int((float64(x)-low)*scale)]++
-		}
+		n, scale = buckets, buckets/(high-low)
 	}
 	sums := make([]float64, n)
-	for _, row := range counts {
-		for i, c := range row {
-			sums[min(i, n-1)] += float64(c)
+	for _, c := range each(parts, func(part []float32) [buckets + 1]int { return partCounts(part, low, scale) }) {
+		for i, count := range c {
+			sums[min(i, n-1)] += float64(count)
 		}
 	}
 	return sums
+}
+
+// partCounts counts values by scale times their distance from low, rounded down. The
+// last count is that of the highest value.
+func partCounts(values []float32, low, scale float64) [buckets + 1]int {
+	var counts [buckets + 1]int
+	for _, x := range values {
+		if finite(x) {
+			counts[int((float64(x)-low)*scale)]++
+		}
+	}
+	return counts
 }
