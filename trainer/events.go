@@ -3,6 +3,7 @@ package trainer
 import (
 	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -27,8 +28,8 @@ const (
 )
 
 // compared are the metrics beside a run's hyperparameters.
-var compared = map[string]string{testAccuracyTag: "test accuracy", testLossTag: "test loss",
-	testF1Tag: "macro F1", valAccuracyTag: "validation accuracy"}
+var compared = []tensorboard.Metric{{Tag: testAccuracyTag, Title: "test accuracy"}, {Tag: testLossTag, Title: "test loss"},
+	{Tag: testF1Tag, Title: "macro F1"}, {Tag: valAccuracyTag, Title: "validation accuracy"}}
 
 // events writes a run's file for TensorBoard. If it is nil, it writes nothing.
 //
@@ -77,9 +78,9 @@ func (t *training) dropEvents() error {
 	})
 }
 
-// hyperparameters returns the name of the network and the recipe's settings by their
-// names, with the augmentation as it is, however it was chosen.
-func hyperparameters(network string, r Recipe) (map[string]any, error) {
+// hyperparameters returns the name of the network and the recipe's settings, with the
+// augmentation as it is, however it was chosen.
+func hyperparameters(network string, r Recipe) ([]tensorboard.Setting, error) {
 	a := r.augmentation()
 	r.Rotate, r.Crop, r.Erase = &a.Rotate, &a.Crop, &a.Erase
 	for name, flip := range flips {
@@ -87,12 +88,19 @@ func hyperparameters(network string, r Recipe) (map[string]any, error) {
 			r.Flip = &name
 		}
 	}
-	text, err := yaml.Marshal(args{Model: network, Recipe: r})
-	if err != nil {
+	var mapping yaml.Node
+	if err := mapping.Encode(args{Model: network, Recipe: r}); err != nil {
 		return nil, err
 	}
-	var settings map[string]any
-	return settings, yaml.Unmarshal(text, &settings)
+	var list []tensorboard.Setting
+	for pair := range slices.Chunk(mapping.Content, 2) { // key and value
+		s := tensorboard.Setting{Name: pair[0].Value}
+		if err := pair[1].Decode(&s.Value); err != nil {
+			return nil, err
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
 
 // steps writes logged steps.

@@ -2,8 +2,6 @@ package tensorboard
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -14,32 +12,40 @@ import (
 
 // Session describes a training for the table of hyperparameters.
 type Session struct {
-	// Settings are the training's hyperparameters: numbers (as float64), strings and
-	// booleans by their names. TensorBoard shows those of a folder's first training:
-	// all trainings should have the same names.
-	Settings map[string]any
-	// Metrics are the outcomes to compare: titles of scalars by their tags.
-	Metrics map[string]string
+	// TensorBoard lists the settings of a folder's first training, in their order: all
+	// trainings should have the same.
+	Settings []Setting
+	Metrics  []Metric
 }
+
+// Setting is a hyperparameter. Its value is a number, a string or a boolean.
+type Setting struct {
+	Name  string
+	Value any
+}
+
+// Metric is an outcome to compare: the last value of a scalar.
+type Metric struct{ Tag, Title string }
 
 // Start returns the values that describe a training that begins.
 func (s Session) Start() ([]Value, error) {
-	settings, err := structpb.NewStruct(s.Settings)
-	if err != nil {
-		return nil, fmt.Errorf("wrong hyperparameter: %w", err)
-	}
+	start := &eventpb.SessionStartInfo{Hparams: map[string]*structpb.Value{}, StartTimeSecs: seconds()}
 	experiment := &eventpb.Experiment{}
-	for _, name := range slices.Sorted(maps.Keys(s.Settings)) {
-		experiment.HparamInfos = append(experiment.HparamInfos, &eventpb.HParamInfo{Name: name, Type: typeOf(settings.Fields[name])})
+	for _, h := range s.Settings {
+		value, err := structpb.NewValue(h.Value)
+		if err != nil {
+			return nil, fmt.Errorf("hyperparameter %s: %w", h.Name, err)
+		}
+		start.Hparams[h.Name] = value
+		experiment.HparamInfos = append(experiment.HparamInfos, &eventpb.HParamInfo{Name: h.Name, Type: typeOf(value)})
 	}
-	for _, tag := range slices.Sorted(maps.Keys(s.Metrics)) {
-		experiment.MetricInfos = append(experiment.MetricInfos, &eventpb.MetricInfo{Name: &eventpb.MetricName{Tag: tag}, DisplayName: s.Metrics[tag]})
+	for _, m := range s.Metrics {
+		experiment.MetricInfos = append(experiment.MetricInfos, &eventpb.MetricInfo{Name: &eventpb.MetricName{Tag: m.Tag}, DisplayName: m.Title})
 	}
 	info, err := hparams("experiment", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_Experiment{Experiment: experiment}})
 	if err != nil {
 		return nil, err
 	}
-	start := &eventpb.SessionStartInfo{Hparams: settings.Fields, StartTimeSecs: seconds()}
 	session, err := hparams("session_start_info", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_SessionStartInfo{SessionStartInfo: start}})
 	return []Value{info, session}, err
 }

@@ -192,7 +192,8 @@ func TestImage(t *testing.T) {
 }
 
 func TestSession(t *testing.T) {
-	s := tensorboard.Session{Settings: map[string]any{"lr": .5, "shuffle": true, "optimizer": "adam", "epochs": 3}, Metrics: map[string]string{"a/test": "accuracy"}}
+	s := tensorboard.Session{Settings: []tensorboard.Setting{{Name: "lr", Value: .5}, {Name: "shuffle", Value: true}, {Name: "optimizer", Value: "adam"}, {Name: "epochs", Value: 3}},
+		Metrics: []tensorboard.Metric{{Tag: "a/test", Title: "accuracy"}}}
 	start, err := s.Start()
 	if err != nil {
 		t.Fatal(err)
@@ -218,7 +219,7 @@ func TestSession(t *testing.T) {
 	for _, i := range experiment.HparamInfos {
 		infos = append(infos, fmt.Sprint(i.Name, " ", i.Type))
 	}
-	if got := strings.Join(infos, ", "); got != "epochs DATA_TYPE_FLOAT64, lr DATA_TYPE_FLOAT64, optimizer DATA_TYPE_STRING, shuffle DATA_TYPE_BOOL" {
+	if got := strings.Join(infos, ", "); got != "lr DATA_TYPE_FLOAT64, shuffle DATA_TYPE_BOOL, optimizer DATA_TYPE_STRING, epochs DATA_TYPE_FLOAT64" {
 		t.Error(got)
 	}
 	if m := experiment.MetricInfos; len(m) != 1 || m[0].Name.Tag != "a/test" || m[0].DisplayName != "accuracy" {
@@ -231,8 +232,8 @@ func TestSession(t *testing.T) {
 	if e := list[2].HParams(t).GetSessionEndInfo(); e.Status.String() != "STATUS_SUCCESS" || !(e.EndTimeSecs >= info.GetStartTimeSecs()) {
 		t.Errorf("%v", e)
 	}
-	s.Settings["lr"] = struct{}{}
-	if _, err := s.Start(); err == nil {
-		t.Error("a struct is accepted as a hyperparameter")
+	s.Settings[0].Value = struct{}{}
+	if _, err := s.Start(); err == nil || !strings.Contains(err.Error(), "lr") {
+		t.Errorf("a struct as a hyperparameter: %v", err)
 	}
 }
