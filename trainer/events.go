@@ -36,31 +36,29 @@ var compared = []tensorboard.Metric{{Tag: testAccuracyTag, Title: "test accuracy
 // What a resume does not write again is on the disk before the checkpoint, and the
 // resume removes what it writes again: the curves are those of a run that was never
 // interrupted.
-type events struct {
-	file    *tensorboard.Writer
-	session tensorboard.Session
-}
+type events struct{ file *tensorboard.Writer }
 
 // openEvents begins an event file, in a folder that has been locked.
-func (t *training) openEvents() (err error) {
+func (t *training) openEvents() error {
 	if t.options.Resume {
 		if err := t.dropEvents(); err != nil {
 			return err
 		}
 	}
-	e := &events{session: tensorboard.Session{Metrics: compared}}
-	if e.session.Settings, err = hyperparameters(t.net.Config.Network.Name, t.recipe); err != nil {
-		return err
-	}
-	values, err := e.session.Start()
+	settings, err := hyperparameters(t.net.Config.Network.Name, t.recipe)
 	if err != nil {
 		return err
 	}
-	if e.file, err = tensorboard.Create(t.folder.dir, int64(t.state.Step+1)); err != nil {
+	values, err := tensorboard.Session{Settings: settings, Metrics: compared}.Start()
+	if err != nil {
 		return err
 	}
-	t.events = e
-	return e.file.Write(tensorboard.Event{Values: values})
+	file, err := tensorboard.Create(t.folder.dir, int64(t.state.Step+1))
+	if err != nil {
+		return err
+	}
+	t.events = &events{file}
+	return file.Write(tensorboard.Event{Values: values})
 }
 
 // dropEvents removes the events that a resumed run writes again: what came after the
@@ -154,7 +152,7 @@ func (t *training) writeOutcome(m *metrics.Metrics) error {
 	if t.events == nil {
 		return nil
 	}
-	finished, err := t.events.session.Finished()
+	finished, err := tensorboard.Finished()
 	if err != nil {
 		return err
 	}

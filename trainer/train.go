@@ -113,8 +113,7 @@ type training struct {
 	folder    folder
 	state     runState
 	best      snapshot // weights of the best epoch
-
-	events *events
+	events    *events  // nil until start, and without a folder
 
 	log    []loggedStep // rows of steps.csv
 	logged int          // the last step considered for log

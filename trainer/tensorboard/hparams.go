@@ -51,7 +51,7 @@ func (s Session) Start() ([]Value, error) {
 }
 
 // Finished returns the value that says that a training has finished.
-func (s Session) Finished() (Value, error) {
+func Finished() (Value, error) {
 	end := &eventpb.SessionEndInfo{Status: eventpb.Status_STATUS_SUCCESS, EndTimeSecs: seconds()}
 	return hparams("session_end_info", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_SessionEndInfo{SessionEndInfo: end}})
 }

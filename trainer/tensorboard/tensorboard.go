@@ -36,7 +36,7 @@ type Event struct {
 	Values []Value
 }
 
-// Value is a [Scalar], [Histogram], [Image] or part of a [Session].
+// Value is a [Scalar], [Histogram] or [Image], or describes a [Session].
 type Value struct{ message *eventpb.Summary_Value }
 
 // Create creates an event file that continues those of the folder at a step, 1 for a

@@ -198,7 +198,7 @@ func TestSession(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end, err := s.Finished()
+	end, err := tensorboard.Finished()
 	if err != nil {
 		t.Fatal(err)
 	}
