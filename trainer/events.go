@@ -3,7 +3,6 @@ package trainer
 import (
 	"math"
 	"os"
-	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -27,10 +26,6 @@ const (
 	imagesPerSecondTag = "images_per_second"
 )
 
-// compared are the metrics beside a run's hyperparameters.
-var compared = []tensorboard.Metric{{Tag: testAccuracyTag, Title: "test accuracy"}, {Tag: testLossTag, Title: "test loss"},
-	{Tag: testF1Tag, Title: "macro F1"}, {Tag: valAccuracyTag, Title: "validation accuracy"}}
-
 // events writes a run's file for TensorBoard. If it is nil, it writes nothing.
 //
 // What a resume does not write again is on the disk before the checkpoint, and the
@@ -49,7 +44,7 @@ func (t *training) openEvents() error {
 	if err != nil {
 		return err
 	}
-	values, err := tensorboard.Session{Settings: settings, Metrics: compared}.Start()
+	started, err := tensorboard.Started(settings)
 	if err != nil {
 		return err
 	}
@@ -58,7 +53,7 @@ func (t *training) openEvents() error {
 		return err
 	}
 	t.events = &events{file}
-	return file.Write(tensorboard.Event{Values: values})
+	return file.Write(tensorboard.Event{Values: []tensorboard.Value{started}})
 }
 
 // dropEvents removes the events that a resumed run writes again: what came after the
@@ -76,9 +71,9 @@ func (t *training) dropEvents() error {
 	})
 }
 
-// hyperparameters returns the name of the network and the recipe's settings, with the
-// augmentation as it is, however it was chosen.
-func hyperparameters(network string, r Recipe) ([]tensorboard.Setting, error) {
+// hyperparameters returns the name of the network and the recipe's settings by their
+// names, with the augmentation as it is, however it was chosen.
+func hyperparameters(network string, r Recipe) (map[string]any, error) {
 	a := r.augmentation()
 	r.Rotate, r.Crop, r.Erase = &a.Rotate, &a.Crop, &a.Erase
 	for name, flip := range flips {
@@ -86,19 +81,12 @@ func hyperparameters(network string, r Recipe) ([]tensorboard.Setting, error) {
 			r.Flip = &name
 		}
 	}
-	var mapping yaml.Node
-	if err := mapping.Encode(args{Model: network, Recipe: r}); err != nil {
+	text, err := yaml.Marshal(args{Model: network, Recipe: r})
+	if err != nil {
 		return nil, err
 	}
-	var list []tensorboard.Setting
-	for pair := range slices.Chunk(mapping.Content, 2) { // key and value
-		s := tensorboard.Setting{Name: pair[0].Value}
-		if err := pair[1].Decode(&s.Value); err != nil {
-			return nil, err
-		}
-		list = append(list, s)
-	}
-	return list, nil
+	var settings map[string]any
+	return settings, yaml.Unmarshal(text, &settings)
 }
 
 // steps writes logged steps.

@@ -10,44 +10,16 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/tensorboard/internal/eventpb"
 )
 
-// Session describes a training for the table of hyperparameters.
-type Session struct {
-	// TensorBoard lists the settings of a folder's first training, in their order: all
-	// trainings should have the same.
-	Settings []Setting
-	Metrics  []Metric
-}
-
-// Setting is a hyperparameter. Its value is a number, a string or a boolean.
-type Setting struct {
-	Name  string
-	Value any
-}
-
-// Metric is an outcome to compare: the last value of a scalar.
-type Metric struct{ Tag, Title string }
-
-// Start returns the values that describe a training that begins.
-func (s Session) Start() ([]Value, error) {
-	start := &eventpb.SessionStartInfo{Hparams: map[string]*structpb.Value{}, StartTimeSecs: seconds()}
-	experiment := &eventpb.Experiment{}
-	for _, h := range s.Settings {
-		value, err := structpb.NewValue(h.Value)
-		if err != nil {
-			return nil, fmt.Errorf("hyperparameter %s: %w", h.Name, err)
-		}
-		start.Hparams[h.Name] = value
-		experiment.HparamInfos = append(experiment.HparamInfos, &eventpb.HParamInfo{Name: h.Name, Type: typeOf(value)})
-	}
-	for _, m := range s.Metrics {
-		experiment.MetricInfos = append(experiment.MetricInfos, &eventpb.MetricInfo{Name: &eventpb.MetricName{Tag: m.Tag}, DisplayName: m.Title})
-	}
-	info, err := hparams("experiment", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_Experiment{Experiment: experiment}})
+// Started returns the value that says that a training begins, with the settings that
+// TensorBoard compares: numbers, strings and booleans. The outcomes that it compares
+// them with are the last values of all scalars.
+func Started(settings map[string]any) (Value, error) {
+	values, err := structpb.NewStruct(settings)
 	if err != nil {
-		return nil, err
+		return Value{}, fmt.Errorf("hyperparameters: %w", err)
 	}
-	session, err := hparams("session_start_info", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_SessionStartInfo{SessionStartInfo: start}})
-	return []Value{info, session}, err
+	start := &eventpb.SessionStartInfo{Hparams: values.Fields, StartTimeSecs: seconds()}
+	return hparams("session_start_info", &eventpb.HParamsPluginData{Data: &eventpb.HParamsPluginData_SessionStartInfo{SessionStartInfo: start}})
 }
 
 // Finished returns the value that says that a training has finished.
@@ -57,19 +29,6 @@ func Finished() (Value, error) {
 }
 
 func seconds() float64 { return float64(time.Now().UnixNano()) / 1e9 }
-
-// typeOf returns the type of a hyperparameter's value.
-func typeOf(v *structpb.Value) eventpb.HParamInfo_Type {
-	switch v.GetKind().(type) {
-	case *structpb.Value_BoolValue:
-		return eventpb.HParamInfo_DATA_TYPE_BOOL
-	case *structpb.Value_NumberValue:
-		return eventpb.HParamInfo_DATA_TYPE_FLOAT64
-	case *structpb.Value_StringValue:
-		return eventpb.HParamInfo_DATA_TYPE_STRING
-	}
-	return eventpb.HParamInfo_DATA_TYPE_UNSET
-}
 
 // hparams returns a value for TensorBoard's plugin hparams, which reads data from the
 // metadata of an empty tensor.

@@ -36,7 +36,7 @@ type Event struct {
 	Values []Value
 }
 
-// Value is a [Scalar], [Histogram] or [Image], or describes a [Session].
+// Value is a [Scalar], [Histogram] or [Image], or what [Started] or [Finished] says.
 type Value struct{ message *eventpb.Summary_Value }
 
 // Create creates an event file that continues those of the folder at a step, 1 for a
@@ -86,7 +86,7 @@ func (w *Writer) Write(events ...Event) error {
 
 // append writes the events' records at once.
 func (w *Writer) append(events ...*eventpb.Event) error {
-	now := float64(time.Now().UnixNano()) / 1e9
+	now := seconds()
 	var records []byte
 	for _, e := range events {
 		e.WallTime = now

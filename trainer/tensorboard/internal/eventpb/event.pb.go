@@ -179,58 +179,6 @@ func (SessionLog_SessionStatus) EnumDescriptor() ([]byte, []int) {
 	return file_event_proto_rawDescGZIP(), []int{1, 0}
 }
 
-type HParamInfo_Type int32
-
-const (
-	HParamInfo_DATA_TYPE_UNSET   HParamInfo_Type = 0
-	HParamInfo_DATA_TYPE_STRING  HParamInfo_Type = 1
-	HParamInfo_DATA_TYPE_BOOL    HParamInfo_Type = 2
-	HParamInfo_DATA_TYPE_FLOAT64 HParamInfo_Type = 3
-)
-
-// Enum value maps for HParamInfo_Type.
-var (
-	HParamInfo_Type_name = map[int32]string{
-		0: "DATA_TYPE_UNSET",
-		1: "DATA_TYPE_STRING",
-		2: "DATA_TYPE_BOOL",
-		3: "DATA_TYPE_FLOAT64",
-	}
-	HParamInfo_Type_value = map[string]int32{
-		"DATA_TYPE_UNSET":   0,
-		"DATA_TYPE_STRING":  1,
-		"DATA_TYPE_BOOL":    2,
-		"DATA_TYPE_FLOAT64": 3,
-	}
-)
-
-func (x HParamInfo_Type) Enum() *HParamInfo_Type {
-	p := new(HParamInfo_Type)
-	*p = x
-	return p
-}
-
-func (x HParamInfo_Type) String() string {
-	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
-}
-
-func (HParamInfo_Type) Descriptor() protoreflect.EnumDescriptor {
-	return file_event_proto_enumTypes[3].Descriptor()
-}
-
-func (HParamInfo_Type) Type() protoreflect.EnumType {
-	return &file_event_proto_enumTypes[3]
-}
-
-func (x HParamInfo_Type) Number() protoreflect.EnumNumber {
-	return protoreflect.EnumNumber(x)
-}
-
-// Deprecated: Use HParamInfo_Type.Descriptor instead.
-func (HParamInfo_Type) EnumDescriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{11, 0}
-}
-
 type Event struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	WallTime float64                `protobuf:"fixed64,1,opt,name=wall_time,json=wallTime,proto3" json:"wall_time,omitempty"` // seconds since 1970
@@ -669,7 +617,6 @@ type HParamsPluginData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Data:
 	//
-	//	*HParamsPluginData_Experiment
 	//	*HParamsPluginData_SessionStartInfo
 	//	*HParamsPluginData_SessionEndInfo
 	Data          isHParamsPluginData_Data `protobuf_oneof:"data"`
@@ -714,15 +661,6 @@ func (x *HParamsPluginData) GetData() isHParamsPluginData_Data {
 	return nil
 }
 
-func (x *HParamsPluginData) GetExperiment() *Experiment {
-	if x != nil {
-		if x, ok := x.Data.(*HParamsPluginData_Experiment); ok {
-			return x.Experiment
-		}
-	}
-	return nil
-}
-
 func (x *HParamsPluginData) GetSessionStartInfo() *SessionStartInfo {
 	if x != nil {
 		if x, ok := x.Data.(*HParamsPluginData_SessionStartInfo); ok {
@@ -745,10 +683,6 @@ type isHParamsPluginData_Data interface {
 	isHParamsPluginData_Data()
 }
 
-type HParamsPluginData_Experiment struct {
-	Experiment *Experiment `protobuf:"bytes,2,opt,name=experiment,proto3,oneof"`
-}
-
 type HParamsPluginData_SessionStartInfo struct {
 	SessionStartInfo *SessionStartInfo `protobuf:"bytes,3,opt,name=session_start_info,json=sessionStartInfo,proto3,oneof"`
 }
@@ -756,8 +690,6 @@ type HParamsPluginData_SessionStartInfo struct {
 type HParamsPluginData_SessionEndInfo struct {
 	SessionEndInfo *SessionEndInfo `protobuf:"bytes,4,opt,name=session_end_info,json=sessionEndInfo,proto3,oneof"`
 }
-
-func (*HParamsPluginData_Experiment) isHParamsPluginData_Data() {}
 
 func (*HParamsPluginData_SessionStartInfo) isHParamsPluginData_Data() {}
 
@@ -867,214 +799,6 @@ func (x *SessionEndInfo) GetEndTimeSecs() float64 {
 	return 0
 }
 
-type Experiment struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	HparamInfos   []*HParamInfo          `protobuf:"bytes,4,rep,name=hparam_infos,json=hparamInfos,proto3" json:"hparam_infos,omitempty"`
-	MetricInfos   []*MetricInfo          `protobuf:"bytes,5,rep,name=metric_infos,json=metricInfos,proto3" json:"metric_infos,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Experiment) Reset() {
-	*x = Experiment{}
-	mi := &file_event_proto_msgTypes[10]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Experiment) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Experiment) ProtoMessage() {}
-
-func (x *Experiment) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[10]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Experiment.ProtoReflect.Descriptor instead.
-func (*Experiment) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{10}
-}
-
-func (x *Experiment) GetHparamInfos() []*HParamInfo {
-	if x != nil {
-		return x.HparamInfos
-	}
-	return nil
-}
-
-func (x *Experiment) GetMetricInfos() []*MetricInfo {
-	if x != nil {
-		return x.MetricInfos
-	}
-	return nil
-}
-
-type HParamInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Type          HParamInfo_Type        `protobuf:"varint,4,opt,name=type,proto3,enum=fmnistgpu.tensorboard.HParamInfo_Type" json:"type,omitempty"` // theirs: the enum DataType of api.proto
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *HParamInfo) Reset() {
-	*x = HParamInfo{}
-	mi := &file_event_proto_msgTypes[11]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *HParamInfo) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*HParamInfo) ProtoMessage() {}
-
-func (x *HParamInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[11]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use HParamInfo.ProtoReflect.Descriptor instead.
-func (*HParamInfo) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{11}
-}
-
-func (x *HParamInfo) GetName() string {
-	if x != nil {
-		return x.Name
-	}
-	return ""
-}
-
-func (x *HParamInfo) GetType() HParamInfo_Type {
-	if x != nil {
-		return x.Type
-	}
-	return HParamInfo_DATA_TYPE_UNSET
-}
-
-type MetricInfo struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          *MetricName            `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	DisplayName   string                 `protobuf:"bytes,3,opt,name=display_name,json=displayName,proto3" json:"display_name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *MetricInfo) Reset() {
-	*x = MetricInfo{}
-	mi := &file_event_proto_msgTypes[12]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MetricInfo) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MetricInfo) ProtoMessage() {}
-
-func (x *MetricInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[12]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use MetricInfo.ProtoReflect.Descriptor instead.
-func (*MetricInfo) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{12}
-}
-
-func (x *MetricInfo) GetName() *MetricName {
-	if x != nil {
-		return x.Name
-	}
-	return nil
-}
-
-func (x *MetricInfo) GetDisplayName() string {
-	if x != nil {
-		return x.DisplayName
-	}
-	return ""
-}
-
-type MetricName struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
-	Tag           string                 `protobuf:"bytes,2,opt,name=tag,proto3" json:"tag,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *MetricName) Reset() {
-	*x = MetricName{}
-	mi := &file_event_proto_msgTypes[13]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MetricName) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MetricName) ProtoMessage() {}
-
-func (x *MetricName) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[13]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use MetricName.ProtoReflect.Descriptor instead.
-func (*MetricName) Descriptor() ([]byte, []int) {
-	return file_event_proto_rawDescGZIP(), []int{13}
-}
-
-func (x *MetricName) GetGroup() string {
-	if x != nil {
-		return x.Group
-	}
-	return ""
-}
-
-func (x *MetricName) GetTag() string {
-	if x != nil {
-		return x.Tag
-	}
-	return ""
-}
-
 type Summary_Image struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
 	Height             int32                  `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
@@ -1087,7 +811,7 @@ type Summary_Image struct {
 
 func (x *Summary_Image) Reset() {
 	*x = Summary_Image{}
-	mi := &file_event_proto_msgTypes[14]
+	mi := &file_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1099,7 +823,7 @@ func (x *Summary_Image) String() string {
 func (*Summary_Image) ProtoMessage() {}
 
 func (x *Summary_Image) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[14]
+	mi := &file_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +884,7 @@ type Summary_Value struct {
 
 func (x *Summary_Value) Reset() {
 	*x = Summary_Value{}
-	mi := &file_event_proto_msgTypes[15]
+	mi := &file_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +896,7 @@ func (x *Summary_Value) String() string {
 func (*Summary_Value) ProtoMessage() {}
 
 func (x *Summary_Value) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[15]
+	mi := &file_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1007,7 @@ type SummaryMetadata_PluginData struct {
 
 func (x *SummaryMetadata_PluginData) Reset() {
 	*x = SummaryMetadata_PluginData{}
-	mi := &file_event_proto_msgTypes[16]
+	mi := &file_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1019,7 @@ func (x *SummaryMetadata_PluginData) String() string {
 func (*SummaryMetadata_PluginData) ProtoMessage() {}
 
 func (x *SummaryMetadata_PluginData) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[16]
+	mi := &file_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1334,7 +1058,7 @@ type TensorShapeProto_Dim struct {
 
 func (x *TensorShapeProto_Dim) Reset() {
 	*x = TensorShapeProto_Dim{}
-	mi := &file_event_proto_msgTypes[17]
+	mi := &file_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1346,7 +1070,7 @@ func (x *TensorShapeProto_Dim) String() string {
 func (*TensorShapeProto_Dim) ProtoMessage() {}
 
 func (x *TensorShapeProto_Dim) ProtoReflect() protoreflect.Message {
-	mi := &file_event_proto_msgTypes[17]
+	mi := &file_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1431,11 +1155,8 @@ const file_event_proto_rawDesc = "" +
 	"\x10TensorShapeProto\x12=\n" +
 	"\x03dim\x18\x02 \x03(\v2+.fmnistgpu.tensorboard.TensorShapeProto.DimR\x03dim\x1a\x19\n" +
 	"\x03Dim\x12\x12\n" +
-	"\x04size\x18\x01 \x01(\x03R\x04size\"\x8c\x02\n" +
-	"\x11HParamsPluginData\x12C\n" +
-	"\n" +
-	"experiment\x18\x02 \x01(\v2!.fmnistgpu.tensorboard.ExperimentH\x00R\n" +
-	"experiment\x12W\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\"\xc7\x01\n" +
+	"\x11HParamsPluginData\x12W\n" +
 	"\x12session_start_info\x18\x03 \x01(\v2'.fmnistgpu.tensorboard.SessionStartInfoH\x00R\x10sessionStartInfo\x12Q\n" +
 	"\x10session_end_info\x18\x04 \x01(\v2%.fmnistgpu.tensorboard.SessionEndInfoH\x00R\x0esessionEndInfoB\x06\n" +
 	"\x04data\"\xde\x01\n" +
@@ -1447,28 +1168,7 @@ const file_event_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueR\x05value:\x028\x01\"k\n" +
 	"\x0eSessionEndInfo\x125\n" +
 	"\x06status\x18\x01 \x01(\x0e2\x1d.fmnistgpu.tensorboard.StatusR\x06status\x12\"\n" +
-	"\rend_time_secs\x18\x02 \x01(\x01R\vendTimeSecs\"\x98\x01\n" +
-	"\n" +
-	"Experiment\x12D\n" +
-	"\fhparam_infos\x18\x04 \x03(\v2!.fmnistgpu.tensorboard.HParamInfoR\vhparamInfos\x12D\n" +
-	"\fmetric_infos\x18\x05 \x03(\v2!.fmnistgpu.tensorboard.MetricInfoR\vmetricInfos\"\xba\x01\n" +
-	"\n" +
-	"HParamInfo\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
-	"\x04type\x18\x04 \x01(\x0e2&.fmnistgpu.tensorboard.HParamInfo.TypeR\x04type\"\\\n" +
-	"\x04Type\x12\x13\n" +
-	"\x0fDATA_TYPE_UNSET\x10\x00\x12\x14\n" +
-	"\x10DATA_TYPE_STRING\x10\x01\x12\x12\n" +
-	"\x0eDATA_TYPE_BOOL\x10\x02\x12\x15\n" +
-	"\x11DATA_TYPE_FLOAT64\x10\x03\"f\n" +
-	"\n" +
-	"MetricInfo\x125\n" +
-	"\x04name\x18\x01 \x01(\v2!.fmnistgpu.tensorboard.MetricNameR\x04name\x12!\n" +
-	"\fdisplay_name\x18\x03 \x01(\tR\vdisplayName\"4\n" +
-	"\n" +
-	"MetricName\x12\x14\n" +
-	"\x05group\x18\x01 \x01(\tR\x05group\x12\x10\n" +
-	"\x03tag\x18\x02 \x01(\tR\x03tag*(\n" +
+	"\rend_time_secs\x18\x02 \x01(\x01R\vendTimeSecs*(\n" +
 	"\bDataType\x12\x0e\n" +
 	"\n" +
 	"DT_INVALID\x10\x00\x12\f\n" +
@@ -1491,62 +1191,52 @@ func file_event_proto_rawDescGZIP() []byte {
 	return file_event_proto_rawDescData
 }
 
-var file_event_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_event_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_event_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_event_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_event_proto_goTypes = []any{
 	(DataType)(0),                      // 0: fmnistgpu.tensorboard.DataType
 	(Status)(0),                        // 1: fmnistgpu.tensorboard.Status
 	(SessionLog_SessionStatus)(0),      // 2: fmnistgpu.tensorboard.SessionLog.SessionStatus
-	(HParamInfo_Type)(0),               // 3: fmnistgpu.tensorboard.HParamInfo.Type
-	(*Event)(nil),                      // 4: fmnistgpu.tensorboard.Event
-	(*SessionLog)(nil),                 // 5: fmnistgpu.tensorboard.SessionLog
-	(*Summary)(nil),                    // 6: fmnistgpu.tensorboard.Summary
-	(*SummaryMetadata)(nil),            // 7: fmnistgpu.tensorboard.SummaryMetadata
-	(*HistogramProto)(nil),             // 8: fmnistgpu.tensorboard.HistogramProto
-	(*TensorProto)(nil),                // 9: fmnistgpu.tensorboard.TensorProto
-	(*TensorShapeProto)(nil),           // 10: fmnistgpu.tensorboard.TensorShapeProto
-	(*HParamsPluginData)(nil),          // 11: fmnistgpu.tensorboard.HParamsPluginData
-	(*SessionStartInfo)(nil),           // 12: fmnistgpu.tensorboard.SessionStartInfo
-	(*SessionEndInfo)(nil),             // 13: fmnistgpu.tensorboard.SessionEndInfo
-	(*Experiment)(nil),                 // 14: fmnistgpu.tensorboard.Experiment
-	(*HParamInfo)(nil),                 // 15: fmnistgpu.tensorboard.HParamInfo
-	(*MetricInfo)(nil),                 // 16: fmnistgpu.tensorboard.MetricInfo
-	(*MetricName)(nil),                 // 17: fmnistgpu.tensorboard.MetricName
-	(*Summary_Image)(nil),              // 18: fmnistgpu.tensorboard.Summary.Image
-	(*Summary_Value)(nil),              // 19: fmnistgpu.tensorboard.Summary.Value
-	(*SummaryMetadata_PluginData)(nil), // 20: fmnistgpu.tensorboard.SummaryMetadata.PluginData
-	(*TensorShapeProto_Dim)(nil),       // 21: fmnistgpu.tensorboard.TensorShapeProto.Dim
-	nil,                                // 22: fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry
-	(*structpb.Value)(nil),             // 23: google.protobuf.Value
+	(*Event)(nil),                      // 3: fmnistgpu.tensorboard.Event
+	(*SessionLog)(nil),                 // 4: fmnistgpu.tensorboard.SessionLog
+	(*Summary)(nil),                    // 5: fmnistgpu.tensorboard.Summary
+	(*SummaryMetadata)(nil),            // 6: fmnistgpu.tensorboard.SummaryMetadata
+	(*HistogramProto)(nil),             // 7: fmnistgpu.tensorboard.HistogramProto
+	(*TensorProto)(nil),                // 8: fmnistgpu.tensorboard.TensorProto
+	(*TensorShapeProto)(nil),           // 9: fmnistgpu.tensorboard.TensorShapeProto
+	(*HParamsPluginData)(nil),          // 10: fmnistgpu.tensorboard.HParamsPluginData
+	(*SessionStartInfo)(nil),           // 11: fmnistgpu.tensorboard.SessionStartInfo
+	(*SessionEndInfo)(nil),             // 12: fmnistgpu.tensorboard.SessionEndInfo
+	(*Summary_Image)(nil),              // 13: fmnistgpu.tensorboard.Summary.Image
+	(*Summary_Value)(nil),              // 14: fmnistgpu.tensorboard.Summary.Value
+	(*SummaryMetadata_PluginData)(nil), // 15: fmnistgpu.tensorboard.SummaryMetadata.PluginData
+	(*TensorShapeProto_Dim)(nil),       // 16: fmnistgpu.tensorboard.TensorShapeProto.Dim
+	nil,                                // 17: fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry
+	(*structpb.Value)(nil),             // 18: google.protobuf.Value
 }
 var file_event_proto_depIdxs = []int32{
-	6,  // 0: fmnistgpu.tensorboard.Event.summary:type_name -> fmnistgpu.tensorboard.Summary
-	5,  // 1: fmnistgpu.tensorboard.Event.session_log:type_name -> fmnistgpu.tensorboard.SessionLog
+	5,  // 0: fmnistgpu.tensorboard.Event.summary:type_name -> fmnistgpu.tensorboard.Summary
+	4,  // 1: fmnistgpu.tensorboard.Event.session_log:type_name -> fmnistgpu.tensorboard.SessionLog
 	2,  // 2: fmnistgpu.tensorboard.SessionLog.status:type_name -> fmnistgpu.tensorboard.SessionLog.SessionStatus
-	19, // 3: fmnistgpu.tensorboard.Summary.value:type_name -> fmnistgpu.tensorboard.Summary.Value
-	20, // 4: fmnistgpu.tensorboard.SummaryMetadata.plugin_data:type_name -> fmnistgpu.tensorboard.SummaryMetadata.PluginData
+	14, // 3: fmnistgpu.tensorboard.Summary.value:type_name -> fmnistgpu.tensorboard.Summary.Value
+	15, // 4: fmnistgpu.tensorboard.SummaryMetadata.plugin_data:type_name -> fmnistgpu.tensorboard.SummaryMetadata.PluginData
 	0,  // 5: fmnistgpu.tensorboard.TensorProto.dtype:type_name -> fmnistgpu.tensorboard.DataType
-	10, // 6: fmnistgpu.tensorboard.TensorProto.tensor_shape:type_name -> fmnistgpu.tensorboard.TensorShapeProto
-	21, // 7: fmnistgpu.tensorboard.TensorShapeProto.dim:type_name -> fmnistgpu.tensorboard.TensorShapeProto.Dim
-	14, // 8: fmnistgpu.tensorboard.HParamsPluginData.experiment:type_name -> fmnistgpu.tensorboard.Experiment
-	12, // 9: fmnistgpu.tensorboard.HParamsPluginData.session_start_info:type_name -> fmnistgpu.tensorboard.SessionStartInfo
-	13, // 10: fmnistgpu.tensorboard.HParamsPluginData.session_end_info:type_name -> fmnistgpu.tensorboard.SessionEndInfo
-	22, // 11: fmnistgpu.tensorboard.SessionStartInfo.hparams:type_name -> fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry
-	1,  // 12: fmnistgpu.tensorboard.SessionEndInfo.status:type_name -> fmnistgpu.tensorboard.Status
-	15, // 13: fmnistgpu.tensorboard.Experiment.hparam_infos:type_name -> fmnistgpu.tensorboard.HParamInfo
-	16, // 14: fmnistgpu.tensorboard.Experiment.metric_infos:type_name -> fmnistgpu.tensorboard.MetricInfo
-	3,  // 15: fmnistgpu.tensorboard.HParamInfo.type:type_name -> fmnistgpu.tensorboard.HParamInfo.Type
-	17, // 16: fmnistgpu.tensorboard.MetricInfo.name:type_name -> fmnistgpu.tensorboard.MetricName
-	7,  // 17: fmnistgpu.tensorboard.Summary.Value.metadata:type_name -> fmnistgpu.tensorboard.SummaryMetadata
-	18, // 18: fmnistgpu.tensorboard.Summary.Value.image:type_name -> fmnistgpu.tensorboard.Summary.Image
-	8,  // 19: fmnistgpu.tensorboard.Summary.Value.histo:type_name -> fmnistgpu.tensorboard.HistogramProto
-	9,  // 20: fmnistgpu.tensorboard.Summary.Value.tensor:type_name -> fmnistgpu.tensorboard.TensorProto
-	23, // 21: fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry.value:type_name -> google.protobuf.Value
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	9,  // 6: fmnistgpu.tensorboard.TensorProto.tensor_shape:type_name -> fmnistgpu.tensorboard.TensorShapeProto
+	16, // 7: fmnistgpu.tensorboard.TensorShapeProto.dim:type_name -> fmnistgpu.tensorboard.TensorShapeProto.Dim
+	11, // 8: fmnistgpu.tensorboard.HParamsPluginData.session_start_info:type_name -> fmnistgpu.tensorboard.SessionStartInfo
+	12, // 9: fmnistgpu.tensorboard.HParamsPluginData.session_end_info:type_name -> fmnistgpu.tensorboard.SessionEndInfo
+	17, // 10: fmnistgpu.tensorboard.SessionStartInfo.hparams:type_name -> fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry
+	1,  // 11: fmnistgpu.tensorboard.SessionEndInfo.status:type_name -> fmnistgpu.tensorboard.Status
+	6,  // 12: fmnistgpu.tensorboard.Summary.Value.metadata:type_name -> fmnistgpu.tensorboard.SummaryMetadata
+	13, // 13: fmnistgpu.tensorboard.Summary.Value.image:type_name -> fmnistgpu.tensorboard.Summary.Image
+	7,  // 14: fmnistgpu.tensorboard.Summary.Value.histo:type_name -> fmnistgpu.tensorboard.HistogramProto
+	8,  // 15: fmnistgpu.tensorboard.Summary.Value.tensor:type_name -> fmnistgpu.tensorboard.TensorProto
+	18, // 16: fmnistgpu.tensorboard.SessionStartInfo.HparamsEntry.value:type_name -> google.protobuf.Value
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_event_proto_init() }
@@ -1560,11 +1250,10 @@ func file_event_proto_init() {
 		(*Event_SessionLog)(nil),
 	}
 	file_event_proto_msgTypes[7].OneofWrappers = []any{
-		(*HParamsPluginData_Experiment)(nil),
 		(*HParamsPluginData_SessionStartInfo)(nil),
 		(*HParamsPluginData_SessionEndInfo)(nil),
 	}
-	file_event_proto_msgTypes[15].OneofWrappers = []any{
+	file_event_proto_msgTypes[11].OneofWrappers = []any{
 		(*Summary_Value_SimpleValue)(nil),
 		(*Summary_Value_Image)(nil),
 		(*Summary_Value_Histo)(nil),
@@ -1575,8 +1264,8 @@ func file_event_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_event_proto_rawDesc), len(file_event_proto_rawDesc)),
-			NumEnums:      4,
-			NumMessages:   19,
+			NumEnums:      3,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
