@@ -141,12 +141,13 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	if err := study.MakeOut(f.out); err != nil {
 		return err
 	}
+	defer os.Remove(f.out) // does nothing if it is not empty
 	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := e.WriteIndex(f.out); err != nil {
+	if err := e.CheckIndex(f.out); err != nil {
 		return err
 	}
 	log := cmd.OutOrStdout()
@@ -189,7 +190,8 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	return errors.Join(trained, err)
 }
 
-// trainAll trains the runs that are not finished.
+// trainAll trains the runs that are not finished. It lists them in the folder once
+// nothing stands in the way of training them.
 func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Experiment) (err error) {
 	total, left, err := e.Count(f.out)
 	if err != nil {
@@ -197,11 +199,11 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	}
 	if left == 0 {
 		fmt.Fprintf(log, "all %d runs were already finished\n", total)
-		return nil
+		return e.WriteIndex(f.out)
 	}
 	config := e.Groups[0].Runs[0]
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
-	data, err := loadDataset(cmd, config)
+	data, err := loadDataset(cmd, log, config)
 	if err != nil {
 		return err
 	}
@@ -213,6 +215,9 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 		return err
 	}
 	defer func() { err = closeAll(devices, err) }()
+	if err := e.WriteIndex(f.out); err != nil {
+		return err
+	}
 	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1}
 	defer w.screen.close()
 	announceAll(w.screen, devices)

@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(stripes.dir)
+	os.Exit(code)
 }
 
 func program(args ...string) *exec.Cmd {
