@@ -53,7 +53,8 @@ train: build ## train FashionCNN on the best GPU, or on the CPU
 # and leaves out the op cases planned as for a GPU, the two-pass reductions,
 # every tile variant, and tuning. On every backend it leaves out op cases above
 # 8 MFLOP, whole epochs against the oracle, FashionCNN op by op, and all but 5 of
-# the 20 steps against PyTorch; and pages in a browser.
+# the 20 steps against PyTorch; trainings on machines whose GPUs do not work; and
+# pages in a browser.
 # make test-all leaves out nothing. Timeouts are there to end what hangs.
 TIMEOUT := -timeout 60m
 
