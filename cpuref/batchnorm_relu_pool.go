@@ -166,7 +166,11 @@ func (p *program) batchNormReLUPoolBackward(op kernels.BatchNormReLUPoolBackward
 	}
 	b := newBatchNormGradient(p, op.Gamma, op.Mean, op.InvStd, op.DGamma, op.DBeta, g.rows)
 	g.sums = make([]float32, tasks*2*g.width)
+	check := p.checkIndex(g.index, op.Size)
 	return func() error {
+		if err := check(); err != nil {
+			return err
+		}
 		copy(g.vector(0), b.mean)
 		g.repeat(g.vector(0))
 		p.backend.pool.run(tasks, measure)

@@ -54,9 +54,24 @@ func (p *program) gather(op kernels.Gather) func() error {
 				return fmt.Errorf("entry %d of Order is image %d, but there are only %d images", cursor+i, image, len(labels))
 			}
 		}
+		if err := checkErasures(erasures, h, w); err != nil {
+			return err
+		}
 		p.backend.pool.run(tasks, task)
 		return nil
 	}
+}
+
+// checkErasures returns an error if a rectangle is empty or does not fit into an
+// image of h×w pixels.
+func checkErasures(erasures []uint32, h, w int) error {
+	for i, rectangle := range erasures {
+		height, width := int(rectangle>>16), int(rectangle&0xffff)
+		if height < 1 || height > h || width < 1 || width > w {
+			return fmt.Errorf("entry %d of Erasures is %d×%d pixels, but the images are %d×%d", i, height, width, h, w)
+		}
+	}
+	return nil
 }
 
 // gatherPlain is one channel of an unchanged sample; channels is the distance

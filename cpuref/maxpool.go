@@ -1,6 +1,11 @@
 package cpuref
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"fmt"
+	"sync/atomic"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // pooling holds the extents of a max-pooling and the memory of its tensors.
 type pooling struct {
@@ -80,6 +85,7 @@ func (g *pooling) forward(n, oh int) {
 func (p *program) maxPoolBackward(op kernels.MaxPoolBackward) func() error {
 	g := newPooling(p, op.DX, op.DY, op.Index, op.Size, op.Stride)
 	spread2x2 := p.backend.simd.MaxPool2x2Backward
+	check := p.checkIndex(g.index, op.Size)
 	task := func(_, n int) {
 		if !g.pairs() {
 			g.backward(n)
@@ -93,9 +99,52 @@ func (p *program) maxPoolBackward(op kernels.MaxPoolBackward) func() error {
 		g.clearRest(n)
 	}
 	return func() error {
+		if err := check(); err != nil {
+			return err
+		}
 		p.backend.pool.run(op.DX.Shape[0], task)
 		return nil
 	}
+}
+
+// checkIndex returns the function that checks that all positions in index are
+// inside a window of size×size.
+func (p *program) checkIndex(index []uint32, size int) func() error {
+	var outside atomic.Uint32 // such a position; 0, which is inside, for none
+	limit := uint32(size * size)
+	search := p.elementwise(len(index), func(from, to int) {
+		if union(index[from:to]) < limit {
+			return
+		}
+		for _, k := range index[from:to] {
+			if k >= limit {
+				outside.Store(k)
+			}
+		}
+	})
+	return func() error {
+		outside.Store(0)
+		if err := search(); err != nil {
+			return err
+		}
+		if k := outside.Load(); k != 0 {
+			return fmt.Errorf("position %d in Index is outside a window of %d×%d", k, size, size)
+		}
+		return nil
+	}
+}
+
+// union returns the bits that any of the words has: no word is larger. It reads
+// them faster than a comparison of each.
+func union(words []uint32) (bits uint32) {
+	for ; len(words) >= 8; words = words[8:] {
+		w := (*[8]uint32)(words)
+		bits |= w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7]
+	}
+	for _, w := range words {
+		bits |= w
+	}
+	return bits
 }
 
 // clearRest zeroes the last column and row of image n if no 2×2 window covers

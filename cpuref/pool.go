@@ -1,7 +1,9 @@
 package cpuref
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -20,9 +22,9 @@ type pool struct {
 	// returns, if there is one. A late worker finds none left or joins the next
 	// region, so no region waits for a sleeping worker.
 	ticket atomic.Uint64
-	task   func(worker, task int) // of the region; constant until all are done
-	done   atomic.Int64           // finished tasks of the region
-	failed atomic.Pointer[any]    // the region's first panic
+	task   func(worker, task int)    // of the region; constant until all are done
+	done   atomic.Int64              // finished tasks of the region
+	failed atomic.Pointer[taskPanic] // the region's first panic
 
 	sleeping []atomic.Bool
 	wake     []chan struct{}
@@ -49,8 +51,9 @@ func newPool(workers int, pause func()) *pool {
 }
 
 // run executes task(worker, i) once for every i below tasks, on any worker, and
-// returns when all have finished. It repeats a panic of a task. No task may
-// depend on another task or on which worker runs it.
+// returns when all have finished. It repeats a panic of a task, with its stack
+// if it may be that of another goroutine. No task may depend on another task or
+// on which worker runs it.
 func (p *pool) run(tasks int, task func(worker, task int)) {
 	if p.workers == 1 || tasks <= 1 {
 		for i := range tasks {
@@ -72,7 +75,7 @@ func (p *pool) run(tasks int, task func(worker, task int)) {
 		p.relax(i)
 	}
 	if f := p.failed.Swap(nil); f != nil {
-		panic(*f)
+		panic(f)
 	}
 }
 
@@ -95,15 +98,30 @@ func left(ticket uint64) int64 { return int64(ticket>>32) - int64(ticket&0xfffff
 func (p *pool) finish(worker, task int) {
 	defer func() {
 		if r := recover(); r != nil {
-			p.fail(r)
+			p.failed.CompareAndSwap(nil, &taskPanic{r, debug.Stack()})
 		}
 		p.done.Add(1)
 	}()
 	p.task(worker, task)
 }
 
-// fail keeps the region's first panic.
-func (p *pool) fail(value any) { p.failed.CompareAndSwap(nil, &value) }
+// taskPanic is a task's panic as the caller of run sees it. The runtime prints
+// it by Error.
+type taskPanic struct {
+	value any
+	stack []byte // of the goroutine that panicked
+}
+
+// Error implements error.
+func (p *taskPanic) Error() string {
+	return fmt.Sprintf("bug in the CPU backend: %v\n\nstack of the worker:\n%s", p.value, p.stack)
+}
+
+// Unwrap returns the value of the panic if that is an error.
+func (p *taskPanic) Unwrap() error {
+	err, _ := p.value.(error)
+	return err
+}
 
 // work is the loop of a worker: run tasks, else spin, else sleep.
 func (p *pool) work(worker int) {

@@ -1,10 +1,14 @@
 package cpuref
 
 import (
+	"errors"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
 // Every task of every region runs exactly once, whether the workers are awake
@@ -32,26 +36,54 @@ func TestPoolRunsEveryTaskOnce(t *testing.T) {
 	}
 }
 
-// A task's panic reaches the caller, and the pool stays usable.
+// faulty is a task that fails because of a bug.
+func faulty(_, task int) {
+	if none := []int(nil); task == 5 {
+		none[task]++
+	}
+}
+
+// A task's panic reaches the caller with the place of the bug, and the pool
+// stays usable.
 func TestPoolPanic(t *testing.T) {
 	p := newPool(3, func() {})
 	defer p.close()
 	func() {
 		defer func() {
-			if r := recover(); r != "task 5" {
-				t.Errorf("recovered %v, want the panic of task 5", r)
+			err, _ := recover().(error)
+			if cause := runtime.Error(nil); !errors.As(err, &cause) || !strings.Contains(err.Error(), "index out of range [5]") ||
+				!strings.Contains(err.Error(), "cpuref.faulty(") || !strings.Contains(err.Error(), "pool_test.go") {
+				t.Errorf("recovered %v, want the panic of task 5 with its stack", err)
 			}
 		}()
-		p.run(20, func(_, task int) {
-			if task == 5 {
-				panic("task 5")
-			}
-		})
+		p.run(20, faulty)
 	}()
 	var ran atomic.Int32
 	p.run(20, func(_, _ int) { ran.Add(1) })
 	if ran.Load() != 20 {
 		t.Errorf("after a panic %d of 20 tasks ran", ran.Load())
+	}
+}
+
+// A bug in an op reaches the caller of Run as a panic, not as an error, and
+// other programs can still run.
+func TestRunPanics(t *testing.T) {
+	b := &backend{pool: newPool(2, func() {})}
+	defer b.Close()
+	run := func(work func()) error {
+		op := step{kernels.Fill{}, func() error { work(); return nil }}
+		return (&program{backend: b, sections: map[string][]step{"step": {op}}}).Run("step", 1)
+	}
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("no panic")
+			}
+		}()
+		t.Error("Run returns ", run(func() { b.pool.run(20, faulty) }))
+	}()
+	if err := run(func() {}); err != nil {
+		t.Error(err)
 	}
 }
 

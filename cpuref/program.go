@@ -19,7 +19,7 @@ type program struct {
 }
 
 // step is one op, ready to run. An error means that the contents of a buffer are
-// invalid, such as a label that is not a class.
+// invalid, such as a label that is not a class; a panic is a bug of this program.
 type step struct {
 	op  kernels.Op
 	run func() error
@@ -83,7 +83,7 @@ func (p *program) Run(section string, times int) error {
 	defer p.backend.turn.Unlock()
 	for range times {
 		for i := range steps {
-			if err := steps[i].execute(); err != nil {
+			if err := steps[i].run(); err != nil {
 				return fmt.Errorf("section %q, op %d (%s): %w", section, i, steps[i].op.Kind(), err)
 			}
 		}
@@ -102,7 +102,7 @@ func (p *program) Profile(section string) ([]kernels.OpTime, error) {
 	times := make([]kernels.OpTime, len(steps))
 	for i := range steps {
 		start := time.Now()
-		if err := steps[i].execute(); err != nil {
+		if err := steps[i].run(); err != nil {
 			return nil, fmt.Errorf("section %q, op %d (%s): %w", section, i, steps[i].op.Kind(), err)
 		}
 		times[i] = kernels.OpTime{Op: steps[i].op, Nanoseconds: time.Since(start).Nanoseconds()}
@@ -116,17 +116,6 @@ func (p *program) find(section string) ([]step, error) {
 		return nil, fmt.Errorf("the plan has no section %q", section)
 	}
 	return steps, nil
-}
-
-// execute runs the op. It turns a panic, caused by buffer contents that lead
-// outside the tensors, into an error.
-func (s *step) execute() (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("invalid contents of a buffer: %v", r)
-		}
-	}()
-	return s.run()
 }
 
 // Write implements [kernels.Program].

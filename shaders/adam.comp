@@ -9,7 +9,7 @@
 #include "advance.glsl"
 #include "last_group.glsl"
 
-layout(constant_id = 1) const uint ADVANCE = 0;
+layout(constant_id = 1) const bool ADVANCE = false;
 
 layout(push_constant) uniform Push {
     uint len;
@@ -59,7 +59,7 @@ void main() {
         return;
     }
     update(thread_index());
-    if (ADVANCE != 0 && is_last_group(0, groups) && gl_LocalInvocationID.x == 0) {
+    if (ADVANCE && is_last_group(0, groups) && gl_LocalInvocationID.x == 0) {
         ADVANCE_STATE(state, batch, advance_beta1, advance_rest1, advance_beta2, advance_rest2)
     }
 }

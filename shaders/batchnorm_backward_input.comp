@@ -9,7 +9,7 @@ layout(constant_id = 1) const uint H = 1;
 layout(constant_id = 2) const uint W = 1;
 layout(constant_id = 3) const uint C = 1;
 layout(constant_id = 4) const uint SIZE = 1;
-layout(constant_id = 5) const uint WITH_RELU = 0;
+layout(constant_id = 5) const bool WITH_RELU = false;
 
 layout(push_constant) uniform Push { uint pixels; };            // R = N·H·W
 layout(binding = 0) readonly buffer X { vec4 x[]; };            // (N, H, W, C)
@@ -44,7 +44,7 @@ vec4 gradient(uint pixel, uint q) {
         here = equal(index_quad(window, q), uvec4(h % SIZE * SIZE + w % SIZE));
     }
     vec4 g = mix(vec4(0.0), dy_quad(window, q), here);
-    return WITH_RELU != 0 ? mix(vec4(0.0), g, greaterThan(y_quad(window, q), vec4(0.0))) : g;
+    return WITH_RELU ? mix(vec4(0.0), g, greaterThan(y_quad(window, q), vec4(0.0))) : g;
 }
 
 void main() {

@@ -10,8 +10,8 @@
 layout(constant_id = 2) const uint H = 1;
 layout(constant_id = 3) const uint W = 1;
 layout(constant_id = 4) const uint SIZE = 1;
-layout(constant_id = 5) const uint WITH_RELU = 0;
-layout(constant_id = 6) const uint SUM_CHUNKS = 0; // the last workgroup adds up the chunks
+layout(constant_id = 5) const bool WITH_RELU = false;
+layout(constant_id = 6) const bool SUM_CHUNKS = false; // the last workgroup adds up the chunks
 
 layout(push_constant) uniform Push { uint rows, cols, chunk_rows, chunks; }; // rows: N·OH·OW
 layout(binding = 0) readonly buffer X { float x[]; };            // (N, H, W, cols)
@@ -41,7 +41,7 @@ void main() {
         for (uint r = lane.row; r < lane.row_end; r += DEPTH) {
             uint e = r * cols + lane.col;
             uint source = SIZE == 1 ? e : pixel_of(r, index[e]) * cols + lane.col;
-            float g = WITH_RELU == 0 || y[e] > 0.0 ? dy[e] : 0.0;
+            float g = !WITH_RELU || y[e] > 0.0 ? dy[e] : 0.0;
             sum_g += g;
             sum_g_xhat += g * ((x[source] - m) * s);
         }
@@ -52,7 +52,7 @@ void main() {
         parts_beta[lane.chunk * cols + lane.col] = sum_g;
         parts_gamma[lane.chunk * cols + lane.col] = sum_g_xhat;
     }
-    if (SUM_CHUNKS == 0 || !is_last_group(lane.col / COLUMNS, chunks)) {
+    if (!SUM_CHUNKS || !is_last_group(lane.col / COLUMNS, chunks)) {
         return;
     }
     sum_g = sum_g_xhat = 0.0;

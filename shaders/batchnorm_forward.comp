@@ -11,9 +11,9 @@ layout(constant_id = 1) const uint H = 1;
 layout(constant_id = 2) const uint W = 1;
 layout(constant_id = 3) const uint C = 1;
 layout(constant_id = 4) const uint SIZE = 1;
-layout(constant_id = 5) const uint WITH_RELU = 0;
-layout(constant_id = 6) const uint WITH_INDEX = 0;
-layout(constant_id = 7) const uint TRAINING = 0;
+layout(constant_id = 5) const bool WITH_RELU = false;
+layout(constant_id = 6) const bool WITH_INDEX = false;
+layout(constant_id = 7) const bool TRAINING = false;
 
 layout(push_constant) uniform Push {
     uint windows;   // N·OH·OW
@@ -49,7 +49,7 @@ void save_statistics() {
 }
 
 void main() {
-    if (TRAINING != 0 && group_index() == 0) {
+    if (TRAINING && group_index() == 0) {
         save_statistics();
     }
     uint window = thread_index() / QUADS, q = thread_index() % QUADS;
@@ -63,8 +63,8 @@ void main() {
         vec4 v = (x_quad(pixel_of(window, p), q) - mean[q]) * inv_std * gamma[q] + beta[q];
         take_max(v, p, best, best_at);
     }
-    store_y(window, q, WITH_RELU != 0 ? relu(best) : best);
-    if (WITH_INDEX != 0) {
+    store_y(window, q, WITH_RELU ? relu(best) : best);
+    if (WITH_INDEX) {
         store_index(window, q, best_at);
     }
 }

@@ -102,8 +102,8 @@ void main() {
     if (!whole_tile(g, pixels, I)) {
         return;
     }
-    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, I, false);
-    if (GRADIENT_SUMS != 0) {
+    store_tile(g, SUM_SPLITS ? 0 : g.split, pixels, I, false);
+    if (GRADIENT_SUMS) {
         take_gradient_sums(g, free_counter(pixels, I), pixels, I);
     }
 }

@@ -57,7 +57,7 @@ void main() {
     if (!whole_tile(g, O, TAPS)) {
         return;
     }
-    uint part = SUM_SPLITS != 0 ? 0 : g.split;
+    uint part = SUM_SPLITS ? 0 : g.split;
     store_row_sums(g, part, O);
     store_tile(g, part, O, TAPS, false);
 }

@@ -5,8 +5,8 @@
 // workgroup of a column of tiles combines them, or else batchnorm_combine does.
 #include "common.glsl"
 
-layout(constant_id = 16) const uint WITH_STATISTICS = 0;
-layout(constant_id = 17) const uint COMBINE = 0; // the last workgroup combines them
+layout(constant_id = 16) const bool WITH_STATISTICS = false;
+layout(constant_id = 17) const bool COMBINE = false; // the last workgroup combines them
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
@@ -66,10 +66,10 @@ void main() {
     if (with_bias != 0) {
         add_bias(g, O);
     }
-    store_tile(g, SUM_SPLITS != 0 ? 0 : g.split, pixels, O, false);
-    if (COMBINE != 0) {
+    store_tile(g, SUM_SPLITS ? 0 : g.split, pixels, O, false);
+    if (COMBINE) {
         take_statistics(g, free_counter(pixels, O), pixels, O);
-    } else if (WITH_STATISTICS != 0) {
+    } else if (WITH_STATISTICS) {
         store_statistics(g, pixels, O);
     }
 }

@@ -8,7 +8,7 @@
 #include "relu.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint WITH_RELU = 0; // replace X by max(X, 0)
+layout(constant_id = 1) const bool WITH_RELU = false; // replace X by max(X, 0)
 
 layout(push_constant) uniform Push { uint samples, units, threshold, layer; float scale; };
 layout(binding = 0) readonly buffer X { float x[]; };        // (samples, units)
@@ -26,7 +26,7 @@ void main() {
                              uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
     for (uint j = 0; j < min(4, units - 4 * q); j++) {
         uint e = s * units + 4 * q + j;
-        float v = WITH_RELU != 0 ? relu(x[e]) : x[e];
+        float v = WITH_RELU ? relu(x[e]) : x[e];
         y[e] = words[j] < threshold ? 0.0 : v * scale;
     }
 }

@@ -7,8 +7,8 @@
 #include "common.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint AUGMENT = 0; // enables the three below and erase
-layout(constant_id = 2) const uint ROTATE = 0;
+layout(constant_id = 1) const bool AUGMENT = false; // enables the three below and erase
+layout(constant_id = 2) const bool ROTATE = false;
 layout(constant_id = 3) const uint FLIP = 0;
 layout(constant_id = 4) const uint CROP = 0;
 
@@ -43,7 +43,7 @@ void main() {
     if (pixel == 0 && c == 0) {
         y[i] = byte_of(labels[image / 4], image);
     }
-    if (AUGMENT != 0) {
+    if (AUGMENT) {
         ivec2 source = augmented_source(ivec2(pixel / width, pixel % width), i, image, ivec2(height, width), erase);
         if (source.x < 0) {
             x[e] = table[256 * c];

@@ -8,17 +8,17 @@
 #include "relu.glsl"
 #include "state.glsl"
 
-layout(constant_id = 8) const uint TRANS_A = 0;    // A is stored as (K, M)
-layout(constant_id = 9) const uint TRANS_B = 0;    // B is stored as (N, K)
-layout(constant_id = 10) const uint VECTOR_A = 0;   // A's stored rows are whole vec4s
-layout(constant_id = 11) const uint VECTOR_B = 0;   // B's stored rows are whole vec4s
-layout(constant_id = 12) const uint EPILOGUE = 0;  // the element-wise op: none or one of the following
+layout(constant_id = 8) const bool TRANS_A = false;   // A is stored as (K, M)
+layout(constant_id = 9) const bool TRANS_B = false;   // B is stored as (N, K)
+layout(constant_id = 10) const bool VECTOR_A = false; // A's stored rows are whole vec4s
+layout(constant_id = 11) const bool VECTOR_B = false; // B's stored rows are whole vec4s
+layout(constant_id = 12) const uint EPILOGUE = 0;     // the element-wise op: none or one of the following
 const uint EPILOGUE_RELU = 1;
 const uint EPILOGUE_RELU_DROPOUT = 2;
 const uint EPILOGUE_RELU_BACKWARD = 3; // backward of both: C·scale where Output > 0, else 0
 
-const bool A_ALONG_K = TRANS_A == 0;
-const bool B_ALONG_K = TRANS_B != 0;
+const bool A_ALONG_K = !TRANS_A;
+const bool B_ALONG_K = TRANS_B;
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
@@ -52,7 +52,7 @@ layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
         mat4 block = mat4(0.0);                                                     \
         [[unroll]] for (uint i = 0; i < 4; i++) {                                   \
             uint at = (row + i) * cols + col;                                       \
-            if (VECTOR != 0) {                                                      \
+            if (VECTOR) {                                                           \
                 if (row + i < rows && col < cols) {                                 \
                     block[i] = DATA[at / 4];                                        \
                 }                                                                   \
@@ -76,11 +76,11 @@ STORE_ROWS(store_row_sums, row_sums_of)
 TAKE_GRADIENT_SUMS
 
 mat4 load_a(uint row, uint kk) {
-    return TRANS_A != 0 ? stored_a(k, m, kk, row) : transpose(stored_a(m, k, row, kk));
+    return TRANS_A ? stored_a(k, m, kk, row) : transpose(stored_a(m, k, row, kk));
 }
 
 mat4 load_b(uint kk, uint col) {
-    return TRANS_B != 0 ? transpose(stored_b(n, k, col, kk)) : stored_b(k, n, kk, col);
+    return TRANS_B ? transpose(stored_b(n, k, col, kk)) : stored_b(k, n, kk, col);
 }
 
 // Applies the element-wise op to elements (row, col) to (row, col + 3) of C.
@@ -119,7 +119,7 @@ void main() {
     if (!whole_tile(g, m, n)) {
         return;
     }
-    uint part = SUM_SPLITS != 0 ? 0 : g.split;
+    uint part = SUM_SPLITS ? 0 : g.split;
     store_row_sums(g, part, m);
     if (with_bias != 0) {
         add_bias(g, n);
@@ -128,7 +128,7 @@ void main() {
         apply_epilogue(g);
     }
     store_tile(g, part, m, n, accumulate != 0);
-    if (GRADIENT_SUMS != 0) {
+    if (GRADIENT_SUMS) {
         take_gradient_sums(g, free_counter(m, n), m, n);
     }
 }

@@ -8,9 +8,9 @@
 #include "last_group.glsl"
 
 layout(constant_id = 1) const uint ROWS = 1; // per workgroup
-layout(constant_id = 2) const uint WITH_LOSS = 0;
-layout(constant_id = 3) const uint WITH_DLOGITS = 0;
-layout(constant_id = 4) const uint WITH_PROBS = 0;
+layout(constant_id = 2) const bool WITH_LOSS = false;
+layout(constant_id = 3) const bool WITH_DLOGITS = false;
+layout(constant_id = 4) const bool WITH_PROBS = false;
 
 const uint COLUMNS = 16;              // most columns of C; narrowColumns on the host
 const uint LANES = THREADS / COLUMNS; // threads per column, a power of two
@@ -86,7 +86,7 @@ void main() {
             c_of[n * classes + col] = v;
         }
     }
-    if (WITH_LOSS == 0) {
+    if (!WITH_LOSS) {
         return;
     }
     barrier();

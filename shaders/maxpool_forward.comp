@@ -8,7 +8,7 @@ layout(constant_id = 2) const uint W = 1;
 layout(constant_id = 3) const uint C = 1;
 layout(constant_id = 4) const uint SIZE = 1;
 layout(constant_id = 5) const uint STRIDE = 1;
-layout(constant_id = 6) const uint WITH_INDEX = 1; // write Index
+layout(constant_id = 6) const bool WITH_INDEX = true; // write Index
 const uint OH = (H - SIZE) / STRIDE + 1;
 const uint OW = (W - SIZE) / STRIDE + 1;
 
@@ -35,7 +35,7 @@ void main() {
         take_max(x_quad(corner + p / SIZE * W + p % SIZE, q), p, best, best_at);
     }
     store_y(window, q, best);
-    if (WITH_INDEX != 0) {
+    if (WITH_INDEX) {
         store_index(window, q, best_at);
     }
 }

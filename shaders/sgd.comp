@@ -6,8 +6,8 @@
 #include "common.glsl"
 #include "state.glsl"
 
-layout(constant_id = 1) const uint WITH_MOMENTUM = 1;
-layout(constant_id = 2) const uint NESTEROV = 0;
+layout(constant_id = 1) const bool WITH_MOMENTUM = true;
+layout(constant_id = 2) const bool NESTEROV = false;
 
 layout(push_constant) uniform Push { uint len; float momentum, weight_decay; };
 layout(binding = 0) buffer Param { vec4 param[]; };
@@ -25,21 +25,21 @@ void main() {
     vec4 p = param[i];
     vec4 g = grad[i] + weight_decay * p;
     vec4 direction = g, velocity = vec4(0.0);
-    if (WITH_MOMENTUM != 0) {
+    if (WITH_MOMENTUM) {
         velocity = momentum * m[i] + g;
-        direction = NESTEROV != 0 ? g + momentum * velocity : velocity;
+        direction = NESTEROV ? g + momentum * velocity : velocity;
     }
     p -= rate * direction;
     if (4 * i + 4 <= len) {
         param[i] = p;
-        if (WITH_MOMENTUM != 0) {
+        if (WITH_MOMENTUM) {
             m[i] = velocity;
         }
         return;
     }
     for (uint j = 0; j < len % 4; j++) {
         param[i][j] = p[j];
-        if (WITH_MOMENTUM != 0) {
+        if (WITH_MOMENTUM) {
             m[i][j] = velocity[j];
         }
     }

@@ -1,6 +1,10 @@
 // Package shaders holds the project's compute shaders: GLSL sources, and their
 // SPIR-V, embedded so that users need no shader compiler.
 //
+// For each shader there is a function that takes its specialisation constants, its
+// push constants and its buffers by name, and returns them in the shader's order
+// as a [Call].
+//
 // After changing a source run go generate, which needs glslc; the tests of
 // package generate fail until then.
 package shaders
@@ -21,11 +25,10 @@ var spv embed.FS
 
 // Module is one compiled shader.
 type Module struct {
-	Name          string
-	SPIRV         []byte
-	Bindings      int // storage buffers, numbered from 0
-	PushBytes     int // of push constants
-	SpecConstants int // numbered from 0; constant 0 is the number of threads per workgroup
+	Name      string
+	SPIRV     []byte
+	Bindings  int // storage buffers, numbered from 0
+	PushBytes int // of push constants
 }
 
 var load = sync.OnceValues(loadModules)
@@ -45,8 +48,8 @@ func loadModules() (map[string]Module, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded shaders: %w", err)
 		}
-		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: e.Bindings,
-			PushBytes: e.PushBytes, SpecConstants: e.SpecConstants}
+		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: len(e.Buffers),
+			PushBytes: 4 * len(e.Push)}
 	}
 	return modules, nil
 }

@@ -5,8 +5,8 @@
 // sample; then the sums of the threads are added up as a tree.
 #include "common.glsl"
 
-layout(constant_id = 1) const uint WITH_DLOGITS = 1;
-layout(constant_id = 2) const uint WITH_PROBS = 1;
+layout(constant_id = 1) const bool WITH_DLOGITS = true;
+layout(constant_id = 2) const bool WITH_PROBS = true;
 
 layout(push_constant) uniform Push {
     uint samples, classes, slots, prob_rows;

@@ -4,8 +4,8 @@
 // and the old contents of C. The partial sums are a matrix of splits rows.
 #include "column_tile.glsl"
 
-layout(constant_id = 2) const uint WITH_BIAS = 0;
-layout(constant_id = 3) const uint ACCUMULATE = 0;
+layout(constant_id = 2) const bool WITH_BIAS = false;
+layout(constant_id = 3) const bool ACCUMULATE = false;
 
 layout(push_constant) uniform Push { uint splits, len, n; };        // len: M·N
 layout(binding = 0) readonly buffer Partials { float partials[]; }; // (splits, M, N)
@@ -24,8 +24,8 @@ void main() {
     if (!lane.live || !is_top()) {
         return;
     }
-    if (WITH_BIAS != 0) {
+    if (WITH_BIAS) {
         sum += bias[lane.col % n];
     }
-    c[lane.col] = ACCUMULATE != 0 ? c[lane.col] + sum : sum;
+    c[lane.col] = ACCUMULATE ? c[lane.col] + sum : sum;
 }

@@ -107,10 +107,6 @@ func (b *Backend) createPipeline(d dispatch) (*gpu.Pipeline, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(d.spec) != m.SpecConstants || len(d.args) != m.Bindings || len(d.push) != m.PushBytes {
-		return nil, fmt.Errorf("shader %s takes %d constants, %d buffers and %d bytes, got %d, %d and %d",
-			d.shader, m.SpecConstants, m.Bindings, m.PushBytes, len(d.spec), len(d.args), len(d.push))
-	}
 	return b.device.NewPipeline(gpu.PipelineDesc{Name: d.shader, SPIRV: m.SPIRV, Bindings: m.Bindings,
 		PushBytes: m.PushBytes, Spec: d.spec, LocalSize: [3]int{int(d.spec[0]), 1, 1}})
 }

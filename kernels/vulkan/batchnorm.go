@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 // normalization is what batchnorm_forward.comp does, but for the statistics
 // that it takes: the common form of all forward ops of batch-norm.
@@ -35,9 +38,11 @@ func (l *lowering) normalize(n normalization, mean, variance arg) {
 	if training {
 		invStd, runningMean, runningVar = l.write(n.invStd), l.update(n.runningMean), l.update(n.runningVar)
 	}
-	l.each("batchnorm_forward", windows*ceilDiv(c, 4), constants(h, w, c, n.window, n.relu, withIndex, training),
-		pushed(windows, float32(1-float64(n.momentum)), n.momentum, n.eps, float32(unbias)),
-		l.read(n.x), mean, variance, l.read(n.gamma), l.read(n.beta), y, index, invStd, runningMean, runningVar)
+	l.each(windows*ceilDiv(c, 4), shaders.BatchNormForward(
+		shaders.BatchNormForwardSpec{H: h, W: w, C: c, Size: n.window, WithReLU: n.relu, WithIndex: withIndex, Training: training},
+		shaders.BatchNormForwardPush{Windows: windows, Keep: float32(1 - float64(n.momentum)), Momentum: n.momentum, Eps: n.eps, Unbias: float32(unbias)},
+		shaders.BatchNormForwardBuffers[arg]{X: l.read(n.x), Mean: mean, Var: variance, Gamma: l.read(n.gamma), Beta: l.read(n.beta), Y: y,
+			Index: index, InvStd: invStd, RunningMean: runningMean, RunningVar: runningVar}))
 }
 
 func (l *lowering) batchNormForward(op kernels.BatchNormForward) {
@@ -57,14 +62,18 @@ func (l *lowering) batchNormForward(op kernels.BatchNormForward) {
 func (l *lowering) statistics(x kernels.Tensor, mean, variance arg) {
 	c := l.planColumns(x.Matrix())
 	partials := l.partials(2 * c.chunks * c.cols)
-	l.reduceColumns("batchnorm_statistics", c, c.push(), l.read(x), arg{partials, kernels.Write})
+	l.reduce(c, shaders.BatchNormStatistics(shaders.BatchNormStatisticsSpec{Columns: c.width},
+		shaders.BatchNormStatisticsPush{Rows: c.rows, Cols: c.cols, ChunkRows: c.chunkRows},
+		shaders.BatchNormStatisticsBuffers[arg]{X: l.read(x), Partials: arg{partials, kernels.Write}}))
 	l.combine(c, partials, mean, variance)
 }
 
 // combine appends the statistics of all rows from those of c's chunks.
 func (l *lowering) combine(c columns, partials span, mean, variance arg) {
-	l.reduceColumns("batchnorm_combine", l.single(c.chunks, c.cols), pushed(c.rows, c.cols, c.chunkRows, c.chunks),
-		arg{partials, kernels.Read}, mean, variance)
+	s := l.single(c.chunks, c.cols)
+	l.reduce(s, shaders.BatchNormCombine(shaders.BatchNormCombineSpec{Columns: s.width},
+		shaders.BatchNormCombinePush{Rows: c.rows, Cols: c.cols, ChunkRows: c.chunkRows, Chunks: c.chunks},
+		shaders.BatchNormCombineBuffers[arg]{Partials: arg{partials, kernels.Read}, Mean: mean, Var: variance}))
 }
 
 func (l *lowering) batchNormInference(op kernels.BatchNormInference) {
@@ -93,10 +102,12 @@ func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu 
 	if sumChunks {
 		counters = l.counters(ceilDiv(c.cols, c.width))
 	}
-	l.dispatch("batchnorm_backward_sums", l.threads, c.groups(), 1, constants(c.width, h, w, op.Size, relu, sumChunks),
-		pushed(c.rows, c.cols, c.chunkRows, c.chunks),
-		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Mean), l.read(op.InvStd),
-		partsBeta, partsGamma, counters, dbeta, dgamma)
+	l.reduce(c, shaders.BatchNormBackwardSums(
+		shaders.BatchNormBackwardSumsSpec{Columns: c.width, H: h, W: w, Size: op.Size, WithReLU: relu, SumChunks: sumChunks},
+		shaders.BatchNormBackwardSumsPush{Rows: c.rows, Cols: c.cols, ChunkRows: c.chunkRows, Chunks: c.chunks},
+		shaders.BatchNormBackwardSumsBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readOr(op.Index, op.DY),
+			Mean: l.read(op.Mean), InvStd: l.read(op.InvStd), PartsBeta: partsBeta, PartsGamma: partsGamma, Counters: counters,
+			DBeta: dbeta, DGamma: dgamma}))
 	if c.chunks > 1 && !l.lastGroup {
 		l.sumChunks(c, partsBeta.span, dbeta)
 		l.sumChunks(c, partsGamma.span, dgamma)
@@ -108,56 +119,47 @@ func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu 
 func (l *lowering) normalizeBackwardInput(op kernels.BatchNormReLUPoolBackward, relu bool) {
 	h, w, channels := planes(op.X)
 	pixels, _ := op.X.Matrix()
-	l.each("batchnorm_backward_input", pixels*ceilDiv(channels, 4), constants(h, w, channels, op.Size, relu), pushed(pixels),
-		l.read(op.X), l.read(op.Y), l.read(op.DY), l.readOr(op.Index, op.DY), l.read(op.Gamma), l.read(op.Mean),
-		l.read(op.InvStd), l.read(op.DGamma), l.read(op.DBeta), l.write(op.DX))
+	l.each(pixels*ceilDiv(channels, 4), shaders.BatchNormBackwardInput(
+		shaders.BatchNormBackwardInputSpec{H: h, W: w, C: channels, Size: op.Size, WithReLU: relu},
+		shaders.BatchNormBackwardInputPush{Pixels: pixels},
+		shaders.BatchNormBackwardInputBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readOr(op.Index, op.DY),
+			Gamma: l.read(op.Gamma), Mean: l.read(op.Mean), InvStd: l.read(op.InvStd), DGamma: l.read(op.DGamma), DBeta: l.read(op.DBeta),
+			DX: l.write(op.DX)}))
 }
 
 // gradientSums is what a product's shader needs to take the sums of a
 // batch-norm's gradient beside its result.
 type gradientSums struct {
-	op        kernels.BatchNormReLUPoolBackward
-	wanted    bool
-	constants []uint32
-	args      []arg
-	counters  int
+	op       kernels.BatchNormReLUPoolBackward
+	spec     shaders.MatrixGradientSumsSpec
+	buffers  shaders.MatrixGradientSumsBuffers[arg]
+	counters int
 }
 
 // gradientSumsOf returns the sums that the product p takes along: those of the
-// next op, if it is the gradient of a batch-norm to whose output's gradient the
-// product writes, and the tiles lie well for it.
-func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, rest []kernels.Op) gradientSums {
-	c := l.write(result)
-	s := gradientSums{constants: constants(false, 1, 1, 4, 1), args: []arg{c, c, c, c, c, c, c, c}} // left alone by the shader
-	if len(rest) == 0 || !l.lastGroup {
-		return s
-	}
-	op, ok := rest[0].(kernels.BatchNormReLUPoolBackward)
-	if !ok || l.tensor(op.DY) != l.tensor(result) {
-		return s
+// gradient of a batch-norm that joins it, none for other ops.
+func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, joined kernels.Op) gradientSums {
+	op, wanted := joined.(kernels.BatchNormReLUPoolBackward)
+	if !wanted {
+		c := l.write(result) // left alone by the shader
+		return gradientSums{spec: shaders.MatrixGradientSumsSpec{GradientSums: false, BNH: 1, BNW: 1, BNC: 4, BNSize: 1},
+			buffers: shaders.MatrixGradientSumsBuffers[arg]{NormX: c, NormY: c, NormIndex: c, NormMean: c, NormInvStd: c, NormParts: c, DBeta: c, DGamma: c}}
 	}
 	h, w, channels := planes(op.X)
-	inOneWindow := p.n == channels || channels%p.bn == 0 && p.n%channels == 0
-	if channels%4 != 0 || !inOneWindow {
-		return s
-	}
 	chunks := ceilDiv(p.m, p.bm) * (p.n / channels)
-	s.op, s.wanted, s.counters = op, true, p.combineCounters(chunks, ceilDiv(channels, p.bn))
-	s.constants = constants(true, h, w, channels, op.Size)
-	s.args = []arg{l.read(op.X), l.read(op.Y), l.readOr(op.Index, op.Y), l.read(op.Mean), l.read(op.InvStd),
-		{l.partials(2 * chunks * channels), kernels.Write}, l.write(op.DBeta), l.write(op.DGamma)}
-	return s
+	return gradientSums{op: op, counters: p.combineCounters(chunks, ceilDiv(channels, p.bn)),
+		spec: shaders.MatrixGradientSumsSpec{GradientSums: true, BNH: h, BNW: w, BNC: channels, BNSize: op.Size},
+		buffers: shaders.MatrixGradientSumsBuffers[arg]{NormX: l.read(op.X), NormY: l.read(op.Y), NormIndex: l.readOr(op.Index, op.Y),
+			NormMean: l.read(op.Mean), NormInvStd: l.read(op.InvStd), NormParts: arg{l.partials(2 * chunks * channels), kernels.Write},
+			DBeta: l.write(op.DBeta), DGamma: l.write(op.DGamma)}}
 }
 
-// finish appends the rest of that op, if the product took its sums along, and
-// returns how many ops it has taken.
-func (l *lowering) finish(s gradientSums) (taken int) {
-	if !s.wanted {
-		return 0
+// finish appends the rest of that op, if the product took its sums along.
+func (l *lowering) finish(s gradientSums) {
+	if s.spec.GradientSums {
+		l.op++
+		l.normalizeBackwardInput(s.op, true)
 	}
-	l.op++
-	l.normalizeBackwardInput(s.op, true)
-	return 1
 }
 
 // planes returns the extents of x as planes of pixels: those of (N, H, W, C),

@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 // Convolutions are matrix products whose operands are gathered on the fly:
 // rows are pixels, and a patch has KH·KW·I taps.
@@ -24,11 +27,14 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	if combine {
 		mean, variance, counters = l.write(op.Mean), l.write(op.Var), p.combineCounters(c.chunks, ceilDiv(o, p.bn))
 	}
-	l.multiply(multiplication{product: p, shader: "conv_forward",
-		own:    append(convConstants(op.X, op.W, op.Stride, op.Pad), flag(ofTiles), flag(combine)),
-		inputs: []arg{l.read(op.X), l.read(op.W), l.readOr(op.Bias, op.W)}, extra: []arg{partials, mean, variance},
-		push: func(withBias, _ bool) []byte { return pushed(pixels, p.splitK, flag(withBias)) },
-		c:    op.Y, bias: op.Bias, counters: counters})
+	l.multiply(multiplication{product: p, c: op.Y, bias: op.Bias, counters: counters,
+		call: func(s shared) shaders.Call[arg] {
+			return shaders.ConvForward(shaders.ConvForwardSpec{MatrixTileSpec: s.tile, ConvShapeSpec: convShape(op.X, op.W, op.Stride, op.Pad),
+				WithStatistics: ofTiles, Combine: combine},
+				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias)},
+				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: l.readOr(op.Bias, op.W), Y: s.result,
+					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance})
+		}})
 	switch {
 	case combine:
 	case ofTiles:
@@ -38,29 +44,44 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	}
 }
 
-// convBackwardInput lowers the gradient of the input, with the sums that the
-// gradient of a batch-norm after it needs. It returns the number of ops lowered.
-func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, rest []kernels.Op) (taken int) {
+// convBackwardInput lowers the gradient of the input, with the sums of the
+// gradient of a batch-norm that joins it.
+func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernels.Op) {
+	p := l.inputGradientProduct(op)
+	sums := l.gradientSumsOf(op.DX, p, joined)
+	l.multiply(multiplication{product: p, c: op.DX, counters: sums.counters,
+		call: func(s shared) shaders.Call[arg] {
+			return shaders.ConvBackwardInput(shaders.ConvBackwardInputSpec{MatrixTileSpec: s.tile,
+				ConvShapeSpec: convShape(op.DX, op.W, op.Stride, op.Pad), MatrixGradientSumsSpec: sums.spec},
+				shaders.ConvBackwardInputPush{Pixels: p.m, SplitK: p.splitK},
+				shaders.ConvBackwardInputBuffers[arg]{DY: l.read(op.DY), Weight: l.read(op.W), DX: s.result, Parts: s.parts,
+					Counters: s.counters, MatrixGradientSumsBuffers: sums.buffers})
+		}})
+	l.finish(sums)
+}
+
+// inputGradientProduct plans the gradient of the input.
+func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
 	pixels, i := op.DX.Matrix()
-	p := l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
-	sums := l.gradientSumsOf(op.DX, p, rest)
-	l.multiply(multiplication{product: p, shader: "conv_backward_input",
-		own:    append(convConstants(op.DX, op.W, op.Stride, op.Pad), sums.constants...),
-		inputs: []arg{l.read(op.DY), l.read(op.W)}, extra: sums.args,
-		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DX, counters: sums.counters})
-	return 1 + l.finish(sums)
+	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
 	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels)
-	l.multiply(multiplication{product: p, shader: "conv_backward_weight",
-		own: convConstants(op.X, op.DW, op.Stride, op.Pad), inputs: []arg{l.read(op.X), l.read(op.DY)},
-		push: func(_, _ bool) []byte { return pushed(pixels, p.splitK) }, c: op.DW, rowSums: op.DBias, hasRowSums: true})
+	l.multiply(multiplication{product: p, c: op.DW, rowSums: op.DBias,
+		call: func(s shared) shaders.Call[arg] {
+			return shaders.ConvBackwardWeight(shaders.ConvBackwardWeightSpec{MatrixTileSpec: s.tile,
+				ConvShapeSpec: convShape(op.X, op.DW, op.Stride, op.Pad)},
+				shaders.ConvBackwardWeightPush{Pixels: pixels, SplitK: p.splitK},
+				shaders.ConvBackwardWeightBuffers[arg]{X: l.read(op.X), DY: l.read(op.DY), DW: s.result, Parts: s.parts,
+					Counters: s.counters, RowParts: s.rowParts, DBias: s.rowSums})
+		}})
 }
 
-// convConstants returns the constants of a convolution of x (N, H, W, I) with
+// convShape returns the constants of a convolution of x (N, H, W, I) with
 // w (O, KH, KW, I), or of their gradients.
-func convConstants(x, w kernels.Tensor, stride, pad int) []uint32 {
-	return constants(x.Shape[1], x.Shape[2], x.Shape[3], w.Shape[0], w.Shape[1], w.Shape[2], stride, pad)
+func convShape(x, w kernels.Tensor, stride, pad int) shaders.ConvShapeSpec {
+	return shaders.ConvShapeSpec{H: x.Shape[1], W: x.Shape[2], I: x.Shape[3],
+		O: w.Shape[0], KH: w.Shape[1], KW: w.Shape[2], Stride: stride, Pad: pad}
 }

@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 func (l *lowering) gather(op kernels.Gather) {
 	samples, h, w, channels := op.X.Shape[0], op.X.Shape[1], op.X.Shape[2], op.X.Shape[3]
@@ -14,8 +17,11 @@ func (l *lowering) gather(op kernels.Gather) {
 	if !op.Erasures.Absent() {
 		rectangles = op.Erasures.Len()
 	}
-	l.each("gather", op.X.Len(), constants(op.Augmented(), !op.Rotations.Absent(), int(a.Flip), a.Crop),
-		pushed(samples, h, w, channels, op.Order.Len(), a.Erase, angles, rectangles),
-		l.read(op.Images), l.read(op.Labels), l.read(op.Order), l.read(op.State), l.read(op.Table),
-		l.write(op.X), l.write(op.Y), l.readOr(op.Rotations, op.State), l.readOr(op.Erasures, op.State))
+	l.each(op.X.Len(), shaders.Gather(
+		shaders.GatherSpec{Augment: op.Augmented(), Rotate: !op.Rotations.Absent(), Flip: int(a.Flip), Crop: a.Crop},
+		shaders.GatherPush{Samples: samples, Height: h, Width: w, Channels: channels, Entries: op.Order.Len(), Erase: int(a.Erase),
+			Angles: angles, Rectangles: rectangles},
+		shaders.GatherBuffers[arg]{Images: l.read(op.Images), Labels: l.read(op.Labels), Order: l.read(op.Order), State: l.read(op.State),
+			Table: l.read(op.Table), X: l.write(op.X), Y: l.write(op.Y),
+			Rotations: l.readOr(op.Rotations, op.State), Erasures: l.readOr(op.Erasures, op.State)}))
 }

@@ -2,14 +2,19 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 func (l *lowering) geluForward(op kernels.GELUForward) {
 	n := op.X.Len()
-	l.each("gelu_forward", n, nil, pushed(n), l.read(op.X), l.write(op.Y))
+	l.each(n, shaders.GELUForward(shaders.GELUForwardPush{Len: n},
+		shaders.GELUForwardBuffers[arg]{X: l.read(op.X), Y: l.write(op.Y)}))
 }
 
 func (l *lowering) geluBackward(op kernels.GELUBackward) {
 	n := op.X.Len()
-	l.each("gelu_backward", n, nil, pushed(n), l.read(op.X), l.read(op.DY), l.write(op.DX))
+	l.each(n, shaders.GELUBackward(shaders.GELUBackwardPush{Len: n},
+		shaders.GELUBackwardBuffers[arg]{X: l.read(op.X), DY: l.read(op.DY), DX: l.write(op.DX)}))
 }

@@ -2,31 +2,36 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
-// gemm lowers a matrix product, with the element-wise op after it if that works
-// in place on the product. It returns the number of ops lowered.
-func (l *lowering) gemm(op kernels.GEMM, rest []kernels.Op) int {
+// gemm lowers a matrix product, with the op that joins it.
+func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 	if narrow(op) {
-		return l.gemmNarrow(op, rest)
+		l.gemmNarrow(op, joined)
+		return
 	}
+	p, e := l.gemmProduct(op), epilogueOf(joined)
+	sums := l.gradientSumsOf(op.C, p, joined)
+	l.multiply(multiplication{product: p, c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, counters: sums.counters,
+		call: func(s shared) shaders.Call[arg] {
+			return shaders.GEMM(shaders.GEMMSpec{MatrixTileSpec: s.tile, TransA: op.TransA, TransB: op.TransB,
+				VectorA: op.A.Dim(-1)%4 == 0, VectorB: op.B.Dim(-1)%4 == 0, Epilogue: e.kind, MatrixGradientSumsSpec: sums.spec},
+				shaders.GEMMPush{M: p.m, N: p.n, K: p.k, SplitK: p.splitK, WithBias: flag(s.withBias), Accumulate: flag(s.accumulate),
+					Threshold: e.threshold, Layer: e.layer, Scale: e.scale},
+				shaders.GEMMBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: s.result, Parts: s.parts,
+					Counters: s.counters, RowParts: s.rowParts, RowSums: s.rowSums, State: l.readOr(e.state, op.A),
+					Output: l.readOr(e.output, op.A), MatrixGradientSumsBuffers: sums.buffers})
+		}})
+	l.finish(sums)
+}
+
+// gemmProduct plans a matrix product that is not narrow.
+func (l *lowering) gemmProduct(op kernels.GEMM) product {
 	m, n, k := op.MNK()
-	p := l.plan("gemm"+transposes(op), m, n, k)
-	e, taken := l.epilogueOf(op, p, rest)
-	state, output := l.readOr(e.state, op.A), l.readOr(e.output, op.A)
-	var next []kernels.Op // whose sums the product could compute
-	if taken == 1 && !op.Accumulate && op.RowSums.Absent() {
-		next = rest
-	}
-	sums := l.gradientSumsOf(op.C, p, next)
-	l.multiply(multiplication{product: p, shader: "gemm",
-		own:    append(constants(op.TransA, op.TransB, op.A.Dim(-1)%4 == 0, op.B.Dim(-1)%4 == 0, int(e.kind)), sums.constants...),
-		inputs: []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A)}, extra: append([]arg{state, output}, sums.args...),
-		push: func(withBias, accumulate bool) []byte {
-			return pushed(m, n, k, p.splitK, flag(withBias), flag(accumulate), e.threshold, e.layer, e.scale)
-		},
-		c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, hasRowSums: true, counters: sums.counters})
-	return taken + l.finish(sums)
+	return l.plan("gemm"+transposes(op), m, n, k)
 }
 
 // transposes names the operands that are stored transposed: "NT" for B.
@@ -40,7 +45,7 @@ func transposes(op kernels.GEMM) string {
 type epilogue struct {
 	kind             int
 	state, output    kernels.Tensor // state: for dropout; output: the forward op's, for a backward op
-	threshold, layer uint32
+	threshold, layer int
 	scale            float32
 }
 
@@ -51,33 +56,19 @@ const (
 	epilogueReLUBackward
 )
 
-// epilogueOf returns the element-wise op that joins the product (the next op, if
-// it reads and overwrites only C) and the number of ops that the dispatch covers.
-func (l *lowering) epilogueOf(op kernels.GEMM, p product, rest []kernels.Op) (e epilogue, taken int) {
-	if op.Accumulate || len(rest) == 0 || (p.splits > 1 && !l.lastGroup) {
-		return epilogue{}, 1
-	}
-	inPlace := func(from, to kernels.Tensor) bool {
-		return l.tensor(from) == l.tensor(op.C) && l.tensor(to) == l.tensor(op.C)
-	}
-	switch next := rest[0].(type) {
+// epilogueOf returns the parameters of an element-wise op that joins a product,
+// those of no epilogue for other ops.
+func epilogueOf(joined kernels.Op) epilogue {
+	switch op := joined.(type) {
 	case kernels.ReLUForward:
-		if inPlace(next.X, next.Y) {
-			return epilogue{kind: epilogueReLU}, 2
-		}
+		return epilogue{kind: epilogueReLU}
 	case kernels.ReLUDropoutForward:
-		if inPlace(next.X, next.Y) {
-			return epilogue{kind: epilogueReLUDropout, state: next.State, threshold: kernels.DropoutThreshold(next.P),
-				layer: next.Layer, scale: keptScale(next.P)}, 2
-		}
+		return epilogue{kind: epilogueReLUDropout, state: op.State, threshold: int(kernels.DropoutThreshold(op.P)),
+			layer: int(op.Layer), scale: keptScale(op.P)}
 	case kernels.ReLUBackward:
-		if inPlace(next.DY, next.DX) {
-			return epilogue{kind: epilogueReLUBackward, output: next.Y, scale: 1}, 2
-		}
+		return epilogue{kind: epilogueReLUBackward, output: op.Y, scale: 1}
 	case kernels.ReLUDropoutBackward:
-		if inPlace(next.DY, next.DX) {
-			return epilogue{kind: epilogueReLUBackward, output: next.Y, scale: keptScale(next.P)}, 2
-		}
+		return epilogue{kind: epilogueReLUBackward, output: op.Y, scale: keptScale(op.P)}
 	}
-	return epilogue{}, 1
+	return epilogue{}
 }

@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 // Limits of a narrow product (shaders/gemm_narrow.comp): few columns, and a K
 // short enough for the few threads of a column.
@@ -21,36 +24,24 @@ func narrow(op kernels.GEMM) bool {
 }
 
 // gemmNarrow lowers a narrow product, with the cross-entropy of its result if
-// that is next. It returns the number of ops lowered.
-func (l *lowering) gemmNarrow(op kernels.GEMM, rest []kernels.Op) (taken int) {
+// that joins it.
+func (l *lowering) gemmNarrow(op kernels.GEMM, joined kernels.Op) {
 	m, n, k := op.MNK()
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
-	loss, joined := l.lossOf(op, rest)
 	c := l.write(op.C)
-	// Without a loss, the shader does not access its bindings.
-	args := []arg{l.read(op.A), l.read(op.B), l.readOr(op.Bias, op.A), c, c, c, c, c, c, c, c, c}
-	push, constant := pushed(m, n, 0, 0, 0, 0), constants(rows, false, false, false)
-	taken = 1
-	if joined {
-		operands := l.crossEntropy(loss)
-		copy(args[4:], operands.args)
-		args[10] = arg{l.partials(2 * m), kernels.Write}
-		args[11] = l.counters(1)
-		push, constant, taken = operands.push, append(constants(rows, true), operands.constants...), 2
+	// Without a loss, the shader uses none of what is the loss's.
+	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false}
+	push := shaders.GEMMNarrowPush{Samples: m, Classes: n, Slots: 0, ProbRows: 0, On: 0, Off: 0,
+		Quads: k / 4, WithBias: flag(!op.Bias.Absent())}
+	buffers := shaders.GEMMNarrowBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: c,
+		Labels: c, State: c, Loss: c, Correct: c, DLogits: c, Probs: c, Losses: c, Counters: c}
+	if loss, ok := joined.(kernels.SoftmaxCrossEntropy); ok {
+		s, p, b := lossSpec(loss), lossPush(loss), l.lossBuffers(loss)
+		spec.WithLoss, spec.WithDLogits, spec.WithProbs = true, s.WithDLogits, s.WithProbs
+		push.Slots, push.ProbRows, push.On, push.Off = p.Slots, p.ProbRows, p.On, p.Off
+		buffers.Labels, buffers.State, buffers.Loss, buffers.Correct = b.Labels, b.State, b.Loss, b.Correct
+		buffers.DLogits, buffers.Probs = b.DLogits, b.Probs
+		buffers.Losses, buffers.Counters = arg{l.partials(2 * m), kernels.Write}, l.counters(1)
 	}
-	l.dispatch("gemm_narrow", l.threads, ceilDiv(m, rows), 1, constant,
-		append(push, pushed(k/4, flag(!op.Bias.Absent()))...), args...)
-	return taken
-}
-
-// lossOf returns the next op if it is the cross-entropy of the product and can
-// join its dispatch.
-func (l *lowering) lossOf(op kernels.GEMM, rest []kernels.Op) (loss kernels.SoftmaxCrossEntropy, ok bool) {
-	if !l.lastGroup || len(rest) == 0 {
-		return loss, false
-	}
-	loss, ok = rest[0].(kernels.SoftmaxCrossEntropy)
-	logits := l.tensor(op.C)
-	inPlace := ok && !loss.DLogits.Absent() && l.tensor(loss.DLogits).overlaps(logits)
-	return loss, ok && l.tensor(loss.Logits) == logits && !inPlace
+	l.dispatch(l.threads, ceilDiv(m, rows), 1, shaders.GEMMNarrow(spec, push, buffers))
 }

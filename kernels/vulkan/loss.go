@@ -2,35 +2,39 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
-
-// lossOperands are the operands that all shaders with a cross-entropy share.
-type lossOperands struct {
-	constants []uint32 // flags: gradient, probabilities
-	push      []byte
-	args      []arg // labels, state, loss, correct, gradient, probabilities
-}
-
-func (l *lowering) crossEntropy(op kernels.SoftmaxCrossEntropy) lossOperands {
-	samples, classes := op.Logits.Shape[0], op.Logits.Shape[1]
-	off := float64(op.Smoothing) / float64(classes)
-	on := 1 - float64(op.Smoothing) + off
-
-	// The shader does not access the binding of an absent output.
-	loss := l.update(op.Loss)
-	dlogits, probs, rows := loss, loss, 0
-	if !op.DLogits.Absent() {
-		dlogits = l.write(op.DLogits)
-	}
-	if !op.Probs.Absent() {
-		probs, rows = l.update(op.Probs), op.Probs.Shape[0]
-	}
-	return lossOperands{constants: constants(!op.DLogits.Absent(), !op.Probs.Absent()),
-		push: pushed(samples, classes, op.Loss.Len(), rows, float32(on), float32(off)),
-		args: []arg{l.read(op.Labels), l.read(op.State), loss, l.update(op.Correct), dlogits, probs}}
-}
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 func (l *lowering) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) {
-	o := l.crossEntropy(op)
-	l.dispatch("softmax_cross_entropy", l.threads, 1, 1, o.constants, o.push, append([]arg{l.read(op.Logits)}, o.args...)...)
+	l.dispatch(l.threads, 1, 1, shaders.SoftmaxCrossEntropy(lossSpec(op), lossPush(op), l.lossBuffers(op)))
+}
+
+func lossSpec(op kernels.SoftmaxCrossEntropy) shaders.SoftmaxCrossEntropySpec {
+	return shaders.SoftmaxCrossEntropySpec{WithDLogits: !op.DLogits.Absent(), WithProbs: !op.Probs.Absent()}
+}
+
+func lossPush(op kernels.SoftmaxCrossEntropy) shaders.SoftmaxCrossEntropyPush {
+	samples, classes := op.Logits.Shape[0], op.Logits.Shape[1]
+	off := float64(op.Smoothing) / float64(classes)
+	rows := 0
+	if !op.Probs.Absent() {
+		rows = op.Probs.Shape[0]
+	}
+	return shaders.SoftmaxCrossEntropyPush{Samples: samples, Classes: classes, Slots: op.Loss.Len(), ProbRows: rows,
+		On: float32(1 - float64(op.Smoothing) + off), Off: float32(off)}
+}
+
+func (l *lowering) lossBuffers(op kernels.SoftmaxCrossEntropy) shaders.SoftmaxCrossEntropyBuffers[arg] {
+	loss := l.update(op.Loss)
+	b := shaders.SoftmaxCrossEntropyBuffers[arg]{Logits: l.read(op.Logits), Labels: l.read(op.Labels), State: l.read(op.State),
+		Loss: loss, Correct: l.update(op.Correct), DLogits: loss, Probs: loss} // the shader does not access the binding of an absent output
+	if !op.DLogits.Absent() {
+		b.DLogits = l.write(op.DLogits)
+	}
+	if !op.Probs.Absent() {
+		b.Probs = l.update(op.Probs)
+	}
+	return b
 }

@@ -3,13 +3,12 @@
 package vulkan
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"runtime"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
 // dispatch is one launch of a shader variant, or a fill.
@@ -86,34 +85,35 @@ func (l *lowering) section(s *kernels.Section) error {
 		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
 			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
 		}
-		rest := s.Ops[i+1:]
-		if l.unfused {
-			rest = nil // nothing to join
-		}
-		taken, err := l.lower(s.Ops[i], rest)
-		if err != nil {
+		joined := l.follower(s.Ops[i:])
+		if err := l.lower(s.Ops[i], joined); err != nil {
 			return opError(s, i, err)
 		}
-		i += taken
+		i++
+		if joined != nil {
+			i++
+		}
 	}
 	return nil
 }
 
-// lower appends the dispatches of an op and of the ops in rest that join it, and
-// returns the number of ops lowered.
-func (l *lowering) lower(op kernels.Op, rest []kernels.Op) (taken int, err error) {
+// lower appends the dispatches of an op and of the next one if that joins it
+// (see fuse.go); else joined is nil.
+func (l *lowering) lower(op, joined kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.GEMM:
-		return l.gemm(op, rest), nil
+		l.gemm(op, joined)
 	case kernels.ConvBackwardInput:
-		return l.convBackwardInput(op, rest), nil
+		l.convBackwardInput(op, joined)
 	case kernels.Adam:
-		return l.adam(op, rest), nil
+		l.adam(op, joined)
+	default:
+		return l.lowerAlone(op)
 	}
-	return 1, l.lowerAlone(op)
+	return nil
 }
 
-// lowerAlone appends the dispatches of an op that no other op joins.
+// lowerAlone appends the dispatches of an op that none can join.
 func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
@@ -211,16 +211,21 @@ func (l *lowering) counters(n int) arg {
 	return arg{s, kernels.ReadWrite}
 }
 
-// dispatch appends a dispatch with the given number of threads per workgroup;
-// spec holds the constants after the number of threads.
-func (l *lowering) dispatch(shader string, threads, groups, splits int, spec []uint32, push []byte, args ...arg) {
-	l.out = append(l.out, dispatch{op: l.op, shader: shader, spec: append([]uint32{uint32(threads)}, spec...),
-		push: push, args: args, groups: groups, splits: splits})
+// dispatch appends a dispatch with the given number of threads per workgroup.
+func (l *lowering) dispatch(threads, groups, splits int, call shaders.Call[arg]) {
+	d := newDispatch(threads, groups, splits, call)
+	d.op = l.op
+	l.out = append(l.out, d)
 }
 
 // each appends a dispatch of n independent threads.
-func (l *lowering) each(shader string, n int, spec []uint32, push []byte, args ...arg) {
-	l.dispatch(shader, l.threads, ceilDiv(n, l.threads), 1, spec, push, args...)
+func (l *lowering) each(n int, call shaders.Call[arg]) {
+	l.dispatch(l.threads, ceilDiv(n, l.threads), 1, call)
+}
+
+func newDispatch(threads, groups, splits int, call shaders.Call[arg]) dispatch {
+	return dispatch{shader: call.Shader, spec: append([]uint32{uint32(threads)}, call.Spec...),
+		push: call.Push, args: call.Buffers, groups: groups, splits: splits}
 }
 
 // grid folds a number of workgroups over x and y if one axis is too short.
@@ -229,43 +234,8 @@ func (t *target) grid(groups int) (x, y int) {
 	return ceilDiv(groups, y), y
 }
 
-// constants packs ints and bools as specialisation constants.
-func constants(values ...any) []uint32 {
-	var words []uint32
-	for _, v := range values {
-		switch v := v.(type) {
-		case int:
-			words = append(words, uint32(v))
-		case bool:
-			words = append(words, flag(v))
-		default:
-			panic(fmt.Sprintf("vulkan: constant of type %T", v))
-		}
-	}
-	return words
-}
-
-// pushed packs ints, uint32s and float32s as push constants.
-func pushed(values ...any) []byte {
-	var b []byte
-	for _, v := range values {
-		var word uint32
-		switch v := v.(type) {
-		case int:
-			word = uint32(v)
-		case uint32:
-			word = v
-		case float32:
-			word = math.Float32bits(v)
-		default:
-			panic(fmt.Sprintf("vulkan: push constant of type %T", v))
-		}
-		b = binary.LittleEndian.AppendUint32(b, word)
-	}
-	return b
-}
-
-func flag(b bool) uint32 {
+// flag returns a push constant that is a truth value.
+func flag(b bool) int {
 	if b {
 		return 1
 	}

@@ -2,26 +2,25 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 func (l *lowering) maxPoolForward(op kernels.MaxPoolForward) {
 	index, withIndex := l.write(op.Y), !op.Index.Absent() // without one, the shader does not access the binding
 	if withIndex {
 		index = l.write(op.Index)
 	}
-	spec := append(poolConstants(op.X, op.Size, op.Stride), flag(withIndex))
+	spec := shaders.MaxPoolForwardSpec{H: op.X.Shape[1], W: op.X.Shape[2], C: op.X.Shape[3], Size: op.Size, Stride: op.Stride, WithIndex: withIndex}
 	windows, c := op.Y.Matrix()
-	l.each("maxpool_forward", windows*ceilDiv(c, 4), spec, pushed(windows), l.read(op.X), l.write(op.Y), index)
+	l.each(windows*ceilDiv(c, 4), shaders.MaxPoolForward(spec, shaders.MaxPoolForwardPush{Windows: windows},
+		shaders.MaxPoolForwardBuffers[arg]{X: l.read(op.X), Y: l.write(op.Y), Index: index}))
 }
 
 func (l *lowering) maxPoolBackward(op kernels.MaxPoolBackward) {
+	spec := shaders.MaxPoolBackwardSpec{H: op.DX.Shape[1], W: op.DX.Shape[2], C: op.DX.Shape[3], Size: op.Size, Stride: op.Stride}
 	pixels, c := op.DX.Matrix()
-	l.each("maxpool_backward", pixels*ceilDiv(c, 4), poolConstants(op.DX, op.Size, op.Stride), pushed(pixels),
-		l.read(op.DY), l.read(op.Index), l.write(op.DX))
-}
-
-// poolConstants returns the constants of a pooling over x (N, H, W, C) or over
-// its gradient.
-func poolConstants(x kernels.Tensor, size, stride int) []uint32 {
-	return constants(x.Shape[1], x.Shape[2], x.Shape[3], size, stride)
+	l.each(pixels*ceilDiv(c, 4), shaders.MaxPoolBackward(spec, shaders.MaxPoolBackwardPush{Pixels: pixels},
+		shaders.MaxPoolBackwardBuffers[arg]{DY: l.read(op.DY), Index: l.read(op.Index), DX: l.write(op.DX)}))
 }

@@ -2,30 +2,30 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
-// adam lowers a step of Adam, with the advance of its state if that is next. It
-// returns the number of ops lowered.
-func (l *lowering) adam(op kernels.Adam, rest []kernels.Op) int {
-	n := op.Param.Len()
+// adam lowers a step of Adam, with the advance of its state if that joins it.
+func (l *lowering) adam(op kernels.Adam, joined kernels.Op) {
 	beta1, rest1 := decay(op.Beta1)
 	beta2, rest2 := decay(op.Beta2)
-	groups := ceilDiv(ceilDiv(n, 4), l.threads)
-	var advance kernels.AdvanceState
-	counters, taken := l.update(op.Param), 1 // without an advance, the shader leaves its binding alone
-	if len(rest) > 0 && l.lastGroup {
-		next, ok := rest[0].(kernels.AdvanceState)
-		if ok && l.tensor(next.State) == l.tensor(op.State) {
-			advance, taken = next, 2
-			counters = l.counters(1)
-		}
+	counters := l.update(op.Param) // without an advance, the shader leaves its binding alone
+	advance, advances := joined.(kernels.AdvanceState)
+	if advances {
+		counters = l.counters(1)
 	}
 	stateBeta1, stateRest1 := decay(advance.Beta1)
 	stateBeta2, stateRest2 := decay(advance.Beta2)
-	l.dispatch("adam", l.threads, groups, 1, constants(taken == 2),
-		pushed(n, beta1, rest1, beta2, rest2, op.Eps, op.WeightDecay, groups, advance.Batch, stateBeta1, stateRest1, stateBeta2, stateRest2),
-		l.update(op.Param), l.read(op.Grad), l.update(op.M), l.update(op.V), l.update(op.State), l.read(op.LearningRates), counters)
-	return taken
+	n := op.Param.Len()
+	groups := ceilDiv(ceilDiv(n, 4), l.threads)
+	l.dispatch(l.threads, groups, 1, shaders.Adam(shaders.AdamSpec{Advance: advances},
+		shaders.AdamPush{Len: n, Beta1: beta1, OneMinusBeta1: rest1, Beta2: beta2, OneMinusBeta2: rest2, Eps: op.Eps, WeightDecay: op.WeightDecay,
+			Groups: groups, Batch: advance.Batch,
+			AdvanceBeta1: stateBeta1, AdvanceRest1: stateRest1, AdvanceBeta2: stateBeta2, AdvanceRest2: stateRest2},
+		shaders.AdamBuffers[arg]{Param: l.update(op.Param), Grad: l.read(op.Grad), M: l.update(op.M), V: l.update(op.V),
+			State: l.update(op.State), LearningRates: l.read(op.LearningRates), Counters: counters}))
 }
 
 func (l *lowering) sgd(op kernels.SGD) {
@@ -34,8 +34,10 @@ func (l *lowering) sgd(op kernels.SGD) {
 	if withMomentum {
 		m = l.update(op.M)
 	}
-	l.each("sgd", ceilDiv(n, 4), constants(withMomentum, op.Nesterov), pushed(n, op.Momentum, op.WeightDecay),
-		l.update(op.Param), l.read(op.Grad), l.read(op.State), l.read(op.LearningRates), m)
+	l.each(ceilDiv(n, 4), shaders.SGD(shaders.SGDSpec{WithMomentum: withMomentum, Nesterov: op.Nesterov},
+		shaders.SGDPush{Len: n, Momentum: op.Momentum, WeightDecay: op.WeightDecay},
+		shaders.SGDBuffers[arg]{Param: l.update(op.Param), Grad: l.read(op.Grad), State: l.read(op.State),
+			LearningRates: l.read(op.LearningRates), M: m}))
 }
 
 // decay rounds β and 1−β to float32, each once.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
 // Each ceiling is the best of peakRounds rounds of at least peakRound each.
@@ -35,11 +36,12 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 		bytes = peakCopyCPU
 	}
 	quads := int(bytes / 16)
-	fma := dispatch{shader: "peak_fma", push: pushed(peakSteps, float32(0.5)),
-		args: []arg{{span{0, 0, 4 * peakThreads}, kernels.Write}}, groups: peakThreads / b.target.threads}
-	move := dispatch{shader: "peak_copy", push: pushed(quads),
-		args:   []arg{{span{0, 0, bytes}, kernels.Read}, {span{1, 0, bytes}, kernels.Write}},
-		groups: ceilDiv(quads, b.target.threads)}
+	fma := newDispatch(b.target.threads, peakThreads/b.target.threads, 1, shaders.PeakFMA(
+		shaders.PeakFMAPush{Steps: peakSteps, Factor: .5},
+		shaders.PeakFMABuffers[arg]{Y: arg{span{0, 0, 4 * peakThreads}, kernels.Write}}))
+	move := newDispatch(b.target.threads, ceilDiv(quads, b.target.threads), 1, shaders.PeakCopy(
+		shaders.PeakCopyPush{Quads: quads},
+		shaders.PeakCopyBuffers[arg]{X: arg{span{0, 0, bytes}, kernels.Read}, Y: arg{span{1, 0, bytes}, kernels.Write}}))
 	perFMA, err := b.bestTime(fma, 4*peakThreads)
 	if err != nil {
 		return kernels.Peak{}, err
@@ -54,7 +56,6 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 
 // bestTime returns the shortest time of a dispatch on buffers of the given sizes.
 func (b *Backend) bestTime(d dispatch, sizes ...int64) (best time.Duration, err error) {
-	d.spec, d.splits = constants(b.target.threads), 1
 	p := &Program{backend: b, sections: map[string]*section{}}
 	defer func() { err = errors.Join(err, p.Close()) }()
 	if err := b.createPipelines([]dispatch{d}); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
 // columns describes the reduction of a (rows, cols) matrix over its rows; see
@@ -42,31 +43,34 @@ func (t *target) single(rows, cols int) columns {
 	return columns{rows: rows, cols: cols, width: min(powerOfTwo(cols), width, t.threads), chunkRows: rows, chunks: 1}
 }
 
-// reduceColumns appends a dispatch of one workgroup per tile and chunk.
-func (l *lowering) reduceColumns(shader string, c columns, push []byte, args ...arg) {
-	l.dispatch(shader, l.threads, c.groups(), 1, constants(c.width), push, args...)
+// reduce appends a dispatch of one workgroup per tile and chunk.
+func (l *lowering) reduce(c columns, call shaders.Call[arg]) {
+	l.dispatch(l.threads, c.groups(), 1, call)
 }
 
 func (c columns) groups() int { return ceilDiv(c.cols, c.width) * c.chunks }
 
-// push returns the push constants of the shaders that reduce chunks.
-func (c columns) push() []byte { return pushed(c.rows, c.cols, c.chunkRows) }
-
 func (l *lowering) columnSum(op kernels.ColumnSum) {
 	c := l.planColumns(op.X.Matrix())
 	if c.chunks == 1 {
-		l.reduceColumns("column_sum", c, c.push(), l.read(op.X), l.write(op.Y))
+		l.sumColumns(c, l.read(op.X), l.write(op.Y))
 		return
 	}
 	sums := l.partials(c.chunks * c.cols)
-	l.reduceColumns("column_sum", c, c.push(), l.read(op.X), arg{sums, kernels.Write})
+	l.sumColumns(c, l.read(op.X), arg{sums, kernels.Write})
 	l.sumChunks(c, sums, l.write(op.Y))
+}
+
+// sumColumns appends the sums of x (rows, cols) over each chunk of rows, into y
+// (chunks, cols).
+func (l *lowering) sumColumns(c columns, x, y arg) {
+	l.reduce(c, shaders.ColumnSum(shaders.ColumnSumSpec{Columns: c.width},
+		shaders.ColumnSumPush{Rows: c.rows, Cols: c.cols, ChunkRows: c.chunkRows}, shaders.ColumnSumBuffers[arg]{X: x, Y: y}))
 }
 
 // sumChunks appends the sum of partial sums (chunks, cols) into y (cols).
 func (l *lowering) sumChunks(c columns, sums span, y arg) {
-	s := l.single(c.chunks, c.cols)
-	l.reduceColumns("column_sum", s, s.push(), arg{sums, kernels.Read}, y)
+	l.sumColumns(l.single(c.chunks, c.cols), arg{sums, kernels.Read}, y)
 }
 
 func (l *lowering) fill(op kernels.Fill) {

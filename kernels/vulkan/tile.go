@@ -4,9 +4,9 @@ package vulkan
 
 import (
 	"math"
-	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
 // tile is a variant of the matrix-product core (shaders/include/matrix_tile.glsl).
@@ -134,21 +134,22 @@ func (p product) groups() int { return ceilDiv(p.m, p.bm) * ceilDiv(p.n, p.bn) }
 // multiplication is a product as a shader runs it.
 type multiplication struct {
 	product
-	shader string
-	own    []uint32 // the shader's constants, after those of the core
-	inputs []arg    // bindings before that of the result
-	extra  []arg    // bindings after those that all products share
-
-	// push makes the push constants. Its arguments say whether the shader adds
-	// the bias and the old contents of the result; a second pass may do so.
-	push func(withBias, accumulate bool) []byte
+	call func(shared) shaders.Call[arg]
 
 	c          kernels.Tensor // result
 	bias       kernels.Tensor // may be absent
 	accumulate bool
 	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; may be absent
-	hasRowSums bool           // the shader has bindings for rowSums
 	counters   int            // that the shader needs in addition to those of splits
+}
+
+// shared is what the shaders of all products take, as far as they have it.
+type shared struct {
+	tile                 shaders.MatrixTileSpec
+	withBias, accumulate bool // the shader adds the bias and the old contents of the result; a second pass may do so
+	result, parts        arg
+	counters             arg
+	rowParts, rowSums    arg
 }
 
 // splitFan is the number of splits, or of their sums, that a workgroup adds up
@@ -191,43 +192,38 @@ func treeNodes(parts, fan int) int {
 // last workgroups of each tile add them up or, if the device cannot tell which
 // workgroup is last, further dispatches do.
 func (l *lowering) multiply(m multiplication) {
-	withBias, withSums := !m.bias.Absent(), !m.rowSums.Absent()
+	secondPass := m.splits > 1 && !l.lastGroup
 	result := l.write(m.c)
 	if m.accumulate {
 		result = l.update(m.c)
 	}
-	secondPass := m.splits > 1 && !l.lastGroup
-	target, parts := result, result // the result fills bindings that the shader does not access
+	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent()},
+		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
+		result: result, parts: result}
 	if m.splits > 1 {
-		parts = arg{l.partials(m.splits * m.m * m.n), kernels.Write}
+		s.parts = arg{l.partials(m.splits * m.m * m.n), kernels.Write}
 	}
 	if secondPass {
-		target = parts
+		s.result = s.parts
 	}
-	counters, rowParts, rowSums := target, target, target
-	if withSums {
-		rowSums = l.write(m.rowSums)
-		rowParts = rowSums
+	s.counters, s.rowParts, s.rowSums = s.result, s.result, s.result // for bindings that the shader does not access
+	if !m.rowSums.Absent() {
+		s.rowSums = l.write(m.rowSums)
+		s.rowParts = s.rowSums
 		if m.splits > 1 {
-			rowParts = arg{l.partials(m.splits * m.m), kernels.Write}
+			s.rowParts = arg{l.partials(m.splits * m.m), kernels.Write}
+		}
+		if secondPass {
+			s.rowSums = s.rowParts
 		}
 	}
-	targetRows := rowSums
-	if secondPass {
-		targetRows = rowParts
-	}
 	if n := m.counters + l.splitCounters(m.product); n > 0 {
-		counters = l.counters(n)
+		s.counters = l.counters(n)
 	}
-	spec := append(constants(m.bm, m.bn, m.bk, m.tm, m.tn, l.sumsSplits(m.product), withSums), m.own...)
-	args := append(slices.Clone(m.inputs), target, parts, counters)
-	if m.hasRowSums {
-		args = append(args, rowParts, targetRows)
-	}
-	l.dispatch(m.shader, m.threads(), m.groups(), m.splits, spec, m.push(withBias && !secondPass, m.accumulate && !secondPass),
-		append(args, m.extra...)...)
+	l.dispatch(m.threads(), m.groups(), m.splits, m.call(s))
 	if secondPass {
-		l.sumSplits(m, parts.span, rowParts.span, result)
+		l.sumSplits(m, s.parts.span, s.rowParts.span, result)
 	}
 }
 
@@ -238,10 +234,10 @@ func (l *lowering) sumSplits(m multiplication, parts, rowParts span, result arg)
 		bias = l.read(m.bias)
 	}
 	s := l.single(m.splits, m.m*m.n)
-	l.dispatch("split_k_sum", l.threads, s.groups(), 1, constants(s.width, !m.bias.Absent(), m.accumulate),
-		pushed(m.splits, m.m*m.n, m.n), arg{parts, kernels.Read}, bias, result)
+	l.reduce(s, shaders.SplitKSum(shaders.SplitKSumSpec{Columns: s.width, WithBias: !m.bias.Absent(), Accumulate: m.accumulate},
+		shaders.SplitKSumPush{Splits: m.splits, Len: m.m * m.n, N: m.n},
+		shaders.SplitKSumBuffers[arg]{Partials: arg{parts, kernels.Read}, Bias: bias, C: result}))
 	if !m.rowSums.Absent() {
-		r := l.single(m.splits, m.m)
-		l.reduceColumns("column_sum", r, r.push(), arg{rowParts, kernels.Read}, l.write(m.rowSums))
+		l.sumColumns(l.single(m.splits, m.m), arg{rowParts, kernels.Read}, l.write(m.rowSums))
 	}
 }

@@ -77,7 +77,7 @@ func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, o
 	var order []string
 	for _, op := range s.source.Ops {
 		l := lowering{target: b.target, layout: p.layout}
-		if _, err := l.lower(op, nil); err != nil {
+		if err := l.lower(op, nil); err != nil {
 			return err
 		}
 		if l.planned != "" && products[l.planned] == nil {
@@ -112,7 +112,7 @@ func (p *Program) fastest(key string, op kernels.Op) (best choice, err error) {
 		target := p.backend.target
 		target.tuned = tuning{key: with}
 		l := lowering{target: target, layout: p.layout}
-		if _, err := l.lower(op, nil); err != nil {
+		if err := l.lower(op, nil); err != nil {
 			return best, err
 		}
 		took, err := p.timeLowered(&l)

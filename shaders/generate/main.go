@@ -1,5 +1,6 @@
 // Command generate compiles the shaders in the current folder with glslc into
-// spv/ and writes spv/manifest.json. Run it with go generate ./shaders.
+// spv/, and writes spv/manifest.json and, for the host, what each shader takes as
+// Go types, interface.go. Run it with go generate ./shaders.
 package main
 
 import (
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
@@ -27,7 +29,7 @@ func main() {
 	}
 }
 
-// generate compiles the sources in dir into dir/spv.
+// generate compiles the sources in dir into dir/spv and dir/interface.go.
 func generate(dir string) error {
 	m, code, err := build(dir)
 	if err != nil {
@@ -49,7 +51,14 @@ func generate(dir string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(out, "manifest.json"), append(text, '\n'), 0o644)
+	if err := os.WriteFile(filepath.Join(out, "manifest.json"), append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	source, err := render(dir, m.Modules)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "interface.go"), source, 0o644)
 }
 
 // build compiles every source in dir and returns the manifest, and the SPIR-V by
@@ -67,17 +76,16 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	code := map[string][]byte{}
 	for _, path := range sources { // sorted by Glob
 		name := strings.TrimSuffix(filepath.Base(path), ".comp")
-		if code[name], err = compile(dir, name); err != nil {
+		if code[name], err = compile(dir, name, flags...); err != nil {
 			return nil, nil, err
 		}
-		e, err := reflectModule(code[name])
-		if err != nil {
+		e := manifest.Module{Name: name, SPIRVSHA256: hash(code[name])}
+		if e.Interface, err = interfaceOf(dir, name, code[name]); err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", name, err)
 		}
 		if e.SourceSHA256, err = sourceHash(dir, name); err != nil {
 			return nil, nil, err
 		}
-		e.Name, e.SPIRVSHA256 = name, hash(code[name])
 		m.Modules = append(m.Modules, e)
 	}
 	return m, code, nil
@@ -94,8 +102,29 @@ func compilerVersion() (string, error) {
 	return line, nil
 }
 
-func compile(dir, name string) ([]byte, error) {
-	cmd := exec.Command("glslc", append(append([]string{}, flags...), "-o", "-", name+".comp")...)
+// interfaceOf returns what a shader takes. Its names come from another
+// compilation, because glslc strips them when it optimises.
+func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error) {
+	named, err := compile(dir, name, append(slices.Clone(flags), "-O0")...)
+	if err != nil {
+		return manifest.Interface{}, err
+	}
+	f, err := reflectModule(named)
+	if err != nil {
+		return f, err
+	}
+	for kind, list := range map[string][]string{"constant": f.Constants, "push constant": f.Push, "buffer": f.Buffers} {
+		for i, declaration := range list {
+			if _, id, _ := strings.Cut(declaration, " "); id == "" {
+				return f, fmt.Errorf("%s %d is missing or has no name", kind, i)
+			}
+		}
+	}
+	return f, conforms(optimised, f)
+}
+
+func compile(dir, name string, flags ...string) ([]byte, error) {
+	cmd := exec.Command("glslc", append(slices.Clone(flags), "-o", "-", name+".comp")...)
 	cmd.Dir = dir
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
@@ -111,6 +140,13 @@ var includeLine = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
 // directly or not, each once, in order of appearance.
 func sourceHash(dir, name string) (string, error) {
 	h := sha256.New()
+	err := eachSource(dir, name, func(_ string, text []byte) { h.Write(text) })
+	return hex.EncodeToString(h.Sum(nil)), err
+}
+
+// eachSource calls do with the name and the text of a source and of the files that
+// it includes, in that order.
+func eachSource(dir, name string, do func(name string, text []byte)) error {
 	seen := map[string]bool{}
 	var add func(path string) error
 	add = func(path string) error {
@@ -123,7 +159,7 @@ func sourceHash(dir, name string) (string, error) {
 			return err
 		}
 		text = bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")) // a checkout may convert line endings
-		h.Write(text)
+		do(filepath.Base(path), text)
 		for _, inc := range includeLine.FindAllSubmatch(text, -1) {
 			if err := add(filepath.Join(dir, "include", string(inc[1]))); err != nil {
 				return err
@@ -131,10 +167,7 @@ func sourceHash(dir, name string) (string, error) {
 		}
 		return nil
 	}
-	if err := add(filepath.Join(dir, name+".comp")); err != nil {
-		return "", err
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
+	return add(filepath.Join(dir, name+".comp"))
 }
 
 func hash(b []byte) string {

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -49,17 +51,58 @@ func TestCommittedModulesAreFresh(t *testing.T) {
 		if hash(code) != e.SPIRVSHA256 {
 			t.Errorf("spv/%s.spv does not match the manifest: run go generate ./shaders", e.Name)
 		}
-		got, err := reflectModule(code)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got.Bindings != e.Bindings || got.PushBytes != e.PushBytes || got.SpecConstants != e.SpecConstants {
-			t.Errorf("%s: reflection gives %+v, the manifest says %+v", e.Name, got, e)
+		if err := conforms(code, e.Interface); err != nil {
+			t.Errorf("%s: %v", e.Name, err)
 		}
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "spv"))
 	if err != nil || len(files) != len(m.Modules)+1 {
 		t.Errorf("spv/ holds %d files, want the manifest and %d modules (%v)", len(files), len(m.Modules), err)
+	}
+}
+
+// The committed Go types are those of the committed modules. This needs no
+// compiler.
+func TestInterfaceIsFresh(t *testing.T) {
+	want, err := render(dir, readManifest(t).Modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(dir, "interface.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n")), want) {
+		t.Error("interface.go does not match the manifest: run go generate ./shaders")
+	}
+}
+
+// A manifest that tells of another interface than the SPIR-V has is found out.
+func TestConforms(t *testing.T) {
+	code, err := os.ReadFile(filepath.Join(dir, "spv", "sgd.spv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := func() manifest.Interface {
+		return manifest.Interface{Constants: []string{"uint THREADS", "bool WITH_MOMENTUM", "bool NESTEROV"},
+			Push:    []string{"uint len", "float momentum", "float weight_decay"},
+			Buffers: []string{"buffer Param", "buffer Grad", "buffer State", "buffer LearningRates", "buffer M"}}
+	}
+	if err := conforms(code, good()); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(f *manifest.Interface){
+		"constant of another type":      func(f *manifest.Interface) { f.Constants[2] = "uint NESTEROV" },
+		"too few constants":             func(f *manifest.Interface) { f.Constants = f.Constants[:2] },
+		"push constant of another type": func(f *manifest.Interface) { f.Push[0] = "float len" },
+		"too few push constants":        func(f *manifest.Interface) { f.Push = f.Push[:2] },
+		"too many push constants":       func(f *manifest.Interface) { f.Push = append(f.Push, "float scale") },
+		"too few buffers":               func(f *manifest.Interface) { f.Buffers = f.Buffers[:4] },
+	} {
+		f := good()
+		if change(&f); conforms(code, f) == nil {
+			t.Errorf("%s: no error", name)
+		}
 	}
 }
 
@@ -77,7 +120,7 @@ func TestRebuildGivesTheSameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(rebuilt.Modules, m.Modules) {
+	if !reflect.DeepEqual(rebuilt.Modules, m.Modules) {
 		t.Errorf("the rebuilt modules differ: run go generate ./shaders\ngot  %+v\nwant %+v", rebuilt.Modules, m.Modules)
 	}
 }

@@ -48,7 +48,7 @@ ivec2 augmented_source(ivec2 at, uint i, uint image, ivec2 size, uint erase) {
     if (mirrored) {
         at.y = size.y - 1 - at.y;
     }
-    if (ROTATE == 0) {
+    if (!ROTATE) {
         return at;
     }
     uint entry = below(words[0], angles);

@@ -36,10 +36,10 @@ float sample_loss(uint n, inout uint hits) {
         float p = exp(shifted) / sum;
         float q = c == label ? on : off;
         total += q > 0.0 ? q * (log_sum - shifted) : 0.0;
-        if (WITH_DLOGITS != 0) {
+        if (WITH_DLOGITS) {
             dlogits[row + c] = (p - q) / float(samples);
         }
-        if (WITH_PROBS != 0 && prob_row < prob_rows) {
+        if (WITH_PROBS && prob_row < prob_rows) {
             probs[prob_row * classes + c] = p;
         }
     }

@@ -6,7 +6,7 @@
 
 #include "last_group.glsl"
 
-shared vec4 column_sums[COLUMN_SUMS != 0 ? THREADS_M * BN / 4 : 1]; // [row of threads][n/4]
+shared vec4 column_sums[COLUMN_SUMS ? THREADS_M * BN / 4 : 1]; // [row of threads][n/4]
 
 // Adds up v over the threads that share a column quad; all of them get the sum.
 vec4 sum_rows(uint q, vec4 v) {
@@ -36,7 +36,7 @@ uint combine_child(uint u) { return combine_depth() + u * COMBINE_DEPTH; }
 bool has_child(Tree t, uint u) { return combine_depth() < COMBINE_DEPTH && combine_child(u) < t.count; }
 uint child_part(Tree t, uint u) { return t.first + min(combine_child(u), t.count - 1) * t.gap; }
 
-shared vec4 depth_sums[COLUMN_SUMS != 0 ? THREADS : 1];
+shared vec4 depth_sums[COLUMN_SUMS ? THREADS : 1];
 
 // Adds up v over the threads that share a column quad.
 vec4 sum_combine_depth(vec4 v) {

@@ -7,7 +7,7 @@
 #ifndef MATRIX_GRADIENT_SUMS_GLSL
 #define MATRIX_GRADIENT_SUMS_GLSL
 
-layout(constant_id = BN_CONSTANT) const uint GRADIENT_SUMS = 0; // whether to compute them
+layout(constant_id = BN_CONSTANT) const bool GRADIENT_SUMS = false; // whether to compute them
 layout(constant_id = BN_CONSTANT + 1) const uint BN_H = 1;      // X is (N, H, W, C)
 layout(constant_id = BN_CONSTANT + 2) const uint BN_W = 1;
 layout(constant_id = BN_CONSTANT + 3) const uint BN_C = 4;
@@ -22,7 +22,7 @@ layout(binding = BN_BINDING + 5) coherent buffer NormParts { vec4 norm_parts[]; 
 layout(binding = BN_BINDING + 6) writeonly buffer DBeta { vec4 dbeta_of[]; };        // (C)
 layout(binding = BN_BINDING + 7) writeonly buffer DGamma { vec4 dgamma_of[]; };      // (C)
 
-const uint COLUMN_SUMS = GRADIENT_SUMS;
+const bool COLUMN_SUMS = GRADIENT_SUMS;
 #include "matrix_columns.glsl"
 
 // Returns x̂ of channels c to c + 3 at the maxima of a window; at is its position in Y.

@@ -5,7 +5,7 @@
 
 vec4 row_total; // of the quad of rows with this thread's index
 
-bool has_rows(Group g) { return ROW_SUMS != 0 && g.n0 == 0; }
+bool has_rows(Group g) { return ROW_SUMS && g.n0 == 0; }
 
 // Computes the workgroup's sums, after multiply_tile. There are more threads than
 // quads of rows.

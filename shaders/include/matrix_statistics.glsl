@@ -4,7 +4,7 @@
 #ifndef MATRIX_STATISTICS_GLSL
 #define MATRIX_STATISTICS_GLSL
 
-const uint COLUMN_SUMS = WITH_STATISTICS;
+const bool COLUMN_SUMS = WITH_STATISTICS;
 #include "matrix_columns.glsl"
 
 // STORE_STATISTICS defines store_statistics, which writes PARTIALS (row tiles, 2,

@@ -89,7 +89,7 @@ uint tiles_of(uint m, uint n) { return (m + BM - 1) / BM * ((n + BN - 1) / BN); 
 
 // Returns the first counter after those of the splits.
 uint free_counter(uint m, uint n) {
-    return SUM_SPLITS != 0 ? tree_nodes(gl_NumWorkGroups.z, SPLIT_FAN) * tiles_of(m, n) : 0;
+    return SUM_SPLITS ? tree_nodes(gl_NumWorkGroups.z, SPLIT_FAN) * tiles_of(m, n) : 0;
 }
 
 // Values that a product has in addition to its tile and that are added up with it:
@@ -109,7 +109,7 @@ void sum_beside(Group g, Tree t, uint m);
     STORE_TILE(store_part, PARTS)                                                             \
     SUM_PARTS(PARTS)                                                                          \
     bool whole_tile(Group g, uint m, uint n) {                                                \
-        if (SUM_SPLITS == 0) {                                                                \
+        if (!SUM_SPLITS) {                                                                    \
             return true;                                                                      \
         }                                                                                     \
         Tree t = tree_of(g.split, gl_NumWorkGroups.z, g.tile);                                \

@@ -22,8 +22,8 @@ layout(constant_id = 2) const uint BN = 64;
 layout(constant_id = 3) const uint BK = 16; // step along K, a multiple of 4
 layout(constant_id = 4) const uint TM = 8;  // rows and columns per thread,
 layout(constant_id = 5) const uint TN = 4;  // multiples of 4
-layout(constant_id = 6) const uint SUM_SPLITS = 0; // the last workgroup of a tile adds up its splits of K
-layout(constant_id = 7) const uint ROW_SUMS = 0;   // whether row_sums is needed; A_ALONG_K must then be false
+layout(constant_id = 6) const bool SUM_SPLITS = false; // the last workgroup of a tile adds up its splits of K
+layout(constant_id = 7) const bool ROW_SUMS = false;   // whether row_sums is needed; A_ALONG_K must then be false
 
 const uint THREADS_M = BM / TM; // THREADS = THREADS_M · THREADS_N
 const uint THREADS_N = BN / TN;
@@ -40,8 +40,8 @@ shared vec4 tile_b[BK * PITCH_B]; // [k][n/4]
 vec4 accumulator[TM * TN / 4]; // [row][n/4] of this thread
 mat4 next_a[LOADS_A];
 mat4 next_b[LOADS_B];
-vec4 row_parts[ROW_SUMS != 0 ? LOADS_A : 1]; // sums over k of the blocks of A that this thread stages
-shared vec4 row_blocks[ROW_SUMS != 0 ? BLOCKS_A : 1];
+vec4 row_parts[ROW_SUMS ? LOADS_A : 1]; // sums over k of the blocks of A that this thread stages
+shared vec4 row_blocks[ROW_SUMS ? BLOCKS_A : 1];
 
 mat4 load_a(uint m, uint k);
 mat4 load_b(uint k, uint n);
@@ -77,7 +77,7 @@ void stage_tiles() {
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 tile_a[(4 * at.y + j) * PITCH_A + at.x] = next_a[l][j];
             }
-            if (ROW_SUMS != 0) {
+            if (ROW_SUMS) {
                 row_parts[l] += (next_a[l][0] + next_a[l][1]) + (next_a[l][2] + next_a[l][3]);
             }
         }
@@ -122,7 +122,7 @@ void multiply_tile(uint m0, uint n0, uint k0, uint k1) {
     [[unroll]] for (uint i = 0; i < TM * TN / 4; i++) {
         accumulator[i] = vec4(0.0);
     }
-    if (ROW_SUMS != 0) {
+    if (ROW_SUMS) {
         [[unroll]] for (uint l = 0; l < LOADS_A; l++) {
             row_parts[l] = vec4(0.0);
         }

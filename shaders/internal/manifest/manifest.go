@@ -1,4 +1,5 @@
-// Package manifest records how the committed SPIR-V was compiled.
+// Package manifest records how the committed SPIR-V was compiled, and what each
+// module takes.
 package manifest
 
 // Manifest describes all modules and their compiler.
@@ -10,10 +11,15 @@ type Manifest struct {
 
 // Module describes one SPIR-V module.
 type Module struct {
-	Name          string `json:"name"`           // of the source without ".comp"
-	SourceSHA256  string `json:"source_sha256"`  // of the source and its includes
-	SPIRVSHA256   string `json:"spirv_sha256"`   // of the compiled module
-	Bindings      int    `json:"bindings"`       // storage buffers, numbered from 0
-	PushBytes     int    `json:"push_bytes"`     // of push constants
-	SpecConstants int    `json:"spec_constants"` // numbered from 0; constant 0 is the number of threads per workgroup
+	Name         string `json:"name"`          // of the source without ".comp"
+	SourceSHA256 string `json:"source_sha256"` // of the source and its includes
+	SPIRVSHA256  string `json:"spirv_sha256"`  // of the compiled module
+	Interface
+}
+
+// Interface is what a shader takes, as GLSL declares it: "uint BM", "buffer A".
+type Interface struct {
+	Constants []string `json:"constants"` // specialisation constants by number; constant 0 is the number of threads per workgroup
+	Push      []string `json:"push"`      // push constants of 4 bytes each
+	Buffers   []string `json:"buffers"`   // by binding
 }

@@ -1,0 +1,205 @@
+package cpuref
+
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// The gradient of the weights is computed for groups of images; each group has
+// its own sum, and the sums are added in order.
+const (
+	imagesPerGroup     = 16
+	imagesPerGroupTaps = 4 // in compileByTaps, whose sums are small
+	// chunkElements is the number of elements of X and DY processed at once,
+	// about half of a core's second-level cache.
+	chunkElements = 1 << 16
+)
+
+// weightGradient is a compiled [kernels.ConvBackwardWeight]:
+// for each kh, DW (O, KW·I) += DYᵀ · X, where row (oh, ow) of X is the KW·I
+// consecutive elements of the frame under the filter's row kh.
+type weightGradient struct {
+	p         *program
+	tile      tileFunc
+	paired    bool // mixed precision: an image holds two, paired pixel by pixel
+	batch     int  // images of X and DY
+	frame     frame
+	kh, kw    int
+	stride    int
+	oh, ow, o int
+	images    int
+	x, dy, dw []float32
+	dbias     *biasGradient // or nil
+	groups    int
+	perGroup  int // images
+	perChunk  int // images
+	rows      rowTiles
+	panels    int // of KW·I
+	splits    int // tasks per group
+}
+
+func (g *weightGradient) rowTaps() int { return g.kw * g.frame.c }
+func (g *weightGradient) taps() int    { return g.kh * g.rowTaps() }
+func (g *weightGradient) pixels() int  { return g.oh * g.ow }
+
+// group returns the images of group i.
+func (g *weightGradient) group(i int) (from, to int) {
+	return i * g.perGroup, min((i+1)*g.perGroup, g.images)
+}
+
+// cutGroups sets the groups to the given number of images of the batch each.
+func (g *weightGradient) cutGroups(images int) {
+	if g.paired {
+		images /= 2
+	}
+	g.perGroup = images
+	g.groups = (g.images + images - 1) / images
+}
+
+// load copies the given number of images from n into frames and returns DY of
+// those images. frames and rounded are private scratch; rounded must hold one
+// image, and DY for each of the images.
+func (g *weightGradient) load(frames, rounded []float32, n, images int) (dy []float32) {
+	image, result := g.frame.imageSize(), g.pixels()*g.o
+	for i := range images {
+		to := frames[i*g.frame.size():]
+		if !g.paired {
+			g.frame.fill(to, g.x[(n+i)*image:(n+i+1)*image])
+			continue
+		}
+		g.p.pairNeighbours(rounded, g.x, n+i, image, g.batch)
+		g.frame.fill(to, rounded[:image])
+		g.p.pairNeighbours(rounded[image+i*result:], g.dy, n+i, result, g.batch)
+	}
+	if g.paired {
+		return rounded[image:]
+	}
+	return g.dy[n*result:]
+}
+
+// loadLength returns the length of load's scratch rounded, including a tile's
+// columns of overread.
+func (g *weightGradient) loadLength(images int) int {
+	if !g.paired {
+		return 0
+	}
+	return g.frame.imageSize() + images*g.pixels()*g.o + g.p.backend.simd.Cols
+}
+
+// measureBias adds the given images of DY, from n, to the bias gradient, if there
+// is one.
+func (g *weightGradient) measureBias(n, images int) {
+	if g.paired {
+		g.dbias.measure(2*n, min(2*(n+images), g.batch))
+		return
+	}
+	g.dbias.measure(n, n+images)
+}
+
+func (g *weightGradient) compile() func() error {
+	pool, k := g.p.backend.pool, g.p.backend.simd
+	g.cutGroups(imagesPerGroup)
+	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
+	g.rows = newRowTiles(k, g.o)
+	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
+	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
+	g.p.scratch.reserveShared(g.groups * len(g.dw))
+	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols + g.loadLength(g.perChunk))
+	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
+	return func() error {
+		pool.run(g.groups*g.splits, compute)
+		g.dbias.combine()
+		return sum()
+	}
+}
+
+// compute is a task: a range of tiles of one group's sum.
+func (g *weightGradient) compute(worker, task int) {
+	group := task / g.splits
+	tileFrom, tileTo := chunk(g.kh*g.panels*g.rows.count, g.splits, task%g.splits)
+	from, to := g.group(group)
+	frames := g.p.scratch.private[worker]
+	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
+	t := &g.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = 1, g.taps(), nil, 0
+	for n := from; n < to; n += g.perChunk {
+		images := min(g.perChunk, to-n)
+		dy := g.load(frames, frames[g.perChunk*g.frame.size()+g.p.backend.simd.Cols:], n, images)
+		t.Walk(g.ow, g.o, g.stride*g.frame.c, g.oh, g.ow*g.o, g.stride*g.frame.fw*g.frame.c,
+			images, g.pixels()*g.o, g.frame.size())
+		for i := tileFrom; i < tileTo; i++ {
+			g.addTile(t, i, dy, frames, part)
+		}
+		if tileFrom == 0 { // in only one task of the group
+			g.measureBias(n, images)
+		}
+		t.Accumulate = 1
+	}
+}
+
+// addTile adds a chunk of images to tile i of a group's sum.
+func (g *weightGradient) addTile(t *simd.Tile, i int, dy, frames, part []float32) {
+	k := g.p.backend.simd
+	row, panel, kh := i%g.rows.count, i/g.rows.count%g.panels, i/g.rows.count/g.panels
+	o, rows := g.rows.bounds(row)
+	rows0 := min(rows, k.Group)
+	j := panel * k.Cols
+	t.A0 = &dy[o]
+	if rows > rows0 {
+		t.A1 = &dy[o+rows0]
+	}
+	t.B = &frames[kh*g.frame.fw*g.frame.c+j]
+	t.C = &part[o*g.taps()+kh*g.rowTaps()+j]
+	g.tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
+}
+
+// sumParts returns the function that adds up parts in the shared scratch, each
+// of len(dst) elements, in order.
+func (p *program) sumParts(dst []float32, parts int) func() error {
+	return p.elementwise(len(dst), func(from, to int) {
+		copy(dst[from:to], p.scratch.shared[from:to])
+		for i := 1; i < parts; i++ {
+			p.backend.simd.Add(dst[from:to], p.scratch.shared[i*len(dst)+from:i*len(dst)+to])
+		}
+	})
+}
+
+// biasGradient adds up DY image by image, while the images are in the cache.
+// Methods of a nil biasGradient do nothing.
+type biasGradient struct {
+	m     columns // a chunk is an image
+	k     *simd.Kernels
+	dy    []float32
+	dbias []float32 // (O)
+	sums  []float32 // (N, width)
+	total []float64 // (O)
+}
+
+func newBiasGradient(p *program, op kernels.ConvBackwardWeight) *biasGradient {
+	b := &biasGradient{m: newColumns(p.backend.simd, op.DY), k: p.backend.simd,
+		dy: p.floats(op.DY), dbias: p.floats(op.DBias)}
+	b.m.chunks = op.DY.Shape[0]
+	b.sums, b.total = make([]float32, b.m.chunks*b.m.width), make([]float64, b.m.c)
+	return b
+}
+
+// measure adds up the images from first to end−1.
+func (b *biasGradient) measure(first, end int) {
+	if b == nil {
+		return
+	}
+	for n := first; n < end; n++ {
+		b.m.sum(b.k, b.sums[n*b.m.width:(n+1)*b.m.width], b.dy, n)
+	}
+}
+
+// combine stores the sum over the batch.
+func (b *biasGradient) combine() {
+	if b == nil {
+		return
+	}
+	addParts(b.total, b.sums, b.m.chunks, b.m.width)
+	for c, v := range b.total {
+		b.dbias[c] = float32(v)
+	}
+}

@@ -1,0 +1,75 @@
+package cpuref
+
+// compileByTaps is compile for filters whose rows have too few taps to fill a
+// tile's columns, as in a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with one copy
+// of the image per tap.
+func (g *weightGradient) compileByTaps() func() error {
+	pool, k := g.p.backend.pool, g.p.backend.simd
+	g.cutGroups(imagesPerGroupTaps)
+	g.rows = newRowTiles(k, g.taps())
+	g.panels = (g.o + k.Cols - 1) / k.Cols
+	g.p.scratch.reserveShared(g.groups * len(g.dw))
+	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels() + g.loadLength(1))
+	compute := g.computeByTaps
+	return func() error {
+		pool.run(g.groups, compute)
+		parts := g.p.scratch.shared
+		sum := parts[:len(g.dw)]
+		for i := 1; i < g.groups; i++ {
+			k.Add(sum, parts[i*len(g.dw):(i+1)*len(g.dw)])
+		}
+		k.Transpose(g.dw, g.taps(), sum, g.o, g.taps(), g.o)
+		g.dbias.combine()
+		return nil
+	}
+}
+
+// computeByTaps is a task: one group's sum.
+func (g *weightGradient) computeByTaps(worker, group int) {
+	k := g.p.backend.simd
+	from, to := g.group(group)
+	scratch := g.p.scratch.private[worker]
+	framed, byTap, rounded := scratch[:g.frame.size()], scratch[g.frame.size():], scratch[g.frame.size()+g.taps()*g.pixels():]
+	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
+	t := &g.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = g.pixels(), g.o, nil, 0
+	t.Walk(g.pixels(), 1, g.o, 1, 0, 0, 1, 0, 0)
+	for n := from; n < to; n++ {
+		dy := g.load(framed, rounded, n, 1)
+		g.copyByTap(byTap, framed)
+		g.measureBias(n, 1)
+		for i := range g.panels * g.rows.count {
+			tap, rows := g.rows.bounds(i % g.rows.count)
+			rows0 := min(rows, k.Group)
+			j := i / g.rows.count * k.Cols
+			t.A0 = &byTap[tap*g.pixels()]
+			if rows > rows0 {
+				t.A1 = &byTap[(tap+rows0)*g.pixels()]
+			}
+			t.B = &dy[j]
+			t.C = &part[tap*g.o+j]
+			g.tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
+		}
+		t.Accumulate = 1
+	}
+}
+
+// copyByTap copies, for each tap, the elements of the frame that it multiplies:
+// dst (KH·KW·I, OH·OW).
+func (g *weightGradient) copyByTap(dst, framed []float32) {
+	c := g.frame.c
+	for tap := range g.taps() {
+		start := tap/g.rowTaps()*g.frame.fw*c + tap%g.rowTaps()
+		for h := range g.oh {
+			src := framed[start+h*g.stride*g.frame.fw*c:]
+			row := dst[tap*g.pixels()+h*g.ow:][:g.ow]
+			if g.stride*c == 1 {
+				copy(row, src)
+				continue
+			}
+			for w := range row {
+				row[w] = src[w*g.stride*c]
+			}
+		}
+	}
+}
