@@ -25,15 +25,17 @@ const (
 	ArgsFile        = "args.yaml"
 	MetricsFile     = "metrics.json"
 	PredictionsFile = "predictions.csv"
+	StepsFile       = "steps.csv"
+	LastWeights     = "weights/last.safetensors" // of the latest epoch
 )
 
 const (
 	resultsFile  = "results.csv"
-	stepsFile    = "steps.csv"
+	stepsFile    = StepsFile
 	mistakesFile = "misclassified.csv"
 	reportFile   = "report.html" // written by package report
 	bestWeights  = "weights/best.safetensors"
-	lastWeights  = "weights/last.safetensors"
+	lastWeights  = LastWeights
 )
 
 // Environment records, in args.yaml, where and with what a run was trained.

@@ -34,7 +34,7 @@ type Options struct {
 	// must contain under the same keys. nil for none.
 	Settings    any
 	Environment Environment // recorded in args.yaml
-	Progress    Progress    // may be nil
+	Progress    Progress    // may be nil, or an [Observer]
 	// InitFrom names a checkpoint whose weights to start from: a run's folder, or a
 	// .safetensors or PyTorch .pth file. "" for random weights.
 	InitFrom string
@@ -387,7 +387,7 @@ func (t *training) evaluateEpoch(ctx context.Context, r *EpochReport) error {
 		return t.diverged(eval.loss, t.state.Step)
 	}
 	r.ValLoss, r.ValAccuracy, r.Best = eval.loss, eval.accuracy, eval.accuracy > t.state.Best
-	return nil
+	return t.observe()
 }
 
 // epochDone advances the host's state to the next epoch and saves it.

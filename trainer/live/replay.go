@@ -1,0 +1,144 @@
+package live
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
+)
+
+// Replay returns the run in a folder as events: a start, the logged steps, the epochs
+// and, if the run is finished, an end. A run that is in progress has those so far. An
+// error says what is wrong with the folder; it is [trainer.ErrUsage] or
+// [checkpoint.ErrBadCheckpoint].
+func Replay(dir string) ([]Event, error) {
+	start, err := replayStart(dir)
+	if err != nil {
+		return nil, err
+	}
+	epochs, err := trainer.ReadEpochs(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	steps, err := readSteps(dir)
+	if err != nil {
+		return nil, err
+	}
+	end, err := replayEnd(dir)
+	if err != nil {
+		return nil, err
+	}
+	return sequence(filepath.Base(dir), start, steps, epochs, end), nil
+}
+
+// sequence returns the parts of a run as events.
+func sequence(run string, start *Start, steps []Step, epochs []trainer.EpochReport, end *End) []Event {
+	list := []Event{{Type: TypeStart, Run: run, Start: start}}
+	stride := max(1, (len(steps)+mostSteps-1)/mostSteps)
+	for i := 0; i < len(steps); i += stride {
+		list = append(list, Event{Type: TypeStep, Run: run, Step: &steps[i]})
+	}
+	best := -1.
+	for _, r := range epochs {
+		r.Best = !(r.ValAccuracy <= best) // also without an evaluation
+		best = max(best, r.ValAccuracy)
+		list = append(list, Event{Type: TypeEpoch, Run: run, Epoch: &Epoch{Report: r}})
+	}
+	if end != nil {
+		list = append(list, Event{Type: TypeEnd, Run: run, End: end})
+	}
+	return list
+}
+
+// replayStart describes the run by its settings and, once there are weights, by its
+// network.
+func replayStart(dir string) (*Start, error) {
+	c, err := study.ReadArgs(dir)
+	if err != nil {
+		return nil, err
+	}
+	s := &Start{Network: c.Model, Epochs: c.Epochs, FirstEpoch: 1, BatchSize: c.BatchSize, SelectOn: c.SelectOn}
+	if s.Device, err = readDevice(dir); err != nil {
+		return nil, err
+	}
+	m, err := trainer.Load(filepath.Join(dir, trainer.LastWeights), nil) // to look at, not to compute with
+	if err != nil {
+		return s, nil // there are none yet
+	}
+	in := m.Network.Input
+	s.Classes, s.Shape = m.Network.Classes, [3]int{in.H, in.W, in.C}
+	if s.Layers, err = m.Network.Summary(); err != nil {
+		return nil, err
+	}
+	for _, l := range s.Layers {
+		s.Parameters += l.Parameters
+	}
+	return s, nil
+}
+
+// readDevice returns the name of the device that the run was trained on.
+func readDevice(dir string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(dir, trainer.ArgsFile))
+	if err != nil {
+		return "", err
+	}
+	var args struct {
+		Environment trainer.Environment `yaml:"environment"`
+	}
+	err = yaml.Unmarshal(text, &args)
+	return args.Environment.Device, err
+}
+
+// readSteps reads steps.csv, which not every run has.
+func readSteps(dir string) ([]Step, error) {
+	path := filepath.Join(dir, trainer.StepsFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	var steps []Step
+	for _, row := range rows[min(1, len(rows)):] { // step, loss, learning rate
+		step, err1 := strconv.Atoi(row[0])
+		loss, err2 := strconv.ParseFloat(row[min(1, len(row)-1)], 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		}
+		steps = append(steps, Step{Step: step, RecentLoss: loss})
+	}
+	return steps, nil
+}
+
+// replayEnd returns the end of a finished run, nil of another.
+func replayEnd(dir string) (*End, error) {
+	path := filepath.Join(dir, trainer.MetricsFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var m metrics.Metrics
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return &End{State: Finished, Metrics: &m}, nil
+}
