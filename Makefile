@@ -17,7 +17,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle release clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -142,5 +142,27 @@ gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu
 	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
 	cp -r cpuref/parity/testdata gpu-bundle/parity/
 
+# Two builds of one commit give the same files. Programs for other systems than
+# Linux are without cgo, and so without Vulkan.
+VERSION := $(shell git describe --tags --always --dirty)
+RELEASE_BUILD := $(GO) build -trimpath -buildvcs=true -ldflags "-s -w -buildid=" -o
+RELEASES := linux-amd64 linux-arm64 darwin-arm64 windows-amd64
+release: PACKAGES := gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+release: setup ## build the programs for all systems into release/, with checksums
+	rm -rf release && mkdir -p release/man
+	$(GO) run ./cmd/fmnist-gpu man --out release/man >/dev/null
+	for target in $(RELEASES); do \
+		folder=release/fmnist-gpu-$(VERSION)-$$target; mkdir -p $$folder; cp -r README.md LICENSE $$folder/; \
+		program=$$folder/fmnist-gpu; cc=; cgo=0; \
+		case $$target in windows-*) program=$$program.exe ;; *) cp -r release/man $$folder/ ;; esac; \
+		case $$target in linux-amd64) cgo=1 cc=x86_64-linux-gnu-gcc ;; linux-arm64) cgo=1 cc=aarch64-linux-gnu-gcc ;; esac; \
+		GOOS=$${target%-*} GOARCH=$${target#*-} CGO_ENABLED=$$cgo CC=$$cc $(RELEASE_BUILD) $$program ./cmd/fmnist-gpu || exit 1; \
+		tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$$(git log -1 --format=%ct)" -C release -cf - $$(basename $$folder) | \
+			gzip -n9 > $$folder.tar.gz || exit 1; \
+		rm -r $$folder; \
+	done
+	rm -r release/man
+	cd release && sha256sum *.tar.gz | tee SHA256SUMS
+
 clean: ## remove everything that was built
-	rm -rf $(BINARY) gpu-bundle
+	rm -rf $(BINARY) gpu-bundle release

@@ -2,7 +2,6 @@ package cpuref
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"strings"
 	"sync"
@@ -13,14 +12,10 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// TierVariable is the environment variable that chooses the tier if [Options]
-// do not.
-const TierVariable = "FMNIST_CPU"
-
 // Options configure how the backend uses the CPU.
 type Options struct {
 	Threads int    // worker threads; 0 means DefaultThreads
-	Tier    string // one of Tiers; "" means $FMNIST_CPU, or else the fastest
+	Tier    string // one of Tiers; "" means the fastest
 }
 
 // Description describes this machine's CPU and how the backend uses it.
@@ -60,13 +55,8 @@ func Open(o Options) (kernels.Backend, error) {
 	return &backend{simd: k, pool: newPool(o.Threads, k.Pause)}, nil
 }
 
-// chooseTier returns the named tier, that of $FMNIST_CPU if name is empty, or
-// the fastest if both are.
+// chooseTier returns the named tier, or the fastest if name is empty.
 func chooseTier(name string) (*simd.Kernels, error) {
-	from := "CPU tier"
-	if name == "" {
-		name, from = os.Getenv(TierVariable), "CPU tier in $"+TierVariable
-	}
 	tiers := simd.Tiers()
 	if name == "" {
 		return tiers[len(tiers)-1], nil
@@ -76,7 +66,7 @@ func chooseTier(name string) (*simd.Kernels, error) {
 			return k, nil
 		}
 	}
-	return nil, fmt.Errorf("%s: this machine cannot run %q; choose one of %s", from, name, strings.Join(Tiers(), ", "))
+	return nil, fmt.Errorf("this machine cannot run the CPU tier %q; choose one of %s", name, strings.Join(Tiers(), ", "))
 }
 
 // Tiers returns which of the instruction-set tiers generic, avx2, avx512 and
@@ -109,9 +99,7 @@ func Info() Description {
 	if d.Model == "" {
 		d.Model = runtime.GOARCH
 	}
-	if k, err := chooseTier(""); err == nil {
-		d.Tier = k.Name
-	}
+	d.Tier = d.Tiers[len(d.Tiers)-1]
 	return d
 }
 

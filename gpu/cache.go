@@ -50,19 +50,11 @@ func (d *Device) PipelineCacheWarm() bool { return d.cache.loaded != nil }
 // cachePath derives the file's name from everything that makes its contents
 // unusable when it changes.
 func cachePath(d *Device, dir string) string {
-	if dir == "off" {
+	if dir == "" {
 		return ""
 	}
-	if dir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			d.log(fmt.Sprintf("cannot save compiled pipelines for the next start: %v", err))
-			return ""
-		}
-		dir = filepath.Join(user, "fmnist-gpu", "pipelines")
-	}
 	i := d.physical.info
-	return filepath.Join(dir, fmt.Sprintf("%08x-%08x-%08x-%x.bin", i.VendorID, i.DeviceID, i.DriverVersion, d.physical.cacheUUID))
+	return filepath.Join(dir, "pipelines", fmt.Sprintf("%08x-%08x-%08x-%x.bin", i.VendorID, i.DeviceID, i.DriverVersion, d.physical.cacheUUID))
 }
 
 // readCache returns the data of a cache file, or nil if there is none. Drivers

@@ -16,7 +16,7 @@ import (
 // validation layer on, and fails the test for every message from the layer.
 func testDevice(t *testing.T) *Device {
 	t.Helper()
-	return openDevice(t, Options{Validate: true, CacheDir: "off"})
+	return openDevice(t, Options{Validate: true})
 }
 
 func openDevice(t *testing.T, o Options) *Device {
@@ -102,7 +102,7 @@ func TestListAndOpen(t *testing.T) {
 		}
 		name := strings.ToUpper(want.Name)
 		for _, selector := range []string{want.String()[:1], want.UUID, strings.ToUpper(want.UUID), name[:len(name)/2+1]} {
-			d, err := Open(selector, Options{CacheDir: "off"})
+			d, err := Open(selector, Options{})
 			if len(devices) > 1 && errors.Is(err, ErrNoDevice) && strings.Contains(err.Error(), "devices have") {
 				continue // two devices of the same name
 			}

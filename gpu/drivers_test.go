@@ -44,7 +44,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 			broken.Faults = c.faults
 			manifest := broken.Build(t)
 			gputest.Use(t, manifest, works, mesa)
-			d, err := Open("", Options{CacheDir: "off"})
+			d, err := Open("", Options{})
 			must(t, err)
 			if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 || !strings.Contains(d.PassedOver()[0].Error(), "GTX") ||
 				!strings.Contains(d.PassedOver()[0].Error(), c.says) {
@@ -54,7 +54,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 
 			gputest.Use(t, manifest, mesa)
 			for _, selector := range []string{"", "GTX"} {
-				if _, err := Open(selector, Options{CacheDir: "off"}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), c.says) {
+				if _, err := Open(selector, Options{}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), c.says) {
 					t.Errorf("Open(%q): %v, want ErrNoDevice with %q", selector, err, c.says)
 				}
 			}
@@ -78,14 +78,14 @@ func TestDeviceThatHangs(t *testing.T) {
 	hangs := gtx()
 	hangs.Faults = map[string]int32{"vkQueueSubmit": 0}
 	gputest.Use(t, hangs.Build(t))
-	if _, err := Open("", Options{CacheDir: "off"}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "did not finish") {
+	if _, err := Open("", Options{}); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "did not finish") {
 		t.Errorf("%v, want ErrNoDevice", err)
 	}
 	patience = time.Minute
 	waits := gtx()
 	waits.Faults = map[string]int32{"vkWaitForFences": 2}
 	gputest.Use(t, waits.Build(t), arc().Build(t))
-	d, err := Open("", Options{CacheDir: "off"})
+	d, err := Open("", Options{})
 	must(t, err)
 	if d.Info().Name != "Arc" || len(d.PassedOver()) != 1 {
 		t.Errorf("picked %v, passed over %v", d.Info(), d.PassedOver())

@@ -83,9 +83,8 @@ type Options struct {
 	// Validate switches on the Khronos validation layer and its checks of
 	// synchronisation. Everything it reports, warnings included, is an error.
 	Validate bool
-	// CacheDir is the folder that keeps compiled pipelines from one process
-	// to the next. "" is fmnist-gpu/pipelines in the user's cache folder;
-	// "off" saves none.
+	// CacheDir is the folder whose subfolder pipelines keeps compiled pipelines
+	// from one process to the next. "" keeps none.
 	CacheDir string
 	// Log receives remarks that are not errors, one line each; nil discards them.
 	Log func(string)

@@ -336,7 +336,7 @@ func List() (devices []Info, problems []error) {
 		return nil, []error{err}
 	}
 	for _, p := range in.devices {
-		if d, err := in.open(p, Options{CacheDir: "off"}); err != nil {
+		if d, err := in.open(p, Options{}); err != nil {
 			p.info.refuse(err.Error())
 		} else {
 			d.destroy()

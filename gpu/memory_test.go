@@ -29,7 +29,7 @@ func TestOutOfMemory(t *testing.T) {
 // A failure in the driver, which our own check did not foresee, gives the same
 // error and leaves nothing behind.
 func TestDriverRefusesMemory(t *testing.T) {
-	d := openDevice(t, Options{CacheDir: "off"})
+	d := openDevice(t, Options{})
 	_, err := d.allocate(1<<46, bufferUsage, 0, 0)
 	if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), d.Info().Name) {
 		t.Errorf("%v, want ErrOutOfMemory and the device's name", err)

@@ -18,7 +18,7 @@ import (
 func provoke(t *testing.T) *Device {
 	t.Helper()
 	requireVulkan(t)
-	d, err := Open("0", Options{Validate: true, CacheDir: "off"})
+	d, err := Open("0", Options{Validate: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestMissingParts(t *testing.T) {
 		"driver": {[]string{driverFiles + "=/nonexistent", oldDriverFiles + "=/nonexistent"}, "driver for your GPU", ErrNoVulkan},
 	}
 	if without := os.Getenv("GPU_TEST_WITHOUT"); without != "" {
-		_, err := Open("0", Options{Validate: without == "layer", CacheDir: "off"})
+		_, err := Open("0", Options{Validate: without == "layer"})
 		if c := cases[without]; !errors.Is(err, c.is) || !strings.Contains(err.Error(), c.remedy) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%v: want one line with %q", err, c.remedy)
 		}
@@ -100,7 +100,7 @@ func TestMissingLoader(t *testing.T) {
 // since the real loader is loaded here.
 func TestEmptyLoader(t *testing.T) {
 	if os.Getenv("GPU_TEST_WITHOUT") == "functions" {
-		if _, err := Open("0", Options{CacheDir: "off"}); !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), "vkCreateInstance") {
+		if _, err := Open("0", Options{}); !errors.Is(err, ErrNoVulkan) || !strings.Contains(err.Error(), "vkCreateInstance") {
 			t.Errorf("%v: want ErrNoVulkan that names vkCreateInstance", err)
 		}
 		return

@@ -50,7 +50,7 @@ func names[V any](table map[string]V) []string {
 // see them: all versions of the first image, then those of the second, and so on. A
 // wrong setting is [ErrUsage].
 func Augmented(backend kernels.Backend, r Recipe, images dataset.Split, versions int) (dataset.Split, error) {
-	if err := r.Check(); err != nil {
+	if err := r.CheckFor(images.Shape); err != nil {
 		return dataset.Split{}, err
 	}
 	n := images.N

@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,23 +17,23 @@ func pointer[T any](v T) *T { return &v }
 
 // A transform that is set individually overrides the named augmentation's.
 func TestAugmentationSettings(t *testing.T) {
-	c := DefaultConfig()
+	c := DefaultRecipe()
 	c.Augment, c.Rotate, c.Erase = "original", pointer(0.), pointer(.5)
 	got := c.augmentation()
 	if want := (model.Augmentation{Flip: kernels.FlipRandom, Crop: 4, Erase: .5}); got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	for _, bad := range []struct {
-		change func(c *Config)
+		change func(c *Recipe)
 		say    string
 	}{
-		{func(c *Config) { c.Augment = "heavy" }, "light, none or original"},
-		{func(c *Config) { c.Rotate = pointer(-1.) }, "rotate is -1"},
-		{func(c *Config) { c.Flip = pointer("often") }, `flip is "often"`},
-		{func(c *Config) { c.Crop = pointer(29) }, "crop is 29"},
-		{func(c *Config) { c.Erase = pointer(1.5) }, "erase is 1.5"},
+		{func(c *Recipe) { c.Augment = "heavy" }, "light, none or original"},
+		{func(c *Recipe) { c.Rotate = pointer(-1.) }, "rotate is -1"},
+		{func(c *Recipe) { c.Flip = pointer("often") }, `flip is "often"`},
+		{func(c *Recipe) { c.Crop = pointer(-1) }, "crop is -1"},
+		{func(c *Recipe) { c.Erase = pointer(1.5) }, "erase is 1.5"},
 	} {
-		c := DefaultConfig()
+		c := DefaultRecipe()
 		bad.change(&c)
 		if err := c.Check(); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), bad.say) {
 			t.Errorf("%v, want a usage error with %q", err, bad.say)
@@ -46,22 +47,28 @@ func TestAugmented(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
-	image := make([]byte, dataset.ImageSize*dataset.ImageSize)
+	shape := dataset.Shape{H: 20, W: 26, C: 3}
+	image := make([]byte, shape.Len())
 	for i := range image {
 		image[i] = byte(1 + i%255)
 	}
-	versions := func(c Config) [][]byte {
+	versions := func(c Recipe) [][]byte {
 		t.Helper()
-		v, err := Augmented(b, c, [][]byte{image, image}, 4)
-		if err != nil || len(v) != 8 {
-			t.Fatalf("%d versions (%v), want 8", len(v), err)
+		two := dataset.Split{N: 2, Shape: shape, Images: slices.Concat(image, image), Labels: []byte{5, 7}}
+		seen, err := Augmented(b, c, two, 4)
+		if err != nil || seen.N != 8 || seen.Shape != shape || !slices.Equal(seen.Labels, []byte{5, 5, 5, 5, 7, 7, 7, 7}) {
+			t.Fatalf("%d versions of %v with labels %v (%v), want 8", seen.N, seen.Shape, seen.Labels, err)
 		}
-		return v
+		var list [][]byte
+		for i := range seen.N {
+			list = append(list, seen.Image(i))
+		}
+		return list
 	}
-	c := DefaultConfig()
+	c := DefaultRecipe()
 	for i, v := range versions(c) {
 		if !bytes.Equal(v, image) {
-			t.Errorf("--augment none changes version %d", i)
+			t.Errorf("augment none changes version %d", i)
 		}
 	}
 	c.Augment = "original"
@@ -73,11 +80,12 @@ func TestAugmented(t *testing.T) {
 			t.Errorf("version %d: want it changed, the same again, and another with another seed", i)
 		}
 	}
-	c = DefaultConfig()
+	c = DefaultRecipe()
 	c.Flip = pointer("alternating")
 	mirrored := make([]byte, len(image))
 	for i := range image {
-		mirrored[i] = image[i/dataset.ImageSize*dataset.ImageSize+dataset.ImageSize-1-i%dataset.ImageSize]
+		y, x, c := i/shape.C/shape.W, i/shape.C%shape.W, i%shape.C
+		mirrored[i] = image[(y*shape.W+shape.W-1-x)*shape.C+c]
 	}
 	for i, v := range versions(c)[:4] {
 		if want := [][]byte{image, mirrored}[i%2]; !bytes.Equal(v, want) && !bytes.Equal(v, [][]byte{mirrored, image}[i%2]) {

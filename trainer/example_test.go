@@ -23,11 +23,14 @@ func ExampleTrain() {
 	defer backend.Close()
 	data := datasettest.Stripes(400)
 
-	config := trainer.DefaultConfig()
-	config.Model, config.Epochs, config.BatchSize = "logistic", 3, 40
-	config.SelectOn = "test" // "val" holds out 500 images per class
+	network, err := trainer.BuiltIn("logistic", data.Info)
+	if err != nil {
+		log.Fatal(err)
+	}
+	recipe := trainer.DefaultRecipe()
+	recipe.Epochs, recipe.BatchSize = 3, 40
 
-	result, err := trainer.Train(context.Background(), config, backend, data, trainer.Options{})
+	result, err := trainer.Train(context.Background(), recipe, network, data, backend, trainer.Options{})
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -49,19 +52,23 @@ func ExampleTrain_resume() {
 	}
 	defer backend.Close()
 	data := datasettest.Stripes(400)
-	config := trainer.DefaultConfig()
-	config.Model, config.Epochs, config.SelectOn = "logistic", 3, "test"
+	network, err := trainer.BuiltIn("logistic", data.Info)
+	if err != nil {
+		log.Fatal(err)
+	}
+	recipe := trainer.DefaultRecipe()
+	recipe.Epochs = 3
 	options := trainer.Options{Dir: filepath.Join(parent, "first")} // Train creates it
 
 	ctx, cancel := context.WithCancel(context.Background())
 	options.Progress = stopper{cancel}
-	_, err = trainer.Train(ctx, config, backend, data, options)
+	_, err = trainer.Train(ctx, recipe, network, data, backend, options)
 	fmt.Println("interrupted:", errors.Is(err, trainer.ErrInterrupted))
 
 	options.Resume, options.Progress = true, nil
 	for _, epochs := range []int{3, 5} {
-		config.Epochs = epochs
-		result, err := trainer.Train(context.Background(), config, backend, data, options)
+		recipe.Epochs = epochs
+		result, err := trainer.Train(context.Background(), recipe, network, data, backend, options)
 		if err != nil {
 			log.Fatal(err)
 		}

@@ -186,7 +186,7 @@ func (f folder) progressOf(r Recipe, n model.Network, o Options) (p progressed, 
 	}
 	if p.state == nil && !f.has(MetricsFile) {
 		if f.has(resultsFile) && !o.Restart { // written after the checkpoint
-			return p, badCheckpoint("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)
+			return p, &LostError{f.dir, fmt.Sprintf("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)}
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
 		return p, nil

@@ -19,7 +19,7 @@ import (
 func TestExplain(t *testing.T) {
 	test := datasettest.Subset(t).Test
 	const n = 3
-	few := dataset.Split{N: n, Images: test.Images[:n*dataset.ImageBytes], Labels: test.Labels[:n]}
+	few := dataset.Split{N: n, Shape: test.Shape, Images: test.Images[:n*test.Len()], Labels: test.Labels[:n]}
 	s, err := open(openBackend(t), model.Config{Network: mustNetwork(t, "alternative"), EvalImages: n, EvalBatches: []int{n}, Explain: n}, few)
 	if err != nil {
 		t.Fatal(err)
@@ -90,9 +90,9 @@ func TestCAMAgainstPyTorch(t *testing.T) {
 		t.Fatalf("%d cases, want 2", len(want.Cases))
 	}
 	test := datasettest.Subset(t).Test
-	twice := dataset.Split{N: 2 * want.Images}
+	twice := dataset.Split{N: 2 * want.Images, Shape: test.Shape}
 	for range 2 {
-		twice.Images = append(twice.Images, test.Images[:want.Images*dataset.ImageBytes]...)
+		twice.Images = append(twice.Images, test.Images[:want.Images*test.Len()]...)
 		twice.Labels = append(twice.Labels, test.Labels[:want.Images]...)
 	}
 	for _, c := range want.Cases {
@@ -152,9 +152,9 @@ func TestHeat(t *testing.T) {
 			t.Errorf("%s without gradients: got %v, want 0", cam, got)
 		}
 	}
-	heat := enlarged([]float32{1, 0, 0, 0}, 2, 2)
-	if heat[0] != 1 || heat[len(heat)-1] != 0 || !(heat[dataset.ImageSize/2] > .2 && heat[dataset.ImageSize/2] < .8) {
-		t.Errorf("enlarged corners %v, %v and edge %v, want 1, 0 and something between", heat[0], heat[len(heat)-1], heat[dataset.ImageSize/2])
+	heat := enlarged([]float32{1, 0, 0, 0}, 2, 2, dataset.FashionMNIST.Shape)
+	if heat[0] != 1 || heat[len(heat)-1] != 0 || !(heat[14] > .2 && heat[14] < .8) {
+		t.Errorf("enlarged corners %v, %v and edge %v, want 1, 0 and something between", heat[0], heat[len(heat)-1], heat[14])
 	}
 }
 

@@ -1,15 +1,20 @@
 package trainer
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
+	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // The keys of a file's metadata.
@@ -55,7 +60,7 @@ func (m *Model) metadata() (map[string]string, error) {
 	return map[string]string{modelKey: m.Network.Name, seedKey: strconv.FormatUint(m.Origin.Seed, 10),
 		epochKey: strconv.Itoa(m.Origin.Epoch), protocolKey: m.Origin.Protocol, versionKey: m.Origin.Version, "format": "pt",
 		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", in.H, in.W),
-		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization), framingKey: string(m.Framing)}, nil
+		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization), framingKey: string(cmp.Or(m.Framing, picture.FrameCrop))}, nil
 }
 
 // describe fills in what the metadata of a file says about its model. What it does
@@ -105,6 +110,11 @@ func parseNormalization(text string, channels int) (n model.Normalization, err e
 			return n, badCheckpoint("the normalization in its metadata has the deviation %v: want a positive number", s)
 		}
 	}
+	for _, x := range n.Table() { // 32-bit numbers
+		if math.IsNaN(float64(x)) || math.IsInf(float64(x), 0) {
+			return n, badCheckpoint("the normalization in its metadata makes pixels %v", x)
+		}
+	}
 	return n, nil
 }
 
@@ -122,27 +132,61 @@ func originOf(about map[string]string) Origin {
 }
 
 // networkOf returns the network that metadata describes.
-func networkOf(about map[string]string) (n model.Network, err error) {
+func networkOf(about map[string]string) (model.Network, error) {
+	d, err := infoOf(about)
+	if err != nil {
+		return model.Network{}, err
+	}
+	n, err := ParseNetwork("the network in its metadata", []byte(about[networkKey]), d)
+	n.Name = printable(about[modelKey])
+	return n, err
+}
+
+// imageSize matches the values of imageSizeKey.
+var imageSize = regexp.MustCompile(`^([1-9]\d{0,3})x([1-9]\d{0,3})$`)
+
+// infoOf returns the images and classes that metadata describes. What it does not say
+// is as in Fashion-MNIST.
+func infoOf(about map[string]string) (dataset.Info, error) {
 	d := dataset.FashionMNIST
+	wrong := func(key, want string) error {
+		return fmt.Errorf("its metadata has the %s %s: want %s", key, setting.Shown(about[key]), want)
+	}
 	if text := about[classesKey]; text != "" {
 		d.Classes = nil
-		if err := json.Unmarshal([]byte(text), &d.Classes); err != nil {
-			return n, fmt.Errorf("the classes in its metadata are damaged: %v", err)
+		if err := json.Unmarshal([]byte(text), &d.Classes); err != nil || len(d.Classes) < 1 || len(d.Classes) > dataset.MaxClasses {
+			return d, wrong(classesKey, fmt.Sprintf("a JSON list of 1 to %d names", dataset.MaxClasses))
+		}
+		for i, name := range d.Classes {
+			d.Classes[i] = printable(name)
 		}
 	}
 	if text := about[imageSizeKey]; text != "" {
-		if _, err := fmt.Sscanf(text, "%dx%d", &d.H, &d.W); err != nil {
-			return n, fmt.Errorf(`the image_size in its metadata is %q: want a value such as "28x28"`, text)
+		sides := imageSize.FindStringSubmatch(text)
+		if sides == nil {
+			return d, wrong(imageSizeKey, `a height and a width, such as "28x28"`)
 		}
+		d.H, _ = strconv.Atoi(sides[1]) // digits
+		d.W, _ = strconv.Atoi(sides[2])
 	}
-	if text := about[channelsKey]; text != "" {
-		if d.C, err = strconv.Atoi(text); err != nil {
-			return n, fmt.Errorf("the channels in its metadata are %q: want a number", text)
+	switch about[channelsKey] {
+	case "", "1":
+	case "3":
+		d.C = 3
+	default:
+		return d, wrong(channelsKey, "1 or 3")
+	}
+	return d, nil
+}
+
+// printable replaces the characters of a name that a terminal would obey.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
 		}
-	}
-	n, err = ParseNetwork("the network in its metadata", []byte(about[networkKey]), d)
-	n.Name = about[modelKey]
-	return n, err
+		return unicode.ReplacementChar
+	}, name)
 }
 
 // identify returns the built-in network whose tensors have the names and shapes of

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // inputOf returns the shape of a dataset's images as the input of a network.
@@ -56,9 +58,11 @@ func isBuiltIn(n model.Network) bool {
 	return err1 == nil && err2 == nil && a == b
 }
 
-// fits checks that a network takes the images and classes of a dataset.
+// fits checks that a network has a name and takes the images and classes of a dataset.
 func fits(n model.Network, d dataset.Info) error {
 	switch {
+	case strings.TrimSpace(n.Name) == "" || strings.ContainsFunc(n.Name, unicode.IsControl): // args.yaml could not be read
+		return usage("the network's name is %s: want text on one line", setting.Shown(n.Name))
 	case imageShape(n) != d.Shape:
 		return usage("the network %s takes images of %v, but those of the dataset %s are %v: build it for this dataset", n.Name, n.Input, d.Name, d.Shape)
 	case len(n.Classes) != len(d.Classes):

@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
 // allPictures are those of a network with convolutions.
@@ -20,17 +18,13 @@ var allPictures = []string{CurvesPicture, MatrixPicture, ROCPicture, Reliability
 // their pictures, each of a size that suits a page. The CAM changes only one of
 // them.
 func TestPictures(t *testing.T) {
-	c := small()
-	c.Out, c.Epochs, c.MaxSteps = t.TempDir(), 1, 1
-	dir, err := NewFolder(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, dir := small(), t.TempDir()
+	c.Epochs, c.MaxSteps = 1, 1
 	if _, err := train(t, context.Background(), c, Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	evaluation := t.TempDir()
-	if _, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, evaluation, GradCAM); err != nil {
+	if err := evaluate(t, dir).Write(evaluation, GradCAM); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range allPictures {
@@ -55,12 +49,8 @@ func TestPictures(t *testing.T) {
 
 // A network without convolutions has every picture except GradCAMPicture.
 func TestPicturesWithoutConvolutions(t *testing.T) {
-	c := small()
-	c.Model, c.Out, c.Epochs = "logistic", t.TempDir(), 1
-	dir, err := NewFolder(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, dir := small(), t.TempDir()
+	c.Model, c.Epochs = "logistic", 1
 	if _, err := train(t, context.Background(), c, Options{Dir: dir}); err != nil {
 		t.Fatal(err)
 	}

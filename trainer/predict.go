@@ -129,12 +129,15 @@ func (m *Model) prediction(probabilities []float32) Prediction {
 
 // Explain returns a picture of an input of the network, (H, W, C), overlaid with where
 // the network saw the class with the given label; cam is the method. A network without
-// convolutions is [ErrUsage].
+// convolutions, an input of another size and an unknown label are [ErrUsage].
 func (m *Model) Explain(input []byte, label int, cam CAM) (image.Image, error) {
 	if !m.Network.HasFeatures() {
 		return nil, usage("the network %s has no convolutions, so there is no class activation map", m.Network.Name)
 	}
 	one := dataset.Split{N: 1, Shape: imageShape(m.Network), Images: input, Labels: []byte{0}}
+	if classes := len(m.Network.Classes); label < 0 || label >= classes || len(input) != one.Len() {
+		return nil, usage("an input of %d bytes and the class %d: want %d bytes and a class from 0 to %d", len(input), label, one.Len(), classes-1)
+	}
 	heats, err := m.heats(cam, one, []int{label})
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
@@ -90,6 +91,17 @@ func within(low, high float64) func(x float64) bool {
 // Check returns an error ([ErrUsage]) that names the first wrong setting and says
 // what would be right.
 func (r Recipe) Check() error { return recipeSettings.Check(&r) }
+
+// CheckFor is [Recipe.Check] for a training on images of the given shape.
+func (r Recipe) CheckFor(s dataset.Shape) error {
+	if err := r.Check(); err != nil {
+		return err
+	}
+	if crop, most := r.augmentation().Crop, min(s.H, s.W); crop > most {
+		return usage("crop is %d: want a whole number from 0 to %d for images of %v", crop, most, s)
+	}
+	return nil
+}
 
 // precision returns the precision that Precision names. Check has validated it.
 func (r *Recipe) precision() kernels.Precision {

@@ -259,10 +259,21 @@ func badCheckpoint(format string, args ...any) error {
 	return fmt.Errorf("%w: "+format, append([]any{checkpoint.ErrBadCheckpoint}, args...)...)
 }
 
+// LostError is the error of a run that cannot continue because its checkpoint is lost.
+// It is [checkpoint.ErrBadCheckpoint].
+type LostError struct {
+	Dir  string // the run's folder, whose weights a new run can start from
+	text string // ends with that remedy
+}
+
+func (e *LostError) Error() string { return checkpoint.ErrBadCheckpoint.Error() + ": " + e.text }
+
+// Is makes the error [checkpoint.ErrBadCheckpoint].
+func (e *LostError) Is(target error) bool { return target == checkpoint.ErrBadCheckpoint }
+
 // FinishedRun returns the result of a finished run, without its model, if the recipe
 // leaves no step to train, and nil if there is something to do. If the recipe changes
-// the limits of the run but its checkpoint is gone, the error is
-// [checkpoint.ErrBadCheckpoint].
+// the limits of the run but its checkpoint is gone, the error is a [LostError].
 func FinishedRun(dir string, r Recipe) (*Result, error) {
 	f := folder{dir}
 	text, err := os.ReadFile(f.path(MetricsFile))
@@ -289,7 +300,7 @@ func FinishedRun(dir string, r Recipe) (*Result, error) {
 	case err != nil:
 		return nil, err
 	case more && s == nil:
-		return nil, badCheckpoint("%s is finished and its checkpoint is gone, so it cannot continue; start a new run from its weights", dir)
+		return nil, &LostError{dir, fmt.Sprintf("%s is finished and its checkpoint is gone, so it cannot continue; start a new run from its weights", dir)}
 	case s != nil:
 		s.allow(had, r)
 		why, stop := s.stop(r)

@@ -16,13 +16,14 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // quick returns a training that takes a tenth of a second.
-func quick() Config {
+func quick() config {
 	c := small()
 	c.Model, c.Epochs, c.Patience = "logistic", 2, 0
 	return c
@@ -32,7 +33,7 @@ func quick() Config {
 // hold durations it returns only that they exist.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	timed := []string{resultsFile, metricsFile, stateFile}
+	timed := []string{resultsFile, MetricsFile, stateFile}
 	found := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
@@ -73,7 +74,7 @@ func wantSameFolder(t *testing.T, what string, got, want map[string]string) {
 // killed trains until the nth point at which the program could be killed while
 // it changes a file, and ends there as if it were. It reports whether the
 // training came to that point.
-func killed(t *testing.T, n int, c Config, o Options) (path string, was bool) {
+func killed(t *testing.T, n int, c config, o Options) (path string, was bool) {
 	t.Helper()
 	defer func() {
 		atomicfile.Failpoint = nil
@@ -147,7 +148,7 @@ func TestFinishedRunGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir, Resume: true})
-		if _, err := os.Stat(filepath.Join(dir, metricsFile)); was && err == nil && path != filepath.Join(dir, metricsFile) {
+		if _, err := os.Stat(filepath.Join(dir, MetricsFile)); was && err == nil && path != filepath.Join(dir, MetricsFile) {
 			t.Errorf("killed at point %d, %s: counts as finished", points, path)
 		}
 		if was {
@@ -178,7 +179,7 @@ func TestFinishedRunStays(t *testing.T) {
 		again.Epochs = epochs
 		r, err := train(t, context.Background(), again, Options{noPictures: true, Dir: dir, Resume: true})
 		if err != nil || !r.Finished || r.Metrics.Accuracy != first.Metrics.Accuracy || r.BestEpoch != first.BestEpoch || len(r.Epochs) != 2 {
-			t.Errorf("--epochs %d: %+v (%v), want the former result", epochs, r, err)
+			t.Errorf("%d epochs: %+v (%v), want the former result", epochs, r, err)
 		}
 	}
 	wantSameFolder(t, "resumed without more epochs", files(t, dir), before)
@@ -192,11 +193,11 @@ func TestFinishedRunStays(t *testing.T) {
 	if err := DropCheckpoint(dir); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := FinishedRun(dir, c); err != nil || r == nil || r.BestEpoch != first.BestEpoch {
+	if r, err := FinishedRun(dir, c.Recipe); err != nil || r == nil || r.BestEpoch != first.BestEpoch {
 		t.Errorf("without its checkpoint: %+v, %v", r, err)
 	}
 	c.Epochs = 3
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "--init "+dir) {
+	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir+" is finished and its checkpoint is gone") {
 		t.Errorf("more epochs without a checkpoint: %v", err)
 	}
 }
@@ -276,7 +277,7 @@ func TestFolderIsLocked(t *testing.T) {
 }
 
 // interruptedRun trains 30 steps of 22 per epoch, and returns the run's folder.
-func interruptedRun(t *testing.T, c Config) string {
+func interruptedRun(t *testing.T, c config) string {
 	t.Helper()
 	dir := t.TempDir()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -323,12 +324,12 @@ func TestDamagedSettingsAreRefused(t *testing.T) {
 	dir := interruptedRun(t, c)
 	path := filepath.Join(dir, ArgsFile)
 	whole := readFile(t, path)
-	if had, err := ReadArgs(dir); err != nil || had.Epochs != c.Epochs {
+	if had, err := (folder{dir}).readArgs(); err != nil || had.Epochs != c.Epochs {
 		t.Fatalf("%v: %d epochs, want %d", err, had.Epochs, c.Epochs)
 	}
 	before := files(t, dir)
 	end := bytes.Index(whole, []byte("\n"+environmentKey))
-	damaged := [][]byte{[]byte("\x00\xff"), []byte("- list\n"), append([]byte("no-such-key: 1\n"), whole...)}
+	damaged := [][]byte{[]byte("\x00\xff"), []byte("- list\n"), append([]byte("flip: sometimes\n"), whole...)}
 	for n := 0; n <= end; n++ {
 		damaged = append(damaged, whole[:n])
 	}
@@ -336,7 +337,7 @@ func TestDamagedSettingsAreRefused(t *testing.T) {
 		if err := os.WriteFile(path, text, 0o666); err != nil {
 			t.Fatal(err)
 		}
-		_, err := ReadArgs(dir)
+		_, err := folder{dir}.readArgs()
 		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), path) {
 			t.Errorf("with %q: %v, want %v", text, err, checkpoint.ErrBadCheckpoint)
 		}
@@ -416,7 +417,7 @@ func TestImpossibleStateIsRefused(t *testing.T) {
 	}
 }
 
-func wantRefused(t *testing.T, what string, c Config, dir string, state []byte) {
+func wantRefused(t *testing.T, what string, c config, dir string, state []byte) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, stateFile), state, 0o666); err != nil {
 		t.Fatal(err)
@@ -451,51 +452,29 @@ func TestInterruptedEvaluation(t *testing.T) {
 	}
 }
 
-// A run's settings hold absolute paths, so that it can be resumed from any
-// folder.
-func TestPathsAreAbsolute(t *testing.T) {
-	c := quick()
-	dir := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: filepath.Join(dir, "first")}); err != nil {
-		t.Fatal(err)
-	}
-	t.Chdir(dir)
-	c.DataDir, c.InitFrom = "data", filepath.Join("first", bestWeights)
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: "second", Environment: Environment{Data: "data"}}); err != nil {
-		t.Fatal(err)
-	}
-	var had Config
-	if err := had.LoadYAML(filepath.Join(dir, "second", ArgsFile)); err != nil {
-		t.Fatal(err)
-	}
-	if had.DataDir != filepath.Join(dir, "data") || had.InitFrom != filepath.Join(dir, "first", bestWeights) {
-		t.Errorf("data-dir %s, init %s", had.DataDir, had.InitFrom)
-	}
-	if err := CheckRun("second", c); err != nil {
-		t.Errorf("the same training, with relative paths: %v", err)
-	}
-	c.Epochs, c.InitFrom = 3, ""
-	t.Chdir(t.TempDir())
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: filepath.Join(dir, "second"), Resume: true}); err != nil {
-		t.Errorf("resumed elsewhere: %v", err)
-	}
-}
-
 // Train checks its arguments.
 func TestTrainChecksItsArguments(t *testing.T) {
-	for what, change := range map[string]func(*Config){
-		"rmsprop":     func(c *Config) { c.Optimizer = "rmsprop" },
-		"bf16":        func(c *Config) { c.Precision = "bf16" },
-		"batch-size":  func(c *Config) { c.BatchSize = 0 },
-		"epochs":      func(c *Config) { c.Epochs = 0 },
-		"transformer": func(c *Config) { c.Model = "transformer" },
-		"lr":          func(c *Config) { c.LR = math.NaN() },
-		"eval-images": func(c *Config) { c.EvalImages = -1 },
+	data := datasettest.Subset(t)
+	colour, fewer, layers := data.Info, data.Info, mustNetwork(t, "logistic").Layers
+	colour.C, fewer.Classes = 3, data.Classes[1:]
+	for what, change := range map[string]func(*Recipe, *model.Network){
+		"rmsprop":     func(r *Recipe, _ *model.Network) { r.Optimizer = "rmsprop" },
+		"bf16":        func(r *Recipe, _ *model.Network) { r.Precision = "bf16" },
+		"batch-size":  func(r *Recipe, _ *model.Network) { r.BatchSize = 0 },
+		"epochs":      func(r *Recipe, _ *model.Network) { r.Epochs = 0 },
+		"lr":          func(r *Recipe, _ *model.Network) { r.LR = math.NaN() },
+		"eval-images": func(r *Recipe, _ *model.Network) { r.EvalImages = -1 },
+		"crop is 29":  func(r *Recipe, _ *model.Network) { r.Crop = new(29) },
+		"the network logistic takes images of 28×28×3, but those of the dataset fashion-mnist are 28×28×1": func(_ *Recipe, n *model.Network) { *n = quick().network(t, colour) },
+		"the network logistic has 9 classes, but the dataset fashion-mnist has 10":                         func(_ *Recipe, n *model.Network) { *n = quick().network(t, fewer) },
+		"the network's name is empty":  func(_ *Recipe, n *model.Network) { n.Name = "" },
+		`the network's name is "a\nb"`: func(_ *Recipe, n *model.Network) { n.Name = "a\nb" },
+		"linear":                       func(_ *Recipe, n *model.Network) { n.Layers = layers[1:] },
 	} {
-		c := quick()
-		change(&c)
+		r, n := quick().Recipe, mustNetwork(t, "logistic")
+		change(&r, &n)
 		dir := filepath.Join(t.TempDir(), "run")
-		_, err := Train(context.Background(), c, openBackend(t), datasettest.Subset(t), Options{noPictures: true, Dir: dir})
+		_, err := Train(context.Background(), r, n, data, openBackend(t), Options{noPictures: true, Dir: dir})
 		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -503,19 +482,29 @@ func TestTrainChecksItsArguments(t *testing.T) {
 			t.Errorf("%s: the folder was made", what)
 		}
 	}
-	data := datasettest.Subset(t)
-	if _, err := Train(context.Background(), quick(), nil, data, Options{}); !errors.Is(err, ErrUsage) {
+	if _, err := BuiltIn("transformer", data.Info); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), `model is "transformer": want one of alternative, fashioncnn, logistic`) {
+		t.Errorf("an unknown network: %v", err)
+	}
+	r, n := quick().Recipe, mustNetwork(t, "logistic")
+	nowhere := filepath.Join(t.TempDir(), "run")
+	if _, err := Train(context.Background(), r, n, data, nil, Options{Dir: nowhere}); !errors.Is(err, ErrUsage) {
 		t.Errorf("no backend: %v", err)
 	}
+	if _, err := Train(context.Background(), r, n, nil, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, ErrUsage) {
+		t.Errorf("no dataset: %v", err)
+	}
 	data.Test.Labels[3] = 10
-	if _, err := Train(context.Background(), quick(), openBackend(t), data, Options{}); err == nil || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
+	if _, err := Train(context.Background(), r, n, data, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
 		t.Errorf("a label of 10: %v", err)
+	}
+	if _, err := os.Stat(nowhere); err == nil {
+		t.Error("the folder was made")
 	}
 	dir := t.TempDir()
 	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "holds a run") {
+	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "already holds a run") {
 		t.Errorf("a second run in one folder: %v", err)
 	}
 	other := quick()
@@ -542,8 +531,8 @@ func TestNoEval(t *testing.T) {
 	if r.Metrics.Protocol != noProtocol || r.BestEpoch != 2 || !math.IsNaN(r.Epochs[1].ValAccuracy) || !(r.Metrics.Accuracy > .3) {
 		t.Errorf("%+v, %+v", r, r.Metrics)
 	}
-	read, err := ReadRun(without)
-	if err != nil || read.BestEpoch() != 2 || !math.IsNaN(read.Epochs[0].ValLoss) {
+	read, err := ReadEpochs(without)
+	if err != nil || BestEpoch(read, true) != 2 || !math.IsNaN(read[0].ValLoss) {
 		t.Errorf("%+v, %v", read, err)
 	}
 	net, err := model.Build(model.Config{Network: mustNetwork(t, c.Model)})
@@ -560,9 +549,8 @@ func TestNoEval(t *testing.T) {
 			t.Errorf("%s (%v): not the weights of the run with evaluations", name, err)
 		}
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), without, datasettest.Subset(t).Test, "", HiResCAM)
-	if err != nil || e.Metrics.Protocol != noProtocol {
-		t.Errorf("evaluated later: protocol %q (%v), want %q", e.Metrics.Protocol, err, noProtocol)
+	if e := evaluate(t, without); e.Metrics.Protocol != noProtocol {
+		t.Errorf("evaluated later: protocol %q, want %q", e.Metrics.Protocol, noProtocol)
 	}
 	c.Epochs = 4
 	if r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: without, Resume: true}); err != nil || r.BestEpoch != 4 {
@@ -570,7 +558,7 @@ func TestNoEval(t *testing.T) {
 	}
 }
 
-// --eval-images selects the same images each time, evenly spaced.
+// EvalImages selects the same images each time, evenly spaced.
 func TestEvalImages(t *testing.T) {
 	if got := evenly(indices(100, 10), 4); !slices.Equal(got, []uint32{100, 102, 105, 107}) {
 		t.Errorf("4 of 10: %v", got)
@@ -588,14 +576,11 @@ func TestEvalImages(t *testing.T) {
 	if r.Metrics.Images != 20 {
 		t.Errorf("%d images, want 20", r.Metrics.Images)
 	}
-	lines := strings.Split(string(readFile(t, dir, predictionsFile)), "\n")
+	lines := strings.Split(string(readFile(t, dir, PredictionsFile)), "\n")
 	if len(lines) != 22 || !strings.HasPrefix(lines[2], "10,") {
 		t.Errorf("predictions.csv:\n%s", strings.Join(lines, "\n"))
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "", HiResCAM)
-	if err != nil {
-		t.Fatal(err)
-	}
+	e := evaluate(t, dir)
 	right := 0
 	for i := 0; i < 200; i += 10 {
 		best := 0
@@ -604,7 +589,7 @@ func TestEvalImages(t *testing.T) {
 				best = class
 			}
 		}
-		if best == int(e.Labels[i]) {
+		if best == int(e.Images.Labels[i]) {
 			right++
 		}
 	}

@@ -93,7 +93,7 @@ type Result struct {
 	Epochs    []EpochReport
 	BestEpoch int
 	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
-	Model     *Model           // the best epoch's weights
+	Model     *Model           // the best epoch's weights; nil if the run had finished before and they cannot be read
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first steps finished; zero if none were left to do
 	Finished  bool             // the run had already finished: nothing was trained
@@ -147,8 +147,10 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 		return nil, err
 	}
 	if p.finished != nil {
-		p.finished.Model, err = Load(o.Dir, backend)
-		return p.finished, err
+		if m, err := Load(o.Dir, backend); err == nil {
+			p.finished.Model = m
+		}
+		return p.finished, nil
 	}
 	t, err := newTraining(r, n, data, backend, o, p)
 	if err != nil {
@@ -176,11 +178,11 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 
 // checkArguments refuses arguments that cannot be trained with.
 func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend) error {
-	if err := r.Check(); err != nil {
-		return err
-	}
 	if backend == nil || data == nil {
 		return usage("a training needs a backend and a dataset: one of them is missing")
+	}
+	if err := r.CheckFor(data.Shape); err != nil {
+		return err
 	}
 	if err := fits(n, data.Info); err != nil {
 		return err
@@ -226,6 +228,9 @@ func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 		p.selected = indices(data.Train.N, data.Val.N)
 	default:
 		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
+		if err != nil {
+			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, err)
+		}
 	}
 	p.selected, p.test = evenly(p.selected, r.EvalImages), evenly(p.test, r.EvalImages)
 	if r.NoEval {

@@ -15,16 +15,42 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
+
+// config is a training with a built-in network and the options that tests vary.
+type config struct {
+	Recipe
+	Model    string
+	Dropout  *float64 // nil for the network's own
+	InitFrom string
+	LogEvery int
+}
+
+func defaultConfig() config { return config{Recipe: DefaultRecipe(), Model: "fashioncnn"} }
 
 // small returns a training on the subset of 1,280 images: per epoch, 21 steps of
 // 60 images and one of 20.
-func small() Config {
-	c := DefaultConfig()
+func small() config {
+	c := defaultConfig()
 	c.Model, c.Epochs, c.BatchSize, c.SelectOn, c.LogEvery = "alternative", 3, 60, "test", 1
 	return c
+}
+
+// network builds the network for the images and classes of a dataset.
+func (c config) network(t *testing.T, d dataset.Info) model.Network {
+	t.Helper()
+	n, err := BuiltIn(c.Model, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Dropout != nil {
+		n = n.WithDropout(*c.Dropout)
+	}
+	return n
 }
 
 func openBackend(t *testing.T) kernels.Backend {
@@ -37,12 +63,32 @@ func openBackend(t *testing.T) kernels.Backend {
 	return b
 }
 
-func train(t *testing.T, ctx context.Context, c Config, o Options) (*Result, error) {
+func train(t *testing.T, ctx context.Context, c config, o Options) (*Result, error) {
+	t.Helper()
+	return trainOn(t, ctx, c, datasettest.Subset(t), o)
+}
+
+func trainOn(t *testing.T, ctx context.Context, c config, data *dataset.Dataset, o Options) (*Result, error) {
 	t.Helper()
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
-	return Train(ctx, c, openBackend(t), datasettest.Subset(t), o)
+	o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
+	return Train(ctx, c.Recipe, c.network(t, data.Info), data, openBackend(t), o)
+}
+
+// evaluate classifies the subset's test images with the best weights of a run.
+func evaluate(t *testing.T, dir string) *Evaluation {
+	t.Helper()
+	m, err := Load(dir, openBackend(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := m.Evaluate(t.Context(), datasettest.Subset(t).Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 func readFile(t *testing.T, elem ...string) []byte {
@@ -55,12 +101,7 @@ func readFile(t *testing.T, elem ...string) []byte {
 }
 
 func TestTrainLearnsAndWritesItsRun(t *testing.T) {
-	c := small()
-	c.Out = t.TempDir()
-	dir, err := NewFolder(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, dir := small(), t.TempDir()
 	r, err := train(t, context.Background(), c, Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
@@ -75,35 +116,27 @@ func TestTrainLearnsAndWritesItsRun(t *testing.T) {
 		t.Errorf("steps.csv has %d lines, want %d", lines, 1+3*22)
 	}
 	var m metrics.Metrics
-	if err := json.Unmarshal(readFile(t, dir, metricsFile), &m); err != nil {
+	if err := json.Unmarshal(readFile(t, dir, MetricsFile), &m); err != nil {
 		t.Fatal(err)
 	}
 	if m.Protocol != "test" || m.Parameters != 215_466 || m.Accuracy != r.Metrics.Accuracy {
 		t.Errorf("metrics.json: %+v", m)
 	}
-	if lines := bytes.Count(readFile(t, dir, predictionsFile), []byte("\n")); lines != 1+datasettest.SubsetTest {
+	if lines := bytes.Count(readFile(t, dir, PredictionsFile), []byte("\n")); lines != 1+datasettest.SubsetTest {
 		t.Errorf("predictions.csv has %d lines", lines)
 	}
 }
 
 // The best weights, read back by Evaluate, must give the run's own metrics.
 func TestEvaluateGivesTheRunsMetrics(t *testing.T) {
-	c := small()
-	c.Out = t.TempDir()
-	dir, err := NewFolder(c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	c, dir := small(), t.TempDir()
 	r, err := train(t, context.Background(), c, Options{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := Evaluate(context.Background(), openBackend(t), dir, datasettest.Subset(t).Test, "", HiResCAM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if e.Model != "alternative" || e.Metrics.Accuracy != r.Metrics.Accuracy || e.Metrics.Loss != r.Metrics.Loss {
-		t.Errorf("%s: accuracy %v, loss %v; the run had %v, %v", e.Model, e.Metrics.Accuracy, e.Metrics.Loss, r.Metrics.Accuracy, r.Metrics.Loss)
+	e := evaluate(t, dir)
+	if name := e.Model().Network.Name; name != "alternative" || e.Metrics.Accuracy != r.Metrics.Accuracy || e.Metrics.Loss != r.Metrics.Loss {
+		t.Errorf("%s: accuracy %v, loss %v; the run had %v, %v", name, e.Metrics.Accuracy, e.Metrics.Loss, r.Metrics.Accuracy, r.Metrics.Loss)
 	}
 }
 
@@ -125,7 +158,7 @@ func (c *cancelAfter) Step(StepReport) {
 // wantSameFiles checks that two runs' results are the same bits.
 func wantSameFiles(t *testing.T, whole, resumed string) {
 	t.Helper()
-	for _, name := range []string{bestWeights, lastWeights, predictionsFile, stepsFile} {
+	for _, name := range []string{bestWeights, lastWeights, PredictionsFile, stepsFile} {
 		if !bytes.Equal(readFile(t, whole, name), readFile(t, resumed, name)) {
 			t.Errorf("%s differs between the whole run and the resumed one", name)
 		}
@@ -195,7 +228,7 @@ func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
 	}
 }
 
-// A run that --max-steps ended inside an epoch continues inside it.
+// A run that MaxSteps ended inside an epoch continues inside it.
 func TestResumeAfterMaxSteps(t *testing.T) {
 	c := small()
 	c.Scheduler = "none"
@@ -252,28 +285,7 @@ func TestDivergenceIsNamed(t *testing.T) {
 	c := small()
 	c.LR, c.Optimizer = 1000, "sgd"
 	_, err := train(t, context.Background(), c, Options{})
-	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "--lr") {
+	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "learning rate (lr)") {
 		t.Errorf("error %v", err)
-	}
-}
-
-func TestNewFolderNumbersAndRefuses(t *testing.T) {
-	c := small()
-	c.Out = t.TempDir()
-	for _, want := range []string{"alternative", "alternative-2"} {
-		dir, err := NewFolder(c)
-		if err != nil || filepath.Base(dir) != want {
-			t.Errorf("%s, %v; want %s", dir, err, want)
-		}
-	}
-	c.Name = "alternative"
-	if dir, err := NewFolder(c); err != nil || filepath.Base(dir) != c.Name {
-		t.Errorf("an empty folder, as a killed program leaves it: %s, %v", dir, err)
-	}
-	if err := os.WriteFile(filepath.Join(c.Out, c.Name, ArgsFile), nil, 0o666); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := NewFolder(c); !errors.Is(err, ErrUsage) {
-		t.Errorf("a name that is taken: %v", err)
 	}
 }

@@ -104,9 +104,9 @@ func TestWeightsFile(t *testing.T) {
 
 // Only a protocol that this program writes is taken from a file's metadata: the
 // text of a file from elsewhere would reach the terminal.
-func TestProtocolOf(t *testing.T) {
+func TestOriginOf(t *testing.T) {
 	for text, want := range map[string]string{"val": "val", "test": "test", "none": "none", "": "unknown", "<b>\n\x1b[31m": "unknown", "Val": "unknown"} {
-		if got := protocolOf(map[string]string{"select_on": text}); got != want {
+		if got := originOf(map[string]string{"select_on": text}).Protocol; got != want {
 			t.Errorf("select_on %q gives %q, want %q", text, got, want)
 		}
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"slices"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -11,6 +13,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
 // device is an opened backend, what it is, and why it was chosen.
@@ -85,6 +88,19 @@ func closeDevice(d *device, err error) error {
 	return err
 }
 
+// tierEnvironment is the environment variable that limits the CPU backend to an
+// instruction-set tier, to test and to measure it.
+const tierEnvironment = "FMNIST_CPU"
+
+// cpuInfo describes the CPU and the tier that openCPU uses.
+func cpuInfo() cpuref.Description {
+	d := cpuref.Info()
+	if tier := os.Getenv(tierEnvironment); slices.Contains(d.Tiers, tier) {
+		d.Tier = tier
+	}
+	return d
+}
+
 // openCPU opens the CPU backend with at most one thread for each core that the
 // process may use. Threads wait for each other, so more would be many times slower.
 func openCPU(f deviceFlags, why string) (*device, error) {
@@ -95,9 +111,9 @@ func openCPU(f deviceFlags, why string) (*device, error) {
 	if threads == 0 || threads > cores {
 		threads = cores
 	}
-	b, err := cpuref.Open(cpuref.Options{Threads: threads})
+	b, err := cpuref.Open(cpuref.Options{Threads: threads, Tier: os.Getenv(tierEnvironment)})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w (the tier is that of $%s)", err, tierEnvironment)
 	}
 	e := environment("cpu", b)
 	e.Threads = threads
@@ -105,7 +121,7 @@ func openCPU(f deviceFlags, why string) (*device, error) {
 }
 
 func openVulkan(f deviceFlags, why string) (*device, error) {
-	b, err := vulkan.Open(f.selector, vulkan.Options{Validate: f.validate})
+	b, err := vulkan.Open(f.selector, vulkan.Options{Validate: f.validate, CacheDir: dataset.DefaultCacheDir()})
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
@@ -51,7 +52,7 @@ program must print one line of JSON for each of its configurations:
 				return err
 			}
 			f.precision = o.Precision
-			if o.Network, err = findNetwork(c, network); err != nil {
+			if o.Network, err = findNetwork(c, network, dataset.FashionMNIST); err != nil {
 				return err
 			}
 			announcement := c.OutOrStdout()

@@ -201,7 +201,7 @@ sees them.`,
 				return err
 			}
 			config.DataDir = *dataDir
-			data, err := loadDataset(c, config)
+			data, err := loadDataset(c, c.OutOrStdout(), config)
 			if err != nil {
 				return err
 			}
@@ -220,9 +220,9 @@ sees them.`,
 	g := flagGroup{c.Flags(), groupData}
 	bind(g, &split, "split", setting.Choice("train", "test"), "images to draw from: train or test")
 	bind(g, &count, "count", setting.Whole(1, maxShown), "number of images")
-	g.setting("dataset", "fashion-mnist, or a `PATH` of your own, as for train")
-	g.setting("image-size", "height and width to scale pictures to; 0 means their own, or 32 if they differ")
-	g.setting("skip-bad", "leave out pictures that cannot be read")
+	g.setting("dataset", datasetUsage)
+	g.setting("image-size", imageSizeUsage)
+	g.setting("skip-bad", skipBadUsage)
 	g.setting("seed", "seed that chooses the images")
 	addAugmentFlags(c.Flags(), "")
 	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FILE", "a PNG file"), "PNG file to write")

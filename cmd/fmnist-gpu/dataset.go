@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -37,8 +40,9 @@ func loadFashionMNIST(dataDir string) (*dataset.Dataset, error) {
 }
 
 // loadDataset reads the dataset that the settings name. It shows its progress, and
-// prints what is unusual about the dataset.
-func loadDataset(cmd *cobra.Command, c study.Config) (*dataset.Dataset, error) {
+// prints to out, unless the settings are quiet, what the dataset is and what is unusual
+// about it.
+func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Dataset, error) {
 	if c.Dataset == dataset.FashionMNIST.Name {
 		if c.ImageSize != 0 && c.ImageSize != dataset.FashionMNIST.H {
 			return nil, &commandLineError{fmt.Sprintf("--image-size %d: Fashion-MNIST has images of %v: leave it out, or name a folder with --dataset", c.ImageSize, dataset.FashionMNIST.Shape)}
@@ -68,8 +72,8 @@ func loadDataset(cmd *cobra.Command, c study.Config) (*dataset.Dataset, error) {
 		return nil, err
 	}
 	if !c.Quiet {
-		out := cmd.ErrOrStderr()
-		fmt.Fprintf(out, "dataset: %s: %s classes, images of %v, %d to train on, %d to test on\n", c.Dataset, fmt.Sprint(len(d.Classes)), d.Shape, d.Train.N, d.Test.N)
+		fmt.Fprintf(out, "dataset: %s: %d classes, images of %v, %s to train on, %s to test on\n", c.Dataset, len(d.Classes), d.Shape,
+			humanize.Comma(int64(d.Train.N)), humanize.Comma(int64(d.Test.N)))
 		for _, note := range d.Notes {
 			fmt.Fprintf(out, "note: %s\n", note)
 		}
@@ -86,6 +90,8 @@ func remedied(err error) string {
 	text := oneLine(err)
 	var fetch *dataset.FetchError
 	var unreadable *dataset.UnreadableError
+	var folder *study.FolderError
+	var lost *trainer.LostError
 	switch {
 	case errors.As(err, &fetch) && fetch.Dir != "":
 		text += "; run `fmnist-gpu data fetch --data-dir " + quoted(fetch.Dir) + "`"
@@ -93,13 +99,17 @@ func remedied(err error) string {
 		text += "; run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $" + dataEnvironment
 	case errors.As(err, &unreadable):
 		text += "; mend or remove them, or leave them out with --skip-bad"
+	case errors.As(err, &folder):
+		text += "; choose another with --out"
+	case errors.As(err, &lost):
+		text += " with --init " + quoted(lost.Dir)
 	}
 	return text
 }
 
 // quoted quotes a path for the shell if necessary.
 func quoted(path string) string {
-	if strings.ContainsAny(path, " \t\n'\"\\$`&|;()<>*?[]#~!{}") {
+	if path == "" || strings.ContainsAny(path, " \t\n'\"\\$`&|;()<>*?[]#~!{}^") {
 		return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 	}
 	return path

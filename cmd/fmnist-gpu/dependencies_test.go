@@ -1,8 +1,15 @@
 package main
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -78,4 +85,120 @@ func checkImport(t *testing.T, from, imported string) {
 	if first, _, _ := strings.Cut(imported, "/"); part(from) == "kernels" && strings.Contains(first, ".") {
 		t.Errorf("%s imports %s, but the contract uses the standard library alone", from, imported)
 	}
+}
+
+// forbidden lists, for packages of the trainer, what they must not depend on, not even
+// indirectly: "" is every other package of ours.
+var forbidden = map[string][]string{
+	"trainer/picture":    {""},
+	"trainer/setting":    {""},
+	"trainer/statistics": {""},
+	"trainer/model":      {"trainer", "trainer/dataset", "trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/dataset":    {"trainer", "trainer/model", "trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer":            {"trainer/study", "trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/study":      {"trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/report":     {"trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/bench":      {"trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+}
+
+// The packages of the trainer form layers: pictures below datasets and networks, these
+// below the training, and that below studies and reports.
+func TestTrainerLayers(t *testing.T) {
+	for from, others := range forbidden {
+		out, err := exec.Command("go", "list", "-deps", module+from).Output()
+		if err != nil {
+			t.Fatalf("go list -deps %s: %v", from, err)
+		}
+		for path := range strings.Lines(string(out)) {
+			to, ours := strings.CutPrefix(strings.TrimSpace(path), module)
+			if ours && to != from && (others[0] == "" || slices.Contains(others, to)) {
+				t.Errorf("%s depends on %s", from, to)
+			}
+		}
+	}
+}
+
+// readsEnvironment lists the packages, outside cmd, that read environment variables, and
+// why.
+var readsEnvironment = map[string]string{
+	"gpu":                         "finds the Vulkan loader's drivers as the loader does",
+	"gpu/gputest":                 "is of tests",
+	"cpuref":                      "documents $FMNIST_CPU, for which it is the default of an option",
+	"trainer/dataset/datasettest": "is of tests",
+}
+
+// namesFlags lists the packages, outside cmd, with texts that look like flags, and why.
+var namesFlags = map[string]string{
+	"gpu":              "names a flag of the program vulkaninfo",
+	"shaders/generate": "is a program",
+	"trainer/report":   "writes custom properties of CSS",
+}
+
+var (
+	environmentReader = regexp.MustCompile(`^(Getenv|LookupEnv|Environ|ExpandEnv)$`)
+	flagName          = regexp.MustCompile(`--[a-z]`)
+)
+
+// Libraries read no environment variables and name no flags: that is for commands.
+func TestLibrariesKnowNoCommandLine(t *testing.T) {
+	environment, flags := map[string]bool{}, map[string]bool{}
+	root := filepath.Join("..", "..")
+	err := filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		name, _ := filepath.Rel(root, path)
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (name == "cmd" || strings.HasPrefix(e.Name(), ".") && name != "."):
+			return fs.SkipDir
+		case e.IsDir() || filepath.Ext(name) != ".go" || strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		scanSource(t, path, filepath.ToSlash(filepath.Dir(name)), environment, flags)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, why := range readsEnvironment {
+		if !environment[name] {
+			t.Errorf("%s reads no environment variables: it needs no exception (%s)", name, why)
+		}
+	}
+	for name, why := range namesFlags {
+		if !flags[name] {
+			t.Errorf("%s names no flags: it needs no exception (%s)", name, why)
+		}
+	}
+}
+
+// scanSource looks for environment variables and flags in a file of a package, and adds
+// the package where it finds them.
+func scanSource(t *testing.T, path, name string, environment, flags map[string]bool) {
+	t.Helper()
+	positions := token.NewFileSet()
+	file, err := parser.ParseFile(positions, path, nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			of, ok := n.X.(*ast.Ident)
+			if ok && (of.Name == "os" || of.Name == "syscall") && environmentReader.MatchString(n.Sel.Name) {
+				environment[name] = true
+				if readsEnvironment[name] == "" {
+					t.Errorf("%v: a library reads environment variables", positions.Position(n.Pos()))
+				}
+			}
+		case *ast.BasicLit:
+			text, err := strconv.Unquote(n.Value)
+			if n.Kind == token.STRING && err == nil && flagName.MatchString(text) {
+				flags[name] = true
+				if namesFlags[name] == "" {
+					t.Errorf("%v: a library names a flag: %s", positions.Position(n.Pos()), n.Value)
+				}
+			}
+		}
+		return true
+	})
 }

@@ -34,9 +34,9 @@ with the reason. Without Vulkan, only the CPU is listed.`,
 				texts = append(texts, oneLine(p))
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"devices": append([]gpu.Info{}, found...), "problems": texts, "cpu": cpuref.Info()})
+				return printJSON(c.OutOrStdout(), map[string]any{"devices": append([]gpu.Info{}, found...), "problems": texts, "cpu": cpuInfo()})
 			}
-			_, err := io.WriteString(c.OutOrStdout(), formatDevices(found, texts, cpuref.Info()))
+			_, err := io.WriteString(c.OutOrStdout(), formatDevices(found, texts, cpuInfo()))
 			return err
 		},
 	}

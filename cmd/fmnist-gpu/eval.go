@@ -73,8 +73,8 @@ predicted class (see --cam).`,
 	}
 	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
 	data := flagGroup{c.Flags(), groupData}
-	data.setting("dataset", "fashion-mnist, or a `PATH` of your own, as for train")
-	data.setting("skip-bad", "leave out pictures that cannot be read")
+	data.setting("dataset", datasetUsage)
+	data.setting("skip-bad", skipBadUsage)
 	bind(data, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
@@ -115,7 +115,7 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint, ou
 	if config.Dataset != dataset.FashionMNIST.Name {
 		config.ImageSize = squareSide(m) // as in training
 	}
-	data, err := loadDataset(c, config)
+	data, err := loadDataset(c, c.OutOrStdout(), config)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint, ou
 // sameClasses refuses a dataset whose classes are not those of the model.
 func sameClasses(m *trainer.Model, data *dataset.Dataset) error {
 	if len(m.Network.Classes) != len(data.Classes) {
-		return fmt.Errorf("%w: the model %s has %d classes, but the dataset %s has %d: name the dataset with --dataset",
+		return fmt.Errorf("%w: the model %s has %d classes, but the dataset %s has %d: name with --dataset the dataset that it was trained on",
 			dataset.ErrBadData, m.Network.Name, len(m.Network.Classes), data.Name, len(data.Classes))
 	}
 	return nil

@@ -41,10 +41,12 @@ func newExperimentCommand() *cobra.Command {
 		Long: `Run a set of trainings, each in its own folder, compare them and write one report.
 "original" repeats the original study: its five trainings and its learning rates.
 A YAML file gives the settings that all runs share (base) and lists of values
-(grid), with one run for each combination. Seeds can be ranges:
+(grid), with one run for each combination. Seeds can be ranges, and models the
+files of networks, relative to this file:
 
-    base: {preset: main_no_aug, epochs: 5}
+    base: {epochs: 5}
     grid:
+      model: [fashioncnn, mynet.yaml]
       lr: [0.01, 0.001]
       seed: 0-9
 
@@ -136,15 +138,16 @@ func findExperiment(c *cobra.Command, name string, overrides []setting.Assignmen
 
 // runExperiment trains the runs that are not finished, and compares all runs.
 func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) error {
-	if err := os.MkdirAll(f.out, 0o777); err != nil {
-		return fmt.Errorf("cannot create the output folder %s: %w; choose another with --out", f.out, pathCause(err))
+	if err := study.MakeOut(f.out); err != nil {
+		return err
 	}
+	defer os.Remove(f.out) // does nothing if it is not empty
 	unlock, err := trainer.LockFolder(f.out, "experiment")
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := e.WriteIndex(f.out); err != nil {
+	if err := e.CheckIndex(f.out); err != nil {
 		return err
 	}
 	log := cmd.OutOrStdout()
@@ -187,7 +190,8 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	return errors.Join(trained, err)
 }
 
-// trainAll trains the runs that are not finished.
+// trainAll trains the runs that are not finished. It lists them in the folder once
+// nothing stands in the way of training them.
 func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Experiment) (err error) {
 	total, left, err := e.Count(f.out)
 	if err != nil {
@@ -195,12 +199,15 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	}
 	if left == 0 {
 		fmt.Fprintf(log, "all %d runs were already finished\n", total)
-		return nil
+		return e.WriteIndex(f.out)
 	}
 	config := e.Groups[0].Runs[0]
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
-	data, err := loadDataset(cmd, config)
+	data, err := loadDataset(cmd, log, config)
 	if err != nil {
+		return err
+	}
+	if err := e.Fit(data.Info); err != nil {
 		return err
 	}
 	devices, err := openWorkers(f, e.Precision(), left)
@@ -208,6 +215,9 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 		return err
 	}
 	defer func() { err = closeAll(devices, err) }()
+	if err := e.WriteIndex(f.out); err != nil {
+		return err
+	}
 	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1}
 	defer w.screen.close()
 	announceAll(w.screen, devices)

@@ -254,7 +254,7 @@ func TestDryRunRefuses(t *testing.T) {
 	wantFailure(t, []string{"train", "--dry-run", "--device", "99"}, exitNoDevice)
 	for _, tier := range cpuref.Tiers() {
 		if tier == "avx2" || tier == "neon" {
-			t.Setenv(cpuref.TierVariable, tier)
+			t.Setenv(tierEnvironment, tier)
 			wantFailure(t, []string{"train", "--dry-run", "--cpu", "--precision", "mixed"}, exitUsage, tier, "--precision fp32")
 		}
 	}

@@ -40,6 +40,11 @@ func readInput(c *cobra.Command, path string) ([]byte, error) {
 	}
 }
 
+// inputReader returns [readInput] for a command.
+func inputReader(c *cobra.Command) func(path string) ([]byte, error) {
+	return func(path string) ([]byte, error) { return readInput(c, path) }
+}
+
 // inputName returns a settings file's name for messages and for the experiment that
 // it describes.
 func inputName(path string) string {

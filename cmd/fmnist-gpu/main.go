@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -64,9 +65,10 @@ func newRootCommand() *cobra.Command {
 			return c.Help()
 		},
 	}
+	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newBenchCommand(), newManCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)
@@ -130,15 +132,42 @@ func oneLine(err error) string {
 // version returns the version of the module that this program was built from, or
 // the commit if it has no version.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	v := ""
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v = info.Main.Version
+	}
+	if commit := buildSetting("vcs.revision"); commit != "" && (v == "" || v == "(devel)") {
+		v = "devel-" + commit[:min(12, len(commit))]
+	}
+	if v == "" {
 		return "unknown"
 	}
-	v := info.Main.Version
+	return v
+}
+
+// buildSetting returns how this program was built, or "" if that is not recorded.
+func buildSetting(key string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return ""
+	}
 	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && (v == "" || v == "(devel)") {
-			v = "devel-" + s.Value[:min(12, len(s.Value))]
+		if s.Key == key {
+			return s.Value
 		}
 	}
-	return v
+	return ""
+}
+
+// versionText is what --version prints.
+func versionText() string {
+	text := "fmnist-gpu " + version()
+	if commit, date := buildSetting("vcs.revision"), buildSetting("vcs.time"); commit != "" {
+		text += fmt.Sprintf(" (commit %s, %s)", commit[:min(12, len(commit))], date)
+	}
+	devices := "Vulkan and CPU"
+	if buildSetting("CGO_ENABLED") == "0" {
+		devices = "CPU only"
+	}
+	return fmt.Sprintf("%s\n%s, %s/%s, %s\n", text, runtime.Version(), runtime.GOOS, runtime.GOARCH, devices)
 }

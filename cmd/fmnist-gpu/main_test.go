@@ -23,7 +23,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	_ = os.RemoveAll(stripes.dir)
+	os.Exit(code)
 }
 
 func program(args ...string) *exec.Cmd {
@@ -215,11 +217,11 @@ func TestPrecedenceOfSettings(t *testing.T) {
 func TestMixedPrecision(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
 		if tier == "avx2" || tier == "neon" {
-			t.Setenv(cpuref.TierVariable, tier)
+			t.Setenv(tierEnvironment, tier)
 			wantFailure(t, []string{"train", "--cpu", "--precision", "mixed", "--data-dir", "/nowhere"}, exitUsage, tier, "--precision fp32")
 		}
 	}
-	t.Setenv(cpuref.TierVariable, "generic")
+	t.Setenv(tierEnvironment, "generic")
 	datasettest.Full(t)
 	out := t.TempDir()
 	stdout, stderr, code := run(t, "train", "--cpu", "--model", "logistic", "--precision", "mixed", "--max-steps", "3", "--out", out, "--name", "r")

@@ -2,11 +2,15 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"image/color"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -47,7 +51,7 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 	if err := more.LoadYAML(filepath.Join(out, "more", trainer.ArgsFile)); err != nil {
 		t.Fatal(err)
 	}
-	n, err := more.BuildNetwork()
+	n, err := more.BuildNetwork(dataset.FashionMNIST)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,6 +97,9 @@ func TestSummary(t *testing.T) {
 	if got := wantSuccess(t, "summary", file); !strings.Contains(got, "residual1.conv1") || !strings.Contains(got, "250 parameters") {
 		t.Errorf("summary prints\n%s", got)
 	}
+	if got := runBenchFor(t, "--cpu", "--model", file, "--no-profile"); !strings.Contains(got, ": train small, fp32, batch 64") {
+		t.Errorf("bench prints\n%s", got)
+	}
 	for name, want := range map[string]int{"main_no_aug": 1_701_578, "alternative": 215_466} {
 		var summary struct{ Layers []model.LayerSummary }
 		if err := json.Unmarshal([]byte(wantSuccess(t, "summary", name, "--json")), &summary); err != nil {
@@ -105,5 +112,80 @@ func TestSummary(t *testing.T) {
 		if got != want {
 			t.Errorf("%s has %d parameters, want %d", name, got, want)
 		}
+	}
+}
+
+// A network is summarised for the images and classes of the dataset that is named.
+func TestSummaryForDataset(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, file, narrow := filepath.Join(dir, "pictures"), filepath.Join(dir, "small.yaml"), filepath.Join(dir, "narrow.yaml")
+	writeClassFolders(t, pictures, 12, 4, color.RGBA{255, 100, 100, 255})
+	writeFile(t, file, smallNetwork)
+	writeFile(t, narrow, "layers:\n  - conv: {out: 2, kernel: 13}\n  - flatten\n  - linear: {out: classes}\n")
+	if got := wantSuccess(t, "summary", file, "--dataset", pictures); !strings.Contains(got, "small, for images of 12×12×3 and 3 classes") {
+		t.Errorf("summary prints\n%s", got)
+	}
+	for network, classes := range map[string]int{"logistic": 3, "baseline_logistic": 3} {
+		var summary struct {
+			Input   []int
+			Classes int
+			Layers  []model.LayerSummary
+		}
+		if err := json.Unmarshal([]byte(wantSuccess(t, "summary", network, "--json", "--dataset", pictures, "--image-size", "10")), &summary); err != nil {
+			t.Fatal(err)
+		}
+		if last := summary.Layers[len(summary.Layers)-1]; fmt.Sprint(summary.Input) != "[10 10 3]" || summary.Classes != classes || last.Parameters != 3*(300+1) {
+			t.Errorf("%s: %+v", network, summary)
+		}
+	}
+	wantSuccess(t, "summary", narrow)
+	wantFailure(t, []string{"summary", narrow, "--dataset", pictures}, exitUsage, "narrow.yaml: line 2: layer conv1 (input 12×12×3): a kernel of 13")
+	wantFailure(t, []string{"summary", "fashioncnn", "--image-size", "32"}, exitUsage, "--image-size 32")
+	wantFailure(t, []string{"summary", filepath.Join(trainedOnStripes(t), "cnn"), "--dataset", pictures}, exitUsage, "is a checkpoint", "leave --dataset out")
+}
+
+// An experiment trains networks from files beside it, on any dataset.
+func TestExperimentOfNetworks(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, file, out := filepath.Join(dir, "pictures"), filepath.Join(dir, "nets", "nets.yaml"), filepath.Join(dir, "runs")
+	writeClassFolders(t, pictures, 12, 12, color.White)
+	writeFile(t, filepath.Join(dir, "nets", "cnn.yaml"), tinyCNN)
+	writeFile(t, filepath.Join(dir, "nets", "wide.yaml"), "layers: [flatten, {linear: {out: 10}}]\n")
+	base := "base: {dataset: " + pictures + ", max-steps: 4, batch-size: 8}\n"
+	writeFile(t, file, base+"grid:\n  model: [cnn.yaml, logistic]\n")
+	var c struct{ Groups []study.Comparison }
+	if err := json.Unmarshal([]byte(wantSuccess(t, "experiment", file, "--cpu", "--out", out, "--json")), &c); err != nil || len(c.Groups) != 1 || len(c.Groups[0].Recipes) != 2 {
+		t.Fatalf("%v: %+v", err, c)
+	}
+	for _, r := range c.Groups[0].Recipes {
+		if r.Name != "cnn" && r.Name != "logistic" {
+			t.Errorf("a recipe is named %q", r.Name)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(out, "modelcnn", "metrics.json")); err != nil {
+		t.Fatal(err)
+	}
+	if got := wantSuccess(t, "experiment", file, "--cpu", "--out", out, "--parallel", "1"); strings.Count(got, ": already finished") != 1 || strings.Count(got, "] modelcnn") != 1 {
+		t.Errorf("the second time, it prints\n%s", got)
+	}
+	if got := wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "modelcnn"), "--dataset", pictures); !strings.Contains(got, "cnn, ") {
+		t.Errorf("eval prints\n%s", got)
+	}
+	writeFile(t, filepath.Join(dir, "nets", "cnn.yaml"), strings.Replace(tinyCNN, "out: 6", "out: 7", 1))
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", out}, exitUsage, "modelcnn was trained with other settings (network: ")
+	writeFile(t, file, base+"grid:\n  model: [logistic, wide.yaml]\n")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--quiet", "--out", filepath.Join(dir, "x")}, exitUsage, "--quiet")
+	_, stderr, code := run(t, "experiment", file, "--cpu", "--json", "--out", filepath.Join(dir, "x"))
+	if code != exitUsage || !strings.Contains(stderr, "fmnist-gpu: modelwide: ") || !strings.Contains(stderr, "10 values, but there are 3 classes") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	writeFile(t, file, base+"grid:\n  model:\n  - logistic\n  - none.yaml\n")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", filepath.Join(dir, "x")}, exitUsage, file+": line 5: ", "none.yaml")
+	writeFile(t, file, "base: {dataset: "+filepath.Join(dir, "nets")+", model: logistic}\n")
+	wantFailure(t, []string{"experiment", file, "--cpu", "--out", filepath.Join(dir, "x")}, exitBadFile, "no dataset in "+filepath.Join(dir, "nets"))
+	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
+		t.Error("an experiment that cannot train has left its folder")
 	}
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -8,14 +10,19 @@ import (
 	"image/png"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
+	"golang.org/x/image/draw"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -48,10 +55,12 @@ Pictures are PNG, JPEG, GIF or WebP files of any size and colour, or folders, in
 which all pictures are classified. They are framed as the images that the model was
 trained on: for Fashion-MNIST, an object on a plain background is cut out, inverted
 if the background is light, scaled and centred. A file in MNIST's IDX format (gzip
-or not) gives the images that --index names.`,
+or not) gives the images that --index names. Pictures that cannot be read are named
+at the end, and the exit code is then 4.`,
 		Example: `  fmnist-gpu predict --checkpoint runs/fashioncnn shirt.jpg
   fmnist-gpu predict --checkpoint model.safetensors photos/ --json
-  fmnist-gpu predict --checkpoint runs/fashioncnn t10k-images-idx3-ubyte.gz --index 0-9
+  fmnist-gpu predict --checkpoint runs/fashioncnn t10k-images-idx3-ubyte \
+      --index 0-9
   fmnist-gpu predict --checkpoint runs/fashioncnn shirt.jpg --explain explained`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -79,8 +88,6 @@ or not) gives the images that --index names.`,
 type classifiedFile struct {
 	File        string             `json:"file"`
 	Predictions trainer.Prediction `json:"predictions"`
-
-	input []byte // of the network
 }
 
 func predict(c *cobra.Command, f predictFlags, args []string) error {
@@ -89,31 +96,35 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 		return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
 	case f.asJSON && f.asCSV:
 		return &commandLineError{"--json and --csv are mutually exclusive: give only one"}
+	case c.Flags().Changed("cam") && f.explain == "":
+		return &commandLineError{"--cam applies only to the pictures that --explain writes: add --explain FOLDER"}
 	}
 	files, err := pictureFiles(args)
 	if err != nil {
 		return err
 	}
+	for _, file := range files {
+		if f.index != "" && !dataset.IsIDX(file) {
+			return &commandLineError{fmt.Sprintf("--index applies only to IDX files, and %s is none: leave it out", file)}
+		}
+	}
 	d, err := openDevice(f.device)
 	if err != nil {
 		return err
 	}
-	list, unreadable, err := classifyFiles(c, d, f, files)
-	if err = closeDevice(d, err); err != nil {
+	p := &predictor{flags: f, list: []classifiedFile{}, used: map[string]bool{}}
+	if err = closeDevice(d, p.classifyFiles(c, d, files)); err != nil {
 		return err
-	}
-	for i := range list {
-		list[i].Predictions = list[i].Predictions[:min(f.top, len(list[i].Predictions))]
 	}
 	switch {
 	case f.asJSON:
-		err = printJSON(c.OutOrStdout(), list)
+		err = printJSON(c.OutOrStdout(), p.list)
 	case f.asCSV:
-		err = writePredictionsCSV(c.OutOrStdout(), list)
+		err = writePredictionsCSV(c.OutOrStdout(), p.list)
 	default:
-		err = printPredictions(c.OutOrStdout(), list)
+		err = printPredictions(c.OutOrStdout(), p.list)
 	}
-	return errors.Join(err, unreadable)
+	return errors.Join(err, p.unreadable())
 }
 
 // pictureFiles lists the files that the arguments name: of folders, all pictures in
@@ -129,128 +140,90 @@ func pictureFiles(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		before := len(files)
-		err = filepath.WalkDir(arg, func(path string, e fs.DirEntry, err error) error {
-			if err == nil && !e.IsDir() && picture.IsPicture(path) {
-				files = append(files, path)
-			}
-			return err
-		})
+		found, err := picturesIn(arg)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: cannot read the folder %s: %v", dataset.ErrBadData, arg, err)
 		}
-		if len(files) == before {
+		if len(found) == 0 {
 			return nil, fmt.Errorf("%w: the folder %s holds no pictures: want PNG, JPEG, GIF or WebP files", dataset.ErrBadData, arg)
 		}
+		files = append(files, found...)
 	}
 	return files, nil
 }
 
-// filesAtATime bounds the memory that prepared pictures take.
-const filesAtATime = 256
+// picturesIn lists the pictures in a folder and the folders inside it, but not in
+// hidden ones.
+func picturesIn(dir string) (files []string, err error) {
+	root := dir + string(filepath.Separator) // if it is a link, to the folder
+	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && path != root && strings.HasPrefix(e.Name(), "."):
+			return fs.SkipDir
+		case !e.IsDir() && picture.IsPicture(path):
+			files = append(files, path)
+		}
+		return nil
+	})
+	return files, err
+}
 
-// classifyFiles classifies the files, and explains them if asked for. Pictures that
-// cannot be read do not stop the others; unreadable names them.
-func classifyFiles(c *cobra.Command, d *device, f predictFlags, files []string) (list []classifiedFile, unreadable, err error) {
-	m, err := trainer.Load(f.checkpoint, d.Backend)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = errors.Join(err, m.Close()) }()
-	if f.explain != "" {
-		if err := os.MkdirAll(f.explain, 0o777); err != nil {
-			return nil, nil, err
-		}
-	}
-	for part := range slices.Chunk(files, filesAtATime) {
-		var prepared []classifiedFile
-		for _, file := range part {
-			if err := c.Context().Err(); err != nil {
-				return nil, nil, err
+// source is something to classify: a picture's file, or an image of an IDX file.
+type source struct {
+	name string
+	open func() (image.Image, error)
+}
+
+// sources lists what the files hold, one file after the other, so that few of them are
+// in memory. A source whose file cannot be read fails to open.
+func sources(files []string, index string) iter.Seq2[source, error] {
+	return func(yield func(source, error) bool) {
+		for _, file := range files {
+			list := []source{{file, func() (image.Image, error) { return picture.Open(file) }}}
+			var err error
+			if dataset.IsIDX(file) {
+				list, err = idxSources(file, index)
 			}
-			inputs, err := readInputs(m, file, f)
 			if err != nil {
-				unreadable = errors.Join(unreadable, err)
+				yield(source{}, err)
+				return
 			}
-			prepared = append(prepared, inputs...)
-		}
-		if err := classifyInputs(c, m, prepared); err != nil {
-			return nil, nil, err
-		}
-		for i := range prepared {
-			if f.explain != "" {
-				if err := explainFile(m, prepared[i], f); err != nil {
-					return nil, nil, err
+			for _, s := range list {
+				if !yield(s, nil) {
+					return
 				}
 			}
-			prepared[i].input = nil
 		}
-		list = append(list, prepared...)
 	}
-	return list, unreadable, nil
 }
 
-// classifyInputs fills in the predictions.
-func classifyInputs(c *cobra.Command, m *trainer.Model, list []classifiedFile) error {
-	in := m.Network.Input
-	s := dataset.Split{N: len(list), Shape: dataset.Shape{H: in.H, W: in.W, C: in.C}, Labels: make([]byte, len(list))}
-	for _, f := range list {
-		s.Images = append(s.Images, f.input...)
+// idxSources lists the images of an IDX file that index names.
+func idxSources(file, index string) ([]source, error) {
+	bad := func(err error) []source {
+		return []source{{file, func() (image.Image, error) { return nil, err }}}
 	}
-	predictions, err := m.Classify(c.Context(), s)
-	if err != nil {
-		return err
-	}
-	for i := range list {
-		list[i].Predictions = predictions[i]
-	}
-	return nil
-}
-
-// readInputs reads a picture, or the images of an IDX file, as inputs of the network.
-func readInputs(m *trainer.Model, file string, f predictFlags) ([]classifiedFile, error) {
-	if isIDX(file) {
-		return readIDXInputs(m, file, f)
-	}
-	if f.index != "" {
-		return nil, &commandLineError{fmt.Sprintf("--index is for IDX files, and %s is none: leave it out", file)}
-	}
-	img, err := picture.Open(file)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnreadablePicture, err)
-	}
-	return []classifiedFile{{File: file, input: m.Input(img, picture.Invert(f.invert))}}, nil
-}
-
-// errUnreadablePicture marks a picture that cannot be read.
-var errUnreadablePicture = fmt.Errorf("%w", dataset.ErrBadData)
-
-// isIDX reports whether a file has the name of an IDX file.
-func isIDX(file string) bool {
-	name := strings.ToLower(filepath.Base(file))
-	return strings.Contains(name, "idx") && !picture.IsPicture(file)
-}
-
-func readIDXInputs(m *trainer.Model, file string, f predictFlags) ([]classifiedFile, error) {
 	x, err := dataset.ReadIDX(file)
 	if err != nil {
-		return nil, err
+		return bad(err), nil
 	}
-	if len(x.Shape) != 3 && (len(x.Shape) != 4 || x.Shape[3] != 3) {
-		return nil, fmt.Errorf("%w: %s holds no images, but an array with %d axes", dataset.ErrBadData, file, len(x.Shape))
+	if len(x.Data) == 0 || len(x.Shape) != 3 && (len(x.Shape) != 4 || x.Shape[3] != 3) {
+		return bad(fmt.Errorf("%s: holds an array of shape %v, want images", file, x.Shape)), nil
 	}
-	s := dataset.Shape{H: x.Shape[1], W: x.Shape[2], C: 1}
+	shape := dataset.Shape{H: x.Shape[1], W: x.Shape[2], C: 1}
 	if len(x.Shape) == 4 {
-		s.C = 3
+		shape.C = 3
 	}
-	chosen, err := indices(f.index, x.Shape[0])
+	chosen, err := indices(index, x.Shape[0])
 	if err != nil {
 		return nil, err
 	}
-	var list []classifiedFile
+	var list []source
 	for _, i := range chosen {
-		img := dataset.Picture(x.Data[i*s.Len():][:s.Len()], s)
-		list = append(list, classifiedFile{File: fmt.Sprintf("%s[%d]", file, i), input: m.Input(img, picture.Invert(f.invert))})
+		list = append(list, source{fmt.Sprintf("%s[%d]", file, i), func() (image.Image, error) {
+			return dataset.Picture(x.Data[i*shape.Len():][:shape.Len()], shape), nil
+		}})
 	}
 	return list, nil
 }
@@ -279,45 +252,170 @@ func indices(list string, n int) ([]int, error) {
 	return chosen, nil
 }
 
-// explainSize is the smallest width and height of a picture of --explain.
-const explainSize = 280
-
-// explainFile writes a picture of what the network saw and of where it saw the class
-// that it predicts.
-func explainFile(m *trainer.Model, file classifiedFile, f predictFlags) error {
-	best := file.Predictions.Best()
-	heat, err := m.Explain(file.input, best.Label, trainer.CAM(f.cam))
-	if err != nil {
-		return err
-	}
-	in := m.Network.Input
-	seen := dataset.Picture(file.input, dataset.Shape{H: in.H, W: in.W, C: in.C})
-	scale := max(1, explainSize/max(in.H, in.W))
-	picture := image.NewRGBA(image.Rect(0, 0, 2*scale*in.W, scale*in.H))
-	for y := range scale * in.H {
-		for x := range scale * in.W {
-			picture.Set(x, y, seen.At(x/scale, y/scale))
-			picture.Set(scale*in.W+x, y, heat.At(x/scale, y/scale))
-		}
-	}
-	name := strings.NewReplacer("/", "_", `\`, "_", ":", "_").Replace(filepath.ToSlash(filepath.Clean(file.File)))
-	return writePNG(filepath.Join(f.explain, name+".png"), picture)
+// predictor classifies pictures.
+type predictor struct {
+	flags predictFlags
+	model *trainer.Model
+	list  []classifiedFile // with the most probable classes only
+	total int              // of pictures, the unreadable ones included
+	bad   []string         // what is wrong with the unreadable ones
+	used  map[string]bool  // names in --explain, in lower case
 }
 
-// writePNG writes a picture, whole or not at all.
-func writePNG(path string, picture image.Image) error {
-	temporary, err := os.CreateTemp(filepath.Dir(path), ".*.png")
+// picturesAtATime bounds the memory that prepared pictures take.
+const picturesAtATime = 256
+
+// classifyFiles classifies the pictures in files, and explains them if asked to.
+// Pictures that cannot be read do not stop the others.
+func (p *predictor) classifyFiles(c *cobra.Command, d *device, files []string) (err error) {
+	if p.model, err = trainer.Load(p.flags.checkpoint, d.Backend); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.model.Close()) }()
+	if p.flags.explain != "" {
+		if !p.model.Network.HasFeatures() {
+			return &commandLineError{fmt.Sprintf("--explain: the network %s has no convolutions, so there is nothing to show: leave it out", p.model.Network.Name)}
+		}
+		if err := os.MkdirAll(p.flags.explain, 0o777); err != nil {
+			return fmt.Errorf("cannot create the folder %s: %w; choose another with --explain", p.flags.explain, pathCause(err))
+		}
+	}
+	var part []source
+	for s, err := range sources(files, p.flags.index) {
+		if err != nil {
+			return err
+		}
+		if part = append(part, s); len(part) == picturesAtATime {
+			if err := p.classify(c.Context(), part); err != nil {
+				return err
+			}
+			part = nil
+		}
+	}
+	return p.classify(c.Context(), part)
+}
+
+// classify classifies some pictures.
+func (p *predictor) classify(ctx context.Context, part []source) error {
+	p.total += len(part)
+	inputs, problems, err := p.inputs(ctx, part)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(png.Encode(temporary, picture), temporary.Close())
-	if err == nil {
-		err = os.Rename(temporary.Name(), path)
+	in := p.model.Network.Input
+	s := dataset.Split{Shape: dataset.Shape{H: in.H, W: in.W, C: in.C}}
+	var names []string
+	for i, input := range inputs {
+		if problems[i] != nil {
+			p.bad = append(p.bad, problem(part[i].name, problems[i]))
+			continue
+		}
+		s.Images, s.N, names = append(s.Images, input...), s.N+1, append(names, part[i].name)
 	}
+	s.Labels = make([]byte, s.N)
+	predictions, err := p.model.Classify(ctx, s)
 	if err != nil {
-		_ = os.Remove(temporary.Name())
+		return err
 	}
-	return err
+	for i, prediction := range predictions {
+		if p.flags.explain != "" {
+			if err := p.explain(names[i], s.Image(i), prediction.Best().Label); err != nil {
+				return err
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+		}
+		top := slices.Clone(prediction[:min(p.flags.top, len(prediction))])
+		p.list = append(p.list, classifiedFile{names[i], top})
+	}
+	return nil
+}
+
+// inputs makes the network's inputs of pictures, on all cores, or says why one cannot
+// be read.
+func (p *predictor) inputs(ctx context.Context, part []source) (inputs [][]byte, problems []error, err error) {
+	inputs, problems = make([][]byte, len(part)), make([]error, len(part))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, s := range part {
+		if ctx.Err() != nil {
+			break
+		}
+		group.Go(func() error {
+			img, err := s.open()
+			if err != nil {
+				problems[i] = err
+				return nil
+			}
+			inputs[i] = p.model.Input(img, picture.Invert(p.flags.invert))
+			return nil
+		})
+	}
+	return inputs, problems, errors.Join(group.Wait(), ctx.Err())
+}
+
+// problem returns what is wrong with a picture: "shirt.png (damaged PNG)".
+func problem(name string, err error) string {
+	return fmt.Sprintf("%s (%s)", name, strings.TrimPrefix(pathCause(err).Error(), name+": "))
+}
+
+// mostNamed is the number of unreadable pictures that are named.
+const mostNamed = 10
+
+// unreadable returns the error that names the pictures that could not be read, nil if
+// there are none.
+func (p *predictor) unreadable() error {
+	if len(p.bad) == 0 {
+		return nil
+	}
+	more := ""
+	if n := len(p.bad) - mostNamed; n > 0 {
+		more = fmt.Sprintf(" and %d more", n)
+	}
+	return fmt.Errorf("%w: %d of %s cannot be read: %s%s", dataset.ErrBadData, len(p.bad), english.Plural(p.total, "picture", ""),
+		strings.Join(p.bad[:min(mostNamed, len(p.bad))], ", "), more)
+}
+
+// explainSize is the largest width and height of half a picture of --explain.
+const explainSize = 280
+
+// explain writes a picture of what the network saw, and of where it saw the class.
+func (p *predictor) explain(name string, input []byte, label int) error {
+	heat, err := p.model.Explain(input, label, trainer.CAM(p.flags.cam))
+	if err != nil {
+		return err
+	}
+	in := p.model.Network.Input
+	seen := dataset.Picture(input, dataset.Shape{H: in.H, W: in.W, C: in.C})
+	scale := max(1, explainSize/max(in.H, in.W))
+	both := image.NewRGBA(image.Rect(0, 0, 2*scale*in.W, scale*in.H))
+	for i, half := range []image.Image{seen, heat} {
+		place := image.Rect(i*scale*in.W, 0, (i+1)*scale*in.W, scale*in.H)
+		draw.NearestNeighbor.Scale(both, place, half, half.Bounds(), draw.Src, nil)
+	}
+	var file bytes.Buffer
+	if err := png.Encode(&file, both); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(p.flags.explain, p.explainedName(name)), file.Bytes(), 0o666)
+}
+
+// longestName is the largest number of bytes of a picture's name in the name of its
+// explanation.
+const longestName = 200
+
+// explainedName returns a name for the explanation of a picture, which no other picture
+// of this command gets, even where upper and lower case are the same.
+func (p *predictor) explainedName(name string) string {
+	name = strings.NewReplacer("/", "_", `\`, "_", ":", "_").Replace(filepath.ToSlash(filepath.Clean(name)))
+	name = strings.ToValidUTF8(name[max(0, len(name)-longestName):], "")
+	unique := name
+	for i := 2; p.used[strings.ToLower(unique)]; i++ {
+		unique = fmt.Sprintf("%s-%d", name, i)
+	}
+	p.used[strings.ToLower(unique)] = true
+	return unique + ".png"
 }
 
 func printPredictions(w io.Writer, list []classifiedFile) error {

@@ -117,18 +117,21 @@ func (p *progress) Step(r trainer.StepReport) {
 	p.lock.Unlock()
 	if p.bar == nil {
 		// On an error (the screen is closed) training continues without a bar.
-		p.bar, _ = p.screen.bars.Add(0, mpb.BarFillerFunc(p.draw), mpb.BarFillerTrim())
+		p.bar, _ = p.screen.bars.Add(0, p.filler(frame.progress), mpb.BarFillerTrim(),
+			mpb.BarBtmExtender(p.filler(func(f frame, width int) string { return f.figures(width) + "\n" })))
 	}
 }
 
-// draw implements [mpb.BarFillerFunc].
-func (p *progress) draw(w io.Writer, s decor.Statistics) error {
-	p.lock.Lock()
-	f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.value()}
-	f.left, f.leftInRun = p.eta(f)
-	p.lock.Unlock()
-	_, err := io.WriteString(w, f.line(s.AvailableWidth-1)) // some terminals wrap after the last column
-	return err
+// filler draws one line of the present frame.
+func (p *progress) filler(line func(f frame, width int) string) mpb.BarFiller {
+	return mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
+		p.lock.Lock()
+		f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.value()}
+		f.left, f.leftInRun = p.eta(f)
+		p.lock.Unlock()
+		_, err := io.WriteString(w, line(f, s.AvailableWidth-1)) // some terminals wrap after the last column
+		return err
+	})
 }
 
 // eta returns how long the epoch's steps and the whole run will take.
@@ -276,47 +279,44 @@ const (
 	gap                     = "  "
 )
 
-// line returns one line of at most width columns; a wider line shows more.
-func (f frame) line(width int) string {
+// progress returns the first line, of at most width columns: how far the epoch is.
+func (f frame) progress(width int) string {
 	head := fmt.Sprintf("epoch %d/%d", f.Epoch, f.epochs)
 	if f.name != "" {
 		head = shorten(f.name, max(8, width/3)) + gap + head
 	}
-	loss, accuracy := fmt.Sprintf("loss %.4f", f.Loss), fmt.Sprintf("acc %.1f %%", 100*f.Accuracy)
-	layouts := [][]string{{head, loss}, {head}}
+	share := min(1, float64(f.ImagesDone)/float64(max(1, f.Images)))
+	percent := fmt.Sprintf("%3.0f %%", 100*share)
+	room := width - len([]rune(head)) - len([]rune(percent)) - 2*len(gap)
 	switch {
-	case !f.noEval && (f.ImagesDone >= f.Images || f.speed > 0 && f.left == 0):
-		layouts = append([][]string{{head, loss, accuracy, "evaluating"}, {head, loss, "evaluating"}}, layouts...)
-	case f.speed > 0:
-		speed := humanize.Comma(int64(math.Round(f.speed))) + " images/s"
-		eta := "ETA epoch " + clock(f.left) + " run " + clock(f.leftInRun)
-		layouts = append([][]string{{head, loss, accuracy, speed, eta}, {head, loss, speed, eta}, {head, loss, eta},
-			{head, loss, "ETA run " + clock(f.leftInRun)}}, layouts...)
-	default:
-		layouts = append([][]string{{head, loss, accuracy}}, layouts...)
-	}
-	for i, parts := range layouts {
-		text := strings.Join(parts, gap)
-		room := width - len([]rune(text))
-		if room < 0 {
-			continue
-		}
-		if i == 0 && room >= shortestBar+2*len(gap)+len("100 %") {
-			text = strings.Join(append([]string{head, f.bar(room)}, parts[1:]...), gap)
-		}
-		return text
+	case room >= shortestBar:
+		n := min(longestBar, room)
+		full := int(share * float64(n))
+		return head + gap + strings.Repeat("━", full) + strings.Repeat("─", n-full) + gap + percent
+	case room+len(gap) >= 0:
+		return head + gap + percent
 	}
 	return shorten(head, width)
 }
 
-// bar draws the share of the epoch that is done, in at most room columns including
-// the gap.
-func (f frame) bar(room int) string {
-	share := min(1, float64(f.ImagesDone)/float64(max(1, f.Images)))
-	percent := fmt.Sprintf("%3.0f %%", 100*share)
-	n := min(longestBar, room-len(percent)-2*len(gap))
-	full := int(share * float64(n))
-	return strings.Repeat("━", full) + strings.Repeat("─", n-full) + gap + percent
+// figures returns the second line, of at most width columns; a wider one shows more.
+func (f frame) figures(width int) string {
+	loss, accuracy := fmt.Sprintf("loss %.4f", f.Loss), fmt.Sprintf("acc %.1f %%", 100*f.Accuracy)
+	layouts := [][]string{{loss, accuracy}, {loss}}
+	switch {
+	case !f.noEval && (f.ImagesDone >= f.Images || f.speed > 0 && f.left == 0):
+		layouts = append([][]string{{loss, accuracy, "evaluating"}, {loss, "evaluating"}}, layouts...)
+	case f.speed > 0:
+		speed := humanize.Comma(int64(math.Round(f.speed))) + " images/s"
+		eta, run := "ETA epoch "+clock(f.left)+" run "+clock(f.leftInRun), "ETA run "+clock(f.leftInRun)
+		layouts = append([][]string{{loss, accuracy, speed, eta}, {loss, accuracy, speed, run}, {loss, speed, run}, {loss, run}}, layouts...)
+	}
+	for _, parts := range layouts {
+		if text := strings.Join(parts, gap); len([]rune(text)) <= width {
+			return text
+		}
+	}
+	return shorten(loss, width)
 }
 
 // shorten cuts text to at most n runes.

@@ -8,10 +8,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
-// A bar is one line at any width; a wider one shows more.
+// Each of the status's two lines fits any width; a wider one shows more.
 func TestFrameFits(t *testing.T) {
 	f := frame{StepReport: trainer.StepReport{Epoch: 7, ImagesDone: 27_500, Images: 55_000, Loss: .4123, Accuracy: .851},
 		epochs: 10, speed: 12_345, left: 2 * time.Second, leftInRun: 83 * time.Second}
@@ -21,30 +20,28 @@ func TestFrameFits(t *testing.T) {
 	evaluating.ImagesDone = 55_000
 	for _, f := range []frame{f, named, unknown, evaluating} {
 		for width := range 300 {
-			line := f.line(width)
-			if n := utf8.RuneCountInString(line); n > width || strings.Contains(line, "\n") {
-				t.Fatalf("at %d columns, %d: %q", width, n, line)
+			for _, line := range []string{f.progress(width), f.figures(width)} {
+				if n := utf8.RuneCountInString(line); n > width || strings.Contains(line, "\n") {
+					t.Fatalf("at %d columns, %d: %q", width, n, line)
+				}
 			}
 		}
 	}
-	all := "loss 0.4123  acc 85.1 %  12,345 images/s  ETA epoch 0:02 run 1:23"
 	for _, c := range []struct {
 		frame
-		width int
-		want  string
+		width         int
+		first, second string
 	}{
-		{f, 4, "epo…"},
-		{f, 20, "epoch 7/10"},
-		{f, 39, "epoch 7/10  loss 0.4123  ETA run 1:23"},
-		{f, 79, "epoch 7/10  " + all},
-		{f, 99, "epoch 7/10  ━━━━━━───────   50 %  " + all},
-		{f, 299, "epoch 7/10  " + strings.Repeat("━", 20) + strings.Repeat("─", 20) + "   50 %  " + all},
-		{named, 39, "main_no_aug-…  epoch 7/10  loss 0.4123"},
-		{unknown, 39, "epoch 7/10  loss 0.4123  acc 85.1 %"},
-		{evaluating, 60, "epoch 7/10  loss 0.4123  acc 85.1 %  evaluating"},
+		{f, 4, "epo…", "los…"},
+		{f, 20, "epoch 7/10   50 %", "loss 0.4123"},
+		{f, 39, "epoch 7/10  ━━━━━━━━━━──────────   50 %", "loss 0.4123  ETA run 1:23"},
+		{f, 79, "epoch 7/10  " + strings.Repeat("━", 20) + strings.Repeat("─", 20) + "   50 %", "loss 0.4123  acc 85.1 %  12,345 images/s  ETA epoch 0:02 run 1:23"},
+		{named, 39, "main_no_aug-…  epoch 7/10   50 %", "loss 0.4123  ETA run 1:23"},
+		{unknown, 39, "epoch 7/10  ━━━━━━━━━━──────────   50 %", "loss 0.4123  acc 85.1 %"},
+		{evaluating, 60, "epoch 7/10  " + strings.Repeat("━", 40), "loss 0.4123  acc 85.1 %  evaluating"},
 	} {
-		if got := c.line(c.width); got != c.want {
-			t.Errorf("at %d columns: %q, want %q", c.width, got, c.want)
+		if first, second := c.progress(c.width), c.figures(c.width); !strings.HasPrefix(first, c.first) || second != c.second {
+			t.Errorf("at %d columns: %q and %q, want %q and %q", c.width, first, second, c.first, c.second)
 		}
 	}
 }
@@ -78,8 +75,8 @@ func TestSpeed(t *testing.T) {
 
 // The time left counts the steps left and the evaluations to come.
 func TestETA(t *testing.T) {
-	p := &progress{config: study.Config{Epochs: 4}, evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
-	p.config.BatchSize = 100
+	p := &progress{evaluated: time.Second, summary: trainer.Summary{StepsPerEpoch: 10}}
+	p.config.Epochs, p.config.BatchSize = 4, 100
 	f := frame{StepReport: trainer.StepReport{Epoch: 2, ImagesDone: 500, Images: 1000}, speed: 100}
 	for _, c := range []struct {
 		maxSteps   int

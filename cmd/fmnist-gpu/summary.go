@@ -19,6 +19,7 @@ import (
 
 func newSummaryCommand() *cobra.Command {
 	var asJSON bool
+	config := study.DefaultConfig()
 	c := &cobra.Command{
 		Use:   "summary NETWORK",
 		Short: "List the layers of a network",
@@ -26,15 +27,24 @@ func newSummaryCommand() *cobra.Command {
 parameters, and its floating-point operations per classified image.
 
 NETWORK is a built-in model, a preset, the YAML file of a network, a run's folder,
-or a .safetensors or .pth file.`,
+or a .safetensors or .pth file. A network that is not trained yet is built for the
+images and classes of Fashion-MNIST, or of another --dataset.`,
 		Example: `  fmnist-gpu summary fashioncnn
   fmnist-gpu summary main_no_aug
-  fmnist-gpu summary mynet.yaml
+  fmnist-gpu summary mynet.yaml --dataset pictures
   fmnist-gpu summary runs/fashioncnn --json`,
 		Args:              oneArgument("one network: a model, a preset, a YAML file or a checkpoint"),
 		ValidArgsFunction: completeNetworks,
 		RunE: func(c *cobra.Command, args []string) error {
-			n, err := findNetwork(c, args[0])
+			d := dataset.FashionMNIST
+			config.Quiet = asJSON
+			if given := assignments(c.Flags()); len(given) > 0 {
+				var err error
+				if d, err = datasetOf(c, args[0], &config, given); err != nil {
+					return err
+				}
+			}
+			n, err := findNetwork(c, args[0], d)
 			if err != nil {
 				return err
 			}
@@ -43,11 +53,15 @@ or a .safetensors or .pth file.`,
 				return err
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"model": n.Name, "layers": layers})
+				return printJSON(c.OutOrStdout(), map[string]any{"model": n.Name, "input": []int{n.Input.H, n.Input.W, n.Input.C}, "classes": len(n.Classes), "layers": layers})
 			}
 			return printSummary(c.OutOrStdout(), n, layers)
 		},
 	}
+	g := flagGroup{c.Flags(), groupData}
+	g.setting("dataset", datasetUsage)
+	g.setting("image-size", imageSizeUsage)
+	g.setting("skip-bad", skipBadUsage)
 	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
 }
@@ -60,28 +74,53 @@ func completeNetworks(_ *cobra.Command, args []string, _ string) ([]string, cobr
 	return append(model.Names(), kindOf("preset").Values...), cobra.ShellCompDirectiveDefault
 }
 
-// findNetwork returns the network that an argument names.
-func findNetwork(cmd *cobra.Command, name string) (model.Network, error) {
-	config := study.DefaultConfig()
+// datasetOf returns the images and classes of the dataset that flags give, for which
+// the named network is to be built.
+func datasetOf(c *cobra.Command, network string, config *study.Config, flags []setting.Assignment) (dataset.Info, error) {
+	if !isNetwork(network) {
+		return dataset.Info{}, &commandLineError{fmt.Sprintf("%s is a checkpoint, whose images and classes are known: leave --%s out", network, flags[0].Name)}
+	}
+	if err := config.Apply(flags...); err != nil {
+		return dataset.Info{}, err
+	}
+	data, err := loadDataset(c, c.OutOrStdout(), *config)
+	if err != nil {
+		return dataset.Info{}, err
+	}
+	return data.Info, nil
+}
+
+// isNetwork reports whether a name is that of a preset, a built-in network or a YAML
+// file; otherwise it is that of a checkpoint.
+func isNetwork(name string) bool {
 	_, isPreset := study.FindPreset(name)
+	return isPreset || slices.Contains(model.Names(), name) || study.IsYAML(name)
+}
+
+// findNetwork returns the network that an argument names: that of a checkpoint, or else
+// the network for the images and classes of a dataset.
+func findNetwork(cmd *cobra.Command, name string, d dataset.Info) (model.Network, error) {
+	preset := study.DefaultConfig()
 	switch {
-	case isPreset:
-		if err := config.ApplyPreset(name); err != nil {
-			return model.Network{}, err
-		}
-	case slices.Contains(model.Names(), name) || isYAML(name):
-		config.Model = name
-		if err := readNetwork(cmd, &config); err != nil {
-			return model.Network{}, err
-		}
-	default:
+	case !isNetwork(name):
 		m, err := trainer.Load(name, nil)
 		if err != nil {
 			return model.Network{}, err
 		}
 		return m.Network, nil
+	case study.IsYAML(name):
+		text, err := readInput(cmd, name)
+		if err != nil {
+			return model.Network{}, err
+		}
+		return trainer.ParseNetwork(name, text, d)
+	case slices.Contains(model.Names(), name):
+		return trainer.BuiltIn(name, d)
 	}
-	return config.BuildNetwork(dataset.FashionMNIST)
+	if err := preset.ApplyPreset(name); err != nil {
+		return model.Network{}, err
+	}
+	return preset.BuildNetwork(d)
 }
 
 func printSummary(w io.Writer, n model.Network, layers []model.LayerSummary) error {

@@ -99,7 +99,7 @@ func trainHint(_ *cobra.Command, argument string) string {
 		flag = "preset"
 	case slices.Contains(model.Names(), argument):
 		flag = "model"
-	case isYAML(argument):
+	case study.IsYAML(argument):
 		flag = "config"
 	case slices.Contains([]string{".safetensors", ".pth", ".pt"}, filepath.Ext(argument)):
 		flag = "init"
@@ -147,13 +147,16 @@ func addTrainFlags(f *pflag.FlagSet) {
 // addDatasetFlags adds the flags that choose a dataset.
 func addDatasetFlags(g flagGroup) {
 	g.setting("dataset", "fashion-mnist, or a `PATH` of your own: a folder of MNIST-like IDX files, or of pictures in class folders")
-	g.setting("image-size", "height and width to scale pictures to; 0 means their own, or 32 if they differ")
-	g.setting("skip-bad", "leave out pictures that cannot be read")
+	g.setting("image-size", imageSizeUsage)
+	g.setting("skip-bad", skipBadUsage)
 	g.setting("data-dir", dataDirUsage)
 }
 
 // The usage of flags that several commands have.
 const (
+	datasetUsage    = "fashion-mnist, or a `PATH` of your own, as for train"
+	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ"
+	skipBadUsage    = "leave out pictures that cannot be read"
 	dataDirUsage    = "folder of Fashion-MNIST (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
 	selectOnUsage   = "images that select the best epoch: val (the dataset's own, or a twelfth of the training images) or test (the original's protocol, optimistic)"
 	batchSizeUsage  = "images per step"
@@ -225,38 +228,10 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 	if err := c.Apply(given...); err != nil {
 		return err
 	}
-	if err := readNetwork(cmd, c); err != nil {
+	if err := c.ReadNetwork(inputReader(cmd)); err != nil {
 		return err
 	}
 	return c.Check()
-}
-
-func isYAML(name string) bool {
-	return slices.Contains([]string{".yaml", ".yml"}, strings.ToLower(filepath.Ext(name)))
-}
-
-// readNetwork replaces a model that is a YAML file by the network in the file, so that
-// the settings no longer depend on the file.
-func readNetwork(cmd *cobra.Command, c *study.Config) error {
-	if c.Network != "" || !isYAML(c.Model) {
-		return nil
-	}
-	text, err := readInput(cmd, c.Model)
-	if err != nil {
-		return err
-	}
-	n, err := model.ParseYAML(c.Model, text)
-	if err != nil {
-		return &commandLineError{err.Error()}
-	}
-	if c.Dataset == dataset.FashionMNIST.Name { // with the file's name and lines in errors
-		if n, err = trainer.ParseNetwork(c.Model, text, dataset.FashionMNIST); err != nil {
-			return err
-		}
-	}
-	c.Model = n.Name
-	c.Network, err = n.YAML()
-	return err
 }
 
 // resumable are the flags that can change in the middle of a run.
@@ -283,7 +258,7 @@ func checkResume(flags *pflag.FlagSet) error {
 // train runs a new training.
 func train(cmd *cobra.Command, c study.Config) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		if _, err := c.BuildNetwork(data.Info); err != nil { // before there is a folder
+		if err := c.CheckFor(data.Info); err != nil { // before there is a folder
 			return err
 		}
 		dir, err := study.NewFolder(c)
@@ -360,7 +335,7 @@ func withDevice(cmd *cobra.Command, c study.Config, do func(*device, *dataset.Da
 	if !c.Quiet {
 		fmt.Fprintln(cmd.OutOrStdout(), d.announce())
 	}
-	data, err := loadDataset(cmd, c)
+	data, err := loadDataset(cmd, cmd.OutOrStdout(), c)
 	if err == nil {
 		err = do(d, data)
 	}

@@ -2,6 +2,7 @@ package parity
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -48,7 +49,7 @@ func openVulkan(t *testing.T) kernels.Backend {
 	if selector == "" {
 		selector = "0"
 	}
-	b, err := vulkan.Open(selector, vulkan.Options{Validate: os.Getenv("FMNIST_VALIDATION") != "off"})
+	b, err := vulkan.Open(selector, vulkan.Options{Validate: os.Getenv("FMNIST_VALIDATION") != "off", CacheDir: pipelineCache()})
 	if err != nil {
 		if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
 			t.Fatalf("FMNIST_REQUIRE_VULKAN is 1: %v", err)
@@ -57,6 +58,16 @@ func openVulkan(t *testing.T) kernels.Backend {
 	}
 	closeAfter(t, b)
 	return b
+}
+
+// pipelineCache returns a folder for compiled pipelines, which take a software driver
+// about a second each, or "" if this user has no cache folder.
+func pipelineCache() string {
+	user, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(user, "fmnist-gpu", "parity")
 }
 
 // closeAfter closes b after the test. On Vulkan, an error contains the

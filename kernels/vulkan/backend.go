@@ -13,7 +13,8 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
-// Options are how [Open] sets up a device.
+// Options are how [Open] sets up a device. The choices of [Backend.Tune] are kept in
+// the subfolder tuning of CacheDir.
 type Options = gpu.Options
 
 // Backend runs plans on one Vulkan device. It implements [kernels.Backend].
@@ -45,7 +46,7 @@ func Open(selector string, o Options) (*Backend, error) {
 	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
 		tuningFile: tuningPath(device.Info(), o.CacheDir)}
 	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
-		o.Log(fmt.Sprintf("ignoring the results of bench --tune: %v", err))
+		o.Log(fmt.Sprintf("ignoring the results of an earlier tuning: %v", err))
 	}
 	return b, nil
 }

@@ -206,17 +206,10 @@ func (b *Backend) keep(found tuning) error {
 // tuningPath returns the path of the tuning file, named after the device and
 // its driver version, or "" if there is none.
 func tuningPath(info gpu.Info, cacheDir string) string {
-	if cacheDir == "off" {
+	if cacheDir == "" {
 		return ""
 	}
-	if cacheDir == "" {
-		user, err := os.UserCacheDir()
-		if err != nil {
-			return ""
-		}
-		cacheDir = filepath.Join(user, "fmnist-gpu", "tuning")
-	}
-	return filepath.Join(cacheDir, fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
+	return filepath.Join(cacheDir, "tuning", fmt.Sprintf("%s-%08x.json", info.UUID, info.DriverVersion))
 }
 
 // readTuning returns the choices in a tuning file, nil if it does not exist.

@@ -49,7 +49,7 @@ func TestTune(t *testing.T) {
 		}
 	}
 
-	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	files, err := filepath.Glob(filepath.Join(dir, "tuning", "*.json"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("files %v (%v), want one", files, err)
 	}

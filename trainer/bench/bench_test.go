@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
 func TestMedian(t *testing.T) {
@@ -26,8 +28,12 @@ func TestSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Close()
+	network, err := trainer.BuiltIn("logistic", dataset.FashionMNIST)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, infer := range []bool{false, true} {
-		o := Options{Model: "logistic", Batch: 16, Infer: infer, Rounds: 1, Seconds: .01}
+		o := Options{Network: network, Batch: 16, Infer: infer, Rounds: 1, Seconds: .01}
 		if infer {
 			o.Started = time.Now().Add(-time.Millisecond)
 		}

@@ -35,6 +35,36 @@ func ReadIDX(path string) (IDX, error) {
 	return x, nil
 }
 
+// IsIDX reports whether a file begins as an IDX file of unsigned bytes does, plain or
+// compressed with gzip. It is false if the file cannot be read.
+func IsIDX(path string) bool {
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return false // opening a pipe would wait for its writer
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	var begin [4]byte
+	if _, err := io.ReadFull(f, begin[:]); err != nil {
+		return false
+	}
+	if isGzip(begin[:]) {
+		if _, err := f.Seek(0, io.SeekStart); err != nil {
+			return false
+		}
+		unpacked, err := gzip.NewReader(f)
+		if err != nil {
+			return false
+		}
+		if _, err := io.ReadFull(unpacked, begin[:]); err != nil {
+			return false
+		}
+	}
+	return begin[0] == 0 && begin[1] == 0 && begin[2] == typeByte && begin[3] > 0
+}
+
 // ParseIDX interprets the content of an IDX file
 // (http://yann.lecun.com/exdb/mnist): two zero bytes, the element type (8,
 // unsigned byte), the number of axes, the extent of each axis as a big-endian

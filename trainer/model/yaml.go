@@ -75,7 +75,8 @@ func (s *source) on(place string) string {
 // reader turns YAML into layers. Its errors begin with file and line.
 type reader struct {
 	source *source
-	count  int // of layers: aliases can make many from few lines
+	count  int    // of layers: aliases can make many from few lines
+	what   string // that is being read, such as "conv: out"
 }
 
 // fields are the settings of a layer, and how each is read.
@@ -178,6 +179,7 @@ func (r *reader) residual(v *yaml.Node, place string, depth int) (Layer, error) 
 // pool reads the kernel of a pooling, alone or with a stride.
 func (r *reader) pool(v *yaml.Node, kind string, kernel, stride *int) error {
 	if v.Kind == yaml.ScalarNode {
+		r.what = kind
 		return r.number(kernel, 1)(v)
 	}
 	return r.settings(v, kind, fields{"kernel": r.number(kernel, 1), "stride": r.number(stride, 1)}, "kernel")
@@ -213,6 +215,7 @@ func (r *reader) settings(v *yaml.Node, kind string, f fields, required ...strin
 			return r.errorf(key, "%s: %s appears twice", kind, key.Value)
 		}
 		seen[key.Value] = true
+		r.what = kind + ": " + key.Value
 		if err := read(resolved(v.Content[i+1])); err != nil {
 			return err
 		}
@@ -230,7 +233,7 @@ func (r *reader) settings(v *yaml.Node, kind string, f fields, required ...strin
 func (r *reader) word(into *string) func(*yaml.Node) error {
 	return func(v *yaml.Node) error {
 		if v.Kind != yaml.ScalarNode || !validName(v.Value) {
-			return r.errorf(v, "the name %q: want letters, digits, \"_\" and \"-\"", v.Value)
+			return r.errorf(v, "%s is %q: want letters, digits, \"_\" and \"-\"", r.what, v.Value)
 		}
 		*into = v.Value
 		return nil
@@ -249,7 +252,7 @@ func (r *reader) number(into *int, least int) func(*yaml.Node) error {
 	return func(v *yaml.Node) error {
 		n, err := strconv.Atoi(v.Value)
 		if v.Kind != yaml.ScalarNode || err != nil || n < least {
-			return r.errorf(v, "%q: want a whole number of at least %d", v.Value, least)
+			return r.errorf(v, "%s is %q: want a whole number of at least %d", r.what, v.Value, least)
 		}
 		*into = n
 		return nil
@@ -259,7 +262,7 @@ func (r *reader) number(into *int, least int) func(*yaml.Node) error {
 func (r *reader) boolean(into *bool) func(*yaml.Node) error {
 	return func(v *yaml.Node) error {
 		if v.Kind != yaml.ScalarNode || (v.Value != "true" && v.Value != "false") {
-			return r.errorf(v, "%q: want true or false", v.Value)
+			return r.errorf(v, "%s is %q: want true or false", r.what, v.Value)
 		}
 		*into = v.Value == "true"
 		return nil
@@ -273,7 +276,7 @@ func (r *reader) units(into *int) func(*yaml.Node) error {
 			return nil
 		}
 		if err := r.number(into, 1)(v); err != nil {
-			return r.errorf(v, "%q: want a whole number of at least 1, or the word classes", v.Value)
+			return r.errorf(v, "%s is %q: want a whole number of at least 1, or the word classes", r.what, v.Value)
 		}
 		return nil
 	}

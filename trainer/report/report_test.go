@@ -13,6 +13,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
@@ -69,7 +70,7 @@ func trainInto(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 		environment := trainer.Environment{Version: "v0", Backend: "cpu", Device: `a "fast" <CPU>`, Threads: 2}
-		if _, err := trainer.Train(context.Background(), c, backend, datasettest.Subset(t), trainer.Options{Dir: run, Environment: environment}); err != nil {
+		if _, err := study.Train(context.Background(), c, datasettest.Subset(t), backend, trainer.Options{Dir: run, Environment: environment}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -350,15 +351,19 @@ func TestCapitalised(t *testing.T) {
 // The most frequent confusions, by their share of the true class; a perfect
 // network has none.
 func TestConfusions(t *testing.T) {
-	var matrix [metrics.Classes][metrics.Classes]int
-	for c := range metrics.Classes {
-		matrix[c][c] = 10
+	var m metrics.Metrics
+	for c, name := range dataset.FashionMNIST.Classes {
+		m.PerClass = append(m.PerClass, metrics.ClassMetrics{Name: name})
+		row := make([]int, len(dataset.FashionMNIST.Classes))
+		row[c] = 10
+		m.ConfusionMatrix = append(m.ConfusionMatrix, row)
 	}
-	if list := confusions(matrix, 10); len(list) != 0 {
+	matrix := m.ConfusionMatrix
+	if list := confusions(m, 10); len(list) != 0 {
 		t.Errorf("without mistakes: %+v", list)
 	}
 	matrix[6][0], matrix[6][2], matrix[2][4] = 8, 2, 5
-	list := confusions(matrix, 2)
+	list := confusions(m, 2)
 	if len(list) != 2 || list[0] != (confusion{"Shirt", "T-shirt/top", 8, .4}) || list[1].True != "Pullover" || list[1].Images != 5 {
 		t.Errorf("%+v", list)
 	}

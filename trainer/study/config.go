@@ -69,8 +69,16 @@ func (c *Config) Check() error {
 	if c.Dataset != dataset.FashionMNIST.Name { // whose shape is not known yet
 		return nil
 	}
-	_, err := c.BuildNetwork(dataset.FashionMNIST)
-	return err
+	return c.CheckFor(dataset.FashionMNIST)
+}
+
+// CheckFor returns an error ([trainer.ErrUsage]) if the settings do not fit the images
+// and classes of a dataset.
+func (c Config) CheckFor(d dataset.Info) error {
+	if _, err := c.BuildNetwork(d); err != nil {
+		return err
+	}
+	return c.Recipe.CheckFor(d.Shape)
 }
 
 // BuildNetwork returns the network that the settings describe, for the images and
@@ -108,9 +116,13 @@ func (c Config) YAML() (string, error) {
 	return string(text), err
 }
 
-// recipe returns the settings that decide a run's weights, but the seed, as YAML.
+// recipe returns the settings that decide a run's weights, but the seed, as YAML with
+// one line per setting: a digest stands for the layers of a network of one's own.
 func (c Config) recipe() string {
 	c.Seed = 0
+	if c.Network != "" {
+		c.Network = digest(c.Network)
+	}
 	if absolute, err := c.Absolute(); err == nil {
 		c = absolute // as in args.yaml
 	}
@@ -147,12 +159,34 @@ func (c Config) Absolute() (Config, error) {
 	return c, nil
 }
 
+// FolderError is the error of a folder that cannot be created, where another
+// [Config.Out] is a remedy.
+type FolderError struct {
+	What string // the folder's purpose
+	Dir  string
+	Err  error
+}
+
+func (e *FolderError) Error() string {
+	return fmt.Sprintf("cannot create %s %s: %v", e.What, e.Dir, e.Err)
+}
+func (e *FolderError) Unwrap() error { return e.Err }
+
+// MakeOut creates the folder in which runs get their folders. The error is a
+// [FolderError].
+func MakeOut(dir string) error {
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return &FolderError{"the output folder", dir, cause(err)}
+	}
+	return nil
+}
+
 // NewFolder creates the folder of a new run under c.Out and returns its path.
 // If c has no Name, NewFolder appends a number where needed to find a free name.
 // A Name that is taken is [trainer.ErrUsage], unless that folder is empty.
 func NewFolder(c Config) (string, error) {
-	if err := os.MkdirAll(c.Out, 0o777); err != nil {
-		return "", fmt.Errorf("cannot create the output folder %s: %w; choose another folder", c.Out, cause(err))
+	if err := MakeOut(c.Out); err != nil {
+		return "", err
 	}
 	for i := 1; ; i++ {
 		dir := filepath.Join(c.Out, c.RunName())
@@ -164,7 +198,7 @@ func NewFolder(c Config) (string, error) {
 		case err == nil:
 			return dir, nil
 		case !errors.Is(err, fs.ErrExist):
-			return "", fmt.Errorf("cannot create the run's folder %s: %w; choose another place", dir, cause(err))
+			return "", &FolderError{"the run's folder", dir, cause(err)}
 		case c.Name != "":
 			if state, err := trainer.StateOfRun(dir); err == nil && state == trainer.RunNew {
 				return dir, nil

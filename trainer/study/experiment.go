@@ -73,7 +73,7 @@ func (e Experiment) check(source string) error {
 			training := fmt.Sprint(g.Name, c.Seed, c.recipe())
 			switch {
 			case named[c.Name]:
-				return usage("%s: two runs are named %s: a value is given twice", source, c.Name)
+				return usage("%s: two runs are named %s: a value is given twice, or two networks have one name", source, c.Name)
 			case trained[training] != "":
 				return usage("%s: %s and %s are the same training: leave one out", source, trained[training], c.Name)
 			case c.Dataset != g.Runs[0].Dataset || c.ImageSize != g.Runs[0].ImageSize:

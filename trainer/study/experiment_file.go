@@ -32,7 +32,8 @@ func LoadExperiment(path string, overrides ...setting.Assignment) (Experiment, e
 //	  lr: [0.01, 0.001]
 //	  seed: 0-9
 //
-// Seeds may be ranges, also under base. The name defaults to the file's. Overrides
+// Seeds may be ranges, also under base. A model may be the YAML file of a network, whose
+// path is relative to the experiment's file. The name defaults to the file's. Overrides
 // replace the values of their settings in base and grid; a seed may be a list such
 // as "0-4,7". An error ([trainer.ErrUsage]) names the file and the line, or the override's
 // source.
@@ -49,8 +50,9 @@ func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) 
 		return Experiment{}, err
 	}
 	group := Group{Name: f.name}
+	networks := networkReader{}
 	for _, values := range combinations {
-		c, err := runConfig(f.base, values)
+		c, err := runConfig(f.base, values, networks.read)
 		if err != nil {
 			return Experiment{}, err
 		}
@@ -91,6 +93,7 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 			f.name = name.Value
 		case "base":
 			f.base, seeds, err = readBase(file, e)
+			f.base = fromFolder(filepath.Dir(file), f.base)
 		case "grid":
 			f.axes, err = readGrid(file, e)
 		default:
@@ -158,6 +161,7 @@ func readGrid(file string, section setting.Entry) ([]axis, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.values = fromFolder(filepath.Dir(file), a.values)
 		axes = append(axes, a)
 	}
 	return axes, nil
@@ -296,10 +300,35 @@ func combine(file string, axes []axis) ([][]setting.Assignment, error) {
 	return all, nil
 }
 
-// runConfig returns the configuration of one combination, named after it.
-func runConfig(base, values []setting.Assignment) (Config, error) {
+// networkReader holds the files of networks that it has read.
+type networkReader map[string][]byte
+
+func (r networkReader) read(path string) ([]byte, error) {
+	if text, ok := r[path]; ok {
+		return text, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, usage("cannot read the network %s: %v", path, cause(err))
+	}
+	r[path] = text
+	return text, nil
+}
+
+// runConfig returns the configuration of one combination, named after it. It reads the
+// file of a network with the function read.
+func runConfig(base, values []setting.Assignment, read func(path string) ([]byte, error)) (Config, error) {
 	c := DefaultConfig()
-	if err := c.Apply(slices.Concat(base, values)...); err != nil {
+	all := slices.Concat(base, values)
+	if err := c.Apply(all...); err != nil {
+		return c, err
+	}
+	if err := c.ReadNetwork(read); err != nil {
+		for _, a := range slices.Backward(all) { // the last one holds
+			if a.Name == "model" {
+				return c, usage("%s: %v", a.Source, err)
+			}
+		}
 		return c, err
 	}
 	var name []string
@@ -307,6 +336,9 @@ func runConfig(base, values []setting.Assignment) (Config, error) {
 		name = append(name, c.Name)
 	}
 	for _, v := range values {
+		if v.Name == "model" {
+			v.Value = c.Model // for a file, the network's name
+		}
 		name = append(name, v.Name+v.Value)
 	}
 	if len(name) == 0 {

@@ -88,19 +88,35 @@ func ExperimentName(dir string) string {
 	return ""
 }
 
+// index returns the list of an experiment's runs in dir, an empty one if there is none.
+// If dir is the folder of another experiment, the error is [trainer.ErrUsage].
+func (e Experiment) index(dir string) (*experimentIndex, error) {
+	old, err := readIndex(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return &experimentIndex{Name: e.Name}, nil
+	case err != nil:
+		return nil, err
+	case old.Name != e.Name:
+		return nil, usage("%s holds the experiment %s, not %s: choose another folder", dir, old.Name, e.Name)
+	}
+	return old, nil
+}
+
+// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing.
+func (e Experiment) CheckIndex(dir string) error {
+	_, err := e.index(dir)
+	return err
+}
+
 // WriteIndex makes dir the folder of the experiment: it writes a file that lists
 // the runs. Runs that are already in the list, such as those with other seeds,
 // stay there. If dir is the folder of another experiment, the error is
 // [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
-	old, err := readIndex(dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		old = &experimentIndex{Name: e.Name}
-	case err != nil:
+	old, err := e.index(dir)
+	if err != nil {
 		return err
-	case old.Name != e.Name:
-		return usage("%s holds the experiment %s, not %s: choose another folder", dir, old.Name, e.Name)
 	}
 	for _, g := range e.Groups {
 		i := slices.IndexFunc(old.Groups, func(o groupIndex) bool { return o.Name == g.Name })

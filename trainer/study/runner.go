@@ -3,6 +3,7 @@ package study
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -30,10 +31,18 @@ type Worker struct {
 	Place func(c *Config)
 }
 
-// Train trains the runs that are not finished and resumes those in progress. A
+// Train trains the runs that are not finished and resumes those in progress. It
+// trains none if the settings of one do not fit the dataset ([trainer.ErrUsage]). A
 // training that diverges does not stop the others. The error is
 // [trainer.ErrInterrupted] if ctx is cancelled; see [Experiment.Each].
 func (r Runner) Train(ctx context.Context, e Experiment) error {
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if err := c.CheckFor(r.Data.Info); err != nil {
+				return fmt.Errorf("%s: %w", c.Name, err)
+			}
+		}
+	}
 	return e.Each(ctx, len(r.Workers), func(ctx context.Context, worker int, c Config) error {
 		w := r.Workers[worker]
 		c.Out = r.Dir
@@ -95,6 +104,19 @@ func (e Experiment) Count(dir string) (total, left int, err error) {
 		}
 	}
 	return total, left, nil
+}
+
+// Fit returns an error ([trainer.ErrUsage]) if the network of a run does not fit the
+// images and classes of a dataset.
+func (e Experiment) Fit(d dataset.Info) error {
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if _, err := c.BuildNetwork(d); err != nil {
+				return usage("%s: %v", c.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 // Precision returns the precision that a device must support for all runs.

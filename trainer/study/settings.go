@@ -18,7 +18,7 @@ var settings = slices.Concat(
 	trainer.NetworkSettings(),
 	setting.Table{
 		{Name: "dataset", Kind: setting.Name([]string{dataset.FashionMNIST.Name}, "a folder of IDX files or of pictures in class folders")},
-		{Name: "image-size", Kind: setting.Whole(0, maxImageSize)},
+		{Name: "image-size", Kind: setting.Whole(0, dataset.MaxImageSize)},
 		{Name: "skip-bad", Kind: setting.Bool()},
 	},
 	trainer.RecipeSettings(),
@@ -35,9 +35,6 @@ var settings = slices.Concat(
 		{Name: "no-progress", Kind: setting.Bool()},
 		{Name: "quiet", Kind: setting.Bool()},
 	})
-
-// maxImageSize is the largest height and width to which pictures are scaled.
-const maxImageSize = 512
 
 // optional is a kind of which the zero value stands for none.
 func optional(k setting.Kind) setting.Kind {

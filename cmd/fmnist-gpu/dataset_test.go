@@ -1,0 +1,195 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image/color"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+)
+
+// tinyCNN is a small convolutional network for images of any size and any classes.
+const tinyCNN = "layers: [{conv: {out: 6, kernel: 3, padding: 1}}, relu, maxpool: 2, flatten, {linear: {out: classes}}]\n"
+
+// quickly are the flags of a training that takes a moment.
+var quickly = []string{"train", "--cpu", "--quiet", "--batch-size", "8", "--lr", "0.01"}
+
+// evaluated returns the metrics that eval prints as JSON.
+func evaluated(t *testing.T, args ...string) metrics.Metrics {
+	t.Helper()
+	var m metrics.Metrics
+	if err := json.Unmarshal([]byte(wantSuccess(t, append([]string{"eval", "--cpu", "--json"}, args...)...)), &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// Pictures in class folders, grey or in colours, are trained on, evaluated and shown.
+func TestClassFolders(t *testing.T) {
+	isolateCache(t)
+	for name, tints := range map[string][]color.Color{
+		"grey":   {color.White},
+		"colour": {color.RGBA{255, 128, 128, 255}, color.RGBA{128, 255, 128, 255}, color.RGBA{128, 128, 255, 255}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			pictures, network, out := filepath.Join(dir, "pictures"), filepath.Join(dir, "net.yaml"), filepath.Join(dir, "runs")
+			writeClassFolders(t, pictures, 12, 24, tints...)
+			writeFile(t, network, tinyCNN)
+			wantSuccess(t, append(quickly, "--dataset", pictures, "--model", network, "--epochs", "8", "--out", out)...)
+			m := evaluated(t, "--checkpoint", filepath.Join(out, "net"), "--dataset", pictures)
+			if !(m.Accuracy >= .9) || m.Images != 12 || len(m.PerClass) != 3 || m.PerClass[1].Name != "low" {
+				t.Errorf("accuracy %.3f on %d images of the classes %+v", m.Accuracy, m.Images, m.PerClass)
+			}
+			for _, size := range []string{"0", "20"} {
+				shown := filepath.Join(dir, "shown"+size+".png")
+				if got := wantSuccess(t, "data", "show", "--dataset", pictures, "--image-size", size, "--count", "5", "--flip", "random", "--out", shown); !strings.Contains(got, "5 train images in "+shown) {
+					t.Errorf("data show prints %q", got)
+				}
+				if info, err := os.Stat(shown); err != nil || info.Size() < 1000 {
+					t.Errorf("the picture of samples: %v", err)
+				}
+			}
+			wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "net"), "--dataset", otherClasses(t)}, exitBadFile, "3 classes", "has 2")
+		})
+	}
+}
+
+// otherClasses returns a dataset of two classes.
+func otherClasses(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	writeClassFolders(t, dir, 12, 4, color.White)
+	if err := os.RemoveAll(filepath.Join(dir, "low")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// A set like MNIST, but of other classes and another size that is not square, is trained
+// on and evaluated. The run says which data it used.
+func TestIDXFolder(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	letters, out := filepath.Join(dir, "letters"), filepath.Join(dir, "runs")
+	writeLetters(t, letters, 26*12, 26*2)
+	wantSuccess(t, append(quickly, "--dataset", letters, "--model", "logistic", "--epochs", "3", "--out", out)...)
+	run1 := filepath.Join(out, "logistic")
+	if m := evaluated(t, "--checkpoint", run1, "--dataset", letters); !(m.Accuracy >= .9) || len(m.PerClass) != 26 || m.Parameters != 26*(20*16+1) {
+		t.Errorf("accuracy %.3f of %d classes with %d parameters", m.Accuracy, len(m.PerClass), m.Parameters)
+	}
+	args, err := os.ReadFile(filepath.Join(run1, trainer.ArgsFile))
+	if err != nil || !strings.Contains(string(args), "dataset: "+letters+"\n") {
+		t.Errorf("args.yaml (%v) does not name the dataset:\n%s", err, args)
+	}
+	rows, err := os.ReadFile(filepath.Join(run1, "predictions.csv"))
+	if err != nil || !strings.HasPrefix(string(rows), "index,label,predicted,p0,") || !strings.Contains(string(rows), ",p25\n") {
+		t.Errorf("predictions.csv (%v) begins %.200s", err, rows)
+	}
+	wantSuccess(t, "train", "--resume", run1, "--epochs", "4", "--quiet")
+	wantSuccess(t, append(quickly, "--dataset", letters, "--image-size", "12", "--model", "logistic", "--max-steps", "3", "--name", "small", "--out", out)...)
+	if got := wantSuccess(t, "summary", filepath.Join(out, "small")); !strings.Contains(got, "images of 12×12×1 and 26 classes") {
+		t.Errorf("summary prints %q", got)
+	}
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "26 classes", "fashion-mnist has 10", "--dataset")
+}
+
+// A picture that cannot be read stops a training, unless it is to be left out.
+func TestSkipBad(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, out := filepath.Join(dir, "pictures"), filepath.Join(dir, "runs")
+	writeClassFolders(t, pictures, 12, 12, color.White)
+	writeFile(t, filepath.Join(pictures, "low", "bad.png"), "no picture")
+	args := append(quickly, "--dataset", pictures, "--model", "logistic", "--max-steps", "2", "--out", out)
+	wantFailure(t, args, exitBadFile, "1 of 37 pictures", "low/bad.png (not a PNG, JPEG, GIF or WebP picture)", "--skip-bad")
+	wantFailure(t, []string{"data", "show", "--dataset", pictures, "--out", filepath.Join(dir, "x.png")}, exitBadFile, "low/bad.png")
+	wantFailure(t, []string{"summary", "logistic", "--dataset", pictures}, exitBadFile, "low/bad.png", "--skip-bad")
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("%v (%v) left", left, err)
+	}
+	got := wantSuccess(t, "train", "--cpu", "--dataset", pictures, "--model", "logistic", "--max-steps", "2", "--out", out, "--skip-bad")
+	if !strings.Contains(got, "3 classes, images of 12×12×1, 30 to train on, 6 to test on\nnote: ") || !strings.Contains(got, "note: 1 picture cannot be read and is left out: low/bad.png") {
+		t.Errorf("train prints\n%s", got)
+	}
+	wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "logistic"), "--dataset", pictures, "--skip-bad")
+}
+
+// Wrong data and wrong flags about them are refused, and leave nothing.
+func TestWrongDatasets(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, network, letters := filepath.Join(dir, "pictures"), filepath.Join(dir, "net.yaml"), filepath.Join(dir, "letters")
+	writeClassFolders(t, pictures, 12, 6, color.White)
+	writeLetters(t, letters, 26*4, 26)
+	writeFile(t, network, "layers:\n  - flatten\n  - linear: {out: 10}\n")
+	empty, one, file := filepath.Join(dir, "empty"), filepath.Join(dir, "one"), filepath.Join(dir, "file")
+	writeFile(t, filepath.Join(empty, "cat", "notes.txt"), "")
+	writePicture(t, filepath.Join(empty, "dog", "1.png"), stripe(12, 0, 0, color.White))
+	writePicture(t, filepath.Join(one, "cat", "1.png"), stripe(12, 0, 0, color.White))
+	writeFile(t, file, "")
+	out := filepath.Join(dir, "runs")
+	for _, c := range []struct {
+		args []string
+		code int
+		say  []string
+	}{
+		{[]string{"--dataset", "nowhere"}, exitUsage, []string{`--dataset is "nowhere"`, "fashion-mnist", "folder"}},
+		{[]string{"--dataset", filepath.Join(dir, "nowhere")}, exitBadFile, []string{"there is no folder " + filepath.Join(dir, "nowhere")}},
+		{[]string{"--dataset", file}, exitBadFile, []string{file + " is a file, not a folder"}},
+		{[]string{"--dataset", empty}, exitBadFile, []string{"the class folder " + filepath.Join(empty, "cat") + " holds no pictures"}},
+		{[]string{"--dataset", one}, exitBadFile, []string{"one class only"}},
+		{[]string{"--dataset", pictures, "--data-dir", dir}, exitUsage, []string{"--data-dir", "--dataset"}},
+		{[]string{"--image-size", "32"}, exitUsage, []string{"--image-size 32", "28×28×1"}},
+		{[]string{"--dataset", pictures, "--image-size", "5000"}, exitUsage, []string{"--image-size is 5000", "1024"}},
+		{[]string{"--dataset", letters, "--model", network}, exitUsage, []string{"10 values, but there are 26 classes"}},
+		{[]string{"--dataset", pictures, "--model", "fashioncnn", "--image-size", "2"}, exitUsage, []string{"fashioncnn does not fit images of 2×2×1"}},
+	} {
+		for _, more := range [][]string{nil, {"--dry-run"}} {
+			wantFailure(t, append(append([]string{"train", "--cpu", "--quiet", "--out", out}, c.args...), more...), c.code, c.say...)
+		}
+		if _, err := os.Stat(out); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%v: %s is left (%v)", c.args, out, err)
+		}
+	}
+}
+
+// An error about data says what to run, also for a folder whose name the shell would
+// split.
+func TestRemedies(t *testing.T) {
+	fetch := func(dir string) error {
+		return fmt.Errorf("loading: %w", &dataset.FetchError{Text: "no Fashion-MNIST in " + dir, Dir: dir})
+	}
+	for want, err := range map[string]error{
+		"run `fmnist-gpu data fetch --data-dir /data`":                                       fetch("/data"),
+		"run `fmnist-gpu data fetch --data-dir '/my data'`":                                  fetch("/my data"),
+		"run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $F": fetch(""),
+		"/p cannot be read: a.png; mend or remove them, or leave them out with --skip-bad":   &dataset.UnreadableError{Dir: "/p", Total: 2, Problems: []string{"a.png"}},
+	} {
+		if got := remedied(err); !strings.Contains(got, want) || exitCode(err) != exitBadFile {
+			t.Errorf("%q (exit code %d) lacks %q", got, exitCode(err), want)
+		}
+	}
+	for path, want := range map[string]string{"/a/b": "/a/b", "/a b": "'/a b'", "/it's": `'/it'\''s'`, "/a$b": "'/a$b'", "": "''", "a\tb": "'a\tb'", "^a": "'^a'"} {
+		if got := quoted(path); got != want {
+			t.Errorf("quoted(%s) = %s, want %s", path, got, want)
+		}
+	}
+}
+
+// Where Fashion-MNIST is looked for: the flag wins, then the environment, and a leading
+// ~/ is the home folder, which no shell expands after = in FMNIST_DATA='~/data'.
+func TestDataFolders(t *testing.T) {
+	home := t.TempDir()
+	t.Setenv("HOME", home)
+	t.Setenv(dataEnvironment, "~/data")
+	wantFailure(t, []string{"data", "--json"}, exitBadFile, "no Fashion-MNIST in "+filepath.Join(home, "data")+" ($"+dataEnvironment+")", "data fetch --data-dir "+filepath.Join(home, "data"))
+	wantFailure(t, []string{"data", "--data-dir=~/my data"}, exitBadFile, "no Fashion-MNIST in "+filepath.Join(home, "my data")+" (--data-dir)", "data fetch --data-dir '"+filepath.Join(home, "my data")+"'")
+}

@@ -1,0 +1,58 @@
+package trainer
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+)
+
+// What the settings allow, the plan takes: numbers that are extreme in 64 bits
+// are still allowed in its 32.
+func TestPlanTakesExtremes(t *testing.T) {
+	const least, most = "1.18e-38", "0.9999999"
+	for _, extreme := range []map[string]string{
+		{"lr": least, "weight-decay": least, "momentum": least, "dropout": least, "label-smoothing": least, "rotate": least, "erase": least},
+		{"lr": "1000", "weight-decay": "1000", "momentum": most, "dropout": most, "label-smoothing": most, "rotate": "180", "erase": "1", "crop": "28", "batch-size": "16384"},
+		{"weight-decay": "0", "momentum": "0", "dropout": "0", "label-smoothing": "0", "rotate": "0", "erase": "0", "crop": "0", "batch-size": "1"},
+	} {
+		for _, optimizer := range []string{"adam", "sgd"} {
+			c := args{Model: "fashioncnn", Recipe: DefaultRecipe()}
+			c.Optimizer = optimizer
+			for name, value := range extreme {
+				if err := argsSettings.Assign(&c, setting.Assignment{Name: name, Value: value}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := c.CheckFor(dataset.FashionMNIST.Shape); err != nil {
+				t.Fatal(err)
+			}
+			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(*c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+				Precision: c.precision(), Augment: c.augmentation(), TrainBatches: []int{c.BatchSize}, TrainImages: 55000, Images: 55000})
+			if err != nil {
+				t.Errorf("%s with %v: %v", optimizer, extreme, err)
+			}
+		}
+	}
+}
+
+// Every field of a run's recorded settings has a setting, and every setting a field.
+func TestSettingsAreRecorded(t *testing.T) {
+	var keys []string
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[args]()) {
+		if !f.Anonymous {
+			key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+			keys = append(keys, key)
+		}
+	}
+	if names := argsSettings.Names(); !slices.Equal(names, keys) {
+		t.Errorf("settings %v, fields %v", names, keys)
+	}
+	if err := DefaultRecipe().Check(); err != nil {
+		t.Errorf("the defaults: %v", err)
+	}
+}
