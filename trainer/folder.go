@@ -25,12 +25,13 @@ const (
 	ArgsFile        = "args.yaml"
 	MetricsFile     = "metrics.json"
 	PredictionsFile = "predictions.csv"
+	ResultsFile     = "results.csv"
 	StepsFile       = "steps.csv"
 	LastWeights     = "weights/last.safetensors" // of the latest epoch
 )
 
 const (
-	resultsFile  = "results.csv"
+	resultsFile  = ResultsFile
 	stepsFile    = StepsFile
 	mistakesFile = "misclassified.csv"
 	reportFile   = "report.html" // written by package report

@@ -17,6 +17,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -27,6 +28,7 @@ func newTrainCommand() *cobra.Command {
 	var c study.Config
 	var file, resume string
 	var dryRun bool
+	var page trainingPage
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train one model",
@@ -50,7 +52,11 @@ On a slow device, evaluation can take longer than training. --eval-images N
 evaluates only N images of each split, the same ones each time; the best epoch,
 the plateau scheduler, --patience and the final metrics then depend on those.
 --no-eval evaluates only the last epoch's weights, on the test set; the plateau
-scheduler then keeps the learning rate, and --patience has no effect.`,
+scheduler then keeps the learning rate, and --patience has no effect.
+
+--serve shows the training in a browser: curves, confusion matrix, samples, and
+what its model says of your drawings and pictures. The page stays after the last
+epoch, until Ctrl-C.`,
 		Example: `  fmnist-gpu train                                  fashioncnn, 10 epochs
   fmnist-gpu train --cpu --epochs 3
   fmnist-gpu train --device 0 --preset main_no_aug --select-on test
@@ -62,6 +68,10 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
 		Args: noArguments(trainHint),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := page.check(); err != nil {
+				return err
+			}
+			defer func() { err = page.close(cmd, err) }()
 			if resume != "" {
 				if err := checkResume(cmd.Flags()); err != nil {
 					return err
@@ -72,7 +82,7 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
 				if err := applyFlags(cmd, &c); err != nil {
 					return err
 				}
-				return resumeTraining(cmd, c, resume)
+				return resumeTraining(cmd, c, resume, &page)
 			}
 			if err := resolve(cmd, &c, file); err != nil {
 				return err
@@ -80,13 +90,14 @@ scheduler then keeps the learning rate, and --patience has no effect.`,
 			if dryRun {
 				return rehearse(cmd, c)
 			}
-			return train(cmd, c)
+			return train(cmd, c, &page)
 		},
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
 	bind(run, &file, "config", setting.Path("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
 	bind(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but do not train")
+	page.add(run)
 	addTrainFlags(cmd.Flags())
 	return cmd
 }
@@ -236,7 +247,7 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 
 // resumable are the flags that can change in the middle of a run.
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
-	"max-steps", "log-every", "quiet", "no-progress"}
+	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen"}
 
 // checkResume refuses flags that cannot change in a resumed run.
 func checkResume(flags *pflag.FlagSet) error {
@@ -256,7 +267,7 @@ func checkResume(flags *pflag.FlagSet) error {
 }
 
 // train runs a new training.
-func train(cmd *cobra.Command, c study.Config) error {
+func train(cmd *cobra.Command, c study.Config, page *trainingPage) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
 		if err := c.CheckFor(data.Info); err != nil { // before there is a folder
 			return err
@@ -265,7 +276,7 @@ func train(cmd *cobra.Command, c study.Config) error {
 		if err != nil {
 			return err
 		}
-		err = trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir})
+		err = trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir}, page)
 		if err != nil {
 			_ = os.Remove(dir) // does nothing if the run has left files
 		}
@@ -275,14 +286,14 @@ func train(cmd *cobra.Command, c study.Config) error {
 
 // resumeTraining continues the run in a folder, whose args.yaml is in c. For a
 // finished run it only prints the result, which needs no device.
-func resumeTraining(cmd *cobra.Command, c study.Config, dir string) error {
+func resumeTraining(cmd *cobra.Command, c study.Config, dir string, page *trainingPage) error {
 	result, err := trainer.FinishedRun(dir, c.Recipe)
 	if err != nil {
 		return err
 	}
 	if result == nil {
 		return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true})
+			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true}, page)
 		})
 	}
 	// Where nothing can be written, nothing has been left to tidy up.
@@ -293,7 +304,7 @@ func resumeTraining(cmd *cobra.Command, c study.Config, dir string) error {
 		return err
 	}
 	printFinished(cmd.OutOrStdout(), c, result, dir)
-	return nil
+	return page.open(cmd, dir, nil)
 }
 
 // printFinished says that the run is finished and how to train more, and prints the
@@ -343,11 +354,15 @@ func withDevice(cmd *cobra.Command, c study.Config, do func(*device, *dataset.Da
 }
 
 // trainAndPrint trains and prints the result.
-func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.Dataset, o trainer.Options) error {
+func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.Dataset, o trainer.Options, page *trainingPage) error {
+	if err := page.open(cmd, o.Dir, live.NewHub(o.Dir, d.Name())); err != nil {
+		return err
+	}
 	out := cmd.OutOrStdout()
 	screen := newScreen(out, cmd.ErrOrStderr(), !c.NoProgress && !c.Quiet)
 	p := &progress{screen: screen, out: screen, config: c, dir: o.Dir}
-	result, err := runTraining(cmd.Context(), p, d, data, o)
+	result, err := runTraining(cmd.Context(), p, page, d, data, o)
+	page.ended(result, err)
 	screen.close()
 	if errors.Is(err, trainer.ErrInterrupted) {
 		printInterrupted(cmd, "resume with: fmnist-gpu train --resume "+o.Dir)
@@ -369,9 +384,9 @@ func printInterrupted(cmd *cobra.Command, how string) {
 
 // runTraining trains, prints the progress and writes the report. If only the report
 // fails, it returns the result with the error.
-func runTraining(ctx context.Context, p *progress, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
+func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
-	o.Environment, o.Progress = d.environment, p
+	o.Environment, o.Progress = d.environment, page.progress(p)
 	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err

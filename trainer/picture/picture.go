@@ -67,12 +67,16 @@ func Open(path string) (image.Image, error) {
 // Decode reads a PNG, JPEG, WebP or GIF picture, of the last its first frame. The
 // content says which it is. A JPEG or PNG is turned as its EXIF orientation says. Of
 // damaged data comes an error, never a part of the picture or a panic.
-func Decode(r io.ReadSeeker) (image.Image, error) {
+func Decode(r io.ReadSeeker) (image.Image, error) { return DecodeUpTo(r, MaxPixels) }
+
+// DecodeUpTo reads a picture as [Decode] does, but of at most the given number of
+// pixels.
+func DecodeUpTo(r io.ReadSeeker, pixels int64) (image.Image, error) {
 	f, err := recognise(r)
 	if err != nil {
 		return nil, err
 	}
-	img, err := f.read(r)
+	img, err := f.read(r, pixels)
 	if err != nil {
 		return nil, err
 	}
@@ -135,8 +139,8 @@ func animated(head []byte) bool {
 	return len(head) > 20 && bytes.Equal(head[12:16], []byte("VP8X")) && head[20]&2 != 0
 }
 
-// read checks the size of a picture and decodes it.
-func (f *format) read(r io.ReadSeeker) (img image.Image, err error) {
+// read checks that a picture has at most so many pixels and decodes it.
+func (f *format) read(r io.ReadSeeker, most int64) (img image.Image, err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			img, err = nil, fmt.Errorf("damaged %s: %v", f.name, cause)
@@ -152,8 +156,8 @@ func (f *format) read(r io.ReadSeeker) (img image.Image, err error) {
 	if config.Width <= 0 || config.Height <= 0 {
 		return nil, fmt.Errorf("damaged %s: a size of %d×%d pixels", f.name, config.Width, config.Height)
 	}
-	if int64(config.Width)*int64(config.Height) > MaxPixels {
-		return nil, fmt.Errorf("%d×%d pixels are too many: at most %d million are read", config.Width, config.Height, MaxPixels/1_000_000)
+	if int64(config.Width)*int64(config.Height) > most {
+		return nil, fmt.Errorf("%d×%d pixels are too many: at most %d million are read", config.Width, config.Height, most/1_000_000)
 	}
 	if _, err := r.Seek(0, io.SeekStart); err != nil {
 		return nil, err

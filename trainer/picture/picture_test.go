@@ -192,7 +192,7 @@ func TestErrors(t *testing.T) {
 // A decoder that panics is caught.
 func TestPanic(t *testing.T) {
 	f := format{name: "PNG", config: png.DecodeConfig, decode: nil}
-	if img, err := f.read(bytes.NewReader(pngHeader(4, 4))); err == nil || img != nil || !strings.HasPrefix(err.Error(), "damaged PNG: ") {
+	if img, err := f.read(bytes.NewReader(pngHeader(4, 4)), MaxPixels); err == nil || img != nil || !strings.HasPrefix(err.Error(), "damaged PNG: ") {
 		t.Errorf("%v, %v", img, err)
 	}
 }

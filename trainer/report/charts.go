@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	shared "github.com/fmnist-gpu/fmnist-gpu/trainer/internal/page"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -59,12 +60,8 @@ var (
 // named returns a series in the style of line i.
 func named(name string, i int) series {
 	colours := len(plots.SeriesColours)
-	return series{Name: name, Colour: i % colours, Dash: i / colours % len(dashes), Shown: i < colours}
+	return series{Name: name, Colour: i % colours, Dash: i / colours % len(shared.Dashes), Shown: i < colours}
 }
-
-// dashes are the patterns that distinguish lines of the same colour, in pixels of ink
-// and gap.
-var dashes = [][]float64{{}, {7, 4}, {2, 3}, {9, 3, 2, 3}}
 
 // addRunPanels adds the curves of a run: loss and accuracy, and the learning
 // rate.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"html/template"
-	"image/color"
 	"io/fs"
 	"math"
 	"os"
@@ -21,29 +20,24 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
+	shared "github.com/fmnist-gpu/fmnist-gpu/trainer/internal/page"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // File is the name of a report in the folder that it describes.
 const File = "report.html"
 
-// The page, and uPlot 1.6.32, which draws its interactive curves
-// (https://github.com/leeoniya/uPlot, MIT; npm's package uplot).
-//
-//go:embed report.html.tmpl uplot
+//go:embed report.html.tmpl
 var files embed.FS
 
 // page is the data of the template.
 type page struct {
 	Title  string
-	Style  template.CSS // of the library
-	Script template.JS  // the library
+	Style  template.CSS // that all pages share
+	Script template.JS  // the library of curves
 	Groups []group
 	Runs   []run
-	Panels []panel      // of groups and runs, which refer to them by index
-	Light  template.CSS // colours of lines, as CSS variables
-	Dark   template.CSS // likewise, on a dark page
+	Panels []panel // of groups and runs, which refer to them by index
 	Dashes [][]float64
 	Left   int // number of recipes without a run in full
 
@@ -188,38 +182,8 @@ func capitalised(text string) string {
 	return string(unicode.ToUpper(first)) + text[size:]
 }
 
-// css returns a colour in CSS notation.
-func css(c color.Color) string {
-	r, g, b, _ := c.RGBA()
-	return fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8)
-}
-
-// onDark returns the colour of a line on a dark page: a lighter one, or nearly white for
-// black.
-func onDark(c color.Color) color.Color {
-	r, g, b, _ := c.RGBA()
-	if r+g+b == 0 {
-		return color.RGBA{0xE6, 0xED, 0xF3, 255}
-	}
-	const white = .4 // share of white
-	mix := func(x uint32) uint8 { return uint8((1-white)*float64(x>>8) + white*255) }
-	return color.RGBA{mix(r), mix(g), mix(b), 255}
-}
-
 func (p *page) render() ([]byte, error) {
-	style, err := files.ReadFile("uplot/uPlot.min.css")
-	if err != nil {
-		return nil, err
-	}
-	script, err := files.ReadFile("uplot/uPlot.iife.min.js")
-	if err != nil {
-		return nil, err
-	}
-	p.Style, p.Script, p.Dashes = template.CSS(style), template.JS(script), dashes
-	for i, c := range plots.SeriesColours {
-		p.Light += template.CSS(fmt.Sprintf("--s%d: %s; ", i, css(c)))
-		p.Dark += template.CSS(fmt.Sprintf("--s%d: %s; ", i, css(onDark(c))))
-	}
+	p.Style, p.Script, p.Dashes = template.CSS(shared.Style()), template.JS(shared.Script()), shared.Dashes
 	t, err := template.New("report.html.tmpl").Funcs(functions).ParseFS(files, "report.html.tmpl")
 	if err != nil {
 		return nil, err

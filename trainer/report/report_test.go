@@ -15,6 +15,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	shared "github.com/fmnist-gpu/fmnist-gpu/trainer/internal/page"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -292,11 +293,11 @@ func TestManyRecipes(t *testing.T) {
 		if s.Shown != (i < len(plots.SeriesColours)) {
 			t.Errorf("line %d is drawn: %v", i, s.Shown)
 		}
-		if i < len(dashes)*len(plots.SeriesColours) {
+		if i < len(shared.Dashes)*len(plots.SeriesColours) {
 			styles[fmt.Sprint(s.Colour, s.Dash)] = true
 		}
 	}
-	if len(p.Panels) != 1 || len(p.Panels[0].Series) != 30 || shown != len(plots.SeriesColours) || len(styles) != min(30, len(dashes)*len(plots.SeriesColours)) {
+	if len(p.Panels) != 1 || len(p.Panels[0].Series) != 30 || shown != len(plots.SeriesColours) || len(styles) != min(30, len(shared.Dashes)*len(plots.SeriesColours)) {
 		t.Errorf("%d panels, %d lines, %d drawn, %d styles", len(p.Panels), len(p.Panels[0].Series), shown, len(styles))
 	}
 	html, err := p.render()
