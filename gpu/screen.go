@@ -131,14 +131,15 @@ func (s *Screen) draw(f Frame) (shown bool, err error) {
 	if err := s.await(l); err != nil {
 		return false, err
 	}
+	if f.Width == 0 || f.Height == 0 {
+		return false, nil
+	}
 	image := 0
 	if s.device.physical.presents {
 		if image, shown, err = s.acquire(l, f); err != nil || !shown {
 			return false, err
 		}
 		f.Width, f.Height = s.chain.width, s.chain.height
-	} else if f.Width == 0 || f.Height == 0 {
-		return false, nil
 	}
 	if err := s.record(l, f, image); err != nil {
 		return false, err
@@ -163,7 +164,7 @@ func (s *Screen) await(l *slot) error {
 // now.
 func (s *Screen) acquire(l *slot, f Frame) (image int, ok bool, err error) {
 	for range 3 { // attempts: the window may change in between
-		if s.chain.handle == 0 || s.chain.stale {
+		if s.chain.handle == 0 || s.chain.stale || s.chain.wanted != [2]int{f.Width, f.Height} {
 			if err := s.renew(f); err != nil || s.chain.handle == 0 {
 				return 0, false, err
 			}
@@ -172,7 +173,6 @@ func (s *Screen) acquire(l *slot, f Frame) (image int, ok bool, err error) {
 		image, r := d.instance.calls.acquire(d.handle, s.chain.handle, acquirePatience, l.acquired)
 		switch r {
 		case vk.Success:
-			s.chain.stale = [2]int{f.Width, f.Height} != s.chain.wanted
 			return image, true, nil
 		case vk.Suboptimal:
 			s.chain.stale = true

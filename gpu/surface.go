@@ -89,7 +89,7 @@ func (d *Device) openSwapchain(s *swapchain, width, height int) error {
 	}
 	old := *s
 	*s = swapchain{wanted: [2]int{width, height}}
-	if state.width > 0 && state.height > 0 && width > 0 && height > 0 {
+	if state.width > 0 && state.height > 0 {
 		err = d.createSwapchain(s, state, old.handle)
 	}
 	d.closeSwapchain(&old)
