@@ -45,8 +45,8 @@ func (s *scene) chart(a area, c chart) {
 		return plot.y + plot.h - (min(max(y, c.low), c.high)-c.low)/(c.high-c.low)*plot.h
 	}
 	thin := max(1, s.u(1))
-	step, decimals := roundStep((c.high - c.low) / max(2, plot.h/s.u(34)))
-	for v := math.Ceil(c.low/step-1e-9) * step; v <= c.high+step*1e-9; v += step {
+	step, decimals := roundStep((c.high - c.low) / max(2, plot.h/s.u(34))) // + 0 below: not −0
+	for v := math.Ceil(c.low/step-1e-9)*step + 0; v <= c.high+step*1e-9; v += step {
 		s.Rectangle(plot.x, math.Round(py(v)), plot.w, thin, faint)
 		s.right(plot.x-s.u(6), py(v)+s.u(4), small, grey, c.label(v, decimals))
 	}
@@ -55,7 +55,7 @@ func (s *scene) chart(a area, c chart) {
 		step, decimals = 1, 0
 	}
 	base := plot.y + plot.h
-	for v := math.Ceil(c.xLow/step-1e-9) * step; v <= c.xHigh+step*1e-9; v += step {
+	for v := math.Ceil(c.xLow/step-1e-9)*step + 0; v <= c.xHigh+step*1e-9; v += step {
 		text := strconv.FormatFloat(v, 'f', decimals, 64)
 		s.Text(px(v)-s.TextWidth(small, text)/2, base+s.u(14), small, grey, text)
 	}

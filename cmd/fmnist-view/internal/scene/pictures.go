@@ -193,14 +193,17 @@ func (s *scene) shownLayers(list []trainer.Activation, height float64) []trainer
 	return kept
 }
 
+// figure formats a value with two digits.
+func figure(v float32) string { return strings.Replace(fmt.Sprintf("%.2g", v), "-", "−", 1) }
+
 func (s *scene) layer(a area, l trainer.Activation, number int) {
 	f := s.font(10)
 	low, high := slices.Min(l.Values), slices.Max(l.Values)
 	t := tiles{n: l.Shape[len(l.Shape)-1], w: 1, h: 1}
-	text := fmt.Sprintf("%s   %d values, %.2g to %.2g", strings.Join(l.Layers, " "), t.n, low, high)
+	text := fmt.Sprintf("%s   %d values, %s to %s", strings.Join(l.Layers, " "), t.n, figure(low), figure(high))
 	if len(l.Shape) == 3 {
 		t.h, t.w, t.gap = l.Shape[0], l.Shape[1], 1
-		text = fmt.Sprintf("%s   %d×%d, %d channels, %.2g to %.2g", strings.Join(l.Layers, " "), t.h, t.w, t.n, low, high)
+		text = fmt.Sprintf("%s   %d×%d, %d channels, %s to %s", strings.Join(l.Layers, " "), t.h, t.w, t.n, figure(low), figure(high))
 		if t.n > mostChannels {
 			text += fmt.Sprintf(" (%d shown)", mostChannels)
 		}
@@ -251,9 +254,22 @@ func (s *scene) sample(a area) {
 		}
 		return color.RGBA{p[0], p[0], p[0], 255}
 	}}, pictureKey{what: "sample", version: in.Version}, s.u(12))
-	text := area{a.x + width + s.u(12), a.y, a.w - width - s.u(12), a.h}
-	s.Text(text.x, text.y+s.u(10), s.font(11), grey, "is")
-	s.Text(text.x, text.y+s.u(26), s.bold(13), ink, s.Fitted(s.bold(13), s.class(in.Label), text.w))
+	s.verdict(area{a.x + width + s.u(12), a.y, a.w - width - s.u(12), a.h})
+}
+
+// verdict writes the sample's class and what it is taken for.
+func (s *scene) verdict(a area) {
+	in := s.state.Inside
+	y, labels := a.y, a.h >= s.u(64) // with little room, the two classes alone
+	write := func(label string, class int, c canvas.Colour) {
+		if labels {
+			s.Text(a.x, y+s.u(10), s.font(11), grey, label)
+			y += s.u(16)
+		}
+		s.Text(a.x, y+s.u(10), s.bold(13), c, s.Fitted(s.bold(13), s.class(class), a.w))
+		y += s.u(20)
+	}
+	write("is", in.Label, ink)
 	if in.Probabilities == nil {
 		return
 	}
@@ -261,8 +277,7 @@ func (s *scene) sample(a area) {
 	if best != in.Label {
 		colour = orange
 	}
-	s.Text(text.x, text.y+s.u(46), s.font(11), grey, "is taken for")
-	s.Text(text.x, text.y+s.u(62), s.bold(13), colour, s.Fitted(s.bold(13), s.class(best), text.w))
+	write("is taken for", best, colour)
 }
 
 func argmax(values []float32) int {

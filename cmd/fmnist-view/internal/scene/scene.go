@@ -193,7 +193,7 @@ func (s *scene) progress() (string, canvas.Colour) {
 	case s.state.Step != nil:
 		return "training", blue
 	}
-	return "epoch " + fmt.Sprint(len(s.state.Epochs)) + " is the latest", blue
+	return fmt.Sprintf("after epoch %d", len(s.state.Epochs)), blue
 }
 
 // footer draws the progress bar, the status line and the keys.
@@ -259,7 +259,7 @@ func (s *scene) figures() []string {
 		last := epochs[n-1]
 		list = append(list, fmt.Sprintf("loss %.3f", last.TrainLoss), s.selectedName()+" accuracy "+percent(last.ValAccuracy), humanize.Comma(int64(last.ImagesPerSecond))+" images/s")
 		if left := start.Epochs - n; left > 0 {
-			list = append(list, "at this speed "+duration(float64(left)*last.Seconds)+" for the other epochs")
+			list = append(list, "about "+duration(float64(left)*last.Seconds)+" to train after it")
 		}
 	}
 	return append(list, start.Device)

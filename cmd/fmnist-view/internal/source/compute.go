@@ -48,6 +48,7 @@ func (i *inspector) note(text string) {
 			return
 		}
 	}
+	i.state.Version++
 	i.state.Notes = append(i.state.Notes[:len(i.state.Notes):len(i.state.Notes)], text)
 }
 
@@ -138,6 +139,7 @@ func (i *inspector) inspect() error {
 	i.lock.Lock()
 	defer i.lock.Unlock()
 	i.state.Inside = next
+	i.state.Version++
 	return nil
 }
 
@@ -166,6 +168,7 @@ func (i *inspector) count(ctx context.Context) error {
 	i.counted = i.model.Origin.Epoch
 	i.lock.Lock()
 	defer i.lock.Unlock()
+	i.state.Version++
 	i.state.Confusion = matrix
 	i.state.ConfusionLabel = fmt.Sprintf("epoch %d, first %d test images", i.model.Origin.Epoch, some.N)
 	return nil

@@ -12,12 +12,13 @@ import (
 
 // State is what is known of a run. Its slices are shared: do not change them.
 type State struct {
-	Run    string
-	Start  *live.Start // nil before the first event
-	Steps  []live.Step // thinned
-	Epochs []trainer.EpochReport
-	Step   *live.Step // the latest in a running training, else nil
-	End    *live.End
+	Version int // another one whenever anything changes
+	Run     string
+	Start   *live.Start // nil before the first event
+	Steps   []live.Step // thinned
+	Epochs  []trainer.EpochReport
+	Step    *live.Step // the latest in a running training, else nil
+	End     *live.End
 
 	Confusion      [][]int // rows are true classes; nil if unknown
 	ConfusionLabel string  // what it counts
@@ -47,9 +48,10 @@ const mostSteps = 4096
 // add takes in an event.
 func (s *State) add(e live.Event) {
 	s.Run = e.Run
+	s.Version++
 	switch {
 	case e.Start != nil: // also after a lost connection: all events come again
-		*s = State{Run: e.Run, Start: e.Start, Inside: s.Inside, Notes: s.Notes}
+		*s = State{Version: s.Version, Run: e.Run, Start: e.Start, Inside: s.Inside, Notes: s.Notes}
 	case e.Step != nil:
 		s.addStep(*e.Step)
 	case e.Epoch != nil:
