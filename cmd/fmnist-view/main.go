@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"os/signal"
 	"runtime"
@@ -77,7 +76,7 @@ layers make of an image of the test set, and its confusion matrix.
 
 RUN is the folder of a run, finished or not; without it, the newest run in the folder
 runs is opened. --attach follows a training that runs with "train --serve", step by step;
-RUN then only says where its weights are.
+RUN then only says where its weights are, if they cannot be found.
 
 In the window:
   space      hold what is shown, and go on
@@ -87,7 +86,7 @@ In the window:
   q, Escape  close`,
 		Example: `  fmnist-view                                        the newest run
   fmnist-view runs/fashioncnn --device 0             compute activations on a GPU
-  fmnist-view --attach http://127.0.0.1:8080         a training with --serve`,
+  fmnist-view --attach http://127.0.0.1:8601         a training with --serve`,
 		Args:          arguments,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -122,18 +121,16 @@ func run(ctx context.Context, f flags, args []string) (err error) {
 	o := source.Options{Images: func(ctx context.Context, dir string) (dataset.Split, error) {
 		return source.TestImages(ctx, dir, setting.ExpandHome(f.dataDir))
 	}}
-	switch {
-	case len(args) == 1:
-		o.Dir = args[0]
-	case f.attach == "":
-		if o.Dir, err = source.NewestRun("runs"); err != nil {
-			return err
-		}
-	}
 	if f.attach != "" {
-		if o.URL, err = eventsURL(f.attach); err != nil {
-			return err
-		}
+		o.URL, o.Dir, err = source.Attach(ctx, f.attach)
+	} else if len(args) == 0 {
+		o.Dir, err = source.NewestRun("runs")
+	}
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		o.Dir = args[0]
 	}
 	win, err := openWindow(f, w, h)
 	if err != nil {
@@ -158,22 +155,6 @@ func openBackend(f flags) (kernels.Backend, error) {
 		return vulkan.Open(f.device, vulkan.Options{Validate: f.validate})
 	}
 	return cpuref.Open(cpuref.Options{})
-}
-
-// eventsURL returns the address of the stream of events behind the address of a page,
-// which may have a token.
-func eventsURL(address string) (string, error) {
-	if !strings.Contains(address, "://") {
-		address = "http://" + address
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" {
-		return "", setting.Errorf("--attach is %q: want an address such as http://127.0.0.1:8080", address)
-	}
-	if u.Path == "" || u.Path == "/" {
-		u.Path = "/api/events"
-	}
-	return u.String(), nil
 }
 
 func parseSize(text string) (w, h int, err error) {

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"image/png"
+	"log"
 	"os"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -51,10 +53,9 @@ type drawn struct{ version, width, height int }
 
 // openWindow opens the window and the device that draws it.
 func openWindow(f flags, width, height int) (*window, error) {
-	if err := glfw.Init(); err != nil {
+	if err := initialise(); err != nil {
 		return nil, fmt.Errorf("%w: there is no display to open a window on: %v", gpu.ErrNoDevice, err)
 	}
-	glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI)
 	g, err := glfw.CreateWindow(width, height, "fmnist-view", nil, nil)
 	if err != nil {
 		glfw.Terminate()
@@ -72,6 +73,25 @@ func openWindow(f flags, width, height int) (*window, error) {
 	g.SetKeyCallback(w.key)
 	g.SetRefreshCallback(func(*glfw.Window) { w.dirty = true })
 	return w, nil
+}
+
+// initialise connects to the window system. GLFW's bindings only log that there is none;
+// the next call then panics.
+func initialise() (err error) {
+	var said strings.Builder
+	log.SetOutput(&said)
+	log.SetFlags(0)
+	defer log.SetOutput(os.Stderr)
+	if err := glfw.Init(); err != nil {
+		return err
+	}
+	defer func() {
+		if recover() != nil {
+			err = errors.New(said.String())
+		}
+	}()
+	glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI)
+	return nil
 }
 
 // surface makes the window's surface on a Vulkan instance.

@@ -63,19 +63,20 @@ func (s *scene) chart(a area, c chart) {
 	s.right(plot.x+plot.w, base+s.u(29), small, grey, c.x)
 	s.legend(a, c.lines)
 	for _, l := range c.lines {
-		s.curve(l, px, py)
+		points := make([]float64, 0, len(l.xy))
+		for i := 0; i+1 < len(l.xy); i += 2 {
+			y := math.NaN() // beyond the axis: the line breaks
+			if v := l.xy[i+1]; v >= c.low && v <= c.high {
+				y = py(v)
+			}
+			points = append(points, px(l.xy[i]), y)
+		}
+		s.curve(l, points)
 	}
 }
 
-func (s *scene) curve(l line, px, py func(float64) float64) {
-	points := make([]float64, 0, len(l.xy))
-	for i := 0; i+1 < len(l.xy); i += 2 {
-		y := l.xy[i+1]
-		if !math.IsNaN(y) {
-			y = py(y)
-		}
-		points = append(points, px(l.xy[i]), y)
-	}
+// curve draws a line through points in pixels.
+func (s *scene) curve(l line, points []float64) {
 	s.Line(points, l.width*s.o.Scale, l.colour)
 	if r := s.u(2.5); l.marks && len(points) <= 200 {
 		for i := 0; i+1 < len(points); i += 2 {
@@ -195,9 +196,25 @@ func (s *scene) accuracy(a area) {
 		s.say(a, "The curve begins with the first epoch.")
 		return
 	}
+	// The first steps' low accuracy would flatten the rest.
+	later := c
+	later.lines = []line{{xy: after(running.xy, .15)}, training, selected}
+	if later.fit() {
+		c.low, c.high = later.low, later.high
+	}
 	margin := max(.005, (c.high-c.low)*.08)
 	c.low, c.high = max(0, c.low-margin), min(1, c.high+margin)
 	s.chart(a, c)
+}
+
+// after returns the points of a line whose x is at least the given one.
+func after(xy []float64, x float64) []float64 {
+	for i := 0; i+1 < len(xy); i += 2 {
+		if xy[i] >= x {
+			return xy[i:]
+		}
+	}
+	return nil
 }
 
 // fit sets the axes to what the lines need, and reports whether there is anything.

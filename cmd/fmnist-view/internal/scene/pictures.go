@@ -335,7 +335,9 @@ func (s *scene) probabilities(a area) {
 		s.right(a.x+names-s.u(8), base, f, text, s.Fitted(f, s.class(c), names-s.u(8)))
 		bar := area{a.x + names, y + row*.2, a.w - names - figures, row * .6}
 		s.Rectangle(bar.x, bar.y, bar.w, bar.h, faint)
-		s.Rectangle(bar.x, bar.y, bar.w*float64(in.Probabilities[c]), bar.h, colour)
+		if p := float64(in.Probabilities[c]); p > 0 { // not NaN, of a network that has diverged
+			s.Rectangle(bar.x, bar.y, bar.w*min(p, 1), bar.h, colour)
+		}
 		s.right(a.x+a.w, base, f, text, percent(float64(in.Probabilities[c])))
 	}
 }

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 )
 
 // mostCounted is the number of images that are classified for a confusion matrix.
@@ -21,7 +23,15 @@ type inspector struct {
 	model   *trainer.Model // nil before there are weights
 	images  dataset.Split  // to take samples from
 	read    bool           // images has been asked for
-	counted int            // epochs at the last confusion matrix
+	counted string         // stamp of the weights of the last confusion matrix
+	shown   shown          // what is in the state
+}
+
+// shown is all that decides what an Inside is.
+type shown struct {
+	weights        string
+	images, wanted int
+	own            *live.Sample // the first one, new with each epoch
 }
 
 // compute keeps the state's Inside up to date.
@@ -34,6 +44,7 @@ func (s *Source) compute(ctx context.Context) {
 		}
 		select {
 		case <-s.wake:
+		case <-time.After(lookEvery):
 		case <-ctx.Done():
 		}
 	}
@@ -61,7 +72,6 @@ func (i *inspector) forget() {
 
 // update does what there is to do.
 func (i *inspector) update(ctx context.Context) error {
-	i.findFolder()
 	if err := i.load(); err != nil {
 		return err
 	}
@@ -77,17 +87,6 @@ func (i *inspector) update(ctx context.Context) error {
 		return err
 	}
 	return i.count(ctx)
-}
-
-// findFolder looks for the folder of a run that is known by its events alone.
-func (i *inspector) findFolder() {
-	if i.dir != "" {
-		return
-	}
-	run := i.State().Run
-	if dir := filepath.Join("runs", run); run != "" && fileStamp(filepath.Join(dir, trainer.ArgsFile)) != "" {
-		i.dir = dir
-	}
 }
 
 // load reads the latest weights if they are others than before.
@@ -115,6 +114,14 @@ func (i *inspector) inspect() error {
 	in, own, wanted := i.state.Inside, i.own, i.wanted
 	start := i.state.Start
 	i.lock.Unlock()
+	now := shown{weights: i.loaded, images: i.images.N, wanted: wanted}
+	if len(own) > 0 {
+		now.own = &own[0]
+	}
+	if now == i.shown {
+		return nil
+	}
+	i.shown = now
 	next := Inside{Version: in.Version + 1, Sample: wanted}
 	switch {
 	case i.images.N > 0:
@@ -148,7 +155,7 @@ func (i *inspector) count(ctx context.Context) error {
 	i.lock.Lock()
 	done := i.options.URL != "" || i.state.End != nil && i.state.End.Metrics != nil
 	i.lock.Unlock()
-	if done || i.model == nil || i.images.N == 0 || i.counted == i.model.Origin.Epoch {
+	if done || i.model == nil || i.images.N == 0 || i.counted == i.loaded {
 		return nil
 	}
 	some := i.images
@@ -165,11 +172,20 @@ func (i *inspector) count(ctx context.Context) error {
 	for k, p := range predictions {
 		matrix[some.Labels[k]][p.Best().Label]++
 	}
-	i.counted = i.model.Origin.Epoch
+	i.counted = i.loaded
 	i.lock.Lock()
 	defer i.lock.Unlock()
 	i.state.Version++
 	i.state.Confusion = matrix
 	i.state.ConfusionLabel = fmt.Sprintf("epoch %d, first %d test images", i.model.Origin.Epoch, some.N)
 	return nil
+}
+
+// fileStamp changes whenever a file does.
+func fileStamp(path string) string {
+	info, err := os.Stat(path)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
 }

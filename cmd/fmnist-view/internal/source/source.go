@@ -2,25 +2,21 @@ package source
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 )
 
-// pollEvery is how often a run's folder is looked at.
-const pollEvery = 500 * time.Millisecond
+// lookEvery is how often the weights are looked for.
+const lookEvery = 500 * time.Millisecond
 
 // Options say which run to follow.
 type Options struct {
-	// Dir is the run's folder, for its weights and, without URL, for everything
-	// else. It may be empty with URL.
+	// Dir is the run's folder, for its weights and, without URL, for its events. It
+	// may be empty with URL.
 	Dir string
 	// URL is the stream of a running training's events.
 	URL string
@@ -36,7 +32,7 @@ type Source struct {
 	options Options
 	stop    context.CancelFunc
 	running sync.WaitGroup
-	wake    chan struct{} // the wanted sample has changed, or the weights may have
+	wake    chan struct{} // the wanted sample has changed, or an epoch has ended
 
 	lock   sync.Mutex
 	state  State
@@ -48,21 +44,25 @@ type Source struct {
 func Open(ctx context.Context, o Options) (*Source, error) {
 	ctx, stop := context.WithCancel(ctx)
 	s := &Source{options: o, stop: stop, wake: make(chan struct{}, 1)}
-	follow := s.poll
-	if o.URL != "" {
-		events, err := live.Follow(ctx, o.URL)
-		if err != nil {
-			stop()
-			return nil, err
-		}
-		follow = func(ctx context.Context) { s.receive(ctx, events) }
-	} else if err := s.replay(); err != nil {
+	history, next, err := s.follow(ctx)
+	if err != nil {
 		stop()
 		return nil, err
 	}
-	s.running.Go(func() { follow(ctx) })
+	for _, e := range history {
+		s.add(e)
+	}
+	s.running.Go(func() { s.receive(ctx, next) })
 	s.running.Go(func() { s.compute(ctx) })
 	return s, nil
+}
+
+func (s *Source) follow(ctx context.Context) (history []live.Event, next <-chan live.Event, err error) {
+	if s.options.URL == "" {
+		return live.Watch(ctx, s.options.Dir)
+	}
+	next, err = live.Follow(ctx, s.options.URL)
+	return nil, next, err
 }
 
 // Close stops following.
@@ -96,7 +96,20 @@ func (s *Source) nudge() {
 	}
 }
 
-// receive takes in the events of a running training.
+// add takes in an event.
+func (s *Source) add(e live.Event) {
+	s.lock.Lock()
+	s.state.add(e)
+	if e.Epoch != nil && e.Epoch.Samples != nil {
+		s.own = e.Epoch.Samples
+	}
+	s.lock.Unlock()
+	if e.Step == nil {
+		s.nudge()
+	}
+}
+
+// receive takes in the events that follow.
 func (s *Source) receive(ctx context.Context, events <-chan live.Event) {
 	for {
 		select {
@@ -104,76 +117,9 @@ func (s *Source) receive(ctx context.Context, events <-chan live.Event) {
 			if !ok {
 				return
 			}
-			s.lock.Lock()
-			s.state.add(e)
-			if e.Epoch != nil && e.Epoch.Samples != nil {
-				s.own = e.Epoch.Samples
-			}
-			s.lock.Unlock()
-			if e.Step == nil {
-				s.nudge()
-			}
+			s.add(e)
 		case <-ctx.Done():
 			return
 		}
 	}
-}
-
-// poll takes in what the files of the run's folder say, whenever they change.
-func (s *Source) poll(ctx context.Context) {
-	before := s.stamp()
-	for sleep(ctx, pollEvery) {
-		if now := s.stamp(); now != before {
-			if s.replay() == nil { // else a file is being written: again later
-				before = now
-			}
-			s.nudge()
-		}
-	}
-}
-
-// sleep reports whether ctx is still alive after a time.
-func sleep(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-time.After(d):
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// stamp changes whenever one of the run's files does.
-func (s *Source) stamp() string {
-	stamp := ""
-	for _, name := range []string{trainer.ArgsFile, trainer.ResultsFile, trainer.StepsFile, trainer.MetricsFile, trainer.LastWeights} {
-		stamp += fileStamp(filepath.Join(s.options.Dir, name)) + " "
-	}
-	return stamp
-}
-
-// fileStamp changes whenever a file does.
-func fileStamp(path string) string {
-	info, err := os.Stat(path)
-	if err != nil {
-		return ""
-	}
-	return fmt.Sprint(info.ModTime().UnixNano(), info.Size())
-}
-
-// replay reads the run's folder.
-func (s *Source) replay() error {
-	events, err := live.Replay(s.options.Dir)
-	if err != nil {
-		return err
-	}
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	confusion, label := s.state.Confusion, s.state.ConfusionLabel
-	for _, e := range events {
-		s.state.add(e)
-	}
-	if s.state.Confusion == nil {
-		s.state.Confusion, s.state.ConfusionLabel = confusion, label
-	}
-	return nil
 }
