@@ -128,8 +128,8 @@ DEVICE ?= 0
 bench-gpu: gpu-bundle ## images/s of a GPU, in turn with PyTorch
 	cd gpu-bundle && ONLY=bench PYTHON=$(PYTHON) ./gpu-check $(DEVICE)
 
-generate: ## regenerate the shaders (needs glslc) and the CPU's assembly
-	$(GO) generate ./shaders ./cpuref/internal/simd
+generate: ## regenerate the shaders (needs glslc), the CPU's assembly and the protobuf messages (needs protoc)
+	$(GO) generate ./shaders ./cpuref/internal/simd ./trainer/export/... ./trainer/tensorboard/...
 
 fresh: ## check that the CPU's assembly matches its generator
 	$(GO) generate ./cpuref/internal/simd

@@ -250,6 +250,9 @@ func (t *training) start(p progressed) error {
 			return err
 		}
 	}
+	if err := t.openEvents(); err != nil {
+		return err
+	}
 	if p.state == nil {
 		return nil
 	}
@@ -343,7 +346,8 @@ type loggedStep struct {
 
 // logSteps adds the epoch's new steps to the log, or every LogEvery-th of them.
 // losses holds those of all the epoch's steps so far.
-func (t *training) logSteps(losses []float32) {
+func (t *training) logSteps(losses []float32) error {
+	before := len(t.log)
 	first := t.state.Step - len(losses) + 1
 	for step := max(first, t.logged+1); step <= t.state.Step; step++ {
 		if every := t.options.LogEvery; every > 0 && step%every == 0 {
@@ -351,6 +355,7 @@ func (t *training) logSteps(losses []float32) {
 		}
 	}
 	t.logged = t.state.Step
+	return t.events.steps(t.log[before:])
 }
 
 // writeSteps writes steps.csv, or removes it if no step is logged.

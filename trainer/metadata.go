@@ -42,8 +42,12 @@ type Origin struct {
 	Version  string // of the program that trained the weights
 }
 
-// metadata describes the model, so that its file makes sense without its run.
-func (m *Model) metadata() (map[string]string, error) {
+// Metadata describes the model, so that its file makes sense without its run: model
+// (its name), network (its layers as YAML), classes (a JSON list), image_size
+// ("28x28"), channels, normalization (JSON; of a pixel x in 0 to 1: (x − mean)/std),
+// framing, seed, epoch, select_on (the images that selected the epoch) and version (of
+// the program that trained it).
+func (m *Model) Metadata() (map[string]string, error) {
 	layers, err := m.Network.YAML()
 	if err != nil {
 		return nil, err
@@ -58,7 +62,7 @@ func (m *Model) metadata() (map[string]string, error) {
 	}
 	in := m.Network.Input
 	return map[string]string{modelKey: m.Network.Name, seedKey: strconv.FormatUint(m.Origin.Seed, 10),
-		epochKey: strconv.Itoa(m.Origin.Epoch), protocolKey: m.Origin.Protocol, versionKey: m.Origin.Version, "format": "pt",
+		epochKey: strconv.Itoa(m.Origin.Epoch), protocolKey: m.Origin.Protocol, versionKey: m.Origin.Version,
 		networkKey: layers, classesKey: string(classes), imageSizeKey: fmt.Sprintf("%dx%d", in.H, in.W),
 		channelsKey: strconv.Itoa(in.C), normalizationKey: string(normalization), framingKey: string(cmp.Or(m.Framing, picture.FrameCrop))}, nil
 }
@@ -216,9 +220,22 @@ func identify(f *checkpoint.File) (model.Network, error) {
 			}
 		}
 	}
-	return model.Network{}, fmt.Errorf("it matches none of the models %s; the nearest is %s: %w",
-		strings.Join(model.Names(), ", "), nearest, misfit)
+	return model.Network{}, &UnknownNetworkError{nearest, misfit}
 }
+
+// UnknownNetworkError is the error of weights that say no network and do not fit a
+// built-in one. [LoadAs] reads such weights.
+type UnknownNetworkError struct {
+	Nearest string // built-in network
+	misfit  error  // between it and the weights
+}
+
+func (e *UnknownNetworkError) Error() string {
+	return fmt.Sprintf("it matches none of the models %s; the nearest is %s: %v", strings.Join(model.Names(), ", "), e.Nearest, e.misfit)
+}
+
+// Unwrap returns how the weights differ, which is [checkpoint.ErrBadCheckpoint].
+func (e *UnknownNetworkError) Unwrap() error { return e.misfit }
 
 // likelySides are usual heights and widths of small images.
 var likelySides = []int{28, 32, 16, 20, 24, 40, 48, 56, 64, 96}

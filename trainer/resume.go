@@ -62,6 +62,9 @@ func (t *training) saveCheckpoint() error {
 	if t.folder.dir == "" {
 		return nil
 	}
+	if err := t.events.sync(); err != nil { // a resume does not write the events before the checkpoint again
+		return err
+	}
 	t.state.Logged = len(t.log)
 	sum := crc32.New(castagnoli)
 	name := fmt.Sprintf(tensors, t.state.Step)

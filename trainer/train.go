@@ -113,6 +113,7 @@ type training struct {
 	folder    folder
 	state     runState
 	best      snapshot // weights of the best epoch
+	events    *events  // nil until start, and without a folder
 
 	log    []loggedStep // rows of steps.csv
 	logged int          // the last step considered for log
@@ -163,6 +164,7 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 	if err := ctx.Err(); err != nil {
 		return nil, err // nothing has begun
 	}
+	defer func() { t.events.close() }() // start opens them
 	if err := t.start(p); err != nil {
 		return nil, err
 	}
@@ -414,6 +416,9 @@ func (t *training) epochDone(r EpochReport) error {
 	if r.Best {
 		t.best = last
 	}
+	if err := t.writeEpochEvent(r, last); err != nil {
+		return err
+	}
 	if whole {
 		if err := t.saveCheckpoint(); err != nil {
 			return err
@@ -501,7 +506,6 @@ func (t *training) steps(ctx context.Context) (loss, accuracy float64, err error
 		return 0, 0, err
 	}
 	images := min(t.state.Slot*t.recipe.BatchSize, len(t.train))
-	t.logSteps(losses)
 	return weightedMean(losses, t.recipe.BatchSize, images), float64(sum(correct)) / float64(images), nil
 }
 
@@ -526,7 +530,7 @@ func (t *training) someSteps(end int) error {
 	return nil
 }
 
-// reportSteps reads the losses of the epoch's steps and reports them. Those from
+// reportSteps reads the losses of the epoch's steps, logs and reports them. Those from
 // slot from on are new. A loss that is not finite ends the training.
 func (t *training) reportSteps(from int) error {
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
@@ -538,8 +542,8 @@ func (t *training) reportSteps(from int) error {
 			return t.diverged(float64(l), t.state.Step-t.state.Slot+from+i+1)
 		}
 	}
-	if t.options.Progress == nil {
-		return nil
+	if err := t.logSteps(losses); err != nil || t.options.Progress == nil {
+		return err
 	}
 	batch := t.recipe.BatchSize
 	done := min(t.state.Slot*batch, len(t.train))
@@ -603,6 +607,9 @@ func (t *training) finish(ctx context.Context, stopped string) (*Result, error) 
 	debug.FreeOSMemory()
 	trained := t.model(t.best, t.state.BestEpoch)
 	if err := t.draw(classified{trained, test, probs, m, HiResCAM}); err != nil {
+		return nil, err
+	}
+	if err := t.writeOutcome(m); err != nil {
 		return nil, err
 	}
 	// This comes last because a run with metrics.json counts as finished.

@@ -73,12 +73,16 @@ func load(path string, backend kernels.Backend, describe func(*Model, *checkpoin
 // PyTorch state_dict, and everything that [Load] needs to know in its metadata. The
 // file is written whole or not at all.
 func (m *Model) Save(path string) error {
-	about, err := m.metadata()
+	about, err := m.Metadata()
 	if err != nil {
 		return err
 	}
-	return m.weights.save(path, m.net, about)
+	about["format"] = "pt" // the convention of safetensors for PyTorch's names and layout
+	return checkpoint.Save(path, m.Tensors(), about)
 }
+
+// Tensors returns the weights with the names and layout of a PyTorch state_dict.
+func (m *Model) Tensors() []checkpoint.Tensor { return m.weights.tensors(m.net) }
 
 // Close frees the memory that the model takes on the device. The model can be used
 // again afterwards.

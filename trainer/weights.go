@@ -54,8 +54,8 @@ const (
 	batchesTracked = ".num_batches_tracked"
 )
 
-// save writes the weights with the names and layout of a PyTorch state_dict.
-func (s snapshot) save(path string, net *model.Net, metadata map[string]string) error {
+// tensors returns the weights with the names and layout of a PyTorch state_dict.
+func (s snapshot) tensors(net *model.Net) []checkpoint.Tensor {
 	var tensors []checkpoint.Tensor
 	for _, p := range allParams(net) {
 		tensors = append(tensors, checkpoint.Tensor{Name: p.Name, Shape: p.Layout.Shape,
@@ -64,7 +64,7 @@ func (s snapshot) save(path string, net *model.Net, metadata map[string]string) 
 			tensors = append(tensors, checkpoint.Scalar(layer+batchesTracked, int64(s.steps)))
 		}
 	}
-	return checkpoint.Save(path, tensors, metadata)
+	return tensors
 }
 
 // parseSnapshot takes the weights from a file's tensors, which must fit the

@@ -92,6 +92,7 @@ func remedied(err error) string {
 	var unreadable *dataset.UnreadableError
 	var folder *study.FolderError
 	var lost *trainer.LostError
+	var unknown *trainer.UnknownNetworkError
 	switch {
 	case errors.As(err, &fetch) && fetch.Dir != "":
 		text += "; run `fmnist-gpu data fetch --data-dir " + quoted(fetch.Dir) + "`"
@@ -103,6 +104,8 @@ func remedied(err error) string {
 		text += "; choose another with --out"
 	case errors.As(err, &lost):
 		text += " with --init " + quoted(lost.Dir)
+	case errors.As(err, &unknown):
+		text += "; if they are those of another network, name it with --model"
 	}
 	return text
 }

@@ -17,17 +17,19 @@ import (
 )
 
 func newEvalCommand() *cobra.Command {
-	var checkpoint, dataDir, predictions, out string
+	var checkpoint checkpointFlags
+	var dataDir, predictions, out string
 	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
 	var asJSON bool
 	var f deviceFlags
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
 		Short: "Evaluate a checkpoint on the test set",
-		Long: `Classify the 10,000 test images with the weights of a checkpoint, and print all
+		Long: `Classify the dataset's test images with the weights of a checkpoint, and print all
 metrics. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
 that contains a state_dict, which may be nested (no code in the file is run). The
-model is recognised by the names and shapes of the tensors.
+network is that of the file's metadata, or else that of --model, or else the built-in
+one that has such tensors.
 
 --out writes metrics, every image's probabilities and pictures to a folder:
 confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
@@ -35,13 +37,14 @@ mistakes, the first layer's filters, and the regions of images that speak for th
 predicted class (see --cam).`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
+  fmnist-gpu eval --checkpoint mynet.pth --model mynet.yaml
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
 		Args: noArguments(func(_ *cobra.Command, argument string) string {
 			return "name the checkpoint with --checkpoint " + argument
 		}),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if checkpoint == "" {
-				return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
+			if err := checkpoint.check(); err != nil {
+				return err
 			}
 			if c.Flags().Changed("cam") && out == "" {
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
@@ -71,7 +74,7 @@ predicted class (see --cam).`,
 			return err
 		},
 	}
-	bind(flagGroup{c.Flags(), groupModel}, &checkpoint, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to evaluate: a run's folder, or a .safetensors or PyTorch .pth file")
+	checkpoint.add(flagGroup{c.Flags(), groupModel}, "weights to evaluate")
 	data := flagGroup{c.Flags(), groupData}
 	data.setting("dataset", datasetUsage)
 	data.setting("skip-bad", skipBadUsage)
@@ -98,7 +101,7 @@ func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
+func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
@@ -107,15 +110,8 @@ func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint, 
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
-	m, err := trainer.Load(checkpoint, d.Backend)
-	if err != nil {
-		return nil, err
-	}
-	if config.Dataset != dataset.FashionMNIST.Name {
-		config.ImageSize = squareSide(m) // as in training
-	}
-	data, err := loadDataset(c, c.OutOrStdout(), config)
+func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
+	m, data, err := modelAndData(c, d, config, checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +128,26 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint, ou
 		return e, err
 	}
 	return e, e.Write(out, cam)
+}
+
+// modelAndData reads the model and the dataset to evaluate it on. Pictures are scaled to
+// the size that the model takes, unless the model is to be built for the dataset.
+func modelAndData(c *cobra.Command, d *device, config study.Config, checkpoint checkpointFlags) (m *trainer.Model, data *dataset.Dataset, err error) {
+	if checkpoint.model != "" {
+		if data, err = loadDataset(c, c.OutOrStdout(), config); err != nil {
+			return nil, nil, err
+		}
+		m, err = checkpoint.load(c, d.Backend, data.Info)
+		return m, data, err
+	}
+	if m, err = checkpoint.load(c, d.Backend, dataset.Info{}); err != nil {
+		return nil, nil, err
+	}
+	if config.Dataset != dataset.FashionMNIST.Name {
+		config.ImageSize = squareSide(m) // as in training
+	}
+	data, err = loadDataset(c, c.OutOrStdout(), config)
+	return m, data, err
 }
 
 // sameClasses refuses a dataset whose classes are not those of the model.

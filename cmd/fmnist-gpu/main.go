@@ -1,5 +1,5 @@
-// Command fmnist-gpu trains convolutional networks on Fashion-MNIST, on any
-// Vulkan GPU or on the CPU alone.
+// Command fmnist-gpu trains convolutional networks on Fashion-MNIST or pictures of
+// one's own, on any Vulkan GPU or on the CPU alone, and classifies with them.
 package main
 
 import (
@@ -52,7 +52,7 @@ func main() {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "fmnist-gpu",
-		Short: "Train CNNs on Fashion-MNIST on any Vulkan GPU, or on the CPU",
+		Short: "Train CNNs on Fashion-MNIST or your own pictures, on any Vulkan GPU or the CPU",
 		Example: `  fmnist-gpu train                      train on the best GPU, or on the CPU
   fmnist-gpu train --cpu --epochs 3     train on the CPU
   fmnist-gpu devices                    list the devices to train on
@@ -68,7 +68,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newExportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)

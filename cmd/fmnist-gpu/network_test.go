@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"image/color"
@@ -188,4 +189,45 @@ func TestExperimentOfNetworks(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "x")); err == nil {
 		t.Error("an experiment that cannot train has left its folder")
 	}
+}
+
+// Weights that do not say their network need --model, unless they are a built-in one's.
+func TestCheckpointWithoutMetadata(t *testing.T) {
+	dir := trainedOnStripes(t)
+	weights := filepath.Join(t.TempDir(), "bare.safetensors")
+	writeFile(t, weights, withoutMetadata(t, filepath.Join(dir, "cnn", "weights", "best.safetensors")))
+	network, pictures := filepath.Join(dir, "cnn.yaml"), filepath.Join(dir, "pictures")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights, "--dataset", pictures}, exitBadFile, "name it with --model")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights, "--dataset", pictures, "--model", "nothing"}, exitUsage, "--model", "YAML")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", weights, "--dataset", pictures, "--model", "logistic"}, exitBadFile, "do not match")
+	got := wantSuccess(t, "eval", "--cpu", "--checkpoint", weights, "--dataset", pictures, "--model", network)
+	want := wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(dir, "cnn"), "--dataset", pictures)
+	line := func(text string) string {
+		_, after, _ := strings.Cut(text, "\naccuracy ")
+		accuracy, _, _ := strings.Cut(after, "%")
+		return accuracy
+	}
+	if line(got) == "" || line(got) != line(want) {
+		t.Errorf("with --model:\n%s\nwith metadata:\n%s", got, want)
+	}
+}
+
+// withoutMetadata returns the content of a safetensors file without its metadata.
+func withoutMetadata(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	length := binary.LittleEndian.Uint64(data)
+	header := map[string]json.RawMessage{}
+	if err := json.Unmarshal(data[8:8+length], &header); err != nil {
+		t.Fatal(err)
+	}
+	delete(header, "__metadata__")
+	text, err := json.Marshal(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(binary.LittleEndian.AppendUint64(nil, uint64(len(text)))) + string(text) + string(data[8+length:])
 }

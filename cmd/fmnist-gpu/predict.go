@@ -32,7 +32,7 @@ import (
 
 // predictFlags are the values of the command's flags.
 type predictFlags struct {
-	checkpoint string
+	checkpoint checkpointFlags
 	top        int
 	invert     string
 	index      string // of images in an IDX file
@@ -70,7 +70,7 @@ at the end, and the exit code is then 4.`,
 		},
 		RunE: func(c *cobra.Command, args []string) error { return predict(c, f, args) },
 	}
-	bind(flagGroup{c.Flags(), groupModel}, &f.checkpoint, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights to classify with: a run's folder, or a .safetensors or PyTorch .pth file")
+	f.checkpoint.add(flagGroup{c.Flags(), groupModel}, "weights to classify with")
 	g := flagGroup{c.Flags(), "Pictures"}
 	bind(g, &f.invert, "invert", setting.Choice("auto", "yes", "no"), "invert pictures with a light background: auto (judged by the border), yes or no")
 	bind(g, &f.index, "index", setting.Text("LIST", "numbers and ranges such as 0,3 or 0-9"), "images of an IDX file, from 0 (default: all)")
@@ -91,9 +91,10 @@ type classifiedFile struct {
 }
 
 func predict(c *cobra.Command, f predictFlags, args []string) error {
+	if err := f.checkpoint.check(); err != nil {
+		return err
+	}
 	switch {
-	case f.checkpoint == "":
-		return &commandLineError{"--checkpoint is missing: name a run's folder, or a .safetensors or .pth file"}
 	case f.asJSON && f.asCSV:
 		return &commandLineError{"--json and --csv are mutually exclusive: give only one"}
 	case c.Flags().Changed("cam") && f.explain == "":
@@ -268,7 +269,7 @@ const picturesAtATime = 256
 // classifyFiles classifies the pictures in files, and explains them if asked to.
 // Pictures that cannot be read do not stop the others.
 func (p *predictor) classifyFiles(c *cobra.Command, d *device, files []string) (err error) {
-	if p.model, err = trainer.Load(p.flags.checkpoint, d.Backend); err != nil {
+	if p.model, err = p.flags.checkpoint.load(c, d.Backend, dataset.FashionMNIST); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, p.model.Close()) }()

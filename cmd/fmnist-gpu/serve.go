@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -108,19 +110,54 @@ func (p *servedPage) close() error {
 	return <-p.done
 }
 
-// trainingPage is the page of a training, if the flag --serve asks for one.
-type trainingPage struct {
-	wanted bool
-	listen string
+// The formats of --log-format.
+const (
+	logText = "text"
+	logJSON = "json"
+)
 
-	served *servedPage // nil before open
-	hub    *live.Hub   // nil if nothing is left to train
+// trainingPage is where a training's events go besides the terminal: to a page, if the
+// flag --serve asks for one, and to standard output as JSON, if --log-format does.
+type trainingPage struct {
+	wanted    bool
+	listen    string
+	logFormat string
+
+	served *servedPage   // nil before open
+	hub    *live.Hub     // nil if nothing is left to train, or if nobody wants events
+	log    io.Writer     // gets the events as JSON, one per line; nil for none
+	logged chan struct{} // closed when all are written
 }
 
 // add adds the flags.
-func (p *trainingPage) add(g flagGroup) {
+func (p *trainingPage) add(g, output flagGroup) {
 	bind(g, &p.wanted, "serve", setting.Bool(), "show the training in a browser, and classify with it, until Ctrl-C")
 	bind(g, &p.listen, "listen", listenKind(), listenUsage)
+	bind(output, &p.logFormat, "log-format", setting.Choice(logText, logJSON), "text, or json: one event per line, and everything else to standard error")
+}
+
+// logTo makes room for JSON on standard output, if that is the format.
+func (p *trainingPage) logTo(cmd *cobra.Command) {
+	if p.logFormat == logJSON {
+		p.log = cmd.OutOrStdout()
+		cmd.SetOut(cmd.ErrOrStderr())
+	}
+}
+
+// writeLog writes the hub's events until the last one.
+func (p *trainingPage) writeLog() {
+	p.logged = make(chan struct{})
+	_, events, _ := p.hub.Subscribe()
+	go func() {
+		defer close(p.logged)
+		encoder := json.NewEncoder(p.log)
+		for e := range events {
+			if e.Epoch != nil {
+				e.Epoch = &live.Epoch{Report: e.Epoch.Report, ConfusionMatrix: e.Epoch.ConfusionMatrix} // without pictures
+			}
+			_ = encoder.Encode(e) // if nobody reads any more, standard output interrupts the command
+		}
+	}()
 }
 
 // check refuses an address without a page.
@@ -134,6 +171,10 @@ func (p *trainingPage) check() error {
 // open begins to serve the page of the run in a folder, if it is wanted. hub is nil for
 // a run that is finished.
 func (p *trainingPage) open(cmd *cobra.Command, dir string, hub *live.Hub) (err error) {
+	if p.log != nil && hub != nil {
+		p.hub = hub
+		p.writeLog()
+	}
 	if !p.wanted {
 		return nil
 	}
@@ -162,6 +203,9 @@ func (p *trainingPage) progress(other *progress) trainer.Progress {
 func (p *trainingPage) ended(result *trainer.Result, err error) {
 	if p.hub != nil {
 		p.hub.End(result, err)
+	}
+	if p.logged != nil {
+		<-p.logged
 	}
 }
 

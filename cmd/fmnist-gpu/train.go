@@ -28,7 +28,7 @@ func newTrainCommand() *cobra.Command {
 	var c study.Config
 	var file, resume string
 	var dryRun bool
-	var page trainingPage
+	page := trainingPage{logFormat: logText}
 	cmd := &cobra.Command{
 		Use:   "train",
 		Short: "Train one model",
@@ -65,13 +65,15 @@ epoch, until Ctrl-C.`,
   fmnist-gpu train --dataset pictures               pictures in pictures/CLASS/
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
-  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500`,
+  fmnist-gpu train --device 0 --max-steps 20 --eval-images 500
+  fmnist-gpu train --log-format json | jq -c .epoch`,
 		Args: noArguments(trainHint),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := page.check(); err != nil {
 				return err
 			}
 			defer func() { err = page.close(cmd, err) }()
+			page.logTo(cmd)
 			if resume != "" {
 				if err := checkResume(cmd.Flags()); err != nil {
 					return err
@@ -97,7 +99,7 @@ epoch, until Ctrl-C.`,
 	bind(run, &file, "config", setting.Path("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
 	bind(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but do not train")
-	page.add(run)
+	page.add(run, flagGroup{cmd.Flags(), groupOutput})
 	addTrainFlags(cmd.Flags())
 	return cmd
 }
@@ -247,7 +249,7 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 
 // resumable are the flags that can change in the middle of a run.
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
-	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen"}
+	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen", "log-format"}
 
 // checkResume refuses flags that cannot change in a resumed run.
 func checkResume(flags *pflag.FlagSet) error {

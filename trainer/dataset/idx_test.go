@@ -110,3 +110,23 @@ func FuzzParseIDX(f *testing.F) {
 		}
 	})
 }
+
+// An IDX file is told from others by how it begins, packed or not.
+func TestIsIDX(t *testing.T) {
+	dir := t.TempDir()
+	idx := "\x00\x00\x08\x01\x00\x00\x00\x01\x07"
+	zipped := string(packed(t, []byte(idx)))
+	for content, want := range map[string]bool{idx: true, zipped: true, "": false, "\x00\x00\x08": false, "\x00\x00\x08\x00": false,
+		"\x00\x00\x0d\x01": false, "\x89PNG\r\n\x1a\n": false, zipped[:12]: false, "\x1f\x8b": false} {
+		path := filepath.Join(dir, "file")
+		if err := os.WriteFile(path, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got := IsIDX(path); got != want {
+			t.Errorf("%q: %v, want %v", content, got, want)
+		}
+	}
+	if IsIDX(dir) || IsIDX(filepath.Join(dir, "none")) {
+		t.Error("a folder or a missing file is taken for an IDX file")
+	}
+}

@@ -50,11 +50,10 @@ func (c *convolution) backward(s *section, dz kernels.Tensor, needDX bool) value
 	return value{dx, false}
 }
 
-// PyTorch's defaults.
-const (
-	batchNormEps      = 1e-5
-	batchNormMomentum = .1
-)
+// BatchNormEps is added to the variance in every [BatchNorm], as in PyTorch.
+const BatchNormEps = 1e-5
+
+const batchNormMomentum = .1 // PyTorch's default
 
 // normalization is a batch-norm's part of a block.
 type normalization struct {
@@ -94,11 +93,11 @@ func (m *normalization) variance(s *section) kernels.Tensor {
 func (m *normalization) forward(s *section, x, y, variance kernels.Tensor) {
 	if !s.training {
 		s.Add(kernels.BatchNormInference{X: x, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor,
-			RunningMean: m.runningMean, RunningVar: m.runningVar, Y: y, Eps: batchNormEps})
+			RunningMean: m.runningMean, RunningVar: m.runningVar, Y: y, Eps: BatchNormEps})
 		return
 	}
 	s.Add(kernels.BatchNormForward{X: x, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor, RunningMean: m.runningMean,
-		RunningVar: m.runningVar, Mean: m.mean, Var: variance, InvStd: m.invStd, Y: y, Momentum: batchNormMomentum, Eps: batchNormEps})
+		RunningVar: m.runningVar, Mean: m.mean, Var: variance, InvStd: m.invStd, Y: y, Momentum: batchNormMomentum, Eps: BatchNormEps})
 }
 
 // backward writes the gradient of x. In evaluation the op is linear, so its
@@ -107,7 +106,7 @@ func (m *normalization) backward(s *section, x, dy, dx kernels.Tensor) {
 	if !s.training {
 		zero := s.scratch(m.name+"/zero", m.gamma.Tensor.Len()) // never written
 		s.Add(kernels.BatchNormInference{X: dy, Gamma: m.gamma.Tensor, Beta: zero, RunningMean: zero,
-			RunningVar: m.runningVar, Y: dx, Eps: batchNormEps})
+			RunningVar: m.runningVar, Y: dx, Eps: BatchNormEps})
 		return
 	}
 	s.Add(kernels.BatchNormBackward{X: x, DY: dy, Gamma: m.gamma.Tensor, Mean: m.mean, InvStd: m.invStd,
@@ -214,7 +213,7 @@ func (l *convNormReLUPoolBlock) forward(s *section, x value) value {
 		l.convolution.forward(s, x, kernels.Tensor{}, kernels.Tensor{})
 		l.y = s.scratch(l.normalization.name, l.outputShape()...)
 		s.Add(kernels.BatchNormReLUPoolInference{X: l.z, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
-			RunningMean: l.runningMean, RunningVar: l.runningVar, Y: l.y, Size: l.pool, Eps: batchNormEps})
+			RunningMean: l.runningMean, RunningVar: l.runningVar, Y: l.y, Size: l.pool, Eps: BatchNormEps})
 		return value{l.y, true}
 	}
 	l.batch(s)
@@ -226,7 +225,7 @@ func (l *convNormReLUPoolBlock) forward(s *section, x value) value {
 	}
 	s.Add(kernels.BatchNormReLUPoolForward{X: l.z, Mean: l.mean, Var: variance, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
 		RunningMean: l.runningMean, RunningVar: l.runningVar, InvStd: l.invStd, Y: l.y, Index: l.index,
-		Size: l.pool, Momentum: batchNormMomentum, Eps: batchNormEps})
+		Size: l.pool, Momentum: batchNormMomentum, Eps: BatchNormEps})
 	return value{l.y, true}
 }
 

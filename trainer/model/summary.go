@@ -12,40 +12,29 @@ type LayerSummary struct {
 // Summary lists the layers in order, a residual block after those inside it.
 // The network must be valid ([Network.Check]).
 func (n Network) Summary() ([]LayerSummary, error) {
-	if err := n.Check(); err != nil {
-		return nil, err
-	}
-	layers, err := n.named()
+	nodes, err := n.Nodes()
 	if err != nil {
 		return nil, err
 	}
-	list, _ := n.summarize(layers, n.Input)
-	return list, nil
+	return summarize(nodes), nil
 }
 
-func (n Network) summarize(layers []namedLayer, in Shape) (list []LayerSummary, out Shape) {
-	for _, l := range layers {
-		out, _ = l.output(in, len(n.Classes)) // Check has found no error
-		if l.body != nil {
-			var inner []LayerSummary
-			inner, out = n.summarize(l.body, in)
-			list = append(list, inner...)
-			inner, _ = n.summarize(l.shortcut, in)
-			list = append(list, inner...)
+func summarize(nodes []Node) (list []LayerSummary) {
+	for _, node := range nodes {
+		list = append(list, summarize(node.Body)...)
+		list = append(list, summarize(node.Shortcut)...)
+		s := LayerSummary{Name: node.Name, Kind: node.Layer.kind(), Output: []int{node.Out.H, node.Out.W, node.Out.C}}
+		if node.Out.Flat {
+			s.Output = []int{node.Out.Len()}
 		}
-		s := LayerSummary{Name: l.name, Kind: l.kind(), Output: []int{out.H, out.W, out.C}}
-		if out.Flat {
-			s.Output = []int{out.Len()}
-		}
-		s.Parameters, s.FLOPs = n.cost(l.Layer, in, out)
+		s.Parameters, s.FLOPs = cost(node.Layer, node.In, node.Out)
 		list = append(list, s)
-		in = out
 	}
-	return list, in
+	return list
 }
 
 // cost counts a layer's trainable parameters and its operations per image.
-func (n Network) cost(l Layer, in, out Shape) (parameters, flops int) {
+func cost(l Layer, in, out Shape) (parameters, flops int) {
 	switch l := l.(type) {
 	case Conv:
 		weights := l.Out * l.Kernel * l.Kernel * in.C

@@ -4,11 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"html/template"
+	"path/filepath"
 	"slices"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -125,6 +127,14 @@ func bars(bins []metrics.Bin) []bar {
 
 // Range names a bin: "93 to 100 %".
 func (b bar) Range() string { return fmt.Sprintf("%.0f to %.0f %%", 100*b.Low, 100*b.High) }
+
+// Dataset names the dataset that the run was trained on.
+func (r run) Dataset() string {
+	if r.Config.Dataset == dataset.FashionMNIST.Name {
+		return "Fashion-MNIST"
+	}
+	return filepath.Base(r.Config.Dataset)
+}
 
 // Val returns the validation accuracy, or "" if the run has none.
 func (r run) Val() string {

@@ -36,12 +36,8 @@ type Worker struct {
 // training that diverges does not stop the others. The error is
 // [trainer.ErrInterrupted] if ctx is cancelled; see [Experiment.Each].
 func (r Runner) Train(ctx context.Context, e Experiment) error {
-	for _, g := range e.Groups {
-		for _, c := range g.Runs {
-			if err := c.CheckFor(r.Data.Info); err != nil {
-				return fmt.Errorf("%s: %w", c.Name, err)
-			}
-		}
+	if err := e.Fit(r.Data.Info); err != nil {
+		return err
 	}
 	return e.Each(ctx, len(r.Workers), func(ctx context.Context, worker int, c Config) error {
 		w := r.Workers[worker]
@@ -106,13 +102,13 @@ func (e Experiment) Count(dir string) (total, left int, err error) {
 	return total, left, nil
 }
 
-// Fit returns an error ([trainer.ErrUsage]) if the network of a run does not fit the
+// Fit returns an error ([trainer.ErrUsage]) if the settings of a run do not fit the
 // images and classes of a dataset.
 func (e Experiment) Fit(d dataset.Info) error {
 	for _, g := range e.Groups {
 		for _, c := range g.Runs {
-			if _, err := c.BuildNetwork(d); err != nil {
-				return usage("%s: %v", c.Name, err)
+			if err := c.CheckFor(d); err != nil {
+				return fmt.Errorf("%s: %w", c.Name, err)
 			}
 		}
 	}

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	heartbeat  = 15 * time.Second       // between signs of life
-	slowest    = 10 * time.Second       // that a client may take to receive what is sent at a time
-	lastWords  = 100 * time.Millisecond // to wait for the end event when the server shuts down
-	eventStart = "data: "
+	heartbeat = 15 * time.Second       // between signs of life
+	lastWords = 100 * time.Millisecond // to wait for the end event when the server shuts down
 )
+
+var slowest = 10 * time.Second // that a client may take to receive what is sent at a time; tests shorten it
 
 // events answers GET /api/events?run=NAME with a run's events as server-sent events:
 // those so far, then those that follow.
@@ -95,7 +95,7 @@ func (s *stream) send(list ...live.Event) error {
 			return err
 		}
 		s.control.SetWriteDeadline(time.Now().Add(slowest))
-		s.w.WriteString(eventStart) // a bufio.Writer keeps its first error for Flush
+		s.w.WriteString("data: ") // a bufio.Writer keeps its first error for Flush
 		s.w.Write(text)
 		s.w.WriteString("\n\n")
 	}

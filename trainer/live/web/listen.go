@@ -24,13 +24,14 @@ const DefaultPort = 8601
 // The limits of a connection.
 const (
 	mostConnections = 256
-	mostHeader      = 16 << 10 // bytes
-	headerTimeout   = 5 * time.Second
+	mostHeader      = 16 << 10         // bytes
 	readTimeout     = 30 * time.Second // of a whole request
 	writeTimeout    = 30 * time.Second // of an answer other than a stream
 	idleTimeout     = time.Minute
 	shutdownTime    = 300 * time.Millisecond
 )
+
+var headerTimeout = 5 * time.Second // of a request's header; tests shorten it
 
 // Listener is where a server listens, and what its clients need to reach it.
 type Listener struct {

@@ -8,7 +8,7 @@ const make = (tag, properties = {}, ...children) => {
   return element;
 };
 const head = (scope, ...children) => make("th", {scope}, ...children);
-const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)} %`;
+const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)}\u00a0%`;
 const fixed = x => x == null ? "–" : x.toFixed(4);
 const whole = x => Math.round(x).toLocaleString("en");
 const clock = seconds => {
@@ -40,7 +40,7 @@ class Chart {
   }
 
   draw() {
-    const width = this.box.clientWidth, height = this.box.clientHeight - 56;
+    const width = this.box.clientWidth, height = this.box.clientHeight - 60;
     if (!width) return;
     if (!this.lines.length) {
       this.plot = this.key = null;
@@ -243,7 +243,7 @@ function drawSamples({classes, shape}) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `An image of the class ${classes[s.label]}`);
     paint(canvas, atob(s.pixels), shape[2]);
-    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, `${classes[best]} ${Math.round(100 * s.probabilities[best])} %`, make("small", {textContent: wrong ? `in truth ${classes[s.label]}` : ""})));
+    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, `${classes[best]} ${Math.round(100 * s.probabilities[best])}\u00a0%`, make("small", {textContent: wrong ? `in truth ${classes[s.label]}` : ""})));
   }));
 }
 
@@ -278,6 +278,7 @@ async function loadRuns() {
     document.querySelector('nav [href^="#classify"]').hidden = !list.classifies;
     drawRuns(list);
     drawChoices();
+    if (run) refresh();
   } catch {
     trouble("The program does not answer. It may have ended.");
   }
@@ -321,8 +322,9 @@ function drawComparison() {
 
 function drawChoices() {
   document.querySelectorAll(".run-choice").forEach(choice => {
-    const names = runs.map(r => r.name);
-    if (JSON.stringify([...choice.options].map(o => o.value)) != JSON.stringify(names)) choice.replaceChildren(...names.map(n => new Option(n == live ? `${shown(n)} (running)` : shown(n), n)));
+    const options = runs.map(r => new Option(r.state == "running" ? `${shown(r.name)} (running)` : shown(r.name), r.name));
+    const key = list => JSON.stringify(list.map(o => [o.text, o.value]));
+    if (key([...choice.options]) != key(options)) choice.replaceChildren(...options);
     choice.value = chosenRun;
   });
 }
@@ -331,7 +333,7 @@ function drawChoices() {
 
 const canvas = $("drawing"), pen = canvas.getContext("2d", {willReadFrequently: true});
 const mostBytes = 16 << 20;
-let drawing = false, asked = null, picture = null, timer = 0, stopCamera = () => {};
+let drawing = false, from = null, asked = null, picture = null, timer = 0, stopCamera = () => {};
 
 const place = event => {
   const box = canvas.getBoundingClientRect();
@@ -339,22 +341,22 @@ const place = event => {
 };
 function stroke(event) {
   pen.lineWidth = $("brush").value;
-  pen.lineCap = pen.lineJoin = "round";
-  pen.strokeStyle = `rgb(${$("shade").value} ${$("shade").value} ${$("shade").value})`;
+  pen.lineCap = "round";
+  pen.strokeStyle = pen.fillStyle = `rgb(${$("shade").value} ${$("shade").value} ${$("shade").value})`;
   for (const e of event.getCoalescedEvents?.().length ? event.getCoalescedEvents() : [event]) {
-    pen.lineTo(...place(e));
-    pen.stroke();
+    const [x, y] = place(e);
     pen.beginPath();
-    pen.moveTo(...place(e));
+    if (from) pen.moveTo(...from), pen.lineTo(x, y), pen.stroke();
+    else pen.arc(x, y, pen.lineWidth / 2, 0, 2 * Math.PI), pen.fill(); // a line of no length would not show
+    from = [x, y];
   }
   soon();
 }
 canvas.addEventListener("pointerdown", event => {
   if (event.button) return;
   drawing = true;
+  from = null;
   if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
-  pen.beginPath();
-  pen.moveTo(...place(event));
   stroke(event);
 });
 canvas.addEventListener("pointermove", event => { if (drawing) stroke(event); });
@@ -411,10 +413,10 @@ function fault(text) {
 
 function tell(said) {
   const best = said.predictions[0];
-  $("verdict").textContent = `${best.class}, ${(100 * best.probability).toFixed(1)} %`;
+  $("verdict").textContent = `${best.class}, ${(100 * best.probability).toFixed(1)}\u00a0%`;
   const focused = document.activeElement?.dataset?.label;
   $("classes").replaceChildren(...said.predictions.slice(0, 10).map(p => {
-    const bar = make("i"), button = make("button", {type: "button"}, make("span", {textContent: p.class}), bar, make("span", {textContent: `${(100 * p.probability).toFixed(1)} %`}));
+    const bar = make("i"), button = make("button", {type: "button"}, make("span", {textContent: p.class}), bar, make("span", {textContent: `${(100 * p.probability).toFixed(1)}\u00a0%`}));
     bar.style.width = `${100 * p.probability}%`;
     button.dataset.label = p.label;
     button.title = "Show where the network sees this class";
