@@ -45,10 +45,10 @@ var errClosed = errors.New("the device is closed")
 // Open opens a device. The selector is an index, a UUID or all or part of a
 // name, as [List] shows them. A whole number is always an index; case does not
 // matter. "" picks the best real GPU that can be opened (discrete before
-// integrated before virtual), never a software driver; [Device.PassedOver] then
-// says what was wrong with better ones. The error wraps [ErrNoVulkan] or
-// [ErrNoDevice]; the latter lists the devices or says why the chosen one cannot
-// be used.
+// integrated before virtual), and a software driver only if [Options].Software
+// allows it; [Device.PassedOver] then says what was wrong with better ones. The
+// error wraps [ErrNoVulkan] or [ErrNoDevice]; the latter lists the devices or says
+// why the chosen one cannot be used.
 func Open(selector string, o Options) (*Device, error) {
 	in, err := connect(o)
 	if err != nil {

@@ -62,6 +62,9 @@ func TestRealGPUs(t *testing.T) {
 	if err != nil || !slices.Equal(order, []int{4, 6, 3, 1}) {
 		t.Errorf("%v, %v, want devices 4, 6, 3, 1", order, err)
 	}
+	if got, err := selectDevices(all, "", true); err != nil || len(got) != len(all) || got[0].Index != 4 || got[3].Index != 1 {
+		t.Errorf("%v, %v, want software drivers after devices 4, 6, 3, 1", got, err)
+	}
 	all = []Info{{Name: "llvmpipe", Type: "cpu"}}
 	if _, err := selectDevices(all, "", false); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "no GPU, only 0: llvmpipe (cpu)") {
 		t.Errorf("%v, want ErrNoDevice that names the software driver", err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/gpu/gputest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
@@ -237,21 +238,23 @@ func TestWindow(t *testing.T) {
 // What cannot be shown is one line, and the exit code says what kind of problem it is.
 func TestWindowErrors(t *testing.T) {
 	display(t)
+	blind := gputest.Driver{Name: "blind", Type: "discrete", Faults: map[string]int32{"vkGetPhysicalDeviceSurfaceSupportKHR": 0}}.Build(t) // says no
 	for says, c := range map[string]struct {
 		code int
 		env  string
 		args []string
 	}{
-		"display":                 {3, "DISPLAY=", []string{"RUN"}},
-		"Vulkan":                  {3, "VK_DRIVER_FILES=/nonexistent", []string{"RUN"}},
-		`no device has the index`: {3, "", []string{"RUN", "--device", "99"}},
-		"not a run's folder":      {4, "", []string{"."}},
-		"there is no run in runs": {2, "", nil},
-		"unknown flag":            {2, "", []string{"--no-such-flag"}},
-		"want WIDTHxHEIGHT":       {2, "", []string{"--size", "big"}},
-		"no training is served":   {1, "", []string{"--attach", "127.0.0.1:1"}},
-		"is not the address":      {2, "", []string{"--attach", "http://"}},
-		"want at most the folder": {2, "", []string{"a", "b"}},
+		"display":                           {3, "DISPLAY=", []string{"RUN"}},
+		"Vulkan":                            {3, "VK_DRIVER_FILES=/nonexistent", []string{"RUN"}},
+		"no queue of it draws and presents": {3, "VK_DRIVER_FILES=" + blind, []string{"RUN"}},
+		`no device has the index`:           {3, "", []string{"RUN", "--device", "99"}},
+		"not a run's folder":                {4, "", []string{"."}},
+		"there is no run in runs":           {2, "", nil},
+		"unknown flag":                      {2, "", []string{"--no-such-flag"}},
+		"want WIDTHxHEIGHT":                 {2, "", []string{"--size", "big"}},
+		"no training is served":             {1, "", []string{"--attach", "127.0.0.1:1"}},
+		"is not the address":                {2, "", []string{"--attach", "http://"}},
+		"want at most the folder":           {2, "", []string{"a", "b"}},
 	} {
 		t.Run(says, func(t *testing.T) {
 			for i, a := range c.args {

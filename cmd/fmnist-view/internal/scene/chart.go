@@ -141,14 +141,14 @@ func (s *scene) loss(a area) {
 	perEpoch := s.stepsPerEpoch()
 	steps := line{colour: faded(blue, .4), width: 1.2}
 	smooth := line{name: "training", colour: blue, width: 2}
-	mean := math.NaN()
+	sum, weight := 0., 0. // of a running mean in which a step's weight fades
 	for _, step := range s.state.Steps {
 		x := float64(step.Step)
 		steps.xy = append(steps.xy, x, step.RecentLoss)
-		if mean = mean + .1*(step.RecentLoss-mean); math.IsNaN(mean) {
-			mean = step.RecentLoss
+		if !math.IsNaN(step.RecentLoss) && !math.IsInf(step.RecentLoss, 0) {
+			sum, weight = .9*sum+step.RecentLoss, .9*weight+1
 		}
-		smooth.xy = append(smooth.xy, x, mean)
+		smooth.xy = append(smooth.xy, x, sum/weight)
 	}
 	if len(s.state.Steps) == 0 {
 		c.x, perEpoch, smooth.marks = "epoch", 1, true
@@ -202,6 +202,7 @@ func (s *scene) accuracy(a area) {
 	if later.fit() {
 		c.low, c.high = later.low, later.high
 	}
+	c.xHigh = max(c.xHigh, 1)
 	margin := max(.005, (c.high-c.low)*.08)
 	c.low, c.high = max(0, c.low-margin), min(1, c.high+margin)
 	s.chart(a, c)

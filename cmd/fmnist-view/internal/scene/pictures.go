@@ -144,7 +144,10 @@ func (s *scene) lacking() string {
 	if n := len(s.state.Notes); n > 0 {
 		return s.state.Notes[n-1]
 	}
-	return "There are no weights before the end of the first epoch, or the run's folder is not known: name it on the command line."
+	if s.state.End == nil && len(s.state.Epochs) == 0 {
+		return "The first weights come with the end of the first epoch."
+	}
+	return "The run's weights are not here: name its folder on the command line."
 }
 
 // mostChannels is the number of channels of a layer that are drawn.
