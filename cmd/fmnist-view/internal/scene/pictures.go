@@ -136,6 +136,9 @@ func (s *scene) filters(a area) {
 		return diverging().at((float64(in.Filters[at]/largest) + 1) / 2)
 	}}, pictureKey{what: "filters", version: in.Version}, s.u(16))
 	note := fmt.Sprintf("%d filters of %d×%d; blue −%.2g, red +%.2g", n, h, w, largest, largest)
+	if channels == 3 {
+		note = fmt.Sprintf("%d filters of %d×%d in colour; mid grey 0, black −%.2g, white +%.2g", n, h, w, largest, largest)
+	}
 	s.Text(a.x, a.y+a.h+s.u(12), s.font(10), grey, s.Fitted(s.font(10), note, a.w))
 }
 
@@ -369,6 +372,7 @@ func (s *scene) confusion(a area) {
 		return
 	}
 	x0 := a.x + names
+	s.Rectangle(x0, a.y, cell*float64(n), cell*float64(n), faint)
 	right := 0
 	total := 0
 	for row := range n {
@@ -381,6 +385,9 @@ func (s *scene) confusion(a area) {
 			s.right(x0-s.u(6), a.y+(float64(row)+.5)*cell+s.u(4), f, grey, s.Fitted(f, s.class(row), names-s.u(6)))
 		}
 		for column, count := range matrix[row] {
+			if count == 0 && cell < gridCell {
+				continue // many classes have many of these
+			}
 			s.cell(area{x0 + float64(column)*cell, a.y + float64(row)*cell, cell, cell}, count, sum, row == column)
 		}
 	}
@@ -393,6 +400,9 @@ func (s *scene) confusion(a area) {
 	s.Text(a.x, below+s.u(26), f, ink, s.Fitted(f, note, a.w))
 }
 
+// gridCell is the size in pixels from which cells are drawn with lines between them.
+const gridCell = 8
+
 // cell draws one count of a row of sum images.
 func (s *scene) cell(a area, count, sum int, diagonal bool) {
 	share := 0.
@@ -404,10 +414,11 @@ func (s *scene) cell(a area, count, sum int, diagonal bool) {
 		colour = blue
 	}
 	gap := 0.
-	if a.w >= 8 {
+	if a.w >= gridCell {
 		gap = 1
+		s.Rectangle(a.x+a.w-1, a.y, 1, a.h, panelFill)
+		s.Rectangle(a.x, a.y+a.h-1, a.w-1, 1, panelFill)
 	}
-	s.Rectangle(a.x, a.y, a.w-gap, a.h-gap, faint)
 	s.Rectangle(a.x, a.y, a.w-gap, a.h-gap, faded(colour, math.Sqrt(share)))
 	f := canvas.Font{Size: int(a.w * .42)}
 	if text := fmt.Sprint(count); count > 0 && f.Size >= 7 && s.TextWidth(f, text) < a.w-2 {
