@@ -67,7 +67,7 @@ test-view: setup ## test the live window on a display without a screen
 # and leaves out the op cases planned as for a GPU, the two-pass reductions,
 # every tile variant, and tuning. On every backend it leaves out op cases above
 # 8 MFLOP, whole epochs against the oracle, FashionCNN op by op, and all but 5 of
-# the 20 steps against PyTorch; and the report in a browser.
+# the 20 steps against PyTorch; and pages in a browser.
 # make test-all leaves out nothing. Timeouts are there to end what hangs.
 TIMEOUT := -timeout 60m
 

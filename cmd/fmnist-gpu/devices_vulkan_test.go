@@ -47,6 +47,9 @@ func TestWithoutUsableGPU(t *testing.T) {
 		{"train", "--model", "logistic", "--max-steps", "1", "--out"},
 		{"experiment", experiment, "--out"},
 	}
+	if testing.Short() {
+		commands = commands[:2] // those that draw no pictures
+	}
 	gpu := gputest.Driver{Name: "GTX", Type: "discrete", Faults: map[string]int32{"vkCreateDevice": -2}}
 	nothing := gputest.Driver{Faults: map[string]int32{"vkEnumeratePhysicalDevices": -3}}
 	for name, c := range map[string]struct{ manifest, says string }{

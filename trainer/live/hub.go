@@ -3,6 +3,7 @@ package live
 import (
 	"cmp"
 	"errors"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -192,6 +193,9 @@ func (h *Hub) Step(r trainer.StepReport) {
 	}
 	h.previous, h.stepped = r, time.Now()
 	h.speed.add(r)
+	if math.IsInf(r.ImagesPerSecond, 0) { // faster than the clock tells; JSON has no such number
+		r.ImagesPerSecond = 0
+	}
 	batch := max(1, h.summary.Recipe.BatchSize)
 	step := (r.Epoch-1)*h.summary.StepsPerEpoch + (r.ImagesDone+batch-1)/batch
 	h.publish(Event{Type: TypeStep, Step: &Step{Epoch: r.Epoch, Step: step, ImagesDone: r.ImagesDone, Images: r.Images,

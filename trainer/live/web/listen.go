@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/net/netutil"
 
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // DefaultPort is where the server listens unless told otherwise.
@@ -41,9 +41,9 @@ type Listener struct {
 }
 
 // Listen listens on an address, HOST:PORT or HOST. For "", it is the default port of
-// this machine alone or, if that is taken, any free port. On an address that other machines can
-// reach, clients need a token, which is part of [Listener.URL]. An address that cannot
-// be listened on is [trainer.ErrUsage].
+// this machine alone or, if that is taken, any free port. On an address that other
+// machines can reach, clients need a token, which is part of [Listener.URL]. An address
+// that cannot be listened on is [trainer.ErrUsage].
 func Listen(address string) (*Listener, error) {
 	usual := strconv.Itoa(DefaultPort)
 	if address == "" {
@@ -62,7 +62,7 @@ func Listen(address string) (*Listener, error) {
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot listen on %s: %v: want an address of this machine, such as 0.0.0.0:%s", trainer.ErrUsage, address, reason(err), usual)
+		return nil, setting.Errorf("cannot listen on %s: %v: want an address of this machine, such as 0.0.0.0:%s", address, reason(err), usual)
 	}
 	listener := &Listener{Listener: l, host: host}
 	if !listener.address().IP.IsLoopback() {

@@ -9,6 +9,7 @@ package web
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 
@@ -16,8 +17,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Options says what a server shows.
@@ -64,7 +65,7 @@ type Server struct {
 func New(o Options) (*Server, error) {
 	root, err := os.OpenRoot(o.Folder)
 	if err != nil {
-		return nil, fmt.Errorf("%w: cannot read the folder of runs: %w", trainer.ErrUsage, err)
+		return nil, setting.Errorf("cannot read the folder of runs %s: %v; train first, or name another folder", o.Folder, cause(err))
 	}
 	s := &Server{options: o, root: root, closing: make(chan struct{}),
 		streams: semaphore.NewWeighted(mostStreams), uploads: semaphore.NewWeighted(mostUploads), decoding: semaphore.NewWeighted(mostDecoding),
@@ -91,6 +92,15 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 
 // Close frees what the server holds. [Serve] must have returned.
 func (s *Server) Close() error { return errors.Join(s.models.close(), s.root.Close()) }
+
+// cause strips the operation and the path from an error of package os: the message
+// names them already.
+func cause(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
 
 // failure is an error with the status to answer.
 type failure struct {

@@ -47,7 +47,7 @@ class Chart {
       this.box.replaceChildren(make("p", {className: "soft", textContent: this.empty}));
       return;
     }
-    const key = JSON.stringify([this.x, width, height, this.lines.map(l => [l.name, l.colour, l.dash])]);
+    const key = JSON.stringify([this.title, this.x, width, height, this.lines.map(l => [l.name, l.colour, l.dash])]);
     const data = uPlot.join(this.lines.map(l => l.points));
     if (key == this.key) return this.plot.setData(data);
     this.key = key;
@@ -259,7 +259,7 @@ function paint(canvas, bytes, channels) {
 
 // All runs.
 
-const allAccuracy = new Chart("chart-runs-accuracy", {title: "Validation accuracy", x: "epoch", y: "% of images", digits: 2, empty: "No ticked run has an evaluated epoch."});
+const allAccuracy = new Chart("chart-runs-accuracy", {title: "Accuracy", x: "epoch", y: "% of images", digits: 2, empty: "No ticked run has an evaluated epoch."});
 const allLoss = new Chart("chart-runs-loss", {title: "Training loss", x: "epoch", y: "mean cross-entropy", digits: 4, empty: "No ticked run has a finished epoch."});
 const styles = new Map(), ticked = new Map();
 const mostTicked = 10; // at first
@@ -316,6 +316,8 @@ function runRow(r) {
 function drawComparison() {
   const chosen = runs.filter(r => ticked.get(r.name) && r.curve.epoch.length);
   const lines = (column, scale) => chosen.map(r => ({name: shown(r.name), ...styles.get(r.name), points: [r.curve.epoch, r.curve[column].map(v => v == null ? null : scale * v)]}));
+  const kinds = ["val", "test"].filter(kind => chosen.some(r => r.select_on == kind));
+  allAccuracy.title = kinds.length > 1 ? "Validation or test accuracy" : kinds[0] == "test" ? "Test accuracy" : "Validation accuracy";
   allAccuracy.set(lines("val_accuracy", 100).filter(l => l.points[1].some(v => v != null)));
   allLoss.set(lines("train_loss", 1));
 }
