@@ -17,7 +17,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle release clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -48,6 +48,20 @@ train: build ## train FashionCNN on the best GPU, or on the CPU
 	@./$(BINARY) data >/dev/null 2>&1 || ./$(BINARY) data fetch || $(MAKE) setup PACKAGES="$(RUN_PACKAGES)"
 	./$(BINARY) train --preset main_no_aug
 
+# The window needs headers of X11, which the rest of the project does without.
+VIEW := fmnist-view
+VIEW_PACKAGES := libvulkan1 mesa-vulkan-drivers libx11-dev libxrandr-dev libxinerama-dev libxcursor-dev libxi-dev libxxf86vm-dev libgl-dev
+view: PACKAGES := $(VIEW_PACKAGES)
+view: setup ## build ./fmnist-view, the live window, and open it on the newest run
+	$(GO) build -tags view -o $(VIEW) ./cmd/fmnist-view
+	./$(VIEW)
+
+test-view: PACKAGES := $(VIEW_PACKAGES) vulkan-validationlayers xvfb xdotool
+test-view: setup ## test the live window on a display without a screen
+	$(GO) vet -tags view ./cmd/fmnist-view
+	$(GO) run $(STATICCHECK) -tags view ./cmd/fmnist-view
+	FMNIST_REQUIRE_WINDOW=1 $(GO) test -count=1 -tags view ./cmd/fmnist-view
+
 # Mesa's software driver takes about a second to compile a product's shader for
 # one shape. On Vulkan, make test therefore runs one of every eleven op cases,
 # and leaves out the op cases planned as for a GPU, the two-pass reductions,
@@ -70,9 +84,10 @@ test-all: setup ## run all tests, as CI does
 SWIFTSHADER := /usr/lib/chromium/vk_swiftshader_icd.json
 ON_SWIFTSHADER := VK_DRIVER_FILES=$(SWIFTSHADER) VK_ICD_FILENAMES=$(SWIFTSHADER) FMNIST_DEVICE=SwiftShader FMNIST_REQUIRE_VULKAN=1
 test-swiftshader: PACKAGES := libvulkan1 vulkan-validationlayers dataset-fashion-mnist chromium
-test-swiftshader: setup ## parity and a short training on SwiftShader
+test-swiftshader: setup ## parity, a short training and presentation on SwiftShader
 	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run '/vulkan' -skip TestTrajectory ./cpuref/parity -args -vulkan-sample 3
 	$(ON_SWIFTSHADER) $(GO) test -count=1 $(TIMEOUT) -run TestTrainOnVulkan ./cmd/fmnist-gpu
+	$(ON_SWIFTSHADER) $(GO) test -count=1 $(TIMEOUT) -run 'Screen|Present|Graphics' ./gpu
 
 parity: setup ## print the worst error of each op on the CPU and on Vulkan
 	$(GO) test $(TIMEOUT) -count=1 -v ./cpuref/parity
@@ -83,7 +98,7 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 race: setup ## test everything concurrent under the race detector
-	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./trainer/...
+	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./trainer/... ./cmd/fmnist-view/...
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
 stress: setup ## test the Vulkan layer under constant garbage collection
@@ -166,4 +181,4 @@ release: setup ## build the programs for all systems into release/, with checksu
 	cd release && sha256sum *.tar.gz | tee SHA256SUMS
 
 clean: ## remove everything that was built
-	rm -rf $(BINARY) gpu-bundle release
+	rm -rf $(BINARY) $(VIEW) gpu-bundle release

@@ -3,7 +3,8 @@
 package gpu
 
 // This file is the only place where structures go through vulkan-go, or bypass
-// it like those that features.go and validation.go build in C memory.
+// it like those of present_call.go, and those that features.go and
+// validation.go build in C memory.
 // vulkan-go (pinned in go.mod) has traps that decide which calls can use it:
 //
 //   - An argument that is a slice of structures is copied to C memory owned by
@@ -95,6 +96,8 @@ type entryPoints struct {
 	submit, write, barrier, copy, invalidate, pipeline unsafe.Pointer
 	families, deviceExtensions, properties, features   unsafe.Pointer
 	createMessenger, destroyMessenger, name            unsafe.Pointer
+	drawing                                            drawingPoints
+	presentation                                       presentationPoints
 }
 
 // procAddr looks a function up; instance is nil for global ones.
@@ -132,6 +135,13 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 		{"vkEnumerateDeviceExtensionProperties", &e.deviceExtensions},
 		{"vkGetPhysicalDeviceProperties2", &e.properties},
 		{"vkGetPhysicalDeviceFeatures2", &e.features},
+		{"vkCreateGraphicsPipelines", &e.drawing.pipeline},
+		{"vkCmdBeginRenderPass", &e.drawing.begin},
+		{"vkCmdSetViewport", &e.drawing.viewport},
+		{"vkCmdSetScissor", &e.drawing.scissor},
+		{"vkCmdCopyBufferToImage", &e.drawing.copyTo},
+		{"vkCmdCopyImageToBuffer", &e.drawing.copyFrom},
+		{"vkCmdBlitImage", &e.drawing.blit},
 	} {
 		if *f.to = procAddr(getProc, instance, f.name); *f.to == nil {
 			return nil, errNoFunction(f.name)
@@ -141,6 +151,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 	e.createMessenger = procAddr(getProc, instance, "vkCreateDebugUtilsMessengerEXT")
 	e.destroyMessenger = procAddr(getProc, instance, "vkDestroyDebugUtilsMessengerEXT")
 	e.name = procAddr(getProc, instance, "vkSetDebugUtilsObjectNameEXT")
+	e.presentation.load(getProc, instance)
 	return e, nil
 }
 
@@ -195,6 +206,7 @@ func (e *entryPoints) namePipeline(d vk.Device, p vk.Pipeline, name string) erro
 // queueFamily holds the parts of VkQueueFamilyProperties that matter here.
 type queueFamily struct {
 	compute       bool
+	graphics      bool
 	timestampBits int
 }
 
@@ -207,6 +219,7 @@ func (e *entryPoints) queueFamilies(d vk.PhysicalDevice) []queueFamily {
 	for i := range families {
 		families[i] = queueFamily{
 			compute:       vk.QueueFlagBits(raw[i].flags)&vk.QueueComputeBit != 0,
+			graphics:      vk.QueueFlagBits(raw[i].flags)&vk.QueueGraphicsBit != 0,
 			timestampBits: int(raw[i].timestamp_bits),
 		}
 	}
@@ -458,15 +471,15 @@ func createTimestampPool(d vk.Device, count int) (vk.QueryPool, error) {
 	return q, check("vkCreateQueryPool", r)
 }
 
-// createSetLayout describes storage buffers at bindings 0 … bindings-1.
-func createSetLayout(d vk.Device, bindings int) (vk.DescriptorSetLayout, error) {
+// createSetLayout describes descriptors of one type at bindings 0 … bindings-1.
+func createSetLayout(d vk.Device, bindings int, kind vk.DescriptorType, stages vk.ShaderStageFlagBits) (vk.DescriptorSetLayout, error) {
 	list := make([]vk.DescriptorSetLayoutBinding, bindings)
 	for i := range list {
 		list[i] = vk.DescriptorSetLayoutBinding{
 			Binding:         uint32(i),
-			DescriptorType:  vk.DescriptorTypeStorageBuffer,
+			DescriptorType:  kind,
 			DescriptorCount: 1,
-			StageFlags:      vk.ShaderStageFlags(vk.ShaderStageComputeBit),
+			StageFlags:      vk.ShaderStageFlags(stages),
 		}
 	}
 	info := vk.DescriptorSetLayoutCreateInfo{
@@ -480,7 +493,7 @@ func createSetLayout(d vk.Device, bindings int) (vk.DescriptorSetLayout, error) 
 	return l, check("vkCreateDescriptorSetLayout", r)
 }
 
-func createPipelineLayout(d vk.Device, set vk.DescriptorSetLayout, pushBytes int) (vk.PipelineLayout, error) {
+func createPipelineLayout(d vk.Device, set vk.DescriptorSetLayout, pushBytes int, stages vk.ShaderStageFlagBits) (vk.PipelineLayout, error) {
 	var pin runtime.Pinner
 	defer pin.Unpin()
 	sets := []vk.DescriptorSetLayout{set}
@@ -493,7 +506,7 @@ func createPipelineLayout(d vk.Device, set vk.DescriptorSetLayout, pushBytes int
 	if pushBytes > 0 {
 		info.PushConstantRangeCount = 1
 		info.PPushConstantRanges = []vk.PushConstantRange{{
-			StageFlags: vk.ShaderStageFlags(vk.ShaderStageComputeBit),
+			StageFlags: vk.ShaderStageFlags(stages),
 			Size:       uint32(pushBytes),
 		}}
 	}
@@ -519,15 +532,15 @@ func createShaderModule(d vk.Device, code []uint32) (vk.ShaderModule, error) {
 	return m, check("vkCreateShaderModule", r)
 }
 
-// createDescriptorPool makes room for sets that hold buffers storage buffers in total.
-func createDescriptorPool(d vk.Device, sets, buffers int) (vk.DescriptorPool, error) {
+// createDescriptorPool makes room for sets that hold so many descriptors in total.
+func createDescriptorPool(d vk.Device, sets, descriptors int, kind vk.DescriptorType) (vk.DescriptorPool, error) {
 	info := vk.DescriptorPoolCreateInfo{
 		SType:         vk.StructureTypeDescriptorPoolCreateInfo,
 		MaxSets:       uint32(sets),
 		PoolSizeCount: 1,
 		PPoolSizes: []vk.DescriptorPoolSize{{
-			Type:            vk.DescriptorTypeStorageBuffer,
-			DescriptorCount: uint32(buffers),
+			Type:            kind,
+			DescriptorCount: uint32(descriptors),
 		}},
 	}
 	defer info.Free()

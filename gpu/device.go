@@ -13,7 +13,7 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// Device is an open Vulkan device with one compute queue.
+// Device is an open Vulkan device with one queue.
 type Device struct {
 	instance *instance
 	physical physicalDevice
@@ -45,12 +45,12 @@ var errClosed = errors.New("the device is closed")
 // Open opens a device. The selector is an index, a UUID or all or part of a
 // name, as [List] shows them. A whole number is always an index; case does not
 // matter. "" picks the best real GPU that can be opened (discrete before
-// integrated before virtual), never a software driver; [Device.PassedOver] then
-// says what was wrong with better ones. The error wraps [ErrNoVulkan] or
-// [ErrNoDevice]; the latter lists the devices or says why the chosen one cannot
-// be used.
+// integrated before virtual), and a software driver only if [Options].Software
+// allows it; [Device.PassedOver] then says what was wrong with better ones. The
+// error wraps [ErrNoVulkan] or [ErrNoDevice]; the latter lists the devices or says
+// why the chosen one cannot be used.
 func Open(selector string, o Options) (*Device, error) {
-	in, err := connect(o.Validate)
+	in, err := connect(o)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,10 @@ func Open(selector string, o Options) (*Device, error) {
 }
 
 func (in *instance) openSelected(selector string, o Options) (*Device, error) {
-	candidates, err := selectDevices(infos(in.devices), selector)
+	candidates, err := selectDevices(infos(in.devices), selector, o.Software)
+	if err == nil && o.Window != nil {
+		err = in.openSurface(o.Window)
+	}
 	if err != nil {
 		return nil, both(err, joined(in.problems))
 	}
@@ -88,6 +91,11 @@ func (in *instance) open(p physicalDevice, o Options) (*Device, error) {
 	if !p.info.Usable {
 		return nil, errors.New(p.info.Why)
 	}
+	if o.Window != nil {
+		if err := in.presents(&p); err != nil {
+			return nil, err
+		}
+	}
 	d := &Device{instance: in, physical: p, log: o.Log, children: map[child]struct{}{}}
 	if d.log == nil {
 		d.log = func(string) {}
@@ -103,7 +111,7 @@ func (d *Device) create(cacheDir string) error {
 	features := d.instance.calls.featureChain(d.physical.handle, d.physical.extensions)
 	defer cFree(unsafe.Pointer(features))
 	var err error
-	d.handle, err = createDevice(d.physical.handle, unsafe.Pointer(features), d.physical.family, enabledExtensions(d.physical.extensions))
+	d.handle, err = createDevice(d.physical.handle, unsafe.Pointer(features), d.physical.family, enabledExtensions(d.physical))
 	if err != nil {
 		return err
 	}

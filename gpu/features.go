@@ -24,6 +24,7 @@ const (
 	extCooperativeMatrix = "VK_KHR_cooperative_matrix" // needs the memory model
 	extBFloat16          = "VK_KHR_shader_bfloat16"
 	extDriverProperties  = "VK_KHR_driver_properties"
+	extSwapchain         = "VK_KHR_swapchain"          // for devices that present
 	extPortability       = "VK_KHR_portability_subset" // mandatory if it is listed
 )
 
@@ -55,10 +56,13 @@ func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bo
 }
 
 // enabledExtensions lists the extensions to switch on among those a device has.
-func enabledExtensions(extensions map[string]bool) []string {
+func enabledExtensions(p physicalDevice) []string {
 	var on []string
+	if p.presents {
+		on = append(on, extSwapchain)
+	}
 	for _, name := range []string{extStorage8, extFloat16Int8, extMemoryModel, extCooperativeMatrix, extBFloat16, extPortability} {
-		if extensions[name] {
+		if p.extensions[name] {
 			on = append(on, name)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unsafe"
 )
 
 // Errors that callers can tell apart with [errors.Is]. Returned errors wrap
@@ -87,6 +88,19 @@ type Options struct {
 	CacheDir string
 	// Log receives remarks that are not errors, one line each; nil discards them.
 	Log func(string)
+	// Software lets the selector "" pick a software driver too, after all GPUs.
+	Software bool
+	// Window makes Open accept only devices that can present to a window.
+	Window *Window
+}
+
+// Window is a window of the system to present to.
+type Window struct {
+	// Extensions are the instance extensions that the window system needs.
+	Extensions []string
+	// Surface makes a surface (VkSurfaceKHR) of the window on an instance
+	// (VkInstance). Open calls it, and [Screen.Draw] does if the surface is lost.
+	Surface func(instance unsafe.Pointer) (surface uint64, err error)
 }
 
 // String names the device in one line: "0: llvmpipe (cpu)".
@@ -97,19 +111,20 @@ func (i Info) String() string { return fmt.Sprintf("%d: %s (%s)", i.Index, i.Nam
 var typeRank = map[string]int{"discrete": 3, "integrated": 2, "virtual": 1}
 
 // selectDevices returns the device that the selector names, or, for "", all
-// real GPUs, the best first; see [Open].
-func selectDevices(devices []Info, selector string) ([]Info, error) {
+// real GPUs, the best first, and then software drivers if they may be picked; see
+// [Open].
+func selectDevices(devices []Info, selector string, software bool) ([]Info, error) {
 	if selector == "" {
-		return realGPUs(devices)
+		return ranked(devices, software)
 	}
 	d, err := selectDevice(devices, strings.TrimSpace(selector))
 	return []Info{d}, err
 }
 
-func realGPUs(devices []Info) ([]Info, error) {
+func ranked(devices []Info, software bool) ([]Info, error) {
 	var gpus []Info
 	for _, d := range devices {
-		if typeRank[d.Type] > 0 {
+		if software || typeRank[d.Type] > 0 {
 			gpus = append(gpus, d)
 		}
 	}

@@ -21,7 +21,7 @@ func TestSelectDevice(t *testing.T) {
 		"GPU-aaaaaaaa-0000-0000-0000-0000000000cc": second, "11111111111111111111111111111111": intel,
 		"LLVM": llvmpipe, "intel(r)": intel, "nvidia rtx 4080": desktop, "4080 laptop": laptop,
 	} {
-		if got, err := selectDevices(all, selector); err != nil || len(got) != 1 || got[0] != want {
+		if got, err := selectDevices(all, selector, false); err != nil || len(got) != 1 || got[0] != want {
 			t.Errorf("%q: %v, %v, want %v", selector, got, err, want)
 		}
 	}
@@ -42,7 +42,7 @@ func TestSelectDevice(t *testing.T) {
 			"2: NVIDIA RTX 4090 (discrete), UUID aaaaaaaa-0000-0000-0000-0000000000bb; 3: NVIDIA RTX 4090 (discrete), UUID aaaaaaaa-0000-0000-0000-0000000000cc",
 		"nvidia": "4 devices have a name containing",
 	} {
-		if _, err := selectDevices(all, selector); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), says) {
+		if _, err := selectDevices(all, selector, false); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want ErrNoDevice with %q", selector, err, says)
 		}
 	}
@@ -54,7 +54,7 @@ func TestRealGPUs(t *testing.T) {
 	for i, kind := range []string{"cpu", "virtual", "other", "integrated", "discrete", "", "discrete"} {
 		all = append(all, Info{Index: i, Type: kind})
 	}
-	got, err := selectDevices(all, "")
+	got, err := selectDevices(all, "", false)
 	var order []int
 	for _, d := range got {
 		order = append(order, d.Index)
@@ -62,8 +62,11 @@ func TestRealGPUs(t *testing.T) {
 	if err != nil || !slices.Equal(order, []int{4, 6, 3, 1}) {
 		t.Errorf("%v, %v, want devices 4, 6, 3, 1", order, err)
 	}
+	if got, err := selectDevices(all, "", true); err != nil || len(got) != len(all) || got[0].Index != 4 || got[3].Index != 1 {
+		t.Errorf("%v, %v, want software drivers after devices 4, 6, 3, 1", got, err)
+	}
 	all = []Info{{Name: "llvmpipe", Type: "cpu"}}
-	if _, err := selectDevices(all, ""); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "no GPU, only 0: llvmpipe (cpu)") {
+	if _, err := selectDevices(all, "", false); !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "no GPU, only 0: llvmpipe (cpu)") {
 		t.Errorf("%v, want ErrNoDevice that names the software driver", err)
 	}
 }

@@ -29,6 +29,8 @@ type instance struct {
 	validation *validation // nil if the layer is off
 	devices    []physicalDevice
 	problems   []error // what is wrong with drivers that are left out
+	window     *Window // to present to, or nil
+	surface    uint64  // the window's VkSurfaceKHR, 0 for none
 	stuck      bool    // a device does not respond, so the instance cannot be destroyed
 }
 
@@ -43,10 +45,10 @@ var connecting sync.Mutex
 
 // connect returns an instance and its devices, at least one. If one of several
 // drivers makes the loader fail, connect leaves it out.
-func connect(validate bool) (*instance, error) {
+func connect(o Options) (*instance, error) {
 	connecting.Lock()
 	defer connecting.Unlock()
-	in, err := newInstance(validate)
+	in, err := newInstance(o)
 	if err == nil || errors.Is(err, ErrValidation) {
 		return in, err
 	}
@@ -54,7 +56,7 @@ func connect(validate bool) (*instance, error) {
 	if !found {
 		return nil, err
 	}
-	if in, err = newInstance(validate); err != nil {
+	if in, err = newInstance(o); err != nil {
 		return nil, err
 	}
 	in.problems = problems
@@ -77,7 +79,7 @@ func withoutFailingDrivers() (problems []error, found bool) {
 	var good []string
 	for _, f := range files {
 		use(f)
-		in, err := newInstance(false)
+		in, err := newInstance(Options{})
 		failure := (*loaderError)(nil)
 		switch {
 		case err == nil:
@@ -114,7 +116,7 @@ func environment(variables ...string) (restore func()) {
 }
 
 // newInstance creates an instance and lists its devices, at least one.
-func newInstance(validate bool) (*instance, error) {
+func newInstance(o Options) (*instance, error) {
 	getProc, err := load()
 	if err != nil {
 		return nil, err
@@ -126,8 +128,8 @@ func newInstance(validate bool) (*instance, error) {
 	if !atLeastMinimum(v) {
 		return nil, fmt.Errorf("%w: the Vulkan loader is %v; update it to %d.%d or newer", ErrNoVulkan, v, minimumMajor, minimumMinor)
 	}
-	in := &instance{}
-	if validate {
+	in := &instance{window: o.Window}
+	if o.Validate {
 		if in.validation, err = newValidation(getProc); err != nil {
 			return nil, err
 		}
@@ -160,6 +162,11 @@ func (in *instance) create(getProc unsafe.Pointer) error {
 		extensions = append(extensions, extPortabilityEnumeration)
 		flags = flagEnumeratePortability
 	}
+	if in.window != nil {
+		if extensions, err = in.window.require(available, extensions); err != nil {
+			return err
+		}
+	}
 	in.handle, err = createInstance(in.validation.chain(), flags, layers, extensions)
 	if err != nil {
 		return err
@@ -183,6 +190,7 @@ func (in *instance) close() error {
 	if in.stuck {
 		return in.validation.err()
 	}
+	in.closeSurface()
 	if in.validation != nil {
 		in.validation.detach(in.calls, in.handle)
 	}
@@ -202,7 +210,9 @@ type physicalDevice struct {
 	handle     vk.PhysicalDevice
 	info       Info // not Usable if there is no point in trying it
 	extensions map[string]bool
-	family     int // of the compute queue
+	family     int  // of the queue
+	graphics   bool // the queue also draws
+	presents   bool // to the instance's window
 
 	timestampMask uint64   // bits of a timestamp that count
 	cacheUUID     [16]byte // changes when compiled pipelines become unusable
@@ -243,8 +253,9 @@ var typeNames = map[vk.PhysicalDeviceType]string{
 // describe returns what can be known about a device before it is opened.
 func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	p := getProperties(h)
-	family, timestampBits := computeFamily(in.calls.queueFamilies(h))
-	d := physicalDevice{handle: h, family: family, timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID, info: Info{
+	families := in.calls.queueFamilies(h)
+	family, timestampBits := computeFamily(families)
+	d := physicalDevice{handle: h, family: family, graphics: family >= 0 && families[family].graphics, timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID, info: Info{
 		Index:         index,
 		Name:          oneLine(vk.ToString(p.DeviceName[:])),
 		Type:          cmp.Or(typeNames[p.DeviceType], "other"),
@@ -320,7 +331,7 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 // It never fails: problems says why there is no device, or what is wrong with
 // drivers whose devices are left out.
 func List() (devices []Info, problems []error) {
-	in, err := connect(false)
+	in, err := connect(Options{})
 	if err != nil {
 		return nil, []error{err}
 	}

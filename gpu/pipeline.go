@@ -46,10 +46,7 @@ func (d *Device) newPipeline(desc PipelineDesc) (*Pipeline, error) {
 	if err := desc.check(d.physical.info.Limits); err != nil {
 		return nil, err
 	}
-	code := make([]uint32, len(desc.SPIRV)/4)
-	for i := range code {
-		code[i] = binary.LittleEndian.Uint32(desc.SPIRV[4*i:])
-	}
+	code := spirvWords(desc.SPIRV)
 	desc.SPIRV = nil
 	p := &Pipeline{device: d, desc: desc}
 	if err := p.create(code); err != nil {
@@ -64,11 +61,27 @@ func (d *Device) newPipeline(desc PipelineDesc) (*Pipeline, error) {
 	return p, nil
 }
 
+// spirvWords returns a module in the machine's byte order.
+func spirvWords(code []byte) []uint32 {
+	words := make([]uint32, len(code)/4)
+	for i := range words {
+		words[i] = binary.LittleEndian.Uint32(code[4*i:])
+	}
+	return words
+}
+
 const spirvMagic = 0x07230203
 
+func checkSPIRV(code []byte) error {
+	if len(code) < 20 || len(code)%4 != 0 || binary.LittleEndian.Uint32(code) != spirvMagic {
+		return fmt.Errorf("%d bytes of SPIR-V are not a module", len(code))
+	}
+	return nil
+}
+
 func (desc PipelineDesc) check(l Limits) error {
-	if len(desc.SPIRV) < 20 || len(desc.SPIRV)%4 != 0 || binary.LittleEndian.Uint32(desc.SPIRV) != spirvMagic {
-		return fmt.Errorf("%d bytes of SPIR-V are not a module", len(desc.SPIRV))
+	if err := checkSPIRV(desc.SPIRV); err != nil {
+		return err
 	}
 	if desc.Bindings < 1 || desc.Bindings > l.StorageBuffers {
 		return fmt.Errorf("%d bindings; the device allows 1 to %d", desc.Bindings, l.StorageBuffers)
@@ -95,10 +108,10 @@ func (desc PipelineDesc) check(l Limits) error {
 func (p *Pipeline) create(code []uint32) error {
 	d := p.device
 	var err error
-	if p.set, err = createSetLayout(d.handle, p.desc.Bindings); err != nil {
+	if p.set, err = createSetLayout(d.handle, p.desc.Bindings, vk.DescriptorTypeStorageBuffer, vk.ShaderStageComputeBit); err != nil {
 		return err
 	}
-	if p.layout, err = createPipelineLayout(d.handle, p.set, p.desc.PushBytes); err != nil {
+	if p.layout, err = createPipelineLayout(d.handle, p.set, p.desc.PushBytes, vk.ShaderStageComputeBit); err != nil {
 		return err
 	}
 	module, err := createShaderModule(d.handle, code)

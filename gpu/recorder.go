@@ -148,7 +148,7 @@ func (r *Recorder) descriptorSet(p *Pipeline) (vk.DescriptorSet, error) {
 	const sets, buffers = 64, 512
 	c, n := r.commands, p.desc.Bindings
 	if r.sets.sets < 1 || r.sets.buffers < n {
-		pool, err := createDescriptorPool(c.device.handle, sets, max(buffers, n))
+		pool, err := createDescriptorPool(c.device.handle, sets, max(buffers, n), vk.DescriptorTypeStorageBuffer)
 		if err != nil {
 			return nil, err
 		}

@@ -1,7 +1,7 @@
-// Package shaders holds the project's compute shaders: GLSL sources, and their
-// SPIR-V, embedded so that users need no shader compiler.
+// Package shaders holds the project's shaders: GLSL sources, and their SPIR-V,
+// embedded so that users need no shader compiler.
 //
-// For each shader there is a function that takes its specialisation constants, its
+// For each compute shader there is a function that takes its specialisation constants, its
 // push constants and its buffers by name, and returns them in the shader's order
 // as a [Call].
 //
@@ -27,7 +27,7 @@ var spv embed.FS
 type Module struct {
 	Name      string
 	SPIRV     []byte
-	Bindings  int // storage buffers, numbered from 0
+	Bindings  int // storage buffers and textures, numbered from 0
 	PushBytes int // of push constants
 }
 
@@ -54,7 +54,8 @@ func loadModules() (map[string]Module, error) {
 	return modules, nil
 }
 
-// Get returns the module compiled from name.comp.
+// Get returns the module compiled from name.comp, or from the file name if that is a
+// vertex or fragment shader.
 func Get(name string) (Module, error) {
 	modules, err := load()
 	if err != nil {

@@ -18,7 +18,7 @@ func TestGet(t *testing.T) {
 		if err != nil || m.Name != name || len(m.SPIRV) < 20 || string(m.SPIRV[:4]) != "\x03\x02\x23\x07" {
 			t.Errorf("%s: %q, %d bytes (%v)", name, m.Name, len(m.SPIRV), err)
 		}
-		if m.Bindings < 1 {
+		if m.Bindings < 1 && name != "view.vert" {
 			t.Errorf("%s has no buffer", name)
 		}
 	}

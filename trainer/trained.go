@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 
@@ -26,6 +27,7 @@ type Model struct {
 
 	lock       sync.Mutex
 	classifier *session // of PredictBatch; nil until it is needed
+	tracer     *session // of Activations; likewise
 }
 
 // Load reads a model from a checkpoint: a run's folder, for its best weights, or a
@@ -87,12 +89,14 @@ func (m *Model) Tensors() []checkpoint.Tensor { return m.weights.tensors(m.net) 
 func (m *Model) Close() error {
 	m.lock.Lock()
 	defer m.lock.Unlock()
-	if m.classifier == nil {
-		return nil
+	var errs []error
+	for _, s := range []*session{m.classifier, m.tracer} {
+		if s != nil {
+			errs = append(errs, s.close())
+		}
 	}
-	s := m.classifier
-	m.classifier = nil
-	return s.close()
+	m.classifier, m.tracer = nil, nil
+	return errors.Join(errs...)
 }
 
 // info describes the images and classes of the model.

@@ -79,6 +79,9 @@ func checkImport(t *testing.T, from, imported string) {
 	if strings.HasPrefix(imported, "github.com/vulkan-go/") && part(from) != "gpu" {
 		t.Errorf("%s imports %s, which only gpu may", from, imported)
 	}
+	if strings.HasPrefix(imported, "github.com/go-gl/") {
+		t.Errorf("%s imports %s, which only the window may", from, imported)
+	}
 	if imported == "C" && part(from) != "gpu" {
 		t.Errorf("%s uses cgo", from)
 	}

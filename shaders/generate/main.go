@@ -68,14 +68,13 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sources, err := filepath.Glob(filepath.Join(dir, "*.comp"))
+	names, err := modules(dir)
 	if err != nil {
 		return nil, nil, err
 	}
 	m := &manifest.Manifest{Compiler: compiler, Flags: flags}
 	code := map[string][]byte{}
-	for _, path := range sources { // sorted by Glob
-		name := strings.TrimSuffix(filepath.Base(path), ".comp")
+	for _, name := range names {
 		if code[name], err = compile(dir, name, flags...); err != nil {
 			return nil, nil, err
 		}
@@ -90,6 +89,33 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	}
 	return m, code, nil
 }
+
+// modules returns the names of the modules in dir: of compute shaders without their
+// extension, of the others with it.
+func modules(dir string) ([]string, error) {
+	var names []string
+	for _, extension := range []string{".comp", ".vert", ".frag"} {
+		sources, err := filepath.Glob(filepath.Join(dir, "*"+extension))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range sources {
+			names = append(names, strings.TrimSuffix(filepath.Base(path), ".comp"))
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// sourceFile returns the name of a module's source.
+func sourceFile(name string) string {
+	if isCompute(name) {
+		return name + ".comp"
+	}
+	return name
+}
+
+func isCompute(name string) bool { return filepath.Ext(name) == "" }
 
 // compilerVersion returns the first line of glslc --version, which names the
 // release.
@@ -113,7 +139,7 @@ func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error)
 	if err != nil {
 		return f, err
 	}
-	for kind, list := range map[string][]string{"constant": f.Constants, "push constant": f.Push, "buffer": f.Buffers} {
+	for kind, list := range map[string][]string{"constant": f.Constants, "push constant": f.Push, "buffer or texture": f.Buffers} {
 		for i, declaration := range list {
 			if _, id, _ := strings.Cut(declaration, " "); id == "" {
 				return f, fmt.Errorf("%s %d is missing or has no name", kind, i)
@@ -124,12 +150,12 @@ func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error)
 }
 
 func compile(dir, name string, flags ...string) ([]byte, error) {
-	cmd := exec.Command("glslc", append(slices.Clone(flags), "-o", "-", name+".comp")...)
+	cmd := exec.Command("glslc", append(slices.Clone(flags), "-o", "-", sourceFile(name))...)
 	cmd.Dir = dir
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("glslc %s.comp: %w\n%s", name, err, problems.String())
+		return nil, fmt.Errorf("glslc %s: %w\n%s", sourceFile(name), err, problems.String())
 	}
 	return out.Bytes(), nil
 }
@@ -167,7 +193,7 @@ func eachSource(dir, name string, do func(name string, text []byte)) error {
 		}
 		return nil
 	}
-	return add(filepath.Join(dir, name+".comp"))
+	return add(filepath.Join(dir, sourceFile(name)))
 }
 
 func hash(b []byte) string {

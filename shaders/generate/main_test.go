@@ -32,7 +32,7 @@ func readManifest(t *testing.T) manifest.Manifest {
 // The committed SPIR-V belongs to the committed sources. This needs no compiler.
 func TestCommittedModulesAreFresh(t *testing.T) {
 	m := readManifest(t)
-	sources, err := filepath.Glob(filepath.Join(dir, "*.comp"))
+	sources, err := modules(dir)
 	if err != nil || len(sources) == 0 || len(sources) != len(m.Modules) {
 		t.Fatalf("%d sources, %d modules in the manifest (%v): run go generate ./shaders", len(sources), len(m.Modules), err)
 	}
@@ -42,7 +42,7 @@ func TestCommittedModulesAreFresh(t *testing.T) {
 			t.Fatal(err)
 		}
 		if e.SourceSHA256 != want {
-			t.Errorf("%s.comp or an include has changed: run go generate ./shaders", e.Name)
+			t.Errorf("%s or an include has changed: run go generate ./shaders", sourceFile(e.Name))
 		}
 		code, err := os.ReadFile(filepath.Join(dir, "spv", e.Name+".spv"))
 		if err != nil {

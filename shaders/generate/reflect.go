@@ -19,6 +19,7 @@ const (
 	opTypeBool          = 20
 	opTypeInt           = 21
 	opTypeFloat         = 22
+	opTypeSampledImage  = 27
 	opTypeStruct        = 30
 	opTypePointer       = 32
 	opSpecConstantTrue  = 48
@@ -47,7 +48,8 @@ type module struct {
 	constants   map[uint32]uint32    // specialisation constants: their types
 	specIDs     map[uint32]int
 	bindings    map[uint32]int
-	push        uint32 // struct of push constants, 0 for none
+	textures    map[uint32]bool // types
+	push        uint32          // struct of push constants, 0 for none
 }
 
 // parse reads a module.
@@ -61,7 +63,7 @@ func parse(code []byte) (*module, error) {
 	}
 	m := &module{names: map[uint32]string{}, memberNames: map[[2]uint32]string{}, offsets: map[[2]uint32]uint32{}, scalars: map[uint32]string{},
 		members: map[uint32][]uint32{}, pointees: map[uint32]uint32{}, variables: map[uint32]uint32{},
-		constants: map[uint32]uint32{}, specIDs: map[uint32]int{}, bindings: map[uint32]int{}}
+		constants: map[uint32]uint32{}, specIDs: map[uint32]int{}, bindings: map[uint32]int{}, textures: map[uint32]bool{}}
 	for i := 5; i < len(words); {
 		n, op := int(words[i]>>16), words[i]&0xffff
 		if n == 0 || i+n > len(words) {
@@ -103,6 +105,8 @@ func (m *module) add(op uint32, arg []uint32) {
 		if arg[1] == 32 {
 			m.scalars[arg[0]] = "float"
 		}
+	case opTypeSampledImage:
+		m.textures[arg[0]] = true
 	case opTypeStruct:
 		m.members[arg[0]] = arg[1:]
 	case opTypePointer:
@@ -146,7 +150,11 @@ func reflectModule(code []byte) (manifest.Interface, error) {
 	}
 	for id, at := range m.bindings {
 		f.Buffers = grow(f.Buffers, at)
-		f.Buffers[at] = "buffer " + m.names[m.pointees[m.variables[id]]]
+		typ := m.pointees[m.variables[id]]
+		f.Buffers[at] = "buffer " + m.names[typ]
+		if m.textures[typ] {
+			f.Buffers[at] = "texture " + m.names[id]
+		}
 	}
 	for i, t := range m.members[m.push] {
 		member := [2]uint32{m.push, uint32(i)}

@@ -31,6 +31,7 @@ type Config struct {
 	EvalBatches  []int // batch sizes to write evaluation sections for
 	EvalImages   int   // most images per evaluation
 	Explain      int   // batch size of ExplainSection; 0: no such section
+	Trace        int   // batch size of TraceSection; 0: no such section
 }
 
 // Optimizer holds the hyperparameters of Adam or SGD.
@@ -77,6 +78,8 @@ type Net struct {
 	Probs kernels.Tensor // (EvalImages, classes)
 	// Explained holds the tensors of ExplainSection.
 	Explained Explained
+	// Traced lists what TraceSection keeps, in the order of the layers.
+	Traced []Traced
 
 	blocks              sequence
 	plain               bool // see build
@@ -177,6 +180,11 @@ func build(c Config, plain bool) (*Net, error) {
 	}
 	if c.Explain > 0 {
 		if err := n.writeExplain(c.Explain); err != nil {
+			return nil, err
+		}
+	}
+	if c.Trace > 0 {
+		if err := n.writeTrace(c.Trace); err != nil {
 			return nil, err
 		}
 	}

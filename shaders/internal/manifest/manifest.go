@@ -11,7 +11,7 @@ type Manifest struct {
 
 // Module describes one SPIR-V module.
 type Module struct {
-	Name         string `json:"name"`          // of the source without ".comp"
+	Name         string `json:"name"`          // of the source, without ".comp"
 	SourceSHA256 string `json:"source_sha256"` // of the source and its includes
 	SPIRVSHA256  string `json:"spirv_sha256"`  // of the compiled module
 	Interface
@@ -19,7 +19,7 @@ type Module struct {
 
 // Interface is what a shader takes, as GLSL declares it: "uint BM", "buffer A".
 type Interface struct {
-	Constants []string `json:"constants"` // specialisation constants by number; constant 0 is the number of threads per workgroup
+	Constants []string `json:"constants"` // specialisation constants by number; constant 0 of a compute shader is the number of threads per workgroup
 	Push      []string `json:"push"`      // push constants of 4 bytes each
-	Buffers   []string `json:"buffers"`   // by binding
+	Buffers   []string `json:"buffers"`   // and textures, by binding
 }
