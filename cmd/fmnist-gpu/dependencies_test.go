@@ -98,6 +98,9 @@ var forbidden = map[string][]string{
 	"trainer":            {"trainer/study", "trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/study":      {"trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/report":     {"trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/live":       {"trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/live/web":   {"trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/export":     {"trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/bench":      {"trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 }
 
@@ -121,17 +124,17 @@ func TestTrainerLayers(t *testing.T) {
 // readsEnvironment lists the packages, outside cmd, that read environment variables, and
 // why.
 var readsEnvironment = map[string]string{
-	"gpu":                         "finds the Vulkan loader's drivers as the loader does",
-	"gpu/gputest":                 "is of tests",
-	"cpuref":                      "documents $FMNIST_CPU, for which it is the default of an option",
-	"trainer/dataset/datasettest": "is of tests",
+	"gpu":                          "finds the Vulkan loader's drivers as the loader does",
+	"gpu/gputest":                  "is of tests",
+	"trainer/dataset/datasettest":  "is of tests",
+	"trainer/internal/browsertest": "is of tests",
 }
 
 // namesFlags lists the packages, outside cmd, with texts that look like flags, and why.
 var namesFlags = map[string]string{
-	"gpu":              "names a flag of the program vulkaninfo",
-	"shaders/generate": "is a program",
-	"trainer/report":   "writes custom properties of CSS",
+	"gpu":                   "names a flag of the program vulkaninfo",
+	"shaders/generate":      "is a program",
+	"trainer/internal/page": "writes custom properties of CSS",
 }
 
 var (
