@@ -458,8 +458,12 @@ func TestAttackLongHeader(t *testing.T) {
 // At the end, pages that follow a training get its last event, and nobody keeps the
 // server from ending.
 func TestShutdown(t *testing.T) {
+	dir := runs(t)
+	if err := os.Remove(filepath.Join(dir, "conv", trainer.MetricsFile)); err != nil { // whose stream goes on
+		t.Fatal(err)
+	}
 	hub := live.NewHub("", "")
-	l, stop := start(t, newServer(t, Options{Folder: runs(t), Hub: hub, Run: "now"}), "127.0.0.1:0")
+	l, stop := start(t, newServer(t, Options{Folder: dir, Hub: hub, Run: "now"}), "127.0.0.1:0")
 	hub.Start(trainer.Summary{Recipe: trainer.DefaultRecipe()})
 	next, err := live.Follow(t.Context(), l.URL()+"api/events?run=now")
 	if err != nil {
@@ -468,12 +472,8 @@ func TestShutdown(t *testing.T) {
 	if e := <-next; e.Type != live.TypeStart {
 		t.Fatalf("the first event is %+v", e)
 	}
-	idle, cancel := openStream(t, l, "now") // never read
-	defer cancel()
-	defer idle.Body.Close()
 	watching, cancel := openStream(t, l, "conv")
 	defer cancel()
-	defer watching.Body.Close()
 	hub.End(nil, trainer.ErrInterrupted)
 	begin := time.Now()
 	if err := stop(); err != nil {
@@ -485,8 +485,38 @@ func TestShutdown(t *testing.T) {
 	if e, ok := <-next; !ok || e.End == nil || e.End.State != live.Interrupted {
 		t.Errorf("the last event is %+v", e)
 	}
+	if _, err := io.ReadAll(watching.Body); err != nil {
+		t.Errorf("the other stream was broken off: %v", err)
+	}
 	if _, err := http.Get(l.URL()); err == nil {
 		t.Error("the server still answers")
+	}
+}
+
+// A client in the middle of a request does not keep the server from ending: it is
+// broken off.
+func TestShutdownSlowClient(t *testing.T) {
+	l, stop := start(t, newServer(t, Options{Folder: runs(t)}), "127.0.0.1:0")
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	fmt.Fprint(c, "POST /api/classify?run=conv HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 100\r\n\r\n")
+	c.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 100)); err != nil { // the server now waits for the picture
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begin); took > time.Second {
+		t.Errorf("it took %v to end", took)
+	}
+	c.SetReadDeadline(time.Now().Add(readTimeout / 3))
+	if _, err := io.ReadAll(c); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
 	}
 }
 

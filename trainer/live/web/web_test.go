@@ -481,3 +481,35 @@ func grey(side int, shade byte) image.Image {
 	img.Set(side/2, side/2, color.Gray{255 - shade})
 	return img
 }
+
+// BenchmarkStep measures what a report of a training's progress costs while a page
+// follows, the receiving program included.
+func BenchmarkStep(b *testing.B) {
+	hub := live.NewHub("", "")
+	s, err := New(Options{Folder: b.TempDir(), Hub: hub, Run: "now"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	l, err := Listen("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(b.Context())
+	done := make(chan error, 1)
+	go func() { done <- Serve(ctx, l, s) }()
+	hub.Start(trainer.Summary{Recipe: trainer.DefaultRecipe(), TrainImages: 100, StepsPerEpoch: 100})
+	next, err := live.Follow(ctx, l.URL()+"api/events?run=now")
+	if err != nil {
+		b.Fatal(err)
+	}
+	<-next
+	for i := 0; b.Loop(); i++ {
+		hub.Step(trainer.StepReport{Epoch: 1, ImagesDone: i, Images: 100, Loss: 1, NewImages: 1, ImagesPerSecond: 1})
+		<-next
+	}
+	cancel()
+	if err := <-done; err != nil {
+		b.Error(err)
+	}
+}

@@ -99,7 +99,7 @@ function follow(name) {
   run = fresh(name);
   refresh();
   if (!name || document.hidden) return;
-  const mine = source = new EventSource("api/events?run=" + encodeURIComponent(name));
+  const address = "api/events?run=" + encodeURIComponent(name), mine = source = new EventSource(address);
   mine.onmessage = message => {
     trouble("");
     apply(JSON.parse(message.data));
@@ -108,7 +108,13 @@ function follow(name) {
   mine.onerror = () => {
     if (source != mine) return;
     trouble("The connection to the program is lost. Trying again…");
-    if (mine.readyState == EventSource.CLOSED) setTimeout(() => { if (source == mine) follow(name); }, 3000);
+    if (mine.readyState != EventSource.CLOSED) return;
+    const probe = new AbortController(); // an EventSource keeps the server's reason to itself
+    fetch(address, {signal: probe.signal}).then(async answer => {
+      if (!answer.ok && source == mine) trouble(await answer.text());
+      probe.abort();
+    }).catch(() => {});
+    setTimeout(() => { if (source == mine) follow(name); }, 3000);
   };
 }
 document.addEventListener("visibilitychange", () => { // a browser has few connections per server
@@ -143,6 +149,13 @@ function refresh() {
   dirty = true;
 }
 
+// changed reports whether an element does not show this value yet, which it then does.
+function changed(id, value) {
+  const old = $(id).shows;
+  $(id).shows = value;
+  return old !== value;
+}
+
 const selection = () => run.start?.select_on == "test" ? "test" : "validation";
 
 function drawRun() {
@@ -159,9 +172,9 @@ function drawRun() {
   drawCurves();
   drawEpochs();
   $("evaluation").hidden = !run.matrix;
-  if (run.matrix && s?.classes) drawMatrix(s.classes);
+  if (run.matrix && s?.classes && changed("matrix", run.matrix)) drawMatrix(s.classes);
   $("samples-box").hidden = !run.samples;
-  if (run.samples && s?.classes) drawSamples(s);
+  if (run.samples && s?.classes && changed("samples", run.samples)) drawSamples(s);
 }
 
 function stateOf() {
@@ -209,7 +222,7 @@ function drawCurves() {
   } else {
     stepsChart.set([{...training, points: column("train_loss")}, ...has ? [{...selected, points: column("val_loss")}] : []], "epoch");
   }
-  accuracyChart.set([{...training, points: column("train_accuracy", e => e.epoch, 100)}, ...has ? [{...selected, points: column("val_accuracy", e => e.epoch, 100)}] : []]);
+  if (changed("chart-accuracy", `${run.name} ${epochs.length} ${has}`)) accuracyChart.set([{...training, points: column("train_accuracy", e => e.epoch, 100)}, ...has ? [{...selected, points: column("val_accuracy", e => e.epoch, 100)}] : []]);
 }
 
 function drawEpochs() {
@@ -263,7 +276,8 @@ const allAccuracy = new Chart("chart-runs-accuracy", {title: "Accuracy", x: "epo
 const allLoss = new Chart("chart-runs-loss", {title: "Training loss", x: "epoch", y: "mean cross-entropy", digits: 4, empty: "No ticked run has a finished epoch."});
 const styles = new Map(), ticked = new Map();
 const mostTicked = 10; // at first
-let runs = [], live = "";
+const gone = "The program does not answer. It may have ended.";
+let runs = [], live = "", listed = "";
 
 const shown = name => name == "." ? "Run" : name || "Run";
 
@@ -271,7 +285,11 @@ async function loadRuns() {
   try {
     const answer = await fetch("api/runs");
     if (!answer.ok) return trouble(await answer.text());
-    const list = await answer.json();
+    const text = await answer.text();
+    if ($("trouble").textContent == gone) trouble("");
+    if (text == listed) return; // what is drawn again loses the keyboard's focus
+    listed = text;
+    const list = JSON.parse(text);
     runs = list.runs, live = list.live;
     if (live && !runs.some(r => r.name == live)) runs.unshift({name: live, state: "running", curve: {epoch: []}});
     $("folder").textContent = list.folder;
@@ -280,7 +298,7 @@ async function loadRuns() {
     drawChoices();
     if (run) refresh();
   } catch {
-    trouble("The program does not answer. It may have ended.");
+    trouble(gone);
   }
 }
 
