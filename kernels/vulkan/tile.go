@@ -222,6 +222,7 @@ func (l *lowering) multiply(m multiplication) {
 		s.counters = l.counters(n)
 	}
 	l.dispatch(m.threads(), m.groups(), m.splits, m.call(s))
+	l.out[len(l.out)-1].product = &m.product
 	if secondPass {
 		l.sumSplits(m, s.parts.span, s.rowParts.span, result)
 	}
