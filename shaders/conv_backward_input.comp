@@ -8,7 +8,7 @@
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
-const bool MASK_A = O % 4 == 0;
+#define MASK_A (O % 4 == 0)
 #define MASK_B (!WHOLE_K)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
@@ -29,7 +29,9 @@ WHOLE_TILE(parts, counters)
 NOTHING_BESIDE
 TAKE_GRADIENT_SUMS
 
-const uint CHANNELS = O, UNIT_DY = O % 4 == 0 ? 4 : 1, UNIT_W = I % 4 == 0 ? 4 : 1; // UNIT: of addresses
+const uint CHANNELS = O;
+const uint UNIT_DY = O % 4 == 0 ? 4 : 1; // of addresses
+const uint UNIT_W = I % 4 == 0 ? 4 : 1;
 #include "conv_window.glsl"
 
 // Row h of X contributed to row (h + PAD - kh)/STRIDE of DY through row kh of the
@@ -37,38 +39,36 @@ const uint CHANNELS = O, UNIT_DY = O % 4 == 0 ? 4 : 1, UNIT_W = I % 4 == 0 ? 4 :
 bool in_row(uint h, uint kh) { return (h + PAD) % STRIDE == kh % STRIDE && (h + PAD) / STRIDE - kh / STRIDE < OH; }
 bool in_column(uint w, uint kw) { return (w + PAD) % STRIDE == kw % STRIDE && (w + PAD) / STRIDE - kw / STRIDE < OW; }
 
-// Returns how far the output at a position of the kernel is behind that at the
-// first, in pixels.
-uint behind(uint position) { return position / KW / STRIDE * OW + position % KW / STRIDE; }
+// Returns how many pixels of DY a position of the kernel leads back from the first.
+uint pixels_back(uint position) { return position / KW / STRIDE * OW + position % KW / STRIDE; }
 
-uint base_a[LOADS_A], base_b[LOADS_B];
+uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin in DY, and the columns in W
 
 void begin_a(uint v, uint m, uint kk, uint k0) {
     uint pixel = min(m, pixels - 1), h = pixel / W % H, w = pixel % W;
-    base_a[v] = ((pixel / (W * H) * OH + (h + PAD) / STRIDE) * OW + (w + PAD) / STRIDE) * (O / UNIT_DY);
+    base_a[v] = ((pixel / (W * H) * OH + (h + PAD) / STRIDE) * OW + (w + PAD) / STRIDE) * (O / UNIT_DY) +
+                (ONE_POSITION ? kk / 4 : 0);
     note_window(v, h, w);
 }
 
 void begin_b(uint v, uint n, uint kk, uint k0) {
     base_b[v] = UNIT_W == 4 ? (I % BN == 0 ? n : min(n, I - 4)) / 4 : n;
-    if (O % BK == 0) {
+    if (ONE_POSITION) {
         base_b[v] += kk * (KH * KW * I / UNIT_W);
     }
 }
 
 vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
     if (UNIT_DY == 4) {
-        // The columns of a step can belong to one position of the kernel.
-        uint position = (O % BK == 0 ? k : k + kk) / O;
-        valid = in_window(v, position);
-        uint at = O % BK == 0 ? k % O / 4 - behind(position) * (O / 4) : (k + kk) % O / 4 - behind(position) * (O / 4);
-        return dy[(base_a[v] + (O % BK == 0 ? kk / 4 : 0) + at) & valid];
+        uint column = ONE_POSITION ? k : k + kk;
+        valid = in_window(v, column / O);
+        return dy[(base_a[v] + (column % O / 4 - pixels_back(column / O) * (O / 4))) & valid];
     }
     valid = ~0u;
     vec4 quad;
     [[unroll]] for (uint j = 0; j < 4; j++) {
-        uint position = (k + kk + j) / O, inside = in_window(v, position);
-        uint at = (base_a[v] + (k + kk + j) % O - behind(position) * O) & inside;
+        uint column = k + kk + j, inside = in_window(v, column / O);
+        uint at = (base_a[v] + (column % O - pixels_back(column / O) * O)) & inside;
         quad[j] = uintBitsToFloat(floatBitsToUint(dy[at / 4][at % 4]) & inside);
     }
     return quad;
@@ -76,10 +76,8 @@ vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
 
 vec4 load_b(uint v, uint n, uint kk, uint k, out uint valid) {
     valid = in_k(k + kk, K);
-    uint row = k % O * (KH * KW) + k / O; // of W as (O·KH·KW, I)
-    if (O % BK != 0) {
-        row = (k + kk) % O * (KH * KW) + (k + kk) / O;
-    }
+    uint column = ONE_POSITION ? k : k + kk;
+    uint row = column % O * (KH * KW) + column / O; // of W as (O·KH·KW, I)
     uint at = (base_b[v] + row * (I / UNIT_W)) & valid;
     if (UNIT_W == 4) {
         return w[at];

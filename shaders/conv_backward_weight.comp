@@ -9,7 +9,7 @@ const bool A_ALONG_K = false;
 const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
 #define MASK_A (!WHOLE_K)
-const bool MASK_B = I % 4 == 0;
+#define MASK_B (I % 4 == 0)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
@@ -28,8 +28,8 @@ WHOLE_TILE(parts, counters)
 ROWS_BESIDE(row_parts_of)
 STORE_ROWS(store_row_sums, dbias)
 
-const uint UNIT = I % 4 == 0 ? 4 : 1;          // of addresses in X
-const uint TAPS_AT_ONCE = UNIT == 4 ? 1 : 4;   // of a vec4: one stands for its neighbours
+const uint UNIT = I % 4 == 0 ? 4 : 1;        // of addresses in X
+const uint TAPS_AT_ONCE = UNIT == 4 ? 1 : 4; // of a vec4 that need an address of their own
 
 // The patches of the pixels of a step, only the first if all have the same: the
 // first element in X, and its row and column, without the padding.
@@ -38,7 +38,7 @@ uint patch_at[LOADS_B], patch_h[LOADS_B], patch_w[LOADS_B];
 // Where the thread's taps are in any patch.
 uint tap_at[LOADS_B * TAPS_AT_ONCE], tap_h[LOADS_B * TAPS_AT_ONCE], tap_w[LOADS_B * TAPS_AT_ONCE];
 
-uint base_a[LOADS_A];
+uint base_a[LOADS_A]; // where the columns begin in DY
 
 void begin_a(uint v, uint m, uint kk, uint k0) { base_a[v] = kk * O + (O % 4 == 0 ? min(m, O - 4) : m); }
 

@@ -11,7 +11,7 @@ layout(constant_id = 19) const bool COMBINE = false; // the last workgroup combi
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
 #include "conv_shape.glsl"
-const bool MASK_A = I % 4 == 0;
+#define MASK_A (I % 4 == 0)
 #define MASK_B (!WHOLE_K)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
@@ -28,7 +28,8 @@ layout(binding = 6) coherent buffer Partials { float partials[]; };      // (til
 layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
 layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
 
-const uint CHANNELS = I, UNIT = I % 4 == 0 ? 4 : 1; // UNIT: of addresses in X
+const uint CHANNELS = I;
+const uint UNIT = I % 4 == 0 ? 4 : 1; // of addresses in X
 #include "conv_window.glsl"
 bool in_row(uint h, uint kh) { return h + kh < H; }
 bool in_column(uint w, uint kw) { return w + kw < W; }
@@ -39,12 +40,15 @@ NOTHING_BESIDE
 STORE_STATISTICS(partials)
 COMBINE_STATISTICS(partials, mean_of, variance_of)
 
-uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin
+// Returns how many pixels a position of the kernel is after the first.
+uint pixels_to(uint position) { return position / KW * W + position % KW; }
+
+uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin in X and W
 
 void begin_a(uint v, uint m, uint kk, uint k0) {
     uint pixel = min(m, pixels - 1);
     uint h = pixel / OW % OH * STRIDE - PAD, w = pixel % OW * STRIDE - PAD; // wraps around above the image
-    base_a[v] = ((pixel / (OW * OH) * H + h) * W + w) * (I / UNIT);
+    base_a[v] = ((pixel / (OW * OH) * H + h) * W + w) * (I / UNIT) + (ONE_POSITION ? kk / 4 : 0);
     note_window(v, h, w);
 }
 
@@ -52,21 +56,15 @@ void begin_b(uint v, uint n, uint kk, uint k0) { base_b[v] = min(n, O - 1) * TAP
 
 vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
     if (UNIT == 4) {
-        // The columns of a step can belong to one position of the kernel.
-        uint position = (I % BK == 0 ? k : k + kk) / I;
-        valid = in_window(v, position);
-        uint at = (position / KW * W + position % KW) * (I / 4) + k % I / 4;
-        if (I % BK != 0) {
-            at = (position / KW * W + position % KW) * (I / 4) + (k + kk) % I / 4;
-            return x[(base_a[v] + at) & valid];
-        }
-        return x[(base_a[v] + kk / 4 + at) & valid];
+        uint tap = ONE_POSITION ? k : k + kk;
+        valid = in_window(v, tap / I);
+        return x[(base_a[v] + (pixels_to(tap / I) * (I / 4) + tap % I / 4)) & valid];
     }
     valid = ~0u;
     vec4 quad;
     [[unroll]] for (uint j = 0; j < 4; j++) {
-        uint position = (k + kk + j) / I, inside = in_window(v, position);
-        uint at = (base_a[v] + (position / KW * W + position % KW) * I + (k + kk + j) % I) & inside;
+        uint tap = k + kk + j, inside = in_window(v, tap / I);
+        uint at = (base_a[v] + (pixels_to(tap / I) * I + tap % I)) & inside;
         quad[j] = uintBitsToFloat(floatBitsToUint(x[at / 4][at % 4]) & inside);
     }
     return quad;

@@ -47,8 +47,8 @@ layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
 layout(binding = 8) readonly buffer State { uint state[]; };
 layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
 
-// OPERAND defines BEGIN and LOAD for an operand with EXTENT rows or columns beside
-// K, stored in DATA.
+// OPERAND defines begin and load (matrix_tile.glsl) of an operand stored in DATA;
+// EXTENT is M or N, and BASE[v] where the rows begin, or the columns.
 #define OPERAND(DATA, VECTOR, ALONG_K, EXTENT, LOADS, BASE, BEGIN, LOAD)                      \
     uint BASE[LOADS];                                                                         \
     void BEGIN(uint v, uint i, uint kk, uint k0) {                                            \

@@ -19,12 +19,12 @@ type tile struct {
 
 func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 
-// sharedBytes returns the shared memory for the staged tiles of A and B, with
-// steps of bk, and for statistics.
+// sharedBytes returns the shared memory for two staged steps of bk columns of A and
+// rows of B, along K or not, and for statistics.
 func (t tile) sharedBytes(bk int) int {
-	staged := 2 * 16 * (max(t.bm*bk/4+t.bm/2, bk*(t.bm/4+1)) + max(t.bn*bk/4+t.bn/2, bk*(t.bn/4+1))) // of two steps
+	staged := func(width int) int { return 16 * max(width*bk/4+width/2, bk*(width/4+1)) }
 	statistics := 4*t.bm/t.tm*t.bn + 16*t.threads()
-	return staged + statistics
+	return 2*(staged(t.bm)+staged(t.bn)) + statistics
 }
 
 // unroll returns how many columns of a step a shader multiplies without a branch:
@@ -64,7 +64,7 @@ var cpuTiles = []tile{
 }
 
 // usableTiles returns the variants that the device's limits allow. The last one
-// (16 threads, 3 KB) fits within the minimum limits of Vulkan.
+// (16 threads, 6 KB) fits within the minimum limits of Vulkan.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {

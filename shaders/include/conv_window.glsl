@@ -1,10 +1,14 @@
 // Which positions of the kernel lie in the image, for the pixel of each vec4 of A
 // that a thread loads. The including shader defines CHANNELS, the columns of A per
-// position, and in_row and in_column, which tell it of a pixel's row or column.
+// position, and the functions in_row and in_column: whether row kh or column kw of
+// the kernel lies in the image, for a pixel in the given row or column.
 #ifndef CONV_WINDOW_GLSL
 #define CONV_WINDOW_GLSL
 
 #include "conv_shape.glsl"
+
+// The columns of A of a step belong to one position of the kernel.
+const bool ONE_POSITION = CHANNELS % BK == 0;
 
 bool in_row(uint row, uint kh);
 bool in_column(uint column, uint kw);
