@@ -17,7 +17,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -150,6 +150,15 @@ generate: ## regenerate the shaders (needs glslc), the CPU's assembly and the pr
 fresh: ## check that the CPU's assembly matches its generator
 	$(GO) generate ./cpuref/internal/simd
 	git diff --exit-code -- cpuref/internal/simd
+
+# Mesa's driver for AMD compiles for chips that are not there. Its code is judged
+# only by the version that the committed table is from.
+SHADER_REPORT := $(GO) run ./kernels/vulkan/report
+shader-report: setup ## what AMD's chips get from the shaders: registers, spills, share of multiply-adds; writes the table
+	$(SHADER_REPORT)
+
+check-shader-report: setup ## fail if registers spill, or a share is below the committed table's
+	$(SHADER_REPORT) -check
 
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity

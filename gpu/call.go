@@ -98,6 +98,7 @@ type entryPoints struct {
 	createMessenger, destroyMessenger, name            unsafe.Pointer
 	drawing                                            drawingPoints
 	presentation                                       presentationPoints
+	executables                                        executableCalls
 }
 
 // procAddr looks a function up; instance is nil for global ones.
@@ -152,6 +153,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 	e.destroyMessenger = procAddr(getProc, instance, "vkDestroyDebugUtilsMessengerEXT")
 	e.name = procAddr(getProc, instance, "vkSetDebugUtilsObjectNameEXT")
 	e.presentation.load(getProc, instance)
+	e.executables = loadExecutableCalls(getProc, instance)
 	return e, nil
 }
 
@@ -187,10 +189,15 @@ func (e *entryPoints) invalidateMapped(d vk.Device, m vk.DeviceMemory) error {
 
 const maxSpecialization = C.MAX_SPECIALIZATION
 
-// createPipeline takes up to maxSpecialization specialisation constants.
-func (e *entryPoints) createPipeline(d vk.Device, cache vk.PipelineCache, module vk.ShaderModule, layout vk.PipelineLayout, spec []uint32) (vk.Pipeline, error) {
+// createPipeline takes up to maxSpecialization specialisation constants; inspect
+// makes the driver keep what [Pipeline.Executable] returns.
+func (e *entryPoints) createPipeline(d vk.Device, cache vk.PipelineCache, module vk.ShaderModule, layout vk.PipelineLayout, spec []uint32, inspect bool) (vk.Pipeline, error) {
 	var bits C.uint64_t
-	r := vk.Result(C.call_create_pipeline(e.pipeline, object(d), handle(cache), handle(module), handle(layout),
+	var flags C.uint32_t
+	if inspect {
+		flags = C.CAPTURE_EXECUTABLE
+	}
+	r := vk.Result(C.call_create_pipeline(e.pipeline, object(d), handle(cache), handle(module), handle(layout), flags,
 		C.uint32_t(len(spec)), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(spec))), &bits))
 	p := *(*vk.Pipeline)(unsafe.Pointer(&bits))
 	return p, check("vkCreateComputePipelines", r)

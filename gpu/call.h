@@ -206,17 +206,21 @@ static inline int32_t call_invalidate(void *f, void *device, uint64_t memory) {
 	return ((int32_t (*)(void *, uint32_t, const mapped_range *))f)(device, 1, &range);
 }
 
+// VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR and CAPTURE_INTERNAL_REPRESENTATIONS
+enum { CAPTURE_EXECUTABLE = 0xc0 };
+
 enum { MAX_SPECIALIZATION = 64 }; // constants in one call_create_pipeline
 
 // call_create_pipeline builds a compute pipeline from the module's function
 // main, with the words as specialisation constants 0 … count-1.
 static inline int32_t call_create_pipeline(void *f, void *device, uint64_t cache, uint64_t module, uint64_t layout,
-                                           uint32_t count, const uint32_t *words, uint64_t *pipeline) {
+                                           uint32_t flags, uint32_t count, const uint32_t *words, uint64_t *pipeline) {
 	specialization_entry entries[MAX_SPECIALIZATION];
 	for (uint32_t i = 0; i < count; i++) entries[i] = (specialization_entry){i, 4 * i, 4};
 	specialization_info constants = {count, entries, 4 * (size_t)count, words};
 	compute_pipeline_info info = {
 	    .type = 29,
+	    .flags = flags,
 	    .stage = {.type = 18, .stage = 0x20, .module = module, .name = "main", .specialization = &constants},
 	    .layout = layout,
 	    .base_index = -1,

@@ -5,6 +5,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type Device struct {
 	cache    *pipelineCache
 	log      func(string)
 
+	inspect    bool    // opened with Options.Inspect
 	passedOver []error // see PassedOver
 	stuck      bool    // it does not respond, so nothing on it can be destroyed
 
@@ -40,7 +42,10 @@ type Device struct {
 // child is an object that belongs to a device and is destroyed with it.
 type child interface{ destroy() }
 
-var errClosed = errors.New("the device is closed")
+var (
+	errClosed        = errors.New("the device is closed")
+	errOnlyInspected = errors.New("the device was opened only for inspection")
+)
 
 // Open opens a device. The selector is an index, a UUID or all or part of a
 // name, as [List] shows them. A whole number is always an index; case does not
@@ -96,7 +101,12 @@ func (in *instance) open(p physicalDevice, o Options) (*Device, error) {
 			return nil, err
 		}
 	}
-	d := &Device{instance: in, physical: p, log: o.Log, children: map[child]struct{}{}}
+	if p.extensions = maps.Clone(p.extensions); !o.Inspect {
+		delete(p.extensions, extExecutables)
+	} else if !p.extensions[extExecutables] {
+		return nil, fmt.Errorf("its driver lacks %s, which inspection needs", extExecutables)
+	}
+	d := &Device{instance: in, physical: p, log: o.Log, inspect: o.Inspect, children: map[child]struct{}{}}
 	if d.log == nil {
 		d.log = func(string) {}
 	}
@@ -129,7 +139,11 @@ func (d *Device) create(cacheDir string) error {
 }
 
 // createParts makes what a device needs besides its handle, and tests the device.
-func (d *Device) createParts(cacheDir string) error {
+func (d *Device) createParts(cacheDir string) (err error) {
+	if d.inspect {
+		d.cache, err = openPipelineCache(d, "")
+		return err
+	}
 	for i := range d.fences {
 		fence, err := createFence(d.handle)
 		if err != nil {
@@ -140,7 +154,6 @@ func (d *Device) createParts(cacheDir string) error {
 	if err := d.transfer.create(d); err != nil {
 		return err
 	}
-	var err error
 	if d.cache, err = openPipelineCache(d, cacheDir); err != nil {
 		return err
 	}
@@ -172,7 +185,10 @@ func (d *Device) Close() error {
 	if d.usable() != nil {
 		return nil
 	}
-	wait := check("vkDeviceWaitIdle", vk.DeviceWaitIdle(d.handle))
+	var wait error
+	if !d.inspect { // then nothing runs, and the driver may be unable to wait
+		wait = check("vkDeviceWaitIdle", vk.DeviceWaitIdle(d.handle))
+	}
 	if err := d.cache.save(); err != nil {
 		d.log(fmt.Sprintf("cannot save compiled pipelines for the next start: %v", err))
 	}
@@ -230,6 +246,14 @@ func (d *Device) usable() error {
 		return errClosed
 	}
 	return nil
+}
+
+// runs is usable for what a device opened for inspection cannot do.
+func (d *Device) runs() error {
+	if d.inspect {
+		return errOnlyInspected
+	}
+	return d.usable()
 }
 
 // adopt registers a child for Close to destroy.

@@ -70,6 +70,10 @@ typedef struct {
 		chain link;
 		uint32_t type, dot_product, cooperative_matrix;
 	} bfloat16;
+	struct { // VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR
+		chain link;
+		uint32_t info;
+	} executables;
 } device_features;
 
 static inline chain *chain_add(chain *tail, chain *link, int32_t type) {
@@ -95,7 +99,7 @@ static inline void properties_query(void *f, void *device, int driver, device_pr
 // has the extension. It leaves in p what is to be switched on: none of the
 // core features, among them checks of buffer bounds that cost speed.
 static inline void features_query(void *f, void *device, int storage8, int float16_int8, int memory_model,
-                                  int cooperative_matrix, int bfloat16, device_features *p) {
+                                  int cooperative_matrix, int bfloat16, int executables, device_features *p) {
 	memset(p, 0, sizeof *p);
 	chain *tail = chain_add(NULL, &p->head.link, 1000059000);
 	tail = chain_add(tail, &p->storage16.link, 1000083000);
@@ -103,7 +107,8 @@ static inline void features_query(void *f, void *device, int storage8, int float
 	if (float16_int8) tail = chain_add(tail, &p->float16_int8.link, 1000082000);
 	if (memory_model) tail = chain_add(tail, &p->memory_model.link, 1000211000);
 	if (cooperative_matrix) tail = chain_add(tail, &p->cooperative_matrix.link, 1000506000);
-	if (bfloat16) chain_add(tail, &p->bfloat16.link, 1000141000);
+	if (bfloat16) tail = chain_add(tail, &p->bfloat16.link, 1000141000);
+	if (executables) chain_add(tail, &p->executables.link, 1000269000);
 	((void (*)(void *, void *))f)(device, &p->head);
 	memset(p->head.core, 0, sizeof p->head.core);
 	p->cooperative_matrix.robust_buffer_access = 0;

@@ -24,8 +24,9 @@ const (
 	extCooperativeMatrix = "VK_KHR_cooperative_matrix" // needs the memory model
 	extBFloat16          = "VK_KHR_shader_bfloat16"
 	extDriverProperties  = "VK_KHR_driver_properties"
-	extSwapchain         = "VK_KHR_swapchain"          // for devices that present
-	extPortability       = "VK_KHR_portability_subset" // mandatory if it is listed
+	extSwapchain         = "VK_KHR_swapchain"                      // for devices that present
+	extPortability       = "VK_KHR_portability_subset"             // mandatory if it is listed
+	extExecutables       = "VK_KHR_pipeline_executable_properties" // only for inspection: it keeps drivers from caching
 )
 
 // cAlloc returns zeroed C memory, for structures that hold C pointers to each
@@ -51,7 +52,7 @@ func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bo
 	}
 	f := (*C.device_features)(cAlloc(unsafe.Sizeof(C.device_features{})))
 	C.features_query(e.features, object(d), has(extStorage8), has(extFloat16Int8), has(extMemoryModel),
-		has(extCooperativeMatrix), has(extBFloat16), f)
+		has(extCooperativeMatrix), has(extBFloat16), has(extExecutables), f)
 	return f
 }
 
@@ -61,7 +62,7 @@ func enabledExtensions(p physicalDevice) []string {
 	if p.presents {
 		on = append(on, extSwapchain)
 	}
-	for _, name := range []string{extStorage8, extFloat16Int8, extMemoryModel, extCooperativeMatrix, extBFloat16, extPortability} {
+	for _, name := range []string{extStorage8, extFloat16Int8, extMemoryModel, extCooperativeMatrix, extBFloat16, extPortability, extExecutables} {
 		if p.extensions[name] {
 			on = append(on, name)
 		}

@@ -86,6 +86,10 @@ type Options struct {
 	// CacheDir is the folder whose subfolder pipelines keeps compiled pipelines
 	// from one process to the next. "" keeps none.
 	CacheDir string
+	// Inspect opens the device only to look at what its driver makes of shaders,
+	// with [Device.NewPipeline] and [Pipeline.Executable]. It need not be able to
+	// run anything: Mesa's driver for AMD compiles for chips that are not there.
+	Inspect bool
 	// Log receives remarks that are not errors, one line each; nil discards them.
 	Log func(string)
 	// Software lets the selector "" pick a software driver too, after all GPUs.

@@ -34,7 +34,7 @@ func (d *Device) NewBuffer(bytes int64) (*Buffer, error) {
 	if bytes <= 0 {
 		return nil, fmt.Errorf("buffer of %d bytes: want at least 1", bytes)
 	}
-	if err := d.usable(); err != nil {
+	if err := d.runs(); err != nil {
 		return nil, err
 	}
 	if err := d.checkRoom(bytes); err != nil {

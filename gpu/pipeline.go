@@ -119,7 +119,7 @@ func (p *Pipeline) create(code []uint32) error {
 		return err
 	}
 	defer vk.DestroyShaderModule(d.handle, module, nil)
-	p.handle, err = d.instance.calls.createPipeline(d.handle, d.cache.handle, module, p.layout, p.desc.Spec)
+	p.handle, err = d.instance.calls.createPipeline(d.handle, d.cache.handle, module, p.layout, p.desc.Spec, d.inspect)
 	if err == nil && d.instance.validation != nil {
 		err = d.instance.calls.namePipeline(d.handle, p.handle, p.desc.Name)
 	}

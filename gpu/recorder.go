@@ -44,7 +44,7 @@ func (e *entryPoints) orderAll(c vk.CommandBuffer) {
 // the device's clock; it is an error to ask for them on a device that has none
 // (Limits.TimestampPeriod is 0).
 func (d *Device) NewRecorder(timestamps bool) (*Recorder, error) {
-	if err := d.usable(); err != nil {
+	if err := d.runs(); err != nil {
 		return nil, err
 	}
 	if timestamps && d.physical.info.Limits.TimestampPeriod == 0 {

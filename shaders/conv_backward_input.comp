@@ -7,10 +7,12 @@
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = false;
+#include "conv_shape.glsl"
+#define MASK_A (O % 4 == 0)
+#define MASK_B (!WHOLE_K)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
-#include "conv_shape.glsl"
-#define BN_CONSTANT 16
+#define BN_CONSTANT 18
 #define BN_BINDING 5
 #include "matrix_gradient_sums.glsl"
 
@@ -27,71 +29,68 @@ WHOLE_TILE(parts, counters)
 NOTHING_BESIDE
 TAKE_GRADIENT_SUMS
 
-// Returns the offset in DY of the pixel that input pixel (n, h, w) contributed to
-// through tap k / O, or ~0 if there is none.
-uint source_of(uint n, uint h, uint w, uint k) {
-    uint y = h + PAD - k / (KW * O); // oh·STRIDE; wraps around above the image
-    uint x = w + PAD - k / O % KW;
-    if (k >= K || y % STRIDE != 0 || y / STRIDE >= OH || x % STRIDE != 0 || x / STRIDE >= OW) {
-        return ~0u;
-    }
-    return ((n * OH + y / STRIDE) * OW + x / STRIDE) * O;
+const uint CHANNELS = O;
+const uint UNIT_DY = O % 4 == 0 ? 4 : 1; // of addresses
+const uint UNIT_W = I % 4 == 0 ? 4 : 1;
+#include "conv_window.glsl"
+
+// Row h of X contributed to row (h + PAD - kh)/STRIDE of DY through row kh of the
+// kernel, if that is whole: to h' − kh/STRIDE with h' = (h + PAD)/STRIDE.
+bool in_row(uint h, uint kh) { return (h + PAD) % STRIDE == kh % STRIDE && (h + PAD) / STRIDE - kh / STRIDE < OH; }
+bool in_column(uint w, uint kw) { return (w + PAD) % STRIDE == kw % STRIDE && (w + PAD) / STRIDE - kw / STRIDE < OW; }
+
+// Returns how many pixels of DY a position of the kernel leads back from the first.
+uint pixels_back(uint position) { return position / KW / STRIDE * OW + position % KW / STRIDE; }
+
+uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin in DY, and the columns in W
+
+void begin_a(uint v, uint m, uint kk, uint k0) {
+    uint pixel = min(m, pixels - 1), h = pixel / W % H, w = pixel % W;
+    base_a[v] = ((pixel / (W * H) * OH + (h + PAD) / STRIDE) * OW + (w + PAD) / STRIDE) * (O / UNIT_DY) +
+                (ONE_POSITION ? kk / 4 : 0);
+    note_window(v, h, w);
 }
 
-vec4 gradient_quad(uint n, uint h, uint w, uint k) {
-    vec4 quad = vec4(0.0);
-    if (O % 4 == 0) {
-        uint source = source_of(n, h, w, k);
-        return source == ~0u ? quad : dy[(source + k % O) / 4];
+void begin_b(uint v, uint n, uint kk, uint k0) {
+    base_b[v] = UNIT_W == 4 ? (I % BN == 0 ? n : min(n, I - 4)) / 4 : n;
+    if (ONE_POSITION) {
+        base_b[v] += kk * (KH * KW * I / UNIT_W);
     }
+}
+
+vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
+    if (UNIT_DY == 4) {
+        uint column = ONE_POSITION ? k : k + kk;
+        valid = in_window(v, column / O);
+        return dy[(base_a[v] + (column % O / 4 - pixels_back(column / O) * (O / 4))) & valid];
+    }
+    valid = ~0u;
+    vec4 quad;
     [[unroll]] for (uint j = 0; j < 4; j++) {
-        uint source = source_of(n, h, w, k + j);
-        if (source != ~0u) {
-            uint at = source + (k + j) % O;
-            quad[j] = dy[at / 4][at % 4];
-        }
+        uint column = k + kk + j, inside = in_window(v, column / O);
+        uint at = (base_a[v] + (column % O - pixels_back(column / O) * O)) & inside;
+        quad[j] = uintBitsToFloat(floatBitsToUint(dy[at / 4][at % 4]) & inside);
     }
     return quad;
 }
 
-mat4 load_a(uint pixel, uint k) {
-    uint w = pixel % W, h = pixel / W % H, n = pixel / (W * H);
-    mat4 block = mat4(0.0);
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        if (pixel + i < pixels) {
-            block[i] = gradient_quad(n, h, w, k);
-        }
-        w++;
-        if (w == W) {
-            w = 0;
-            h++;
-        }
-        if (h == H) {
-            h = 0;
-            n++;
-        }
+vec4 load_b(uint v, uint n, uint kk, uint k, out uint valid) {
+    valid = in_k(k + kk, K);
+    uint column = ONE_POSITION ? k : k + kk;
+    uint row = column % O * (KH * KW) + column / O; // of W as (O·KH·KW, I)
+    uint at = (base_b[v] + row * (I / UNIT_W)) & valid;
+    if (UNIT_W == 4) {
+        return w[at];
     }
-    return transpose(block);
+    vec4 quad;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        uint e = n + j < I ? at + j : 0;
+        quad[j] = w[e / 4][e % 4];
+    }
+    return quad;
 }
 
-mat4 load_b(uint k, uint i) {
-    mat4 block = mat4(0.0);
-    [[unroll]] for (uint r = 0; r < 4; r++) {
-        uint at = (((k + r) % O) * (KH * KW) + (k + r) / O) * I + i;
-        if (I % 4 == 0) {
-            if (k + r < K && i < I) {
-                block[r] = w[at / 4];
-            }
-            continue;
-        }
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            if (k + r < K && i + j < I) {
-                block[r][j] = w[(at + j) / 4][(at + j) % 4];
-            }
-        }
-    }
-    return block;
-}
+void advance() {}
 
 void main() {
     Group g = group_of(I);

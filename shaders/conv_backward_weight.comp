@@ -7,6 +7,9 @@
 
 const bool A_ALONG_K = false;
 const bool B_ALONG_K = false;
+#include "conv_shape.glsl"
+#define MASK_A (!WHOLE_K)
+#define MASK_B (I % 4 == 0)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
@@ -20,32 +23,90 @@ layout(binding = 4) coherent buffer Counters { uint counters[]; };      // (node
 layout(binding = 5) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
 layout(binding = 6) writeonly buffer DBias { float dbias[]; };          // (O)
 
-#include "conv_patch.glsl"
 STORE_TILE(store_tile, dw)
 WHOLE_TILE(parts, counters)
 ROWS_BESIDE(row_parts_of)
 STORE_ROWS(store_row_sums, dbias)
 
-mat4 load_a(uint o, uint pixel) {
-    mat4 block = mat4(0.0);
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        uint at = (pixel + i) * O + o;
-        if (O % 4 == 0) {
-            if (pixel + i < pixels && o < O) {
-                block[i] = dy[at / 4];
-            }
-            continue;
-        }
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            if (pixel + i < pixels && o + j < O) {
-                block[i][j] = dy[(at + j) / 4][(at + j) % 4];
-            }
-        }
+const uint UNIT = I % 4 == 0 ? 4 : 1;        // of addresses in X
+const uint TAPS_AT_ONCE = UNIT == 4 ? 1 : 4; // of a vec4 that need an address of their own
+
+// The patches of the pixels of a step, only the first if all have the same: the
+// first element in X, and its row and column, without the padding.
+uint patch_at[LOADS_B], patch_h[LOADS_B], patch_w[LOADS_B];
+
+// Where the thread's taps are in any patch.
+uint tap_at[LOADS_B * TAPS_AT_ONCE], tap_h[LOADS_B * TAPS_AT_ONCE], tap_w[LOADS_B * TAPS_AT_ONCE];
+
+uint base_a[LOADS_A]; // where the columns begin in DY
+
+void begin_a(uint v, uint m, uint kk, uint k0) { base_a[v] = kk * O + (O % 4 == 0 ? min(m, O - 4) : m); }
+
+void begin_b(uint v, uint n, uint kk, uint k0) {
+    if (v == 0 || !SAME_K_B) {
+        uint pixel = k0 + kk;
+        patch_h[v] = pixel / OW % OH * STRIDE;
+        patch_w[v] = pixel % OW * STRIDE;
+        patch_at[v] = ((pixel / (OW * OH) * H + patch_h[v]) * W + patch_w[v]) * (I / UNIT);
     }
-    return block;
+    [[unroll]] for (uint j = 0; j < TAPS_AT_ONCE; j++) {
+        uint tap = min(n + j, TAPS - UNIT), at = v * TAPS_AT_ONCE + j;
+        tap_h[at] = tap / (KW * I) - PAD; // wraps around above the image
+        tap_w[at] = tap / I % KW - PAD;
+        tap_at[at] = (tap_h[at] * W + tap_w[at]) * (I / UNIT) + tap % I / UNIT;
+    }
 }
 
-mat4 load_b(uint pixel, uint tap) { return patch_block(pixels, pixel, tap); }
+// Moves the patches by BK pixels.
+void advance() {
+    const uint right = BK % OW * STRIDE, down = BK / OW % OH * STRIDE, images = BK / OW / OH;
+    [[unroll]] for (uint p = 0; p < LOADS_B; p++) {
+        if (p > 0 && SAME_K_B) {
+            continue;
+        }
+        patch_w[p] += right;
+        patch_h[p] += down;
+        patch_at[p] += ((images * H + down) * W + right) * (I / UNIT);
+        bool row = patch_w[p] >= OW * STRIDE;
+        patch_w[p] -= row ? OW * STRIDE : 0;
+        patch_h[p] += row ? STRIDE : 0;
+        patch_at[p] += row ? (STRIDE * W - OW * STRIDE) * (I / UNIT) : 0;
+        bool image = patch_h[p] >= OH * STRIDE;
+        patch_h[p] -= image ? OH * STRIDE : 0;
+        patch_at[p] += image ? (H - OH * STRIDE) * W * (I / UNIT) : 0;
+    }
+}
+
+vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
+    valid = in_k(k + kk, pixels);
+    if (O % 4 == 0) {
+        return dy[(base_a[v] / 4 + k * (O / 4)) & valid];
+    }
+    vec4 quad;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        uint e = (m + j < O ? base_a[v] + k * O + j : 0) & valid;
+        quad[j] = dy[e / 4][e % 4];
+    }
+    return quad;
+}
+
+vec4 load_b(uint v, uint n, uint kk, uint k, out uint valid) {
+    uint p = SAME_K_B ? 0 : v;
+    valid = ~0u;
+    vec4 quad;
+    [[unroll]] for (uint j = 0; j < TAPS_AT_ONCE; j++) {
+        uint t = v * TAPS_AT_ONCE + j;
+        bool inside = patch_h[p] + tap_h[t] < H && patch_w[p] + tap_w[t] < W && (WHOLE_K || k + kk < pixels);
+        uint at = inside ? patch_at[p] + tap_at[t] : 0;
+        if (UNIT == 4) {
+            valid = inside ? ~0u : 0;
+            return x[at];
+        }
+        float element = x[at / 4][at % 4];
+        quad[j] = inside ? element : 0.0;
+    }
+    return quad;
+}
 
 void main() {
     Group g = group_of(TAPS);

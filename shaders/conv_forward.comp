@@ -5,11 +5,14 @@
 // workgroup of a column of tiles combines them, or else batchnorm_combine does.
 #include "common.glsl"
 
-layout(constant_id = 16) const bool WITH_STATISTICS = false;
-layout(constant_id = 17) const bool COMBINE = false; // the last workgroup combines them
+layout(constant_id = 18) const bool WITH_STATISTICS = false;
+layout(constant_id = 19) const bool COMBINE = false; // the last workgroup combines them
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
+#include "conv_shape.glsl"
+#define MASK_A (I % 4 == 0)
+#define MASK_B (!WHOLE_K)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"
@@ -25,7 +28,11 @@ layout(binding = 6) coherent buffer Partials { float partials[]; };      // (til
 layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
 layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
 
-#include "conv_patch.glsl"
+const uint CHANNELS = I;
+const uint UNIT = I % 4 == 0 ? 4 : 1; // of addresses in X
+#include "conv_window.glsl"
+bool in_row(uint h, uint kh) { return h + kh < H; }
+bool in_column(uint w, uint kw) { return w + kw < W; }
 ADD_BIAS(bias)
 STORE_TILE(store_tile, y)
 WHOLE_TILE(parts, counters)
@@ -33,26 +40,51 @@ NOTHING_BESIDE
 STORE_STATISTICS(partials)
 COMBINE_STATISTICS(partials, mean_of, variance_of)
 
-mat4 load_a(uint pixel, uint tap) { return transpose(patch_block(pixels, pixel, tap)); }
+// Returns how many pixels a position of the kernel is after the first.
+uint pixels_to(uint position) { return position / KW * W + position % KW; }
 
-mat4 load_b(uint tap, uint o) {
-    mat4 block = mat4(0.0);
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        uint at = (o + i) * TAPS + tap;
-        if (TAPS % 4 == 0) {
-            if (o + i < O && tap < TAPS) {
-                block[i] = w[at / 4];
-            }
-            continue;
-        }
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            if (o + i < O && tap + j < TAPS) {
-                block[i][j] = w[(at + j) / 4][(at + j) % 4];
-            }
-        }
-    }
-    return transpose(block);
+uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin in X and W
+
+void begin_a(uint v, uint m, uint kk, uint k0) {
+    uint pixel = min(m, pixels - 1);
+    uint h = pixel / OW % OH * STRIDE - PAD, w = pixel % OW * STRIDE - PAD; // wraps around above the image
+    base_a[v] = ((pixel / (OW * OH) * H + h) * W + w) * (I / UNIT) + (ONE_POSITION ? kk / 4 : 0);
+    note_window(v, h, w);
 }
+
+void begin_b(uint v, uint n, uint kk, uint k0) { base_b[v] = min(n, O - 1) * TAPS; }
+
+vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid) {
+    if (UNIT == 4) {
+        uint tap = ONE_POSITION ? k : k + kk;
+        valid = in_window(v, tap / I);
+        return x[(base_a[v] + (pixels_to(tap / I) * (I / 4) + tap % I / 4)) & valid];
+    }
+    valid = ~0u;
+    vec4 quad;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        uint tap = k + kk + j, inside = in_window(v, tap / I);
+        uint at = (base_a[v] + (pixels_to(tap / I) * I + tap % I)) & inside;
+        quad[j] = uintBitsToFloat(floatBitsToUint(x[at / 4][at % 4]) & inside);
+    }
+    return quad;
+}
+
+vec4 load_b(uint v, uint n, uint kk, uint k, out uint valid) {
+    if (TAPS % 4 == 0) {
+        valid = in_k(k + kk, TAPS);
+        return w[(base_b[v] / 4 + kk / 4 + k / 4) & valid];
+    }
+    valid = ~0u;
+    vec4 quad;
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        uint inside = in_k(k + kk + j, TAPS), at = (base_b[v] + k + kk + j) & inside;
+        quad[j] = uintBitsToFloat(floatBitsToUint(w[at / 4][at % 4]) & inside);
+    }
+    return quad;
+}
+
+void advance() {}
 
 void main() {
     Group g = group_of(O);

@@ -8,21 +8,23 @@
 #include "relu.glsl"
 #include "state.glsl"
 
-layout(constant_id = 8) const bool TRANS_A = false;   // A is stored as (K, M)
-layout(constant_id = 9) const bool TRANS_B = false;   // B is stored as (N, K)
-layout(constant_id = 10) const bool VECTOR_A = false; // A's stored rows are whole vec4s
-layout(constant_id = 11) const bool VECTOR_B = false; // B's stored rows are whole vec4s
-layout(constant_id = 12) const uint EPILOGUE = 0;     // the element-wise op: none or one of the following
+layout(constant_id = 10) const bool TRANS_A = false;   // A is stored as (K, M)
+layout(constant_id = 11) const bool TRANS_B = false;   // B is stored as (N, K)
+layout(constant_id = 12) const bool VECTOR_A = false; // A's stored rows are whole vec4s
+layout(constant_id = 13) const bool VECTOR_B = false; // B's stored rows are whole vec4s
+layout(constant_id = 14) const uint EPILOGUE = 0;     // the element-wise op: none or one of the following
 const uint EPILOGUE_RELU = 1;
 const uint EPILOGUE_RELU_DROPOUT = 2;
 const uint EPILOGUE_RELU_BACKWARD = 3; // backward of both: C·scale where Output > 0, else 0
 
 const bool A_ALONG_K = !TRANS_A;
 const bool B_ALONG_K = TRANS_B;
+#define MASK_A (!WHOLE_K)
+#define MASK_B (!WHOLE_K)
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
-#define BN_CONSTANT 13
+#define BN_CONSTANT 15
 #define BN_BINDING 10
 #include "matrix_gradient_sums.glsl"
 
@@ -45,43 +47,38 @@ layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
 layout(binding = 8) readonly buffer State { uint state[]; };
 layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
 
-// LOAD_BLOCK defines NAME(rows, cols, row, col), which returns the 4×4 block at
-// (row, col) of a stored (rows, cols) matrix, 0 outside; block[i] is row row+i.
-#define LOAD_BLOCK(NAME, DATA, VECTOR)                                              \
-    mat4 NAME(uint rows, uint cols, uint row, uint col) {                           \
-        mat4 block = mat4(0.0);                                                     \
-        [[unroll]] for (uint i = 0; i < 4; i++) {                                   \
-            uint at = (row + i) * cols + col;                                       \
-            if (VECTOR) {                                                           \
-                if (row + i < rows && col < cols) {                                 \
-                    block[i] = DATA[at / 4];                                        \
-                }                                                                   \
-                continue;                                                           \
-            }                                                                       \
-            [[unroll]] for (uint j = 0; j < 4; j++) {                               \
-                if (row + i < rows && col + j < cols) {                             \
-                    block[i][j] = DATA[(at + j) / 4][(at + j) % 4];                 \
-                }                                                                   \
-            }                                                                       \
-        }                                                                           \
-        return block;                                                               \
+// OPERAND defines begin and load (matrix_tile.glsl) of an operand stored in DATA;
+// EXTENT is M or N, and BASE[v] where the rows begin, or the columns.
+#define OPERAND(DATA, VECTOR, ALONG_K, EXTENT, LOADS, BASE, BEGIN, LOAD)                      \
+    uint BASE[LOADS];                                                                         \
+    void BEGIN(uint v, uint i, uint kk, uint k0) {                                            \
+        uint own = min(i, EXTENT - (VECTOR && !ALONG_K ? 4 : 1));                             \
+        BASE[v] = (ALONG_K ? own * k + kk : kk * EXTENT + own) / (VECTOR ? 4 : 1);            \
+    }                                                                                         \
+    vec4 LOAD(uint v, uint i, uint kk, uint step, out uint valid) {                           \
+        if (VECTOR) {                                                                         \
+            valid = in_k(step + kk, k);                                                       \
+            return DATA[(BASE[v] + (ALONG_K ? step / 4 : step * (EXTENT / 4))) & valid];      \
+        }                                                                                     \
+        valid = ~0u;                                                                          \
+        vec4 quad;                                                                            \
+        [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
+            uint inside = in_k(step + kk + (ALONG_K ? j : 0), k);                             \
+            uint at = BASE[v] + (ALONG_K ? step + j : step * EXTENT + (i + j < EXTENT ? j : 0)); \
+            at &= inside;                                                                     \
+            quad[j] = uintBitsToFloat(floatBitsToUint(DATA[at / 4][at % 4]) & inside);        \
+        }                                                                                     \
+        return quad;                                                                          \
     }
-LOAD_BLOCK(stored_a, a, VECTOR_A)
-LOAD_BLOCK(stored_b, b, VECTOR_B)
+OPERAND(a, VECTOR_A, A_ALONG_K, m, LOADS_A, base_a, begin_a, load_a)
+OPERAND(b, VECTOR_B, B_ALONG_K, n, LOADS_B, base_b, begin_b, load_b)
+void advance() {}
 ADD_BIAS(bias)
 STORE_TILE(store_tile, c)
 WHOLE_TILE(parts, counters)
 ROWS_BESIDE(row_parts_of)
 STORE_ROWS(store_row_sums, row_sums_of)
 TAKE_GRADIENT_SUMS
-
-mat4 load_a(uint row, uint kk) {
-    return TRANS_A ? stored_a(k, m, kk, row) : transpose(stored_a(m, k, row, kk));
-}
-
-mat4 load_b(uint kk, uint col) {
-    return TRANS_B ? transpose(stored_b(n, k, col, kk)) : stored_b(k, n, kk, col);
-}
 
 // Applies the element-wise op to elements (row, col) to (row, col + 3) of C.
 vec4 epilogue(vec4 v, uint row, uint col) {

@@ -358,6 +358,8 @@ type MatrixTileSpec struct {
 	TN        int
 	SumSplits bool
 	RowSums   bool
+	WholeK    bool
+	Unroll    int
 }
 
 // ConvShapeSpec holds the specialisation constants of conv_shape.glsl.
@@ -419,7 +421,7 @@ type ConvBackwardInputBuffers[T any] struct {
 // ConvBackwardInput calls conv_backward_input.comp.
 func ConvBackwardInput[T any](spec ConvBackwardInputSpec, push ConvBackwardInputPush, buffers ConvBackwardInputBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_input",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.DY, buffers.Weight, buffers.DX, buffers.Parts, buffers.Counters, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
 }
@@ -450,7 +452,7 @@ type ConvBackwardWeightBuffers[T any] struct {
 // ConvBackwardWeight calls conv_backward_weight.comp.
 func ConvBackwardWeight[T any](spec ConvBackwardWeightSpec, push ConvBackwardWeightPush, buffers ConvBackwardWeightBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_weight",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.X, buffers.DY, buffers.DW, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.DBias}}
 }
@@ -486,7 +488,7 @@ type ConvForwardBuffers[T any] struct {
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias)),
 		Buffers: []T{buffers.X, buffers.Weight, buffers.Bias, buffers.Y, buffers.Parts, buffers.Counters, buffers.Partials, buffers.Mean, buffers.Variance}}
 }
@@ -642,7 +644,7 @@ type GEMMBuffers[T any] struct {
 // GEMM calls gemm.comp.
 func GEMM[T any](spec GEMMSpec, push GEMMPush, buffers GEMMBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
 		Push:    bytesOf(uint32(push.M), uint32(push.N), uint32(push.K), uint32(push.SplitK), uint32(push.WithBias), uint32(push.Accumulate), uint32(push.Threshold), uint32(push.Layer), math.Float32bits(push.Scale)),
 		Buffers: []T{buffers.A, buffers.B, buffers.Bias, buffers.C, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.RowSums, buffers.State, buffers.Output, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
 }

@@ -80,12 +80,25 @@ func Use(t testing.TB, manifests ...string) {
 // SoftwareManifest returns the manifest of Mesa's software driver.
 func SoftwareManifest(t testing.TB) string {
 	t.Helper()
-	found, err := filepath.Glob("/usr/share/vulkan/icd.d/lvp_icd*.json")
+	return installed(t, "lvp_icd*.json", "Mesa's software driver")
+}
+
+// AMDManifest returns the manifest of Mesa's driver for AMD, which compiles without
+// a device for the chip that RADV_FORCE_FAMILY names.
+func AMDManifest(t testing.TB) string {
+	t.Helper()
+	return installed(t, "radeon_icd*.json", "Mesa's driver for AMD")
+}
+
+// installed returns the first of Mesa's manifests that matches a pattern.
+func installed(t testing.TB, pattern, what string) string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join("/usr/share/vulkan/icd.d", pattern))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(found) == 0 {
-		lacking(t, "Mesa's software driver")
+		lacking(t, what)
 	}
 	return found[0]
 }

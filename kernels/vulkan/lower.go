@@ -21,6 +21,8 @@ type dispatch struct {
 	groups int      // workgroups, folded over x and y
 	splits int      // workgroups in z
 	word   uint32   // value of a fill
+
+	product *product // of a matrix product, else nil
 }
 
 // arg is a span of memory and its role in a dispatch.

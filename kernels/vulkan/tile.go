@@ -13,50 +13,58 @@ import (
 type tile struct {
 	bm, bn int     // rows and columns of C per workgroup
 	tm, tn int     // rows and columns of C per thread
+	step   int     // most columns of A staged at a time
 	speed  float64 // throughput on a large product, relative to the best variant
 }
 
 func (t tile) threads() int { return t.bm / t.tm * (t.bn / t.tn) }
 
-// sharedBytes returns the shared memory for the staged tiles of A and B, with
-// steps of bk, and for the sums beside the product.
+// sharedBytes returns the shared memory for two staged steps of bk columns of A and
+// rows of B, along K or not, and for statistics.
 func (t tile) sharedBytes(bk int) int {
-	staged := 16 * bk * (t.bm/4 + 1 + t.bn/4 + 1)
+	staged := func(width int) int { return 16 * max(width*bk/4+width/2, bk*(width/4+1)) }
 	statistics := 4*t.bm/t.tm*t.bn + 16*t.threads()
-	return staged + max(statistics, bk*t.bm) // statistics, or the sums of rows
+	return 2*(staged(t.bm)+staged(t.bn)) + statistics
 }
 
-// maxStep is the largest number of columns of A staged at a time.
-const maxStep = 16
+// unroll returns how many columns of a step a shader multiplies without a branch:
+// all of them, so that compilers can load early; but a software driver would take
+// longer to compile that than it gains.
+func (t *target) unroll(bk int) int {
+	if t.cpu {
+		return 4
+	}
+	return bk
+}
 
 // gpuTiles suit devices that need many threads. Larger tiles reuse more of what
 // they load; smaller ones suit small products and give more workgroups.
 var gpuTiles = []tile{
-	{128, 64, 8, 8, 1},
-	{64, 64, 8, 4, .95},
-	{128, 32, 8, 4, .9},
-	{64, 32, 4, 4, .75},
-	{32, 64, 4, 4, .75},
-	{32, 32, 4, 4, .6},
-	{64, 16, 4, 4, .5},
-	{32, 16, 4, 4, .4},
-	{16, 16, 4, 4, .25},
+	{128, 64, 8, 8, 8, 1},
+	{64, 64, 8, 4, 16, .95},
+	{128, 32, 8, 4, 16, .9},
+	{64, 32, 4, 4, 16, .75},
+	{32, 64, 4, 4, 16, .75},
+	{32, 32, 4, 4, 16, .6},
+	{64, 16, 4, 4, 16, .5},
+	{32, 16, 4, 4, 16, .4},
+	{16, 16, 4, 4, 16, .25},
 }
 
 // cpuTiles suit software drivers, which run a thread as a vector lane and for
 // which loads are expensive: each thread gets more of the tile, but not so much
 // that compiling the unrolled code takes longer than running it.
 var cpuTiles = []tile{
-	{64, 32, 8, 8, 1},
-	{32, 64, 8, 8, 1},
-	{128, 16, 8, 8, .9},
-	{32, 32, 8, 8, .9},
-	{32, 16, 4, 4, .5},
-	{16, 16, 4, 4, .4},
+	{64, 32, 8, 8, 16, 1},
+	{32, 64, 8, 8, 16, 1},
+	{128, 16, 8, 8, 16, .9},
+	{32, 32, 8, 8, 16, .9},
+	{32, 16, 4, 4, 16, .5},
+	{16, 16, 4, 4, 16, .4},
 }
 
 // usableTiles returns the variants that the device's limits allow. The last one
-// (16 threads, 3 KB) fits within the minimum limits of Vulkan.
+// (16 threads, 6 KB) fits within the minimum limits of Vulkan.
 func usableTiles(t target) []tile {
 	all := gpuTiles
 	if t.cpu {
@@ -65,7 +73,7 @@ func usableTiles(t target) []tile {
 	var usable []tile
 	for _, v := range all {
 		if v.threads() <= min(t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0]) &&
-			v.sharedBytes(maxStep) <= t.limits.SharedMemoryBytes {
+			v.sharedBytes(v.step) <= t.limits.SharedMemoryBytes {
 			usable = append(usable, v)
 		}
 	}
@@ -112,7 +120,7 @@ func (t *target) planProduct(m, n, k int) product {
 
 // split divides K into at most the given number of ranges.
 func (p product) split(splits int) product {
-	p.bk = min(maxStep, ceilDiv(p.k, 4)*4)
+	p.bk = min(p.step, ceilDiv(p.k, 4)*4)
 	p.splitK = ceilDiv(ceilDiv(p.k, splits), p.bk) * p.bk
 	p.splits = ceilDiv(p.k, p.splitK)
 	return p
@@ -198,7 +206,7 @@ func (l *lowering) multiply(m multiplication) {
 		result = l.update(m.c)
 	}
 	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
-		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent()},
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk)},
 		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
 		result: result, parts: result}
 	if m.splits > 1 {
@@ -222,6 +230,7 @@ func (l *lowering) multiply(m multiplication) {
 		s.counters = l.counters(n)
 	}
 	l.dispatch(m.threads(), m.groups(), m.splits, m.call(s))
+	l.out[len(l.out)-1].product = &m.product
 	if secondPass {
 		l.sumSplits(m, s.parts.span, s.rowParts.span, result)
 	}
