@@ -8,6 +8,13 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // single taps (conv_weight_taps.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
+	if p.paysWinograd(op.Precision, op.W, op.Stride, op.Pad) {
+		return p.winogradForward(op)
+	}
+	return p.directForward(op)
+}
+
+func (p *program) directForward(op kernels.ConvForward) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	w := p.floats(op.W)
 	k := p.backend.simd
@@ -30,9 +37,16 @@ func (p *program) convForward(op kernels.ConvForward) func() error {
 	})
 }
 
-// convBackwardInput correlates DY, dilated by the stride, with the filters
-// rotated by 180° and their channels exchanged.
 func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
+	if p.paysWinograd(op.Precision, op.W, op.Stride, op.Pad) {
+		return p.winogradBackwardInput(op)
+	}
+	return p.directBackwardInput(op)
+}
+
+// directBackwardInput correlates DY, dilated by the stride, with the filters
+// rotated by 180° and their channels exchanged.
+func (p *program) directBackwardInput(op kernels.ConvBackwardInput) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	h, w := op.DX.Shape[1], op.DX.Shape[2]
 	f := frame{h: op.DY.Shape[1], w: op.DY.Shape[2], c: o, fh: h + kh - 1, fw: w + kw - 1,

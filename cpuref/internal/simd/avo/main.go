@@ -38,6 +38,9 @@ func main() {
 		normalizeReLUPool(v, false)
 		reluPoolDots(v)
 		reluPoolBackward(v)
+		winogradFilter(v)
+		winogradInput(v)
+		winogradOutput(v)
 	}
 	pair()
 	pairRows()
