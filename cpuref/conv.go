@@ -74,6 +74,14 @@ func (p *program) directBackwardInput(op kernels.ConvBackwardInput) func() error
 	})
 }
 
+// paysWinograd reports whether Winograd's algorithm is faster than the direct
+// one.
+func (p *program) paysWinograd(precision kernels.Precision, w kernels.Tensor, stride, pad int) bool {
+	k := p.backend.simd
+	return precision == kernels.FP32 && k.WinogradInput != nil && stride == 1 && pad == 1 &&
+		w.Shape[1] == 3 && w.Shape[2] == 3 && w.Shape[0] >= 16 && w.Shape[3] >= 16
+}
+
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
 	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
