@@ -83,6 +83,13 @@ func (p *program) paysWinograd(precision kernels.Precision, w kernels.Tensor, st
 }
 
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
+	if p.paysWinograd(op.Precision, op.DW, op.Stride, op.Pad) {
+		return p.winogradWeight(op)
+	}
+	return p.directBackwardWeight(op)
+}
+
+func (p *program) directBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
 	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
 		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, batch: op.X.Shape[0], images: op.X.Shape[0],

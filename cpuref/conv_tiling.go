@@ -13,11 +13,12 @@ type tiling struct {
 	parts        int // blocks per image
 }
 
-// newTiling returns a tiling with the given number of channels at each point of
-// a tile, in the wanted number of blocks or more if there are enough tiles.
-func newTiling(images kernels.Tensor, channels, wanted int) tiling {
+// newTiling returns a tiling with at most elements in a block, if a row of tiles
+// with the given number of channels at each point allows it, and in the wanted
+// number of blocks or more if there are enough tiles.
+func newTiling(images kernels.Tensor, channels, elements, wanted int) tiling {
 	t := tiling{images: images.Shape[0], h: images.Shape[1], w: images.Shape[2], parts: 1}
-	tiles := max(1, winogradElements/(winogradPoints*channels)) // of a block
+	tiles := max(1, elements/(winogradPoints*channels)) // of a block
 	perImage := t.tileRows() * ((t.w + 1) / 2)
 	t.perBlock = max(1, min(tiles/perImage, t.images/wanted))
 	if t.perBlock == 1 {

@@ -65,7 +65,7 @@ func (p *program) winogradBackwardInput(op kernels.ConvBackwardInput) func() err
 func (p *program) newWinograd(images, result kernels.Tensor) *winograd {
 	k, wanted := p.backend.simd, tasksPerWorker*p.backend.pool.workers
 	c, out := images.Dim(-1), result.Dim(-1)
-	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, wanted), c: c, out: out,
+	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, winogradElements, wanted), c: c, out: out,
 		src: p.floats(images), dst: p.floats(result), bias: make([]float32, out)}
 	x.panels = (out + k.Cols - 1) / k.Cols
 	x.splits = min(c, (wanted+x.panels-1)/x.panels)

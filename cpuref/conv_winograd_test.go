@@ -21,7 +21,7 @@ var winogradLayers = []layer{
 }
 
 // algorithms are the direct algorithm and Winograd's, on the same data.
-func algorithms(t testing.TB, l layer, tier string, threads int) (direct, winograd [2]func() error) {
+func algorithms(t testing.TB, l layer, tier string, threads int) (direct, winograd [3]func() error) {
 	opened, err := Open(Options{Tier: tier, Threads: threads})
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +33,8 @@ func algorithms(t testing.TB, l layer, tier string, threads int) (direct, winogr
 	w := f("w", l.o, 3, 3, l.i)
 	forward := kernels.ConvForward{X: x, W: w, Bias: f("bias", l.o), Y: y, Mean: f("mean", l.o), Var: f("var", l.o), Stride: 1, Pad: 1}
 	backward := kernels.ConvBackwardInput{DY: y, W: w, DX: x, Stride: 1, Pad: 1}
-	plan.Section("ops").Add(forward, backward)
+	weight := kernels.ConvBackwardWeight{X: x, DY: y, DW: f("dw", l.o, 3, 3, l.i), DBias: f("dbias", l.o), Stride: 1, Pad: 1}
+	plan.Section("ops").Add(forward, backward, weight)
 	compiled, err := opened.Compile(plan)
 	if err != nil {
 		t.Fatal(err)
@@ -46,8 +47,8 @@ func algorithms(t testing.TB, l layer, tier string, threads int) (direct, winogr
 			p.floats(b)[i] = float32(kernels.Philox4x32(random, [2]uint32{})[0]>>8)/(1<<24) - .5
 		}
 	}
-	direct = [2]func() error{p.directForward(forward), p.directBackwardInput(backward)}
-	winograd = [2]func() error{p.winogradForward(forward), p.winogradBackwardInput(backward)}
+	direct = [3]func() error{p.directForward(forward), p.directBackwardInput(backward), p.directBackwardWeight(weight)}
+	winograd = [3]func() error{p.winogradForward(forward), p.winogradBackwardInput(backward), p.winogradWeight(weight)}
 	p.scratch.allocate(threads)
 	return direct, winograd
 }
@@ -58,7 +59,7 @@ func BenchmarkWinograd(b *testing.B) {
 		for _, threads := range []int{1, 2} {
 			for _, l := range winogradLayers {
 				direct, winograd := algorithms(b, l, tier, threads)
-				for i, name := range []string{"forward", "input"} {
+				for i, name := range []string{"forward", "input", "weight"} {
 					b.Run(fmt.Sprintf("%s/threads=%d/%v/%s", tier, threads, l, name), func(b *testing.B) {
 						times := [2][]float64{}
 						for range b.N {

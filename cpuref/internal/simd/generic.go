@@ -23,6 +23,7 @@ var generic = Kernels{
 	NormalizeReLUPool2x2: normalizeReLUPool2x2Generic, ReLUPool2x2Dots: reluPool2x2DotsGeneric,
 	ReLUPool2x2Backward: reluPool2x2BackwardGeneric,
 	WinogradFilter:      winogradFilterGeneric, WinogradInput: winogradInputGeneric, WinogradOutput: winogradOutputGeneric,
+	WinogradGradient: winogradGradientGeneric, WinogradWeight: winogradWeightGeneric,
 	Dropout: dropoutGeneric,
 	Adam:    adamGeneric, SGD: sgdGeneric,
 	TilePairs: tilePairsGeneric, Pair: pairGeneric, PairRows: pairRowsGeneric,

@@ -236,8 +236,9 @@ func reluPoolBackwardWith(lanes int, vector func(dx0, dx1, dy, y *float32, index
 	}
 }
 
-// Winograd's input transform uses the kernel only for whole vectors of channels.
-// The other two process any remainder in portable code.
+// Winograd's transforms of the input and of the output's gradient use the kernels
+// only for whole vectors of channels. The others process any remainder in
+// portable code.
 
 func winogradFilterWith(lanes int, vector func(u, g *float32, n, du, dg int)) func(u, g []float32, n, du, dg int) {
 	return func(u, g []float32, n, du, dg int) {
@@ -267,6 +268,28 @@ func winogradOutputWith(lanes int, vector func(y0, y1, m, bias *float32, tiles, 
 		}
 		if whole < c {
 			winogradOutputGeneric(y0[whole:], y1[whole:], m[whole:], bias[whole:], tiles, c-whole, ldy, ldm, dm)
+		}
+	}
+}
+
+func winogradGradientWith(lanes int, vector func(v, y *float32, tiles, c, ldy, row, dv int)) func(v, y []float32, tiles, c, ldy, row, dv int) {
+	return func(v, y []float32, tiles, c, ldy, row, dv int) {
+		if c%lanes != 0 {
+			winogradGradientGeneric(v, y, tiles, c, ldy, row, dv)
+			return
+		}
+		vector(&v[0], &y[0], tiles, c, ldy, row, dv)
+	}
+}
+
+func winogradWeightWith(lanes int, vector func(dw, m *float32, n, ddw, dm int)) func(dw, m []float32, n, ddw, dm int) {
+	return func(dw, m []float32, n, ddw, dm int) {
+		whole := n &^ (lanes - 1)
+		if whole > 0 {
+			vector(&dw[0], &m[0], whole, ddw, dm)
+		}
+		if whole < n {
+			winogradWeightGeneric(dw[whole:], m[whole:], n-whole, ddw, dm)
 		}
 	}
 }

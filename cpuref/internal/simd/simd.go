@@ -81,6 +81,13 @@ type Kernels struct {
 	// y0 and y1 of the output, whose pixels are ldy apart, and adds the bias of
 	// the c channels.
 	WinogradOutput func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int)
+	// WinogradGradient transforms a row of tiles of c channels of the gradient of
+	// the output, whose pixels are ldy and whose rows are row apart, to points v
+	// (16, dv).
+	WinogradGradient func(v, y []float32, tiles, c, ldy, row, dv int)
+	// WinogradWeight transforms points m (16, dm) of the gradients of n filters
+	// to their taps dw (9, ddw).
+	WinogradWeight func(dw, m []float32, n, ddw, dm int)
 
 	// Dropout zeroes or scales the units of one sample.
 	Dropout func(y, x []float32, sample uint32, d *Dropout)

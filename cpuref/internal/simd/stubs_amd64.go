@@ -469,6 +469,16 @@ func winogradInputAVX2(v *float32, x *float32, tiles int, c int, row int, dv int
 //go:noescape
 func winogradOutputAVX2(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
 
+// winogradGradientAVX2 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradientAVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeightAVX2 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -593,6 +603,16 @@ func winogradInputAVX512(v *float32, x *float32, tiles int, c int, row int, dv i
 //
 //go:noescape
 func winogradOutputAVX512(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+
+// winogradGradientAVX512 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradientAVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeightAVX512 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

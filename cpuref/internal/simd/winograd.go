@@ -13,7 +13,8 @@ package simd
 //	     0 −1  1  0         ½  −½   ½         0  1 −1 −1
 //	     0  1  0 −1         0   0   1
 //
-// The 16 elements of a transformed tile are its points.
+// The 16 elements of a transformed tile are its points. The gradient of the filters
+// is the adjoint: dg = Gᵀ·[Σ_tiles (A·dY·Aᵀ) ⊙ (Bᵀ·d·B)]·G.
 
 // winogradFilterGeneric rounds as the vector code does: halves are exact.
 func winogradFilterGeneric(u, g []float32, n, du, dg int) {
@@ -60,6 +61,39 @@ func winogradOutputGeneric(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int
 				y0[(2*t+j)*ldy+ch] = p[0][j] + bias[ch] + p[1][j] + p[2][j]
 				y1[(2*t+j)*ldy+ch] = p[1][j] + bias[ch] - p[2][j] - p[3][j]
 			}
+		}
+	}
+}
+
+func winogradGradientGeneric(v, y []float32, tiles, c, ldy, row, dv int) {
+	for t := range tiles {
+		for ch := range c {
+			from := y[2*t*ldy+ch:]
+			left, right := gradientPoints(from[0], from[row]), gradientPoints(from[ldy], from[ldy+row])
+			for i := range 4 {
+				to := v[4*i*dv+t*c+ch:]
+				for j, p := range gradientPoints(left[i], right[i]) {
+					to[j*dv] = p
+				}
+			}
+		}
+	}
+}
+
+// gradientPoints returns A·d.
+func gradientPoints(d0, d1 float32) [4]float32 { return [4]float32{d0, d0 + d1, d0 - d1, 0 - d1} }
+
+func winogradWeightGeneric(dw, m []float32, n, ddw, dm int) {
+	for e := range n {
+		var columns [3][4]float32 // Gᵀ·M
+		for j := range 4 {
+			from := m[j*dm+e:]
+			a, b, c, d := from[0], from[4*dm], from[8*dm], from[12*dm]
+			columns[0][j], columns[1][j], columns[2][j] = (b+c)*.5+a, (b-c)*.5, (b+c)*.5+d
+		}
+		for i, p := range columns {
+			to := dw[3*i*ddw+e:]
+			to[0], to[ddw], to[2*ddw] = (p[1]+p[2])*.5+p[0], (p[1]-p[2])*.5, (p[1]+p[2])*.5+p[3]
 		}
 	}
 }

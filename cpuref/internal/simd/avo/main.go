@@ -41,6 +41,8 @@ func main() {
 		winogradFilter(v)
 		winogradInput(v)
 		winogradOutput(v)
+		winogradGradient(v)
+		winogradWeight(v)
 	}
 	pair()
 	pairRows()

@@ -206,3 +206,106 @@ func winogradOutput(v vector) {
 	VZEROUPPER()
 	RET()
 }
+
+// winogradGradient generates A·dy·Aᵀ, a row at a time.
+func winogradGradient(v vector) {
+	v.function("winogradGradient", "v, y *float32, tiles, c, ldy, row, dv int",
+		"transforms a row of 2×2 tiles of c channels, a multiple of the lanes.")
+	to, y, tiles := param("v"), param("y"), param("tiles")
+	c, ldy := bytesOf(param("c")), bytesOf(param("ldy"))
+	row, dv := bytesOf(param("row")), bytesOf(param("dv"))
+	dv3 := tripled(dv)
+	zero := v.new()
+	VXORPS(zero, zero, zero)
+	loop("tiles", tiles, func() {
+		left, right, end := GP64(), GP64(), GP64()
+		MOVQ(y, left)
+		LEAQ(Mem{Base: y, Index: ldy, Scale: 1}, right)
+		LEAQ(Mem{Base: y, Index: c, Scale: 1}, end)
+		Label("channels")
+		line := GP64()
+		MOVQ(to, line)
+		for i := range 4 {
+			var d [2]reg.VecVirtual // row i of A·dy
+			for j, pixel := range []reg.GPVirtual{left, right} {
+				d[j] = v.gradientPoint(i, zero, v.load(Mem{Base: pixel}), v.load(Mem{Base: pixel, Index: row, Scale: 1}))
+			}
+			points := four(line, dv, dv3)
+			for j := range 4 {
+				VMOVUPS(v.gradientPoint(j, zero, d[0], d[1]), points[j])
+			}
+			if i < 3 {
+				LEAQ(Mem{Base: line, Index: dv, Scale: 4}, line)
+			}
+		}
+		for _, r := range []reg.GPVirtual{to, left, right} {
+			ADDQ(U32(v.bytes()), r)
+		}
+		CMPQ(left, end)
+		JNE(LabelRef("channels"))
+		LEAQ(Mem{Base: y, Index: ldy, Scale: 2}, y)
+	})
+	VZEROUPPER()
+	RET()
+}
+
+// gradientPoint returns element i of A·d for two inputs.
+func (v vector) gradientPoint(i int, zero, d0, d1 reg.VecVirtual) reg.VecVirtual {
+	switch i {
+	case 0:
+		return d0
+	case 1:
+		return v.sum(d0, d1)
+	case 2:
+		return v.difference(d0, d1)
+	}
+	return v.difference(zero, d1)
+}
+
+// winogradWeight generates Gᵀ·M·G, first the columns, then the rows.
+func winogradWeight(v vector) {
+	v.function("winogradWeight", "dw, m *float32, n, ddw, dm int", "transforms the points of n filters, a multiple of the lanes.")
+	dw, m, n := param("dw"), param("m"), param("n")
+	ddw, dm := bytesOf(param("ddw")), bytesOf(param("dm"))
+	half := v.new()
+	VBROADCASTSS(ConstData("halves"+v.suffix, F32(0.5)), half)
+	Label("more")
+	var columns [3][4]reg.VecVirtual // Gᵀ·M
+	column := GP64()
+	MOVQ(m, column)
+	dm4 := GP64()
+	MOVQ(dm, dm4)
+	SHLQ(Imm(2), dm4)
+	dm12 := tripled(dm4)
+	for j := range 4 {
+		from := four(column, dm4, dm12)
+		for i, r := range v.weightTaps([4]reg.VecVirtual{v.load(from[0]), v.load(from[1]), v.load(from[2]), v.load(from[3])}, half) {
+			columns[i][j] = r
+		}
+		if j < 3 {
+			ADDQ(dm, column)
+		}
+	}
+	tap := GP64()
+	MOVQ(dw, tap)
+	for _, points := range columns {
+		for _, r := range v.weightTaps(points, half) {
+			VMOVUPS(r, Mem{Base: tap})
+			ADDQ(ddw, tap)
+		}
+	}
+	ADDQ(U32(v.bytes()), dw)
+	ADDQ(U32(v.bytes()), m)
+	SUBQ(U32(v.lanes), n)
+	JNZ(LabelRef("more"))
+	VZEROUPPER()
+	RET()
+}
+
+// weightTaps returns Gᵀ·m for four points.
+func (v vector) weightTaps(m [4]reg.VecVirtual, half reg.VecVirtual) [3]reg.VecVirtual {
+	plus, middle := v.sum(m[1], m[2]), v.difference(m[1], m[2])
+	VMULPS(half, plus, plus)
+	VMULPS(half, middle, middle)
+	return [3]reg.VecVirtual{v.sum(plus, m[0]), middle, v.sum(plus, m[3])}
+}
