@@ -8,7 +8,7 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // single taps (conv_weight_taps.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
-	if p.paysWinograd(op.Precision, op.W, op.Stride, op.Pad) {
+	if p.backend.UsesWinograd(op) {
 		return p.winogradForward(op)
 	}
 	return p.directForward(op)
@@ -38,7 +38,7 @@ func (p *program) directForward(op kernels.ConvForward) func() error {
 }
 
 func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
-	if p.paysWinograd(op.Precision, op.W, op.Stride, op.Pad) {
+	if p.backend.UsesWinograd(op) {
 		return p.winogradBackwardInput(op)
 	}
 	return p.directBackwardInput(op)
@@ -74,16 +74,8 @@ func (p *program) directBackwardInput(op kernels.ConvBackwardInput) func() error
 	})
 }
 
-// paysWinograd reports whether Winograd's algorithm is faster than the direct
-// one.
-func (p *program) paysWinograd(precision kernels.Precision, w kernels.Tensor, stride, pad int) bool {
-	k := p.backend.simd
-	return precision == kernels.FP32 && k.WinogradInput != nil && stride == 1 && pad == 1 &&
-		w.Shape[1] == 3 && w.Shape[2] == 3 && w.Shape[0] >= 16 && w.Shape[3] >= 16
-}
-
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
-	if p.paysWinograd(op.Precision, op.DW, op.Stride, op.Pad) {
+	if p.backend.UsesWinograd(op) {
 		return p.winogradWeight(op)
 	}
 	return p.directBackwardWeight(op)

@@ -32,6 +32,26 @@ type winograd struct {
 	framesAt, pixelsAt int
 }
 
+// UsesWinograd reports whether the backend computes op by Winograd's algorithm.
+func (b *backend) UsesWinograd(op kernels.Op) bool {
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		return b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision)
+	case kernels.ConvBackwardInput:
+		return b.winogradPays(op.DX, op.W, op.Stride, op.Pad, op.Precision)
+	case kernels.ConvBackwardWeight:
+		return b.winogradPays(op.X, op.DW, op.Stride, op.Pad, op.Precision)
+	}
+	return false
+}
+
+// winogradPays reports whether Winograd's algorithm is faster than the direct one
+// for a convolution of x with w.
+func (b *backend) winogradPays(x, w kernels.Tensor, stride, pad int, precision kernels.Precision) bool {
+	return precision == kernels.FP32 && b.simd.WinogradInput != nil && stride == 1 && pad == 1 &&
+		w.Shape[1] == 3 && w.Shape[2] == 3 && w.Shape[0] >= 16 && w.Shape[3] >= 16
+}
+
 func (p *program) winogradForward(op kernels.ConvForward) func() error {
 	o, i := op.W.Shape[0], op.W.Shape[3]
 	w, k := p.floats(op.W), p.backend.simd

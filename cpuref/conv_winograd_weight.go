@@ -4,7 +4,7 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
 // winogradWeightElements is winogradElements for the gradient of the weights,
 // whose sums would be loaded and stored more often if blocks were smaller.
-var winogradWeightElements = 1 << 18
+const winogradWeightElements = 1 << 18
 
 // winogradWeight is a [kernels.ConvBackwardWeight] with 3×3 filters, stride 1 and
 // pad 1, by Winograd's algorithm. At each of its points, the sum over the tiles

@@ -124,7 +124,7 @@ func convForwardBounds(op kernels.ConvForward) map[string]Bound {
 		}
 	}
 	return map[string]Bound{
-		"Y":    sumBound("Y", op.W.Len()/op.W.Dim(0)+1), // the bias is a term too
+		"Y":    winogradForward(op, sumBound("Y", op.W.Len()/op.W.Dim(0)+1)), // the bias is a term too
 		"Mean": statistics(func(errMean, _ float64) float64 { return errMean }),
 		"Var":  statistics(func(_, errVar float64) float64 { return errVar }),
 	}
