@@ -70,7 +70,8 @@ type Kernels struct {
 	// to the element at index, and the others get none.
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
-	// The transforms of Winograd's convolution F(2×2, 3×3); see winograd.go.
+	// The transforms of Winograd's convolution F(2×2, 3×3), or nil; see winograd.go.
+	// The 16 points of a matrix are dv, dm or du apart.
 	// WinogradFilter transforms n filters g (9, dg) to points u (16, du).
 	WinogradFilter func(u, g []float32, n, du, dg int)
 	// WinogradInput transforms a row of tiles, each two pixels to the right of
