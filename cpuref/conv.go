@@ -2,12 +2,20 @@ package cpuref
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// Three algorithms compute the convolution ops: a correlation (the forward pass
-// and the gradient of the input, conv_correlation.go), and for the gradient of
-// the weights products by rows of filters (conv_weight.go) or, for few taps, by
-// single taps (conv_weight_taps.go).
+// Three direct algorithms compute the convolution ops: a correlation (the forward
+// pass and the gradient of the input, conv_correlation.go), and for the gradient
+// of the weights products by rows of filters (conv_weight.go) or, for few taps, by
+// single taps (conv_weight_taps.go). Where it is faster, Winograd's algorithm takes
+// their place (conv_winograd.go and conv_winograd_weight.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
+	if p.backend.UsesWinograd(op) {
+		return p.winogradForward(op)
+	}
+	return p.directForward(op)
+}
+
+func (p *program) directForward(op kernels.ConvForward) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	w := p.floats(op.W)
 	k := p.backend.simd
@@ -30,9 +38,16 @@ func (p *program) convForward(op kernels.ConvForward) func() error {
 	})
 }
 
-// convBackwardInput correlates DY, dilated by the stride, with the filters
-// rotated by 180° and their channels exchanged.
 func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
+	if p.backend.UsesWinograd(op) {
+		return p.winogradBackwardInput(op)
+	}
+	return p.directBackwardInput(op)
+}
+
+// directBackwardInput correlates DY, dilated by the stride, with the filters
+// rotated by 180° and their channels exchanged.
+func (p *program) directBackwardInput(op kernels.ConvBackwardInput) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	h, w := op.DX.Shape[1], op.DX.Shape[2]
 	f := frame{h: op.DY.Shape[1], w: op.DY.Shape[2], c: o, fh: h + kh - 1, fw: w + kw - 1,
@@ -61,6 +76,13 @@ func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
 }
 
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
+	if p.backend.UsesWinograd(op) {
+		return p.winogradWeight(op)
+	}
+	return p.directBackwardWeight(op)
+}
+
+func (p *program) directBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
 	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
 		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, batch: op.X.Shape[0], images: op.X.Shape[0],

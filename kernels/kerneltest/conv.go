@@ -124,7 +124,7 @@ func convForwardBounds(op kernels.ConvForward) map[string]Bound {
 		}
 	}
 	return map[string]Bound{
-		"Y":    sumBound("Y", op.W.Len()/op.W.Dim(0)+1), // the bias is a term too
+		"Y":    winogradForward(op, sumBound("Y", op.W.Len()/op.W.Dim(0)+1)), // the bias is a term too
 		"Mean": statistics(func(errMean, _ float64) float64 { return errMean }),
 		"Var":  statistics(func(_, errVar float64) float64 { return errVar }),
 	}
@@ -191,6 +191,10 @@ var convShapes = []Conv{
 	{N: 1, H: 4, W: 3, I: 63, O: 65, KH: 3, KW: 3, Stride: 1, Pad: 1},
 	{N: 1, H: 3, W: 3, I: 65, O: 129, KH: 1, KW: 1, Stride: 1},
 	{N: 5, H: 13, W: 11, I: 8, O: 48, KH: 3, KW: 3, Stride: 2},
+	{N: 4, H: 7, W: 7, I: 32, O: 32, KH: 3, KW: 3, Stride: 1, Pad: 1}, // half tiles of 2×2 pixels along both axes
+	{N: 2, H: 9, W: 12, I: 48, O: 32, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 3, H: 8, W: 7, I: 32, O: 80, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 50, H: 2, W: 2, I: 32, O: 32, KH: 3, KW: 3, Stride: 1, Pad: 1},
 }
 
 // modelConvs are the convolutions of fashioncnn and alternative.

@@ -20,7 +20,8 @@ const (
 // on absolute values. Two names of one tensor are two entries.
 type Results struct {
 	In, Ref, Abs map[string][]float64
-	Steps        int // times that the op ran; the state advances in between
+	Steps        int  // times that the op ran; the state advances in between
+	Winograd     bool // the backend computed the op as [Winograd] describes
 }
 
 // Bound returns how far each element of an output may lie from the
@@ -34,10 +35,10 @@ func Bounds(op kernels.Op) map[string]Bound {
 	case kernels.ConvForward:
 		return convForwardBounds(op)
 	case kernels.ConvBackwardInput:
-		return map[string]Bound{"DX": sumBound("DX", op.W.Len()/op.W.Dim(-1))}
+		return map[string]Bound{"DX": winogradBackwardInput(op, sumBound("DX", op.W.Len()/op.W.Dim(-1)))}
 	case kernels.ConvBackwardWeight:
 		rows, _ := op.DY.Matrix()
-		return map[string]Bound{"DW": sumBound("DW", rows), "DBias": sumBound("DBias", rows)}
+		return map[string]Bound{"DW": winogradBackwardWeight(op, sumBound("DW", rows)), "DBias": sumBound("DBias", rows)}
 	case kernels.GEMM:
 		_, _, k := op.MNK()
 		return map[string]Bound{"C": sumBound("C", k+2), "RowSums": sumBound("RowSums", k)} // the bias and the old C are terms too

@@ -22,8 +22,10 @@ var generic = Kernels{
 	NormalizeReLU: normalizeReLUGeneric, ReLUDots: reluDotsGeneric, NormalizeReLUBackward: normalizeReLUBackwardGeneric,
 	NormalizeReLUPool2x2: normalizeReLUPool2x2Generic, ReLUPool2x2Dots: reluPool2x2DotsGeneric,
 	ReLUPool2x2Backward: reluPool2x2BackwardGeneric,
-	Dropout:             dropoutGeneric,
-	Adam:                adamGeneric, SGD: sgdGeneric,
+	WinogradFilter:      winogradFilterGeneric, WinogradInput: winogradInputGeneric, WinogradOutput: winogradOutputGeneric,
+	WinogradGradient: winogradGradientGeneric, WinogradWeight: winogradWeightGeneric,
+	Dropout: dropoutGeneric,
+	Adam:    adamGeneric, SGD: sgdGeneric,
 	TilePairs: tilePairsGeneric, Pair: pairGeneric, PairRows: pairRowsGeneric,
 	Pause: func() {},
 }

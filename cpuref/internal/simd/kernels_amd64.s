@@ -14175,6 +14175,479 @@ windows:
 	VZEROUPPER
 	RET
 
+// func winogradFilterAVX2(u *float32, filter *float32, n int, du int, dg int)
+// Requires: AVX, FMA3
+TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-40
+	MOVQ         u+0(FP), AX
+	MOVQ         filter+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         du+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dg+32(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(BX*2), DI
+	LEAQ         (SI)(SI*2), R8
+	VBROADCASTSS halfAVX2<>+0(SB), Y0
+
+more:
+	LEAQ         (CX), R9
+	VMOVUPS      (R9), Y1
+	VMOVUPS      (R9)(R8*1), Y2
+	VMOVUPS      (R9)(R8*2), Y3
+	VADDPS       Y3, Y1, Y5
+	VMULPS       Y0, Y5, Y5
+	VMOVAPS      Y5, Y4
+	VFMADD231PS  Y2, Y0, Y4
+	VFNMADD231PS Y2, Y0, Y5
+	LEAQ         (CX), R9
+	ADDQ         SI, R9
+	VMOVUPS      (R9), Y2
+	VMOVUPS      (R9)(R8*1), Y6
+	VMOVUPS      (R9)(R8*2), Y7
+	VADDPS       Y7, Y2, Y9
+	VMULPS       Y0, Y9, Y9
+	VMOVAPS      Y9, Y8
+	VFMADD231PS  Y6, Y0, Y8
+	VFNMADD231PS Y6, Y0, Y9
+	LEAQ         (CX), R9
+	ADDQ         SI, R9
+	ADDQ         SI, R9
+	VMOVUPS      (R9), Y6
+	VMOVUPS      (R9)(R8*1), Y10
+	VMOVUPS      (R9)(R8*2), Y11
+	VADDPS       Y11, Y6, Y13
+	VMULPS       Y0, Y13, Y13
+	VMOVAPS      Y13, Y12
+	VFMADD231PS  Y10, Y0, Y12
+	VFNMADD231PS Y10, Y0, Y13
+	MOVQ         AX, R9
+	VADDPS       Y6, Y1, Y14
+	VMULPS       Y0, Y14, Y14
+	VMOVAPS      Y14, Y10
+	VFMADD231PS  Y2, Y0, Y10
+	VFNMADD231PS Y2, Y0, Y14
+	VMOVUPS      Y1, (R9)
+	VMOVUPS      Y10, (R9)(BX*1)
+	VMOVUPS      Y14, (R9)(BX*2)
+	VMOVUPS      Y6, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Y12, Y4, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y1
+	VFMADD231PS  Y8, Y0, Y1
+	VFNMADD231PS Y8, Y0, Y2
+	VMOVUPS      Y4, (R9)
+	VMOVUPS      Y1, (R9)(BX*1)
+	VMOVUPS      Y2, (R9)(BX*2)
+	VMOVUPS      Y12, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Y13, Y5, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y1
+	VFMADD231PS  Y9, Y0, Y1
+	VFNMADD231PS Y9, Y0, Y2
+	VMOVUPS      Y5, (R9)
+	VMOVUPS      Y1, (R9)(BX*1)
+	VMOVUPS      Y2, (R9)(BX*2)
+	VMOVUPS      Y13, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Y11, Y3, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVAPS      Y2, Y1
+	VFMADD231PS  Y7, Y0, Y1
+	VFNMADD231PS Y7, Y0, Y2
+	VMOVUPS      Y3, (R9)
+	VMOVUPS      Y1, (R9)(BX*1)
+	VMOVUPS      Y2, (R9)(BX*2)
+	VMOVUPS      Y11, (R9)(DI*1)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JNZ          more
+	VZEROUPPER
+	RET
+
+DATA halfAVX2<>+0(SB)/4, $(0.5)
+GLOBL halfAVX2<>(SB), RODATA|NOPTR, $4
+
+// func winogradInputAVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+// Requires: AVX
+TEXT ·winogradInputAVX2(SB), NOSPLIT, $0-48
+	MOVQ v+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ tiles+16(FP), DX
+	MOVQ c+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ row+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dv+40(FP), DI
+	SHLQ $0x02, DI
+	LEAQ (SI)(SI*2), R8
+	LEAQ (DI)(DI*2), R9
+
+tiles:
+	XORQ R10, R10
+
+channels:
+	LEAQ    (CX)(BX*1), R11
+	LEAQ    (R11)(BX*1), R12
+	LEAQ    (R12)(BX*1), R13
+	MOVQ    AX, R14
+	VMOVUPS (CX), Y0
+	VSUBPS  (CX)(SI*2), Y0, Y0
+	VMOVUPS (R11), Y1
+	VSUBPS  (R11)(SI*2), Y1, Y1
+	VMOVUPS (R12), Y2
+	VSUBPS  (R12)(SI*2), Y2, Y2
+	VMOVUPS (R13), Y3
+	VSUBPS  (R13)(SI*2), Y3, Y3
+	VSUBPS  Y2, Y0, Y0
+	VMOVUPS Y0, (R14)
+	VADDPS  Y2, Y1, Y0
+	VMOVUPS Y0, (R14)(DI*1)
+	VSUBPS  Y1, Y2, Y0
+	VMOVUPS Y0, (R14)(DI*2)
+	VSUBPS  Y3, Y1, Y0
+	VMOVUPS Y0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*1), Y0
+	VADDPS  (CX)(SI*2), Y0, Y0
+	VMOVUPS (R11)(SI*1), Y1
+	VADDPS  (R11)(SI*2), Y1, Y1
+	VMOVUPS (R12)(SI*1), Y2
+	VADDPS  (R12)(SI*2), Y2, Y2
+	VMOVUPS (R13)(SI*1), Y3
+	VADDPS  (R13)(SI*2), Y3, Y3
+	VSUBPS  Y2, Y0, Y0
+	VMOVUPS Y0, (R14)
+	VADDPS  Y2, Y1, Y0
+	VMOVUPS Y0, (R14)(DI*1)
+	VSUBPS  Y1, Y2, Y0
+	VMOVUPS Y0, (R14)(DI*2)
+	VSUBPS  Y3, Y1, Y0
+	VMOVUPS Y0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*2), Y0
+	VSUBPS  (CX)(SI*1), Y0, Y0
+	VMOVUPS (R11)(SI*2), Y1
+	VSUBPS  (R11)(SI*1), Y1, Y1
+	VMOVUPS (R12)(SI*2), Y2
+	VSUBPS  (R12)(SI*1), Y2, Y2
+	VMOVUPS (R13)(SI*2), Y3
+	VSUBPS  (R13)(SI*1), Y3, Y3
+	VSUBPS  Y2, Y0, Y0
+	VMOVUPS Y0, (R14)
+	VADDPS  Y2, Y1, Y0
+	VMOVUPS Y0, (R14)(DI*1)
+	VSUBPS  Y1, Y2, Y0
+	VMOVUPS Y0, (R14)(DI*2)
+	VSUBPS  Y3, Y1, Y0
+	VMOVUPS Y0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*1), Y0
+	VSUBPS  (CX)(R8*1), Y0, Y0
+	VMOVUPS (R11)(SI*1), Y1
+	VSUBPS  (R11)(R8*1), Y1, Y1
+	VMOVUPS (R12)(SI*1), Y2
+	VSUBPS  (R12)(R8*1), Y2, Y2
+	VMOVUPS (R13)(SI*1), Y3
+	VSUBPS  (R13)(R8*1), Y3, Y3
+	VSUBPS  Y2, Y0, Y0
+	VMOVUPS Y0, (R14)
+	VADDPS  Y2, Y1, Y0
+	VMOVUPS Y0, (R14)(DI*1)
+	VSUBPS  Y1, Y2, Y0
+	VMOVUPS Y0, (R14)(DI*2)
+	VSUBPS  Y3, Y1, Y0
+	VMOVUPS Y0, (R14)(R9*1)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	ADDQ    $0x00000020, R10
+	CMPQ    R10, BX
+	JNE     channels
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX2(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+// Requires: AVX
+TEXT ·winogradOutputAVX2(SB), NOSPLIT, $0-72
+	MOVQ y0+0(FP), AX
+	MOVQ y1+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ bias+24(FP), BX
+	MOVQ tiles+32(FP), SI
+	MOVQ c+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ldy+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dm+64(FP), R9
+	SHLQ $0x02, R9
+	LEAQ (R9)(R9*2), R10
+
+tiles:
+	XORQ R11, R11
+	MOVQ DX, R12
+
+channels:
+	VMOVUPS (BX)(R11*1), Y0
+	MOVQ    R12, R13
+	VMOVUPS (R13)(R9*1), Y1
+	VMOVUPS (R13)(R9*2), Y2
+	VADDPS  Y2, Y1, Y3
+	VADDPS  (R13), Y3, Y3
+	VSUBPS  Y2, Y1, Y1
+	VSUBPS  (R13)(R10*1), Y1, Y1
+	VADDPS  Y0, Y3, Y2
+	VADDPS  Y0, Y1, Y1
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Y3
+	VMOVUPS (R13)(R9*2), Y4
+	VADDPS  Y4, Y3, Y5
+	VADDPS  (R13), Y5, Y5
+	VSUBPS  Y4, Y3, Y3
+	VSUBPS  (R13)(R10*1), Y3, Y3
+	VADDPS  Y5, Y2, Y2
+	VADDPS  Y0, Y5, Y4
+	VADDPS  Y3, Y1, Y1
+	VADDPS  Y0, Y3, Y0
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Y3
+	VMOVUPS (R13)(R9*2), Y5
+	VADDPS  Y5, Y3, Y6
+	VADDPS  (R13), Y6, Y6
+	VSUBPS  Y5, Y3, Y3
+	VSUBPS  (R13)(R10*1), Y3, Y3
+	VADDPS  Y6, Y2, Y2
+	VSUBPS  Y6, Y4, Y4
+	VADDPS  Y3, Y1, Y1
+	VSUBPS  Y3, Y0, Y0
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Y3
+	VMOVUPS (R13)(R9*2), Y5
+	VADDPS  Y5, Y3, Y6
+	VADDPS  (R13), Y6, Y6
+	VSUBPS  Y5, Y3, Y3
+	VSUBPS  (R13)(R10*1), Y3, Y3
+	VSUBPS  Y6, Y4, Y4
+	VSUBPS  Y3, Y0, Y0
+	LEAQ    (AX)(R11*1), R13
+	VMOVUPS Y2, (R13)
+	VMOVUPS Y1, (R13)(R8*1)
+	LEAQ    (CX)(R11*1), R13
+	VMOVUPS Y4, (R13)
+	VMOVUPS Y0, (R13)(R8*1)
+	ADDQ    $0x00000020, R12
+	ADDQ    $0x00000020, R11
+	CMPQ    R11, DI
+	JNE     channels
+	MOVQ    ldm+56(FP), R11
+	SHLQ    $0x02, R11
+	ADDQ    R11, DX
+	LEAQ    (AX)(R8*2), AX
+	LEAQ    (CX)(R8*2), CX
+	DECQ    SI
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradGradientAVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+// Requires: AVX
+TEXT ·winogradGradientAVX2(SB), NOSPLIT, $0-56
+	MOVQ   v+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   tiles+16(FP), DX
+	MOVQ   c+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldy+32(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   row+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   dv+48(FP), R8
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	VXORPS Y0, Y0, Y0
+
+tiles:
+	MOVQ CX, R10
+	LEAQ (CX)(SI*1), R11
+	LEAQ (CX)(BX*1), R12
+
+channels:
+	MOVQ    AX, R13
+	VMOVUPS (R10), Y1
+	VMOVUPS (R10)(DI*1), Y2
+	VMOVUPS (R11), Y2
+	VMOVUPS (R11)(DI*1), Y3
+	VMOVUPS Y1, (R13)
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (R13)(R8*1)
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (R13)(R8*2)
+	VSUBPS  Y2, Y0, Y1
+	VMOVUPS Y1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Y1
+	VMOVUPS (R10)(DI*1), Y2
+	VADDPS  Y2, Y1, Y1
+	VMOVUPS (R11), Y2
+	VMOVUPS (R11)(DI*1), Y3
+	VADDPS  Y3, Y2, Y2
+	VMOVUPS Y1, (R13)
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (R13)(R8*1)
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (R13)(R8*2)
+	VSUBPS  Y2, Y0, Y1
+	VMOVUPS Y1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Y1
+	VMOVUPS (R10)(DI*1), Y2
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS (R11), Y2
+	VMOVUPS (R11)(DI*1), Y3
+	VSUBPS  Y3, Y2, Y2
+	VMOVUPS Y1, (R13)
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (R13)(R8*1)
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (R13)(R8*2)
+	VSUBPS  Y2, Y0, Y1
+	VMOVUPS Y1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Y1
+	VMOVUPS (R10)(DI*1), Y1
+	VSUBPS  Y1, Y0, Y1
+	VMOVUPS (R11), Y2
+	VMOVUPS (R11)(DI*1), Y2
+	VSUBPS  Y2, Y0, Y2
+	VMOVUPS Y1, (R13)
+	VADDPS  Y2, Y1, Y3
+	VMOVUPS Y3, (R13)(R8*1)
+	VSUBPS  Y2, Y1, Y1
+	VMOVUPS Y1, (R13)(R8*2)
+	VSUBPS  Y2, Y0, Y1
+	VMOVUPS Y1, (R13)(R9*1)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, R10
+	ADDQ    $0x00000020, R11
+	CMPQ    R10, R12
+	JNE     channels
+	LEAQ    (CX)(SI*2), CX
+	DECQ    DX
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
+// Requires: AVX
+TEXT ·winogradWeightAVX2(SB), NOSPLIT, $0-40
+	MOVQ         dw+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         ddw+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dm+32(FP), SI
+	SHLQ         $0x02, SI
+	VBROADCASTSS halvesAVX2<>+0(SB), Y0
+
+more:
+	MOVQ    CX, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	VMOVUPS (DI), Y1
+	VMOVUPS (DI)(R8*1), Y2
+	VMOVUPS (DI)(R8*2), Y3
+	VMOVUPS (DI)(R9*1), Y4
+	VADDPS  Y3, Y2, Y5
+	VSUBPS  Y3, Y2, Y2
+	VMULPS  Y0, Y5, Y5
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y1, Y5, Y1
+	VADDPS  Y4, Y5, Y3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y4
+	VMOVUPS (DI)(R8*1), Y5
+	VMOVUPS (DI)(R8*2), Y6
+	VMOVUPS (DI)(R9*1), Y7
+	VADDPS  Y6, Y5, Y8
+	VSUBPS  Y6, Y5, Y5
+	VMULPS  Y0, Y8, Y8
+	VMULPS  Y0, Y5, Y5
+	VADDPS  Y4, Y8, Y4
+	VADDPS  Y7, Y8, Y6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y7
+	VMOVUPS (DI)(R8*1), Y8
+	VMOVUPS (DI)(R8*2), Y9
+	VMOVUPS (DI)(R9*1), Y10
+	VADDPS  Y9, Y8, Y11
+	VSUBPS  Y9, Y8, Y8
+	VMULPS  Y0, Y11, Y11
+	VMULPS  Y0, Y8, Y8
+	VADDPS  Y7, Y11, Y7
+	VADDPS  Y10, Y11, Y9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Y10
+	VMOVUPS (DI)(R8*1), Y11
+	VMOVUPS (DI)(R8*2), Y12
+	VMOVUPS (DI)(R9*1), Y13
+	VADDPS  Y12, Y11, Y14
+	VSUBPS  Y12, Y11, Y11
+	VMULPS  Y0, Y14, Y14
+	VMULPS  Y0, Y11, Y11
+	VADDPS  Y10, Y14, Y10
+	VADDPS  Y13, Y14, Y12
+	MOVQ    AX, DI
+	VADDPS  Y7, Y4, Y13
+	VSUBPS  Y7, Y4, Y4
+	VMULPS  Y0, Y13, Y13
+	VMULPS  Y0, Y4, Y4
+	VADDPS  Y1, Y13, Y1
+	VADDPS  Y10, Y13, Y7
+	VMOVUPS Y1, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y4, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y7, (DI)
+	ADDQ    BX, DI
+	VADDPS  Y8, Y5, Y1
+	VSUBPS  Y8, Y5, Y4
+	VMULPS  Y0, Y1, Y1
+	VMULPS  Y0, Y4, Y4
+	VADDPS  Y2, Y1, Y2
+	VADDPS  Y11, Y1, Y1
+	VMOVUPS Y2, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y4, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y1, (DI)
+	ADDQ    BX, DI
+	VADDPS  Y9, Y6, Y1
+	VSUBPS  Y9, Y6, Y2
+	VMULPS  Y0, Y1, Y1
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y3, Y1, Y3
+	VADDPS  Y12, Y1, Y1
+	VMOVUPS Y3, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y2, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Y1, (DI)
+	ADDQ    BX, DI
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JNZ     more
+	VZEROUPPER
+	RET
+
+DATA halvesAVX2<>+0(SB)/4, $(0.5)
+GLOBL halvesAVX2<>(SB), RODATA|NOPTR, $4
+
 // func addAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512F
 TEXT ·addAVX512(SB), NOSPLIT, $0-24
@@ -15758,6 +16231,479 @@ windows:
 	JNE         channels
 	VZEROUPPER
 	RET
+
+// func winogradFilterAVX512(u *float32, filter *float32, n int, du int, dg int)
+// Requires: AVX, AVX512F
+TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-40
+	MOVQ         u+0(FP), AX
+	MOVQ         filter+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         du+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dg+32(FP), SI
+	SHLQ         $0x02, SI
+	LEAQ         (BX)(BX*2), DI
+	LEAQ         (SI)(SI*2), R8
+	VBROADCASTSS halfAVX512<>+0(SB), Z0
+
+more:
+	LEAQ         (CX), R9
+	VMOVUPS      (R9), Z1
+	VMOVUPS      (R9)(R8*1), Z2
+	VMOVUPS      (R9)(R8*2), Z3
+	VADDPS       Z3, Z1, Z5
+	VMULPS       Z0, Z5, Z5
+	VMOVAPS      Z5, Z4
+	VFMADD231PS  Z2, Z0, Z4
+	VFNMADD231PS Z2, Z0, Z5
+	LEAQ         (CX), R9
+	ADDQ         SI, R9
+	VMOVUPS      (R9), Z2
+	VMOVUPS      (R9)(R8*1), Z6
+	VMOVUPS      (R9)(R8*2), Z7
+	VADDPS       Z7, Z2, Z9
+	VMULPS       Z0, Z9, Z9
+	VMOVAPS      Z9, Z8
+	VFMADD231PS  Z6, Z0, Z8
+	VFNMADD231PS Z6, Z0, Z9
+	LEAQ         (CX), R9
+	ADDQ         SI, R9
+	ADDQ         SI, R9
+	VMOVUPS      (R9), Z6
+	VMOVUPS      (R9)(R8*1), Z10
+	VMOVUPS      (R9)(R8*2), Z11
+	VADDPS       Z11, Z6, Z13
+	VMULPS       Z0, Z13, Z13
+	VMOVAPS      Z13, Z12
+	VFMADD231PS  Z10, Z0, Z12
+	VFNMADD231PS Z10, Z0, Z13
+	MOVQ         AX, R9
+	VADDPS       Z6, Z1, Z14
+	VMULPS       Z0, Z14, Z14
+	VMOVAPS      Z14, Z10
+	VFMADD231PS  Z2, Z0, Z10
+	VFNMADD231PS Z2, Z0, Z14
+	VMOVUPS      Z1, (R9)
+	VMOVUPS      Z10, (R9)(BX*1)
+	VMOVUPS      Z14, (R9)(BX*2)
+	VMOVUPS      Z6, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Z12, Z4, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVAPS      Z2, Z1
+	VFMADD231PS  Z8, Z0, Z1
+	VFNMADD231PS Z8, Z0, Z2
+	VMOVUPS      Z4, (R9)
+	VMOVUPS      Z1, (R9)(BX*1)
+	VMOVUPS      Z2, (R9)(BX*2)
+	VMOVUPS      Z12, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Z13, Z5, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVAPS      Z2, Z1
+	VFMADD231PS  Z9, Z0, Z1
+	VFNMADD231PS Z9, Z0, Z2
+	VMOVUPS      Z5, (R9)
+	VMOVUPS      Z1, (R9)(BX*1)
+	VMOVUPS      Z2, (R9)(BX*2)
+	VMOVUPS      Z13, (R9)(DI*1)
+	LEAQ         (R9)(BX*4), R9
+	VADDPS       Z11, Z3, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVAPS      Z2, Z1
+	VFMADD231PS  Z7, Z0, Z1
+	VFNMADD231PS Z7, Z0, Z2
+	VMOVUPS      Z3, (R9)
+	VMOVUPS      Z1, (R9)(BX*1)
+	VMOVUPS      Z2, (R9)(BX*2)
+	VMOVUPS      Z11, (R9)(DI*1)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x00000010, DX
+	JNZ          more
+	VZEROUPPER
+	RET
+
+DATA halfAVX512<>+0(SB)/4, $(0.5)
+GLOBL halfAVX512<>(SB), RODATA|NOPTR, $4
+
+// func winogradInputAVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+// Requires: AVX, AVX512F
+TEXT ·winogradInputAVX512(SB), NOSPLIT, $0-48
+	MOVQ v+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ tiles+16(FP), DX
+	MOVQ c+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ row+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dv+40(FP), DI
+	SHLQ $0x02, DI
+	LEAQ (SI)(SI*2), R8
+	LEAQ (DI)(DI*2), R9
+
+tiles:
+	XORQ R10, R10
+
+channels:
+	LEAQ    (CX)(BX*1), R11
+	LEAQ    (R11)(BX*1), R12
+	LEAQ    (R12)(BX*1), R13
+	MOVQ    AX, R14
+	VMOVUPS (CX), Z0
+	VSUBPS  (CX)(SI*2), Z0, Z0
+	VMOVUPS (R11), Z1
+	VSUBPS  (R11)(SI*2), Z1, Z1
+	VMOVUPS (R12), Z2
+	VSUBPS  (R12)(SI*2), Z2, Z2
+	VMOVUPS (R13), Z3
+	VSUBPS  (R13)(SI*2), Z3, Z3
+	VSUBPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R14)
+	VADDPS  Z2, Z1, Z0
+	VMOVUPS Z0, (R14)(DI*1)
+	VSUBPS  Z1, Z2, Z0
+	VMOVUPS Z0, (R14)(DI*2)
+	VSUBPS  Z3, Z1, Z0
+	VMOVUPS Z0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*1), Z0
+	VADDPS  (CX)(SI*2), Z0, Z0
+	VMOVUPS (R11)(SI*1), Z1
+	VADDPS  (R11)(SI*2), Z1, Z1
+	VMOVUPS (R12)(SI*1), Z2
+	VADDPS  (R12)(SI*2), Z2, Z2
+	VMOVUPS (R13)(SI*1), Z3
+	VADDPS  (R13)(SI*2), Z3, Z3
+	VSUBPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R14)
+	VADDPS  Z2, Z1, Z0
+	VMOVUPS Z0, (R14)(DI*1)
+	VSUBPS  Z1, Z2, Z0
+	VMOVUPS Z0, (R14)(DI*2)
+	VSUBPS  Z3, Z1, Z0
+	VMOVUPS Z0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*2), Z0
+	VSUBPS  (CX)(SI*1), Z0, Z0
+	VMOVUPS (R11)(SI*2), Z1
+	VSUBPS  (R11)(SI*1), Z1, Z1
+	VMOVUPS (R12)(SI*2), Z2
+	VSUBPS  (R12)(SI*1), Z2, Z2
+	VMOVUPS (R13)(SI*2), Z3
+	VSUBPS  (R13)(SI*1), Z3, Z3
+	VSUBPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R14)
+	VADDPS  Z2, Z1, Z0
+	VMOVUPS Z0, (R14)(DI*1)
+	VSUBPS  Z1, Z2, Z0
+	VMOVUPS Z0, (R14)(DI*2)
+	VSUBPS  Z3, Z1, Z0
+	VMOVUPS Z0, (R14)(R9*1)
+	LEAQ    (R14)(DI*4), R14
+	VMOVUPS (CX)(SI*1), Z0
+	VSUBPS  (CX)(R8*1), Z0, Z0
+	VMOVUPS (R11)(SI*1), Z1
+	VSUBPS  (R11)(R8*1), Z1, Z1
+	VMOVUPS (R12)(SI*1), Z2
+	VSUBPS  (R12)(R8*1), Z2, Z2
+	VMOVUPS (R13)(SI*1), Z3
+	VSUBPS  (R13)(R8*1), Z3, Z3
+	VSUBPS  Z2, Z0, Z0
+	VMOVUPS Z0, (R14)
+	VADDPS  Z2, Z1, Z0
+	VMOVUPS Z0, (R14)(DI*1)
+	VSUBPS  Z1, Z2, Z0
+	VMOVUPS Z0, (R14)(DI*2)
+	VSUBPS  Z3, Z1, Z0
+	VMOVUPS Z0, (R14)(R9*1)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	ADDQ    $0x00000040, R10
+	CMPQ    R10, BX
+	JNE     channels
+	ADDQ    BX, CX
+	DECQ    DX
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradOutputAVX512(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+// Requires: AVX, AVX512F
+TEXT ·winogradOutputAVX512(SB), NOSPLIT, $0-72
+	MOVQ y0+0(FP), AX
+	MOVQ y1+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ bias+24(FP), BX
+	MOVQ tiles+32(FP), SI
+	MOVQ c+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ldy+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dm+64(FP), R9
+	SHLQ $0x02, R9
+	LEAQ (R9)(R9*2), R10
+
+tiles:
+	XORQ R11, R11
+	MOVQ DX, R12
+
+channels:
+	VMOVUPS (BX)(R11*1), Z0
+	MOVQ    R12, R13
+	VMOVUPS (R13)(R9*1), Z1
+	VMOVUPS (R13)(R9*2), Z2
+	VADDPS  Z2, Z1, Z3
+	VADDPS  (R13), Z3, Z3
+	VSUBPS  Z2, Z1, Z1
+	VSUBPS  (R13)(R10*1), Z1, Z1
+	VADDPS  Z0, Z3, Z2
+	VADDPS  Z0, Z1, Z1
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Z3
+	VMOVUPS (R13)(R9*2), Z4
+	VADDPS  Z4, Z3, Z5
+	VADDPS  (R13), Z5, Z5
+	VSUBPS  Z4, Z3, Z3
+	VSUBPS  (R13)(R10*1), Z3, Z3
+	VADDPS  Z5, Z2, Z2
+	VADDPS  Z0, Z5, Z4
+	VADDPS  Z3, Z1, Z1
+	VADDPS  Z0, Z3, Z0
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Z3
+	VMOVUPS (R13)(R9*2), Z5
+	VADDPS  Z5, Z3, Z6
+	VADDPS  (R13), Z6, Z6
+	VSUBPS  Z5, Z3, Z3
+	VSUBPS  (R13)(R10*1), Z3, Z3
+	VADDPS  Z6, Z2, Z2
+	VSUBPS  Z6, Z4, Z4
+	VADDPS  Z3, Z1, Z1
+	VSUBPS  Z3, Z0, Z0
+	LEAQ    (R13)(R9*4), R13
+	VMOVUPS (R13)(R9*1), Z3
+	VMOVUPS (R13)(R9*2), Z5
+	VADDPS  Z5, Z3, Z6
+	VADDPS  (R13), Z6, Z6
+	VSUBPS  Z5, Z3, Z3
+	VSUBPS  (R13)(R10*1), Z3, Z3
+	VSUBPS  Z6, Z4, Z4
+	VSUBPS  Z3, Z0, Z0
+	LEAQ    (AX)(R11*1), R13
+	VMOVUPS Z2, (R13)
+	VMOVUPS Z1, (R13)(R8*1)
+	LEAQ    (CX)(R11*1), R13
+	VMOVUPS Z4, (R13)
+	VMOVUPS Z0, (R13)(R8*1)
+	ADDQ    $0x00000040, R12
+	ADDQ    $0x00000040, R11
+	CMPQ    R11, DI
+	JNE     channels
+	MOVQ    ldm+56(FP), R11
+	SHLQ    $0x02, R11
+	ADDQ    R11, DX
+	LEAQ    (AX)(R8*2), AX
+	LEAQ    (CX)(R8*2), CX
+	DECQ    SI
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradGradientAVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·winogradGradientAVX512(SB), NOSPLIT, $0-56
+	MOVQ   v+0(FP), AX
+	MOVQ   y+8(FP), CX
+	MOVQ   tiles+16(FP), DX
+	MOVQ   c+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   ldy+32(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   row+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   dv+48(FP), R8
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	VXORPS Z0, Z0, Z0
+
+tiles:
+	MOVQ CX, R10
+	LEAQ (CX)(SI*1), R11
+	LEAQ (CX)(BX*1), R12
+
+channels:
+	MOVQ    AX, R13
+	VMOVUPS (R10), Z1
+	VMOVUPS (R10)(DI*1), Z2
+	VMOVUPS (R11), Z2
+	VMOVUPS (R11)(DI*1), Z3
+	VMOVUPS Z1, (R13)
+	VADDPS  Z2, Z1, Z3
+	VMOVUPS Z3, (R13)(R8*1)
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z1, (R13)(R8*2)
+	VSUBPS  Z2, Z0, Z1
+	VMOVUPS Z1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Z1
+	VMOVUPS (R10)(DI*1), Z2
+	VADDPS  Z2, Z1, Z1
+	VMOVUPS (R11), Z2
+	VMOVUPS (R11)(DI*1), Z3
+	VADDPS  Z3, Z2, Z2
+	VMOVUPS Z1, (R13)
+	VADDPS  Z2, Z1, Z3
+	VMOVUPS Z3, (R13)(R8*1)
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z1, (R13)(R8*2)
+	VSUBPS  Z2, Z0, Z1
+	VMOVUPS Z1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Z1
+	VMOVUPS (R10)(DI*1), Z2
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS (R11), Z2
+	VMOVUPS (R11)(DI*1), Z3
+	VSUBPS  Z3, Z2, Z2
+	VMOVUPS Z1, (R13)
+	VADDPS  Z2, Z1, Z3
+	VMOVUPS Z3, (R13)(R8*1)
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z1, (R13)(R8*2)
+	VSUBPS  Z2, Z0, Z1
+	VMOVUPS Z1, (R13)(R9*1)
+	LEAQ    (R13)(R8*4), R13
+	VMOVUPS (R10), Z1
+	VMOVUPS (R10)(DI*1), Z1
+	VSUBPS  Z1, Z0, Z1
+	VMOVUPS (R11), Z2
+	VMOVUPS (R11)(DI*1), Z2
+	VSUBPS  Z2, Z0, Z2
+	VMOVUPS Z1, (R13)
+	VADDPS  Z2, Z1, Z3
+	VMOVUPS Z3, (R13)(R8*1)
+	VSUBPS  Z2, Z1, Z1
+	VMOVUPS Z1, (R13)(R8*2)
+	VSUBPS  Z2, Z0, Z1
+	VMOVUPS Z1, (R13)(R9*1)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, R10
+	ADDQ    $0x00000040, R11
+	CMPQ    R10, R12
+	JNE     channels
+	LEAQ    (CX)(SI*2), CX
+	DECQ    DX
+	JNZ     tiles
+	VZEROUPPER
+	RET
+
+// func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
+// Requires: AVX, AVX512F
+TEXT ·winogradWeightAVX512(SB), NOSPLIT, $0-40
+	MOVQ         dw+0(FP), AX
+	MOVQ         m+8(FP), CX
+	MOVQ         n+16(FP), DX
+	MOVQ         ddw+24(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         dm+32(FP), SI
+	SHLQ         $0x02, SI
+	VBROADCASTSS halvesAVX512<>+0(SB), Z0
+
+more:
+	MOVQ    CX, DI
+	MOVQ    SI, R8
+	SHLQ    $0x02, R8
+	LEAQ    (R8)(R8*2), R9
+	VMOVUPS (DI), Z1
+	VMOVUPS (DI)(R8*1), Z2
+	VMOVUPS (DI)(R8*2), Z3
+	VMOVUPS (DI)(R9*1), Z4
+	VADDPS  Z3, Z2, Z5
+	VSUBPS  Z3, Z2, Z2
+	VMULPS  Z0, Z5, Z5
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z1, Z5, Z1
+	VADDPS  Z4, Z5, Z3
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z4
+	VMOVUPS (DI)(R8*1), Z5
+	VMOVUPS (DI)(R8*2), Z6
+	VMOVUPS (DI)(R9*1), Z7
+	VADDPS  Z6, Z5, Z8
+	VSUBPS  Z6, Z5, Z5
+	VMULPS  Z0, Z8, Z8
+	VMULPS  Z0, Z5, Z5
+	VADDPS  Z4, Z8, Z4
+	VADDPS  Z7, Z8, Z6
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z7
+	VMOVUPS (DI)(R8*1), Z8
+	VMOVUPS (DI)(R8*2), Z9
+	VMOVUPS (DI)(R9*1), Z10
+	VADDPS  Z9, Z8, Z11
+	VSUBPS  Z9, Z8, Z8
+	VMULPS  Z0, Z11, Z11
+	VMULPS  Z0, Z8, Z8
+	VADDPS  Z7, Z11, Z7
+	VADDPS  Z10, Z11, Z9
+	ADDQ    SI, DI
+	VMOVUPS (DI), Z10
+	VMOVUPS (DI)(R8*1), Z11
+	VMOVUPS (DI)(R8*2), Z12
+	VMOVUPS (DI)(R9*1), Z13
+	VADDPS  Z12, Z11, Z14
+	VSUBPS  Z12, Z11, Z11
+	VMULPS  Z0, Z14, Z14
+	VMULPS  Z0, Z11, Z11
+	VADDPS  Z10, Z14, Z10
+	VADDPS  Z13, Z14, Z12
+	MOVQ    AX, DI
+	VADDPS  Z7, Z4, Z13
+	VSUBPS  Z7, Z4, Z4
+	VMULPS  Z0, Z13, Z13
+	VMULPS  Z0, Z4, Z4
+	VADDPS  Z1, Z13, Z1
+	VADDPS  Z10, Z13, Z7
+	VMOVUPS Z1, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z4, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z7, (DI)
+	ADDQ    BX, DI
+	VADDPS  Z8, Z5, Z1
+	VSUBPS  Z8, Z5, Z4
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z4, Z4
+	VADDPS  Z2, Z1, Z2
+	VADDPS  Z11, Z1, Z1
+	VMOVUPS Z2, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z4, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z1, (DI)
+	ADDQ    BX, DI
+	VADDPS  Z9, Z6, Z1
+	VSUBPS  Z9, Z6, Z2
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z3, Z1, Z3
+	VADDPS  Z12, Z1, Z1
+	VMOVUPS Z3, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z2, (DI)
+	ADDQ    BX, DI
+	VMOVUPS Z1, (DI)
+	ADDQ    BX, DI
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	SUBQ    $0x00000010, DX
+	JNZ     more
+	VZEROUPPER
+	RET
+
+DATA halvesAVX512<>+0(SB)/4, $(0.5)
+GLOBL halvesAVX512<>(SB), RODATA|NOPTR, $4
 
 // func pairAVX512(dst *float32, src *float32, n int)
 // Requires: AVX, AVX512F, AVX512_BF16

@@ -235,3 +235,61 @@ func reluPoolBackwardWith(lanes int, vector func(dx0, dx1, dy, y *float32, index
 		vector(&dx0[0], &dx1[0], &dy[0], &y[0], &index[0], &x0[0], &x1[0], &mean[0], &scale[0], &slope[0], &shift[0], c, len(y)/c)
 	}
 }
+
+// Winograd's transforms of the input and of the output's gradient use the kernels
+// only for whole vectors of channels. The others process any remainder in
+// portable code.
+
+func winogradFilterWith(lanes int, vector func(u, g *float32, n, du, dg int)) func(u, g []float32, n, du, dg int) {
+	return func(u, g []float32, n, du, dg int) {
+		whole := n &^ (lanes - 1)
+		if whole > 0 {
+			vector(&u[0], &g[0], whole, du, dg)
+		}
+		winogradFilterGeneric(u[whole:], g[whole:], n-whole, du, dg)
+	}
+}
+
+func winogradInputWith(lanes int, vector func(v, x *float32, tiles, c, row, dv int)) func(v, x []float32, tiles, c, row, dv int) {
+	return func(v, x []float32, tiles, c, row, dv int) {
+		if c%lanes != 0 {
+			winogradInputGeneric(v, x, tiles, c, row, dv)
+			return
+		}
+		vector(&v[0], &x[0], tiles, c, row, dv)
+	}
+}
+
+func winogradOutputWith(lanes int, vector func(y0, y1, m, bias *float32, tiles, c, ldy, ldm, dm int)) func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int) {
+	return func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int) {
+		whole := c &^ (lanes - 1)
+		if whole > 0 {
+			vector(&y0[0], &y1[0], &m[0], &bias[0], tiles, whole, ldy, ldm, dm)
+		}
+		if whole < c {
+			winogradOutputGeneric(y0[whole:], y1[whole:], m[whole:], bias[whole:], tiles, c-whole, ldy, ldm, dm)
+		}
+	}
+}
+
+func winogradGradientWith(lanes int, vector func(v, y *float32, tiles, c, ldy, row, dv int)) func(v, y []float32, tiles, c, ldy, row, dv int) {
+	return func(v, y []float32, tiles, c, ldy, row, dv int) {
+		if c%lanes != 0 {
+			winogradGradientGeneric(v, y, tiles, c, ldy, row, dv)
+			return
+		}
+		vector(&v[0], &y[0], tiles, c, ldy, row, dv)
+	}
+}
+
+func winogradWeightWith(lanes int, vector func(dw, m *float32, n, ddw, dm int)) func(dw, m []float32, n, ddw, dm int) {
+	return func(dw, m []float32, n, ddw, dm int) {
+		whole := n &^ (lanes - 1)
+		if whole > 0 {
+			vector(&dw[0], &m[0], whole, ddw, dm)
+		}
+		if whole < n {
+			winogradWeightGeneric(dw[whole:], m[whole:], n-whole, ddw, dm)
+		}
+	}
+}

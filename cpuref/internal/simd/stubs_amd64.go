@@ -454,6 +454,31 @@ func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, in
 //go:noescape
 func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
+// winogradFilterAVX2 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilterAVX2(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInputAVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInputAVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutputAVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutputAVX2(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+
+// winogradGradientAVX2 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradientAVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeightAVX2 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -563,6 +588,31 @@ func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, 
 //
 //go:noescape
 func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+
+// winogradFilterAVX512 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilterAVX512(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInputAVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInputAVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutputAVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutputAVX512(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+
+// winogradGradientAVX512 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradientAVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeightAVX512 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

@@ -4,13 +4,16 @@ package simd
 
 // machineTiers returns the NEON tier: every arm64 processor that Go supports has
 // NEON. Only its tile uses vector instructions; the other passes are portable.
-// It has no mixed precision, because portable code would be slower than float32.
+// It has no mixed precision, because portable code would be slower than float32,
+// and no Winograd's convolution, whose portable transforms nobody has measured
+// beside its tile.
 func machineTiers() []*Kernels {
 	k := generic
 	k.Name = "neon"
 	k.Group, k.Cols = 3, 16
 	k.Tile = tileNEON
 	k.TilePairs, k.Pair, k.PairRows = nil, nil, nil
+	k.WinogradFilter, k.WinogradInput, k.WinogradOutput, k.WinogradGradient, k.WinogradWeight = nil, nil, nil, nil, nil
 	return []*Kernels{&k}
 }
 

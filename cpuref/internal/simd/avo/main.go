@@ -38,6 +38,11 @@ func main() {
 		normalizeReLUPool(v, false)
 		reluPoolDots(v)
 		reluPoolBackward(v)
+		winogradFilter(v)
+		winogradInput(v)
+		winogradOutput(v)
+		winogradGradient(v)
+		winogradWeight(v)
 	}
 	pair()
 	pairRows()

@@ -1,0 +1,248 @@
+package cpuref
+
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// winogradPoints is the number of products per channel and tile of Winograd's
+// convolution F(2×2, 3×3), which computes four outputs of nine taps each (see
+// simd/winograd.go).
+const winogradPoints = 16
+
+// winogradElements is the number of elements of all points that are processed at
+// once, about half of a core's second-level cache.
+const winogradElements = 1 << 16
+
+// winograd correlates images with 3×3 filters, at stride 1 and inside a border of
+// one zero, by Winograd's algorithm. It computes the forward convolution, and the
+// gradient of its input with rotated filters.
+type winograd struct {
+	p        *program
+	tiling   tiling
+	c, out   int // channels of an image and of its result
+	src, dst []float32
+	bias     []float32        // (out)
+	stats    *imageStatistics // of the result, or nil
+	panels   int              // of filters, packed in the shared scratch: [panel][point][C][tile's columns]
+	splits   int              // tasks per panel that transform filters
+
+	// The private scratch holds, in order, the points of the input, those of one
+	// panel of the products, an image's frame, and a row of pixels.
+	inputs, products   int // distance between points
+	framesAt, pixelsAt int
+}
+
+// UsesWinograd reports whether the backend computes op by Winograd's algorithm.
+func (b *backend) UsesWinograd(op kernels.Op) bool {
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		return b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision)
+	case kernels.ConvBackwardInput:
+		return b.winogradPays(op.DX, op.W, op.Stride, op.Pad, op.Precision)
+	case kernels.ConvBackwardWeight:
+		return b.winogradPays(op.X, op.DW, op.Stride, op.Pad, op.Precision)
+	}
+	return false
+}
+
+// winogradPays reports whether Winograd's algorithm is faster than the direct one
+// for a convolution of x with w. It is, in all three ops, if there are enough
+// channels that the products outweigh the transforms of the images, and enough
+// tiles that they outweigh those of the filters. The time of the direct algorithm
+// divided by that of Winograd's (forward, gradient of the input, of the weights),
+// on an Intel Xeon of the Sapphire Rapids generation, one thread, each the
+// shortest of 40 runs in turn with the other's:
+//
+//	N×H×W, I→O            avx2                avx512
+//	64×14×14, 32→64       1.40  1.58  1.77    1.42  1.49  1.53
+//	64×7×7, 64→128        1.53  1.59  1.87    1.41  1.45  1.34
+//	64×16×16, 32→32       1.36  1.32  1.76    1.40  1.42  1.34
+//	64×8×8, 64→64         1.67  1.67  1.99    1.79  1.84  1.62
+//	64×4×4, 256→256       2.02  1.79  2.59    2.04  1.90  1.67
+//	64×2×2, 64→64         1.36  1.40  1.56    2.25  2.63  1.35
+//	1×14×14, 32→64        1.32  1.25  1.66    1.30  1.42  1.72
+//	4×7×7, 64→128         1.21  1.26  1.75    1.25  1.32  1.48
+//
+// It stays direct here:
+//
+//	64×32×32, 16→16       1.01  1.01  1.28    0.93  0.99  1.03
+//	64×14×14, 32→16       1.24  0.92  1.53    1.04  1.16  1.41
+//	64×1×1, 64→64         1.58  1.69  0.92    1.55  1.82  0.67
+//	1×7×7, 64→128         0.73  0.80  1.31    0.89  0.96  1.29
+//
+// Two threads give the same picture, and so does the portable tier (1.5 to 2.1 on
+// the first two shapes). The vector tiers transform whole vectors of channels.
+func (b *backend) winogradPays(x, w kernels.Tensor, stride, pad int, precision kernels.Precision) bool {
+	if precision != kernels.FP32 || b.simd.WinogradInput == nil || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
+		return false
+	}
+	const minChannels, vector, minTiles = 32, 16, 48
+	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]
+	for _, channels := range []int{w.Shape[0], w.Shape[3]} {
+		if channels < minChannels || channels%vector != 0 {
+			return false
+		}
+	}
+	return h > 1 && width > 1 && n*((h+1)/2)*((width+1)/2) >= minTiles
+}
+
+func (p *program) winogradForward(op kernels.ConvForward) func() error {
+	o, i := op.W.Shape[0], op.W.Shape[3]
+	w, k := p.floats(op.W), p.backend.simd
+	x := p.newWinograd(op.X, op.Y)
+	if !op.Bias.Absent() {
+		x.bias = p.floats(op.Bias)
+	}
+	if !op.Mean.Absent() {
+		x.stats = newImageStatistics(p, op)
+	}
+	return x.compile(func(packed []float32, panel, tap, from, to int) {
+		j := panel * k.Cols
+		k.Transpose(packed, k.Cols, w[(j*9+tap)*i+from:], 9*i, min(k.Cols, o-j), to-from)
+	})
+}
+
+// winogradBackwardInput correlates DY with the filters rotated by 180° and their
+// channels exchanged.
+func (p *program) winogradBackwardInput(op kernels.ConvBackwardInput) func() error {
+	i := op.W.Shape[3]
+	w, k := p.floats(op.W), p.backend.simd
+	return p.newWinograd(op.DY, op.DX).compile(func(packed []float32, panel, tap, from, to int) {
+		j := panel * k.Cols
+		for o := from; o < to; o++ {
+			copy(packed[(o-from)*k.Cols:], w[(o*9+8-tap)*i+j:][:min(k.Cols, i-j)])
+		}
+	})
+}
+
+// newWinograd returns a correlation over images, without a bias.
+func (p *program) newWinograd(images, result kernels.Tensor) *winograd {
+	k, wanted := p.backend.simd, tasksPerWorker*p.backend.pool.workers
+	c, out := images.Dim(-1), result.Dim(-1)
+	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, winogradElements, wanted), c: c, out: out,
+		src: p.floats(images), dst: p.floats(result), bias: make([]float32, out)}
+	x.panels = (out + k.Cols - 1) / k.Cols
+	x.splits = min(c, (wanted+x.panels-1)/x.panels)
+	tiles := x.tiling.maxTiles()
+	x.inputs, x.products = oddLines(tiles*c), oddLines(tiles*k.Cols)
+	x.framesAt = winogradPoints * (x.inputs + x.products)
+	x.pixelsAt = x.framesAt + x.tiling.frameSize(c)
+	p.scratch.reserveShared((x.panels*winogradPoints*c + 1) * k.Cols)
+	p.scratch.reservePrivate(max(x.pixelsAt+max(images.Shape[2], 4)*out, 9*(c/x.splits+1)*k.Cols))
+	return x
+}
+
+// oddLines rounds n elements up to an odd number of cache lines, so that arrays
+// at that distance start in different sets of the cache.
+func oddLines(n int) int {
+	const line = cacheLine / 4
+	return ((n+line-1)/line | 1) * line
+}
+
+// compile returns the function that runs the correlation. pack packs the filters
+// of a panel at one tap, for a range of channels: [channel][tile's columns].
+func (x *winograd) compile(pack func(packed []float32, panel, tap, from, to int)) func() error {
+	pool := x.p.backend.pool
+	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
+	compute := x.compute
+	return func() error {
+		pool.run(x.panels*x.splits, filters)
+		pool.run(x.tiling.blocks(), compute)
+		if x.stats != nil {
+			if x.tiling.parts > 1 {
+				pool.run(x.tiling.images, x.stats.task)
+			}
+			x.stats.combine()
+		}
+		return nil
+	}
+}
+
+// transformFilters is a task: the points of one panel of filters, for a range of
+// channels.
+func (x *winograd) transformFilters(worker, task int, pack func(packed []float32, panel, tap, from, to int)) {
+	k := x.p.backend.simd
+	panel := task / x.splits
+	from, to := chunk(x.c, x.splits, task%x.splits)
+	n := (to - from) * k.Cols
+	packed := x.p.scratch.private[worker][:9*n]
+	for tap := range 9 {
+		pack(packed[tap*n:(tap+1)*n], panel, tap, from, to)
+	}
+	k.WinogradFilter(x.p.scratch.shared[(panel*winogradPoints*x.c+from)*k.Cols:], packed, n, x.c*k.Cols, n)
+}
+
+// compute is a task: one block of tiles.
+func (x *winograd) compute(worker, task int) {
+	b := x.tiling.block(task)
+	scratch := x.p.scratch.private[worker]
+	for n := range b.images {
+		b.transformInput(x.p.backend.simd, scratch, scratch[x.framesAt:], x.src, n, x.c, x.inputs)
+	}
+	for panel := range x.panels {
+		x.multiply(worker, &b, panel)
+		for n := range b.images {
+			x.transformOutput(worker, &b, n, panel)
+		}
+	}
+	if x.stats != nil && x.tiling.parts == 1 { // the images are whole, and still in the cache
+		for n := range b.images {
+			x.stats.measure(b.first + n)
+		}
+	}
+}
+
+// multiply computes one panel of the products.
+func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
+	k := x.p.backend.simd
+	points := x.p.scratch.private[worker]
+	products := points[winogradPoints*x.inputs:]
+	t := &x.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
+	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+	cols := min(k.Cols, x.out-panel*k.Cols)
+	for point := range winogradPoints {
+		from, to := b.needed(point)
+		rows := newRowTiles(k, to-from)
+		t.B = &x.p.scratch.shared[(panel*winogradPoints+point)*x.c*k.Cols]
+		for i := range rows.count {
+			tile, n := rows.bounds(i)
+			tile += from
+			rows0 := min(n, k.Group)
+			t.A0 = &points[point*x.inputs+tile*x.c]
+			if n > rows0 {
+				t.A1 = &points[point*x.inputs+(tile+rows0)*x.c]
+			}
+			t.C = &products[point*x.products+tile*k.Cols]
+			k.Tile(t, rows0, n-rows0, cols)
+		}
+	}
+}
+
+// transformOutput computes the result of image n of a block, in one panel. The
+// half of a half tile that lies outside goes to scratch.
+func (x *winograd) transformOutput(worker int, b *tileBlock, n, panel int) {
+	k := x.p.backend.simd
+	j := panel * k.Cols
+	cols := min(k.Cols, x.out-j)
+	scratch, bias := x.p.scratch.private[worker], x.bias[j:j+cols]
+	products, outside := scratch[winogradPoints*x.inputs:], scratch[x.pixelsAt:]
+	row := b.w * x.out
+	image := x.dst[(b.first+n)*b.h*row:][:b.h*row]
+	for r := range b.rows + b.halfRow {
+		tile, half := b.position(n, r)
+		y0, y1 := image[2*(b.top+r)*row+j:], outside
+		if r < b.rows {
+			y1 = image[(2*(b.top+r)+1)*row+j:]
+		}
+		if b.cols > 0 {
+			k.WinogradOutput(y0, y1, products[tile*k.Cols:], bias, b.cols, cols, x.out, k.Cols, x.products)
+		}
+		if b.halfCol > 0 {
+			last := 2 * b.cols * x.out
+			k.WinogradOutput(outside, outside[2*cols:], products[half*k.Cols:], bias, 1, cols, cols, k.Cols, x.products)
+			copy(y0[last:last+cols], outside)
+			copy(y1[last:last+cols], outside[2*cols:])
+		}
+	}
+}

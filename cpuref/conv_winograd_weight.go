@@ -1,0 +1,165 @@
+package cpuref
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// winogradWeightElements is winogradElements for the gradient of the weights,
+// whose sums would be loaded and stored more often if blocks were smaller.
+const winogradWeightElements = 1 << 18
+
+// winogradWeight is a [kernels.ConvBackwardWeight] with 3×3 filters, stride 1 and
+// pad 1, by Winograd's algorithm. At each of its points, the sum over the tiles
+// of a group of images is a matrix product, as in weightGradient:
+// M (O, I) += DYᵀ · X.
+type winogradWeight struct {
+	p             *program
+	batch, groups int
+	tiling        tiling // of a group
+	i, o          int
+	x, dy, dw     []float32
+	dbias         *biasGradient // or nil
+	sums          int           // distance between points of a group's sums, in the shared scratch: [group][point][O][I]
+	splits        int           // tasks per group, by output channels
+
+	// The private scratch holds, in order, the points of X, those of DY, and an
+	// image's frame.
+	inputs, gradients int // distance between points
+	framesAt          int
+}
+
+// splitChannels is the number of output channels of which a task computes a
+// multiple: whole vectors, and at least a tile's rows.
+const splitChannels = 16
+
+func (p *program) winogradWeight(op kernels.ConvBackwardWeight) func() error {
+	pool, k := p.backend.pool, p.backend.simd
+	g := &winogradWeight{p: p, batch: op.X.Shape[0], i: op.X.Dim(-1), o: op.DY.Dim(-1),
+		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
+	if !op.DBias.Absent() {
+		g.dbias = newBiasGradient(p, op)
+	}
+	g.groups = (g.batch + imagesPerGroup - 1) / imagesPerGroup
+	g.tiling = newTiling(op.X.First(min(g.batch, imagesPerGroup)), g.i+g.o, winogradWeightElements, 1)
+	g.splits = min((g.o+splitChannels-1)/splitChannels, (pool.workers+g.groups-1)/g.groups)
+	tiles := g.tiling.maxTiles()
+	g.inputs, g.gradients = oddLines(tiles*g.i+k.Cols), oddLines(tiles*g.o)
+	g.framesAt = winogradPoints * (g.inputs + g.gradients)
+	g.sums = oddLines(g.i * g.o)
+	p.scratch.reserveShared(g.groups * winogradPoints * g.sums)
+	p.scratch.reservePrivate(g.framesAt + g.tiling.frameSize(max(g.i, g.o)))
+	compute := g.compute
+	finishTasks := min(g.o, tasksPerWorker*pool.workers)
+	finish := func(_, task int) { g.finish(chunk(g.o, finishTasks, task)) }
+	return func() error {
+		pool.run(g.groups*g.splits, compute)
+		pool.run(finishTasks, finish)
+		g.dbias.combine()
+		return nil
+	}
+}
+
+// compute is a task: the sums of a group for a range of output channels.
+func (g *winogradWeight) compute(worker, task int) {
+	group := task / g.splits
+	units := (g.o + splitChannels - 1) / splitChannels
+	from, to := chunk(units, g.splits, task%g.splits)
+	from, to = from*splitChannels, min(to*splitChannels, g.o)
+	k, scratch := g.p.backend.simd, g.p.scratch.private[worker]
+	t := &g.p.scratch.tiles[worker]
+	t.Accumulate = 0
+	for i := range g.tiling.blocks() {
+		b := g.tiling.block(i)
+		b.first += group * imagesPerGroup
+		b.images = min(b.images, g.batch-b.first)
+		if b.images <= 0 {
+			break
+		}
+		for n := range b.images {
+			b.transformInput(k, scratch, scratch[g.framesAt:], g.x, n, g.i, g.inputs)
+			g.transformGradient(scratch, &b, n, from, to)
+		}
+		g.multiply(worker, &b, group, from, to)
+		t.Accumulate = 1
+		if from == 0 && b.top+b.rows+b.halfRow == g.tiling.tileRows() {
+			g.dbias.measure(b.first, b.first+b.images)
+		}
+	}
+}
+
+// transformGradient computes the points of output channels [from, to) of DY of
+// image n of a block.
+func (g *winogradWeight) transformGradient(scratch []float32, b *tileBlock, n, from, to int) {
+	rows, row := b.rows+b.halfRow, b.w*g.o
+	dy := g.dy[((b.first+n)*b.h+2*b.top)*row:][:(2*b.rows+b.halfRow)*row]
+	if b.halfRow+b.halfCol > 0 {
+		f := frame{h: 2*b.rows + b.halfRow, w: b.w, c: g.o, fh: 2 * rows, fw: 2 * (b.cols + b.halfCol), dilation: 1}
+		framed := scratch[g.framesAt:]
+		f.fill(framed, dy)
+		dy, row = framed, f.fw*f.c
+	}
+	points, c := scratch[winogradPoints*g.inputs:], to-from
+	for r := range rows {
+		tile, half := b.position(n, r)
+		line := dy[2*r*row+from:]
+		if b.cols > 0 {
+			g.p.backend.simd.WinogradGradient(points[tile*c:], line, b.cols, c, g.o, row, g.gradients)
+		}
+		if b.halfCol > 0 {
+			g.p.backend.simd.WinogradGradient(points[half*c:], line[2*b.cols*g.o:], 1, c, g.o, row, g.gradients)
+		}
+	}
+}
+
+// multiply adds a block's products to a group's sums of output channels [from,
+// to).
+func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int) {
+	k, c := g.p.backend.simd, to-from
+	inputs := g.p.scratch.private[worker]
+	gradients := inputs[winogradPoints*g.inputs:]
+	t := &g.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias = 1, g.i, nil
+	rows := newRowTiles(k, c)
+	for point := range winogradPoints {
+		first, end := b.needed(point)
+		if first == end {
+			if t.Accumulate == 0 {
+				clear(g.pointSums(group, point)[from*g.i : to*g.i])
+			}
+			continue
+		}
+		sums := g.pointSums(group, point)
+		t.Walk(end-first, c, g.i, 1, 0, 0, 1, 0, 0)
+		for j := 0; j < g.i; j += k.Cols {
+			t.B = &inputs[point*g.inputs+first*g.i+j]
+			for i := range rows.count {
+				row, n := rows.bounds(i)
+				rows0 := min(n, k.Group)
+				a := point*g.gradients + first*c + row
+				t.A0 = &gradients[a]
+				if n > rows0 {
+					t.A1 = &gradients[a+rows0]
+				}
+				t.C = &sums[(from+row)*g.i+j]
+				k.Tile(t, rows0, n-rows0, min(k.Cols, g.i-j))
+			}
+		}
+	}
+}
+
+// pointSums returns a group's sums at a point: (O, I).
+func (g *winogradWeight) pointSums(group, point int) []float32 {
+	return g.p.scratch.shared[(group*winogradPoints+point)*g.sums:][:g.i*g.o]
+}
+
+// finish adds up the groups of output channels [from, to), in order, and
+// transforms the sums to DW.
+func (g *winogradWeight) finish(from, to int) {
+	k := g.p.backend.simd
+	for group := 1; group < g.groups; group++ {
+		for point := range winogradPoints {
+			k.Add(g.pointSums(0, point)[from*g.i:to*g.i], g.pointSums(group, point)[from*g.i:to*g.i])
+		}
+	}
+	for o := from; o < to; o++ {
+		k.WinogradWeight(g.dw[o*9*g.i:], g.p.scratch.shared[o*g.i:], g.i, g.i, g.sums)
+	}
+}
