@@ -47,6 +47,7 @@ type Dataset struct {
 	// SHA256 holds hashes in hexadecimal. Those of IDX files are of their uncompressed
 	// content, by name ("train-images-idx3-ubyte", …). Those of class folders are of
 	// the images and then the labels of a split, by its name ("train", "test", "val").
+	// Both have one of the class names, "classes".
 	SHA256 map[string]string
 }
 

@@ -78,6 +78,7 @@ func OpenFolder(ctx context.Context, path string, o FolderOptions) (*Dataset, er
 	if set == nil {
 		d.hashSplits()
 	}
+	d.SHA256["classes"] = hexSHA256([]byte(strings.Join(d.Classes, "\n")))
 	return d, nil
 }
 

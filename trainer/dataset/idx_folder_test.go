@@ -87,7 +87,7 @@ func TestIDXNames(t *testing.T) {
 				t.Errorf("%+v: hashes %v", c, d.SHA256)
 			}
 		}
-		if len(d.SHA256) != 4 {
+		if len(d.SHA256) != 5 || d.SHA256["classes"] != hexSHA256([]byte(strings.Join(d.Classes, "\n"))) {
 			t.Errorf("%+v: hashes %v", c, d.SHA256)
 		}
 	}
