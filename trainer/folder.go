@@ -49,7 +49,7 @@ type Environment struct {
 	Backend string `yaml:"backend"` // vulkan or cpu
 	Device  string `yaml:"device"`
 	Driver  string `yaml:"driver,omitempty"`
-	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those that bench --tune chose
+	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those of a tuning file
 	Threads int    `yaml:"threads,omitempty"`
 	// Together is the number of trainings that ran at the same time in this
 	// process, or 0 for one. Timings and memory figures cover all of them.

@@ -271,7 +271,7 @@ func (s *idxSet) split(imagesFile idxFile, images []byte, labelsFile idxFile, la
 		return Split{}, badData("%s: %v", labelsPath, err)
 	}
 	split, err := newSplit(imagesPath, x, labelsPath, classes)
-	if err == nil && strings.HasPrefix(strings.ToLower(filepath.Base(imagesPath)), "emnist-") {
+	if err == nil && isTransposed(imagesPath) {
 		split.transpose()
 	}
 	return split, err
