@@ -568,12 +568,12 @@ func (t *training) interrupted() error {
 	if err != nil {
 		return err
 	}
-	t.logSteps(losses)
+	logged := t.logSteps(losses)
 	last, err := readSnapshot(t.net, t.prog, t.state.Step)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(t.saveCheckpoint(), t.export(last, false)); err != nil {
+	if err := errors.Join(logged, t.saveCheckpoint(), t.export(last, false)); err != nil {
 		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
 	}
 	return ErrInterrupted
