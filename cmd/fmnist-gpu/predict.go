@@ -106,7 +106,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	}
 	for _, file := range files {
 		if f.index != "" && !dataset.IsIDX(file) {
-			return &commandLineError{fmt.Sprintf("--index applies only to IDX files, and %s is none: leave it out", file)}
+			return &commandLineError{fmt.Sprintf("--index applies only to IDX files, and %s is not one: leave it out", file)}
 		}
 	}
 	d, err := openDevice(f.device)

@@ -169,7 +169,7 @@ func addDatasetFlags(g flagGroup) {
 // The usage of flags that several commands have.
 const (
 	datasetUsage    = "fashion-mnist, or a `PATH` of your own, as for train"
-	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ"
+	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ or exceed 96"
 	skipBadUsage    = "leave out pictures that cannot be read"
 	dataDirUsage    = "folder of Fashion-MNIST (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
 	selectOnUsage   = "images that select the best epoch: val (the dataset's own, or a twelfth of the training images) or test (the original's protocol, optimistic)"

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -134,7 +135,7 @@ func listIDXIn(dir string) ([]*idxSet, error) {
 		}
 	}
 	var list []*idxSet
-	for _, prefix := range sortedKeys(sets) {
+	for _, prefix := range slices.Sorted(maps.Keys(sets)) {
 		list = append(list, sets[prefix])
 	}
 	return list, nil
