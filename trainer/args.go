@@ -100,6 +100,37 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 	return nil
 }
 
+// CheckDataset returns an error ([dataset.ErrBadData]) if a dataset is not the one that
+// the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
+// tell.
+func CheckDataset(dir string, data *dataset.Dataset) error {
+	var had struct{ Environment Environment }
+	if err := ReadArgs(dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) }); err != nil {
+		return err
+	}
+	was := had.Environment.SHA256
+	if len(was) == 0 || len(data.SHA256) == 0 {
+		return nil
+	}
+	var changed []string
+	for name := range was {
+		if data.SHA256[name] != was[name] {
+			changed = append(changed, name)
+		}
+	}
+	for name := range data.SHA256 {
+		if _, known := was[name]; !known {
+			changed = append(changed, name)
+		}
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	slices.Sort(changed)
+	return fmt.Errorf("%w: %s is not the dataset that %s was trained on (changed: %s): restore that, or start a new run",
+		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
+}
+
 // readArgs reads what args.yaml says about the run's weights.
 func (f folder) readArgs() (args, error) {
 	a := args{Recipe: DefaultRecipe()}

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/dustin/go-humanize/english"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
@@ -47,13 +49,14 @@ type Environment struct {
 	Backend string `yaml:"backend"` // vulkan or cpu
 	Device  string `yaml:"device"`
 	Driver  string `yaml:"driver,omitempty"`
-	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those that bench --tune chose
+	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those of a tuning file
 	Threads int    `yaml:"threads,omitempty"`
 	// Together is the number of trainings that ran at the same time in this
 	// process, or 0 for one. Timings and memory figures cover all of them.
-	Together int               `yaml:"together,omitempty"`
-	Data     string            `yaml:"data"`
-	SHA256   map[string]string `yaml:"sha256"` // of the dataset's files, uncompressed
+	Together int `yaml:"together,omitempty"`
+	// Data and SHA256 are the dataset's folder and hashes, which [Train] sets.
+	Data   string            `yaml:"data"`
+	SHA256 map[string]string `yaml:"sha256"`
 }
 
 // cause strips the operation and path from an os error: the message names them
@@ -166,9 +169,9 @@ type progressed struct {
 }
 
 // progressOf reads how far the run of a folder has come, and checks that it can
-// continue with the recipe and the network. Without o.Resume the folder must not hold
+// continue with the recipe, the network and the dataset. Without o.Resume the folder must not hold
 // a run.
-func (f folder) progressOf(r Recipe, n model.Network, o Options) (p progressed, err error) {
+func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o Options) (p progressed, err error) {
 	if f.dir == "" {
 		return p, nil
 	}
@@ -191,6 +194,9 @@ func (f folder) progressOf(r Recipe, n model.Network, o Options) (p progressed, 
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
 		return p, nil
+	}
+	if err := CheckDataset(f.dir, data); err != nil {
+		return p, err
 	}
 	different, err := had.differences(r, n)
 	if err != nil {

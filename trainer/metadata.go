@@ -82,11 +82,18 @@ func (m *Model) describe(f *checkpoint.File) (err error) {
 		return err
 	}
 	m.Framing = framingOf(about, m.Network)
-	m.Normalization = model.DefaultNormalization(m.Network.Input.C)
-	if text := about[normalizationKey]; text != "" {
-		m.Normalization, err = parseNormalization(text, m.Network.Input.C)
-	}
+	m.Normalization, err = normalizationOf(about, m.Network)
 	return err
+}
+
+// normalizationOf reads the normalisation of a model's images, the default one if the
+// metadata has none.
+func normalizationOf(about map[string]string, n model.Network) (model.Normalization, error) {
+	text := about[normalizationKey]
+	if text == "" {
+		return model.DefaultNormalization(n.Input.C), nil
+	}
+	return parseNormalization(text, n.Input.C)
 }
 
 // framingOf reads how a model's training images were framed. Grey images of

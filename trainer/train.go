@@ -33,7 +33,7 @@ type Options struct {
 	// recorded in args.yaml, in place of the recipe and the network, which they
 	// must contain under the same keys. nil for none.
 	Settings    any
-	Environment Environment // recorded in args.yaml
+	Environment Environment // recorded in args.yaml, with the dataset
 	Progress    Progress    // may be nil, or an [Observer]
 	// InitFrom names a checkpoint whose weights to start from: a run's folder, or a
 	// .safetensors or PyTorch .pth file. "" for random weights.
@@ -130,20 +130,22 @@ type training struct {
 // The error is [ErrUsage] if a setting is wrong, if the network does not fit the
 // dataset, if the folder holds a run but Options.Resume is not set, or if another
 // training is running in it. Data or a checkpoint that cannot be used is
-// [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], and a loss that is not finite
+// [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], as is a dataset that is not the
+// one that the resumed run was trained on; see [CheckDataset]. A loss that is not finite
 // is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
 // everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
 	if err := checkArguments(r, n, data, backend); err != nil {
 		return nil, err
 	}
+	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
 	f := folder{o.Dir}
 	unlock, err := f.open()
 	if err != nil {
 		return nil, err
 	}
 	defer unlock()
-	p, err := f.progressOf(r, n, o)
+	p, err := f.progressOf(r, n, data, o)
 	if err != nil {
 		return nil, err
 	}
@@ -566,12 +568,12 @@ func (t *training) interrupted() error {
 	if err != nil {
 		return err
 	}
-	t.logSteps(losses)
+	logged := t.logSteps(losses)
 	last, err := readSnapshot(t.net, t.prog, t.state.Step)
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(t.saveCheckpoint(), t.export(last, false)); err != nil {
+	if err := errors.Join(logged, t.saveCheckpoint(), t.export(last, false)); err != nil {
 		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
 	}
 	return ErrInterrupted

@@ -216,6 +216,39 @@ func TestResumeRefusesDamage(t *testing.T) {
 	}
 }
 
+// A run continues only on the dataset that it was trained on, wherever that is now.
+func TestResumeRefusesAnotherDataset(t *testing.T) {
+	c := quick()
+	dir := t.TempDir()
+	data := datasettest.Subset(t)
+	data.SHA256 = map[string]string{"train": "1", "test": "2", "classes": "3"}
+	if _, err := trainOn(t, t.Context(), c, data, Options{Dir: dir, noPictures: true}); err != nil {
+		t.Fatal(err)
+	}
+	before := files(t, dir)
+	c.Epochs++
+	resume := Options{Dir: dir, Resume: true, noPictures: true}
+	for _, other := range []struct {
+		hashes  map[string]string
+		changed string
+	}{
+		{map[string]string{"train": "1", "test": "2", "classes": "4"}, "(changed: classes)"},
+		{map[string]string{"train": "0", "test": "0", "classes": "3"}, "(changed: test, train)"},
+		{map[string]string{"train": "1", "test": "2", "classes": "3", "val": "5"}, "(changed: val)"},
+		{map[string]string{"train": "1", "classes": "3"}, "(changed: test)"},
+	} {
+		data.SHA256 = other.hashes
+		if _, err := trainOn(t, t.Context(), c, data, resume); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), other.changed) {
+			t.Errorf("%s: %v", other.changed, err)
+		}
+	}
+	wantSameFolder(t, "refused", files(t, dir), before)
+	data.SHA256, data.Dir = map[string]string{"train": "1", "test": "2", "classes": "3"}, "moved"
+	if r, err := trainOn(t, t.Context(), c, data, resume); err != nil || len(r.Epochs) != c.Epochs {
+		t.Errorf("the same dataset: %v", err)
+	}
+}
+
 func TestMaxStepsEndsInsideAnEpoch(t *testing.T) {
 	c := small()
 	c.MaxSteps = 25 // 22 per epoch

@@ -41,10 +41,10 @@ func Load(path string, backend kernels.Backend) (*Model, error) {
 // LoadAs reads a model as [Load] does, but takes the given network instead of looking
 // for one. The weights must fit it.
 func LoadAs(path string, backend kernels.Backend, n model.Network) (*Model, error) {
-	return load(path, backend, func(m *Model, f *checkpoint.File) error {
-		m.Network, m.Origin, m.Normalization = n, originOf(f.Metadata), model.DefaultNormalization(n.Input.C)
-		m.Framing = framingOf(f.Metadata, n)
-		return nil
+	return load(path, backend, func(m *Model, f *checkpoint.File) (err error) {
+		m.Network, m.Origin, m.Framing = n, originOf(f.Metadata), framingOf(f.Metadata, n)
+		m.Normalization, err = normalizationOf(f.Metadata, n)
+		return err
 	})
 }
 

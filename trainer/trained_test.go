@@ -190,12 +190,21 @@ func TestSaveAndLoad(t *testing.T) {
 	if list, err := got.PredictBatch(pictures(data.Test)); err != nil || !reflect.DeepEqual(list, want) {
 		t.Errorf("other probabilities than those of the model that was saved (%v)", err)
 	}
-	other, err := LoadAs(path, openBackend(t), m.Network)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if list, err := other.PredictBatch(pictures(data.Test)); err != nil || reflect.DeepEqual(list, want) {
-		t.Errorf("the normalization has no effect (%v)", err)
+	for _, c := range []struct {
+		normalization model.Normalization
+		same          bool
+	}{{m.Normalization, true}, {model.DefaultNormalization(3), false}} {
+		named, err := LoadAs(path, openBackend(t), m.Network)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.same && !reflect.DeepEqual(named.Normalization, c.normalization) {
+			t.Errorf("loaded as a given network, with the normalization %v", named.Normalization)
+		}
+		named.Normalization = c.normalization
+		if list, err := named.PredictBatch(pictures(data.Test)); err != nil || reflect.DeepEqual(list, want) != c.same {
+			t.Errorf("with the normalization %v, the same probabilities: %v, want %v (%v)", c.normalization, !c.same, c.same, err)
+		}
 	}
 }
 

@@ -57,7 +57,11 @@ func TestClassFolders(t *testing.T) {
 					t.Errorf("the picture of samples: %v", err)
 				}
 			}
-			wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "net"), "--dataset", otherClasses(t)}, exitBadFile, "3 classes", "has 2")
+			wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(out, "net"), "--dataset", otherClasses(t)}, exitBadFile, "3 classes", "and 2 classes")
+			got := wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "net"), "--dataset", otherNames(t, pictures))
+			if want := "note: the dataset's classes have other names: what it calls \"lower\", the model and the figures below call \"low\"\n"; !strings.Contains(got, want) {
+				t.Errorf("classes of other names: eval prints %q, want %q", got, want)
+			}
 		})
 	}
 }
@@ -68,6 +72,19 @@ func otherClasses(t *testing.T) string {
 	dir := t.TempDir()
 	writeClassFolders(t, dir, 12, 4, color.White)
 	if err := os.RemoveAll(filepath.Join(dir, "low")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// otherNames returns a copy of a dataset of class folders in which one has another name.
+func otherNames(t *testing.T, pictures string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(pictures)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "low"), filepath.Join(dir, "lower")); err != nil {
 		t.Fatal(err)
 	}
 	return dir
@@ -98,7 +115,7 @@ func TestIDXFolder(t *testing.T) {
 	if got := wantSuccess(t, "summary", filepath.Join(out, "small")); !strings.Contains(got, "images of 12×12×1 and 26 classes") {
 		t.Errorf("summary prints %q", got)
 	}
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "26 classes", "fashion-mnist has 10", "--dataset")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "takes images of 20×16×1 and 26 classes", "fashion-mnist has images of 28×28×1 and 10 classes", "--dataset")
 }
 
 // A picture that cannot be read stops a training, unless it is to be left out.

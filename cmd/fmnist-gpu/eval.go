@@ -115,8 +115,14 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint che
 	if err != nil {
 		return nil, err
 	}
-	if err := sameClasses(m, data); err != nil {
+	if err := sameKind(m, data); err != nil {
 		return nil, err
+	}
+	for i, class := range m.Network.Classes {
+		if class != data.Classes[i] && !config.Quiet {
+			fmt.Fprintf(c.OutOrStdout(), "note: the dataset's classes have other names: what it calls %q, the model and the figures below call %q\n", data.Classes[i], class)
+			break
+		}
 	}
 	if out != "" {
 		if err := makeEvaluationDir(out); err != nil {
@@ -150,11 +156,16 @@ func modelAndData(c *cobra.Command, d *device, config study.Config, checkpoint c
 	return m, data, err
 }
 
-// sameClasses refuses a dataset whose classes are not those of the model.
-func sameClasses(m *trainer.Model, data *dataset.Dataset) error {
-	if len(m.Network.Classes) != len(data.Classes) {
-		return fmt.Errorf("%w: the model %s has %d classes, but the dataset %s has %d: name with --dataset the dataset that it was trained on",
-			dataset.ErrBadData, m.Network.Name, len(m.Network.Classes), data.Name, len(data.Classes))
+// sameKind refuses a dataset whose images or number of classes are not those of the model.
+func sameKind(m *trainer.Model, data *dataset.Dataset) error {
+	describe := func(in dataset.Shape, classes []string) string {
+		return fmt.Sprintf("images of %v and %d classes", in, len(classes))
+	}
+	in := m.Network.Input
+	takes, has := describe(dataset.Shape{H: in.H, W: in.W, C: in.C}, m.Network.Classes), describe(data.Shape, data.Classes)
+	if takes != has {
+		return fmt.Errorf("%w: the model %s takes %s, but the dataset %s has %s: name with --dataset the dataset that it was trained on",
+			dataset.ErrBadData, m.Network.Name, takes, data.Name, has)
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	}
 	for _, file := range files {
 		if f.index != "" && !dataset.IsIDX(file) {
-			return &commandLineError{fmt.Sprintf("--index applies only to IDX files, and %s is none: leave it out", file)}
+			return &commandLineError{fmt.Sprintf("--index applies only to IDX files, and %s is not one: leave it out", file)}
 		}
 	}
 	d, err := openDevice(f.device)
@@ -202,29 +202,17 @@ func sources(files []string, index string) iter.Seq2[source, error] {
 
 // idxSources lists the images of an IDX file that index names.
 func idxSources(file, index string) ([]source, error) {
-	bad := func(err error) []source {
-		return []source{{file, func() (image.Image, error) { return nil, err }}}
+	images, err := dataset.ReadImages(file)
+	if err != nil { // it counts as a picture that cannot be read
+		return []source{{file, func() (image.Image, error) { return nil, err }}}, nil
 	}
-	x, err := dataset.ReadIDX(file)
-	if err != nil {
-		return bad(err), nil
-	}
-	if len(x.Data) == 0 || len(x.Shape) != 3 && (len(x.Shape) != 4 || x.Shape[3] != 3) {
-		return bad(fmt.Errorf("%s: holds an array of shape %v, want images", file, x.Shape)), nil
-	}
-	shape := dataset.Shape{H: x.Shape[1], W: x.Shape[2], C: 1}
-	if len(x.Shape) == 4 {
-		shape.C = 3
-	}
-	chosen, err := indices(index, x.Shape[0])
+	chosen, err := indices(index, images.N)
 	if err != nil {
 		return nil, err
 	}
 	var list []source
 	for _, i := range chosen {
-		list = append(list, source{fmt.Sprintf("%s[%d]", file, i), func() (image.Image, error) {
-			return dataset.Picture(x.Data[i*shape.Len():][:shape.Len()], shape), nil
-		}})
+		list = append(list, source{fmt.Sprintf("%s[%d]", file, i), func() (image.Image, error) { return images.Picture(i), nil }})
 	}
 	return list, nil
 }

@@ -259,6 +259,17 @@ func TestPredictIDX(t *testing.T) {
 	if want := "images[0] high, images[1] middle, images[2] low, images[3] middle, images.dat[2] low, images.dat[0] high, images.dat[1] middle"; strings.Join(got, ", ") != want {
 		t.Errorf("%s, want %s", strings.Join(got, ", "), want)
 	}
+	turned := make([]byte, len(pixels)) // as EMNIST has them
+	for i, v := range pixels {
+		turned[i/144*144+i%12*12+i%144/12] = v
+	}
+	emnist := filepath.Join(dir, "emnist-stripes-test-images-idx3-ubyte")
+	writeIDX(t, emnist, turned, 4, 12, 12)
+	for i, p := range predicted(t, "--checkpoint", checkpoint, emnist) {
+		if want := []string{"high", "middle", "low", "middle"}[i]; p.Predictions[0].Class != want {
+			t.Errorf("%s is %s, want %s", p.File, p.Predictions[0].Class, want)
+		}
+	}
 	named := filepath.Join(dir, "t10k-images-idx3-ubyte") // but a picture
 	writePicture(t, named, stripe(12, 2, 1, color.White))
 	if list := predicted(t, "--checkpoint", checkpoint, named); len(list) != 1 || list[0].Predictions[0].Class != "low" {
@@ -269,7 +280,7 @@ func TestPredictIDX(t *testing.T) {
 	writeFile(t, cut, string(content[:100]))
 	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, images, "--index", "4"}, exitUsage, "--index 4: the file has images 0 to 3")
 	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, images, "--index", "x"}, exitUsage, "--index is", "such as 0,3 or 0-9")
-	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, labels}, exitBadFile, labels+" (holds an array of shape [2], want images)")
+	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, labels}, exitBadFile, labels+" (holds data of shape (2), want (N, height, width)")
 	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, cut}, exitBadFile, cut+" (cut short")
 }
 

@@ -46,7 +46,8 @@ the preset.
 Ctrl-C, SIGTERM, or closing the terminal or the pipe finishes the current step,
 saves the state and exits with code 130; a second Ctrl-C ends at once. --resume
 continues an interrupted run or, with a larger --epochs, a finished one. For this,
-a run keeps the folder "checkpoint", which you may delete.
+a run keeps the folder "checkpoint", which you may delete. If the run's dataset has
+moved, --dataset names its new folder.
 
 On a slow device, evaluation can take longer than training. --eval-images N
 evaluates only N images of each split, the same ones each time; the best epoch,
@@ -168,7 +169,7 @@ func addDatasetFlags(g flagGroup) {
 // The usage of flags that several commands have.
 const (
 	datasetUsage    = "fashion-mnist, or a `PATH` of your own, as for train"
-	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ"
+	imageSizeUsage  = "height and width to scale pictures to; 0 means their own, or 32 if they differ or exceed 96"
 	skipBadUsage    = "leave out pictures that cannot be read"
 	dataDirUsage    = "folder of Fashion-MNIST (default: $FMNIST_DATA, else see \"fmnist-gpu data --help\")"
 	selectOnUsage   = "images that select the best epoch: val (the dataset's own, or a twelfth of the training images) or test (the original's protocol, optimistic)"
@@ -248,7 +249,7 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 }
 
 // resumable are the flags that can change in the middle of a run.
-var resumable = []string{"resume", "device", "cpu", "threads", "validate", "data-dir", "epochs", "patience",
+var resumable = []string{"resume", "device", "cpu", "threads", "validate", "dataset", "data-dir", "epochs", "patience",
 	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen", "log-format"}
 
 // checkResume refuses flags that cannot change in a resumed run.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -43,7 +44,7 @@ func openClassFolders(ctx context.Context, root string, o FolderOptions) (*Datas
 	return c.dataset(images, o.SkipBad)
 }
 
-// ignored reports whether a file or folder is none of the user's: it is hidden, or
+// ignored reports whether a file or folder is not the user's: it is hidden, or
 // macOS or a network drive has put it there.
 func ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
@@ -71,7 +72,7 @@ func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 	default:
 		err = c.listSplits(ctx, splits)
 		for _, name := range others {
-			c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it is no train, test or val with class folders.", name))
+			c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it is not a train, test or val folder that holds class folders.", name))
 		}
 	}
 	if err != nil {
@@ -131,7 +132,7 @@ func (c *classFolders) splits(folders []string) (splits map[string]string, other
 		}
 	}
 	if splits["train"] == "" && len(splits) > 0 && len(others) == 0 {
-		return nil, nil, badData("%s has %s, but no train", c.root, splits[sortedKeys(splits)[0]])
+		return nil, nil, badData("%s has %s, but no train", c.root, splits[slices.Sorted(maps.Keys(splits))[0]])
 	}
 	return splits, others, nil
 }

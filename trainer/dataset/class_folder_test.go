@@ -158,7 +158,7 @@ func TestClassFoldersWithSplits(t *testing.T) {
 func TestUnlabelledTest(t *testing.T) {
 	root := putClasses(t, t.TempDir(), 6, "train/a", "train/b", "test")
 	d := open(t, root, FolderOptions{})
-	if d.Train.N != 10 || d.Test.N != 2 || d.Notes[0] != "The folder test is not used: it is no train, test or val with class folders." {
+	if d.Train.N != 10 || d.Test.N != 2 || d.Notes[0] != "The folder test is not used: it is not a train, test or val folder that holds class folders." {
 		t.Errorf("%d and %d images, notes %q", d.Train.N, d.Test.N, d.Notes)
 	}
 }

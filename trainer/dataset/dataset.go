@@ -47,6 +47,7 @@ type Dataset struct {
 	// SHA256 holds hashes in hexadecimal. Those of IDX files are of their uncompressed
 	// content, by name ("train-images-idx3-ubyte", …). Those of class folders are of
 	// the images and then the labels of a split, by its name ("train", "test", "val").
+	// Both have one of the class names, "classes".
 	SHA256 map[string]string
 }
 
@@ -98,20 +99,31 @@ func badData(format string, args ...any) error {
 // newSplit joins the images, (N, H, W) or (N, H, W, 3), and the labels of one part of
 // a dataset. The names appear in errors.
 func newSplit(imagesName string, images IDX, labelsName string, labels []byte) (Split, error) {
-	axes := images.Shape
+	s, err := imagesOf(imagesName, images)
+	if err == nil && s.N != len(labels) {
+		err = badData("%s holds %d images, but %s holds %d labels", imagesName, s.N, labelsName, len(labels))
+	}
+	if err != nil {
+		return Split{}, err
+	}
+	s.Labels = labels
+	return s, nil
+}
+
+// imagesOf returns images, (N, H, W) or (N, H, W, 3), without labels.
+func imagesOf(name string, x IDX) (Split, error) {
+	axes := x.Shape
 	switch {
 	case len(axes) != 3 && (len(axes) != 4 || axes[3] != 3):
-		return Split{}, badData("%s holds data of shape %v, want (N, height, width) or (N, height, width, 3) images", imagesName, shapeString(axes))
-	case len(images.Data) == 0:
-		return Split{}, badData("%s holds no images: its shape is %v", imagesName, shapeString(axes))
-	case axes[0] != len(labels):
-		return Split{}, badData("%s holds %d images, but %s holds %d labels", imagesName, axes[0], labelsName, len(labels))
+		return Split{}, badData("%s: holds data of shape %v, want (N, height, width) or (N, height, width, 3) images", name, shapeString(axes))
+	case len(x.Data) == 0:
+		return Split{}, badData("%s: holds no images: its shape is %v", name, shapeString(axes))
 	}
 	shape := Shape{H: axes[1], W: axes[2], C: 1}
 	if len(axes) == 4 {
 		shape.C = 3
 	}
-	return Split{N: axes[0], Shape: shape, Images: images.Data, Labels: labels}, nil
+	return Split{N: axes[0], Shape: shape, Images: x.Data}, nil
 }
 
 // shapeString formats a shape as (60000, 28, 28).

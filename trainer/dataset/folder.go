@@ -1,7 +1,6 @@
 package dataset
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -49,7 +48,7 @@ const maxBytes = 8 << 30
 //     EMNIST's images, which are published transposed, are turned upright.
 //   - Pictures in class folders: train/CLASS/* with test/CLASS/* and val/CLASS/*, or
 //     just CLASS/*. Folders within a class count as parts of it. Hidden files and
-//     those that are no pictures by their extension are ignored. If one picture has
+//     files without the extension of a picture are ignored. If one picture has
 //     colour, all are read as colour.
 //
 // If there are no test images, a sixth of each class becomes the test set. The error
@@ -78,6 +77,7 @@ func OpenFolder(ctx context.Context, path string, o FolderOptions) (*Dataset, er
 	if set == nil {
 		d.hashSplits()
 	}
+	d.SHA256["classes"] = hexSHA256([]byte(strings.Join(d.Classes, "\n")))
 	return d, nil
 }
 
@@ -233,14 +233,4 @@ func are(n int) string {
 		return "is"
 	}
 	return "are"
-}
-
-// sortedKeys returns the keys of a map in order.
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

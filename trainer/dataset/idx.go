@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/klauspost/compress/gzip" // a quarter faster than the standard library's
 )
@@ -33,6 +35,26 @@ func ReadIDX(path string) (IDX, error) {
 		return IDX{}, badData("%s: %v", path, err)
 	}
 	return x, nil
+}
+
+// ReadImages reads the images of an IDX file as a split without labels. Like
+// [OpenFolder], it turns EMNIST's images upright, by the file's name. Errors are as
+// those of [ReadIDX].
+func ReadImages(path string) (Split, error) {
+	x, err := ReadIDX(path)
+	if err != nil {
+		return Split{}, err
+	}
+	s, err := imagesOf(path, x)
+	if err == nil && isTransposed(path) {
+		s.transpose()
+	}
+	return s, err
+}
+
+// isTransposed reports whether a file is one of EMNIST's, in which rows are columns.
+func isTransposed(path string) bool {
+	return strings.HasPrefix(strings.ToLower(filepath.Base(path)), "emnist-")
 }
 
 // IsIDX reports whether a file begins as an IDX file of unsigned bytes does, plain or

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -134,7 +135,7 @@ func listIDXIn(dir string) ([]*idxSet, error) {
 		}
 	}
 	var list []*idxSet
-	for _, prefix := range sortedKeys(sets) {
+	for _, prefix := range slices.Sorted(maps.Keys(sets)) {
 		list = append(list, sets[prefix])
 	}
 	return list, nil
@@ -271,7 +272,7 @@ func (s *idxSet) split(imagesFile idxFile, images []byte, labelsFile idxFile, la
 		return Split{}, badData("%s: %v", labelsPath, err)
 	}
 	split, err := newSplit(imagesPath, x, labelsPath, classes)
-	if err == nil && strings.HasPrefix(strings.ToLower(filepath.Base(imagesPath)), "emnist-") {
+	if err == nil && isTransposed(imagesPath) {
 		split.transpose()
 	}
 	return split, err

@@ -87,7 +87,7 @@ func TestIDXNames(t *testing.T) {
 				t.Errorf("%+v: hashes %v", c, d.SHA256)
 			}
 		}
-		if len(d.SHA256) != 4 {
+		if len(d.SHA256) != 5 || d.SHA256["classes"] != hexSHA256([]byte(strings.Join(d.Classes, "\n"))) {
 			t.Errorf("%+v: hashes %v", c, d.SHA256)
 		}
 	}
@@ -239,9 +239,9 @@ func TestIDXRefuses(t *testing.T) {
 		{"sizes", testImages, idxBytes(typeByte, make([]byte, 4*6), 4, 2, 3), func(root string) string {
 			return at(root, trainImages) + " holds images of 20×26×1, but " + at(root, testImages) + " of 2×3×1"
 		}},
-		{"no images", trainImages, idxBytes(typeByte, nil, 0, 28, 28), func(root string) string { return at(root, trainImages) + " holds no images: its shape is (0, 28, 28)" }},
+		{"no images", trainImages, idxBytes(typeByte, nil, 0, 28, 28), func(root string) string { return at(root, trainImages) + ": holds no images: its shape is (0, 28, 28)" }},
 		{"axes", trainImages, idxBytes(typeByte, make([]byte, 8), 4, 2), func(root string) string {
-			return at(root, trainImages) + " holds data of shape (4, 2), want (N, height, width) or (N, height, width, 3) images"
+			return at(root, trainImages) + ": holds data of shape (4, 2), want (N, height, width) or (N, height, width, 3) images"
 		}},
 		{"images as labels", testLabels, images(4, 1, 0), func(root string) string {
 			return at(root, testLabels) + ": data of shape (4, 20, 26), want (N) labels"

@@ -156,7 +156,7 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 			return nil, usage("%s selected its best epoch on %s, %s on %s: their figures are not comparable",
 				first.Dir, first.Metrics.Protocol, r.Dir, r.Metrics.Protocol)
 		}
-		if !bytes.Equal(r.Labels, first.Labels) {
+		if !sameTest(first, r) {
 			return nil, usage("%s and %s were tested on different images: their figures are not comparable", first.Dir, r.Dir)
 		}
 	}
@@ -177,6 +177,24 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 	c.Notes = c.notes()
 	c.Findings = findings(c)
 	return c, nil
+}
+
+// sameTest reports whether two runs were tested on the same images. Those of one dataset
+// may have been scaled to other sizes, so their hashes tell only if the folders differ.
+func sameTest(a, b *Run) bool {
+	if !bytes.Equal(a.Labels, b.Labels) {
+		return false
+	}
+	if a.Config.Dataset == b.Config.Dataset {
+		return true
+	}
+	for name, hash := range a.Environment.SHA256 {
+		of := strings.ToLower(name) // a split, or a file of IDX images
+		if other, both := b.Environment.SHA256[name]; both && other != hash && (strings.Contains(of, "test") || strings.Contains(of, "t10k")) {
+			return false
+		}
+	}
+	return true
 }
 
 // rank sorts the recipes, best first. Recipes without the figure that the others

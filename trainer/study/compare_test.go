@@ -108,12 +108,33 @@ func TestCompareCorrects(t *testing.T) {
 	}
 }
 
+// of returns the run as one of a dataset whose test images have the given hash.
+func of(r *Run, dataset, hash string) *Run {
+	run := *r
+	run.Config.Dataset, run.Environment.SHA256 = dataset, map[string]string{"train": dataset, "test": hash}
+	return &run
+}
+
+// Runs of a dataset that has moved, and of one in several sizes, are comparable.
+func TestCompareSameImages(t *testing.T) {
+	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
+	for name, runs := range map[string][]*Run{
+		"moved":  {of(a, "/digits", "1"), of(b, "/moved", "1")},
+		"scaled": {of(a, "/digits", "1"), of(b, "/digits", "2")},
+	} {
+		if _, err := Compare(runs); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestCompareRefuses(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for say, runs := range map[string][]*Run{
 		"nothing to compare":                 {a},
 		"not comparable":                     {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
 		"on different images":                {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
+		"tested on different images":         {of(a, "/digits", "1"), of(b, "/letters", "2")},
 		"are the same training with seed 42": {a, b, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
 	} {
 		if _, err := Compare(runs); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {

@@ -56,6 +56,11 @@ func (r Runner) train(ctx context.Context, w Worker, c Config) error {
 	if err != nil {
 		return err
 	}
+	if found == trainer.RunFinished { // a comparison of runs on different images would mislead
+		if err := trainer.CheckDataset(dir, r.Data); err != nil {
+			return err
+		}
+	}
 	progress, end := r.Begin(c, dir, found)
 	if found == trainer.RunFinished {
 		return end(nil)
@@ -77,7 +82,6 @@ func Train(ctx context.Context, c Config, data *dataset.Dataset, backend kernels
 		return nil, err
 	}
 	o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
-	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
 	return trainer.Train(ctx, c.Recipe, n, data, backend, o)
 }
 

@@ -177,6 +177,8 @@ func TestRunner(t *testing.T) {
 		c.Name, c.Seed = name, uint64(name[0])
 		e.Groups[0].Runs = append(e.Groups[0].Runs, c)
 	}
+	data := tinyData()
+	data.SHA256 = map[string]string{"classes": "own"}
 	dir := t.TempDir()
 	if err := e.WriteIndex(dir); err != nil {
 		t.Fatal(err)
@@ -184,7 +186,7 @@ func TestRunner(t *testing.T) {
 	var lock sync.Mutex
 	found := map[string]trainer.RunState{}
 	ended := map[string]bool{} // and whether anything was trained
-	r := Runner{Dir: dir, Data: tinyData(), Begin: func(c Config, dir string, state trainer.RunState) (trainer.Progress, func(*trainer.Result) error) {
+	r := Runner{Dir: dir, Data: data, Begin: func(c Config, dir string, state trainer.RunState) (trainer.Progress, func(*trainer.Result) error) {
 		lock.Lock()
 		defer lock.Unlock()
 		found[c.Name] = state
@@ -249,6 +251,10 @@ func TestRunner(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(run.Dir, "checkpoint")); err == nil {
 			t.Errorf("%s keeps its checkpoint", run.Name())
 		}
+	}
+	r.Data.SHA256["classes"] = "other"
+	if err := r.Train(t.Context(), e); !errors.Is(err, dataset.ErrBadData) {
+		t.Errorf("finished runs of another dataset: %v", err)
 	}
 	e.Groups[0].Runs[1].LR = .5
 	if _, _, err := e.Count(dir); !errors.Is(err, trainer.ErrUsage) {

@@ -22,7 +22,8 @@ const (
 var testdata embed.FS
 
 // Subset returns the first 1,280 training images and the first 200 test images.
-// Its hashes are not those of the whole dataset, so SHA256 is empty.
+// Its hashes are not those of the whole dataset and its folder is temporary, so SHA256
+// and Dir are empty.
 func Subset(tb testing.TB) *dataset.Dataset {
 	tb.Helper()
 	dir := tb.TempDir()
@@ -33,7 +34,7 @@ func Subset(tb testing.TB) *dataset.Dataset {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d.Info, d.SHA256 = dataset.FashionMNIST, nil
+	d.Info, d.SHA256, d.Dir = dataset.FashionMNIST, nil, ""
 	return d
 }
 
