@@ -115,7 +115,11 @@ func TestIDXFolder(t *testing.T) {
 	if got := wantSuccess(t, "summary", filepath.Join(out, "small")); !strings.Contains(got, "images of 12×12×1 and 26 classes") {
 		t.Errorf("summary prints %q", got)
 	}
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "takes images of 20×16×1 and 26 classes", "fashion-mnist has images of 28×28×1 and 10 classes", "--dataset")
+	// A run says its dataset, a file does not.
+	if got := wantSuccess(t, "eval", "--cpu", "--checkpoint", run1); !strings.Contains(got, "26 classes") {
+		t.Errorf("eval of a run prints %q", got)
+	}
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", filepath.Join(run1, "weights", "best.safetensors")}, exitBadFile, "takes images of 20×16×1 and 26 classes", "fashion-mnist has images of 28×28×1 and 10 classes", "--dataset")
 }
 
 // A picture that cannot be read stops a training, unless it is to be left out.

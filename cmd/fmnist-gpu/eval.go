@@ -25,8 +25,9 @@ func newEvalCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
 		Short: "Evaluate a checkpoint on the test set",
-		Long: `Classify the dataset's test images with the weights of a checkpoint, and print all
-metrics. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
+		Long: `Classify test images with the weights of a checkpoint, and print all metrics. The
+images are those that the run was trained with, or Fashion-MNIST's if the checkpoint
+is a file, unless --dataset names others. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
 that contains a state_dict, which may be nested (no code in the file is run). The
 network is that of the file's metadata, or else that of --model, or else the built-in
 one that has such tensors.
@@ -50,6 +51,9 @@ predicted class (see --cam).`,
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
 			config.DataDir = dataDir
+			if run, err := study.ReadArgs(checkpoint.path); err == nil {
+				config.Dataset = run.Dataset // unless a flag names another
+			}
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
