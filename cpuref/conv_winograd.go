@@ -51,24 +51,24 @@ func (b *backend) UsesWinograd(op kernels.Op) bool {
 // tiles that they outweigh those of the filters. The time of the direct algorithm
 // divided by that of Winograd's (forward, gradient of the input, of the weights),
 // on an Intel Xeon of the Sapphire Rapids generation, one thread, each the
-// shortest of 40 runs in turn with the other's:
+// shortest of 60 runs in turn with the other's (BenchmarkWinograd):
 //
 //	N×H×W, I→O            avx2                avx512
-//	64×14×14, 32→64       1.40  1.58  1.77    1.42  1.49  1.53
-//	64×7×7, 64→128        1.53  1.59  1.87    1.41  1.45  1.34
-//	64×16×16, 32→32       1.36  1.32  1.76    1.40  1.42  1.34
-//	64×8×8, 64→64         1.67  1.67  1.99    1.79  1.84  1.62
-//	64×4×4, 256→256       2.02  1.79  2.59    2.04  1.90  1.67
-//	64×2×2, 64→64         1.36  1.40  1.56    2.25  2.63  1.35
-//	1×14×14, 32→64        1.32  1.25  1.66    1.30  1.42  1.72
-//	4×7×7, 64→128         1.21  1.26  1.75    1.25  1.32  1.48
+//	64×14×14, 32→64       1.49  1.58  1.83    1.42  1.47  1.55
+//	64×7×7, 64→128        1.53  1.64  1.78    1.45  1.45  1.38
+//	64×16×16, 32→32       1.42  1.46  1.74    1.42  1.41  1.38
+//	64×8×8, 64→64         1.60  1.68  2.00    1.64  1.61  1.60
+//	64×4×4, 256→256       1.96  1.84  2.16    2.05  2.05  1.72
+//	64×2×2, 64→64         1.38  1.40  1.56    2.26  2.64  1.33
+//	1×14×14, 32→64        1.33  1.26  1.57    1.28  1.38  1.54
+//	4×7×7, 64→128         1.22  1.27  1.72    1.22  1.26  1.36
 //
 // It stays direct here:
 //
-//	64×32×32, 16→16       1.01  1.01  1.28    0.93  0.99  1.03
-//	64×14×14, 32→16       1.24  0.92  1.53    1.04  1.16  1.41
-//	64×1×1, 64→64         1.58  1.69  0.92    1.55  1.82  0.67
-//	1×7×7, 64→128         0.73  0.80  1.31    0.89  0.96  1.29
+//	64×32×32, 16→16       1.05  1.07  1.30    0.94  0.97  1.01
+//	64×14×14, 32→16       1.25  1.15  1.52    1.04  1.12  1.18
+//	64×1×1, 64→64         1.57  1.65  0.90    1.32  1.42  0.66
+//	1×7×7, 64→128         0.75  0.80  1.35    0.83  0.89  1.25
 //
 // Two threads give the same picture, and so does the portable tier (1.5 to 2.1 on
 // the first two shapes). The vector tiers transform whole vectors of channels.
