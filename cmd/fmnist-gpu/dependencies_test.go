@@ -26,6 +26,8 @@ var allowed = map[string][]string{
 	"shaders":            {},
 	"cpuref":             {"kernels"},
 	"trainer":            {"kernels"},
+	// A program that looks at the shaders of whole networks.
+	"kernels/vulkan/report": {"kernels", "kernels/vulkan", "gpu", "shaders", "trainer"},
 }
 
 // part returns the part of the project that a package belongs to: the longest
