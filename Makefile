@@ -98,7 +98,8 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) run $(STATICCHECK) ./...
 
 race: setup ## test everything concurrent under the race detector
-	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./trainer/... ./cmd/fmnist-view/...
+	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./cmd/fmnist-view/... \
+		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
 stress: setup ## test the Vulkan layer under constant garbage collection
