@@ -76,7 +76,7 @@ TIMEOUT := -timeout 60m
 test: setup ## run the tests in 5 minutes: no large shapes, few cases on Vulkan
 	$(GO) test -short $(TIMEOUT) ./...
 
-test-all: setup ## run all tests, as CI does, in 15 to 20 minutes
+test-all: setup ## run all tests, as CI does
 	$(GO) test $(TIMEOUT) ./...
 
 # SwiftShader shares no code with the drivers above, and asks for the coarsest
