@@ -153,7 +153,7 @@ fresh: ## check that the CPU's assembly matches its generator
 	$(GO) generate ./cpuref/internal/simd
 	git diff --exit-code -- cpuref/internal/simd
 
-# Mesa's driver for AMD compiles for chips that are not there. Its code is judged
+# Mesa's driver for AMD compiles for chips that the machine lacks. Its code is judged
 # only by the version that the committed table is from.
 SHADER_REPORT := $(GO) run ./kernels/vulkan/report
 shader-report: setup ## what AMD's chips get from the shaders: registers, spills, share of multiply-adds; writes the table

@@ -88,7 +88,7 @@ type Options struct {
 	CacheDir string
 	// Inspect opens the device only to look at what its driver makes of shaders,
 	// with [Device.NewPipeline] and [Pipeline.Executable]. It need not be able to
-	// run anything: Mesa's driver for AMD compiles for chips that are not there.
+	// run anything: Mesa's driver for AMD compiles for chips that the machine lacks.
 	Inspect bool
 	// Log receives remarks that are not errors, one line each; nil discards them.
 	Log func(string)

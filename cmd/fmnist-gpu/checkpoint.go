@@ -19,7 +19,7 @@ type checkpointFlags struct {
 // add adds the flags; usage says what the weights are for.
 func (f *checkpointFlags) add(g flagGroup, usage string) {
 	bind(g, &f.path, "checkpoint", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), usage+": a run's folder, or a .safetensors or PyTorch .pth file")
-	bind(g, &f.model, "model", kindOf("model"), "network of weights that do not say it and are not those of a built-in one: "+kindOf("model").Want)
+	bind(g, &f.model, "model", kindOf("model"), "network, if the file does not name it and it is not built in: "+kindOf("model").Want)
 }
 
 // check refuses a command line that names no weights.

@@ -90,7 +90,7 @@ func otherNames(t *testing.T, pictures string) string {
 	return dir
 }
 
-// A set like MNIST, but of other classes and another size that is not square, is trained
+// A set like MNIST, with other classes and images that are not square, is trained
 // on and evaluated. The run says which data it used.
 func TestIDXFolder(t *testing.T) {
 	isolateCache(t)

@@ -27,6 +27,18 @@ func until(t *testing.T, lines *bufio.Scanner, start string) string {
 	return ""
 }
 
+// follow returns the address of the page that the program prints, and the events of a
+// run from it.
+func follow(t *testing.T, lines *bufio.Scanner, run string) (page string, next <-chan live.Event) {
+	t.Helper()
+	page = strings.TrimPrefix(until(t, lines, "page: "), "page: ")
+	next, err := live.Follow(t.Context(), page+"api/events?run="+run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page, next
+}
+
 // train --serve shows the training on a page, which stays after its end until Ctrl-C;
 // the program then exits with 0.
 func TestTrainServe(t *testing.T) {
@@ -44,11 +56,7 @@ func TestTrainServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stdout)
-	page := strings.TrimPrefix(until(t, lines, "page: "), "page: ")
-	next, err := live.Follow(t.Context(), page+"api/events?run=shown")
-	if err != nil {
-		t.Fatal(err)
-	}
+	page, next := follow(t, lines, "shown")
 	epochs := 0
 	var last live.Event
 	for e := range next {
@@ -93,11 +101,7 @@ func TestTrainServeInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(stdout)
-	page := strings.TrimPrefix(until(t, lines, "page: "), "page: ")
-	next, err := live.Follow(t.Context(), page+"api/events?run=long")
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, next := follow(t, lines, "long")
 	until(t, lines, "epoch ")
 	if err := c.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
