@@ -176,7 +176,7 @@ func TestPredictRefuses(t *testing.T) {
 		{[]string{picture, "--checkpoint", checkpoint, "--cam", "gradcam"}, exitUsage, []string{"--cam", "--explain"}},
 		{[]string{picture, "--checkpoint", filepath.Join(dir, "logistic"), "--explain", explained}, exitUsage, []string{"--explain", "logistic has no convolutions"}},
 		{[]string{picture, "--checkpoint", checkpoint, "--explain", picture}, exitFailed, []string{"cannot create the folder " + picture, "--explain"}},
-		{[]string{picture, "--checkpoint", checkpoint, "--device", "99"}, exitNoDevice, []string{"99"}},
+		{[]string{picture, "--checkpoint", checkpoint, "--device", "99"}, exitNoDevice, nil},
 	} {
 		args := append([]string{"predict"}, c.args...)
 		if c.code != exitNoDevice {
