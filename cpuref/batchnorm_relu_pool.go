@@ -76,30 +76,41 @@ func (p *program) batchNormReLUPoolForward(op kernels.BatchNormReLUPoolForward) 
 			runningMean[c] = blend(runningMean[c], float64(mean[c]), op.Momentum)
 			runningVar[c] = blend(runningVar[c], unbiased(float64(variance[c]), g.rows), op.Momentum)
 		}
+		g.repeatAll(g.constants)
 		return normalize()
 	}
 }
 
 func (p *program) batchNormReLUPoolInference(op kernels.BatchNormReLUPoolInference) func() error {
 	g := newBatchNormReLUPool(p, op.X, op.Y, kernels.Tensor{}, op.Size, 3)
-	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
-	mean, variance := p.floats(op.RunningMean), p.floats(op.RunningVar)
+	update := g.fromRunning(p, op)
 	normalize := g.forward(p)
 	return func() error {
+		update()
+		return normalize()
+	}
+}
+
+// fromRunning returns the function that computes the constants mean, scale and
+// shift from op's running statistics.
+func (g *batchNormReLUPool) fromRunning(p *program, op kernels.BatchNormReLUPoolInference) func() {
+	gamma, beta := p.floats(op.Gamma), p.floats(op.Beta)
+	mean, variance := p.floats(op.RunningMean), p.floats(op.RunningVar)
+	return func() {
 		copy(g.vector(0), mean)
 		copy(g.vector(2), beta)
 		scale := g.vector(1)
 		for c := range mean {
 			scale[c] = float32(float64(gamma[c]) / math.Sqrt(float64(variance[c])+float64(op.Eps)))
 		}
-		return normalize()
+		g.repeatAll(g.constants)
 	}
 }
 
 // forward returns the function that computes Y from the constants mean, scale
-// and shift.
+// and shift, repeated.
 func (g *batchNormReLUPool) forward(p *program) func() error {
-	tasks, task := g.images, func(_, n int) { g.forwardImage(n) }
+	tasks, task := g.images, func(_, n int) { g.forwardRows(g.image(g.x, n), n, 0, g.oh) }
 	if g.size == 1 {
 		mean, scale, shift := g.vector(0), g.vector(1), g.vector(2)
 		tasks, task = g.chunks, func(_, i int) {
@@ -109,17 +120,17 @@ func (g *batchNormReLUPool) forward(p *program) func() error {
 		}
 	}
 	return func() error {
-		g.repeatAll(g.constants)
 		p.backend.pool.run(tasks, task)
 		return nil
 	}
 }
 
-func (g *batchNormReLUPool) forwardImage(n int) {
-	x := g.image(g.x, n)
+// forwardRows computes output rows [first, end) of image n; x starts with the
+// first window's rows.
+func (g *batchNormReLUPool) forwardRows(x []float32, n, first, end int) {
 	mean, scale, shift := g.vector(0)[:g.c], g.vector(1)[:g.c], g.vector(2)[:g.c]
-	for oh := range g.oh {
-		from, to := g.outputRow(n, oh)
+	for oh := range end - first {
+		from, to := g.outputRow(n, first+oh)
 		var index []uint32
 		if g.index != nil {
 			index = g.index[from:to]

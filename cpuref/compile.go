@@ -14,6 +14,8 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		return p.convForward(op), nil
+	case kernels.ConvBatchNormInference:
+		return p.convBatchNormInference(op), nil
 	case kernels.ConvBackwardInput:
 		return p.convBackwardInput(op), nil
 	case kernels.ConvBackwardWeight:

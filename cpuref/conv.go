@@ -10,22 +10,23 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
 	if p.backend.UsesWinograd(op) {
-		return p.winogradForward(op)
+		return p.winogradForward(op, nil)
 	}
-	return p.directForward(op)
+	return p.directForward(op, nil)
 }
 
-func (p *program) directForward(op kernels.ConvForward) func() error {
+// directForward computes the convolution, followed by the epilogue if e is not nil.
+func (p *program) directForward(op kernels.ConvForward, e *epilogue) func() error {
 	o, kh, kw, i := op.W.Shape[0], op.W.Shape[1], op.W.Shape[2], op.W.Shape[3]
 	w := p.floats(op.W)
 	k := p.backend.simd
 	x := p.newCorrelation(op.Precision, op.X, forwardFrame(op.X, op.Pad))
 	x.kh, x.kw, x.stride, x.out = kh, kw, op.Stride, o
-	x.dst, x.bias = p.floats(op.Y), p.floats(op.Bias)
+	x.dst, x.bias, x.epilogue = p.floats(op.Y), p.floats(op.Bias), e
 	if !op.Mean.Absent() {
 		x.stats = newImageStatistics(p, op)
 	}
-	return x.compile(op.Y.Shape[1], op.Y.Shape[2], func(packed, private []float32, panel, tap int) {
+	return x.compile(op.Y.Shape[1], op.Y.Shape[2], op.W, "filters", func(packed, private []float32, panel, tap int) {
 		j := panel * k.Cols
 		cols, filters, distance := min(k.Cols, o-j), w[(j*kh*kw+tap)*i:], kh*kw*i
 		if x.paired {
@@ -56,7 +57,7 @@ func (p *program) directBackwardInput(op kernels.ConvBackwardInput) func() error
 	k := p.backend.simd
 	x := p.newCorrelation(op.Precision, op.DY, f)
 	x.kh, x.kw, x.stride, x.out, x.dst = kh, kw, 1, i, p.floats(op.DX)
-	return x.compile(h, w, func(packed, _ []float32, panel, tap int) {
+	return x.compile(h, w, op.W, "rotated filters", func(packed, _ []float32, panel, tap int) {
 		j := panel * k.Cols
 		cols := min(k.Cols, i-j)
 		rotated := kh*kw - 1 - tap

@@ -9,23 +9,23 @@ import (
 // consecutive pixels in one row of the image.
 type span struct {
 	a0, a1       int // position of each group's first pixel in the frame
-	pixel        int // first output pixel
+	pixel        int // first output pixel, counted from its strip's
 	rows0, rows1 int
 }
 
-// newSpans splits oh·ow output pixels into tiles. In the frame, neighbours in a
-// row are pixel elements apart, and rows are line elements apart.
-func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
+// newSpans splits the rows [first, end) of output pixels into tiles. In the frame,
+// neighbours in a row are pixel elements apart, and rows are line elements apart.
+func newSpans(k *simd.Kernels, first, end, ow, line, pixel int) []span {
 	type group struct{ a, pixel, rows int }
 	var groups []group
 	perRow := (ow + k.Group - 1) / k.Group
-	for h := range oh {
+	for h := first; h < end; h++ {
 		for i := range perRow {
 			from, to := min(i*k.Group, ow), min((i+1)*k.Group, ow)
 			if k.UnevenGroups {
 				from, to = chunk(ow, perRow, i)
 			}
-			groups = append(groups, group{h*line + from*pixel, h*ow + from, to - from})
+			groups = append(groups, group{h*line + from*pixel, (h-first)*ow + from, to - from})
 		}
 	}
 	var spans []span
@@ -41,6 +41,16 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 	return spans
 }
 
+// strip is a part of an image of the result that is computed at once.
+type strip struct {
+	spans     []span
+	row, rows int // with an epilogue: whole rows of output pixels
+}
+
+// stripElements is the number of elements of a strip with an epilogue, about a
+// quarter of a core's second-level cache.
+const stripElements = 1 << 15
+
 // correlation slides filters over framed images. It computes the forward
 // convolution, and the gradient of its input with rotated filters.
 type correlation struct {
@@ -55,11 +65,14 @@ type correlation struct {
 	pixels   int // of one image of the result
 	images   int
 	src, dst []float32
-	bias     []float32 // (out), or nil
-	spans    []span
+	bias     []float32        // (out), or nil
+	strips   []strip          // of an image
 	splits   int              // tasks per image
 	stats    *imageStatistics // of the result, or nil
-	panels   int              // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
+	epilogue *epilogue        // of the result, which is then not stored, or nil
+	panels   int              // of filters
+	filters  *weights         // [panel][KH·KW·C][tile's columns]
+	resultAt int              // position in the private scratch, with an epilogue
 }
 
 func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
@@ -89,24 +102,26 @@ func (x *correlation) image(worker, n int) []float32 {
 	return private
 }
 
-// compile plans the tiles and tasks and returns the function that runs the
-// correlation. pack packs the filters of a panel at one tap (kh, kw); it may use
-// private as scratch for one such pack.
-func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, panel, tap int)) func() error {
+// compile plans the tiles and tasks for weights w and returns the function that
+// runs the correlation. pack packs the filters of a panel at one tap (kh, kw); it
+// may use private as scratch for one such pack. form names the resulting order.
+func (x *correlation) compile(oh, ow int, w kernels.Tensor, form string, pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
 	x.pixels = oh * ow
-	x.spans = newSpans(k, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
 	x.panels = (x.out + k.Cols - 1) / k.Cols
-	x.splits = min(len(x.spans), (tasksPerWorker*pool.workers+x.images-1)/x.images)
-	x.p.scratch.reserveShared((x.panels*x.taps() + 1) * k.Cols)
+	x.cut(oh, ow)
+	if x.paired {
+		form += " pairs"
+	}
+	x.filters = x.p.newWeights(w, form, (x.panels*x.taps()+1)*k.Cols)
 	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
-		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], x.p.scratch.private[worker], panel, tap)
+		pack(x.filters.data()[(panel*x.taps()+tap*x.frame.c)*k.Cols:], x.p.scratch.private[worker], panel, tap)
 	}
 	compute := x.compute
 	return func() error {
-		pool.run(x.panels*x.kh*x.kw, packTask)
+		x.filters.prepare(x.panels*x.kh*x.kw, packTask)
 		pool.run(x.images*x.splits, compute)
 		if x.stats != nil {
 			if x.splits > 1 {
@@ -118,31 +133,71 @@ func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, p
 	}
 }
 
-// compute is a task: a range of one image's tiles.
-func (x *correlation) compute(worker, task int) {
+// cut cuts an image of oh·ow output pixels into strips and tasks.
+func (x *correlation) cut(oh, ow int) {
 	k := x.p.backend.simd
-	n := task / x.splits
-	from, to := chunk(len(x.spans), x.splits, task%x.splits)
-	image := x.image(worker, n)
-	out := x.dst[n*x.pixels*x.out : (n+1)*x.pixels*x.out]
+	spans := func(first, end int) []span {
+		return newSpans(k, first, end, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+	}
+	wanted := (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
+	if x.epilogue == nil {
+		all := spans(0, oh)
+		x.splits = min(len(all), wanted)
+		for i := range x.splits {
+			from, to := chunk(len(all), x.splits, i)
+			x.strips = append(x.strips, strip{spans: all[from:to]})
+		}
+		return
+	}
+	size := x.epilogue.size
+	windows := oh / size // rows of windows
+	perStrip := max(1, stripElements/(size*ow*x.out))
+	count := min(windows, max(wanted, (windows+perStrip-1)/perStrip))
+	x.splits = min(count, wanted)
+	for i := range count {
+		from, to := chunk(windows, count, i)
+		x.strips = append(x.strips, strip{spans(from*size, to*size), from * size, (to - from) * size})
+	}
+	x.resultAt = x.frame.size() + x.frame.imageSize()
+	x.p.scratch.reservePrivate(x.resultAt + x.strips[len(x.strips)-1].rows*ow*x.out)
+}
 
-	t := &x.p.scratch.tiles[worker]
-	c := x.frame.c
-	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.out, nil, 0
-	t.Walk(x.kw*c, 1, k.Cols, x.kh, x.frame.fw*c, x.kw*c*k.Cols, 1, 0, 0)
-	for panel := range x.panels {
-		j := panel * k.Cols
-		t.B = &x.p.scratch.shared[panel*x.taps()*k.Cols]
-		if x.bias != nil {
-			t.Bias = &x.bias[j]
+// compute is a task: a range of one image's strips.
+func (x *correlation) compute(worker, task int) {
+	n := task / x.splits
+	from, to := chunk(len(x.strips), x.splits, task%x.splits)
+	image := x.image(worker, n)
+	for _, s := range x.strips[from:to] {
+		if x.epilogue != nil {
+			result := x.p.scratch.private[worker][x.resultAt:]
+			x.multiply(worker, image, s, result)
+			x.epilogue.apply(result, n, s.row, s.rows)
+			continue
 		}
-		for _, s := range x.spans[from:to] {
-			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &out[s.pixel*x.out+j]
-			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
-		}
+		x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
 		x.stats.measure(n)
+	}
+}
+
+// multiply computes a strip of the result of an image in its frame.
+func (x *correlation) multiply(worker int, image []float32, s strip, result []float32) {
+	k, c := x.p.backend.simd, x.frame.c
+	t := &x.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.out, nil, 0
+	t.Walk(x.kw*c, 1, k.Cols, x.kh, x.frame.fw*c, x.kw*c*k.Cols, 1, 0, 0)
+	filters := x.filters.data()
+	for panel := range x.panels {
+		j := panel * k.Cols
+		t.B = &filters[panel*x.taps()*k.Cols]
+		if x.bias != nil {
+			t.Bias = &x.bias[j]
+		}
+		for _, s := range s.spans {
+			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &result[s.pixel*x.out+j]
+			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+		}
 	}
 }
 

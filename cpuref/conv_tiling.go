@@ -64,6 +64,9 @@ func (t *tiling) block(i int) tileBlock {
 	return b
 }
 
+// pixelRows returns the number of rows of pixels that the tiles cover in an image.
+func (b *tileBlock) pixelRows() int { return 2*b.rows + b.halfRow }
+
 // halfRows returns the positions of the first half row's first tile and of the
 // first whole tile; wholeEnd that after the last whole tile.
 func (b *tileBlock) halfRows() (first, end int) {

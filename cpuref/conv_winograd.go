@@ -23,13 +23,16 @@ type winograd struct {
 	src, dst []float32
 	bias     []float32        // (out)
 	stats    *imageStatistics // of the result, or nil
-	panels   int              // of filters, packed in the shared scratch: [panel][point][C][tile's columns]
+	epilogue *epilogue        // of the result, which is then not stored, or nil
+	panels   int              // of filters
+	filters  *weights         // [panel][point][C][tile's columns]
 	splits   int              // tasks per panel that transform filters
 
 	// The private scratch holds, in order, the points of the input, those of one
-	// panel of the products, an image's frame, and a row of pixels.
-	inputs, products   int // distance between points
-	framesAt, pixelsAt int
+	// panel of the products, an image's frame, a row of pixels, and the block's
+	// result if there is an epilogue.
+	inputs, products             int // distance between points
+	framesAt, pixelsAt, resultAt int
 }
 
 // UsesWinograd reports whether the backend computes op by Winograd's algorithm.
@@ -37,6 +40,8 @@ func (b *backend) UsesWinograd(op kernels.Op) bool {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		return b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision)
+	case kernels.ConvBatchNormInference: // parts of images are whole rows of windows
+		return op.Pool <= 2 && b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardInput:
 		return b.winogradPays(op.DX, op.W, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardWeight:
@@ -86,17 +91,19 @@ func (b *backend) winogradPays(x, w kernels.Tensor, stride, pad int, precision k
 	return h > 1 && width > 1 && n*((h+1)/2)*((width+1)/2) >= minTiles
 }
 
-func (p *program) winogradForward(op kernels.ConvForward) func() error {
+// winogradForward computes the convolution, followed by the epilogue if e is not
+// nil.
+func (p *program) winogradForward(op kernels.ConvForward, e *epilogue) func() error {
 	o, i := op.W.Shape[0], op.W.Shape[3]
 	w, k := p.floats(op.W), p.backend.simd
-	x := p.newWinograd(op.X, op.Y)
+	x := p.newWinograd(op.X, op.Y, e)
 	if !op.Bias.Absent() {
 		x.bias = p.floats(op.Bias)
 	}
 	if !op.Mean.Absent() {
 		x.stats = newImageStatistics(p, op)
 	}
-	return x.compile(func(packed []float32, panel, tap, from, to int) {
+	return x.compile(op.W, "winograd filters", func(packed []float32, panel, tap, from, to int) {
 		j := panel * k.Cols
 		k.Transpose(packed, k.Cols, w[(j*9+tap)*i+from:], 9*i, min(k.Cols, o-j), to-from)
 	})
@@ -107,7 +114,7 @@ func (p *program) winogradForward(op kernels.ConvForward) func() error {
 func (p *program) winogradBackwardInput(op kernels.ConvBackwardInput) func() error {
 	i := op.W.Shape[3]
 	w, k := p.floats(op.W), p.backend.simd
-	return p.newWinograd(op.DY, op.DX).compile(func(packed []float32, panel, tap, from, to int) {
+	return p.newWinograd(op.DY, op.DX, nil).compile(op.W, "rotated winograd filters", func(packed []float32, panel, tap, from, to int) {
 		j := panel * k.Cols
 		for o := from; o < to; o++ {
 			copy(packed[(o-from)*k.Cols:], w[(o*9+8-tap)*i+j:][:min(k.Cols, i-j)])
@@ -116,10 +123,10 @@ func (p *program) winogradBackwardInput(op kernels.ConvBackwardInput) func() err
 }
 
 // newWinograd returns a correlation over images, without a bias.
-func (p *program) newWinograd(images, result kernels.Tensor) *winograd {
+func (p *program) newWinograd(images, result kernels.Tensor, e *epilogue) *winograd {
 	k, wanted := p.backend.simd, tasksPerWorker*p.backend.pool.workers
 	c, out := images.Dim(-1), result.Dim(-1)
-	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, winogradElements, wanted), c: c, out: out,
+	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, winogradElements, wanted), c: c, out: out, epilogue: e,
 		src: p.floats(images), dst: p.floats(result), bias: make([]float32, out)}
 	x.panels = (out + k.Cols - 1) / k.Cols
 	x.splits = min(c, (wanted+x.panels-1)/x.panels)
@@ -127,8 +134,12 @@ func (p *program) newWinograd(images, result kernels.Tensor) *winograd {
 	x.inputs, x.products = oddLines(tiles*c), oddLines(tiles*k.Cols)
 	x.framesAt = winogradPoints * (x.inputs + x.products)
 	x.pixelsAt = x.framesAt + x.tiling.frameSize(c)
-	p.scratch.reserveShared((x.panels*winogradPoints*c + 1) * k.Cols)
-	p.scratch.reservePrivate(max(x.pixelsAt+max(images.Shape[2], 4)*out, 9*(c/x.splits+1)*k.Cols))
+	x.resultAt = x.pixelsAt + max(images.Shape[2], 4)*out
+	block := 0
+	if e != nil {
+		block = 4 * tiles * out
+	}
+	p.scratch.reservePrivate(max(x.resultAt+block, 9*(c/x.splits+1)*k.Cols))
 	return x
 }
 
@@ -139,14 +150,16 @@ func oddLines(n int) int {
 	return ((n+line-1)/line | 1) * line
 }
 
-// compile returns the function that runs the correlation. pack packs the filters
-// of a panel at one tap, for a range of channels: [channel][tile's columns].
-func (x *winograd) compile(pack func(packed []float32, panel, tap, from, to int)) func() error {
+// compile returns the function that runs the correlation with weights w. pack packs
+// the filters of a panel at one tap, for a range of channels: [channel][tile's
+// columns]. form names the resulting order.
+func (x *winograd) compile(w kernels.Tensor, form string, pack func(packed []float32, panel, tap, from, to int)) func() error {
 	pool := x.p.backend.pool
+	x.filters = x.p.newWeights(w, form, (x.panels*winogradPoints*x.c+1)*x.p.backend.simd.Cols)
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute
 	return func() error {
-		pool.run(x.panels*x.splits, filters)
+		x.filters.prepare(x.panels*x.splits, filters)
 		pool.run(x.tiling.blocks(), compute)
 		if x.stats != nil {
 			if x.tiling.parts > 1 {
@@ -169,7 +182,7 @@ func (x *winograd) transformFilters(worker, task int, pack func(packed []float32
 	for tap := range 9 {
 		pack(packed[tap*n:(tap+1)*n], panel, tap, from, to)
 	}
-	k.WinogradFilter(x.p.scratch.shared[(panel*winogradPoints*x.c+from)*k.Cols:], packed, n, x.c*k.Cols, n)
+	k.WinogradFilter(x.filters.data()[(panel*winogradPoints*x.c+from)*k.Cols:], packed, n, x.c*k.Cols, n)
 }
 
 // compute is a task: one block of tiles.
@@ -185,6 +198,11 @@ func (x *winograd) compute(worker, task int) {
 			x.transformOutput(worker, &b, n, panel)
 		}
 	}
+	if x.epilogue != nil {
+		for n := range b.images {
+			x.epilogue.apply(x.result(worker, &b, n), b.first+n, 2*b.top, b.pixelRows())
+		}
+	}
 	if x.stats != nil && x.tiling.parts == 1 { // the images are whole, and still in the cache
 		for n := range b.images {
 			x.stats.measure(b.first + n)
@@ -196,7 +214,7 @@ func (x *winograd) compute(worker, task int) {
 func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	k := x.p.backend.simd
 	points := x.p.scratch.private[worker]
-	products := points[winogradPoints*x.inputs:]
+	products, filters := points[winogradPoints*x.inputs:], x.filters.data()
 	t := &x.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
@@ -204,7 +222,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	for point := range winogradPoints {
 		from, to := b.needed(point)
 		rows := newRowTiles(k, to-from)
-		t.B = &x.p.scratch.shared[(panel*winogradPoints+point)*x.c*k.Cols]
+		t.B = &filters[(panel*winogradPoints+point)*x.c*k.Cols]
 		for i := range rows.count {
 			tile, n := rows.bounds(i)
 			tile += from
@@ -219,6 +237,16 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	}
 }
 
+// result returns the rows of the result that image n of a block covers.
+func (x *winograd) result(worker int, b *tileBlock, n int) []float32 {
+	row := b.w * x.out
+	size := b.pixelRows() * row
+	if x.epilogue != nil {
+		return x.p.scratch.private[worker][x.resultAt+n*size:][:size]
+	}
+	return x.dst[((b.first+n)*b.h+2*b.top)*row:][:size]
+}
+
 // transformOutput computes the result of image n of a block, in one panel. The
 // half of a half tile that lies outside goes to scratch.
 func (x *winograd) transformOutput(worker int, b *tileBlock, n, panel int) {
@@ -227,13 +255,12 @@ func (x *winograd) transformOutput(worker int, b *tileBlock, n, panel int) {
 	cols := min(k.Cols, x.out-j)
 	scratch, bias := x.p.scratch.private[worker], x.bias[j:j+cols]
 	products, outside := scratch[winogradPoints*x.inputs:], scratch[x.pixelsAt:]
-	row := b.w * x.out
-	image := x.dst[(b.first+n)*b.h*row:][:b.h*row]
+	row, result := b.w*x.out, x.result(worker, b, n)
 	for r := range b.rows + b.halfRow {
 		tile, half := b.position(n, r)
-		y0, y1 := image[2*(b.top+r)*row+j:], outside
+		y0, y1 := result[2*r*row+j:], outside
 		if r < b.rows {
-			y1 = image[(2*(b.top+r)+1)*row+j:]
+			y1 = result[(2*r+1)*row+j:]
 		}
 		if b.cols > 0 {
 			k.WinogradOutput(y0, y1, products[tile*k.Cols:], bias, b.cols, cols, x.out, k.Cols, x.products)

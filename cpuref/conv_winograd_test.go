@@ -70,8 +70,9 @@ func algorithms(t testing.TB, l *layerPlan, tier string, threads int) (p *progra
 	}
 	t.Cleanup(func() { opened.Close() })
 	p = l.compile(t, opened).(*program)
-	direct = [3]func() error{p.directForward(l.forward), p.directBackwardInput(l.backwardInput), p.directBackwardWeight(l.backwardWeight)}
-	winograd = [3]func() error{p.winogradForward(l.forward), p.winogradBackwardInput(l.backwardInput), p.winogradWeight(l.backwardWeight)}
+	p.writes = map[int]bool{l.w.Buffer: true} // as in a training step, which prepares the weights in each run
+	direct = [3]func() error{p.directForward(l.forward, nil), p.directBackwardInput(l.backwardInput), p.directBackwardWeight(l.backwardWeight)}
+	winograd = [3]func() error{p.winogradForward(l.forward, nil), p.winogradBackwardInput(l.backwardInput), p.winogradWeight(l.backwardWeight)}
 	p.scratch.allocate(threads)
 	return p, direct, winograd
 }

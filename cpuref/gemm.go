@@ -32,8 +32,8 @@ func (m matrix) transposed() matrix { return matrix{m.data, m.col, m.row} }
 
 // product is a matrix product of A (M, K), read in place, and B (K, N), whose
 // rows the vector code needs contiguous: if they are not, B is first packed in
-// panels of the tile's width. If packing B costs more than transposing C, the
-// product computes Cᵀ = Bᵀ·Aᵀ and transposes it on the way out.
+// panels of the tile's width. If packing B in every run costs more than transposing
+// C, the product computes Cᵀ = Bᵀ·Aᵀ and transposes it on the way out.
 type product struct {
 	p          *program
 	multiply   tileFunc
@@ -45,10 +45,11 @@ type product struct {
 	accumulate bool
 
 	rows     rowTiles
-	panels   int  // of B
-	group    int  // panels processed at once
-	packed   bool // B is packed in the shared scratch, from packedAt: [panel][K][tile's columns]
-	packedAt int
+	panels   int      // of B
+	group    int      // panels processed at once
+	packed   bool     // B is packed: [panel][K][tile's columns]
+	weights  *weights // packed B in fp32
+	packedAt int      // position in the shared scratch, of pairs
 
 	rowParts, panelParts int // the grid of tasks
 	blockLength          int // private scratch for B
@@ -68,7 +69,8 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 		if !op.TransA {
 			transposeCost += g.m * g.k
 		}
-		if transposeCost < g.k*g.n {
+		once := op.Precision == kernels.FP32 && !p.writes[op.B.Buffer]
+		if !once && transposeCost < g.k*g.n {
 			g.a, g.b, g.m, g.n = g.b.transposed(), g.a.transposed(), g.n, g.m
 			g.transposed = true
 		}
@@ -78,11 +80,14 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 		round = g.pairUp()
 	}
 	g.layOut()
+	prepare := func() {}
+	if g.packed {
+		prepare = g.packing(op)
+	}
 	compute := g.compute
-	packs, pack := g.packTasks()
 	multiply := func() error {
 		round()
-		p.backend.pool.run(packs, pack)
+		prepare()
 		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
 	}
@@ -108,7 +113,6 @@ func (g *product) layOut() {
 	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
-		g.p.scratch.reserveShared(g.packedAt + (g.panels*g.k+1)*k.Cols)
 	} else { // split the panels, so that one task copies each part of B
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
@@ -145,23 +149,39 @@ func (g *product) pairUp() func() {
 // stripWidth is the row length of a task's strip of a transposed C.
 func (g *product) stripWidth() int { return g.panels * g.p.backend.simd.Cols }
 
-// packTasks returns the tasks that pack B, each for several blocks of its panels.
-func (g *product) packTasks() (tasks int, task func(worker, task int)) {
-	if !g.packed {
-		return 0, nil
-	}
-	k := g.p.backend.simd
+// packing returns the function that packs B, in tasks of several blocks of its
+// panels.
+func (g *product) packing(op kernels.GEMM) func() {
+	k, length := g.p.backend.simd, (g.panels*g.k+1)*g.p.backend.simd.Cols
 	blocks := g.panels * ((g.k + kBlock - 1) / kBlock)
-	tasks = min(blocks, 1+g.n*g.k/elementsPerTask)
-	return tasks, func(_, task int) {
+	tasks := min(blocks, 1+g.n*g.k/elementsPerTask)
+	pack := func(_, task int) {
 		from, to := chunk(blocks, tasks, task)
 		for i := from; i < to; i++ {
 			panel, k0 := i%g.panels, i/g.panels*kBlock
 			j := panel * k.Cols
-			k.Transpose(g.p.scratch.shared[g.packedAt+(panel*g.k+k0)*k.Cols:], k.Cols,
+			k.Transpose(g.packedB()[(panel*g.k+k0)*k.Cols:], k.Cols,
 				g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
 		}
 	}
+	if op.Precision == kernels.Mixed {
+		g.p.scratch.reserveShared(g.packedAt + length)
+		return func() { g.p.backend.pool.run(tasks, pack) }
+	}
+	from := op.B
+	if g.transposed {
+		from = op.A
+	}
+	g.weights = g.p.newWeights(from, "product", length)
+	return func() { g.weights.prepare(tasks, pack) }
+}
+
+// packedB returns the memory of packed B.
+func (g *product) packedB() []float32 {
+	if g.weights == nil {
+		return g.p.scratch.shared[g.packedAt:]
+	}
+	return g.weights.data()
 }
 
 // productPart is the part that a task computes, row tiles [rowFrom, rowTo) by
@@ -222,7 +242,7 @@ type panelBlock struct {
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
-		return panelBlock{g.p.scratch.shared[g.packedAt+(p0*g.k+k0)*width:], width, g.k * width}
+		return panelBlock{g.packedB()[(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
 	if part.rowTo-part.rowFrom < 3 {

@@ -72,7 +72,7 @@ func TestRunPanics(t *testing.T) {
 	defer b.Close()
 	run := func(work func()) error {
 		op := step{kernels.Fill{}, func() error { work(); return nil }}
-		return (&program{backend: b, sections: map[string][]step{"step": {op}}}).Run("step", 1)
+		return (&program{backend: b, sections: map[string]*section{"step": {steps: []step{op}}}}).Run("step", 1)
 	}
 	func() {
 		defer func() {

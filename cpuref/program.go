@@ -2,6 +2,7 @@ package cpuref
 
 import (
 	"fmt"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -14,8 +15,18 @@ import (
 type program struct {
 	backend  *backend
 	buffers  [][]byte
-	sections map[string][]step
+	versions []uint64 // of each buffer's contents, from 1
+	sections map[string]*section
 	scratch  scratch
+	kept     map[weightsKey]*weights
+
+	writes map[int]bool // buffers that the section being compiled writes
+}
+
+// section is a compiled section.
+type section struct {
+	steps  []step
+	writes map[int]bool // buffers
 }
 
 // step is one op, ready to run. An error means that the contents of a buffer are
@@ -54,12 +65,14 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
-	p := &program{backend: b, sections: map[string][]step{}}
+	p := &program{backend: b, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
+		versions: slices.Repeat([]uint64{1}, len(plan.Buffers))}
 	for _, buffer := range plan.Buffers {
 		p.buffers = append(p.buffers, allocate(buffer.Len*buffer.Type.Size()))
 	}
 	for _, s := range plan.Sections {
 		steps := make([]step, len(s.Ops))
+		p.writes = written(s)
 		for i, op := range s.Ops {
 			run, err := p.compile(op)
 			if err != nil {
@@ -67,55 +80,77 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 			}
 			steps[i] = step{op, run}
 		}
-		p.sections[s.Name] = steps
+		p.sections[s.Name] = &section{steps, p.writes}
 	}
 	p.scratch.allocate(b.pool.workers)
 	return p, nil
 }
 
+// written returns the buffers that a section changes.
+func written(s *kernels.Section) map[int]bool {
+	writes := map[int]bool{}
+	for _, op := range s.Ops {
+		for _, o := range op.Operands() {
+			if o.Access != kernels.Read && !o.Tensor.Absent() {
+				writes[o.Tensor.Buffer] = true
+			}
+		}
+	}
+	return writes
+}
+
 // Run implements [kernels.Program].
 func (p *program) Run(section string, times int) error {
-	steps, err := p.find(section)
+	s, err := p.find(section)
 	if err != nil {
 		return err
 	}
 	p.backend.turn.Lock()
 	defer p.backend.turn.Unlock()
+	defer p.changed(s)
 	for range times {
-		for i := range steps {
-			if err := steps[i].run(); err != nil {
-				return fmt.Errorf("section %q, op %d (%s): %w", section, i, steps[i].op.Kind(), err)
+		for i := range s.steps {
+			if err := s.steps[i].run(); err != nil {
+				return fmt.Errorf("section %q, op %d (%s): %w", section, i, s.steps[i].op.Kind(), err)
 			}
 		}
 	}
 	return nil
 }
 
+// changed records that a section ran.
+func (p *program) changed(s *section) {
+	for buffer := range s.writes {
+		p.versions[buffer]++
+	}
+}
+
 // Profile implements [kernels.Program].
 func (p *program) Profile(section string) ([]kernels.OpTime, error) {
-	steps, err := p.find(section)
+	s, err := p.find(section)
 	if err != nil {
 		return nil, err
 	}
 	p.backend.turn.Lock()
 	defer p.backend.turn.Unlock()
-	times := make([]kernels.OpTime, len(steps))
-	for i := range steps {
+	defer p.changed(s)
+	times := make([]kernels.OpTime, len(s.steps))
+	for i, step := range s.steps {
 		start := time.Now()
-		if err := steps[i].run(); err != nil {
-			return nil, fmt.Errorf("section %q, op %d (%s): %w", section, i, steps[i].op.Kind(), err)
+		if err := step.run(); err != nil {
+			return nil, fmt.Errorf("section %q, op %d (%s): %w", section, i, step.op.Kind(), err)
 		}
-		times[i] = kernels.OpTime{Op: steps[i].op, Nanoseconds: time.Since(start).Nanoseconds()}
+		times[i] = kernels.OpTime{Op: step.op, Nanoseconds: time.Since(start).Nanoseconds()}
 	}
 	return times, nil
 }
 
-func (p *program) find(section string) ([]step, error) {
-	steps, ok := p.sections[section]
+func (p *program) find(section string) (*section, error) {
+	s, ok := p.sections[section]
 	if !ok {
 		return nil, fmt.Errorf("the plan has no section %q", section)
 	}
-	return steps, nil
+	return s, nil
 }
 
 // Write implements [kernels.Program].
@@ -124,6 +159,7 @@ func (p *program) Write(t kernels.Tensor, src []byte) error {
 		return fmt.Errorf("write of %d bytes to %v, which has %d", len(src), t, t.Bytes())
 	}
 	copy(p.bytes(t), src)
+	p.versions[t.Buffer]++
 	return nil
 }
 
@@ -136,9 +172,13 @@ func (p *program) Read(t kernels.Tensor, dst []byte) error {
 	return nil
 }
 
-// MemoryBytes implements [kernels.Program]. It counts buffers and scratch.
+// MemoryBytes implements [kernels.Program]. It counts buffers, scratch and the
+// weights that are kept so far.
 func (p *program) MemoryBytes() int {
 	n := 4 * (p.scratch.sharedLength + len(p.scratch.private)*p.scratch.privateLength)
+	for _, w := range p.kept {
+		n += 4 * len(w.kept)
+	}
 	for _, b := range p.buffers {
 		n += len(b)
 	}

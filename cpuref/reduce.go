@@ -69,6 +69,11 @@ func (m *columns) bounds(i int) (from, to int) { return chunk(m.rows, m.chunks, 
 // with the offset of the first element, the number of rows and their width.
 func (m *columns) each(i int, body func(from, rows, width int)) {
 	first, end := m.bounds(i)
+	m.between(first, end, body)
+}
+
+// between is each for the rows [first, end).
+func (m *columns) between(first, end int, body func(from, rows, width int)) {
 	folded := (end - first) / m.fold
 	if folded > 0 {
 		body(first*m.c, folded, m.width)

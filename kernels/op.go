@@ -24,10 +24,12 @@ type Op interface {
 // Access says what an op does with an operand.
 type Access uint8
 
-// Read, write, or both. The op ignores the old contents of a Write operand.
+// Read, write, or both. The op ignores the old contents of a Write operand. Those
+// of a Scratch operand it ignores too, and leaves undefined ones.
 const (
 	Read Access = 1 << iota
 	Write
+	Scratch
 	ReadWrite = Read | Write
 )
 

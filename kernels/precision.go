@@ -83,6 +83,8 @@ func PrecisionOf(op Op) Precision {
 	switch op := op.(type) {
 	case ConvForward:
 		return op.Precision
+	case ConvBatchNormInference:
+		return op.Precision
 	case ConvBackwardInput:
 		return op.Precision
 	case ConvBackwardWeight:

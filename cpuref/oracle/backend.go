@@ -70,6 +70,8 @@ func (p *program) execute(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		convForward(m, op)
+	case kernels.ConvBatchNormInference:
+		convBatchNormInference(m, op)
 	case kernels.ConvBackwardInput:
 		convBackwardInput(m, op)
 	case kernels.ConvBackwardWeight:

@@ -78,7 +78,8 @@ func modelLayers() []Case {
 			ReLUForward{c.y(), true}, ReLUBackward{c.y(), true}, GELUForward{c.y(), false}, GELUBackward{c.y(), true},
 			SiLUForward{c.y(), false}, SiLUBackward{c.y(), true}, Add{c.y(), true, "A"})
 	}
-	for _, c := range modelFused(batch) {
+	for i, c := range modelFused(batch) {
+		cases = append(cases, ConvBatchNormInference{modelConvs(batch)[i], true, true, c.Size})
 		cases = append(cases, BatchNormReLUPoolForward{c}, BatchNormReLUPoolInference{c}, BatchNormReLUPoolBackward{c, true, false})
 	}
 	for _, c := range modelPools(batch) {

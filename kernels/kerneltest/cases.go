@@ -4,7 +4,7 @@ package kerneltest
 func Cases() []Case {
 	var all []Case
 	for _, cases := range [][]Case{
-		convCases(), gemmCases(), batchNormCases(), batchNormReLUPoolCases(), reluCases(), geluCases(), siluCases(),
+		convCases(), convBatchNormCases(), gemmCases(), batchNormCases(), batchNormReLUPoolCases(), reluCases(), geluCases(), siluCases(),
 		addCases(), maxPoolCases(), avgPoolCases(), dropoutCases(),
 		lossCases(), optimizerCases(), gatherCases(), reduceCases(), stateCases(),
 	} {

@@ -67,10 +67,10 @@ func (r *replay) step(section string, op kernels.Op, winograd bool) (worst float
 			return 0, err
 		}
 	}
-	if results.Ref, err = operands(r.reference, op, kernels.Write); err != nil {
+	if results.Ref, err = operands(r.reference, op, changed); err != nil {
 		return 0, err
 	}
-	if results.Abs, err = operands(r.absolute, op, kernels.Write); err != nil {
+	if results.Abs, err = operands(r.absolute, op, changed); err != nil {
 		return 0, err
 	}
 	got, err := operands(r.backend, op, kernels.Write)

@@ -16,8 +16,8 @@ const (
 )
 
 // Results are the elements of an op's operands, by name: all of them before it
-// ran; its outputs after the reference ran it, and after the reference ran it
-// on absolute values. Two names of one tensor are two entries.
+// ran; its outputs and its scratch after the reference ran it, and after the
+// reference ran it on absolute values. Two names of one tensor are two entries.
 type Results struct {
 	In, Ref, Abs map[string][]float64
 	Steps        int  // times that the op ran; the state advances in between
@@ -34,6 +34,8 @@ func Bounds(op kernels.Op) map[string]Bound {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		return convForwardBounds(op)
+	case kernels.ConvBatchNormInference:
+		return convBatchNormBounds(op)
 	case kernels.ConvBackwardInput:
 		return map[string]Bound{"DX": winogradBackwardInput(op, sumBound("DX", op.W.Len()/op.W.Dim(-1)))}
 	case kernels.ConvBackwardWeight:

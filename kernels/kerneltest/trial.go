@@ -226,11 +226,14 @@ func (t *Trial) outputs(b kernels.Backend, before [][]byte) ([][]byte, error) {
 // ops returns the ops of the section, the one under test first.
 func (t *Trial) ops() []kernels.Op { return t.Plan.Find(sectionName).Ops }
 
-// written reports whether an op of the section writes the buffer.
+// changed is the access to what an op may leave changed.
+const changed = kernels.Write | kernels.Scratch
+
+// written reports whether an op of the section changes the buffer.
 func (t *Trial) written(buffer int) bool {
 	for _, op := range t.ops() {
 		for _, o := range op.Operands() {
-			if o.Access&kernels.Write != 0 && !o.Tensor.Absent() && o.Tensor.Buffer == buffer {
+			if o.Access&changed != 0 && !o.Tensor.Absent() && o.Tensor.Buffer == buffer {
 				return true
 			}
 		}

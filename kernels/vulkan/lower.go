@@ -120,6 +120,8 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 	switch op := op.(type) {
 	case kernels.ConvForward:
 		l.convForward(op)
+	case kernels.ConvBatchNormInference:
+		l.convBatchNormInference(op)
 	case kernels.ConvBackwardWeight:
 		l.convBackwardWeight(op)
 	case kernels.BatchNormForward:

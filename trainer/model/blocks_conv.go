@@ -50,6 +50,18 @@ func (c *convolution) backward(s *section, dz kernels.Tensor, needDX bool) value
 	return value{dx, false}
 }
 
+// inference writes the convolution with the batch-norm and what follows it, without
+// anything for backward ops, into the tensor that bears the batch-norm's name.
+func (c *convolution) inference(s *section, x value, m *normalization, relu bool, pool int) (y kernels.Tensor) {
+	h, w := convOutput(x.Dim(1), c.layer), convOutput(x.Dim(2), c.layer)
+	z := s.scratch(c.name, s.batch, h, w, c.layer.Out)
+	y = s.scratch(m.name, s.batch, h/pool, w/pool, c.layer.Out)
+	s.Add(kernels.ConvBatchNormInference{X: x.Tensor, W: c.w.Tensor, Bias: c.b.Tensor, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor,
+		RunningMean: m.runningMean, RunningVar: m.runningVar, Z: z, Y: y,
+		Stride: c.stride(), Pad: c.layer.Padding, Precision: s.Config.Precision, ReLU: relu, Pool: pool, Eps: BatchNormEps})
+	return y
+}
+
 // BatchNormEps is added to the variance in every [BatchNorm], as in PyTorch.
 const BatchNormEps = 1e-5
 
@@ -173,6 +185,9 @@ func (l *convNormBlock) declare(n *Net, in Shape) Shape {
 }
 
 func (l *convNormBlock) forward(s *section, x value) value {
+	if !s.training && !s.gradients {
+		return value{l.inference(s, x, &l.normalization, false, 1), false}
+	}
 	var variance, mean kernels.Tensor
 	if s.training {
 		l.batch(s)
@@ -209,6 +224,9 @@ func (l *convNormReLUPoolBlock) declare(n *Net, in Shape) Shape {
 }
 
 func (l *convNormReLUPoolBlock) forward(s *section, x value) value {
+	if !s.training && !s.gradients {
+		return value{l.inference(s, x, &l.normalization, true, l.pool), true}
+	}
 	if !s.training {
 		l.convolution.forward(s, x, kernels.Tensor{}, kernels.Tensor{})
 		l.y = s.scratch(l.normalization.name, l.outputShape()...)

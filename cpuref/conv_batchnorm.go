@@ -1,0 +1,49 @@
+package cpuref
+
+import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+
+// convBatchNormInference normalises the convolution's result part by part, while
+// it is in the cache, and does not store it.
+func (p *program) convBatchNormInference(op kernels.ConvBatchNormInference) func() error {
+	e, update := newEpilogue(p, op)
+	run := p.directForward
+	if p.backend.UsesWinograd(op) {
+		run = p.winogradForward
+	}
+	conv := run(op.Conv(), e)
+	return func() error {
+		update()
+		return conv()
+	}
+}
+
+// epilogue is what follows a convolution in [kernels.ConvBatchNormInference].
+type epilogue struct {
+	*batchNormReLUPool // of rows of X that never are in its x
+	normalize          func(y, x, mean, scale, shift []float32, ld, rows int)
+}
+
+// newEpilogue returns the epilogue of op, and the function that updates it to the
+// current statistics.
+func newEpilogue(p *program, op kernels.ConvBatchNormInference) (e *epilogue, update func()) {
+	e = &epilogue{batchNormReLUPool: newBatchNormReLUPool(p, op.Z, op.Y, kernels.Tensor{}, op.Pool, 3), normalize: p.backend.simd.Normalize}
+	if op.ReLU {
+		e.normalize = p.backend.simd.NormalizeReLU
+	}
+	return e, e.fromRunning(p, kernels.BatchNormReLUPoolInference{Gamma: op.Gamma, Beta: op.Beta,
+		RunningMean: op.RunningMean, RunningVar: op.RunningVar, Eps: op.Eps})
+}
+
+// apply computes the output of the given number of rows of image n of a
+// convolution's result: z, which starts at row first, a multiple of the pool's size.
+func (e *epilogue) apply(z []float32, n, first, rows int) {
+	if e.size > 1 {
+		e.forwardRows(z, n, first/e.size, (first+rows)/e.size)
+		return
+	}
+	y := e.y[(n*e.h+first)*e.w*e.c:]
+	mean, scale, shift := e.vector(0), e.vector(1), e.vector(2)
+	e.between(0, rows*e.w, func(from, rows, width int) {
+		e.normalize(y[from:], z[from:], mean[:width], scale[:width], shift[:width], width, rows)
+	})
+}

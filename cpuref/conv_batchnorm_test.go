@@ -1,0 +1,150 @@
+package cpuref_test
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
+
+// trained is a plan with an op of a trained network, and the ops that it joins.
+type trained struct {
+	kernels.Plan
+	inputs           []kernels.Tensor
+	w                kernels.Tensor
+	joined, separate kernels.Tensor // results
+}
+
+// newTrained returns the plan for n images of h×w pixels and i channels, o filters
+// of size×size with the given stride, and a pool (1: none).
+func newTrained(n, h, w, i, o, size, stride, pool int, relu bool) *trained {
+	p := &trained{}
+	input := func(name string, shape ...int) kernels.Tensor {
+		t := p.Tensor(name, kernels.Float32, shape...)
+		p.inputs = append(p.inputs, t)
+		return t
+	}
+	oh, ow := kernels.ConvOutput(h, size, stride, size/2), kernels.ConvOutput(w, size, stride, size/2)
+	p.w = input("w", o, size, size, i)
+	op := kernels.ConvBatchNormInference{X: input("x", n, h, w, i), W: p.w, Bias: input("bias", o), Gamma: input("gamma", o),
+		Beta: input("beta", o), RunningMean: input("mean", o), RunningVar: input("var", o),
+		Z: p.Tensor("z", kernels.Float32, n, oh, ow, o), Y: p.Tensor("joined", kernels.Float32, n, oh/pool, ow/pool, o),
+		Stride: stride, Pad: size / 2, ReLU: relu, Pool: pool, Eps: 1e-5}
+	p.joined = op.Y
+	p.Section("joined").Add(op)
+	p.separate = p.Tensor("separate", kernels.Float32, op.Y.Shape...)
+	norm := kernels.BatchNormInference{X: op.Z, Gamma: op.Gamma, Beta: op.Beta, RunningMean: op.RunningMean, RunningVar: op.RunningVar,
+		Y: p.separate, Eps: op.Eps}
+	p.Section("separate").Add(op.Conv())
+	if relu {
+		p.Section("separate").Add(kernels.BatchNormReLUPoolInference{X: norm.X, Gamma: norm.Gamma, Beta: norm.Beta,
+			RunningMean: norm.RunningMean, RunningVar: norm.RunningVar, Y: norm.Y, Size: pool, Eps: norm.Eps})
+	} else {
+		p.Section("separate").Add(norm)
+	}
+	p.Section("train").Add(kernels.Fill{X: p.w, Value: .25})
+	return p
+}
+
+// compile returns the plan's program with random numbers in its inputs.
+func (p *trained) compile(t *testing.T, b kernels.Backend) kernels.Program {
+	t.Helper()
+	program, err := b.Compile(&p.Plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { program.Close() })
+	for seed, tensor := range p.inputs {
+		if err := program.Write(tensor, random(tensor, uint64(seed))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return program
+}
+
+// random returns the bytes of numbers from 0 to 1.
+func random(t kernels.Tensor, seed uint64) []byte {
+	r, values := rand.New(rand.NewPCG(seed, 0)), make([]float32, t.Len())
+	for i := range values {
+		values[i] = r.Float32()
+	}
+	return kernels.AsBytes(values)
+}
+
+// result runs a section and returns a tensor's bytes.
+func result(t *testing.T, p kernels.Program, section string, of kernels.Tensor) []byte {
+	t.Helper()
+	if err := p.Run(section, 1); err != nil {
+		t.Fatal(err)
+	}
+	data := make([]byte, of.Bytes())
+	if err := p.Read(of, data); err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// A convolution that is normalised part by part gives the same bits as separate
+// ops, with any number of threads. The shapes have several parts per image, several
+// images per part, rows and columns outside every window, and both algorithms.
+func TestConvBatchNormBits(t *testing.T) {
+	for _, s := range [][8]int{ // n, h, w, i, o, size, stride, pool
+		{1, 28, 28, 1, 32, 3, 1, 2}, {3, 13, 9, 2, 5, 3, 1, 2}, {2, 11, 10, 3, 70, 5, 2, 3}, {1, 40, 37, 16, 48, 3, 1, 1},
+		{70, 4, 4, 3, 16, 1, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 2}, {1, 45, 46, 32, 80, 3, 1, 2},
+		{33, 6, 5, 32, 48, 3, 1, 2}, {2, 14, 14, 31, 32, 3, 1, 3},
+	} {
+		p := newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], true)
+		if s[7] == 1 {
+			p = newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], 1, s[0]%2 == 0)
+		}
+		for _, tier := range cpuref.Tiers() {
+			for _, threads := range []int{1, 3, 7} {
+				program := p.compile(t, open(t, tier, threads))
+				want := result(t, program, "separate", p.separate)
+				if !bytes.Equal(result(t, program, "joined", p.joined), want) {
+					t.Errorf("%v, %s, %d threads: the joined op gives other bits than separate ones", s, tier, threads)
+				}
+			}
+		}
+	}
+}
+
+// Weights that are prepared once follow every change: by the host, also of a part,
+// and by another section.
+func TestWeightsFollowChanges(t *testing.T) {
+	for _, channels := range []int{3, 32} { // direct, Winograd
+		p := newTrained(2, 14, 14, channels, 64, 3, 1, 2, true)
+		program := p.compile(t, open(t, "", 2))
+		check := func(change string) {
+			t.Helper()
+			fresh := p.compile(t, open(t, "", 2))
+			w := make([]byte, p.w.Bytes())
+			if err := program.Read(p.w, w); err != nil {
+				t.Fatal(err)
+			}
+			if err := fresh.Write(p.w, w); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(result(t, program, "joined", p.joined), result(t, fresh, "joined", p.joined)) {
+				t.Errorf("%d channels: the op does not see weights %s", channels, change)
+			}
+		}
+		check("as they were at first")
+		check("that did not change")
+		if err := program.Write(p.w, random(p.w, 100)); err != nil {
+			t.Fatal(err)
+		}
+		check("that were written")
+		row := kernels.Tensor{Buffer: p.w.Buffer, Offset: 64, Shape: []int{5}}
+		if err := program.Write(row, random(row, 101)); err != nil {
+			t.Fatal(err)
+		}
+		check("of which a part was written")
+		if err := program.Run("train", 1); err != nil {
+			t.Fatal(err)
+		}
+		check("that another section wrote")
+	}
+}
