@@ -62,3 +62,13 @@ func (op SoftmaxCrossEntropy) Check() error {
 
 // FLOPs implements [Op].
 func (op SoftmaxCrossEntropy) FLOPs() int { return 8 * op.Logits.Len() }
+
+// Traffic returns the number of bytes that the op moves: of Loss, Correct and Probs
+// only what it writes.
+func (op SoftmaxCrossEntropy) Traffic() int {
+	bytes := op.Logits.Bytes() + op.Labels.Bytes() + op.DLogits.Bytes() + 8
+	if !op.Probs.Absent() {
+		bytes += op.Logits.Bytes()
+	}
+	return bytes
+}

@@ -369,14 +369,16 @@ func summarise(i int, runs [][]kernels.OpTime) Op {
 }
 
 // traffic returns the minimum number of bytes that an op reads and writes: its
-// operands, or what its Traffic method returns.
+// operands but for scratch, or what its Traffic method returns.
 func traffic(op kernels.Op) int {
 	if t, ok := op.(interface{ Traffic() int }); ok {
 		return t.Traffic()
 	}
 	bytes := 0
 	for _, o := range op.Operands() {
-		bytes += o.Tensor.Bytes()
+		if o.Access != kernels.Scratch {
+			bytes += o.Tensor.Bytes()
+		}
 	}
 	return bytes
 }
