@@ -41,7 +41,7 @@ func TestSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		speed, err := s.Round()
+		round, err := s.Round()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +49,8 @@ func TestSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := s.Result([]float64{speed}, ops)
-		sum := 0.
+		r := s.Result([]Round{round}, ops)
+		speed, sum := r.ImagesPerSecond, 0.
 		for _, op := range r.Ops {
 			sum += op.Share
 		}
@@ -59,6 +59,9 @@ func TestSession(t *testing.T) {
 		}
 		if cpuTime() > 0 && !(r.HostCores > 0) { // the CPU computes
 			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
+		}
+		if l := r.Latency; (l != nil) != infer || infer && !(0 < l.Median && l.Median <= l.P99 && l.P99 <= 1e3*o.Seconds*2) {
+			t.Errorf("infer %v: latency %+v", infer, l)
 		}
 		checkStartUp(t, r.StartUp, o.Started)
 		if err := s.Close(); err != nil {
