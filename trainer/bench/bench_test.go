@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -92,5 +93,16 @@ func checkStartUp(t *testing.T, u *StartUp, started time.Time) {
 	}
 	if now := 1e3 * time.Since(started).Seconds(); !(math.Abs(u.Total-sum) <= 1e-9*sum) || !(u.Total < now) || u.PipelineCache != "" {
 		t.Errorf("stages of %v ms within %v: %+v", sum, now, *u)
+	}
+}
+
+// Each measurement's median is over the rounds that have it.
+func TestSummarise(t *testing.T) {
+	got := Summarise([]Round{{3, &Latency{1, 9}}, {1, &Latency{3, 7}}, {2, &Latency{2, 8}}})
+	if want := (Summary{2, []float64{3, 1, 2}, &Latency{2, 8}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := Summarise([]Round{{ImagesPerSecond: 3}}); got.Latency != nil || got.ImagesPerSecond != 3 {
+		t.Errorf("without latencies: %+v", got)
 	}
 }
