@@ -37,12 +37,15 @@ with --batch-size 1 that is the time to classify one image in the device's memor
 --against starts another program, takes turns with it, and compares the medians. For
 each round the program gets an empty line on its standard input. It answers with a
 line of JSON for each of its configurations, and an empty line. A program that ends
-instead is started again for the next round. The latency is optional:
+instead is started again for the next round.
 
-    {"name": "torch 2.1 fp32", "images_per_second": 1234.5, "latency_ms": {"median": 0.8, "p99": 0.9}}`,
+    {"name": "torch 2.1 fp32", "images_per_second": 1234.5}
+
+"latency_ms": {"median": 0.8, "p99": 0.9} may follow: of its steps, in milliseconds.`,
 		Example: `  fmnist-gpu bench --cpu
   fmnist-gpu bench --device 0 --batch-size 256 --json
   fmnist-gpu bench --device 0 --tune
+  fmnist-gpu bench --cpu --infer --batch-size 1
   fmnist-gpu bench --cpu --threads 2 \
       --against "python3 trainer/bench/pytorch.py --threads 2"`,
 		Args: noArguments(benchHint),
