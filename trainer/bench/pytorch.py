@@ -167,8 +167,8 @@ class Trainer:
             sys.exit(f"pytorch.py: unknown configuration {config!r}; see --help")
         if "cuda" not in args.device and (self.mode == "graph" or self.precision == "tf32"):
             raise RuntimeError("needs CUDA")
-        if not args.infer and self.mode in FREEZE:
-            raise RuntimeError("needs --infer")
+        if args.infer and self.mode == "loader" or not args.infer and self.mode in FREEZE:
+            raise RuntimeError("does not classify" if args.infer else "does not train")
         torch.manual_seed(42)
         self.set_tf32()
         torch.backends.cudnn.benchmark = True
@@ -243,7 +243,7 @@ class Trainer:
         return step
 
     def timed(self):
-        """Returns the function to time, and the number of images that it processes."""
+        """Returns a number of images, and the function to time, which processes as many."""
         step = self.step
         if self.mode == "compile":
             torch._inductor.config.freezing = args.infer
@@ -276,7 +276,7 @@ class Trainer:
 def prepare(config):
     """Returns one configuration, compiled and warm, for peer.serve."""
     images, run = Trainer(config).timed()
-    for _ in range(5):
+    for _ in range(5 if args.device == "cpu" else 1):
         run()
     return f"PyTorch {torch.__version__} {config}", images, run
 
