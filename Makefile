@@ -121,25 +121,13 @@ arm64: setup ## test the NEON tier, under qemu if the processor is not arm64
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -exec qemu-aarch64 ./cpuref/internal/simd
 	CGO_ENABLED=0 GOARCH=arm64 $(GO) test -short -exec qemu-aarch64 -run '^TestOps$$/^cpu-neon$$/(Conv|GEMM|Program)' ./cpuref/parity
 
-# Needs PyTorch in $(PYTHON) and an otherwise idle machine. Each run of bench-cpu
-# is 5 rounds in turn with PyTorch: in fp32, in mixed precision if the processor
-# has bfloat16, and in fp32 with both limited to AVX2.
+# Needs PyTorch and ONNX Runtime in $(PYTHON), a C++ compiler for torch.compile, the
+# dataset, and an otherwise idle machine for some 20 minutes. BENCH may hold
+# flags of compare.py, such as --only "train fashioncnn" or --record FILE.
 PYTHON ?= python3
-BENCH_CPU := ./$(BINARY) bench --cpu --no-profile
-PYTORCH := $(PYTHON) trainer/bench/pytorch.py
-bench-cpu: build ## images/s of the CPU backend, in turn with PyTorch
-	@mixed=; ! ./$(BINARY) devices | grep -q 'BF16 yes' || mixed=1; \
-	for threads in 1 $$(nproc); do \
-		for args in "--model fashioncnn" "--model alternative" "--model logistic" "--model fashioncnn --infer --batch-size 256"; do \
-			args="--threads $$threads $$args"; \
-			$(BENCH_CPU) $$args --against "$(PYTORCH) $$args" || exit 1; echo; \
-			test -z "$$mixed" || \
-				$(BENCH_CPU) $$args --precision mixed --against "$(PYTORCH) $$args --configs bf16,bf16-channels-last" || exit 1; echo; \
-		done; \
-		FMNIST_CPU=avx2 $(BENCH_CPU) --threads $$threads \
-			--against "env ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 $(PYTORCH) --threads $$threads" || exit 1; echo; \
-	done
-	@./$(BINARY) bench --cpu
+bench-cpu: build ## compare the CPU backend with PyTorch and ONNX Runtime
+	$(PYTHON) trainer/bench/compare.py --program ./$(BINARY) $(BENCH)
+	./$(BINARY) bench --cpu
 
 # In turn with PyTorch in its modes, if $(PYTHON) has a PyTorch that sees the GPU.
 DEVICE ?= 0
@@ -164,7 +152,7 @@ check-shader-report: setup ## fail if registers spill, or a share is below the c
 
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
-	cp $(BINARY) .ci/gpu-check trainer/bench/pytorch.py gpu-bundle/
+	cp $(BINARY) .ci/gpu-check trainer/bench/pytorch.py trainer/bench/peer.py gpu-bundle/
 	cp /usr/share/datasets/fashion-mnist/*.gz gpu-bundle/data/
 	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
 	cp -r cpuref/parity/testdata gpu-bundle/parity/

@@ -1,14 +1,9 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"os/exec"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -27,7 +22,7 @@ func newBenchCommand() *cobra.Command {
 	o := bench.Options{Batch: 64, Dropout: .25, Rounds: 5, Seconds: 1}
 	var f deviceFlags
 	precision := kernels.FP32.String()
-	var against string
+	var against []string
 	var asJSON, noProfile, tune bool
 	c := &cobra.Command{
 		Use:   "bench",
@@ -36,13 +31,21 @@ func newBenchCommand() *cobra.Command {
 and how the time of a step and of the start-up is spent. The images are random, so
 no dataset is needed.
 
---against runs another program after each round and compares the medians. That
-program must print one line of JSON for each of its configurations:
+--infer also times single steps, each of which starts when the one before has ended:
+with --batch-size 1 that is the time to classify one image in the device's memory.
 
-    {"name": "torch 2.1 fp32", "images_per_second": 1234.5}`,
+--against starts another program, takes turns with it, and compares the medians. For
+each round the program gets an empty line on its standard input. It answers with a
+line of JSON for each of its configurations, and an empty line. A program that ends
+instead is started again for the next round.
+
+    {"name": "torch 2.1 fp32", "images_per_second": 1234.5}
+
+"latency_ms": {"median": 0.8, "p99": 0.9} may follow: of its steps, in milliseconds.`,
 		Example: `  fmnist-gpu bench --cpu
   fmnist-gpu bench --device 0 --batch-size 256 --json
   fmnist-gpu bench --device 0 --tune
+  fmnist-gpu bench --cpu --infer --batch-size 1
   fmnist-gpu bench --cpu --threads 2 \
       --against "python3 trainer/bench/pytorch.py --threads 2"`,
 		Args: noArguments(benchHint),
@@ -80,7 +83,7 @@ program must print one line of JSON for each of its configurations:
 	g = flagGroup{c.Flags(), "Measurement"}
 	bind(g, &o.Rounds, "rounds", setting.Whole(1, 1000), "timed rounds; the result is their median")
 	bind(g, &o.Seconds, "seconds", roundLength, "length of a round in seconds")
-	bind(g, &against, "against", setting.Text("COMMAND", "a command to run"), "command to run after each round")
+	bindEach(g, &against, "against", setting.Text("COMMAND", "a command to run"), "program to take turns with; may be repeated")
 	bind(g, &noProfile, "no-profile", setting.Bool(), "leave out the table of ops")
 	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
 	return c
@@ -96,15 +99,7 @@ func benchHint(_ *cobra.Command, argument string) string {
 	return ""
 }
 
-// peer is a configuration of the program that --against runs.
-type peer struct {
-	Name            string    `json:"name"`
-	ImagesPerSecond float64   `json:"images_per_second"` // median
-	Rounds          []float64 `json:"rounds"`
-	Ratio           float64   `json:"ratio"` // ours / theirs, of the medians
-}
-
-func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.Options, against string, profile, tune bool) (r bench.Result, peers []peer, err error) {
+func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.Options, against []string, profile, tune bool) (r bench.Result, peers []peer, err error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return r, nil, err
@@ -123,7 +118,7 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 		return r, nil, err
 	}
 	defer s.Close()
-	rounds, peers, err := alternate(c, s, o.Rounds, against)
+	rounds, programs, err := alternate(c, s, o.Rounds, against)
 	if err != nil {
 		return r, nil, err
 	}
@@ -141,11 +136,7 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 		}
 		r.Peak = &peak
 	}
-	for i := range peers {
-		peers[i].ImagesPerSecond = bench.Median(peers[i].Rounds)
-		peers[i].Ratio = r.ImagesPerSecond / peers[i].ImagesPerSecond
-	}
-	return r, peers, nil
+	return r, comparePeers(r, programs), nil
 }
 
 // tuneDevice finds the fastest variants and shows a progress bar.
@@ -158,54 +149,13 @@ func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	return bench.Tune(d.Backend, o, func(done, of int) { bar.set(int64(done), int64(of)) })
 }
 
-// alternate runs our rounds and those of the other program in turn.
-func alternate(c *cobra.Command, s *bench.Session, rounds int, against string) (ours []float64, peers []peer, err error) {
-	for range rounds {
-		if err := c.Context().Err(); err != nil {
-			return nil, nil, err
-		}
-		speed, err := s.Round()
-		if err != nil {
-			return nil, nil, err
-		}
-		ours = append(ours, speed)
-		if against != "" {
-			if peers, err = runPeer(c, against, peers); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	return ours, peers, nil
-}
-
-// runPeer runs the other program once and adds its figures to peers.
-func runPeer(c *cobra.Command, against string, peers []peer) ([]peer, error) {
-	words := strings.Fields(against)
-	cmd := exec.CommandContext(c.Context(), words[0], words[1:]...)
-	cmd.Stderr = c.ErrOrStderr()
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("--against %q: %w", against, err)
-	}
-	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		var p peer
-		if err := json.Unmarshal(lines.Bytes(), &p); err != nil || !(p.ImagesPerSecond > 0) {
-			return nil, fmt.Errorf("--against %q printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", against, lines.Text())
-		}
-		i := slices.IndexFunc(peers, func(q peer) bool { return q.Name == p.Name })
-		if i < 0 {
-			i = len(peers)
-			peers = append(peers, peer{Name: p.Name})
-		}
-		peers[i].Rounds = append(peers[i].Rounds, p.ImagesPerSecond)
-	}
-	return peers, nil
-}
-
 func printBench(w io.Writer, r bench.Result, peers []peer) error {
 	fmt.Fprintf(w, "%s: %s %s, %s, batch %d\n%s images/s  %.3f ms per step  %.0f GFLOP/s  (median of %d rounds, %s to %s)  %s on the device\n",
 		r.Device, r.Mode, r.Model, r.Precision, r.Batch, humanize.Comma(int64(r.ImagesPerSecond)), r.StepMillis, r.GFLOPs, len(r.Rounds),
 		humanize.Comma(int64(slices.Min(r.Rounds))), humanize.Comma(int64(slices.Max(r.Rounds))), humanize.IBytes(uint64(r.DeviceBytes)))
+	if r.Latency != nil {
+		fmt.Fprintf(w, "latency of single steps: median %.3f ms, 99th percentile %.3f ms\n", r.Latency.Median, r.Latency.P99)
+	}
 	if r.DeviceMicros > 0 {
 		fmt.Fprintf(w, "%.1f steps/s: %.1f µs on the device, of which %.1f µs between dispatches (ops run one by one: %.1f µs), %.1f µs between steps\n",
 			r.StepsPerSecond, r.DeviceMicros, r.BetweenMicros, r.OpsMicros, r.GapMicros)
@@ -229,13 +179,7 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		fmt.Fprintf(w, "peak: %.0f GFLOP/s%s, %.1f GB/s\n", r.Peak.FLOPs/1e9, mixed, r.Peak.Bytes/1e9)
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	if len(peers) > 0 {
-		fmt.Fprint(t, "\nAGAINST\tIMAGES/S\tROUNDS\tOURS / THEIRS\n")
-	}
-	for _, p := range peers {
-		fmt.Fprintf(t, "%s\t%s\t%s to %s\t%.2f\n", p.Name, humanize.Comma(int64(p.ImagesPerSecond)),
-			humanize.Comma(int64(slices.Min(p.Rounds))), humanize.Comma(int64(slices.Max(p.Rounds))), p.Ratio)
-	}
+	printPeers(t, peers)
 	if len(r.Ops) > 0 {
 		fmt.Fprint(t, "\nOP\tOUTPUT\tµS\tSHARE\tGFLOP/S\tOF PEAK\tGB/S\tOF PEAK\n")
 	}

@@ -2,7 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -47,4 +51,78 @@ func TestBenchStartUp(t *testing.T) {
 	if stdout := runBenchFor(t, "--cpu", "--no-profile"); !strings.Contains(stdout, "start-up: first step completed after ") {
 		t.Errorf("no start-up in\n%s", stdout)
 	}
+}
+
+// peerScript writes a shell script for --against and returns its path. Each start
+// of it adds a line to the file starts beside it.
+func peerScript(t *testing.T, body string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "peer")
+	text := "#!/bin/sh\necho >> ${0%/*}/starts\n" + body
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// A program that waits for the next round runs on, another one is started again. The
+// medians over the rounds are compared with ours.
+func TestBenchAgainst(t *testing.T) {
+	const slow, fast = `{"name": "slow", "images_per_second": %s, "latency_ms": {"median": 2, "p99": 3}}`, `{"name": "fast", "images_per_second": 1e15}`
+	stays := peerScript(t, fmt.Sprintf("n=0; while read line; do n=$((n+2)); echo '%s'; echo '%s'; echo; done", fmt.Sprintf(slow, "'$n'"), fast))
+	ends := peerScript(t, fmt.Sprintf("echo '%s'", fmt.Sprintf(slow, "8")))
+	stdout := runBenchFor(t, "--cpu", "--infer", "--json", "--no-profile", "--rounds", "3", "--against", stays, "--against", ends)
+	var v struct {
+		Result bench.Summary
+		Peers  []peer
+	}
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil {
+		t.Fatal(err)
+	}
+	if l := v.Result.Latency; l == nil || !(0 < l.Median && l.Median <= l.P99) || len(v.Result.Rounds) != 3 {
+		t.Errorf("latency %+v, rounds %v", l, v.Result.Rounds)
+	}
+	latency := &bench.Latency{Median: 2, P99: 3}
+	for i, want := range []struct {
+		name    string
+		rounds  []float64
+		latency *bench.Latency
+	}{{"slow", []float64{2, 4, 6}, latency}, {"fast", []float64{1e15, 1e15, 1e15}, nil}, {"slow", []float64{8, 8, 8}, latency}} {
+		s := bench.Summary{ImagesPerSecond: want.rounds[1], Rounds: want.rounds, Latency: want.latency}
+		if w := (peer{want.name, s, v.Result.ImagesPerSecond / want.rounds[1]}); i >= len(v.Peers) || !reflect.DeepEqual(v.Peers[i], w) {
+			t.Errorf("peer %d in %+v, want %+v", i, v.Peers, w)
+		}
+	}
+	for script, want := range map[string]int{stays: 1, ends: 3} {
+		if starts, err := os.ReadFile(filepath.Join(filepath.Dir(script), "starts")); err != nil || len(starts) != want {
+			t.Errorf("%d starts, want %d (%v)", len(starts), want, err)
+		}
+	}
+}
+
+// Text output has our latency and a peer's.
+func TestBenchLatency(t *testing.T) {
+	p := peerScript(t, `echo '{"name": "other", "images_per_second": 12345, "latency_ms": {"median": 0.25, "p99": 1.5}}'`)
+	stdout := runBenchFor(t, "--cpu", "--infer", "--batch-size", "1", "--no-profile", "--against", p)
+	for _, want := range []string{`latency of single steps: median \d+\.\d{3} ms, 99th percentile \d+\.\d{3} ms`, `other +12,345 .* 0\.250 +1\.500\n`} {
+		if !regexp.MustCompile(want).MatchString(stdout) {
+			t.Errorf("no %s in\n%s", want, stdout)
+		}
+	}
+	if stdout := runBenchFor(t, "--cpu", "--no-profile"); strings.Contains(stdout, "latency") {
+		t.Errorf("latency of training in\n%s", stdout)
+	}
+}
+
+func TestBenchAgainstRefuses(t *testing.T) {
+	for _, c := range []struct{ body, want string }{
+		{"echo nonsense", `printed "nonsense", want a line such as {"name": "x", "images_per_second": 1}`},
+		{`echo '{"name": "x", "images_per_second": 0}'`, "want a line such as"},
+		{"exit 0", "ended without an answer"},
+		{"exit 3", "exit status 3"},
+	} {
+		p := peerScript(t, c.body)
+		wantFailure(t, []string{"bench", "--cpu", "--model", "logistic", "--rounds", "1", "--seconds", ".01", "--against", p}, exitFailed, p, c.want)
+	}
+	wantFailure(t, []string{"bench", "--cpu", "--model", "logistic", "--rounds", "1", "--seconds", ".01", "--against", "no-such-program"}, exitFailed, `--against "no-such-program" does not start`)
 }

@@ -26,15 +26,14 @@ type Options struct {
 
 // Result holds the measurements.
 type Result struct {
-	Device          string            `json:"device"`
-	Model           string            `json:"model"`
-	Mode            string            `json:"mode"` // train or infer
-	Precision       kernels.Precision `json:"precision"`
-	Batch           int               `json:"batch"`
-	ImagesPerSecond float64           `json:"images_per_second"` // median over the rounds
-	Rounds          []float64         `json:"rounds"`            // images per second of each round
-	StepMillis      float64           `json:"step_ms"`           // at the median
-	StepsPerSecond  float64           `json:"steps_per_second"`  // at the median
+	Device    string            `json:"device"`
+	Model     string            `json:"model"`
+	Mode      string            `json:"mode"` // train or infer
+	Precision kernels.Precision `json:"precision"`
+	Batch     int               `json:"batch"`
+	Summary
+	StepMillis     float64 `json:"step_ms"`          // at the median
+	StepsPerSecond float64 `json:"steps_per_second"` // at the median
 	// On a device with its own clock: the median time of a step, including
 	// barriers; the part of it when no dispatch runs, which is barriers; the sum
 	// of the times of its ops run one by one; and the gap between steps, the
@@ -52,6 +51,42 @@ type Result struct {
 	Peak        *Peak    `json:"peak,omitempty"` // if the backend can measure it
 	Ops         []Op     `json:"ops"`            // in the order of a step
 	StartUp     *StartUp `json:"start_up,omitempty"`
+}
+
+// Round holds the measurements of one round.
+type Round struct {
+	ImagesPerSecond float64  `json:"images_per_second"`
+	Latency         *Latency `json:"latency_ms,omitempty"` // with Infer
+}
+
+// Latency describes the times of steps of which each starts when the one before
+// has ended, in milliseconds.
+type Latency struct {
+	Median float64 `json:"median"`
+	P99    float64 `json:"p99"` // the 99th percentile
+}
+
+// Summary combines rounds.
+type Summary struct {
+	ImagesPerSecond float64   `json:"images_per_second"` // median over the rounds
+	Rounds          []float64 `json:"rounds"`            // images per second of each round
+	Latency         *Latency  `json:"latency_ms,omitempty"`
+}
+
+// Summarise takes the median of each measurement over the rounds.
+func Summarise(rounds []Round) Summary {
+	var speeds, medians, p99s []float64
+	for _, r := range rounds {
+		speeds = append(speeds, r.ImagesPerSecond)
+		if r.Latency != nil {
+			medians, p99s = append(medians, r.Latency.Median), append(p99s, r.Latency.P99)
+		}
+	}
+	s := Summary{ImagesPerSecond: Median(speeds), Rounds: speeds}
+	if len(medians) > 0 {
+		s.Latency = &Latency{Median(medians), Median(p99s)}
+	}
+	return s
 }
 
 // StartUp breaks down the time from the start of the process to the end of its
@@ -266,8 +301,17 @@ func (s *Session) rewind() error {
 	return s.prog.Write(s.loop().State, kernels.AsBytes(kernels.NewState(42, 0, o.Beta1, o.Beta2).Words()))
 }
 
-// Round returns the images per second of one timed run.
-func (s *Session) Round() (float64, error) {
+// Round measures for about as long as the options say; with Infer it measures
+// latencies for as long again.
+func (s *Session) Round() (r Round, err error) {
+	if r.ImagesPerSecond, err = s.throughput(); err == nil && s.options.Infer {
+		r.Latency, err = s.latency()
+	}
+	return r, err
+}
+
+// throughput returns the images per second of a run of many steps.
+func (s *Session) throughput() (float64, error) {
 	limit := s.images / s.options.Batch
 	var steps int
 	var total time.Duration
@@ -286,6 +330,27 @@ func (s *Session) Round() (float64, error) {
 		total += d
 	}
 	return float64(steps*s.options.Batch) / total.Seconds(), nil
+}
+
+// latency times runs of a single step.
+func (s *Session) latency() (*Latency, error) {
+	var times []float64 // milliseconds
+	for total := 0.; total < 1e3*s.options.Seconds; {
+		if len(times)%(s.images/s.options.Batch) == 0 {
+			if err := s.rewind(); err != nil {
+				return nil, err
+			}
+		}
+		start := time.Now()
+		if err := s.prog.Run(s.section, 1); err != nil {
+			return nil, err
+		}
+		d := 1e3 * time.Since(start).Seconds()
+		times = append(times, d)
+		total += d
+	}
+	slices.Sort(times)
+	return &Latency{Median(times), times[(99*len(times)-1)/100]}, nil
 }
 
 // Profile breaks down the time of a step; it holds medians of several steps.
@@ -325,7 +390,7 @@ func (s *Session) profileOps() ([]Op, error) {
 	ops := make([]Op, len(runs[0]))
 	total := 0.
 	for i := range ops {
-		ops[i] = summarise(i, runs)
+		ops[i] = medianOp(i, runs)
 		total += ops[i].Micros
 	}
 	for i := range ops {
@@ -351,8 +416,8 @@ func (s *Session) medianMicros(measure func(section string) (time.Duration, erro
 	return Median(times), nil
 }
 
-// summarise returns op i with its median time over the runs.
-func summarise(i int, runs [][]kernels.OpTime) Op {
+// medianOp returns op i with its median time over the runs.
+func medianOp(i int, runs [][]kernels.OpTime) Op {
 	var ns []float64
 	for _, r := range runs {
 		ns = append(ns, float64(r[i].Nanoseconds))
@@ -383,14 +448,14 @@ func traffic(op kernels.Op) int {
 	return bytes
 }
 
-// Result combines the images per second of the rounds with the profile.
-func (s *Session) Result(rounds []float64, profile Profile) Result {
+// Result combines the rounds with the profile.
+func (s *Session) Result(rounds []Round, profile Profile) Result {
 	mode := "train"
 	if s.options.Infer {
 		mode = "infer"
 	}
 	r := Result{Device: s.device, Model: s.options.Network.Name, Mode: mode, Precision: s.options.Precision, Batch: s.options.Batch,
-		ImagesPerSecond: Median(rounds), Rounds: rounds, DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops,
+		Summary: Summarise(rounds), DeviceBytes: s.prog.MemoryBytes(), Ops: profile.Ops,
 		DeviceMicros: profile.DeviceMicros, BetweenMicros: profile.BetweenMicros}
 	if !s.options.Started.IsZero() {
 		r.StartUp = &s.startUp

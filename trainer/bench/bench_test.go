@@ -2,6 +2,7 @@ package bench
 
 import (
 	"math"
+	"reflect"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		speed, err := s.Round()
+		round, err := s.Round()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,8 +50,8 @@ func TestSession(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := s.Result([]float64{speed}, ops)
-		sum := 0.
+		r := s.Result([]Round{round}, ops)
+		speed, sum := r.ImagesPerSecond, 0.
 		for _, op := range r.Ops {
 			sum += op.Share
 		}
@@ -59,6 +60,9 @@ func TestSession(t *testing.T) {
 		}
 		if cpuTime() > 0 && !(r.HostCores > 0) { // the CPU computes
 			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
+		}
+		if l := r.Latency; (l != nil) != infer || infer && !(0 < l.Median && l.Median <= l.P99 && l.P99 <= 1e3*o.Seconds*2) {
+			t.Errorf("infer %v: latency %+v", infer, l)
 		}
 		checkStartUp(t, r.StartUp, o.Started)
 		if err := s.Close(); err != nil {
@@ -89,5 +93,16 @@ func checkStartUp(t *testing.T, u *StartUp, started time.Time) {
 	}
 	if now := 1e3 * time.Since(started).Seconds(); !(math.Abs(u.Total-sum) <= 1e-9*sum) || !(u.Total < now) || u.PipelineCache != "" {
 		t.Errorf("stages of %v ms within %v: %+v", sum, now, *u)
+	}
+}
+
+// Each measurement's median is over the rounds that have it.
+func TestSummarise(t *testing.T) {
+	got := Summarise([]Round{{3, &Latency{1, 9}}, {1, &Latency{3, 7}}, {2, &Latency{2, 8}}})
+	if want := (Summary{2, []float64{3, 1, 2}, &Latency{2, 8}}); !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := Summarise([]Round{{ImagesPerSecond: 3}}); got.Latency != nil || got.ImagesPerSecond != 3 {
+		t.Errorf("without latencies: %+v", got)
 	}
 }

@@ -1,31 +1,36 @@
 #!/usr/bin/env python3
-"""Images per second of the original's networks in PyTorch, for comparison.
+"""Images per second of PyTorch, for comparison: `fmnist-gpu bench --against` runs it.
 
-Prints one line of JSON per configuration, as `fmnist-gpu bench --against`
-expects. A configuration is PRECISION or MODE-PRECISION, optionally followed by
--channels-last:
+Networks are the original's and ResNet-20. After each line of input it prints one line
+of JSON per configuration, and an empty line. A configuration is PRECISION or
+MODE-PRECISION, optionally followed by -channels-last:
 
-  loader   eager, with images transformed on the host by a DataLoader without
-           workers (its default), as users of the original run it
-  eager    eager, with the data in device memory (the default mode)
-  compile  the same through torch.compile
-  graph    the whole step, including gathering the batch, in one CUDA graph
+  loader     eager, with images transformed on the host by a DataLoader without
+             workers (its default), as users of the original run it
+  eager      eager, with the data in device memory (the default mode)
+  compile    the same through torch.compile; to classify, with the weights frozen
+  graph      the whole step, including gathering the batch, in one CUDA graph
+  frozen     to classify: TorchScript, frozen, which folds batch-norm
+  optimized  to classify: frozen, and optimized for inference, which joins
+             convolutions with ReLUs and takes oneDNN's layouts
 
-  fp32     strict: TF32 is off
-  tf32     TF32 allowed in convolutions and matrix products
-  bf16     automatic mixed precision
+  fp32       strict: TF32 is off
+  tf32       TF32 allowed in convolutions and matrix products
+  bf16       automatic mixed precision
 
-A configuration that fails on this machine (graph and tf32 need CUDA, compile a C
+On the CPU every step gets the same batch, the fastest case: of normalised images to
+train on, of bytes to classify.
+
+A configuration that fails on this machine (graph and tf32 need CUDA, compile a C++
 compiler) is reported on stderr and skipped; if all fail, the exit code is 1.
 """
 import argparse
-import json
 import os
 import sys
-import time
+import warnings
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("--model", default="fashioncnn", choices=["fashioncnn", "alternative", "logistic"])
+parser.add_argument("--model", default="fashioncnn", choices=["fashioncnn", "alternative", "logistic", "resnet20"])
 parser.add_argument("--batch-size", type=int, default=64)
 parser.add_argument("--infer", action="store_true", help="classify instead of training")
 parser.add_argument("--threads", type=int, default=os.cpu_count())
@@ -34,7 +39,8 @@ parser.add_argument("--device", default="cpu", help="cpu or cuda")
 parser.add_argument("--configs", help="comma-separated; see above")
 args = parser.parse_args()
 if args.configs is None:
-    args.configs = "fp32,fp32-channels-last"
+    modes = ("", "compile-") + (("frozen-", "optimized-") if args.infer else ())
+    args.configs = ",".join(mode + "fp32" + layout for mode in modes for layout in ("", "-channels-last"))
     if args.device != "cpu":
         args.configs = "loader-fp32," + ",".join(f"{mode}-{precision}" for mode in ("eager", "graph") for precision in ("fp32", "tf32", "bf16", "bf16-channels-last"))
 
@@ -48,6 +54,8 @@ if os.environ.get("MALLOC_TRIM_THRESHOLD_") is None:
 
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
+
+import peer  # noqa: E402
 
 
 class FashionCNN(nn.Module):
@@ -89,7 +97,50 @@ class Logistic(nn.Module):
         return self.linear(x.flatten(1))
 
 
+def convolution(channels, out, kernel, stride=1):
+    """Returns a convolution without bias and a batch-norm."""
+    return nn.Conv2d(channels, out, kernel, stride, kernel // 2, bias=False), nn.BatchNorm2d(out)
+
+
+class Block(nn.Module):
+    def __init__(self, channels, out, stride):
+        super().__init__()
+        self.body = nn.Sequential(*convolution(channels, out, 3, stride), nn.ReLU(), *convolution(out, out, 3))
+        self.shortcut = nn.Sequential(*convolution(channels, out, 1, stride)) if stride > 1 else nn.Identity()
+
+    def forward(self, x):
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class ResNet20(nn.Sequential):
+    """The network of He et al. (2015) for CIFAR, with projections as shortcuts."""
+
+    def __init__(self):
+        shapes = [(16, 16, 1)] * 3 + [(16, 32, 2)] + [(32, 32, 1)] * 2 + [(32, 64, 2)] + [(64, 64, 1)] * 2
+        super().__init__(*convolution(1, 16, 3), nn.ReLU(), *(Block(*shape) for shape in shapes),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+
+
+class Classifier(nn.Module):
+    """From bytes to probabilities."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return torch.softmax(self.net(normalize(x)), 1)
+
+
+def normalize(x):
+    """Returns bytes as floats in [-1, 1]."""
+    return x.float().sub(127.5).div(127.5)
+
+
 IMAGES = 10_000  # random, in device memory
+NETWORKS = {"fashioncnn": FashionCNN, "alternative": Alternative, "logistic": Logistic, "resnet20": ResNet20}
+FREEZE = {"frozen": torch.jit.freeze, "optimized": torch.jit.optimize_for_inference}
+MODES = ("loader", "eager", "compile", "graph", *FREEZE)
 PRECISIONS = ("fp32", "tf32", "bf16")
 
 
@@ -112,19 +163,22 @@ class Trainer:
     def __init__(self, config):
         words = config.removesuffix("-channels-last").split("-")
         self.mode, self.precision = words if len(words) == 2 else ("eager", words[0])
-        if self.mode not in ("loader", "eager", "compile", "graph") or self.precision not in PRECISIONS:
+        if self.mode not in MODES or self.precision not in PRECISIONS:
             sys.exit(f"pytorch.py: unknown configuration {config!r}; see --help")
         if "cuda" not in args.device and (self.mode == "graph" or self.precision == "tf32"):
             raise RuntimeError("needs CUDA")
+        if args.infer and self.mode == "loader" or not args.infer and self.mode in FREEZE:
+            raise RuntimeError("does not classify" if args.infer else "does not train")
         torch.manual_seed(42)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "fp32"
+        self.set_tf32()
         torch.backends.cudnn.benchmark = True
         self.format = torch.channels_last if config.endswith("-channels-last") else torch.contiguous_format
-        net = {"fashioncnn": FashionCNN, "alternative": Alternative, "logistic": Logistic}[args.model]()
+        net = NETWORKS[args.model]()
+        if args.infer:
+            net = Classifier(net)
         self.net = net.to(args.device, memory_format=self.format).train(not args.infer)
         graph = {"capturable": True} if self.mode == "graph" else {}
-        fused = {"fused": True} if args.device != "cpu" else {}
-        self.optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, **graph, **fused)
+        self.optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True, **graph)
         self.loss = nn.CrossEntropyLoss()
         self.images = torch.randint(256, (IMAGES, 28, 28), dtype=torch.uint8, device=args.device)
         self.labels = torch.randint(10, (IMAGES,), device=args.device)
@@ -132,17 +186,23 @@ class Trainer:
         self.cursor = torch.zeros((), dtype=torch.int64, device=args.device)
         self.steps = torch.arange(args.batch_size, device=args.device)
 
+    def set_tf32(self):
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.precision != "fp32"
+
     def batch(self):
         index = self.order[(self.cursor + self.steps) % IMAGES]
         self.cursor += args.batch_size
-        x = self.images[index].unsqueeze(1).float().div(255).sub(0.5).div(0.5)
-        return x.to(memory_format=self.format), self.labels[index]
+        x = self.images[index].unsqueeze(1)
+        return x if args.infer else normalize(x).to(memory_format=self.format), self.labels[index]
+
+    def autocast(self):
+        return torch.autocast(args.device, dtype=torch.bfloat16, enabled=self.precision == "bf16", cache_enabled=not args.infer)
 
     def run(self, x, y):
-        with torch.autocast(args.device, dtype=torch.bfloat16, enabled=self.precision == "bf16"):
-            if args.infer:
-                with torch.inference_mode():
-                    return torch.softmax(self.net(x), 1)
+        if args.infer:
+            with torch.inference_mode(), self.autocast():
+                return self.net(x)
+        with self.autocast():
             value = self.loss(self.net(x), y)
         self.optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -183,50 +243,52 @@ class Trainer:
         return step
 
     def timed(self):
-        if self.mode == "graph":
-            return self.captured()
-        if self.mode == "loader":
-            return self.loaded()
+        """Returns a number of images, and the function to time, which processes as many."""
+        step = self.step
         if self.mode == "compile":
+            torch._inductor.config.freezing = args.infer
             self.net = torch.compile(self.net)
-        elif args.device == "cpu":  # the fastest case: always the same batch
-            x, y = self.batch()
-            return lambda: self.run(x, y)
-        return self.step
+        elif self.mode in FREEZE:
+            with torch.inference_mode(), self.autocast():
+                self.net = FREEZE[self.mode](torch.jit.trace(self.net, self.batch()[0]))
+        elif self.mode == "graph":
+            step = self.captured()
+        elif self.mode == "loader":
+            step = self.loaded()
+        if args.device == "cpu":
+            if self.mode != "loader":
+                x, y = self.batch()
+                step = lambda: self.run(x, y)  # noqa: E731
+            return args.batch_size, step
+        # Synchronizing drains the queue, so the clock is read only once per pass over
+        # the images, as `fmnist-gpu bench` does.
+        between = max(1, IMAGES // args.batch_size)
+
+        def run():
+            self.set_tf32()
+            for _ in range(between):
+                step()
+            torch.cuda.synchronize()
+
+        return between * args.batch_size, run
 
 
-def synchronize():
-    if args.device != "cpu":
-        torch.cuda.synchronize()
-
-
-def measure(config):
-    """Returns the images per second of one configuration."""
-    step = Trainer(config).timed()
-    for _ in range(20 if args.device != "cpu" else 5):
-        step()
-    synchronize()
-    # Synchronizing drains the queue, so check the clock only once per pass over
-    # the images, as `fmnist-gpu bench` does.
-    between = max(1, IMAGES // args.batch_size) if args.device != "cpu" else 1
-    steps, start = 0, time.perf_counter()
-    while time.perf_counter() - start < args.seconds:
-        for _ in range(between):
-            step()
-        synchronize()
-        steps += between
-    return steps * args.batch_size / (time.perf_counter() - start)
+def prepare(config):
+    """Returns one configuration, compiled and warm, for peer.serve."""
+    images, run = Trainer(config).timed()
+    for _ in range(5 if args.device == "cpu" else 1):
+        run()
+    return f"PyTorch {torch.__version__} {config}", images, run
 
 
 torch.set_num_threads(args.threads)
-measured = 0
+warnings.simplefilter("ignore")  # TorchScript is deprecated, but still the fastest at times
+configurations = []
 for config in args.configs.split(","):
     try:
-        speed = measure(config)
+        configurations.append(prepare(config))
     except Exception as e:  # the other configurations still count
         print(f"pytorch.py: skipped {config}: {type(e).__name__}: {str(e).strip() or 'no message'}", file=sys.stderr)
-        continue
-    measured += 1
-    print(json.dumps({"name": f"PyTorch {torch.__version__} {config}", "images_per_second": speed}), flush=True)
-if not measured:
-    sys.exit("pytorch.py: no configuration could be measured")
+if not configurations:
+    sys.exit("pytorch.py: no configuration can be measured")
+peer.serve(configurations, args.seconds, latency=args.infer and args.device == "cpu")

@@ -1,0 +1,159 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
+)
+
+// peer is a configuration of a program that --against names.
+type peer struct {
+	Name string `json:"name"`
+	bench.Summary
+	Ratio float64 `json:"ratio"` // ours / theirs, of the images per second
+}
+
+// peerProgram is a program that --against names. It runs from its first turn on.
+type peerProgram struct {
+	command string
+	cmd     *exec.Cmd // nil if it does not run
+	stdin   io.WriteCloser
+	stdout  *bufio.Scanner
+	names   []string // of its configurations, in the order of its first answer
+	rounds  map[string][]bench.Round
+}
+
+// alternate runs our rounds and those of the other programs in turn.
+func alternate(c *cobra.Command, s *bench.Session, rounds int, against []string) (ours []bench.Round, programs []*peerProgram, err error) {
+	for _, command := range against {
+		p := &peerProgram{command: command, rounds: map[string][]bench.Round{}}
+		defer p.close()
+		programs = append(programs, p)
+	}
+	for range rounds {
+		if err := c.Context().Err(); err != nil {
+			return nil, nil, err
+		}
+		round, err := s.Round()
+		if err != nil {
+			return nil, nil, err
+		}
+		ours = append(ours, round)
+		for _, p := range programs {
+			if err := p.measure(c); err != nil {
+				return nil, nil, fmt.Errorf("--against %q %w", p.command, err)
+			}
+		}
+	}
+	return ours, programs, nil
+}
+
+// measure adds a round of each of the program's configurations.
+func (p *peerProgram) measure(c *cobra.Command) error {
+	if p.cmd == nil {
+		if err := p.start(c); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintln(p.stdin) // fails if the program has ended, as does reading its answer
+	for answers := 0; ; answers++ {
+		if !p.stdout.Scan() {
+			if err := p.close(); err != nil || answers > 0 {
+				return err
+			}
+			return errors.New("ended without an answer")
+		}
+		if p.stdout.Text() == "" {
+			return nil
+		}
+		var line struct {
+			Name string
+			bench.Round
+		}
+		if err := json.Unmarshal(p.stdout.Bytes(), &line); err != nil || !(line.ImagesPerSecond > 0) {
+			return fmt.Errorf("printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", p.stdout.Text())
+		}
+		if p.rounds[line.Name] == nil {
+			p.names = append(p.names, line.Name)
+		}
+		p.rounds[line.Name] = append(p.rounds[line.Name], line.Round)
+	}
+}
+
+// start starts the program.
+func (p *peerProgram) start(c *cobra.Command) (err error) {
+	words := strings.Fields(p.command)
+	cmd := exec.CommandContext(c.Context(), words[0], words[1:]...)
+	cmd.Stderr = c.ErrOrStderr()
+	if p.stdin, err = cmd.StdinPipe(); err != nil {
+		return err
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("does not start: %w", err)
+	}
+	p.cmd, p.stdout = cmd, bufio.NewScanner(stdout)
+	return nil
+}
+
+// close lets the program end, or ends it if it takes long.
+func (p *peerProgram) close() error {
+	if p.cmd == nil {
+		return nil
+	}
+	cmd := p.cmd
+	p.cmd = nil
+	p.stdin.Close()
+	kill := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("failed: %w", err)
+	}
+	return nil
+}
+
+// comparePeers compares our result with those of the other programs.
+func comparePeers(r bench.Result, programs []*peerProgram) (peers []peer) {
+	for _, p := range programs {
+		for _, name := range p.names {
+			s := bench.Summarise(p.rounds[name])
+			peers = append(peers, peer{name, s, r.ImagesPerSecond / s.ImagesPerSecond})
+		}
+	}
+	return peers
+}
+
+// printPeers writes the rows of a table, with latencies if any program told them.
+func printPeers(w io.Writer, peers []peer) {
+	if len(peers) == 0 {
+		return
+	}
+	latency := slices.ContainsFunc(peers, func(p peer) bool { return p.Latency != nil })
+	fmt.Fprint(w, "\nAGAINST\tIMAGES/S\tROUNDS\tOURS / THEIRS")
+	if latency {
+		fmt.Fprint(w, "\tMEDIAN MS\t99 % MS")
+	}
+	fmt.Fprintln(w)
+	for _, p := range peers {
+		fmt.Fprintf(w, "%s\t%s\t%s to %s\t%.2f", p.Name, humanize.Comma(int64(p.ImagesPerSecond)),
+			humanize.Comma(int64(slices.Min(p.Rounds))), humanize.Comma(int64(slices.Max(p.Rounds))), p.Ratio)
+		if p.Latency != nil {
+			fmt.Fprintf(w, "\t%.3f\t%.3f", p.Latency.Median, p.Latency.P99)
+		}
+		fmt.Fprintln(w)
+	}
+}
