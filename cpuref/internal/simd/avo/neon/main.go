@@ -45,7 +45,7 @@ func main() {
 	for rows := 1; rows <= maxRows; rows++ {
 		function(rows)
 	}
-	if err := os.WriteFile("../kernels_arm64.s", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("../tile_arm64.s", out.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
 	out.Reset()
@@ -53,7 +53,7 @@ func main() {
 	for rows := 1; rows <= maxRows; rows++ {
 		emit("\n// tile%dx16NEON computes a %[1]d×16 tile; t.rows holds the rows of A.\n//\n//go:noescape\nfunc tile%[1]dx16NEON(t *Tile)", rows)
 	}
-	if err := os.WriteFile("../stubs_arm64.go", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("../tile_stubs_arm64.go", out.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
