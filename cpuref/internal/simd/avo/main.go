@@ -36,7 +36,7 @@ func main() {
 		transpose4(sse)
 		transpose8()
 		pause()
-		pass.Compile = pass.Concat(pass.FunctionPass(toSSE), pass.Compile)
+		pass.Compile = pass.Concat(pass.FunctionPass(toSSE), pass.Compile, pass.FunctionPass(pruneCopies))
 	}
 	Generate()
 }

@@ -14,7 +14,7 @@ import (
 // register n Vn. Go's assembler lacks most of NEON's arithmetic, so vector
 // instructions are encoded here; Arm's manual (DDI 0487, C7.2) has the encodings.
 
-// Registers that the kernels do not use.
+// Registers that the kernels do not use: they need fewer.
 const (
 	address = 16 // of general registers
 	scratch = 31 // of vector registers

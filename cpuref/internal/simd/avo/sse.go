@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	. "github.com/mmcloughlin/avo/build"
@@ -35,6 +36,16 @@ func toSSE(fn *ir.Function) error {
 	}
 	fn.Nodes = l.nodes
 	return l.err
+}
+
+// pruneCopies is a pass after registers are allocated: it removes copies of
+// registers to themselves.
+func pruneCopies(fn *ir.Function) error {
+	fn.Nodes = slices.DeleteFunc(fn.Nodes, func(node ir.Node) bool {
+		i, ok := node.(*ir.Instruction)
+		return ok && i.Opcode == "MOVUPS" && i.Operands[0] == i.Operands[1]
+	})
+	return nil
 }
 
 func (l *sseLowering) emit(i *ir.Instruction, err error) {
