@@ -108,11 +108,13 @@ stress: setup ## test the Vulkan layer under constant garbage collection
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu ./kernels/vulkan
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) -run '^TestOps$$/^vulkan$$' ./cpuref/parity -args -vulkan-sample 5
 
-portable: ## test without cgo and without assembly, and build for other systems
+portable: PACKAGES := qemu-user
+portable: setup ## test without cgo, assembly and AVX, and build for other systems
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 $(GO) test -short ./cmd/... ./kernels
 	$(GO) test -short -tags noasm ./cpuref
 	$(GO) test -short -tags noasm -run '^TestOps$$/^cpu' ./cpuref/parity
+	CGO_ENABLED=0 GOARCH=amd64 $(GO) test -exec "qemu-x86_64 -cpu kvm64" ./cpuref/internal/simd
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./cpuref/... ./trainer/... ./cmd/...
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu

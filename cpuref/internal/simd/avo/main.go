@@ -57,7 +57,7 @@ func passes(v vector) {
 	maxPool(v, true)
 	maxPool(v, false)
 	maxPoolBackward(v)
-	if v.lanes > 4 {
+	if v.lanes > 4 { // of a training step in SSE, portable dropout takes 0.2 %
 		dropout(v)
 	}
 	normalizeReLU(v)

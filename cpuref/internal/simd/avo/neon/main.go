@@ -1,5 +1,6 @@
-// Command neon generates the arm64 tile of package simd without avo, which only
-// supports amd64. Run it with "go generate" in the package's folder.
+// Command neon generates the arm64 tile of package simd. It does without avo,
+// which lacks arm64's loads that also move the address. Run it with "go generate"
+// in the package's folder.
 package main
 
 import (
