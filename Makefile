@@ -65,7 +65,8 @@ test-view: setup ## test the live window on a display without a screen
 # Mesa's software driver takes about a second to compile a product's shader for
 # one shape. On Vulkan, make test therefore runs one of every eleven op cases,
 # and leaves out the op cases planned as for a GPU, the two-pass reductions,
-# every tile variant, and tuning. On every backend it leaves out op cases above
+# every tile variant, and tuning. Of the CPU's portable tier, where there is a
+# faster one, it runs one of every three op cases. On every backend it leaves out op cases above
 # 8 MFLOP, whole epochs against the oracle, FashionCNN op by op, and all but 5 of
 # the 20 steps against PyTorch; trainings on machines whose GPUs do not work; and
 # pages in a browser.
@@ -107,11 +108,13 @@ stress: setup ## test the Vulkan layer under constant garbage collection
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu ./kernels/vulkan
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) -run '^TestOps$$/^vulkan$$' ./cpuref/parity -args -vulkan-sample 5
 
-portable: ## test without cgo and without assembly, and build for other systems
+portable: PACKAGES := qemu-user
+portable: setup ## test without cgo, assembly and AVX, and build for other systems
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 $(GO) test -short ./cmd/... ./kernels
 	$(GO) test -short -tags noasm ./cpuref
 	$(GO) test -short -tags noasm -run '^TestOps$$/^cpu' ./cpuref/parity
+	CGO_ENABLED=0 GOARCH=amd64 $(GO) test -exec "qemu-x86_64 -cpu kvm64" ./cpuref/internal/simd
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./cpuref/... ./trainer/... ./cmd/...
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu

@@ -69,7 +69,7 @@ func chooseTier(name string) (*simd.Kernels, error) {
 	return nil, fmt.Errorf("this machine cannot run the CPU tier %q; choose one of %s", name, strings.Join(Tiers(), ", "))
 }
 
-// Tiers returns which of the instruction-set tiers generic, avx2, avx512 and
+// Tiers returns which of the instruction-set tiers generic, sse, avx2, avx512 and
 // neon this machine can run, slowest first.
 func Tiers() []string {
 	var names []string

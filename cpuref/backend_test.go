@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,7 +83,7 @@ func TestPrecisionOfTiers(t *testing.T) {
 		t.Error(err)
 	}
 	for _, tier := range cpuref.Tiers() {
-		if tier != "avx2" && tier != "neon" {
+		if !slices.Contains([]string{"sse", "avx2", "neon"}, tier) {
 			continue
 		}
 		err := kernels.CheckPrecision(open(t, tier, 1), kernels.Mixed)

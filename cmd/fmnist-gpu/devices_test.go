@@ -17,7 +17,7 @@ func TestDevicesFitTheTerminal(t *testing.T) {
 		APIVersion: "1.3.277", MemoryBytes: 16 << 30, SubgroupSize: 128, Float16: true, BFloat16: true, CooperativeMatrix: true,
 		Why: "out of memory: vkCreateDevice: VK_ERROR_OUT_OF_DEVICE_MEMORY, and so on, until the line is longer than a terminal is wide"}
 	cpu := cpuref.Description{Model: "AMD Ryzen Threadripper PRO 7995WX 96-Cores (and some more words for this test)", Threads: 192,
-		Tier: "avx512", Tiers: []string{"generic", "avx2", "avx512"}}
+		Tier: "avx512", Tiers: []string{"generic", "sse", "avx2", "avx512"}}
 	text := formatDevices([]gpu.Info{long, long}, []string{"the driver of nvidia_icd.json fails: vkEnumeratePhysicalDevices: VK_ERROR_OUT_OF_HOST_MEMORY"}, cpu)
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSuffix(line, "\n"); utf8.RuneCountInString(line) > 80 || strings.TrimRight(line, " ") != line {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -253,7 +254,7 @@ func TestDryRunRefuses(t *testing.T) {
 	}
 	wantFailure(t, []string{"train", "--dry-run", "--device", "99"}, exitNoDevice)
 	for _, tier := range cpuref.Tiers() {
-		if tier == "avx2" || tier == "neon" {
+		if slices.Contains([]string{"sse", "avx2", "neon"}, tier) {
 			t.Setenv(tierEnvironment, tier)
 			wantFailure(t, []string{"train", "--dry-run", "--cpu", "--precision", "mixed"}, exitUsage, tier, "--precision fp32")
 		}

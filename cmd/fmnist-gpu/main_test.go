@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -216,7 +217,7 @@ func TestPrecedenceOfSettings(t *testing.T) {
 // training is refused before anything is read or written.
 func TestMixedPrecision(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
-		if tier == "avx2" || tier == "neon" {
+		if slices.Contains([]string{"sse", "avx2", "neon"}, tier) {
 			t.Setenv(tierEnvironment, tier)
 			wantFailure(t, []string{"train", "--cpu", "--precision", "mixed", "--data-dir", "/nowhere"}, exitUsage, tier, "--precision fp32")
 		}

@@ -2,8 +2,10 @@ package parity
 
 import (
 	"flag"
+	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
@@ -23,9 +25,21 @@ func TestOps(t *testing.T) {
 	suite := kerneltest.NewSuite(oracle.New())
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
 		oneOf := 1
-		if _, onGPU := b.(*vulkan.Backend); onGPU && testing.Short() {
-			oneOf = *vulkanSample
+		if testing.Short() {
+			oneOf = sample(t, b)
 		}
 		t.Logf("\n%v", suite.RunSample(t, b, oneOf))
 	})
+}
+
+// sample returns one of how many cases -short runs on a backend. The portable tier
+// takes three times as long as the others, whose remainders it computes.
+func sample(t *testing.T, b kernels.Backend) int {
+	if _, onGPU := b.(*vulkan.Backend); onGPU {
+		return *vulkanSample
+	}
+	if strings.HasSuffix(t.Name(), "/cpu-generic") && len(cpuref.Tiers()) > 1 {
+		return 3
+	}
+	return 1
 }

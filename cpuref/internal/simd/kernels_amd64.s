@@ -10962,6 +10962,1905 @@ store:
 	VZEROUPPER
 	RET
 
+// func tile1plus0x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), DX
+	MOVQ       56(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       64(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       104(SI), SI
+
+blocks:
+	MOVQ t+0(FP), DI
+	MOVQ 80(DI), DI
+
+segments:
+	MOVQ t+0(FP), R8
+	MOVQ 72(R8), R8
+
+k:
+	MOVUPS (CX), X0
+	MOVUPS 16(CX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X5
+	MULPS  X0, X5
+	ADDPS  X5, X3
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X4
+	ADDQ   DX, AX
+	ADDQ   BX, CX
+	DECQ   R8
+	JNZ    k
+	MOVQ   t+0(FP), R8
+	MOVQ   88(R8), R8
+	LEAQ   (AX)(R8*4), AX
+	MOVQ   t+0(FP), R8
+	MOVQ   96(R8), R8
+	LEAQ   (CX)(R8*4), CX
+	DECQ   DI
+	JNZ    segments
+	MOVQ   t+0(FP), DI
+	MOVQ   112(DI), DI
+	LEAQ   (AX)(DI*4), AX
+	MOVQ   t+0(FP), DI
+	MOVQ   120(DI), DI
+	LEAQ   (CX)(DI*4), CX
+	DECQ   SI
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile1plus1x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X7
+	MULPS  X0, X7
+	ADDPS  X7, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X7
+	MULPS  X0, X7
+	ADDPS  X7, X5
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X6
+	ADDQ   BX, AX
+	ADDQ   BX, CX
+	ADDQ   SI, DX
+	DECQ   R9
+	JNZ    k
+	MOVQ   t+0(FP), R9
+	MOVQ   88(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   96(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    segments
+	MOVQ   t+0(FP), R8
+	MOVQ   112(R8), R8
+	LEAQ   (AX)(R8*4), AX
+	LEAQ   (CX)(R8*4), CX
+	MOVQ   t+0(FP), R8
+	MOVQ   120(R8), R8
+	LEAQ   (DX)(R8*4), DX
+	DECQ   DI
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile1plus2x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X7
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X8
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile1plus3x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X9
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X10
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile2plus0x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	MOVUPS (CX), X0
+	MOVUPS 16(CX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X7
+	MULPS  X0, X7
+	ADDPS  X7, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(DX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X7
+	MULPS  X0, X7
+	ADDPS  X7, X5
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X6
+	ADDQ   BX, AX
+	ADDQ   SI, CX
+	DECQ   R9
+	JNZ    k
+	MOVQ   t+0(FP), R9
+	MOVQ   88(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	MOVQ   t+0(FP), R9
+	MOVQ   96(R9), R9
+	LEAQ   (CX)(R9*4), CX
+	DECQ   R8
+	JNZ    segments
+	MOVQ   t+0(FP), R8
+	MOVQ   112(R8), R8
+	LEAQ   (AX)(R8*4), AX
+	MOVQ   t+0(FP), R8
+	MOVQ   120(R8), R8
+	LEAQ   (CX)(R8*4), CX
+	DECQ   DI
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile2plus1x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X7
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X8
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile2plus2x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X9
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X10
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile2plus3x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	XORPS      X11, X11
+	XORPS      X12, X12
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X9
+	MULPS  X1, X2
+	ADDPS  X2, X10
+	MOVSS  (CX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X11
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X12
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X11
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X12
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+	ADDPS  X0, X11
+	ADDPS  X1, X12
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X11, (AX)
+	MOVUPS X12, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile3plus0x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       16(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       40(DX), DX
+	SHLQ       $0x02, DX
+	MOVQ       t+0(FP), BX
+	MOVQ       56(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       64(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       104(DI), DI
+
+blocks:
+	MOVQ t+0(FP), R8
+	MOVQ 80(R8), R8
+
+segments:
+	MOVQ t+0(FP), R9
+	MOVQ 72(R9), R9
+
+k:
+	MOVUPS (CX), X0
+	MOVUPS 16(CX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(DX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (AX)(DX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X9
+	MULPS  X0, X9
+	ADDPS  X9, X7
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X8
+	ADDQ   BX, AX
+	ADDQ   SI, CX
+	DECQ   R9
+	JNZ    k
+	MOVQ   t+0(FP), R9
+	MOVQ   88(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	MOVQ   t+0(FP), R9
+	MOVQ   96(R9), R9
+	LEAQ   (CX)(R9*4), CX
+	DECQ   R8
+	JNZ    segments
+	MOVQ   t+0(FP), R8
+	MOVQ   112(R8), R8
+	LEAQ   (AX)(R8*4), AX
+	MOVQ   t+0(FP), R8
+	MOVQ   120(R8), R8
+	LEAQ   (CX)(R8*4), CX
+	DECQ   DI
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile3plus1x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (AX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X11
+	MULPS  X0, X11
+	ADDPS  X11, X9
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X10
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile3plus2x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	XORPS      X11, X11
+	XORPS      X12, X12
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (AX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X9
+	MULPS  X1, X2
+	ADDPS  X2, X10
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X13
+	MULPS  X0, X13
+	ADDPS  X13, X11
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X12
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X11
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X12
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+	ADDPS  X0, X11
+	ADDPS  X1, X12
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X11, (AX)
+	MOVUPS X12, 16(AX)
+	ADDQ   CX, AX
+	RET
+
+// func tile3plus3x8SSE(t *Tile)
+// Requires: MMX+, SSE
+TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
+	XORPS      X3, X3
+	XORPS      X4, X4
+	XORPS      X5, X5
+	XORPS      X6, X6
+	XORPS      X7, X7
+	XORPS      X8, X8
+	XORPS      X9, X9
+	XORPS      X10, X10
+	XORPS      X11, X11
+	XORPS      X12, X12
+	XORPS      X13, X13
+	XORPS      X14, X14
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	ADDQ       CX, AX
+	PREFETCHT0 (AX)
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       8(CX), CX
+	MOVQ       t+0(FP), DX
+	MOVQ       16(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       40(BX), BX
+	SHLQ       $0x02, BX
+	MOVQ       t+0(FP), SI
+	MOVQ       56(SI), SI
+	SHLQ       $0x02, SI
+	MOVQ       t+0(FP), DI
+	MOVQ       64(DI), DI
+	SHLQ       $0x02, DI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVSS  (AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X3
+	MULPS  X1, X2
+	ADDPS  X2, X4
+	MOVSS  (AX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X5
+	MULPS  X1, X2
+	ADDPS  X2, X6
+	MOVSS  (AX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X7
+	MULPS  X1, X2
+	ADDPS  X2, X8
+	MOVSS  (CX), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X9
+	MULPS  X1, X2
+	ADDPS  X2, X10
+	MOVSS  (CX)(BX*1), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X11
+	MULPS  X1, X2
+	ADDPS  X2, X12
+	MOVSS  (CX)(BX*2), X2
+	SHUFPS $0x00, X2, X2
+	MOVUPS X2, X15
+	MULPS  X0, X15
+	ADDPS  X15, X13
+	MOVUPS X2, X0
+	MULPS  X1, X0
+	ADDPS  X0, X14
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	ADDQ   DI, DX
+	DECQ   R10
+	JNZ    k
+	MOVQ   t+0(FP), R10
+	MOVQ   88(R10), R10
+	LEAQ   (AX)(R10*4), AX
+	LEAQ   (CX)(R10*4), CX
+	MOVQ   t+0(FP), R10
+	MOVQ   96(R10), R10
+	LEAQ   (DX)(R10*4), DX
+	DECQ   R9
+	JNZ    segments
+	MOVQ   t+0(FP), R9
+	MOVQ   112(R9), R9
+	LEAQ   (AX)(R9*4), AX
+	LEAQ   (CX)(R9*4), CX
+	MOVQ   t+0(FP), R9
+	MOVQ   120(R9), R9
+	LEAQ   (DX)(R9*4), DX
+	DECQ   R8
+	JNZ    blocks
+	MOVQ   t+0(FP), AX
+	MOVQ   24(AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   48(CX), CX
+	SHLQ   $0x02, CX
+	MOVQ   t+0(FP), DX
+	MOVQ   128(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   32(BX), BX
+	TESTQ  DX, DX
+	JZ     bias
+	MOVQ   AX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X3
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X4
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X5
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X6
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X7
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X8
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X9
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X10
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X11
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X12
+	ADDQ   CX, DX
+	MOVUPS (DX), X0
+	ADDPS  X0, X13
+	MOVUPS 16(DX), X0
+	ADDPS  X0, X14
+	ADDQ   CX, DX
+
+bias:
+	TESTQ  BX, BX
+	JZ     store
+	XORPS  X0, X0
+	MOVUPS (BX), X1
+	ADDPS  X1, X0
+	XORPS  X1, X1
+	MOVUPS 16(BX), X2
+	ADDPS  X2, X1
+	ADDPS  X0, X3
+	ADDPS  X1, X4
+	ADDPS  X0, X5
+	ADDPS  X1, X6
+	ADDPS  X0, X7
+	ADDPS  X1, X8
+	ADDPS  X0, X9
+	ADDPS  X1, X10
+	ADDPS  X0, X11
+	ADDPS  X1, X12
+	ADDPS  X0, X13
+	ADDPS  X1, X14
+
+store:
+	MOVUPS X3, (AX)
+	MOVUPS X4, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X5, (AX)
+	MOVUPS X6, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X7, (AX)
+	MOVUPS X8, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X9, (AX)
+	MOVUPS X10, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X11, (AX)
+	MOVUPS X12, 16(AX)
+	ADDQ   CX, AX
+	MOVUPS X13, (AX)
+	MOVUPS X14, 16(AX)
+	ADDQ   CX, AX
+	RET
+
 // func tile1plus0x16AVX2(t *Tile)
 // Requires: AVX, FMA3, MMX+
 TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
@@ -12585,6 +14484,2182 @@ store:
 	VZEROUPPER
 	RET
 
+// func addSSE(y *float32, x *float32, n int)
+// Requires: SSE
+TEXT ·addSSE(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ   DX, $0x00000010
+	JL     one
+	MOVUPS (AX), X0
+	MOVUPS (CX), X1
+	ADDPS  X1, X0
+	MOVUPS X0, (AX)
+	MOVUPS 16(AX), X0
+	MOVUPS 16(CX), X1
+	ADDPS  X1, X0
+	MOVUPS X0, 16(AX)
+	MOVUPS 32(AX), X0
+	MOVUPS 32(CX), X1
+	ADDPS  X1, X0
+	MOVUPS X0, 32(AX)
+	MOVUPS 48(AX), X0
+	MOVUPS 48(CX), X1
+	ADDPS  X1, X0
+	MOVUPS X0, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	SUBQ   $0x00000010, DX
+	JMP    many
+
+one:
+	TESTQ  DX, DX
+	JZ     done
+	MOVUPS (AX), X0
+	MOVUPS (CX), X1
+	ADDPS  X1, X0
+	MOVUPS X0, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JMP    one
+
+done:
+	RET
+
+// func reluForwardSSE(y *float32, x *float32, n int)
+// Requires: SSE
+TEXT ·reluForwardSSE(SB), NOSPLIT, $0-24
+	XORPS X0, X0
+	MOVQ  y+0(FP), AX
+	MOVQ  x+8(FP), CX
+	MOVQ  n+16(FP), DX
+
+many:
+	CMPQ   DX, $0x00000010
+	JL     one
+	MOVUPS (CX), X2
+	MOVUPS X0, X1
+	MAXPS  X2, X1
+	MOVUPS X1, (AX)
+	MOVUPS 16(CX), X2
+	MOVUPS X0, X1
+	MAXPS  X2, X1
+	MOVUPS X1, 16(AX)
+	MOVUPS 32(CX), X2
+	MOVUPS X0, X1
+	MAXPS  X2, X1
+	MOVUPS X1, 32(AX)
+	MOVUPS 48(CX), X2
+	MOVUPS X0, X1
+	MAXPS  X2, X1
+	MOVUPS X1, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	SUBQ   $0x00000010, DX
+	JMP    many
+
+one:
+	TESTQ  DX, DX
+	JZ     done
+	MOVUPS (CX), X2
+	MOVUPS X0, X1
+	MAXPS  X2, X1
+	MOVUPS X1, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JMP    one
+
+done:
+	RET
+
+// func reluBackwardSSE(dx *float32, y *float32, dy *float32, n int)
+// Requires: SSE
+TEXT ·reluBackwardSSE(SB), NOSPLIT, $0-32
+	XORPS X0, X0
+	MOVQ  dx+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  dy+16(FP), DX
+	MOVQ  n+24(FP), BX
+
+many:
+	CMPQ   BX, $0x00000010
+	JL     one
+	MOVUPS (CX), X1
+	MOVUPS X0, X2
+	CMPPS  X1, X2, $0x01
+	MOVUPS X2, X1
+	MOVUPS (DX), X2
+	ANDPS  X2, X1
+	MOVUPS X1, (AX)
+	MOVUPS 16(CX), X1
+	MOVUPS X0, X2
+	CMPPS  X1, X2, $0x01
+	MOVUPS X2, X1
+	MOVUPS 16(DX), X2
+	ANDPS  X2, X1
+	MOVUPS X1, 16(AX)
+	MOVUPS 32(CX), X1
+	MOVUPS X0, X2
+	CMPPS  X1, X2, $0x01
+	MOVUPS X2, X1
+	MOVUPS 32(DX), X2
+	ANDPS  X2, X1
+	MOVUPS X1, 32(AX)
+	MOVUPS 48(CX), X1
+	MOVUPS X0, X2
+	CMPPS  X1, X2, $0x01
+	MOVUPS X2, X1
+	MOVUPS 48(DX), X2
+	ANDPS  X2, X1
+	MOVUPS X1, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	ADDQ   $0x00000040, DX
+	SUBQ   $0x00000010, BX
+	JMP    many
+
+one:
+	TESTQ  BX, BX
+	JZ     done
+	MOVUPS (CX), X1
+	MOVUPS X0, X2
+	CMPPS  X1, X2, $0x01
+	MOVUPS X2, X1
+	MOVUPS (DX), X2
+	ANDPS  X2, X1
+	MOVUPS X1, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	SUBQ   $0x00000004, BX
+	JMP    one
+
+done:
+	RET
+
+// func adamSSE(param *float32, grad *float32, m *float32, v *float32, n int, s *AdamStep)
+// Requires: SSE
+TEXT ·adamSSE(SB), NOSPLIT, $0-48
+	MOVQ   s+40(FP), AX
+	MOVSS  (AX), X0
+	SHUFPS $0x00, X0, X0
+	MOVQ   s+40(FP), AX
+	MOVSS  4(AX), X1
+	SHUFPS $0x00, X1, X1
+	MOVQ   s+40(FP), AX
+	MOVSS  8(AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVQ   s+40(FP), AX
+	MOVSS  12(AX), X3
+	SHUFPS $0x00, X3, X3
+	MOVQ   s+40(FP), AX
+	MOVSS  16(AX), X4
+	SHUFPS $0x00, X4, X4
+	MOVQ   s+40(FP), AX
+	MOVSS  20(AX), X5
+	SHUFPS $0x00, X5, X5
+	MOVQ   s+40(FP), AX
+	MOVSS  24(AX), X6
+	SHUFPS $0x00, X6, X6
+	MOVQ   s+40(FP), AX
+	MOVSS  28(AX), X7
+	SHUFPS $0x00, X7, X7
+	MOVQ   param+0(FP), AX
+	MOVQ   grad+8(FP), CX
+	MOVQ   m+16(FP), DX
+	MOVQ   v+24(FP), BX
+	MOVQ   n+32(FP), SI
+
+many:
+	CMPQ   SI, $0x00000010
+	JL     one
+	MOVUPS (AX), X8
+	MOVUPS (CX), X9
+	MOVUPS X8, X10
+	MULPS  X7, X10
+	ADDPS  X10, X9
+	MOVUPS (DX), X10
+	MULPS  X0, X10
+	MOVUPS X9, X11
+	MULPS  X1, X11
+	ADDPS  X11, X10
+	MOVUPS X10, (DX)
+	MULPS  X9, X9
+	MOVUPS (BX), X11
+	MULPS  X2, X11
+	MULPS  X3, X9
+	ADDPS  X9, X11
+	MOVUPS X11, (BX)
+	SQRTPS X11, X11
+	DIVPS  X5, X11
+	ADDPS  X6, X11
+	MULPS  X4, X10
+	DIVPS  X11, X10
+	SUBPS  X10, X8
+	MOVUPS X8, (AX)
+	MOVUPS 16(AX), X8
+	MOVUPS 16(CX), X9
+	MOVUPS X8, X10
+	MULPS  X7, X10
+	ADDPS  X10, X9
+	MOVUPS 16(DX), X10
+	MULPS  X0, X10
+	MOVUPS X9, X11
+	MULPS  X1, X11
+	ADDPS  X11, X10
+	MOVUPS X10, 16(DX)
+	MULPS  X9, X9
+	MOVUPS 16(BX), X11
+	MULPS  X2, X11
+	MULPS  X3, X9
+	ADDPS  X9, X11
+	MOVUPS X11, 16(BX)
+	SQRTPS X11, X11
+	DIVPS  X5, X11
+	ADDPS  X6, X11
+	MULPS  X4, X10
+	DIVPS  X11, X10
+	SUBPS  X10, X8
+	MOVUPS X8, 16(AX)
+	MOVUPS 32(AX), X8
+	MOVUPS 32(CX), X9
+	MOVUPS X8, X10
+	MULPS  X7, X10
+	ADDPS  X10, X9
+	MOVUPS 32(DX), X10
+	MULPS  X0, X10
+	MOVUPS X9, X11
+	MULPS  X1, X11
+	ADDPS  X11, X10
+	MOVUPS X10, 32(DX)
+	MULPS  X9, X9
+	MOVUPS 32(BX), X11
+	MULPS  X2, X11
+	MULPS  X3, X9
+	ADDPS  X9, X11
+	MOVUPS X11, 32(BX)
+	SQRTPS X11, X11
+	DIVPS  X5, X11
+	ADDPS  X6, X11
+	MULPS  X4, X10
+	DIVPS  X11, X10
+	SUBPS  X10, X8
+	MOVUPS X8, 32(AX)
+	MOVUPS 48(AX), X8
+	MOVUPS 48(CX), X9
+	MOVUPS X8, X10
+	MULPS  X7, X10
+	ADDPS  X10, X9
+	MOVUPS 48(DX), X10
+	MULPS  X0, X10
+	MOVUPS X9, X11
+	MULPS  X1, X11
+	ADDPS  X11, X10
+	MOVUPS X10, 48(DX)
+	MULPS  X9, X9
+	MOVUPS 48(BX), X11
+	MULPS  X2, X11
+	MULPS  X3, X9
+	ADDPS  X9, X11
+	MOVUPS X11, 48(BX)
+	SQRTPS X11, X11
+	DIVPS  X5, X11
+	ADDPS  X6, X11
+	MULPS  X4, X10
+	DIVPS  X11, X10
+	SUBPS  X10, X8
+	MOVUPS X8, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	ADDQ   $0x00000040, DX
+	ADDQ   $0x00000040, BX
+	SUBQ   $0x00000010, SI
+	JMP    many
+
+one:
+	TESTQ  SI, SI
+	JZ     done
+	MOVUPS (AX), X8
+	MOVUPS (CX), X9
+	MOVUPS X8, X10
+	MULPS  X7, X10
+	ADDPS  X10, X9
+	MOVUPS (DX), X10
+	MULPS  X0, X10
+	MOVUPS X9, X11
+	MULPS  X1, X11
+	ADDPS  X11, X10
+	MOVUPS X10, (DX)
+	MULPS  X9, X9
+	MOVUPS (BX), X11
+	MULPS  X2, X11
+	MULPS  X3, X9
+	ADDPS  X9, X11
+	MOVUPS X11, (BX)
+	SQRTPS X11, X11
+	DIVPS  X5, X11
+	ADDPS  X6, X11
+	MULPS  X4, X10
+	DIVPS  X11, X10
+	SUBPS  X10, X8
+	MOVUPS X8, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	ADDQ   $0x00000010, BX
+	SUBQ   $0x00000004, SI
+	JMP    one
+
+done:
+	RET
+
+// func sgdSSE(param *float32, grad *float32, n int, s *SGDStep)
+// Requires: SSE
+TEXT ·sgdSSE(SB), NOSPLIT, $0-32
+	MOVQ   s+24(FP), AX
+	MOVSS  (AX), X0
+	SHUFPS $0x00, X0, X0
+	MOVQ   s+24(FP), AX
+	MOVSS  8(AX), X1
+	SHUFPS $0x00, X1, X1
+	MOVQ   param+0(FP), AX
+	MOVQ   grad+8(FP), CX
+	MOVQ   n+16(FP), DX
+
+many:
+	CMPQ   DX, $0x00000010
+	JL     one
+	MOVUPS (AX), X2
+	MOVUPS (CX), X3
+	MOVUPS X2, X4
+	MULPS  X1, X4
+	ADDPS  X4, X3
+	MULPS  X0, X3
+	SUBPS  X3, X2
+	MOVUPS X2, (AX)
+	MOVUPS 16(AX), X2
+	MOVUPS 16(CX), X3
+	MOVUPS X2, X4
+	MULPS  X1, X4
+	ADDPS  X4, X3
+	MULPS  X0, X3
+	SUBPS  X3, X2
+	MOVUPS X2, 16(AX)
+	MOVUPS 32(AX), X2
+	MOVUPS 32(CX), X3
+	MOVUPS X2, X4
+	MULPS  X1, X4
+	ADDPS  X4, X3
+	MULPS  X0, X3
+	SUBPS  X3, X2
+	MOVUPS X2, 32(AX)
+	MOVUPS 48(AX), X2
+	MOVUPS 48(CX), X3
+	MOVUPS X2, X4
+	MULPS  X1, X4
+	ADDPS  X4, X3
+	MULPS  X0, X3
+	SUBPS  X3, X2
+	MOVUPS X2, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	SUBQ   $0x00000010, DX
+	JMP    many
+
+one:
+	TESTQ  DX, DX
+	JZ     done
+	MOVUPS (AX), X2
+	MOVUPS (CX), X3
+	MOVUPS X2, X4
+	MULPS  X1, X4
+	ADDPS  X4, X3
+	MULPS  X0, X3
+	SUBPS  X3, X2
+	MOVUPS X2, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JMP    one
+
+done:
+	RET
+
+// func sgdMomentumSSE(param *float32, grad *float32, m *float32, n int, s *SGDStep)
+// Requires: SSE
+TEXT ·sgdMomentumSSE(SB), NOSPLIT, $0-40
+	MOVQ   s+32(FP), AX
+	MOVSS  (AX), X0
+	SHUFPS $0x00, X0, X0
+	MOVQ   s+32(FP), AX
+	MOVSS  8(AX), X1
+	SHUFPS $0x00, X1, X1
+	MOVQ   s+32(FP), AX
+	MOVSS  4(AX), X2
+	SHUFPS $0x00, X2, X2
+	MOVQ   s+32(FP), AX
+	MOVSS  12(AX), X3
+	SHUFPS $0x00, X3, X3
+	MOVQ   s+32(FP), AX
+	MOVSS  16(AX), X4
+	SHUFPS $0x00, X4, X4
+	MOVQ   param+0(FP), AX
+	MOVQ   grad+8(FP), CX
+	MOVQ   m+16(FP), DX
+	MOVQ   n+24(FP), BX
+
+many:
+	CMPQ   BX, $0x00000010
+	JL     one
+	MOVUPS (AX), X5
+	MOVUPS (CX), X6
+	MOVUPS (DX), X7
+	MOVUPS X5, X8
+	MULPS  X1, X8
+	ADDPS  X8, X6
+	MULPS  X2, X7
+	ADDPS  X6, X7
+	MOVUPS X7, (DX)
+	MULPS  X3, X6
+	MULPS  X4, X7
+	ADDPS  X7, X6
+	MULPS  X0, X6
+	SUBPS  X6, X5
+	MOVUPS X5, (AX)
+	MOVUPS 16(AX), X5
+	MOVUPS 16(CX), X6
+	MOVUPS 16(DX), X7
+	MOVUPS X5, X8
+	MULPS  X1, X8
+	ADDPS  X8, X6
+	MULPS  X2, X7
+	ADDPS  X6, X7
+	MOVUPS X7, 16(DX)
+	MULPS  X3, X6
+	MULPS  X4, X7
+	ADDPS  X7, X6
+	MULPS  X0, X6
+	SUBPS  X6, X5
+	MOVUPS X5, 16(AX)
+	MOVUPS 32(AX), X5
+	MOVUPS 32(CX), X6
+	MOVUPS 32(DX), X7
+	MOVUPS X5, X8
+	MULPS  X1, X8
+	ADDPS  X8, X6
+	MULPS  X2, X7
+	ADDPS  X6, X7
+	MOVUPS X7, 32(DX)
+	MULPS  X3, X6
+	MULPS  X4, X7
+	ADDPS  X7, X6
+	MULPS  X0, X6
+	SUBPS  X6, X5
+	MOVUPS X5, 32(AX)
+	MOVUPS 48(AX), X5
+	MOVUPS 48(CX), X6
+	MOVUPS 48(DX), X7
+	MOVUPS X5, X8
+	MULPS  X1, X8
+	ADDPS  X8, X6
+	MULPS  X2, X7
+	ADDPS  X6, X7
+	MOVUPS X7, 48(DX)
+	MULPS  X3, X6
+	MULPS  X4, X7
+	ADDPS  X7, X6
+	MULPS  X0, X6
+	SUBPS  X6, X5
+	MOVUPS X5, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	ADDQ   $0x00000040, DX
+	SUBQ   $0x00000010, BX
+	JMP    many
+
+one:
+	TESTQ  BX, BX
+	JZ     done
+	MOVUPS (AX), X5
+	MOVUPS (CX), X6
+	MOVUPS (DX), X7
+	MOVUPS X5, X8
+	MULPS  X1, X8
+	ADDPS  X8, X6
+	MULPS  X2, X7
+	ADDPS  X6, X7
+	MOVUPS X7, (DX)
+	MULPS  X3, X6
+	MULPS  X4, X7
+	ADDPS  X7, X6
+	MULPS  X0, X6
+	SUBPS  X6, X5
+	MOVUPS X5, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	SUBQ   $0x00000004, BX
+	JMP    one
+
+done:
+	RET
+
+// func columnSumSSE(sum *float32, x *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·columnSumSSE(SB), NOSPLIT, $0-32
+	MOVQ   sum+0(FP), AX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   x+8(FP), CX
+	MOVQ   ld+16(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   rows+24(FP), BX
+
+rows:
+	MOVUPS (CX), X4
+	ADDPS  X4, X0
+	MOVUPS 16(CX), X4
+	ADDPS  X4, X1
+	MOVUPS 32(CX), X4
+	ADDPS  X4, X2
+	MOVUPS 48(CX), X4
+	ADDPS  X4, X3
+	ADDQ   DX, CX
+	DECQ   BX
+	JNZ    rows
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	RET
+
+// func columnSquaresSSE(sum *float32, squares *float32, x *float32, shift *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·columnSquaresSSE(SB), NOSPLIT, $0-48
+	MOVQ   sum+0(FP), AX
+	MOVQ   squares+8(FP), CX
+	MOVQ   shift+24(FP), DX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (CX), X4
+	MOVUPS 16(CX), X5
+	MOVUPS 32(CX), X6
+	MOVUPS 48(CX), X7
+	MOVQ   x+16(FP), BX
+	MOVQ   ld+32(FP), SI
+	SHLQ   $0x02, SI
+	MOVQ   rows+40(FP), DI
+
+rows:
+	MOVUPS (BX), X8
+	MOVUPS (DX), X9
+	SUBPS  X9, X8
+	ADDPS  X8, X0
+	MOVUPS X8, X9
+	MULPS  X8, X9
+	ADDPS  X9, X4
+	MOVUPS 16(BX), X8
+	MOVUPS 16(DX), X9
+	SUBPS  X9, X8
+	ADDPS  X8, X1
+	MOVUPS X8, X9
+	MULPS  X8, X9
+	ADDPS  X9, X5
+	MOVUPS 32(BX), X8
+	MOVUPS 32(DX), X9
+	SUBPS  X9, X8
+	ADDPS  X8, X2
+	MOVUPS X8, X9
+	MULPS  X8, X9
+	ADDPS  X9, X6
+	MOVUPS 48(BX), X8
+	MOVUPS 48(DX), X9
+	SUBPS  X9, X8
+	ADDPS  X8, X3
+	MOVUPS X8, X9
+	MULPS  X8, X9
+	ADDPS  X9, X7
+	ADDQ   SI, BX
+	DECQ   DI
+	JNZ    rows
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	MOVUPS X4, (CX)
+	MOVUPS X5, 16(CX)
+	MOVUPS X6, 32(CX)
+	MOVUPS X7, 48(CX)
+	RET
+
+// func columnDotsSSE(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·columnDotsSSE(SB), NOSPLIT, $0-56
+	MOVQ   sum+0(FP), AX
+	MOVQ   dot+8(FP), CX
+	MOVQ   mean+32(FP), DX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (CX), X4
+	MOVUPS 16(CX), X5
+	MOVUPS 32(CX), X6
+	MOVUPS 48(CX), X7
+	MOVQ   dy+16(FP), BX
+	MOVQ   x+24(FP), SI
+	MOVQ   ld+40(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   rows+48(FP), R8
+
+rows:
+	MOVUPS (BX), X8
+	MOVUPS (SI), X9
+	MOVUPS (DX), X10
+	SUBPS  X10, X9
+	ADDPS  X8, X0
+	MULPS  X9, X8
+	ADDPS  X8, X4
+	MOVUPS 16(BX), X8
+	MOVUPS 16(SI), X9
+	MOVUPS 16(DX), X10
+	SUBPS  X10, X9
+	ADDPS  X8, X1
+	MULPS  X9, X8
+	ADDPS  X8, X5
+	MOVUPS 32(BX), X8
+	MOVUPS 32(SI), X9
+	MOVUPS 32(DX), X10
+	SUBPS  X10, X9
+	ADDPS  X8, X2
+	MULPS  X9, X8
+	ADDPS  X8, X6
+	MOVUPS 48(BX), X8
+	MOVUPS 48(SI), X9
+	MOVUPS 48(DX), X10
+	SUBPS  X10, X9
+	ADDPS  X8, X3
+	MULPS  X9, X8
+	ADDPS  X8, X7
+	ADDQ   DI, BX
+	ADDQ   DI, SI
+	DECQ   R8
+	JNZ    rows
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	MOVUPS X4, (CX)
+	MOVUPS X5, 16(CX)
+	MOVUPS X6, 32(CX)
+	MOVUPS X7, 48(CX)
+	RET
+
+// func normalizeSSE(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·normalizeSSE(SB), NOSPLIT, $0-56
+	MOVQ   mean+16(FP), AX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   scale+24(FP), AX
+	MOVUPS (AX), X4
+	MOVUPS 16(AX), X5
+	MOVUPS 32(AX), X6
+	MOVUPS 48(AX), X7
+	MOVQ   shift+32(FP), AX
+	MOVUPS (AX), X8
+	MOVUPS 16(AX), X9
+	MOVUPS 32(AX), X10
+	MOVUPS 48(AX), X11
+	MOVQ   y+0(FP), AX
+	MOVQ   x+8(FP), CX
+	MOVQ   ld+40(FP), DX
+	SHLQ   $0x02, DX
+	MOVQ   rows+48(FP), BX
+
+rows:
+	MOVUPS (CX), X12
+	SUBPS  X0, X12
+	MULPS  X4, X12
+	ADDPS  X8, X12
+	MOVUPS X12, (AX)
+	MOVUPS 16(CX), X12
+	SUBPS  X1, X12
+	MULPS  X5, X12
+	ADDPS  X9, X12
+	MOVUPS X12, 16(AX)
+	MOVUPS 32(CX), X12
+	SUBPS  X2, X12
+	MULPS  X6, X12
+	ADDPS  X10, X12
+	MOVUPS X12, 32(AX)
+	MOVUPS 48(CX), X12
+	SUBPS  X3, X12
+	MULPS  X7, X12
+	ADDPS  X11, X12
+	MOVUPS X12, 48(AX)
+	ADDQ   DX, AX
+	ADDQ   DX, CX
+	DECQ   BX
+	JNZ    rows
+	RET
+
+// func normalizeBackwardSSE(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·normalizeBackwardSSE(SB), NOSPLIT, $0-72
+	MOVQ   mean+24(FP), AX
+	MOVQ   shift+48(FP), CX
+	MOVQ   scale+32(FP), DX
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVUPS 32(DX), X2
+	MOVUPS 48(DX), X3
+	MOVQ   slope+40(FP), DX
+	MOVUPS (DX), X4
+	MOVUPS 16(DX), X5
+	MOVUPS 32(DX), X6
+	MOVUPS 48(DX), X7
+	MOVQ   dx+0(FP), DX
+	MOVQ   dy+8(FP), BX
+	MOVQ   x+16(FP), SI
+	MOVQ   ld+56(FP), DI
+	SHLQ   $0x02, DI
+	MOVQ   rows+64(FP), R8
+
+rows:
+	MOVUPS (SI), X8
+	MOVUPS (AX), X9
+	SUBPS  X9, X8
+	MULPS  X4, X8
+	MOVUPS (CX), X9
+	ADDPS  X9, X8
+	MOVUPS (BX), X9
+	MULPS  X0, X9
+	ADDPS  X9, X8
+	MOVUPS X8, (DX)
+	MOVUPS 16(SI), X8
+	MOVUPS 16(AX), X9
+	SUBPS  X9, X8
+	MULPS  X5, X8
+	MOVUPS 16(CX), X9
+	ADDPS  X9, X8
+	MOVUPS 16(BX), X9
+	MULPS  X1, X9
+	ADDPS  X9, X8
+	MOVUPS X8, 16(DX)
+	MOVUPS 32(SI), X8
+	MOVUPS 32(AX), X9
+	SUBPS  X9, X8
+	MULPS  X6, X8
+	MOVUPS 32(CX), X9
+	ADDPS  X9, X8
+	MOVUPS 32(BX), X9
+	MULPS  X2, X9
+	ADDPS  X9, X8
+	MOVUPS X8, 32(DX)
+	MOVUPS 48(SI), X8
+	MOVUPS 48(AX), X9
+	SUBPS  X9, X8
+	MULPS  X7, X8
+	MOVUPS 48(CX), X9
+	ADDPS  X9, X8
+	MOVUPS 48(BX), X9
+	MULPS  X3, X9
+	ADDPS  X9, X8
+	MOVUPS X8, 48(DX)
+	ADDQ   DI, DX
+	ADDQ   DI, BX
+	ADDQ   DI, SI
+	DECQ   R8
+	JNZ    rows
+	RET
+
+// func maxPool2x2IndexSSE(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
+// Requires: SSE, SSE2
+TEXT ·maxPool2x2IndexSSE(SB), NOSPLIT, $0-48
+	MOVL   $0x00000000, AX
+	MOVD   AX, X0
+	PSHUFD $0x00, X0, X0
+	MOVL   $0x00000001, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X1
+	MOVL   $0x00000002, AX
+	MOVD   AX, X2
+	PSHUFD $0x00, X2, X2
+	MOVL   $0x00000003, AX
+	MOVD   AX, X3
+	PSHUFD $0x00, X3, X3
+	MOVQ   x0+16(FP), AX
+	MOVQ   x1+24(FP), CX
+	MOVQ   y+0(FP), DX
+	MOVQ   index+8(FP), BX
+	MOVQ   c+32(FP), SI
+	MOVQ   SI, DI
+	SHLQ   $0x02, DI
+	MOVQ   pixels+40(FP), R8
+
+pixels:
+	MOVQ SI, R9
+
+channels:
+	MOVUPS (AX), X4
+	MOVUPS X0, X5
+	MOVUPS (AX)(DI*1), X6
+	MOVUPS X4, X7
+	CMPPS  X4, X7, $0x07
+	MOVUPS X6, X8
+	CMPPS  X4, X8, $0x06
+	ANDPS  X7, X8
+	XORPS  X4, X6
+	ANDPS  X8, X6
+	XORPS  X6, X4
+	MOVUPS X1, X6
+	XORPS  X5, X6
+	ANDPS  X8, X6
+	XORPS  X6, X5
+	MOVUPS (CX), X6
+	MOVUPS X4, X7
+	CMPPS  X4, X7, $0x07
+	MOVUPS X6, X8
+	CMPPS  X4, X8, $0x06
+	ANDPS  X7, X8
+	XORPS  X4, X6
+	ANDPS  X8, X6
+	XORPS  X6, X4
+	MOVUPS X2, X6
+	XORPS  X5, X6
+	ANDPS  X8, X6
+	XORPS  X6, X5
+	MOVUPS (CX)(DI*1), X6
+	MOVUPS X4, X7
+	CMPPS  X4, X7, $0x07
+	MOVUPS X6, X8
+	CMPPS  X4, X8, $0x06
+	ANDPS  X7, X8
+	XORPS  X4, X6
+	ANDPS  X8, X6
+	XORPS  X6, X4
+	MOVUPS X3, X6
+	XORPS  X5, X6
+	ANDPS  X8, X6
+	XORPS  X6, X5
+	MOVUPS X4, (DX)
+	MOVUPS X5, (BX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	ADDQ   $0x00000010, BX
+	SUBQ   $0x00000004, R9
+	JNZ    channels
+	ADDQ   DI, AX
+	ADDQ   DI, CX
+	DECQ   R8
+	JNZ    pixels
+	RET
+
+// func maxPool2x2SSE(y *float32, x0 *float32, x1 *float32, c int, pixels int)
+// Requires: SSE
+TEXT ·maxPool2x2SSE(SB), NOSPLIT, $0-40
+	MOVQ x0+8(FP), AX
+	MOVQ x1+16(FP), CX
+	MOVQ y+0(FP), DX
+	MOVQ c+24(FP), BX
+	MOVQ BX, SI
+	SHLQ $0x02, SI
+	MOVQ pixels+32(FP), DI
+
+pixels:
+	MOVQ BX, R8
+
+channels:
+	MOVUPS (AX), X0
+	MOVUPS (AX)(SI*1), X1
+	MOVUPS X0, X2
+	CMPPS  X0, X2, $0x07
+	MOVUPS X1, X3
+	CMPPS  X0, X3, $0x06
+	ANDPS  X2, X3
+	XORPS  X0, X1
+	ANDPS  X3, X1
+	XORPS  X1, X0
+	MOVUPS (CX), X1
+	MOVUPS X0, X2
+	CMPPS  X0, X2, $0x07
+	MOVUPS X1, X3
+	CMPPS  X0, X3, $0x06
+	ANDPS  X2, X3
+	XORPS  X0, X1
+	ANDPS  X3, X1
+	XORPS  X1, X0
+	MOVUPS (CX)(SI*1), X1
+	MOVUPS X0, X2
+	CMPPS  X0, X2, $0x07
+	MOVUPS X1, X3
+	CMPPS  X0, X3, $0x06
+	ANDPS  X2, X3
+	XORPS  X0, X1
+	ANDPS  X3, X1
+	XORPS  X1, X0
+	MOVUPS X0, (DX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	SUBQ   $0x00000004, R8
+	JNZ    channels
+	ADDQ   SI, AX
+	ADDQ   SI, CX
+	DECQ   DI
+	JNZ    pixels
+	RET
+
+// func maxPool2x2BackwardSSE(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
+// Requires: SSE, SSE2
+TEXT ·maxPool2x2BackwardSSE(SB), NOSPLIT, $0-48
+	MOVL   $0x00000000, AX
+	MOVD   AX, X0
+	PSHUFD $0x00, X0, X0
+	MOVL   $0x00000001, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X1
+	MOVL   $0x00000002, AX
+	MOVD   AX, X2
+	PSHUFD $0x00, X2, X2
+	MOVL   $0x00000003, AX
+	MOVD   AX, X3
+	PSHUFD $0x00, X3, X3
+	MOVQ   dx0+0(FP), AX
+	MOVQ   dx1+8(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   index+24(FP), BX
+	MOVQ   c+32(FP), SI
+	MOVQ   SI, DI
+	SHLQ   $0x02, DI
+	MOVQ   pixels+40(FP), R8
+
+pixels:
+	MOVQ SI, R9
+
+channels:
+	MOVUPS  (DX), X4
+	MOVUPS  (BX), X5
+	MOVUPS  X0, X6
+	PCMPEQL X5, X6
+	ANDPS   X4, X6
+	MOVUPS  X6, (AX)
+	MOVUPS  X1, X6
+	PCMPEQL X5, X6
+	ANDPS   X4, X6
+	MOVUPS  X6, (AX)(DI*1)
+	MOVUPS  X2, X6
+	PCMPEQL X5, X6
+	ANDPS   X4, X6
+	MOVUPS  X6, (CX)
+	MOVUPS  X3, X6
+	PCMPEQL X5, X6
+	ANDPS   X4, X6
+	MOVUPS  X6, (CX)(DI*1)
+	ADDQ    $0x00000010, AX
+	ADDQ    $0x00000010, CX
+	ADDQ    $0x00000010, DX
+	ADDQ    $0x00000010, BX
+	SUBQ    $0x00000004, R9
+	JNZ     channels
+	ADDQ    DI, AX
+	ADDQ    DI, CX
+	DECQ    R8
+	JNZ     pixels
+	RET
+
+// func normalizeReLUSSE(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·normalizeReLUSSE(SB), NOSPLIT, $0-56
+	MOVQ   mean+16(FP), AX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVQ   scale+24(FP), AX
+	MOVUPS (AX), X4
+	MOVUPS 16(AX), X5
+	MOVUPS 32(AX), X6
+	MOVUPS 48(AX), X7
+	MOVQ   shift+32(FP), AX
+	XORPS  X8, X8
+	MOVQ   y+0(FP), CX
+	MOVQ   x+8(FP), DX
+	MOVQ   ld+40(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   rows+48(FP), SI
+
+rows:
+	MOVUPS (DX), X9
+	SUBPS  X0, X9
+	MULPS  X4, X9
+	MOVUPS (AX), X10
+	ADDPS  X10, X9
+	MOVUPS X9, X10
+	MOVUPS X8, X9
+	MAXPS  X10, X9
+	MOVUPS X9, (CX)
+	MOVUPS 16(DX), X9
+	SUBPS  X1, X9
+	MULPS  X5, X9
+	MOVUPS 16(AX), X10
+	ADDPS  X10, X9
+	MOVUPS X9, X10
+	MOVUPS X8, X9
+	MAXPS  X10, X9
+	MOVUPS X9, 16(CX)
+	MOVUPS 32(DX), X9
+	SUBPS  X2, X9
+	MULPS  X6, X9
+	MOVUPS 32(AX), X10
+	ADDPS  X10, X9
+	MOVUPS X9, X10
+	MOVUPS X8, X9
+	MAXPS  X10, X9
+	MOVUPS X9, 32(CX)
+	MOVUPS 48(DX), X9
+	SUBPS  X3, X9
+	MULPS  X7, X9
+	MOVUPS 48(AX), X10
+	ADDPS  X10, X9
+	MOVUPS X9, X10
+	MOVUPS X8, X9
+	MAXPS  X10, X9
+	MOVUPS X9, 48(CX)
+	ADDQ   BX, CX
+	ADDQ   BX, DX
+	DECQ   SI
+	JNZ    rows
+	RET
+
+// func reluDotsSSE(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·reluDotsSSE(SB), NOSPLIT, $0-64
+	MOVQ   sum+0(FP), AX
+	MOVQ   dot+8(FP), CX
+	MOVQ   mean+40(FP), DX
+	MOVUPS (AX), X0
+	MOVUPS 16(AX), X1
+	MOVUPS 32(AX), X2
+	MOVUPS 48(AX), X3
+	MOVUPS (CX), X4
+	MOVUPS 16(CX), X5
+	MOVUPS 32(CX), X6
+	MOVUPS 48(CX), X7
+	XORPS  X8, X8
+	MOVQ   dy+16(FP), BX
+	MOVQ   y+24(FP), SI
+	MOVQ   x+32(FP), DI
+	MOVQ   ld+48(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   rows+56(FP), R9
+
+rows:
+	MOVUPS (SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS (BX), X10
+	ANDPS  X10, X9
+	MOVUPS (DI), X10
+	MOVUPS (DX), X11
+	SUBPS  X11, X10
+	ADDPS  X9, X0
+	MULPS  X10, X9
+	ADDPS  X9, X4
+	MOVUPS 16(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 16(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 16(DI), X10
+	MOVUPS 16(DX), X11
+	SUBPS  X11, X10
+	ADDPS  X9, X1
+	MULPS  X10, X9
+	ADDPS  X9, X5
+	MOVUPS 32(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 32(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 32(DI), X10
+	MOVUPS 32(DX), X11
+	SUBPS  X11, X10
+	ADDPS  X9, X2
+	MULPS  X10, X9
+	ADDPS  X9, X6
+	MOVUPS 48(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 48(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 48(DI), X10
+	MOVUPS 48(DX), X11
+	SUBPS  X11, X10
+	ADDPS  X9, X3
+	MULPS  X10, X9
+	ADDPS  X9, X7
+	ADDQ   R8, BX
+	ADDQ   R8, SI
+	ADDQ   R8, DI
+	DECQ   R9
+	JNZ    rows
+	MOVUPS X0, (AX)
+	MOVUPS X1, 16(AX)
+	MOVUPS X2, 32(AX)
+	MOVUPS X3, 48(AX)
+	MOVUPS X4, (CX)
+	MOVUPS X5, 16(CX)
+	MOVUPS X6, 32(CX)
+	MOVUPS X7, 48(CX)
+	RET
+
+// func normalizeReLUBackwardSSE(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+// Requires: SSE
+TEXT ·normalizeReLUBackwardSSE(SB), NOSPLIT, $0-80
+	MOVQ   mean+32(FP), AX
+	MOVQ   shift+56(FP), CX
+	MOVQ   scale+40(FP), DX
+	MOVUPS (DX), X0
+	MOVUPS 16(DX), X1
+	MOVUPS 32(DX), X2
+	MOVUPS 48(DX), X3
+	MOVQ   slope+48(FP), DX
+	MOVUPS (DX), X4
+	MOVUPS 16(DX), X5
+	MOVUPS 32(DX), X6
+	MOVUPS 48(DX), X7
+	XORPS  X8, X8
+	MOVQ   dx+0(FP), DX
+	MOVQ   dy+8(FP), BX
+	MOVQ   y+16(FP), SI
+	MOVQ   x+24(FP), DI
+	MOVQ   ld+64(FP), R8
+	SHLQ   $0x02, R8
+	MOVQ   rows+72(FP), R9
+
+rows:
+	MOVUPS (SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS (BX), X10
+	ANDPS  X10, X9
+	MOVUPS (DI), X10
+	MOVUPS (AX), X11
+	SUBPS  X11, X10
+	MULPS  X4, X10
+	MOVUPS (CX), X11
+	ADDPS  X11, X10
+	MULPS  X0, X9
+	ADDPS  X9, X10
+	MOVUPS X10, (DX)
+	MOVUPS 16(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 16(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 16(DI), X10
+	MOVUPS 16(AX), X11
+	SUBPS  X11, X10
+	MULPS  X5, X10
+	MOVUPS 16(CX), X11
+	ADDPS  X11, X10
+	MULPS  X1, X9
+	ADDPS  X9, X10
+	MOVUPS X10, 16(DX)
+	MOVUPS 32(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 32(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 32(DI), X10
+	MOVUPS 32(AX), X11
+	SUBPS  X11, X10
+	MULPS  X6, X10
+	MOVUPS 32(CX), X11
+	ADDPS  X11, X10
+	MULPS  X2, X9
+	ADDPS  X9, X10
+	MOVUPS X10, 32(DX)
+	MOVUPS 48(SI), X9
+	MOVUPS X8, X10
+	CMPPS  X9, X10, $0x01
+	MOVUPS X10, X9
+	MOVUPS 48(BX), X10
+	ANDPS  X10, X9
+	MOVUPS 48(DI), X10
+	MOVUPS 48(AX), X11
+	SUBPS  X11, X10
+	MULPS  X7, X10
+	MOVUPS 48(CX), X11
+	ADDPS  X11, X10
+	MULPS  X3, X9
+	ADDPS  X9, X10
+	MOVUPS X10, 48(DX)
+	ADDQ   R8, DX
+	ADDQ   R8, BX
+	ADDQ   R8, SI
+	ADDQ   R8, DI
+	DECQ   R9
+	JNZ    rows
+	RET
+
+// func normalizeReLUPool2x2IndexSSE(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: SSE, SSE2
+TEXT ·normalizeReLUPool2x2IndexSSE(SB), NOSPLIT, $0-72
+	MOVL   $0x00000000, AX
+	MOVD   AX, X0
+	PSHUFD $0x00, X0, X0
+	MOVL   $0x00000001, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X1
+	MOVL   $0x00000002, AX
+	MOVD   AX, X2
+	PSHUFD $0x00, X2, X2
+	MOVL   $0x00000003, AX
+	MOVD   AX, X3
+	PSHUFD $0x00, X3, X3
+	XORPS  X4, X4
+	MOVQ   x0+16(FP), AX
+	MOVQ   x1+24(FP), CX
+	MOVQ   y+0(FP), DX
+	MOVQ   index+8(FP), BX
+	MOVQ   c+56(FP), SI
+	SHLQ   $0x02, SI
+	XORQ   DI, DI
+
+channels:
+	MOVQ   mean+32(FP), R8
+	MOVUPS (R8)(DI*1), X5
+	MOVQ   scale+40(FP), R8
+	MOVUPS (R8)(DI*1), X6
+	MOVQ   shift+48(FP), R8
+	MOVUPS (R8)(DI*1), X7
+	XORQ   R8, R8
+	MOVQ   SI, R9
+	XORQ   R10, R10
+	MOVQ   windows+64(FP), R11
+
+windows:
+	MOVUPS (AX)(R8*1), X8
+	SUBPS  X5, X8
+	MULPS  X6, X8
+	ADDPS  X7, X8
+	MOVUPS X0, X9
+	MOVUPS (AX)(R9*1), X10
+	SUBPS  X5, X10
+	MULPS  X6, X10
+	ADDPS  X7, X10
+	MOVUPS X8, X11
+	CMPPS  X10, X11, $0x01
+	XORPS  X8, X10
+	ANDPS  X11, X10
+	XORPS  X10, X8
+	MOVUPS X1, X10
+	XORPS  X9, X10
+	ANDPS  X11, X10
+	XORPS  X10, X9
+	MOVUPS (CX)(R8*1), X10
+	SUBPS  X5, X10
+	MULPS  X6, X10
+	ADDPS  X7, X10
+	MOVUPS X8, X11
+	CMPPS  X10, X11, $0x01
+	XORPS  X8, X10
+	ANDPS  X11, X10
+	XORPS  X10, X8
+	MOVUPS X2, X10
+	XORPS  X9, X10
+	ANDPS  X11, X10
+	XORPS  X10, X9
+	MOVUPS (CX)(R9*1), X10
+	SUBPS  X5, X10
+	MULPS  X6, X10
+	ADDPS  X7, X10
+	MOVUPS X8, X11
+	CMPPS  X10, X11, $0x01
+	XORPS  X8, X10
+	ANDPS  X11, X10
+	XORPS  X10, X8
+	MOVUPS X3, X10
+	XORPS  X9, X10
+	ANDPS  X11, X10
+	XORPS  X10, X9
+	MOVUPS X8, X10
+	MOVUPS X4, X8
+	MAXPS  X10, X8
+	MOVUPS X8, (DX)(R10*1)
+	MOVUPS X9, (BX)(R10*1)
+	LEAQ   (R8)(SI*2), R8
+	LEAQ   (R9)(SI*2), R9
+	ADDQ   SI, R10
+	DECQ   R11
+	JNZ    windows
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	ADDQ   $0x00000010, BX
+	ADDQ   $0x00000010, DI
+	CMPQ   DI, SI
+	JNE    channels
+	RET
+
+// func normalizeReLUPool2x2SSE(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+// Requires: SSE
+TEXT ·normalizeReLUPool2x2SSE(SB), NOSPLIT, $0-64
+	XORPS X0, X0
+	MOVQ  x0+8(FP), AX
+	MOVQ  x1+16(FP), CX
+	MOVQ  y+0(FP), DX
+	MOVQ  c+48(FP), BX
+	SHLQ  $0x02, BX
+	XORQ  SI, SI
+
+channels:
+	MOVQ   mean+24(FP), DI
+	MOVUPS (DI)(SI*1), X1
+	MOVQ   scale+32(FP), DI
+	MOVUPS (DI)(SI*1), X2
+	MOVQ   shift+40(FP), DI
+	MOVUPS (DI)(SI*1), X3
+	XORQ   DI, DI
+	MOVQ   BX, R8
+	XORQ   R9, R9
+	MOVQ   windows+56(FP), R10
+
+windows:
+	MOVUPS (AX)(DI*1), X4
+	SUBPS  X1, X4
+	MULPS  X2, X4
+	ADDPS  X3, X4
+	MOVUPS (AX)(R8*1), X5
+	SUBPS  X1, X5
+	MULPS  X2, X5
+	ADDPS  X3, X5
+	MOVUPS X4, X6
+	CMPPS  X5, X6, $0x01
+	XORPS  X4, X5
+	ANDPS  X6, X5
+	XORPS  X5, X4
+	MOVUPS (CX)(DI*1), X5
+	SUBPS  X1, X5
+	MULPS  X2, X5
+	ADDPS  X3, X5
+	MOVUPS X4, X6
+	CMPPS  X5, X6, $0x01
+	XORPS  X4, X5
+	ANDPS  X6, X5
+	XORPS  X5, X4
+	MOVUPS (CX)(R8*1), X5
+	SUBPS  X1, X5
+	MULPS  X2, X5
+	ADDPS  X3, X5
+	MOVUPS X4, X6
+	CMPPS  X5, X6, $0x01
+	XORPS  X4, X5
+	ANDPS  X6, X5
+	XORPS  X5, X4
+	MOVUPS X4, X5
+	MOVUPS X0, X4
+	MAXPS  X5, X4
+	MOVUPS X4, (DX)(R9*1)
+	LEAQ   (DI)(BX*2), DI
+	LEAQ   (R8)(BX*2), R8
+	ADDQ   BX, R9
+	DECQ   R10
+	JNZ    windows
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, DX
+	ADDQ   $0x00000010, SI
+	CMPQ   SI, BX
+	JNE    channels
+	RET
+
+// func reluPool2x2DotsSSE(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+// Requires: MMX+, SSE, SSE2
+TEXT ·reluPool2x2DotsSSE(SB), NOSPLIT, $0-80
+	XORPS  X0, X0
+	MOVL   $0x00000000, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X1
+	MOVL   $0x00000001, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X4
+	MOVL   $0x00000002, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X5
+	MOVL   $0x00000003, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X6
+	MOVQ   x0+40(FP), AX
+	MOVQ   x1+48(FP), CX
+	MOVQ   dy+16(FP), DX
+	MOVQ   y+24(FP), BX
+	MOVQ   index+32(FP), SI
+	MOVQ   c+64(FP), DI
+	SHLQ   $0x02, DI
+	XORQ   R8, R8
+
+channels:
+	MOVQ   mean+56(FP), R9
+	MOVUPS (R9)(R8*1), X1
+	MOVQ   sum+0(FP), R9
+	MOVUPS (R9)(R8*1), X2
+	MOVQ   dot+8(FP), R9
+	MOVUPS (R9)(R8*1), X3
+	XORQ   R9, R9
+	MOVQ   DI, R10
+	XORQ   R11, R11
+	MOVQ   windows+72(FP), R12
+
+windows:
+	PREFETCHT0 4096(AX)(R9*1)
+	PREFETCHT0 4096(AX)(R10*1)
+	PREFETCHT0 4096(CX)(R9*1)
+	PREFETCHT0 4096(CX)(R10*1)
+	PREFETCHT0 1024(DX)(R11*1)
+	PREFETCHT0 1024(BX)(R11*1)
+	PREFETCHT0 1024(SI)(R11*1)
+	MOVUPS     (BX)(R11*1), X7
+	MOVUPS     X0, X8
+	CMPPS      X7, X8, $0x01
+	MOVUPS     X8, X7
+	MOVUPS     (DX)(R11*1), X8
+	ANDPS      X8, X7
+	MOVUPS     (SI)(R11*1), X8
+	MOVUPS     (AX)(R9*1), X9
+	MOVUPS     X4, X10
+	PCMPEQL    X8, X10
+	MOVUPS     (AX)(R10*1), X11
+	XORPS      X9, X11
+	ANDPS      X10, X11
+	XORPS      X11, X9
+	MOVUPS     X5, X10
+	PCMPEQL    X8, X10
+	MOVUPS     (CX)(R9*1), X11
+	XORPS      X9, X11
+	ANDPS      X10, X11
+	XORPS      X11, X9
+	MOVUPS     X6, X10
+	PCMPEQL    X8, X10
+	MOVUPS     (CX)(R10*1), X8
+	XORPS      X9, X8
+	ANDPS      X10, X8
+	XORPS      X8, X9
+	SUBPS      X1, X9
+	ADDPS      X7, X2
+	MULPS      X9, X7
+	ADDPS      X7, X3
+	LEAQ       (R9)(DI*2), R9
+	LEAQ       (R10)(DI*2), R10
+	ADDQ       DI, R11
+	DECQ       R12
+	JNZ        windows
+	MOVQ       sum+0(FP), R9
+	MOVUPS     X2, (R9)(R8*1)
+	MOVQ       dot+8(FP), R9
+	MOVUPS     X3, (R9)(R8*1)
+	ADDQ       $0x00000010, AX
+	ADDQ       $0x00000010, CX
+	ADDQ       $0x00000010, DX
+	ADDQ       $0x00000010, BX
+	ADDQ       $0x00000010, SI
+	ADDQ       $0x00000010, R8
+	CMPQ       R8, DI
+	JNE        channels
+	RET
+
+// func reluPool2x2BackwardSSE(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+// Requires: MMX+, SSE, SSE2
+TEXT ·reluPool2x2BackwardSSE(SB), NOSPLIT, $0-104
+	XORPS  X0, X0
+	MOVL   $0x00000000, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X5
+	MOVL   $0x00000001, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X6
+	MOVL   $0x00000002, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X7
+	MOVL   $0x00000003, AX
+	MOVD   AX, X1
+	PSHUFD $0x00, X1, X8
+	MOVQ   dx0+0(FP), AX
+	MOVQ   dx1+8(FP), CX
+	MOVQ   x0+40(FP), DX
+	MOVQ   x1+48(FP), BX
+	MOVQ   dy+16(FP), SI
+	MOVQ   y+24(FP), DI
+	MOVQ   index+32(FP), R8
+	MOVQ   c+88(FP), R9
+	SHLQ   $0x02, R9
+	XORQ   R10, R10
+
+channels:
+	MOVQ   mean+56(FP), R11
+	MOVUPS (R11)(R10*1), X1
+	MOVQ   scale+64(FP), R11
+	MOVUPS (R11)(R10*1), X2
+	MOVQ   slope+72(FP), R11
+	MOVUPS (R11)(R10*1), X3
+	MOVQ   shift+80(FP), R11
+	MOVUPS (R11)(R10*1), X4
+	XORQ   R11, R11
+	MOVQ   R9, R12
+	XORQ   R13, R13
+	MOVQ   windows+96(FP), R14
+
+windows:
+	PREFETCHT0 4096(AX)(R11*1)
+	PREFETCHT0 4096(AX)(R12*1)
+	PREFETCHT0 4096(CX)(R11*1)
+	PREFETCHT0 4096(CX)(R12*1)
+	PREFETCHT0 4096(DX)(R11*1)
+	PREFETCHT0 4096(DX)(R12*1)
+	PREFETCHT0 4096(BX)(R11*1)
+	PREFETCHT0 4096(BX)(R12*1)
+	PREFETCHT0 1024(SI)(R13*1)
+	PREFETCHT0 1024(DI)(R13*1)
+	PREFETCHT0 1024(R8)(R13*1)
+	MOVUPS     (DI)(R13*1), X9
+	MOVUPS     X0, X10
+	CMPPS      X9, X10, $0x01
+	MOVUPS     X10, X9
+	MOVUPS     (SI)(R13*1), X10
+	ANDPS      X10, X9
+	MOVUPS     (R8)(R13*1), X10
+	MULPS      X2, X9
+	MOVUPS     (DX)(R11*1), X11
+	SUBPS      X1, X11
+	MULPS      X3, X11
+	ADDPS      X4, X11
+	MOVUPS     X5, X12
+	PCMPEQL    X10, X12
+	ANDPS      X9, X12
+	ADDPS      X12, X11
+	MOVUPS     X11, (AX)(R11*1)
+	MOVUPS     (DX)(R12*1), X11
+	SUBPS      X1, X11
+	MULPS      X3, X11
+	ADDPS      X4, X11
+	MOVUPS     X6, X12
+	PCMPEQL    X10, X12
+	ANDPS      X9, X12
+	ADDPS      X12, X11
+	MOVUPS     X11, (AX)(R12*1)
+	MOVUPS     (BX)(R11*1), X11
+	SUBPS      X1, X11
+	MULPS      X3, X11
+	ADDPS      X4, X11
+	MOVUPS     X7, X12
+	PCMPEQL    X10, X12
+	ANDPS      X9, X12
+	ADDPS      X12, X11
+	MOVUPS     X11, (CX)(R11*1)
+	MOVUPS     (BX)(R12*1), X11
+	SUBPS      X1, X11
+	MULPS      X3, X11
+	ADDPS      X4, X11
+	MOVUPS     X8, X12
+	PCMPEQL    X10, X12
+	ANDPS      X9, X12
+	ADDPS      X12, X11
+	MOVUPS     X11, (CX)(R12*1)
+	LEAQ       (R11)(R9*2), R11
+	LEAQ       (R12)(R9*2), R12
+	ADDQ       R9, R13
+	DECQ       R14
+	JNZ        windows
+	ADDQ       $0x00000010, AX
+	ADDQ       $0x00000010, CX
+	ADDQ       $0x00000010, DX
+	ADDQ       $0x00000010, BX
+	ADDQ       $0x00000010, SI
+	ADDQ       $0x00000010, DI
+	ADDQ       $0x00000010, R8
+	ADDQ       $0x00000010, R10
+	CMPQ       R10, R9
+	JNE        channels
+	RET
+
+// func winogradFilterSSE(u *float32, filter *float32, n int, du int, dg int)
+// Requires: SSE, SSE2
+TEXT ·winogradFilterSSE(SB), NOSPLIT, $0-40
+	MOVQ   u+0(FP), AX
+	MOVQ   filter+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVQ   du+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   dg+32(FP), SI
+	SHLQ   $0x02, SI
+	LEAQ   (BX)(BX*2), DI
+	LEAQ   (SI)(SI*2), R8
+	MOVL   $0x3f000000, R9
+	MOVD   R9, X0
+	PSHUFD $0x00, X0, X0
+
+more:
+	LEAQ   (CX), R9
+	MOVUPS (R9), X1
+	MOVUPS (R9)(R8*1), X2
+	MOVUPS (R9)(R8*2), X3
+	MOVUPS X3, X4
+	ADDPS  X1, X4
+	MULPS  X0, X4
+	MULPS  X0, X2
+	MOVUPS X2, X5
+	ADDPS  X4, X5
+	SUBPS  X2, X4
+	LEAQ   (CX), R9
+	ADDQ   SI, R9
+	MOVUPS (R9), X2
+	MOVUPS (R9)(R8*1), X6
+	MOVUPS (R9)(R8*2), X7
+	MOVUPS X7, X8
+	ADDPS  X2, X8
+	MULPS  X0, X8
+	MULPS  X0, X6
+	MOVUPS X6, X9
+	ADDPS  X8, X9
+	SUBPS  X6, X8
+	LEAQ   (CX), R9
+	ADDQ   SI, R9
+	ADDQ   SI, R9
+	MOVUPS (R9), X6
+	MOVUPS (R9)(R8*1), X10
+	MOVUPS (R9)(R8*2), X11
+	MOVUPS X11, X12
+	ADDPS  X6, X12
+	MULPS  X0, X12
+	MULPS  X0, X10
+	MOVUPS X10, X13
+	ADDPS  X12, X13
+	SUBPS  X10, X12
+	MOVQ   AX, R9
+	MOVUPS X6, X10
+	ADDPS  X1, X10
+	MULPS  X0, X10
+	MULPS  X0, X2
+	MOVUPS X2, X14
+	ADDPS  X10, X14
+	SUBPS  X2, X10
+	MOVUPS X1, (R9)
+	MOVUPS X14, (R9)(BX*1)
+	MOVUPS X10, (R9)(BX*2)
+	MOVUPS X6, (R9)(DI*1)
+	LEAQ   (R9)(BX*4), R9
+	MOVUPS X13, X1
+	ADDPS  X5, X1
+	MULPS  X0, X1
+	MULPS  X0, X9
+	MOVUPS X9, X2
+	ADDPS  X1, X2
+	SUBPS  X9, X1
+	MOVUPS X5, (R9)
+	MOVUPS X2, (R9)(BX*1)
+	MOVUPS X1, (R9)(BX*2)
+	MOVUPS X13, (R9)(DI*1)
+	LEAQ   (R9)(BX*4), R9
+	MOVUPS X12, X1
+	ADDPS  X4, X1
+	MULPS  X0, X1
+	MULPS  X0, X8
+	MOVUPS X8, X2
+	ADDPS  X1, X2
+	SUBPS  X8, X1
+	MOVUPS X4, (R9)
+	MOVUPS X2, (R9)(BX*1)
+	MOVUPS X1, (R9)(BX*2)
+	MOVUPS X12, (R9)(DI*1)
+	LEAQ   (R9)(BX*4), R9
+	MOVUPS X11, X1
+	ADDPS  X3, X1
+	MULPS  X0, X1
+	MULPS  X0, X7
+	MOVUPS X7, X2
+	ADDPS  X1, X2
+	SUBPS  X7, X1
+	MOVUPS X3, (R9)
+	MOVUPS X2, (R9)(BX*1)
+	MOVUPS X1, (R9)(BX*2)
+	MOVUPS X11, (R9)(DI*1)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JNZ    more
+	RET
+
+// func winogradInputSSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+// Requires: SSE
+TEXT ·winogradInputSSE(SB), NOSPLIT, $0-48
+	MOVQ v+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ tiles+16(FP), DX
+	MOVQ c+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ row+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ dv+40(FP), DI
+	SHLQ $0x02, DI
+	LEAQ (SI)(SI*2), R8
+	LEAQ (DI)(DI*2), R9
+
+tiles:
+	XORQ R10, R10
+
+channels:
+	LEAQ   (CX)(BX*1), R11
+	LEAQ   (R11)(BX*1), R12
+	LEAQ   (R12)(BX*1), R13
+	MOVQ   AX, R14
+	MOVUPS (CX), X0
+	MOVUPS (CX)(SI*2), X1
+	SUBPS  X1, X0
+	MOVUPS (R11), X1
+	MOVUPS (R11)(SI*2), X2
+	SUBPS  X2, X1
+	MOVUPS (R12), X2
+	MOVUPS (R12)(SI*2), X3
+	SUBPS  X3, X2
+	MOVUPS (R13), X3
+	MOVUPS (R13)(SI*2), X4
+	SUBPS  X4, X3
+	SUBPS  X2, X0
+	MOVUPS X0, (R14)
+	MOVUPS X2, X0
+	ADDPS  X1, X0
+	MOVUPS X0, (R14)(DI*1)
+	MOVUPS X2, X0
+	SUBPS  X1, X0
+	MOVUPS X0, (R14)(DI*2)
+	MOVUPS X1, X0
+	SUBPS  X3, X0
+	MOVUPS X0, (R14)(R9*1)
+	LEAQ   (R14)(DI*4), R14
+	MOVUPS (CX)(SI*1), X0
+	MOVUPS (CX)(SI*2), X1
+	ADDPS  X0, X1
+	MOVUPS (R11)(SI*1), X0
+	MOVUPS (R11)(SI*2), X2
+	ADDPS  X0, X2
+	MOVUPS (R12)(SI*1), X0
+	MOVUPS (R12)(SI*2), X3
+	ADDPS  X0, X3
+	MOVUPS (R13)(SI*1), X0
+	MOVUPS (R13)(SI*2), X4
+	ADDPS  X0, X4
+	MOVUPS X1, X0
+	SUBPS  X3, X0
+	MOVUPS X0, (R14)
+	MOVUPS X3, X0
+	ADDPS  X2, X0
+	MOVUPS X0, (R14)(DI*1)
+	MOVUPS X3, X0
+	SUBPS  X2, X0
+	MOVUPS X0, (R14)(DI*2)
+	MOVUPS X2, X0
+	SUBPS  X4, X0
+	MOVUPS X0, (R14)(R9*1)
+	LEAQ   (R14)(DI*4), R14
+	MOVUPS (CX)(SI*2), X0
+	MOVUPS (CX)(SI*1), X1
+	SUBPS  X1, X0
+	MOVUPS (R11)(SI*2), X1
+	MOVUPS (R11)(SI*1), X2
+	SUBPS  X2, X1
+	MOVUPS (R12)(SI*2), X2
+	MOVUPS (R12)(SI*1), X3
+	SUBPS  X3, X2
+	MOVUPS (R13)(SI*2), X3
+	MOVUPS (R13)(SI*1), X4
+	SUBPS  X4, X3
+	SUBPS  X2, X0
+	MOVUPS X0, (R14)
+	MOVUPS X2, X0
+	ADDPS  X1, X0
+	MOVUPS X0, (R14)(DI*1)
+	MOVUPS X2, X0
+	SUBPS  X1, X0
+	MOVUPS X0, (R14)(DI*2)
+	MOVUPS X1, X0
+	SUBPS  X3, X0
+	MOVUPS X0, (R14)(R9*1)
+	LEAQ   (R14)(DI*4), R14
+	MOVUPS (CX)(SI*1), X0
+	MOVUPS (CX)(R8*1), X1
+	SUBPS  X1, X0
+	MOVUPS (R11)(SI*1), X1
+	MOVUPS (R11)(R8*1), X2
+	SUBPS  X2, X1
+	MOVUPS (R12)(SI*1), X2
+	MOVUPS (R12)(R8*1), X3
+	SUBPS  X3, X2
+	MOVUPS (R13)(SI*1), X3
+	MOVUPS (R13)(R8*1), X4
+	SUBPS  X4, X3
+	SUBPS  X2, X0
+	MOVUPS X0, (R14)
+	MOVUPS X2, X0
+	ADDPS  X1, X0
+	MOVUPS X0, (R14)(DI*1)
+	MOVUPS X2, X0
+	SUBPS  X1, X0
+	MOVUPS X0, (R14)(DI*2)
+	MOVUPS X1, X0
+	SUBPS  X3, X0
+	MOVUPS X0, (R14)(R9*1)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	ADDQ   $0x00000010, R10
+	CMPQ   R10, BX
+	JNE    channels
+	ADDQ   BX, CX
+	DECQ   DX
+	JNZ    tiles
+	RET
+
+// func winogradOutputSSE(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+// Requires: SSE
+TEXT ·winogradOutputSSE(SB), NOSPLIT, $0-72
+	MOVQ y0+0(FP), AX
+	MOVQ y1+8(FP), CX
+	MOVQ m+16(FP), DX
+	MOVQ bias+24(FP), BX
+	MOVQ tiles+32(FP), SI
+	MOVQ c+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ ldy+48(FP), R8
+	SHLQ $0x02, R8
+	MOVQ dm+64(FP), R9
+	SHLQ $0x02, R9
+	LEAQ (R9)(R9*2), R10
+
+tiles:
+	XORQ R11, R11
+	MOVQ DX, R12
+
+channels:
+	MOVUPS (BX)(R11*1), X0
+	MOVQ   R12, R13
+	MOVUPS (R13)(R9*1), X1
+	MOVUPS (R13)(R9*2), X2
+	MOVUPS X2, X3
+	ADDPS  X1, X3
+	MOVUPS (R13), X4
+	ADDPS  X3, X4
+	SUBPS  X2, X1
+	MOVUPS (R13)(R10*1), X2
+	SUBPS  X2, X1
+	MOVUPS X0, X2
+	ADDPS  X4, X2
+	MOVUPS X0, X3
+	ADDPS  X1, X3
+	LEAQ   (R13)(R9*4), R13
+	MOVUPS (R13)(R9*1), X1
+	MOVUPS (R13)(R9*2), X4
+	MOVUPS X4, X5
+	ADDPS  X1, X5
+	MOVUPS (R13), X6
+	ADDPS  X5, X6
+	SUBPS  X4, X1
+	MOVUPS (R13)(R10*1), X4
+	SUBPS  X4, X1
+	MOVUPS X6, X4
+	ADDPS  X2, X4
+	MOVUPS X0, X2
+	ADDPS  X6, X2
+	MOVUPS X1, X5
+	ADDPS  X3, X5
+	ADDPS  X1, X0
+	LEAQ   (R13)(R9*4), R13
+	MOVUPS (R13)(R9*1), X1
+	MOVUPS (R13)(R9*2), X3
+	MOVUPS X3, X6
+	ADDPS  X1, X6
+	MOVUPS (R13), X7
+	ADDPS  X6, X7
+	SUBPS  X3, X1
+	MOVUPS (R13)(R10*1), X3
+	SUBPS  X3, X1
+	MOVUPS X7, X3
+	ADDPS  X4, X3
+	SUBPS  X7, X2
+	MOVUPS X1, X4
+	ADDPS  X5, X4
+	SUBPS  X1, X0
+	LEAQ   (R13)(R9*4), R13
+	MOVUPS (R13)(R9*1), X1
+	MOVUPS (R13)(R9*2), X5
+	MOVUPS X5, X6
+	ADDPS  X1, X6
+	MOVUPS (R13), X7
+	ADDPS  X6, X7
+	SUBPS  X5, X1
+	MOVUPS (R13)(R10*1), X5
+	SUBPS  X5, X1
+	SUBPS  X7, X2
+	SUBPS  X1, X0
+	LEAQ   (AX)(R11*1), R13
+	MOVUPS X3, (R13)
+	MOVUPS X4, (R13)(R8*1)
+	LEAQ   (CX)(R11*1), R13
+	MOVUPS X2, (R13)
+	MOVUPS X0, (R13)(R8*1)
+	ADDQ   $0x00000010, R12
+	ADDQ   $0x00000010, R11
+	CMPQ   R11, DI
+	JNE    channels
+	MOVQ   ldm+56(FP), R11
+	SHLQ   $0x02, R11
+	ADDQ   R11, DX
+	LEAQ   (AX)(R8*2), AX
+	LEAQ   (CX)(R8*2), CX
+	DECQ   SI
+	JNZ    tiles
+	RET
+
+// func winogradGradientSSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+// Requires: SSE
+TEXT ·winogradGradientSSE(SB), NOSPLIT, $0-56
+	MOVQ  v+0(FP), AX
+	MOVQ  y+8(FP), CX
+	MOVQ  tiles+16(FP), DX
+	MOVQ  c+24(FP), BX
+	SHLQ  $0x02, BX
+	MOVQ  ldy+32(FP), SI
+	SHLQ  $0x02, SI
+	MOVQ  row+40(FP), DI
+	SHLQ  $0x02, DI
+	MOVQ  dv+48(FP), R8
+	SHLQ  $0x02, R8
+	LEAQ  (R8)(R8*2), R9
+	XORPS X0, X0
+
+tiles:
+	MOVQ CX, R10
+	LEAQ (CX)(SI*1), R11
+	LEAQ (CX)(BX*1), R12
+
+channels:
+	MOVQ   AX, R13
+	MOVUPS (R10), X1
+	MOVUPS (R10)(DI*1), X2
+	MOVUPS (R11), X2
+	MOVUPS (R11)(DI*1), X3
+	MOVUPS X1, (R13)
+	MOVUPS X2, X3
+	ADDPS  X1, X3
+	MOVUPS X3, (R13)(R8*1)
+	SUBPS  X2, X1
+	MOVUPS X1, (R13)(R8*2)
+	MOVUPS X0, X1
+	SUBPS  X2, X1
+	MOVUPS X1, (R13)(R9*1)
+	LEAQ   (R13)(R8*4), R13
+	MOVUPS (R10), X1
+	MOVUPS (R10)(DI*1), X2
+	ADDPS  X1, X2
+	MOVUPS (R11), X1
+	MOVUPS (R11)(DI*1), X3
+	ADDPS  X1, X3
+	MOVUPS X2, (R13)
+	MOVUPS X3, X1
+	ADDPS  X2, X1
+	MOVUPS X1, (R13)(R8*1)
+	MOVUPS X2, X1
+	SUBPS  X3, X1
+	MOVUPS X1, (R13)(R8*2)
+	MOVUPS X0, X1
+	SUBPS  X3, X1
+	MOVUPS X1, (R13)(R9*1)
+	LEAQ   (R13)(R8*4), R13
+	MOVUPS (R10), X1
+	MOVUPS (R10)(DI*1), X2
+	SUBPS  X2, X1
+	MOVUPS (R11), X2
+	MOVUPS (R11)(DI*1), X3
+	SUBPS  X3, X2
+	MOVUPS X1, (R13)
+	MOVUPS X2, X3
+	ADDPS  X1, X3
+	MOVUPS X3, (R13)(R8*1)
+	SUBPS  X2, X1
+	MOVUPS X1, (R13)(R8*2)
+	MOVUPS X0, X1
+	SUBPS  X2, X1
+	MOVUPS X1, (R13)(R9*1)
+	LEAQ   (R13)(R8*4), R13
+	MOVUPS (R10), X1
+	MOVUPS (R10)(DI*1), X1
+	MOVUPS X0, X2
+	SUBPS  X1, X2
+	MOVUPS (R11), X1
+	MOVUPS (R11)(DI*1), X1
+	MOVUPS X0, X3
+	SUBPS  X1, X3
+	MOVUPS X2, (R13)
+	MOVUPS X3, X1
+	ADDPS  X2, X1
+	MOVUPS X1, (R13)(R8*1)
+	MOVUPS X2, X1
+	SUBPS  X3, X1
+	MOVUPS X1, (R13)(R8*2)
+	MOVUPS X0, X1
+	SUBPS  X3, X1
+	MOVUPS X1, (R13)(R9*1)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, R10
+	ADDQ   $0x00000010, R11
+	CMPQ   R10, R12
+	JNE    channels
+	LEAQ   (CX)(SI*2), CX
+	DECQ   DX
+	JNZ    tiles
+	RET
+
+// func winogradWeightSSE(dw *float32, m *float32, n int, ddw int, dm int)
+// Requires: SSE, SSE2
+TEXT ·winogradWeightSSE(SB), NOSPLIT, $0-40
+	MOVQ   dw+0(FP), AX
+	MOVQ   m+8(FP), CX
+	MOVQ   n+16(FP), DX
+	MOVQ   ddw+24(FP), BX
+	SHLQ   $0x02, BX
+	MOVQ   dm+32(FP), SI
+	SHLQ   $0x02, SI
+	MOVL   $0x3f000000, DI
+	MOVD   DI, X0
+	PSHUFD $0x00, X0, X0
+
+more:
+	MOVQ   CX, DI
+	MOVQ   SI, R8
+	SHLQ   $0x02, R8
+	LEAQ   (R8)(R8*2), R9
+	MOVUPS (DI), X1
+	MOVUPS (DI)(R8*1), X2
+	MOVUPS (DI)(R8*2), X3
+	MOVUPS (DI)(R9*1), X4
+	MOVUPS X3, X5
+	ADDPS  X2, X5
+	SUBPS  X3, X2
+	MULPS  X0, X5
+	MULPS  X0, X2
+	ADDPS  X5, X1
+	MOVUPS X4, X3
+	ADDPS  X5, X3
+	ADDQ   SI, DI
+	MOVUPS (DI), X4
+	MOVUPS (DI)(R8*1), X5
+	MOVUPS (DI)(R8*2), X6
+	MOVUPS (DI)(R9*1), X7
+	MOVUPS X6, X8
+	ADDPS  X5, X8
+	SUBPS  X6, X5
+	MULPS  X0, X8
+	MULPS  X0, X5
+	ADDPS  X8, X4
+	MOVUPS X7, X6
+	ADDPS  X8, X6
+	ADDQ   SI, DI
+	MOVUPS (DI), X7
+	MOVUPS (DI)(R8*1), X8
+	MOVUPS (DI)(R8*2), X9
+	MOVUPS (DI)(R9*1), X10
+	MOVUPS X9, X11
+	ADDPS  X8, X11
+	SUBPS  X9, X8
+	MULPS  X0, X11
+	MULPS  X0, X8
+	ADDPS  X11, X7
+	MOVUPS X10, X9
+	ADDPS  X11, X9
+	ADDQ   SI, DI
+	MOVUPS (DI), X10
+	MOVUPS (DI)(R8*1), X11
+	MOVUPS (DI)(R8*2), X12
+	MOVUPS (DI)(R9*1), X13
+	MOVUPS X12, X14
+	ADDPS  X11, X14
+	SUBPS  X12, X11
+	MULPS  X0, X14
+	MULPS  X0, X11
+	ADDPS  X14, X10
+	MOVUPS X13, X12
+	ADDPS  X14, X12
+	MOVQ   AX, DI
+	MOVUPS X7, X13
+	ADDPS  X4, X13
+	SUBPS  X7, X4
+	MULPS  X0, X13
+	MULPS  X0, X4
+	ADDPS  X13, X1
+	MOVUPS X10, X7
+	ADDPS  X13, X7
+	MOVUPS X1, (DI)
+	ADDQ   BX, DI
+	MOVUPS X4, (DI)
+	ADDQ   BX, DI
+	MOVUPS X7, (DI)
+	ADDQ   BX, DI
+	MOVUPS X8, X1
+	ADDPS  X5, X1
+	MOVUPS X5, X4
+	SUBPS  X8, X4
+	MULPS  X0, X1
+	MULPS  X0, X4
+	ADDPS  X1, X2
+	MOVUPS X11, X5
+	ADDPS  X1, X5
+	MOVUPS X2, (DI)
+	ADDQ   BX, DI
+	MOVUPS X4, (DI)
+	ADDQ   BX, DI
+	MOVUPS X5, (DI)
+	ADDQ   BX, DI
+	MOVUPS X9, X1
+	ADDPS  X6, X1
+	MOVUPS X6, X2
+	SUBPS  X9, X2
+	MULPS  X0, X1
+	MULPS  X0, X2
+	ADDPS  X1, X3
+	MOVUPS X12, X4
+	ADDPS  X1, X4
+	MOVUPS X3, (DI)
+	ADDQ   BX, DI
+	MOVUPS X2, (DI)
+	ADDQ   BX, DI
+	MOVUPS X4, (DI)
+	ADDQ   BX, DI
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JNZ    more
+	RET
+
 // func addAVX2(y *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-24
@@ -14176,7 +18251,7 @@ windows:
 	RET
 
 // func winogradFilterAVX2(u *float32, filter *float32, n int, du int, dg int)
-// Requires: AVX, FMA3
+// Requires: AVX, AVX2, SSE2
 TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-40
 	MOVQ         u+0(FP), AX
 	MOVQ         filter+8(FP), CX
@@ -14187,88 +18262,87 @@ TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-40
 	SHLQ         $0x02, SI
 	LEAQ         (BX)(BX*2), DI
 	LEAQ         (SI)(SI*2), R8
-	VBROADCASTSS halfAVX2<>+0(SB), Y0
+	MOVL         $0x3f000000, R9
+	MOVD         R9, X0
+	VPBROADCASTD X0, Y0
 
 more:
-	LEAQ         (CX), R9
-	VMOVUPS      (R9), Y1
-	VMOVUPS      (R9)(R8*1), Y2
-	VMOVUPS      (R9)(R8*2), Y3
-	VADDPS       Y3, Y1, Y5
-	VMULPS       Y0, Y5, Y5
-	VMOVAPS      Y5, Y4
-	VFMADD231PS  Y2, Y0, Y4
-	VFNMADD231PS Y2, Y0, Y5
-	LEAQ         (CX), R9
-	ADDQ         SI, R9
-	VMOVUPS      (R9), Y2
-	VMOVUPS      (R9)(R8*1), Y6
-	VMOVUPS      (R9)(R8*2), Y7
-	VADDPS       Y7, Y2, Y9
-	VMULPS       Y0, Y9, Y9
-	VMOVAPS      Y9, Y8
-	VFMADD231PS  Y6, Y0, Y8
-	VFNMADD231PS Y6, Y0, Y9
-	LEAQ         (CX), R9
-	ADDQ         SI, R9
-	ADDQ         SI, R9
-	VMOVUPS      (R9), Y6
-	VMOVUPS      (R9)(R8*1), Y10
-	VMOVUPS      (R9)(R8*2), Y11
-	VADDPS       Y11, Y6, Y13
-	VMULPS       Y0, Y13, Y13
-	VMOVAPS      Y13, Y12
-	VFMADD231PS  Y10, Y0, Y12
-	VFNMADD231PS Y10, Y0, Y13
-	MOVQ         AX, R9
-	VADDPS       Y6, Y1, Y14
-	VMULPS       Y0, Y14, Y14
-	VMOVAPS      Y14, Y10
-	VFMADD231PS  Y2, Y0, Y10
-	VFNMADD231PS Y2, Y0, Y14
-	VMOVUPS      Y1, (R9)
-	VMOVUPS      Y10, (R9)(BX*1)
-	VMOVUPS      Y14, (R9)(BX*2)
-	VMOVUPS      Y6, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Y12, Y4, Y2
-	VMULPS       Y0, Y2, Y2
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  Y8, Y0, Y1
-	VFNMADD231PS Y8, Y0, Y2
-	VMOVUPS      Y4, (R9)
-	VMOVUPS      Y1, (R9)(BX*1)
-	VMOVUPS      Y2, (R9)(BX*2)
-	VMOVUPS      Y12, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Y13, Y5, Y2
-	VMULPS       Y0, Y2, Y2
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  Y9, Y0, Y1
-	VFNMADD231PS Y9, Y0, Y2
-	VMOVUPS      Y5, (R9)
-	VMOVUPS      Y1, (R9)(BX*1)
-	VMOVUPS      Y2, (R9)(BX*2)
-	VMOVUPS      Y13, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Y11, Y3, Y2
-	VMULPS       Y0, Y2, Y2
-	VMOVAPS      Y2, Y1
-	VFMADD231PS  Y7, Y0, Y1
-	VFNMADD231PS Y7, Y0, Y2
-	VMOVUPS      Y3, (R9)
-	VMOVUPS      Y1, (R9)(BX*1)
-	VMOVUPS      Y2, (R9)(BX*2)
-	VMOVUPS      Y11, (R9)(DI*1)
-	ADDQ         $0x00000020, AX
-	ADDQ         $0x00000020, CX
-	SUBQ         $0x00000008, DX
-	JNZ          more
+	LEAQ    (CX), R9
+	VMOVUPS (R9), Y1
+	VMOVUPS (R9)(R8*1), Y2
+	VMOVUPS (R9)(R8*2), Y3
+	VADDPS  Y3, Y1, Y4
+	VMULPS  Y0, Y4, Y4
+	VMULPS  Y0, Y2, Y2
+	VADDPS  Y2, Y4, Y5
+	VSUBPS  Y2, Y4, Y2
+	LEAQ    (CX), R9
+	ADDQ    SI, R9
+	VMOVUPS (R9), Y4
+	VMOVUPS (R9)(R8*1), Y6
+	VMOVUPS (R9)(R8*2), Y7
+	VADDPS  Y7, Y4, Y8
+	VMULPS  Y0, Y8, Y8
+	VMULPS  Y0, Y6, Y6
+	VADDPS  Y6, Y8, Y9
+	VSUBPS  Y6, Y8, Y6
+	LEAQ    (CX), R9
+	ADDQ    SI, R9
+	ADDQ    SI, R9
+	VMOVUPS (R9), Y8
+	VMOVUPS (R9)(R8*1), Y10
+	VMOVUPS (R9)(R8*2), Y11
+	VADDPS  Y11, Y8, Y12
+	VMULPS  Y0, Y12, Y12
+	VMULPS  Y0, Y10, Y10
+	VADDPS  Y10, Y12, Y13
+	VSUBPS  Y10, Y12, Y10
+	MOVQ    AX, R9
+	VADDPS  Y8, Y1, Y12
+	VMULPS  Y0, Y12, Y12
+	VMULPS  Y0, Y4, Y4
+	VADDPS  Y4, Y12, Y14
+	VSUBPS  Y4, Y12, Y4
+	VMOVUPS Y1, (R9)
+	VMOVUPS Y14, (R9)(BX*1)
+	VMOVUPS Y4, (R9)(BX*2)
+	VMOVUPS Y8, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Y13, Y5, Y1
+	VMULPS  Y0, Y1, Y1
+	VMULPS  Y0, Y9, Y9
+	VADDPS  Y9, Y1, Y4
+	VSUBPS  Y9, Y1, Y1
+	VMOVUPS Y5, (R9)
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y1, (R9)(BX*2)
+	VMOVUPS Y13, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Y10, Y2, Y1
+	VMULPS  Y0, Y1, Y1
+	VMULPS  Y0, Y6, Y6
+	VADDPS  Y6, Y1, Y4
+	VSUBPS  Y6, Y1, Y1
+	VMOVUPS Y2, (R9)
+	VMOVUPS Y4, (R9)(BX*1)
+	VMOVUPS Y1, (R9)(BX*2)
+	VMOVUPS Y10, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Y11, Y3, Y1
+	VMULPS  Y0, Y1, Y1
+	VMULPS  Y0, Y7, Y7
+	VADDPS  Y7, Y1, Y2
+	VSUBPS  Y7, Y1, Y1
+	VMOVUPS Y3, (R9)
+	VMOVUPS Y2, (R9)(BX*1)
+	VMOVUPS Y1, (R9)(BX*2)
+	VMOVUPS Y11, (R9)(DI*1)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, CX
+	SUBQ    $0x00000008, DX
+	JNZ     more
 	VZEROUPPER
 	RET
-
-DATA halfAVX2<>+0(SB)/4, $(0.5)
-GLOBL halfAVX2<>(SB), RODATA|NOPTR, $4
 
 // func winogradInputAVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
 // Requires: AVX
@@ -14542,7 +18616,7 @@ channels:
 	RET
 
 // func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
-// Requires: AVX
+// Requires: AVX, AVX2, SSE2
 TEXT ·winogradWeightAVX2(SB), NOSPLIT, $0-40
 	MOVQ         dw+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -14551,7 +18625,9 @@ TEXT ·winogradWeightAVX2(SB), NOSPLIT, $0-40
 	SHLQ         $0x02, BX
 	MOVQ         dm+32(FP), SI
 	SHLQ         $0x02, SI
-	VBROADCASTSS halvesAVX2<>+0(SB), Y0
+	MOVL         $0x3f000000, DI
+	MOVD         DI, X0
+	VPBROADCASTD X0, Y0
 
 more:
 	MOVQ    CX, DI
@@ -14644,9 +18720,6 @@ more:
 	JNZ     more
 	VZEROUPPER
 	RET
-
-DATA halvesAVX2<>+0(SB)/4, $(0.5)
-GLOBL halvesAVX2<>(SB), RODATA|NOPTR, $4
 
 // func addAVX512(y *float32, x *float32, n int)
 // Requires: AVX, AVX512F
@@ -16233,7 +20306,7 @@ windows:
 	RET
 
 // func winogradFilterAVX512(u *float32, filter *float32, n int, du int, dg int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE2
 TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-40
 	MOVQ         u+0(FP), AX
 	MOVQ         filter+8(FP), CX
@@ -16244,88 +20317,87 @@ TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-40
 	SHLQ         $0x02, SI
 	LEAQ         (BX)(BX*2), DI
 	LEAQ         (SI)(SI*2), R8
-	VBROADCASTSS halfAVX512<>+0(SB), Z0
+	MOVL         $0x3f000000, R9
+	MOVD         R9, X0
+	VPBROADCASTD X0, Z0
 
 more:
-	LEAQ         (CX), R9
-	VMOVUPS      (R9), Z1
-	VMOVUPS      (R9)(R8*1), Z2
-	VMOVUPS      (R9)(R8*2), Z3
-	VADDPS       Z3, Z1, Z5
-	VMULPS       Z0, Z5, Z5
-	VMOVAPS      Z5, Z4
-	VFMADD231PS  Z2, Z0, Z4
-	VFNMADD231PS Z2, Z0, Z5
-	LEAQ         (CX), R9
-	ADDQ         SI, R9
-	VMOVUPS      (R9), Z2
-	VMOVUPS      (R9)(R8*1), Z6
-	VMOVUPS      (R9)(R8*2), Z7
-	VADDPS       Z7, Z2, Z9
-	VMULPS       Z0, Z9, Z9
-	VMOVAPS      Z9, Z8
-	VFMADD231PS  Z6, Z0, Z8
-	VFNMADD231PS Z6, Z0, Z9
-	LEAQ         (CX), R9
-	ADDQ         SI, R9
-	ADDQ         SI, R9
-	VMOVUPS      (R9), Z6
-	VMOVUPS      (R9)(R8*1), Z10
-	VMOVUPS      (R9)(R8*2), Z11
-	VADDPS       Z11, Z6, Z13
-	VMULPS       Z0, Z13, Z13
-	VMOVAPS      Z13, Z12
-	VFMADD231PS  Z10, Z0, Z12
-	VFNMADD231PS Z10, Z0, Z13
-	MOVQ         AX, R9
-	VADDPS       Z6, Z1, Z14
-	VMULPS       Z0, Z14, Z14
-	VMOVAPS      Z14, Z10
-	VFMADD231PS  Z2, Z0, Z10
-	VFNMADD231PS Z2, Z0, Z14
-	VMOVUPS      Z1, (R9)
-	VMOVUPS      Z10, (R9)(BX*1)
-	VMOVUPS      Z14, (R9)(BX*2)
-	VMOVUPS      Z6, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Z12, Z4, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVAPS      Z2, Z1
-	VFMADD231PS  Z8, Z0, Z1
-	VFNMADD231PS Z8, Z0, Z2
-	VMOVUPS      Z4, (R9)
-	VMOVUPS      Z1, (R9)(BX*1)
-	VMOVUPS      Z2, (R9)(BX*2)
-	VMOVUPS      Z12, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Z13, Z5, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVAPS      Z2, Z1
-	VFMADD231PS  Z9, Z0, Z1
-	VFNMADD231PS Z9, Z0, Z2
-	VMOVUPS      Z5, (R9)
-	VMOVUPS      Z1, (R9)(BX*1)
-	VMOVUPS      Z2, (R9)(BX*2)
-	VMOVUPS      Z13, (R9)(DI*1)
-	LEAQ         (R9)(BX*4), R9
-	VADDPS       Z11, Z3, Z2
-	VMULPS       Z0, Z2, Z2
-	VMOVAPS      Z2, Z1
-	VFMADD231PS  Z7, Z0, Z1
-	VFNMADD231PS Z7, Z0, Z2
-	VMOVUPS      Z3, (R9)
-	VMOVUPS      Z1, (R9)(BX*1)
-	VMOVUPS      Z2, (R9)(BX*2)
-	VMOVUPS      Z11, (R9)(DI*1)
-	ADDQ         $0x00000040, AX
-	ADDQ         $0x00000040, CX
-	SUBQ         $0x00000010, DX
-	JNZ          more
+	LEAQ    (CX), R9
+	VMOVUPS (R9), Z1
+	VMOVUPS (R9)(R8*1), Z2
+	VMOVUPS (R9)(R8*2), Z3
+	VADDPS  Z3, Z1, Z4
+	VMULPS  Z0, Z4, Z4
+	VMULPS  Z0, Z2, Z2
+	VADDPS  Z2, Z4, Z5
+	VSUBPS  Z2, Z4, Z2
+	LEAQ    (CX), R9
+	ADDQ    SI, R9
+	VMOVUPS (R9), Z4
+	VMOVUPS (R9)(R8*1), Z6
+	VMOVUPS (R9)(R8*2), Z7
+	VADDPS  Z7, Z4, Z8
+	VMULPS  Z0, Z8, Z8
+	VMULPS  Z0, Z6, Z6
+	VADDPS  Z6, Z8, Z9
+	VSUBPS  Z6, Z8, Z6
+	LEAQ    (CX), R9
+	ADDQ    SI, R9
+	ADDQ    SI, R9
+	VMOVUPS (R9), Z8
+	VMOVUPS (R9)(R8*1), Z10
+	VMOVUPS (R9)(R8*2), Z11
+	VADDPS  Z11, Z8, Z12
+	VMULPS  Z0, Z12, Z12
+	VMULPS  Z0, Z10, Z10
+	VADDPS  Z10, Z12, Z13
+	VSUBPS  Z10, Z12, Z10
+	MOVQ    AX, R9
+	VADDPS  Z8, Z1, Z12
+	VMULPS  Z0, Z12, Z12
+	VMULPS  Z0, Z4, Z4
+	VADDPS  Z4, Z12, Z14
+	VSUBPS  Z4, Z12, Z4
+	VMOVUPS Z1, (R9)
+	VMOVUPS Z14, (R9)(BX*1)
+	VMOVUPS Z4, (R9)(BX*2)
+	VMOVUPS Z8, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Z13, Z5, Z1
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z9, Z9
+	VADDPS  Z9, Z1, Z4
+	VSUBPS  Z9, Z1, Z1
+	VMOVUPS Z5, (R9)
+	VMOVUPS Z4, (R9)(BX*1)
+	VMOVUPS Z1, (R9)(BX*2)
+	VMOVUPS Z13, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Z10, Z2, Z1
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z6, Z6
+	VADDPS  Z6, Z1, Z4
+	VSUBPS  Z6, Z1, Z1
+	VMOVUPS Z2, (R9)
+	VMOVUPS Z4, (R9)(BX*1)
+	VMOVUPS Z1, (R9)(BX*2)
+	VMOVUPS Z10, (R9)(DI*1)
+	LEAQ    (R9)(BX*4), R9
+	VADDPS  Z11, Z3, Z1
+	VMULPS  Z0, Z1, Z1
+	VMULPS  Z0, Z7, Z7
+	VADDPS  Z7, Z1, Z2
+	VSUBPS  Z7, Z1, Z1
+	VMOVUPS Z3, (R9)
+	VMOVUPS Z2, (R9)(BX*1)
+	VMOVUPS Z1, (R9)(BX*2)
+	VMOVUPS Z11, (R9)(DI*1)
+	ADDQ    $0x00000040, AX
+	ADDQ    $0x00000040, CX
+	SUBQ    $0x00000010, DX
+	JNZ     more
 	VZEROUPPER
 	RET
-
-DATA halfAVX512<>+0(SB)/4, $(0.5)
-GLOBL halfAVX512<>(SB), RODATA|NOPTR, $4
 
 // func winogradInputAVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
 // Requires: AVX, AVX512F
@@ -16599,7 +20671,7 @@ channels:
 	RET
 
 // func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, SSE2
 TEXT ·winogradWeightAVX512(SB), NOSPLIT, $0-40
 	MOVQ         dw+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -16608,7 +20680,9 @@ TEXT ·winogradWeightAVX512(SB), NOSPLIT, $0-40
 	SHLQ         $0x02, BX
 	MOVQ         dm+32(FP), SI
 	SHLQ         $0x02, SI
-	VBROADCASTSS halvesAVX512<>+0(SB), Z0
+	MOVL         $0x3f000000, DI
+	MOVD         DI, X0
+	VPBROADCASTD X0, Z0
 
 more:
 	MOVQ    CX, DI
@@ -16702,9 +20776,6 @@ more:
 	VZEROUPPER
 	RET
 
-DATA halvesAVX512<>+0(SB)/4, $(0.5)
-GLOBL halvesAVX512<>(SB), RODATA|NOPTR, $4
-
 // func pairAVX512(dst *float32, src *float32, n int)
 // Requires: AVX, AVX512F, AVX512_BF16
 TEXT ·pairAVX512(SB), NOSPLIT, $0-24
@@ -16753,6 +20824,56 @@ more:
 	DECQ      BX
 	JNZ       more
 	VZEROUPPER
+	RET
+
+// func transpose4SSE(dst *float32, ldd int, src *float32, lds int, blocks int)
+// Requires: SSE, SSE2
+TEXT ·transpose4SSE(SB), NOSPLIT, $0-40
+	MOVQ dst+0(FP), AX
+	MOVQ ldd+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ src+16(FP), DX
+	MOVQ lds+24(FP), BX
+	SHLQ $0x02, BX
+	MOVQ CX, SI
+	SHLQ $0x02, SI
+	MOVQ blocks+32(FP), DI
+
+blocks:
+	MOVQ     DX, R8
+	MOVUPS   (R8), X0
+	ADDQ     BX, R8
+	MOVUPS   (R8), X1
+	ADDQ     BX, R8
+	MOVUPS   (R8), X2
+	ADDQ     BX, R8
+	MOVUPS   (R8), X3
+	ADDQ     BX, R8
+	MOVQ     AX, R8
+	MOVUPS   X0, X4
+	UNPCKLPS X1, X4
+	UNPCKHPS X1, X0
+	MOVUPS   X2, X1
+	UNPCKLPS X3, X1
+	UNPCKHPS X3, X2
+	MOVUPS   X4, X3
+	UNPCKLPD X1, X3
+	UNPCKHPD X1, X4
+	MOVUPS   X0, X1
+	UNPCKLPD X2, X1
+	UNPCKHPD X2, X0
+	MOVUPS   X3, (R8)
+	ADDQ     CX, R8
+	MOVUPS   X4, (R8)
+	ADDQ     CX, R8
+	MOVUPS   X1, (R8)
+	ADDQ     CX, R8
+	MOVUPS   X0, (R8)
+	ADDQ     CX, R8
+	ADDQ     $0x00000010, DX
+	ADDQ     SI, AX
+	DECQ     DI
+	JNZ      blocks
 	RET
 
 // func transpose8AVX2(dst *float32, ldd int, src *float32, lds int, blocks int)

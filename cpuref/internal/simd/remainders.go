@@ -1,8 +1,6 @@
-//go:build amd64 && !noasm
+//go:build (amd64 || arm64) && !noasm
 
 package simd
-
-import "math"
 
 // The functions here extend an assembly kernel, which processes only whole
 // vectors or whole blocks of columns, to any number: portable code processes the
@@ -18,29 +16,21 @@ func pairwise(lanes int, vector func(y, x *float32, n int), rest func(y, x []flo
 	}
 }
 
-// pairVector and pairRowsVector are the AVX-512 tier's Pair and PairRows.
-
-func pairVector(dst, src []float32) {
-	n := len(src) / 2 &^ 15
-	if n > 0 {
-		pairAVX512(&dst[0], &src[0], n)
-	}
-	pairGeneric(dst[n:], src[2*n:])
-}
-
-func pairRowsVector(dst, a, b []float32) {
-	other := b
-	if b == nil {
-		other = a
-	}
-	n := len(a) &^ 15
-	if n > 0 {
-		pairRowsAVX512(&dst[0], &a[0], &other[0], n)
-	}
-	pairRowsGeneric(dst[n:], a[n:], other[n:])
-	if b == nil {
-		for i, v := range dst[:len(a)] {
-			dst[i] = math.Float32frombits(math.Float32bits(v) & 0xffff)
+// transposeWith transposes blocks of n×n with a kernel for strips of n rows, and
+// leaves the edges to the portable code.
+func transposeWith(n int, strip func(dst *float32, ldd int, src *float32, lds, blocks int)) func(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+	return func(dst []float32, ldd int, src []float32, lds, rows, cols int) {
+		wholeRows, wholeCols := rows&^(n-1), cols&^(n-1)
+		if wholeCols > 0 {
+			for i := 0; i < wholeRows; i += n {
+				strip(&dst[i], ldd, &src[i*lds], lds, wholeCols/n)
+			}
+		}
+		if wholeCols < cols && wholeRows > 0 {
+			transposeGeneric(dst[wholeCols*ldd:], ldd, src[wholeCols:], lds, wholeRows, cols-wholeCols)
+		}
+		if wholeRows < rows {
+			transposeGeneric(dst[wholeRows:], ldd, src[wholeRows*lds:], lds, rows-wholeRows, cols)
 		}
 	}
 }

@@ -6,6 +6,7 @@ package simd
 
 // The generator imports this package; the noasm tag lets it compile before the generated files exist.
 //go:generate env GOFLAGS=-tags=noasm go -C avo run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg simd
+//go:generate env GOFLAGS=-tags=noasm go -C avo run . -arm64 -out ../kernels_arm64.s -stubs ../stubs_arm64.go -pkg simd
 //go:generate go -C avo run ./neon
 
 import "unsafe"

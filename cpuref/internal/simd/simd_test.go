@@ -351,7 +351,7 @@ func TestMaxPool2x2(t *testing.T) {
 	nan := float32(math.NaN())
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(7, 8))
-		for _, c := range []int{1, 3, 8, 16, 24, 32, 33} {
+		for _, c := range []int{1, 3, 4, 8, 12, 16, 24, 32, 33} {
 			for pixels := 1; pixels < 6; pixels++ {
 				n := pixels * c
 				x0, x1 := make([]float32, 2*n), make([]float32, 2*n)
@@ -401,7 +401,7 @@ func checkMaxPool(t *testing.T, k *Kernels, x0, x1 []float32, c, n int) {
 func TestReLUPool2x2(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, c := range []int{1, 3, 8, 16, 24, 32, 48} {
+		for _, c := range []int{1, 3, 4, 8, 12, 16, 24, 32, 48} {
 			for windows := 1; windows < 6; windows++ {
 				n, index := windows*c, make([]uint32, windows*c)
 				for i := range index {
@@ -427,17 +427,25 @@ func TestReLUPool2x2(t *testing.T) {
 	})
 }
 
-// ReLU keeps NaN.
+// ReLU keeps NaN, also after batch-norm and before a pool.
 func TestReLUKeepsNaN(t *testing.T) {
+	const c = 112 // a vector or block of every tier and more
+	x, mean := make([]float32, 2*c), make([]float32, c)
+	for i := range x {
+		x[i] = float32(math.NaN())
+	}
 	eachTier(t, func(t *testing.T, k *Kernels) {
-		x := make([]float32, 37)
-		for i := range x {
-			x[i] = float32(math.NaN())
-		}
-		k.ReLUForward(x, x)
-		for i, v := range x {
-			if v == v {
-				t.Fatalf("element %d is %v, want NaN", i, v)
+		for name, pass := range map[string]func(y []float32){
+			"ReLUForward":          func(y []float32) { k.ReLUForward(y, x[:c]) },
+			"NormalizeReLU":        func(y []float32) { k.NormalizeReLU(y, x[:c], mean, mean, mean, c, 1) },
+			"NormalizeReLUPool2x2": func(y []float32) { k.NormalizeReLUPool2x2(y, nil, x, x, mean, mean, mean, c) },
+		} {
+			y := make([]float32, c)
+			pass(y)
+			for i, v := range y {
+				if v == v {
+					t.Fatalf("%s: element %d is %v, want NaN", name, i, v)
+				}
 			}
 		}
 	})

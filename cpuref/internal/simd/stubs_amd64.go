@@ -284,6 +284,66 @@ func tile14x32AVX512(t *Tile, cols int)
 //go:noescape
 func tilePairs14x32AVX512(t *Tile, cols int)
 
+// tile1plus0x8SSE computes a tile of 1 + 0 rows and 8 columns.
+//
+//go:noescape
+func tile1plus0x8SSE(t *Tile)
+
+// tile1plus1x8SSE computes a tile of 1 + 1 rows and 8 columns.
+//
+//go:noescape
+func tile1plus1x8SSE(t *Tile)
+
+// tile1plus2x8SSE computes a tile of 1 + 2 rows and 8 columns.
+//
+//go:noescape
+func tile1plus2x8SSE(t *Tile)
+
+// tile1plus3x8SSE computes a tile of 1 + 3 rows and 8 columns.
+//
+//go:noescape
+func tile1plus3x8SSE(t *Tile)
+
+// tile2plus0x8SSE computes a tile of 2 + 0 rows and 8 columns.
+//
+//go:noescape
+func tile2plus0x8SSE(t *Tile)
+
+// tile2plus1x8SSE computes a tile of 2 + 1 rows and 8 columns.
+//
+//go:noescape
+func tile2plus1x8SSE(t *Tile)
+
+// tile2plus2x8SSE computes a tile of 2 + 2 rows and 8 columns.
+//
+//go:noescape
+func tile2plus2x8SSE(t *Tile)
+
+// tile2plus3x8SSE computes a tile of 2 + 3 rows and 8 columns.
+//
+//go:noescape
+func tile2plus3x8SSE(t *Tile)
+
+// tile3plus0x8SSE computes a tile of 3 + 0 rows and 8 columns.
+//
+//go:noescape
+func tile3plus0x8SSE(t *Tile)
+
+// tile3plus1x8SSE computes a tile of 3 + 1 rows and 8 columns.
+//
+//go:noescape
+func tile3plus1x8SSE(t *Tile)
+
+// tile3plus2x8SSE computes a tile of 3 + 2 rows and 8 columns.
+//
+//go:noescape
+func tile3plus2x8SSE(t *Tile)
+
+// tile3plus3x8SSE computes a tile of 3 + 3 rows and 8 columns.
+//
+//go:noescape
+func tile3plus3x8SSE(t *Tile)
+
 // tile1plus0x16AVX2 computes a tile of 1 + 0 rows and 16 columns.
 //
 //go:noescape
@@ -343,6 +403,136 @@ func tile3plus2x16AVX2(t *Tile)
 //
 //go:noescape
 func tile3plus3x16AVX2(t *Tile)
+
+// addSSE adds x to y.
+//
+//go:noescape
+func addSSE(y *float32, x *float32, n int)
+
+// reluForwardSSE computes y = max(x, 0).
+//
+//go:noescape
+func reluForwardSSE(y *float32, x *float32, n int)
+
+// reluBackwardSSE computes dx = dy where y > 0, else 0.
+//
+//go:noescape
+func reluBackwardSSE(dx *float32, y *float32, dy *float32, n int)
+
+// adamSSE performs one step of Adam.
+//
+//go:noescape
+func adamSSE(param *float32, grad *float32, m *float32, v *float32, n int, s *AdamStep)
+
+// sgdSSE performs one step of SGD without momentum.
+//
+//go:noescape
+func sgdSSE(param *float32, grad *float32, n int, s *SGDStep)
+
+// sgdMomentumSSE performs one step of SGD with momentum, in the direction ShareG·g + ShareM·m.
+//
+//go:noescape
+func sgdMomentumSSE(param *float32, grad *float32, m *float32, n int, s *SGDStep)
+
+// columnSumSSE adds up the columns of one block.
+//
+//go:noescape
+func columnSumSSE(sum *float32, x *float32, ld int, rows int)
+
+// columnSquaresSSE adds up distances and squared distances from shift in the columns of one block.
+//
+//go:noescape
+func columnSquaresSSE(sum *float32, squares *float32, x *float32, shift *float32, ld int, rows int)
+
+// columnDotsSSE adds up dy and dy·(x − mean) in the columns of one block.
+//
+//go:noescape
+func columnDotsSSE(sum *float32, dot *float32, dy *float32, x *float32, mean *float32, ld int, rows int)
+
+// normalizeSSE computes (x − mean)·scale + shift in one block of columns.
+//
+//go:noescape
+func normalizeSSE(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+
+// normalizeBackwardSSE computes scale·dy + (slope·(x − mean) + shift) in one block of columns.
+//
+//go:noescape
+func normalizeBackwardSSE(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+
+// maxPool2x2IndexSSE computes the maxima of 2×2 windows and their positions.
+//
+//go:noescape
+func maxPool2x2IndexSSE(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
+
+// maxPool2x2SSE computes the maxima of 2×2 windows.
+//
+//go:noescape
+func maxPool2x2SSE(y *float32, x0 *float32, x1 *float32, c int, pixels int)
+
+// maxPool2x2BackwardSSE writes each gradient to its window's maximum and 0 to the other elements.
+//
+//go:noescape
+func maxPool2x2BackwardSSE(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
+
+// normalizeReLUSSE computes (x − mean)·scale + shift, at least 0, in one block of columns.
+//
+//go:noescape
+func normalizeReLUSSE(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
+
+// reluDotsSSE adds up the gradients g that pass the ReLU, and g·(x − mean), in the columns of one block.
+//
+//go:noescape
+func reluDotsSSE(sum *float32, dot *float32, dy *float32, y *float32, x *float32, mean *float32, ld int, rows int)
+
+// normalizeReLUBackwardSSE computes scale·g + (slope·(x − mean) + shift), with g the gradient that passes the ReLU, in one block of columns.
+//
+//go:noescape
+func normalizeReLUBackwardSSE(dx *float32, dy *float32, y *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+
+// normalizeReLUPool2x2IndexSSE computes the maximum of each window of (x − mean)·scale + shift, at least 0, and its position.
+//
+//go:noescape
+func normalizeReLUPool2x2IndexSSE(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// normalizeReLUPool2x2SSE computes the maximum of each window of (x − mean)·scale + shift, at least 0.
+//
+//go:noescape
+func normalizeReLUPool2x2SSE(y *float32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
+
+// reluPool2x2DotsSSE adds up the gradients g that pass the ReLU, and g·(x − mean) with x at index.
+//
+//go:noescape
+func reluPool2x2DotsSSE(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
+
+// reluPool2x2BackwardSSE computes scale·g + (slope·(x − mean) + shift), with g the gradient at index, else 0.
+//
+//go:noescape
+func reluPool2x2BackwardSSE(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
+
+// winogradFilterSSE transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilterSSE(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInputSSE transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInputSSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutputSSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutputSSE(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+
+// winogradGradientSSE transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradientSSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeightSSE transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeightSSE(dw *float32, m *float32, n int, ddw int, dm int)
 
 // addAVX2 adds x to y.
 //
@@ -623,6 +813,11 @@ func pairAVX512(dst *float32, src *float32, n int)
 //
 //go:noescape
 func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
+
+// transpose4SSE transposes 4 rows of 4·blocks elements.
+//
+//go:noescape
+func transpose4SSE(dst *float32, ldd int, src *float32, lds int, blocks int)
 
 // transpose8AVX2 transposes 8 rows of 8·blocks elements.
 //

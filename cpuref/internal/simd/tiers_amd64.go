@@ -2,12 +2,16 @@
 
 package simd
 
-import "github.com/klauspost/cpuid/v2"
+import (
+	"math"
+
+	"github.com/klauspost/cpuid/v2"
+)
 
 // machineTiers returns the vector tiers that the processor and the operating
-// system support, slowest first.
+// system support, slowest first: every amd64 processor has SSE2.
 func machineTiers() []*Kernels {
-	var tiers []*Kernels
+	tiers := []*Kernels{&tierSSE}
 	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
 		tiers = append(tiers, &tierAVX2)
 		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
@@ -21,11 +25,41 @@ func machineTiers() []*Kernels {
 	return tiers
 }
 
+// tierSSE uses the instructions of every amd64 processor, up to SSE2.
+var tierSSE = Kernels{
+	Name:  "sse",
+	Group: 3, Cols: 8, Block: 16,
+	Tile: tileSSE, UnevenGroups: true,
+	Transpose: transposeWith(4, transpose4SSE),
+
+	Add: pairwise(4, addSSE, addGeneric), ReLUForward: pairwise(4, reluForwardSSE, reluForwardGeneric),
+	ReLUBackward: reluBackwardWith(4, reluBackwardSSE),
+	ColumnSum:    columnSumWith(16, columnSumSSE), ColumnSquares: columnSquaresWith(16, columnSquaresSSE),
+	ColumnDots: columnDotsWith(16, columnDotsSSE),
+	Normalize:  normalizeWith(16, normalizeSSE, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(16, normalizeBackwardSSE),
+	MaxPool2x2:            maxPoolWith(4, maxPool2x2SSE, maxPool2x2IndexSSE),
+	MaxPool2x2Backward:    maxPoolBackwardWith(4, maxPool2x2BackwardSSE),
+	NormalizeReLU:         normalizeWith(16, normalizeReLUSSE, normalizeReLUGeneric),
+	ReLUDots:              reluDotsWith(16, reluDotsSSE),
+	NormalizeReLUBackward: normalizeReLUBackwardWith(16, normalizeReLUBackwardSSE),
+	NormalizeReLUPool2x2:  normalizeReLUPoolWith(4, normalizeReLUPool2x2SSE, normalizeReLUPool2x2IndexSSE),
+	ReLUPool2x2Dots:       reluPoolDotsWith(4, reluPool2x2DotsSSE),
+	ReLUPool2x2Backward:   reluPoolBackwardWith(4, reluPool2x2BackwardSSE),
+	WinogradFilter:        winogradFilterWith(4, winogradFilterSSE),
+	WinogradInput:         winogradInputWith(4, winogradInputSSE),
+	WinogradOutput:        winogradOutputWith(4, winogradOutputSSE),
+	WinogradGradient:      winogradGradientWith(4, winogradGradientSSE),
+	WinogradWeight:        winogradWeightWith(4, winogradWeightSSE),
+	Dropout:               dropoutGeneric,
+	Adam:                  adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE),
+	Pause: pause,
+}
+
 var tierAVX2 = Kernels{
 	Name:  "avx2",
 	Group: 3, Cols: 16, Block: 32,
 	Tile: tileAVX2, UnevenGroups: true,
-	Transpose: transposeAVX2,
+	Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(8, reluBackwardAVX2),
@@ -54,7 +88,7 @@ var tierAVX512 = Kernels{
 	Name:  "avx512",
 	Group: 7, Cols: 32, Block: 64,
 	Tile:      tileAVX512,
-	Transpose: transposeAVX2,
+	Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(16, reluBackwardAVX512),
@@ -79,8 +113,8 @@ var tierAVX512 = Kernels{
 	Pause: pause,
 }
 
-// TileScratch is where the AVX2 tier puts a tile with fewer columns than its
-// kernels compute.
+// TileScratch is where the tiers SSE and AVX2 put a tile with fewer columns than
+// their kernels compute.
 type TileScratch struct {
 	edge [6 * 16]float32
 }
@@ -123,22 +157,43 @@ var tilesAVX2 = [3][4]func(t *Tile){
 }
 
 func tileAVX2(t *Tile, rows0, rows1, cols int) {
-	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols)
+	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols, 16)
 }
 
-// transposeAVX2 transposes blocks of 8×8 and leaves the edges to the portable
-// code.
-func transposeAVX2(dst []float32, ldd int, src []float32, lds, rows, cols int) {
-	rows8, cols8 := rows&^7, cols&^7
-	if cols8 > 0 {
-		for i := 0; i < rows8; i += 8 {
-			transpose8AVX2(&dst[i], ldd, &src[i*lds], lds, cols8/8)
+// tilesSSE holds the tile kernels by rows0 − 1 and rows1.
+var tilesSSE = [3][4]func(t *Tile){
+	{tile1plus0x8SSE, tile1plus1x8SSE, tile1plus2x8SSE, tile1plus3x8SSE},
+	{tile2plus0x8SSE, tile2plus1x8SSE, tile2plus2x8SSE, tile2plus3x8SSE},
+	{tile3plus0x8SSE, tile3plus1x8SSE, tile3plus2x8SSE, tile3plus3x8SSE},
+}
+
+func tileSSE(t *Tile, rows0, rows1, cols int) {
+	t.wide(tilesSSE[rows0-1][rows1], rows0+rows1, cols, 8)
+}
+
+// pairVector and pairRowsVector are the AVX-512 tier's Pair and PairRows.
+
+func pairVector(dst, src []float32) {
+	n := len(src) / 2 &^ 15
+	if n > 0 {
+		pairAVX512(&dst[0], &src[0], n)
+	}
+	pairGeneric(dst[n:], src[2*n:])
+}
+
+func pairRowsVector(dst, a, b []float32) {
+	other := b
+	if b == nil {
+		other = a
+	}
+	n := len(a) &^ 15
+	if n > 0 {
+		pairRowsAVX512(&dst[0], &a[0], &other[0], n)
+	}
+	pairRowsGeneric(dst[n:], a[n:], other[n:])
+	if b == nil {
+		for i, v := range dst[:len(a)] {
+			dst[i] = math.Float32frombits(math.Float32bits(v) & 0xffff)
 		}
-	}
-	if cols8 < cols && rows8 > 0 {
-		transposeGeneric(dst[cols8*ldd:], ldd, src[cols8:], lds, rows8, cols-cols8)
-	}
-	if rows8 < rows {
-		transposeGeneric(dst[rows8:], ldd, src[rows8*lds:], lds, rows-rows8, cols)
 	}
 }

@@ -3,18 +3,37 @@
 package simd
 
 // machineTiers returns the NEON tier: every arm64 processor that Go supports has
-// NEON. Only its tile uses vector instructions; the other passes are portable.
-// It has no mixed precision, because portable code would be slower than float32,
-// and no Winograd's convolution, whose portable transforms nobody has measured
-// beside its tile.
-func machineTiers() []*Kernels {
-	k := generic
-	k.Name = "neon"
-	k.Group, k.Cols = 3, 16
-	k.Tile = tileNEON
-	k.TilePairs, k.Pair, k.PairRows = nil, nil, nil
-	k.WinogradFilter, k.WinogradInput, k.WinogradOutput, k.WinogradGradient, k.WinogradWeight = nil, nil, nil, nil, nil
-	return []*Kernels{&k}
+// NEON. It has no mixed precision, because portable code would be slower than
+// float32.
+func machineTiers() []*Kernels { return []*Kernels{&tierNEON} }
+
+var tierNEON = Kernels{
+	Name:  "neon",
+	Group: 3, Cols: 16, Block: 16,
+	Tile: tileNEON, UnevenGroups: true,
+	Transpose: transposeWith(4, transpose4NEON),
+
+	Add: pairwise(4, addNEON, addGeneric), ReLUForward: pairwise(4, reluForwardNEON, reluForwardGeneric),
+	ReLUBackward: reluBackwardWith(4, reluBackwardNEON),
+	ColumnSum:    columnSumWith(16, columnSumNEON), ColumnSquares: columnSquaresWith(16, columnSquaresNEON),
+	ColumnDots: columnDotsWith(16, columnDotsNEON),
+	Normalize:  normalizeWith(16, normalizeNEON, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(16, normalizeBackwardNEON),
+	MaxPool2x2:            maxPoolWith(4, maxPool2x2NEON, maxPool2x2IndexNEON),
+	MaxPool2x2Backward:    maxPoolBackwardWith(4, maxPool2x2BackwardNEON),
+	NormalizeReLU:         normalizeWith(16, normalizeReLUNEON, normalizeReLUGeneric),
+	ReLUDots:              reluDotsWith(16, reluDotsNEON),
+	NormalizeReLUBackward: normalizeReLUBackwardWith(16, normalizeReLUBackwardNEON),
+	NormalizeReLUPool2x2:  normalizeReLUPoolWith(4, normalizeReLUPool2x2NEON, normalizeReLUPool2x2IndexNEON),
+	ReLUPool2x2Dots:       reluPoolDotsWith(4, reluPool2x2DotsNEON),
+	ReLUPool2x2Backward:   reluPoolBackwardWith(4, reluPool2x2BackwardNEON),
+	WinogradFilter:        winogradFilterWith(4, winogradFilterNEON),
+	WinogradInput:         winogradInputWith(4, winogradInputNEON),
+	WinogradOutput:        winogradOutputWith(4, winogradOutputNEON),
+	WinogradGradient:      winogradGradientWith(4, winogradGradientNEON),
+	WinogradWeight:        winogradWeightWith(4, winogradWeightNEON),
+	Dropout:               dropoutGeneric,
+	Adam:                  adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON),
+	Pause: generic.Pause,
 }
 
 // TileScratch holds the addresses of a tile's rows of A, and a tile with fewer
@@ -36,5 +55,5 @@ func tileNEON(t *Tile, rows0, rows1, cols int) {
 	for i := range rows1 {
 		t.rows[rows0+i] = at(t.A1, i*t.RowA)
 	}
-	t.wide(tilesNEON[rows0+rows1-1], rows0+rows1, cols)
+	t.wide(tilesNEON[rows0+rows1-1], rows0+rows1, cols, 16)
 }

@@ -14,7 +14,7 @@ func TestWinogradTransforms(t *testing.T) {
 			t.Skip("the tier does not compute convolutions by Winograd's algorithm")
 		}
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, c := range []int{1, 7, 8, 16, 17, 24, 32, 48} {
+		for _, c := range []int{1, 4, 7, 8, 12, 16, 17, 24, 32, 48} {
 			for tiles := 1; tiles < 4; tiles++ {
 				compareWinograd(t, k, r, c, tiles)
 			}

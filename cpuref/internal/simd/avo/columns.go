@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math/bits"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -120,31 +122,44 @@ func normalizeBackward(v vector) {
 	RET()
 }
 
+// transpose4 transposes a strip of 4 rows, 4×4 elements at a time.
+func transpose4(v vector) {
+	v.function("transpose4", "dst *float32, ldd int, src *float32, lds, blocks int",
+		"transposes 4 rows of 4·blocks elements.")
+	v.transpose(v.transposed4)
+}
+
 // transpose8 transposes a strip of 8 rows, 8×8 elements at a time, for both
 // tiers.
 func transpose8() {
 	begin("transpose8AVX2", "dst *float32, ldd int, src *float32, lds, blocks int",
 		"transposes 8 rows of 8·blocks elements.")
+	avx2.transpose(transposed8)
+}
+
+// transpose generates the loop over the blocks of a strip. transposed transposes
+// one in registers.
+func (v vector) transpose(transposed func(rows []reg.VecVirtual) []reg.VecVirtual) {
 	dst, ldd := param("dst"), bytesOf(param("ldd"))
 	src, lds := param("src"), bytesOf(param("lds"))
-	eight := GP64()
-	MOVQ(ldd, eight)
-	SHLQ(Imm(3), eight)
+	block := GP64() // bytes between blocks of dst
+	MOVQ(ldd, block)
+	SHLQ(Imm(uint64(bits.Len(uint(v.lanes-1)))), block)
 	loop("blocks", param("blocks"), func() {
-		rows := make([]reg.VecVirtual, 8)
+		rows := make([]reg.VecVirtual, v.lanes)
 		p := GP64()
 		MOVQ(src, p)
 		for i := range rows {
-			rows[i] = avx2.load(at(p, 0))
+			rows[i] = v.load(at(p, 0))
 			ADDQ(lds, p)
 		}
 		MOVQ(dst, p)
-		for _, r := range transposed8(rows) {
+		for _, r := range transposed(rows) {
 			VMOVUPS(r, at(p, 0))
 			ADDQ(ldd, p)
 		}
-		ADDQ(U32(32), src)
-		ADDQ(eight, dst)
+		ADDQ(U32(v.bytes()), src)
+		ADDQ(block, dst)
 	})
 	VZEROUPPER()
 	RET()

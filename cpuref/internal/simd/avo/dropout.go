@@ -39,7 +39,7 @@ func dropout(v vector) {
 		v.xorKey(hi0, c[3], at(keys, 8*round+4))
 		c = []reg.VecVirtual{hi1, lo1, hi0, lo0}
 	}
-	for j, words := range v.inUnitOrder(c) {
+	for j, words := range v.transposed4(c) { // vectors of consecutive units
 		v.drop(at(x, j*v.bytes()), at(y, j*v.bytes()), words, threshold, scale)
 	}
 	VPADDD(step, counter, counter)
@@ -52,7 +52,7 @@ func dropout(v vector) {
 }
 
 // firstCounters returns the first counter of each lane, in the order that makes
-// inUnitOrder's vectors contiguous: lane 4·l + j starts at j·(lanes/4) + l.
+// their transposition's vectors contiguous: lane 4·l + j starts at j·(lanes/4) + l.
 func (v vector) firstCounters() reg.VecVirtual {
 	name := "counters" + v.suffix
 	order := GLOBL(name, RODATA|NOPTR)
@@ -133,19 +133,18 @@ func (v vector) xorKey(x, c reg.VecVirtual, key Mem) {
 	VXORPS(k, x, x)
 }
 
-// inUnitOrder transposes the four words per block into vectors of consecutive
-// units.
-func (v vector) inUnitOrder(c []reg.VecVirtual) []reg.VecVirtual {
-	p, r := v.several(4), v.several(4)
-	VUNPCKLPS(c[1], c[0], p[0])
-	VUNPCKHPS(c[1], c[0], p[1])
-	VUNPCKLPS(c[3], c[2], p[2])
-	VUNPCKHPS(c[3], c[2], p[3])
-	VUNPCKLPD(p[2], p[0], r[0])
-	VUNPCKHPD(p[2], p[0], r[1])
-	VUNPCKLPD(p[3], p[1], r[2])
-	VUNPCKHPD(p[3], p[1], r[3])
-	return r
+// transposed4 transposes each 4×4 block of four registers.
+func (v vector) transposed4(r []reg.VecVirtual) []reg.VecVirtual {
+	pairs, out := v.several(4), v.several(4)
+	VUNPCKLPS(r[1], r[0], pairs[0])
+	VUNPCKHPS(r[1], r[0], pairs[1])
+	VUNPCKLPS(r[3], r[2], pairs[2])
+	VUNPCKHPS(r[3], r[2], pairs[3])
+	VUNPCKLPD(pairs[2], pairs[0], out[0])
+	VUNPCKHPD(pairs[2], pairs[0], out[1])
+	VUNPCKLPD(pairs[3], pairs[1], out[2])
+	VUNPCKHPD(pairs[3], pairs[1], out[3])
+	return out
 }
 
 // drop stores x·scale where the random word is at least the threshold, else 0.

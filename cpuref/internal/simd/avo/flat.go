@@ -10,9 +10,9 @@ import (
 
 // Predicates of VCMPPS.
 const (
-	notLessEqual = 0x16 // true if either is NaN
-	greater      = 0x1e // false if either is NaN
-	ordered      = 0x07 // neither is NaN
+	notLessOrEqual = 0x16 // true if either is NaN
+	greater        = 0x1e // false if either is NaN
+	ordered        = 0x07 // neither is NaN
 )
 
 // unroll is the number of vectors per iteration of a flat loop.

@@ -1,54 +1,77 @@
-// Command avo generates the amd64 inner loops of package simd. Run it with
+// Command avo generates the inner loops of package simd, but for arm64's tile. Run it with
 // "go generate" in the package's folder.
 package main
 
 import (
+	"flag"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/pass"
 	"github.com/mmcloughlin/avo/reg"
 
 	_ "github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd" // its structs' layouts
 )
 
 func main() {
+	arm64 := flag.Bool("arm64", false, "generate for arm64")
 	Package("github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd")
-	ConstraintExpr("amd64,!noasm")
-	tilesAVX512()
-	tilesAVX2()
-	for _, v := range []vector{avx2, avx512} {
-		add(v)
-		reluForward(v)
-		reluBackward(v)
-		adam(v)
-		sgd(v)
-		sgdMomentum(v)
-		columnSum(v)
-		columnSquares(v)
-		columnDots(v)
-		normalize(v)
-		normalizeBackward(v)
-		maxPool(v, true)
-		maxPool(v, false)
-		maxPoolBackward(v)
-		dropout(v)
-		normalizeReLU(v)
-		reluDots(v)
-		normalizeReLUBackward(v)
-		normalizeReLUPool(v, true)
-		normalizeReLUPool(v, false)
-		reluPoolDots(v)
-		reluPoolBackward(v)
-		winogradFilter(v)
-		winogradInput(v)
-		winogradOutput(v)
-		winogradGradient(v)
-		winogradWeight(v)
+	flag.Parse() // empties the output, which is part of that package
+	if *arm64 {
+		ConstraintExpr("arm64,!noasm")
+		passes(neon)
+		transpose4(neon)
+		pass.Compile = pass.Concat(pass.Compile, pass.FunctionPass(toNEON))
+	} else {
+		ConstraintExpr("amd64,!noasm")
+		tilesAVX512()
+		for _, v := range []vector{sse, avx2} {
+			tiles(v)
+		}
+		for _, v := range []vector{sse, avx2, avx512} {
+			passes(v)
+		}
+		pair()
+		pairRows()
+		transpose4(sse)
+		transpose8()
+		pause()
+		pass.Compile = pass.Concat(pass.FunctionPass(toSSE), pass.Compile, pass.FunctionPass(pruneCopies))
 	}
-	pair()
-	pairRows()
-	transpose8()
-	pause()
 	Generate()
+}
+
+// passes generates everything but the tiles.
+func passes(v vector) {
+	add(v)
+	reluForward(v)
+	reluBackward(v)
+	adam(v)
+	sgd(v)
+	sgdMomentum(v)
+	columnSum(v)
+	columnSquares(v)
+	columnDots(v)
+	normalize(v)
+	normalizeBackward(v)
+	maxPool(v, true)
+	maxPool(v, false)
+	maxPoolBackward(v)
+	if v.lanes > 4 { // of a training step in SSE, portable dropout takes 0.2 %
+		dropout(v)
+	}
+	normalizeReLU(v)
+	reluDots(v)
+	normalizeReLUBackward(v)
+	normalizeReLUPool(v, true)
+	normalizeReLUPool(v, false)
+	reluPoolDots(v)
+	reluPoolBackward(v)
+	winogradFilter(v)
+	winogradInput(v)
+	winogradOutput(v)
+	winogradGradient(v)
+	winogradWeight(v)
 }
 
 // vector is a width of vector registers.
@@ -59,6 +82,8 @@ type vector struct {
 }
 
 var (
+	sse    = vector{"SSE", 4, XMM}
+	neon   = vector{"NEON", 4, XMM}
 	avx2   = vector{"AVX2", 8, YMM}
 	avx512 = vector{"AVX512", 16, ZMM}
 )

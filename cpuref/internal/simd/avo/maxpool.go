@@ -78,7 +78,7 @@ func maxPool(v vector, withIndex bool) {
 			if v.lanes == 16 {
 				isNumber, replace := K(), K()
 				VCMPPS(Imm(ordered), best, best, isNumber)
-				VCMPPS(Imm(notLessEqual), best, x, isNumber, replace)
+				VCMPPS(Imm(notLessOrEqual), best, x, isNumber, replace)
 				VMOVAPS(x, replace, best)
 				if withIndex {
 					VMOVDQA32(number[k], replace, index)
@@ -87,7 +87,7 @@ func maxPool(v vector, withIndex bool) {
 			}
 			isNumber, replace := v.new(), v.new()
 			VCMPPS(Imm(ordered), best, best, isNumber)
-			VCMPPS(Imm(notLessEqual), best, x, replace)
+			VCMPPS(Imm(notLessOrEqual), best, x, replace)
 			VANDPS(isNumber, replace, replace)
 			VBLENDVPS(replace, x, best, best)
 			if withIndex {

@@ -41,13 +41,13 @@ func tilesAVX512() {
 	}
 }
 
-// tilesAVX2 generates tiles of 1 to 3 plus 0 to 3 rows by two vectors.
-func tilesAVX2() {
+// tiles generates tiles of 1 to 3 plus 0 to 3 rows by two vectors.
+func tiles(v vector) {
 	for rows0 := 1; rows0 <= 3; rows0++ {
 		for rows1 := 0; rows1 <= 3; rows1++ {
-			t := &tile{vector: avx2, rows0: rows0, rows1: rows1, vectors: 2}
-			t.function(fmt.Sprintf("tile%dplus%dx16", rows0, rows1), "t *Tile",
-				fmt.Sprintf("computes a tile of %d + %d rows and 16 columns.", rows0, rows1))
+			t := &tile{vector: v, rows0: rows0, rows1: rows1, vectors: 2}
+			t.function(fmt.Sprintf("tile%dplus%dx%d", rows0, rows1, 2*v.lanes), "t *Tile",
+				fmt.Sprintf("computes a tile of %d + %d rows and %d columns.", rows0, rows1, 2*v.lanes))
 			t.generate()
 		}
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"math"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -43,8 +45,7 @@ func winogradFilter(v vector) {
 	u, g, n := param("u"), param("filter"), param("n") // the assembler reserves the name g
 	du, dg := bytesOf(param("du")), bytesOf(param("dg"))
 	du3, dg3 := tripled(du), tripled(dg)
-	half := v.new()
-	VBROADCASTSS(ConstData("half"+v.suffix, F32(0.5)), half)
+	half := v.broadcastInt(U32(math.Float32bits(0.5)))
 	Label("more")
 	var half4x3 [4][3]reg.VecVirtual // G·g
 	for j := range 3 {
@@ -80,12 +81,10 @@ func winogradFilter(v vector) {
 
 // filterPoints returns G·g for three taps.
 func (v vector) filterPoints(g [3]reg.VecVirtual, half reg.VecVirtual) [4]reg.VecVirtual {
-	plus, minus := v.new(), v.sum(g[0], g[2])
-	VMULPS(half, minus, minus)
-	VMOVAPS(minus, plus)
-	VFMADD231PS(g[1], half, plus)
-	VFNMADD231PS(g[1], half, minus)
-	return [4]reg.VecVirtual{g[0], plus, minus, g[2]}
+	outer := v.sum(g[0], g[2])
+	VMULPS(half, outer, outer)
+	VMULPS(half, g[1], g[1])
+	return [4]reg.VecVirtual{g[0], v.sum(outer, g[1]), v.difference(outer, g[1]), g[2]}
 }
 
 // winogradInput generates V = Bᵀ·d·B, a row of V at a time.
@@ -267,8 +266,7 @@ func winogradWeight(v vector) {
 	v.function("winogradWeight", "dw, m *float32, n, ddw, dm int", "transforms the points of n filters, a multiple of the lanes.")
 	dw, m, n := param("dw"), param("m"), param("n")
 	ddw, dm := bytesOf(param("ddw")), bytesOf(param("dm"))
-	half := v.new()
-	VBROADCASTSS(ConstData("halves"+v.suffix, F32(0.5)), half)
+	half := v.broadcastInt(U32(math.Float32bits(0.5)))
 	Label("more")
 	var columns [3][4]reg.VecVirtual // Gᵀ·M
 	column := GP64()

@@ -1,5 +1,6 @@
-// Command neon generates the arm64 tile of package simd without avo, which only
-// supports amd64. Run it with "go generate" in the package's folder.
+// Command neon generates the arm64 tile of package simd. It does without avo,
+// which lacks arm64's loads that also move the address. Run it with "go generate"
+// in the package's folder.
 package main
 
 import (
@@ -45,7 +46,7 @@ func main() {
 	for rows := 1; rows <= maxRows; rows++ {
 		function(rows)
 	}
-	if err := os.WriteFile("../kernels_arm64.s", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("../tile_arm64.s", out.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
 	out.Reset()
@@ -53,7 +54,7 @@ func main() {
 	for rows := 1; rows <= maxRows; rows++ {
 		emit("\n// tile%dx16NEON computes a %[1]d×16 tile; t.rows holds the rows of A.\n//\n//go:noescape\nfunc tile%[1]dx16NEON(t *Tile)", rows)
 	}
-	if err := os.WriteFile("../stubs_arm64.go", out.Bytes(), 0o644); err != nil {
+	if err := os.WriteFile("../tile_stubs_arm64.go", out.Bytes(), 0o644); err != nil {
 		log.Fatal(err)
 	}
 }
