@@ -62,10 +62,14 @@ func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
 	clear(s)
 	shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
 	first, end := m.bounds(i)
-	rows := (end - first + rowsPerShiftRow - 1) / rowsPerShiftRow
-	k.ColumnSum(shift[:m.c], x[first*m.c:], m.c, rows)
+	rows, width := (end-first+rowsPerShiftRow-1)/rowsPerShiftRow, m.c
+	if rows >= m.fold {
+		rows, width = rows/m.fold, m.width
+	}
+	k.ColumnSum(shift[:width], x[first*m.c:], width, rows)
+	m.foldSums(shift)
 	for c := range m.c {
-		shift[c] /= float32(rows)
+		shift[c] /= float32(rows * width / m.c)
 	}
 	m.repeat(shift)
 	m.each(i, func(from, rows, width int) {

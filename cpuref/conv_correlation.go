@@ -113,7 +113,7 @@ func (x *correlation) compile(oh, ow int, w kernels.Tensor, form string, pack fu
 	if x.paired {
 		form += " pairs"
 	}
-	x.filters = x.p.newWeights(w, form, (x.panels*x.taps()+1)*k.Cols)
+	x.filters = x.p.newWeights(w, form, 0, (x.panels*x.taps()+1)*k.Cols)
 	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels

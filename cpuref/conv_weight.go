@@ -10,9 +10,9 @@ import (
 const (
 	imagesPerGroup     = 16
 	imagesPerGroupTaps = 4 // in compileByTaps, whose sums are small
-	// chunkElements is the number of elements of X and DY processed at once,
-	// about half of a core's second-level cache.
-	chunkElements = 1 << 16
+	// chunkElements is the number of elements of X and DY processed at once: they
+	// stay close to the first-level cache for all tiles.
+	chunkElements = 1 << 14
 )
 
 // weightGradient is a compiled [kernels.ConvBackwardWeight]:
@@ -36,6 +36,7 @@ type weightGradient struct {
 	rows      rowTiles
 	panels    int // of KW·I
 	splits    int // tasks per group
+	tapLine   int // see copyByTap
 }
 
 func (g *weightGradient) rowTaps() int { return g.kw * g.frame.c }

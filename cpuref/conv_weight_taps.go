@@ -9,7 +9,11 @@ func (g *weightGradient) compileByTaps() func() error {
 	g.rows = newRowTiles(k, g.taps())
 	g.panels = (g.o + k.Cols - 1) / k.Cols
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.pixels() + g.loadLength(1))
+	g.tapLine = g.ow
+	if g.stride*g.frame.c == 1 {
+		g.tapLine = g.frame.fw
+	}
+	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.tapSize() + g.loadLength(1))
 	compute := g.computeByTaps
 	return func() error {
 		pool.run(g.groups, compute)
@@ -24,16 +28,20 @@ func (g *weightGradient) compileByTaps() func() error {
 	}
 }
 
+// tapSize is the distance between the copies for two taps: lines of pixels, which
+// keep the frame's borders if the frame can then be copied as it is.
+func (g *weightGradient) tapSize() int { return g.oh * g.tapLine }
+
 // computeByTaps is a task: one group's sum.
 func (g *weightGradient) computeByTaps(worker, group int) {
 	k := g.p.backend.simd
 	from, to := g.group(group)
 	scratch := g.p.scratch.private[worker]
-	framed, byTap, rounded := scratch[:g.frame.size()], scratch[g.frame.size():], scratch[g.frame.size()+g.taps()*g.pixels():]
+	framed, byTap, rounded := scratch[:g.frame.size()], scratch[g.frame.size():], scratch[g.frame.size()+g.taps()*g.tapSize():]
 	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
 	t := &g.p.scratch.tiles[worker]
-	t.RowA, t.RowC, t.Bias, t.Accumulate = g.pixels(), g.o, nil, 0
-	t.Walk(g.pixels(), 1, g.o, 1, 0, 0, 1, 0, 0)
+	t.RowA, t.RowC, t.Bias, t.Accumulate = g.tapSize(), g.o, nil, 0
+	t.Walk(g.ow, 1, g.o, g.oh, g.tapLine, g.ow*g.o, 1, 0, 0)
 	for n := from; n < to; n++ {
 		dy := g.load(framed, rounded, n, 1)
 		g.copyByTap(byTap, framed)
@@ -42,9 +50,9 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 			tap, rows := g.rows.bounds(i % g.rows.count)
 			rows0 := min(rows, k.Group)
 			j := i / g.rows.count * k.Cols
-			t.A0 = &byTap[tap*g.pixels()]
+			t.A0 = &byTap[tap*g.tapSize()]
 			if rows > rows0 {
-				t.A1 = &byTap[(tap+rows0)*g.pixels()]
+				t.A1 = &byTap[(tap+rows0)*g.tapSize()]
 			}
 			t.B = &dy[j]
 			t.C = &part[tap*g.o+j]
@@ -55,20 +63,20 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 }
 
 // copyByTap copies, for each tap, the elements of the frame that it multiplies:
-// dst (KH·KW·I, OH·OW).
+// dst (KH·KW·I, OH, tapLine).
 func (g *weightGradient) copyByTap(dst, framed []float32) {
 	c := g.frame.c
 	for tap := range g.taps() {
 		start := tap/g.rowTaps()*g.frame.fw*c + tap%g.rowTaps()
+		to := dst[tap*g.tapSize():][:g.tapSize()]
+		if g.stride*c == 1 {
+			copy(to, framed[start:])
+			continue
+		}
 		for h := range g.oh {
 			src := framed[start+h*g.stride*g.frame.fw*c:]
-			row := dst[tap*g.pixels()+h*g.ow:][:g.ow]
-			if g.stride*c == 1 {
-				copy(row, src)
-				continue
-			}
-			for w := range row {
-				row[w] = src[w*g.stride*c]
+			for w := range g.ow {
+				to[h*g.ow+w] = src[w*g.stride*c]
 			}
 		}
 	}

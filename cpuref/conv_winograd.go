@@ -169,7 +169,7 @@ func oddLines(n int) int {
 // columns]. form names the resulting order.
 func (x *winograd) compile(w kernels.Tensor, form string, pack func(packed []float32, panel, tap, from, to int)) func() error {
 	pool := x.p.backend.pool
-	x.filters = x.p.newWeights(w, form, (x.panels*winogradPoints*x.c+1)*x.p.backend.simd.Cols)
+	x.filters = x.p.newWeights(w, form, 0, (x.panels*winogradPoints*x.c+1)*x.p.backend.simd.Cols)
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute
 	return func() error {

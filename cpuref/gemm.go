@@ -13,6 +13,11 @@ const kBlock = 384
 // core's second-level cache.
 const groupElements = 1 << 15
 
+// copyTiles is the number of row tiles for which a block of B is copied, so that
+// its lines do not share few sets of the cache. For fewer the copy costs more than
+// it saves.
+const copyTiles = 12
+
 // tasksPerWorker is the number of tasks per worker of a matrix product. Several
 // keep a worker that starts late or runs slowly from holding up the others.
 // Every element is computed in the same order however the product is split.
@@ -49,7 +54,12 @@ type product struct {
 	group    int      // panels processed at once
 	packed   bool     // B is packed: [panel][K][tile's columns]
 	weights  *weights // packed B in fp32
-	packedAt int      // position in the shared scratch, of pairs
+	packedAt int      // position in the shared scratch
+
+	// A is packed too if its k is not contiguous, because the lines of a column
+	// of A can share few sets of the cache: from packedAAt, [row tile][K][tile's rows].
+	packedA   bool
+	packedAAt int
 
 	rowParts, panelParts int // the grid of tasks
 	blockLength          int // private scratch for B
@@ -85,8 +95,12 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 		prepare = g.packing(op)
 	}
 	compute := g.compute
+	packA := func(_, task int) { g.packA(task) }
 	multiply := func() error {
 		round()
+		if g.packedA {
+			p.backend.pool.run(g.rows.count, packA)
+		}
 		prepare()
 		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
@@ -109,6 +123,12 @@ func (g *product) layOut() {
 	g.rows = newRowTiles(k, g.m)
 	g.panels = (g.n + k.Cols - 1) / k.Cols
 	g.packed = g.b.col != 1
+	g.packedA = g.a.col != 1
+	if g.packedA {
+		g.packedAAt = g.packedAt
+		g.packedAt += g.m * g.k
+		g.p.scratch.reserveShared(g.packedAt)
+	}
 	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
 	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
@@ -172,7 +192,7 @@ func (g *product) packing(op kernels.GEMM) func() {
 	if g.transposed {
 		from = op.A
 	}
-	g.weights = g.p.newWeights(from, "product", length)
+	g.weights = g.p.newWeights(from, "product", g.packedAt, length)
 	return func() { g.weights.prepare(tasks, pack) }
 }
 
@@ -201,32 +221,137 @@ func (g *product) part(worker, task int) productPart {
 	return part
 }
 
+// packA packs row tile r of A.
+func (g *product) packA(r int) {
+	i, rows := g.rows.bounds(r)
+	packed := g.p.scratch.shared[g.packedAAt+i*g.k:]
+	for k := range g.k {
+		copy(packed[k*rows:(k+1)*rows], g.a.data[k*g.a.col+i:])
+	}
+}
+
+// rowTile is a row tile's first row, numbers of rows, and part of A.
+type rowTile struct {
+	first, rows0, rows1 int
+	a                   []float32
+	row, col            int // distances in a
+}
+
+// rowTile returns row tile r for the block of k that starts at k0.
+func (g *product) rowTile(r, k0 int) rowTile {
+	i, rows := g.rows.bounds(r)
+	rows0 := min(rows, g.p.backend.simd.Group)
+	t := rowTile{first: i, rows0: rows0, rows1: rows - rows0, row: g.a.row, col: g.a.col}
+	if g.packedA {
+		t.a, t.row, t.col = g.p.scratch.shared[g.packedAAt+i*g.k+k0*rows:], 1, rows
+	} else {
+		t.a = g.a.data[i*g.a.row+k0*g.a.col:]
+	}
+	return t
+}
+
 // compute is a task. It processes panels in groups, so that they share a row
 // tile's part of A in the first-level cache and C is written in longer runs.
 func (g *product) compute(worker, task int) {
 	part := g.part(worker, task)
 	t := &g.p.scratch.tiles[worker]
-	t.RowA, t.RowC = g.a.row, g.n
+	t.RowC = g.n
 	if g.transposed {
 		t.RowC = g.stripWidth()
 		g.startStrip(&part)
 	}
 	for k0 := 0; k0 < g.k; k0 += kBlock {
-		steps := min(kBlock, g.k-k0)
 		for p0 := part.panelFrom; p0 < part.panelTo; p0 += g.group {
-			p1 := min(p0+g.group, part.panelTo)
-			b := g.panelBlock(&part, p0, p1, k0, steps)
-			t.Walk(steps, g.a.col, b.row, 1, 0, 0, 1, 0, 0)
-			for r := part.rowFrom; r < part.rowTo; r++ {
-				for panel := p0; panel < p1; panel++ {
-					t.B = &b.data[(panel-p0)*b.distance]
-					g.tile(t, &part, r, panel, k0)
-				}
-			}
+			g.computeGroup(t, &part, p0, min(p0+g.group, part.panelTo), k0)
 		}
 	}
+	t.Ahead, t.StepAhead, t.JumpAhead = nil, 0, 0
 	if g.transposed {
 		g.finishStrip(&part)
+	}
+}
+
+// computeGroup computes panels [p0, p1) for the block of k that starts at k0.
+func (g *product) computeGroup(t *simd.Tile, part *productPart, p0, p1, k0 int) {
+	steps := min(kBlock, g.k-k0)
+	b := g.panelBlock(part, p0, p1, k0, steps)
+	tiles := (part.rowTo - part.rowFrom) * (p1 - p0)
+	ahead := newFetch(g.nextPanels(part, p1, k0, steps), tiles, steps)
+	for r := part.rowFrom; r < part.rowTo; r++ {
+		if g.packed {
+			ahead = newFetch(g.nextRows(part, r, k0, steps), p1-p0, steps)
+		}
+		rows := g.rowTile(r, k0)
+		t.RowA = rows.row
+		t.Walk(ahead.segment, rows.col, b.row, steps/ahead.segment, ahead.segment*rows.col, ahead.segment*b.row, 1, 0, 0)
+		for panel := p0; panel < p1; panel++ {
+			ahead.next(t)
+			t.B = &b.data[(panel-p0)*b.distance]
+			g.tile(t, part, &rows, panel, k0)
+		}
+	}
+}
+
+// nextPanels returns the block of B after panel p1, if it is not packed.
+func (g *product) nextPanels(part *productPart, p1, k0, steps int) block {
+	if g.packed || p1 == part.panelTo {
+		return block{}
+	}
+	width := g.p.backend.simd.Cols
+	cols := min(g.n, min(p1+g.group, part.panelTo)*width) - p1*width
+	return block{g.b.data[k0*g.b.row+p1*width:], g.b.row, steps, cols}
+}
+
+// nextRows returns the part of A of the tile after row tile r, if it is not
+// packed.
+func (g *product) nextRows(part *productPart, r, k0, steps int) block {
+	if g.packedA || r+1 == part.rowTo {
+		return block{}
+	}
+	i, rows := g.rows.bounds(r + 1)
+	return block{g.a.data[i*g.a.row+k0:], g.a.row, rows, steps}
+}
+
+// block is a part of a matrix with contiguous columns.
+type block struct {
+	data            []float32
+	row, rows, cols int
+}
+
+// fetch has consecutive tiles fetch the block that the tiles after them need: as
+// they compute, the lines arrive, evenly spread over time. The hardware does not
+// foresee them if the rows of the matrix are long.
+type fetch struct {
+	block       // what is left
+	perTile int // rows
+	segment int // steps of a tile per row
+}
+
+// newFetch returns the fetch of a block by the given number of tiles of so many
+// steps each, or an empty one if the steps cannot be split evenly.
+func newFetch(b block, tiles, steps int) fetch {
+	f := fetch{block: b, perTile: 1}
+	for f.perTile*tiles < b.rows {
+		f.perTile *= 2
+	}
+	f.segment = steps / f.perTile
+	if steps%f.perTile != 0 {
+		return fetch{segment: steps}
+	}
+	return f
+}
+
+// next sets what the next tile fetches.
+func (f *fetch) next(t *simd.Tile) {
+	t.Ahead, t.StepAhead, t.JumpAhead = nil, 0, 0
+	if f.rows <= 0 {
+		return
+	}
+	t.Ahead = &f.data[0]
+	t.StepAhead = (f.cols + f.segment - 1) / f.segment
+	t.JumpAhead = f.row - f.segment*t.StepAhead
+	if f.rows -= f.perTile; f.rows > 0 {
+		f.data = f.data[f.perTile*f.row:]
 	}
 }
 
@@ -238,14 +363,14 @@ type panelBlock struct {
 }
 
 // panelBlock returns steps rows from k0 of panels [p0, p1): from the packed B,
-// as a copy if several row tiles use it, or in place.
+// as a copy if many row tiles use it, or in place.
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
 		return panelBlock{g.packedB()[(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
-	if part.rowTo-part.rowFrom < 3 {
+	if part.rowTo-part.rowFrom < copyTiles {
 		return panelBlock{g.b.data[from:], g.b.row, width}
 	}
 	cols := min(p1*width, g.n) - p0*width
@@ -259,22 +384,19 @@ func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBloc
 }
 
 // tile computes one tile for the block of k that starts at k0.
-func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
+func (g *product) tile(t *simd.Tile, part *productPart, rows *rowTile, panel, k0 int) {
 	k := g.p.backend.simd
-	i, rows := g.rows.bounds(r)
 	j := panel * k.Cols
-	a := g.a.data[i*g.a.row+k0*g.a.col:]
-	rows0 := min(rows, k.Group)
-	t.A0 = &a[0]
-	if rows > rows0 {
-		t.A1 = &a[rows0*g.a.row]
+	t.A0 = &rows.a[0]
+	if rows.rows1 > 0 {
+		t.A1 = &rows.a[rows.rows0*rows.row]
 	}
 	t.Bias, t.Accumulate = nil, 1
 	if g.transposed {
 		first, _ := g.rows.bounds(part.rowFrom)
-		t.C = &part.strip[(i-first)*t.RowC+j]
+		t.C = &part.strip[(rows.first-first)*t.RowC+j]
 	} else {
-		t.C = &g.c[i*g.n+j]
+		t.C = &g.c[rows.first*g.n+j]
 		if k0 == 0 && g.bias != nil {
 			t.Bias = &g.bias[j]
 		}
@@ -282,7 +404,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 			t.Accumulate = 0
 		}
 	}
-	g.multiply(t, rows0, rows-rows0, min(k.Cols, g.n-j))
+	g.multiply(t, rows.rows0, rows.rows1, min(k.Cols, g.n-j))
 }
 
 // startStrip sets a transposed C to its initial values: bias and old contents.

@@ -10,6 +10,7 @@ type weights struct {
 	p      *program
 	buffer int // that they come from
 	length int
+	at     int       // position in the shared scratch, if they are not kept
 	keep   bool      // in kept
 	kept   []float32 // allocated when first prepared
 	seen   uint64    // version of the buffer that kept is from
@@ -22,11 +23,12 @@ type weightsKey struct {
 }
 
 // newWeights returns weights of the given length that come from a tensor, for the
-// section that is being compiled. form names their order.
-func (p *program) newWeights(from kernels.Tensor, form string, length int) *weights {
-	w := &weights{p: p, buffer: from.Buffer, length: length, keep: !p.writes[from.Buffer]}
+// section that is being compiled. form names their order, at their position in the
+// shared scratch if they are not kept.
+func (p *program) newWeights(from kernels.Tensor, form string, at, length int) *weights {
+	w := &weights{p: p, buffer: from.Buffer, at: at, length: length, keep: !p.writes[from.Buffer]}
 	if !w.keep {
-		p.scratch.reserveShared(length)
+		p.scratch.reserveShared(at + length)
 		return w
 	}
 	key := weightsKey{from.Buffer, from.Offset, form}
@@ -54,5 +56,5 @@ func (w *weights) data() []float32 {
 	if w.keep {
 		return w.kept
 	}
-	return w.p.scratch.shared[:w.length]
+	return w.p.scratch.shared[w.at:][:w.length]
 }

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func tile1x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	MOVQ       t+0(FP), AX
@@ -28,38 +28,50 @@ TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (SI)
+	ADDQ             DI, SI
 	VFMADD231PS.BCST (AX), Z0, Z2
 	ADDQ             DX, AX
 	ADDQ             BX, CX
-	DECQ             R8
+	DECQ             R10
 	JNZ              k
-	MOVQ             t+0(FP), R8
-	MOVQ             88(R8), R8
-	LEAQ             (AX)(R8*4), AX
-	MOVQ             t+0(FP), R8
-	MOVQ             96(R8), R8
-	LEAQ             (CX)(R8*4), CX
-	DECQ             DI
+	MOVQ             t+0(FP), R10
+	MOVQ             88(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	MOVQ             t+0(FP), R10
+	MOVQ             96(R10), R10
+	LEAQ             (CX)(R10*4), CX
+	MOVQ             t+0(FP), R10
+	MOVQ             152(R10), R10
+	LEAQ             (SI)(R10*4), SI
+	DECQ             R9
 	JNZ              segments
-	MOVQ             t+0(FP), DI
-	MOVQ             112(DI), DI
-	LEAQ             (AX)(DI*4), AX
-	MOVQ             t+0(FP), DI
-	MOVQ             120(DI), DI
-	LEAQ             (CX)(DI*4), CX
-	DECQ             SI
+	MOVQ             t+0(FP), R9
+	MOVQ             112(R9), R9
+	LEAQ             (AX)(R9*4), AX
+	MOVQ             t+0(FP), R9
+	MOVQ             120(R9), R9
+	LEAQ             (CX)(R9*4), CX
+	DECQ             R8
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -96,7 +108,7 @@ store:
 	RET
 
 // func tilePairs1x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	MOVQ       t+0(FP), AX
@@ -119,40 +131,52 @@ TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
 	ADDQ         DX, AX
 	ADDQ         BX, CX
-	DECQ         R8
+	DECQ         R10
 	JNZ          k
-	MOVQ         t+0(FP), R8
-	MOVQ         88(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         96(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         152(R10), R10
+	LEAQ         (SI)(R10*4), SI
+	DECQ         R9
 	JNZ          segments
-	MOVQ         t+0(FP), DI
-	MOVQ         112(DI), DI
-	LEAQ         (AX)(DI*4), AX
-	MOVQ         t+0(FP), DI
-	MOVQ         120(DI), DI
-	LEAQ         (CX)(DI*4), CX
-	DECQ         SI
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -189,7 +213,7 @@ store:
 	RET
 
 // func tile1x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -214,41 +238,53 @@ TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
 	ADDQ         DX, AX
 	ADDQ         BX, CX
-	DECQ         R8
+	DECQ         R10
 	JNZ          k
-	MOVQ         t+0(FP), R8
-	MOVQ         88(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         96(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         152(R10), R10
+	LEAQ         (SI)(R10*4), SI
+	DECQ         R9
 	JNZ          segments
-	MOVQ         t+0(FP), DI
-	MOVQ         112(DI), DI
-	LEAQ         (AX)(DI*4), AX
-	MOVQ         t+0(FP), DI
-	MOVQ         120(DI), DI
-	LEAQ         (CX)(DI*4), CX
-	DECQ         SI
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -291,7 +327,7 @@ store:
 	RET
 
 // func tilePairs1x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -316,19 +352,28 @@ TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -336,23 +381,26 @@ k:
 	WORD         $0xe252
 	ADDQ         DX, AX
 	ADDQ         BX, CX
-	DECQ         R8
+	DECQ         R10
 	JNZ          k
-	MOVQ         t+0(FP), R8
-	MOVQ         88(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         96(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         152(R10), R10
+	LEAQ         (SI)(R10*4), SI
+	DECQ         R9
 	JNZ          segments
-	MOVQ         t+0(FP), DI
-	MOVQ         112(DI), DI
-	LEAQ         (AX)(DI*4), AX
-	MOVQ         t+0(FP), DI
-	MOVQ         120(DI), DI
-	LEAQ         (CX)(DI*4), CX
-	DECQ         SI
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -395,7 +443,7 @@ store:
 	RET
 
 // func tile2x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -421,39 +469,51 @@ TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (DI)
+	ADDQ             R8, DI
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	ADDQ             BX, AX
 	ADDQ             SI, CX
-	DECQ             R9
+	DECQ             R11
 	JNZ              k
-	MOVQ             t+0(FP), R9
-	MOVQ             88(R9), R9
-	LEAQ             (AX)(R9*4), AX
-	MOVQ             t+0(FP), R9
-	MOVQ             96(R9), R9
-	LEAQ             (CX)(R9*4), CX
-	DECQ             R8
+	MOVQ             t+0(FP), R11
+	MOVQ             88(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	MOVQ             t+0(FP), R11
+	MOVQ             96(R11), R11
+	LEAQ             (CX)(R11*4), CX
+	MOVQ             t+0(FP), R11
+	MOVQ             152(R11), R11
+	LEAQ             (DI)(R11*4), DI
+	DECQ             R10
 	JNZ              segments
-	MOVQ             t+0(FP), R8
-	MOVQ             112(R8), R8
-	LEAQ             (AX)(R8*4), AX
-	MOVQ             t+0(FP), R8
-	MOVQ             120(R8), R8
-	LEAQ             (CX)(R8*4), CX
-	DECQ             DI
+	MOVQ             t+0(FP), R10
+	MOVQ             112(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	MOVQ             t+0(FP), R10
+	MOVQ             120(R10), R10
+	LEAQ             (CX)(R10*4), CX
+	DECQ             R9
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -496,7 +556,7 @@ store:
 	RET
 
 // func tilePairs2x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -522,18 +582,27 @@ TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -542,23 +611,26 @@ k:
 	WORD         $0xd952
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -601,7 +673,7 @@ store:
 	RET
 
 // func tile2x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -631,19 +703,28 @@ TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -652,23 +733,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z6
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -720,7 +804,7 @@ store:
 	RET
 
 // func tilePairs2x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -750,19 +834,28 @@ TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -775,23 +868,26 @@ k:
 	WORD         $0xf252
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -843,7 +939,7 @@ store:
 	RET
 
 // func tile3x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -872,40 +968,52 @@ TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (DI)
+	ADDQ             R8, DI
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
 	ADDQ             BX, AX
 	ADDQ             SI, CX
-	DECQ             R9
+	DECQ             R11
 	JNZ              k
-	MOVQ             t+0(FP), R9
-	MOVQ             88(R9), R9
-	LEAQ             (AX)(R9*4), AX
-	MOVQ             t+0(FP), R9
-	MOVQ             96(R9), R9
-	LEAQ             (CX)(R9*4), CX
-	DECQ             R8
+	MOVQ             t+0(FP), R11
+	MOVQ             88(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	MOVQ             t+0(FP), R11
+	MOVQ             96(R11), R11
+	LEAQ             (CX)(R11*4), CX
+	MOVQ             t+0(FP), R11
+	MOVQ             152(R11), R11
+	LEAQ             (DI)(R11*4), DI
+	DECQ             R10
 	JNZ              segments
-	MOVQ             t+0(FP), R8
-	MOVQ             112(R8), R8
-	LEAQ             (AX)(R8*4), AX
-	MOVQ             t+0(FP), R8
-	MOVQ             120(R8), R8
-	LEAQ             (CX)(R8*4), CX
-	DECQ             DI
+	MOVQ             t+0(FP), R10
+	MOVQ             112(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	MOVQ             t+0(FP), R10
+	MOVQ             120(R10), R10
+	LEAQ             (CX)(R10*4), CX
+	DECQ             R9
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -954,7 +1062,7 @@ store:
 	RET
 
 // func tilePairs3x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -983,18 +1091,27 @@ TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -1006,23 +1123,26 @@ k:
 	WORD         $0xe152
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -1071,7 +1191,7 @@ store:
 	RET
 
 // func tile3x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1106,19 +1226,28 @@ TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -1130,23 +1259,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z8
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -1207,7 +1339,7 @@ store:
 	RET
 
 // func tilePairs3x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1242,19 +1374,28 @@ TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -1272,23 +1413,26 @@ k:
 	WORD         $0xc252
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -1349,7 +1493,7 @@ store:
 	RET
 
 // func tile4x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -1382,41 +1526,53 @@ TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z5
 	ADDQ             SI, AX
 	ADDQ             DI, CX
-	DECQ             R10
+	DECQ             R12
 	JNZ              k
-	MOVQ             t+0(FP), R10
-	MOVQ             88(R10), R10
-	LEAQ             (AX)(R10*4), AX
-	MOVQ             t+0(FP), R10
-	MOVQ             96(R10), R10
-	LEAQ             (CX)(R10*4), CX
-	DECQ             R9
+	MOVQ             t+0(FP), R12
+	MOVQ             88(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	MOVQ             t+0(FP), R12
+	MOVQ             96(R12), R12
+	LEAQ             (CX)(R12*4), CX
+	MOVQ             t+0(FP), R12
+	MOVQ             152(R12), R12
+	LEAQ             (R8)(R12*4), R8
+	DECQ             R11
 	JNZ              segments
-	MOVQ             t+0(FP), R9
-	MOVQ             112(R9), R9
-	LEAQ             (AX)(R9*4), AX
-	MOVQ             t+0(FP), R9
-	MOVQ             120(R9), R9
-	LEAQ             (CX)(R9*4), CX
-	DECQ             R8
+	MOVQ             t+0(FP), R11
+	MOVQ             112(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	MOVQ             t+0(FP), R11
+	MOVQ             120(R11), R11
+	LEAQ             (CX)(R11*4), CX
+	DECQ             R10
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -1471,7 +1627,7 @@ store:
 	RET
 
 // func tilePairs4x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -1504,18 +1660,27 @@ TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -1530,23 +1695,26 @@ k:
 	WORD         $0xe952
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -1601,7 +1769,7 @@ store:
 	RET
 
 // func tile4x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1642,19 +1810,28 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -1669,23 +1846,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z10
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -1755,7 +1935,7 @@ store:
 	RET
 
 // func tilePairs4x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -1796,19 +1976,28 @@ TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -1831,23 +2020,26 @@ k:
 	WORD         $0xd252
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -1917,7 +2109,7 @@ store:
 	RET
 
 // func tile5x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -1953,18 +2145,27 @@ TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (R8)
+	ADDQ             R9, R8
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
@@ -1972,23 +2173,26 @@ k:
 	VFMADD231PS.BCST (AX)(DX*4), Z0, Z6
 	ADDQ             SI, AX
 	ADDQ             DI, CX
-	DECQ             R10
+	DECQ             R12
 	JNZ              k
-	MOVQ             t+0(FP), R10
-	MOVQ             88(R10), R10
-	LEAQ             (AX)(R10*4), AX
-	MOVQ             t+0(FP), R10
-	MOVQ             96(R10), R10
-	LEAQ             (CX)(R10*4), CX
-	DECQ             R9
+	MOVQ             t+0(FP), R12
+	MOVQ             88(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	MOVQ             t+0(FP), R12
+	MOVQ             96(R12), R12
+	LEAQ             (CX)(R12*4), CX
+	MOVQ             t+0(FP), R12
+	MOVQ             152(R12), R12
+	LEAQ             (R8)(R12*4), R8
+	DECQ             R11
 	JNZ              segments
-	MOVQ             t+0(FP), R9
-	MOVQ             112(R9), R9
-	LEAQ             (AX)(R9*4), AX
-	MOVQ             t+0(FP), R9
-	MOVQ             120(R9), R9
-	LEAQ             (CX)(R9*4), CX
-	DECQ             R8
+	MOVQ             t+0(FP), R11
+	MOVQ             112(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	MOVQ             t+0(FP), R11
+	MOVQ             120(R11), R11
+	LEAQ             (CX)(R11*4), CX
+	DECQ             R10
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -2049,7 +2253,7 @@ store:
 	RET
 
 // func tilePairs5x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -2085,18 +2289,27 @@ TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -2114,23 +2327,26 @@ k:
 	WORD         $0xf152
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -2191,7 +2407,7 @@ store:
 	RET
 
 // func tile5x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2237,19 +2453,28 @@ TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -2267,23 +2492,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z12
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -2362,7 +2590,7 @@ store:
 	RET
 
 // func tilePairs5x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2408,19 +2636,28 @@ TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    CX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -2448,23 +2685,26 @@ k:
 	WORD         $0xe252
 	ADDQ         SI, AX
 	ADDQ         DI, CX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -2543,7 +2783,7 @@ store:
 	RET
 
 // func tile6x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -2583,18 +2823,27 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
@@ -2603,23 +2852,26 @@ k:
 	VFMADD231PS.BCST (AX)(SI*1), Z0, Z7
 	ADDQ             DI, AX
 	ADDQ             R8, CX
-	DECQ             R11
+	DECQ             R13
 	JNZ              k
-	MOVQ             t+0(FP), R11
-	MOVQ             88(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	MOVQ             t+0(FP), R11
-	MOVQ             96(R11), R11
-	LEAQ             (CX)(R11*4), CX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             88(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	MOVQ             t+0(FP), R13
+	MOVQ             96(R13), R13
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             152(R13), R13
+	LEAQ             (R9)(R13*4), R9
+	DECQ             R12
 	JNZ              segments
-	MOVQ             t+0(FP), R10
-	MOVQ             112(R10), R10
-	LEAQ             (AX)(R10*4), AX
-	MOVQ             t+0(FP), R10
-	MOVQ             120(R10), R10
-	LEAQ             (CX)(R10*4), CX
-	DECQ             R9
+	MOVQ             t+0(FP), R12
+	MOVQ             112(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	MOVQ             t+0(FP), R12
+	MOVQ             120(R12), R12
+	LEAQ             (CX)(R12*4), CX
+	DECQ             R11
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -2686,7 +2938,7 @@ store:
 	RET
 
 // func tilePairs6x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -2726,18 +2978,27 @@ TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -2758,23 +3019,26 @@ k:
 	WORD         $0xf952
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -2841,7 +3105,7 @@ store:
 	RET
 
 // func tile6x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2893,19 +3157,28 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -2926,23 +3199,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z14
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -3030,7 +3306,7 @@ store:
 	RET
 
 // func tilePairs6x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3082,19 +3358,28 @@ TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -3127,23 +3412,26 @@ k:
 	WORD         $0xf252
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -3231,7 +3519,7 @@ store:
 	RET
 
 // func tile7x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -3274,18 +3562,27 @@ TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS          (CX), Z0
+	PREFETCHT1       (R9)
+	ADDQ             R10, R9
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(DX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(DX*2), Z0, Z4
@@ -3295,23 +3592,26 @@ k:
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z8
 	ADDQ             DI, AX
 	ADDQ             R8, CX
-	DECQ             R11
+	DECQ             R13
 	JNZ              k
-	MOVQ             t+0(FP), R11
-	MOVQ             88(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	MOVQ             t+0(FP), R11
-	MOVQ             96(R11), R11
-	LEAQ             (CX)(R11*4), CX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             88(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	MOVQ             t+0(FP), R13
+	MOVQ             96(R13), R13
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             152(R13), R13
+	LEAQ             (R9)(R13*4), R9
+	DECQ             R12
 	JNZ              segments
-	MOVQ             t+0(FP), R10
-	MOVQ             112(R10), R10
-	LEAQ             (AX)(R10*4), AX
-	MOVQ             t+0(FP), R10
-	MOVQ             120(R10), R10
-	LEAQ             (CX)(R10*4), CX
-	DECQ             R9
+	MOVQ             t+0(FP), R12
+	MOVQ             112(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	MOVQ             t+0(FP), R12
+	MOVQ             120(R12), R12
+	LEAQ             (CX)(R12*4), CX
+	DECQ             R11
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -3384,7 +3684,7 @@ store:
 	RET
 
 // func tilePairs7x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -3427,18 +3727,27 @@ TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -3462,23 +3771,26 @@ k:
 	WORD         $0xc152
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -3551,7 +3863,7 @@ store:
 	RET
 
 // func tile7x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3608,19 +3920,28 @@ TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -3644,23 +3965,26 @@ k:
 	VFMADD231PS  Z2, Z1, Z16
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -3757,7 +4081,7 @@ store:
 	RET
 
 // func tilePairs7x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3814,19 +4138,28 @@ TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       104(R9), R9
+	MOVQ       136(R9), R9
+	MOVQ       t+0(FP), R10
+	MOVQ       144(R10), R10
+	SHLQ       $0x02, R10
+	TESTQ      R9, R9
+	CMOVQEQ    CX, R9
+	MOVQ       t+0(FP), R11
+	MOVQ       104(R11), R11
 
 blocks:
-	MOVQ t+0(FP), R10
-	MOVQ 80(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 80(R12), R12
 
 segments:
-	MOVQ t+0(FP), R11
-	MOVQ 72(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 72(R13), R13
 
 k:
 	VMOVUPS      (CX), Z0
 	VMOVUPS      64(CX), Z1
+	PREFETCHT1   (R9)
+	ADDQ         R10, R9
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -3864,23 +4197,26 @@ k:
 	WORD         $0xc252
 	ADDQ         DI, AX
 	ADDQ         R8, CX
-	DECQ         R11
+	DECQ         R13
 	JNZ          k
-	MOVQ         t+0(FP), R11
-	MOVQ         88(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	MOVQ         t+0(FP), R11
-	MOVQ         96(R11), R11
-	LEAQ         (CX)(R11*4), CX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         88(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	MOVQ         t+0(FP), R13
+	MOVQ         96(R13), R13
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         152(R13), R13
+	LEAQ         (R9)(R13*4), R9
+	DECQ         R12
 	JNZ          segments
-	MOVQ         t+0(FP), R10
-	MOVQ         112(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	MOVQ         t+0(FP), R10
-	MOVQ         120(R10), R10
-	LEAQ         (CX)(R10*4), CX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         112(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	MOVQ         t+0(FP), R12
+	MOVQ         120(R12), R12
+	LEAQ         (CX)(R12*4), CX
+	DECQ         R11
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -3977,7 +4313,7 @@ store:
 	RET
 
 // func tile8x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -4025,18 +4361,27 @@ TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -4048,25 +4393,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -4145,7 +4493,7 @@ store:
 	RET
 
 // func tilePairs8x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -4193,18 +4541,27 @@ TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -4232,25 +4589,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -4329,7 +4689,7 @@ store:
 	RET
 
 // func tile8x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4393,19 +4753,28 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -4433,25 +4802,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -4557,7 +4929,7 @@ store:
 	RET
 
 // func tilePairs8x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4621,19 +4993,28 @@ TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -4677,25 +5058,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -4801,7 +5185,7 @@ store:
 	RET
 
 // func tile9x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -4852,18 +5236,27 @@ TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -4876,25 +5269,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -4979,7 +5375,7 @@ store:
 	RET
 
 // func tilePairs9x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -5030,18 +5426,27 @@ TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -5072,25 +5477,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -5175,7 +5583,7 @@ store:
 	RET
 
 // func tile9x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -5244,19 +5652,28 @@ TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -5287,25 +5704,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -5420,7 +5840,7 @@ store:
 	RET
 
 // func tilePairs9x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -5489,19 +5909,28 @@ TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -5550,25 +5979,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -5683,7 +6115,7 @@ store:
 	RET
 
 // func tile10x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -5737,18 +6169,27 @@ TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -5762,25 +6203,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -5871,7 +6315,7 @@ store:
 	RET
 
 // func tilePairs10x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -5925,18 +6369,27 @@ TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -5970,25 +6423,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -6079,7 +6535,7 @@ store:
 	RET
 
 // func tile10x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -6153,19 +6609,28 @@ TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -6199,25 +6664,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -6341,7 +6809,7 @@ store:
 	RET
 
 // func tilePairs10x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -6415,19 +6883,28 @@ TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -6481,25 +6958,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -6623,7 +7103,7 @@ store:
 	RET
 
 // func tile11x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -6680,18 +7160,27 @@ TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -6706,25 +7195,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -6821,7 +7313,7 @@ store:
 	RET
 
 // func tilePairs11x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -6878,18 +7370,27 @@ TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -6926,25 +7427,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -7041,7 +7545,7 @@ store:
 	RET
 
 // func tile11x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -7120,19 +7624,28 @@ TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -7169,25 +7682,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -7320,7 +7836,7 @@ store:
 	RET
 
 // func tilePairs11x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -7399,19 +7915,28 @@ TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -7470,25 +7995,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -7621,7 +8149,7 @@ store:
 	RET
 
 // func tile12x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -7681,18 +8209,27 @@ TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -7708,25 +8245,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -7829,7 +8369,7 @@ store:
 	RET
 
 // func tilePairs12x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -7889,18 +8429,27 @@ TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -7940,25 +8489,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -8061,7 +8613,7 @@ store:
 	RET
 
 // func tile12x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -8145,19 +8697,28 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -8197,25 +8758,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -8357,7 +8921,7 @@ store:
 	RET
 
 // func tilePairs12x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -8441,19 +9005,28 @@ TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -8517,25 +9090,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -8677,7 +9253,7 @@ store:
 	RET
 
 // func tile13x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -8740,18 +9316,27 @@ TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -8768,25 +9353,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -8895,7 +9483,7 @@ store:
 	RET
 
 // func tilePairs13x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -8958,18 +9546,27 @@ TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -9012,25 +9609,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -9139,7 +9739,7 @@ store:
 	RET
 
 // func tile13x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -9228,19 +9828,28 @@ TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -9283,25 +9892,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -9452,7 +10064,7 @@ store:
 	RET
 
 // func tilePairs13x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -9541,19 +10153,28 @@ TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -9622,25 +10243,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -9791,7 +10415,7 @@ store:
 	RET
 
 // func tile14x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -9857,18 +10481,27 @@ TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS          (DX), Z0
+	PREFETCHT1       (R10)
+	ADDQ             R11, R10
 	VFMADD231PS.BCST (AX), Z0, Z2
 	VFMADD231PS.BCST (AX)(BX*1), Z0, Z3
 	VFMADD231PS.BCST (AX)(BX*2), Z0, Z4
@@ -9886,25 +10519,28 @@ k:
 	ADDQ             R8, AX
 	ADDQ             R8, CX
 	ADDQ             R9, DX
-	DECQ             R12
+	DECQ             R14
 	JNZ              k
-	MOVQ             t+0(FP), R12
-	MOVQ             88(R12), R12
-	LEAQ             (AX)(R12*4), AX
-	LEAQ             (CX)(R12*4), CX
-	MOVQ             t+0(FP), R12
-	MOVQ             96(R12), R12
-	LEAQ             (DX)(R12*4), DX
-	DECQ             R11
+	MOVQ             t+0(FP), R14
+	MOVQ             88(R14), R14
+	LEAQ             (AX)(R14*4), AX
+	LEAQ             (CX)(R14*4), CX
+	MOVQ             t+0(FP), R14
+	MOVQ             96(R14), R14
+	LEAQ             (DX)(R14*4), DX
+	MOVQ             t+0(FP), R14
+	MOVQ             152(R14), R14
+	LEAQ             (R10)(R14*4), R10
+	DECQ             R13
 	JNZ              segments
-	MOVQ             t+0(FP), R11
-	MOVQ             112(R11), R11
-	LEAQ             (AX)(R11*4), AX
-	LEAQ             (CX)(R11*4), CX
-	MOVQ             t+0(FP), R11
-	MOVQ             120(R11), R11
-	LEAQ             (DX)(R11*4), DX
-	DECQ             R10
+	MOVQ             t+0(FP), R13
+	MOVQ             112(R13), R13
+	LEAQ             (AX)(R13*4), AX
+	LEAQ             (CX)(R13*4), CX
+	MOVQ             t+0(FP), R13
+	MOVQ             120(R13), R13
+	LEAQ             (DX)(R13*4), DX
+	DECQ             R12
 	JNZ              blocks
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
@@ -10019,7 +10655,7 @@ store:
 	RET
 
 // func tilePairs14x16AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
@@ -10085,18 +10721,27 @@ TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z1
 	LONG         $0x487ef262
 	WORD         $0xd152
@@ -10142,25 +10787,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
@@ -10275,7 +10923,7 @@ store:
 	RET
 
 // func tile14x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
 TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -10369,19 +11017,28 @@ TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	VFMADD231PS  Z2, Z0, Z3
 	VFMADD231PS  Z2, Z1, Z4
@@ -10427,25 +11084,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -10605,7 +11265,7 @@ store:
 	RET
 
 // func tilePairs14x32AVX512(t *Tile, cols int)
-// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, MMX+
+// Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
 TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -10699,19 +11359,28 @@ TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       104(R10), R10
+	MOVQ       136(R10), R10
+	MOVQ       t+0(FP), R11
+	MOVQ       144(R11), R11
+	SHLQ       $0x02, R11
+	TESTQ      R10, R10
+	CMOVQEQ    DX, R10
+	MOVQ       t+0(FP), R12
+	MOVQ       104(R12), R12
 
 blocks:
-	MOVQ t+0(FP), R11
-	MOVQ 80(R11), R11
+	MOVQ t+0(FP), R13
+	MOVQ 80(R13), R13
 
 segments:
-	MOVQ t+0(FP), R12
-	MOVQ 72(R12), R12
+	MOVQ t+0(FP), R14
+	MOVQ 72(R14), R14
 
 k:
 	VMOVUPS      (DX), Z0
 	VMOVUPS      64(DX), Z1
+	PREFETCHT1   (R10)
+	ADDQ         R11, R10
 	VBROADCASTSS (AX), Z2
 	LONG         $0x487ef262
 	WORD         $0xda52
@@ -10785,25 +11454,28 @@ k:
 	ADDQ         R8, AX
 	ADDQ         R8, CX
 	ADDQ         R9, DX
-	DECQ         R12
+	DECQ         R14
 	JNZ          k
-	MOVQ         t+0(FP), R12
-	MOVQ         88(R12), R12
-	LEAQ         (AX)(R12*4), AX
-	LEAQ         (CX)(R12*4), CX
-	MOVQ         t+0(FP), R12
-	MOVQ         96(R12), R12
-	LEAQ         (DX)(R12*4), DX
-	DECQ         R11
+	MOVQ         t+0(FP), R14
+	MOVQ         88(R14), R14
+	LEAQ         (AX)(R14*4), AX
+	LEAQ         (CX)(R14*4), CX
+	MOVQ         t+0(FP), R14
+	MOVQ         96(R14), R14
+	LEAQ         (DX)(R14*4), DX
+	MOVQ         t+0(FP), R14
+	MOVQ         152(R14), R14
+	LEAQ         (R10)(R14*4), R10
+	DECQ         R13
 	JNZ          segments
-	MOVQ         t+0(FP), R11
-	MOVQ         112(R11), R11
-	LEAQ         (AX)(R11*4), AX
-	LEAQ         (CX)(R11*4), CX
-	MOVQ         t+0(FP), R11
-	MOVQ         120(R11), R11
-	LEAQ         (DX)(R11*4), DX
-	DECQ         R10
+	MOVQ         t+0(FP), R13
+	MOVQ         112(R13), R13
+	LEAQ         (AX)(R13*4), AX
+	LEAQ         (CX)(R13*4), CX
+	MOVQ         t+0(FP), R13
+	MOVQ         120(R13), R13
+	LEAQ         (DX)(R13*4), DX
+	DECQ         R12
 	JNZ          blocks
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
@@ -10963,7 +11635,7 @@ store:
 	RET
 
 // func tile1plus0x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -10987,64 +11659,76 @@ TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
-	MOVUPS (CX), X0
-	MOVUPS 16(CX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X5
-	MULPS  X0, X5
-	ADDPS  X5, X3
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X4
-	ADDQ   DX, AX
-	ADDQ   BX, CX
-	DECQ   R8
-	JNZ    k
-	MOVQ   t+0(FP), R8
-	MOVQ   88(R8), R8
-	LEAQ   (AX)(R8*4), AX
-	MOVQ   t+0(FP), R8
-	MOVQ   96(R8), R8
-	LEAQ   (CX)(R8*4), CX
-	DECQ   DI
-	JNZ    segments
-	MOVQ   t+0(FP), DI
-	MOVQ   112(DI), DI
-	LEAQ   (AX)(DI*4), AX
-	MOVQ   t+0(FP), DI
-	MOVQ   120(DI), DI
-	LEAQ   (CX)(DI*4), CX
-	DECQ   SI
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
+	MOVUPS     (CX), X0
+	MOVUPS     16(CX), X1
+	PREFETCHT1 (SI)
+	ADDQ       DI, SI
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X5
+	MULPS      X0, X5
+	ADDPS      X5, X3
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X4
+	ADDQ       DX, AX
+	ADDQ       BX, CX
+	DECQ       R10
+	JNZ        k
+	MOVQ       t+0(FP), R10
+	MOVQ       88(R10), R10
+	LEAQ       (AX)(R10*4), AX
+	MOVQ       t+0(FP), R10
+	MOVQ       96(R10), R10
+	LEAQ       (CX)(R10*4), CX
+	MOVQ       t+0(FP), R10
+	MOVQ       152(R10), R10
+	LEAQ       (SI)(R10*4), SI
+	DECQ       R9
+	JNZ        segments
+	MOVQ       t+0(FP), R9
+	MOVQ       112(R9), R9
+	LEAQ       (AX)(R9*4), AX
+	MOVQ       t+0(FP), R9
+	MOVQ       120(R9), R9
+	LEAQ       (CX)(R9*4), CX
+	DECQ       R8
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11065,7 +11749,7 @@ store:
 	RET
 
 // func tile1plus1x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11095,79 +11779,91 @@ TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    DX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X7
-	MULPS  X0, X7
-	ADDPS  X7, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X7
-	MULPS  X0, X7
-	ADDPS  X7, X5
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X6
-	ADDQ   BX, AX
-	ADDQ   BX, CX
-	ADDQ   SI, DX
-	DECQ   R9
-	JNZ    k
-	MOVQ   t+0(FP), R9
-	MOVQ   88(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   96(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    segments
-	MOVQ   t+0(FP), R8
-	MOVQ   112(R8), R8
-	LEAQ   (AX)(R8*4), AX
-	LEAQ   (CX)(R8*4), CX
-	MOVQ   t+0(FP), R8
-	MOVQ   120(R8), R8
-	LEAQ   (DX)(R8*4), DX
-	DECQ   DI
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (DI)
+	ADDQ       R8, DI
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X7
+	MULPS      X0, X7
+	ADDPS      X7, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X7
+	MULPS      X0, X7
+	ADDPS      X7, X5
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X6
+	ADDQ       BX, AX
+	ADDQ       BX, CX
+	ADDQ       SI, DX
+	DECQ       R11
+	JNZ        k
+	MOVQ       t+0(FP), R11
+	MOVQ       88(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       96(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	MOVQ       t+0(FP), R11
+	MOVQ       152(R11), R11
+	LEAQ       (DI)(R11*4), DI
+	DECQ       R10
+	JNZ        segments
+	MOVQ       t+0(FP), R10
+	MOVQ       112(R10), R10
+	LEAQ       (AX)(R10*4), AX
+	LEAQ       (CX)(R10*4), CX
+	MOVQ       t+0(FP), R10
+	MOVQ       120(R10), R10
+	LEAQ       (DX)(R10*4), DX
+	DECQ       R9
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11193,7 +11889,7 @@ store:
 	RET
 
 // func tile1plus2x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11227,91 +11923,103 @@ TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X7
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X8
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X7
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X8
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11342,7 +12050,7 @@ store:
 	RET
 
 // func tile1plus3x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11380,103 +12088,115 @@ TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X9
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X10
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X9
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X10
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11512,7 +12232,7 @@ store:
 	RET
 
 // func tile2plus0x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11540,76 +12260,88 @@ TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
-	MOVUPS (CX), X0
-	MOVUPS 16(CX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X7
-	MULPS  X0, X7
-	ADDPS  X7, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(DX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X7
-	MULPS  X0, X7
-	ADDPS  X7, X5
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X6
-	ADDQ   BX, AX
-	ADDQ   SI, CX
-	DECQ   R9
-	JNZ    k
-	MOVQ   t+0(FP), R9
-	MOVQ   88(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	MOVQ   t+0(FP), R9
-	MOVQ   96(R9), R9
-	LEAQ   (CX)(R9*4), CX
-	DECQ   R8
-	JNZ    segments
-	MOVQ   t+0(FP), R8
-	MOVQ   112(R8), R8
-	LEAQ   (AX)(R8*4), AX
-	MOVQ   t+0(FP), R8
-	MOVQ   120(R8), R8
-	LEAQ   (CX)(R8*4), CX
-	DECQ   DI
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
+	MOVUPS     (CX), X0
+	MOVUPS     16(CX), X1
+	PREFETCHT1 (DI)
+	ADDQ       R8, DI
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X7
+	MULPS      X0, X7
+	ADDPS      X7, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(DX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X7
+	MULPS      X0, X7
+	ADDPS      X7, X5
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X6
+	ADDQ       BX, AX
+	ADDQ       SI, CX
+	DECQ       R11
+	JNZ        k
+	MOVQ       t+0(FP), R11
+	MOVQ       88(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	MOVQ       t+0(FP), R11
+	MOVQ       96(R11), R11
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       152(R11), R11
+	LEAQ       (DI)(R11*4), DI
+	DECQ       R10
+	JNZ        segments
+	MOVQ       t+0(FP), R10
+	MOVQ       112(R10), R10
+	LEAQ       (AX)(R10*4), AX
+	MOVQ       t+0(FP), R10
+	MOVQ       120(R10), R10
+	LEAQ       (CX)(R10*4), CX
+	DECQ       R9
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11635,7 +12367,7 @@ store:
 	RET
 
 // func tile2plus1x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11669,91 +12401,103 @@ TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X7
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X8
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X7
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X8
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11784,7 +12528,7 @@ store:
 	RET
 
 // func tile2plus2x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11822,103 +12566,115 @@ TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X9
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X10
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X9
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X10
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -11954,7 +12710,7 @@ store:
 	RET
 
 // func tile2plus3x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -11996,115 +12752,127 @@ TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X9
-	MULPS  X1, X2
-	ADDPS  X2, X10
-	MOVSS  (CX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X11
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X12
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X11
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X12
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X9
+	MULPS      X1, X2
+	ADDPS      X2, X10
+	MOVSS      (CX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X11
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X12
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X11
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X12
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -12145,7 +12913,7 @@ store:
 	RET
 
 // func tile3plus0x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -12177,88 +12945,100 @@ TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
-	MOVUPS (CX), X0
-	MOVUPS 16(CX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(DX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (AX)(DX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X9
-	MULPS  X0, X9
-	ADDPS  X9, X7
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X8
-	ADDQ   BX, AX
-	ADDQ   SI, CX
-	DECQ   R9
-	JNZ    k
-	MOVQ   t+0(FP), R9
-	MOVQ   88(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	MOVQ   t+0(FP), R9
-	MOVQ   96(R9), R9
-	LEAQ   (CX)(R9*4), CX
-	DECQ   R8
-	JNZ    segments
-	MOVQ   t+0(FP), R8
-	MOVQ   112(R8), R8
-	LEAQ   (AX)(R8*4), AX
-	MOVQ   t+0(FP), R8
-	MOVQ   120(R8), R8
-	LEAQ   (CX)(R8*4), CX
-	DECQ   DI
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
+	MOVUPS     (CX), X0
+	MOVUPS     16(CX), X1
+	PREFETCHT1 (DI)
+	ADDQ       R8, DI
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(DX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (AX)(DX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X9
+	MULPS      X0, X9
+	ADDPS      X9, X7
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X8
+	ADDQ       BX, AX
+	ADDQ       SI, CX
+	DECQ       R11
+	JNZ        k
+	MOVQ       t+0(FP), R11
+	MOVQ       88(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	MOVQ       t+0(FP), R11
+	MOVQ       96(R11), R11
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       152(R11), R11
+	LEAQ       (DI)(R11*4), DI
+	DECQ       R10
+	JNZ        segments
+	MOVQ       t+0(FP), R10
+	MOVQ       112(R10), R10
+	LEAQ       (AX)(R10*4), AX
+	MOVQ       t+0(FP), R10
+	MOVQ       120(R10), R10
+	LEAQ       (CX)(R10*4), CX
+	DECQ       R9
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -12289,7 +13069,7 @@ store:
 	RET
 
 // func tile3plus1x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -12327,103 +13107,115 @@ TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (AX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X11
-	MULPS  X0, X11
-	ADDPS  X11, X9
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X10
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (AX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X11
+	MULPS      X0, X11
+	ADDPS      X11, X9
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X10
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -12459,7 +13251,7 @@ store:
 	RET
 
 // func tile3plus2x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -12501,115 +13293,127 @@ TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (AX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X9
-	MULPS  X1, X2
-	ADDPS  X2, X10
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X13
-	MULPS  X0, X13
-	ADDPS  X13, X11
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X12
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X11
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X12
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (AX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X9
+	MULPS      X1, X2
+	ADDPS      X2, X10
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X13
+	MULPS      X0, X13
+	ADDPS      X13, X11
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X12
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X11
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X12
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -12650,7 +13454,7 @@ store:
 	RET
 
 // func tile3plus3x8SSE(t *Tile)
-// Requires: MMX+, SSE
+// Requires: CMOV, MMX+, SSE
 TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X3, X3
 	XORPS      X4, X4
@@ -12696,127 +13500,139 @@ TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
-	MOVUPS (DX), X0
-	MOVUPS 16(DX), X1
-	MOVSS  (AX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X3
-	MULPS  X1, X2
-	ADDPS  X2, X4
-	MOVSS  (AX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X5
-	MULPS  X1, X2
-	ADDPS  X2, X6
-	MOVSS  (AX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X7
-	MULPS  X1, X2
-	ADDPS  X2, X8
-	MOVSS  (CX), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X9
-	MULPS  X1, X2
-	ADDPS  X2, X10
-	MOVSS  (CX)(BX*1), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X11
-	MULPS  X1, X2
-	ADDPS  X2, X12
-	MOVSS  (CX)(BX*2), X2
-	SHUFPS $0x00, X2, X2
-	MOVUPS X2, X15
-	MULPS  X0, X15
-	ADDPS  X15, X13
-	MOVUPS X2, X0
-	MULPS  X1, X0
-	ADDPS  X0, X14
-	ADDQ   SI, AX
-	ADDQ   SI, CX
-	ADDQ   DI, DX
-	DECQ   R10
-	JNZ    k
-	MOVQ   t+0(FP), R10
-	MOVQ   88(R10), R10
-	LEAQ   (AX)(R10*4), AX
-	LEAQ   (CX)(R10*4), CX
-	MOVQ   t+0(FP), R10
-	MOVQ   96(R10), R10
-	LEAQ   (DX)(R10*4), DX
-	DECQ   R9
-	JNZ    segments
-	MOVQ   t+0(FP), R9
-	MOVQ   112(R9), R9
-	LEAQ   (AX)(R9*4), AX
-	LEAQ   (CX)(R9*4), CX
-	MOVQ   t+0(FP), R9
-	MOVQ   120(R9), R9
-	LEAQ   (DX)(R9*4), DX
-	DECQ   R8
-	JNZ    blocks
-	MOVQ   t+0(FP), AX
-	MOVQ   24(AX), AX
-	MOVQ   t+0(FP), CX
-	MOVQ   48(CX), CX
-	SHLQ   $0x02, CX
-	MOVQ   t+0(FP), DX
-	MOVQ   128(DX), DX
-	MOVQ   t+0(FP), BX
-	MOVQ   32(BX), BX
-	TESTQ  DX, DX
-	JZ     bias
-	MOVQ   AX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X3
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X4
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X5
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X6
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X7
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X8
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X9
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X10
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X11
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X12
-	ADDQ   CX, DX
-	MOVUPS (DX), X0
-	ADDPS  X0, X13
-	MOVUPS 16(DX), X0
-	ADDPS  X0, X14
-	ADDQ   CX, DX
+	MOVUPS     (DX), X0
+	MOVUPS     16(DX), X1
+	PREFETCHT1 (R8)
+	ADDQ       R9, R8
+	MOVSS      (AX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X3
+	MULPS      X1, X2
+	ADDPS      X2, X4
+	MOVSS      (AX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X5
+	MULPS      X1, X2
+	ADDPS      X2, X6
+	MOVSS      (AX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X7
+	MULPS      X1, X2
+	ADDPS      X2, X8
+	MOVSS      (CX), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X9
+	MULPS      X1, X2
+	ADDPS      X2, X10
+	MOVSS      (CX)(BX*1), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X11
+	MULPS      X1, X2
+	ADDPS      X2, X12
+	MOVSS      (CX)(BX*2), X2
+	SHUFPS     $0x00, X2, X2
+	MOVUPS     X2, X15
+	MULPS      X0, X15
+	ADDPS      X15, X13
+	MOVUPS     X2, X0
+	MULPS      X1, X0
+	ADDPS      X0, X14
+	ADDQ       SI, AX
+	ADDQ       SI, CX
+	ADDQ       DI, DX
+	DECQ       R12
+	JNZ        k
+	MOVQ       t+0(FP), R12
+	MOVQ       88(R12), R12
+	LEAQ       (AX)(R12*4), AX
+	LEAQ       (CX)(R12*4), CX
+	MOVQ       t+0(FP), R12
+	MOVQ       96(R12), R12
+	LEAQ       (DX)(R12*4), DX
+	MOVQ       t+0(FP), R12
+	MOVQ       152(R12), R12
+	LEAQ       (R8)(R12*4), R8
+	DECQ       R11
+	JNZ        segments
+	MOVQ       t+0(FP), R11
+	MOVQ       112(R11), R11
+	LEAQ       (AX)(R11*4), AX
+	LEAQ       (CX)(R11*4), CX
+	MOVQ       t+0(FP), R11
+	MOVQ       120(R11), R11
+	LEAQ       (DX)(R11*4), DX
+	DECQ       R10
+	JNZ        blocks
+	MOVQ       t+0(FP), AX
+	MOVQ       24(AX), AX
+	MOVQ       t+0(FP), CX
+	MOVQ       48(CX), CX
+	SHLQ       $0x02, CX
+	MOVQ       t+0(FP), DX
+	MOVQ       128(DX), DX
+	MOVQ       t+0(FP), BX
+	MOVQ       32(BX), BX
+	TESTQ      DX, DX
+	JZ         bias
+	MOVQ       AX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X3
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X4
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X5
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X6
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X7
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X8
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X9
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X10
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X11
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X12
+	ADDQ       CX, DX
+	MOVUPS     (DX), X0
+	ADDPS      X0, X13
+	MOVUPS     16(DX), X0
+	ADDPS      X0, X14
+	ADDQ       CX, DX
 
 bias:
 	TESTQ  BX, BX
@@ -12862,7 +13678,7 @@ store:
 	RET
 
 // func tile1plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -12886,41 +13702,53 @@ TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       104(SI), SI
+	MOVQ       136(SI), SI
+	MOVQ       t+0(FP), DI
+	MOVQ       144(DI), DI
+	SHLQ       $0x02, DI
+	TESTQ      SI, SI
+	CMOVQEQ    CX, SI
+	MOVQ       t+0(FP), R8
+	MOVQ       104(R8), R8
 
 blocks:
-	MOVQ t+0(FP), DI
-	MOVQ 80(DI), DI
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
 
 segments:
-	MOVQ t+0(FP), R8
-	MOVQ 72(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
 
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
+	PREFETCHT1   (SI)
+	ADDQ         DI, SI
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
 	ADDQ         DX, AX
 	ADDQ         BX, CX
-	DECQ         R8
+	DECQ         R10
 	JNZ          k
-	MOVQ         t+0(FP), R8
-	MOVQ         88(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         96(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         152(R10), R10
+	LEAQ         (SI)(R10*4), SI
+	DECQ         R9
 	JNZ          segments
-	MOVQ         t+0(FP), DI
-	MOVQ         112(DI), DI
-	LEAQ         (AX)(DI*4), AX
-	MOVQ         t+0(FP), DI
-	MOVQ         120(DI), DI
-	LEAQ         (CX)(DI*4), CX
-	DECQ         SI
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (CX)(R9*4), CX
+	DECQ         R8
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -12956,7 +13784,7 @@ store:
 	RET
 
 // func tile1plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -12986,19 +13814,28 @@ TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    DX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13008,25 +13845,28 @@ k:
 	ADDQ         BX, AX
 	ADDQ         BX, CX
 	ADDQ         SI, DX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	LEAQ         (CX)(R8*4), CX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (DX)(R8*4), DX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (DX)(R10*4), DX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13070,7 +13910,7 @@ store:
 	RET
 
 // func tile1plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13104,19 +13944,28 @@ TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13129,25 +13978,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13199,7 +14051,7 @@ store:
 	RET
 
 // func tile1plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13237,19 +14089,28 @@ TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13265,25 +14126,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13343,7 +14207,7 @@ store:
 	RET
 
 // func tile2plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13371,19 +14235,28 @@ TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13392,23 +14265,26 @@ k:
 	VFMADD231PS  Y2, Y1, Y6
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13452,7 +14328,7 @@ store:
 	RET
 
 // func tile2plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13486,19 +14362,28 @@ TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13511,25 +14396,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13581,7 +14469,7 @@ store:
 	RET
 
 // func tile2plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13619,19 +14507,28 @@ TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13647,25 +14544,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13725,7 +14625,7 @@ store:
 	RET
 
 // func tile2plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13767,19 +14667,28 @@ TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13798,25 +14707,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -13884,7 +14796,7 @@ store:
 	RET
 
 // func tile3plus0x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -13916,19 +14828,28 @@ TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       104(DI), DI
+	MOVQ       136(DI), DI
+	MOVQ       t+0(FP), R8
+	MOVQ       144(R8), R8
+	SHLQ       $0x02, R8
+	TESTQ      DI, DI
+	CMOVQEQ    CX, DI
+	MOVQ       t+0(FP), R9
+	MOVQ       104(R9), R9
 
 blocks:
-	MOVQ t+0(FP), R8
-	MOVQ 80(R8), R8
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
 
 segments:
-	MOVQ t+0(FP), R9
-	MOVQ 72(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
 
 k:
 	VMOVUPS      (CX), Y0
 	VMOVUPS      32(CX), Y1
+	PREFETCHT1   (DI)
+	ADDQ         R8, DI
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -13940,23 +14861,26 @@ k:
 	VFMADD231PS  Y2, Y1, Y8
 	ADDQ         BX, AX
 	ADDQ         SI, CX
-	DECQ         R9
+	DECQ         R11
 	JNZ          k
-	MOVQ         t+0(FP), R9
-	MOVQ         88(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	MOVQ         t+0(FP), R9
-	MOVQ         96(R9), R9
-	LEAQ         (CX)(R9*4), CX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         152(R11), R11
+	LEAQ         (DI)(R11*4), DI
+	DECQ         R10
 	JNZ          segments
-	MOVQ         t+0(FP), R8
-	MOVQ         112(R8), R8
-	LEAQ         (AX)(R8*4), AX
-	MOVQ         t+0(FP), R8
-	MOVQ         120(R8), R8
-	LEAQ         (CX)(R8*4), CX
-	DECQ         DI
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (CX)(R10*4), CX
+	DECQ         R9
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -14008,7 +14932,7 @@ store:
 	RET
 
 // func tile3plus1x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -14046,19 +14970,28 @@ TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -14074,25 +15007,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -14152,7 +15088,7 @@ store:
 	RET
 
 // func tile3plus2x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -14194,19 +15130,28 @@ TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -14225,25 +15170,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX
@@ -14311,7 +15259,7 @@ store:
 	RET
 
 // func tile3plus3x16AVX2(t *Tile)
-// Requires: AVX, FMA3, MMX+
+// Requires: AVX, CMOV, FMA3, MMX+
 TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
@@ -14357,19 +15305,28 @@ TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       104(R8), R8
+	MOVQ       136(R8), R8
+	MOVQ       t+0(FP), R9
+	MOVQ       144(R9), R9
+	SHLQ       $0x02, R9
+	TESTQ      R8, R8
+	CMOVQEQ    DX, R8
+	MOVQ       t+0(FP), R10
+	MOVQ       104(R10), R10
 
 blocks:
-	MOVQ t+0(FP), R9
-	MOVQ 80(R9), R9
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
 
 segments:
-	MOVQ t+0(FP), R10
-	MOVQ 72(R10), R10
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
 
 k:
 	VMOVUPS      (DX), Y0
 	VMOVUPS      32(DX), Y1
+	PREFETCHT1   (R8)
+	ADDQ         R9, R8
 	VBROADCASTSS (AX), Y2
 	VFMADD231PS  Y2, Y0, Y3
 	VFMADD231PS  Y2, Y1, Y4
@@ -14391,25 +15348,28 @@ k:
 	ADDQ         SI, AX
 	ADDQ         SI, CX
 	ADDQ         DI, DX
-	DECQ         R10
+	DECQ         R12
 	JNZ          k
-	MOVQ         t+0(FP), R10
-	MOVQ         88(R10), R10
-	LEAQ         (AX)(R10*4), AX
-	LEAQ         (CX)(R10*4), CX
-	MOVQ         t+0(FP), R10
-	MOVQ         96(R10), R10
-	LEAQ         (DX)(R10*4), DX
-	DECQ         R9
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	MOVQ         t+0(FP), R12
+	MOVQ         152(R12), R12
+	LEAQ         (R8)(R12*4), R8
+	DECQ         R11
 	JNZ          segments
-	MOVQ         t+0(FP), R9
-	MOVQ         112(R9), R9
-	LEAQ         (AX)(R9*4), AX
-	LEAQ         (CX)(R9*4), CX
-	MOVQ         t+0(FP), R9
-	MOVQ         120(R9), R9
-	LEAQ         (DX)(R9*4), DX
-	DECQ         R8
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
 	JNZ          blocks
 	MOVQ         t+0(FP), AX
 	MOVQ         24(AX), AX

@@ -138,6 +138,11 @@ type Tile struct {
 
 	Accumulate int // 1: add to the old contents of C
 
+	// Ahead is in a cache line that the tile fetches for a later one, or nil. The
+	// next k fetches the line StepAhead further; a segment ends with JumpAhead.
+	Ahead                *float32
+	StepAhead, JumpAhead int
+
 	TileScratch // for the vector tiers
 }
 

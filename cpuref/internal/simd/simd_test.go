@@ -103,6 +103,9 @@ func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 	if c.accumulate {
 		tile.Accumulate = 1
 	}
+	if r.IntN(2) == 0 { // any address can be fetched
+		tile.Ahead, tile.StepAhead, tile.JumpAhead = &a[0], r.IntN(1<<20), -r.IntN(1<<20)
+	}
 	if c.pairs {
 		k.TilePairs(tile, c.rows0, c.rows1, c.cols)
 	} else {

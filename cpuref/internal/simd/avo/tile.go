@@ -117,6 +117,9 @@ func (t *tile) reduce() {
 	b := field("t", "B")
 	rowA := t.rowDistances()
 	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
+	ahead, stepAhead := field("t", "Ahead"), bytesOf(field("t", "StepAhead"))
+	TESTQ(ahead, ahead)
+	CMOVQEQ(b, ahead)
 
 	blocks := field("t", "Blocks")
 	Label("blocks")
@@ -127,6 +130,8 @@ func (t *tile) reduce() {
 		for j, r := range t.b {
 			VMOVUPS(at(b, j*t.bytes()), r)
 		}
+		PREFETCHT1(Mem{Base: ahead})
+		ADDQ(stepAhead, ahead)
 		for i := range t.rows0 {
 			t.multiply(rowA(a[0], i), i)
 		}
@@ -139,6 +144,8 @@ func (t *tile) reduce() {
 		ADDQ(stepB, b)
 	})
 	t.jump(a, b, "JumpA", "JumpB")
+	d := field("t", "JumpAhead")
+	LEAQ(Mem{Base: ahead, Index: d, Scale: 4}, ahead)
 	DECQ(segments)
 	JNZ(LabelRef("segments"))
 	t.jump(a, b, "BlockJumpA", "BlockJumpB")
