@@ -41,6 +41,14 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 	return spans
 }
 
+// strip is a part of an image of the result that is computed at once, with the
+// same taps.
+type strip struct {
+	spans    []span
+	kh, kw   int
+	firstTap int // among the packed taps
+}
+
 // correlation slides filters over framed images. It computes the forward
 // convolution, and the gradient of its input with rotated filters.
 type correlation struct {
@@ -49,24 +57,23 @@ type correlation struct {
 	channels int   // of an image
 	frame    frame // of the image; its channels are pairs in mixed precision
 	paired   bool  // mixed precision
-	kh, kw   int
 	stride   int
 	out      int // channels of the result
+	apart    int // distance between a tile's pixels in the result
 	pixels   int // of one image of the result
 	images   int
 	src, dst []float32
-	bias     []float32 // (out), or nil
-	spans    []span
+	bias     []float32        // (out), or nil
+	strips   []strip          // of an image
 	splits   int              // tasks per image
 	stats    *imageStatistics // of the result, or nil
-	panels   int              // of filters, packed in the shared scratch: [panel][KH·KW·C][tile's columns]
+	taps     int              // of a filter
+	panels   int              // of filters, packed in the shared scratch: [panel][tap][C][tile's columns]
 }
-
-func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
 
 // newCorrelation returns a correlation over images in the given precision.
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
-	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f,
+	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f, stride: 1, apart: 1,
 		images: images.Shape[0], src: p.floats(images)}
 	if precision == kernels.Mixed {
 		x.paired = true
@@ -89,24 +96,37 @@ func (x *correlation) image(worker, n int) []float32 {
 	return private
 }
 
-// compile plans the tiles and tasks and returns the function that runs the
-// correlation. pack packs the filters of a panel at one tap (kh, kw); it may use
-// private as scratch for one such pack.
-func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, panel, tap int)) func() error {
+// cut cuts an image of oh·ow output pixels into strips and tasks.
+func (x *correlation) cut(kh, kw, oh, ow int) {
+	x.pixels, x.taps = oh*ow, kh*kw
+	all := newSpans(x.p.backend.simd, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+	x.splits = min(len(all), x.wantedSplits())
+	for i := range x.splits {
+		from, to := chunk(len(all), x.splits, i)
+		x.strips = append(x.strips, strip{spans: all[from:to], kh: kh, kw: kw})
+	}
+}
+
+// wantedSplits returns the number of tasks per image that occupies the workers.
+func (x *correlation) wantedSplits() int {
+	return (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
+}
+
+// compile returns the function that runs the correlation, once strips and tasks are
+// known. pack packs the filters of a panel at one tap; it may use private as scratch
+// for one such pack.
+func (x *correlation) compile(pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
-	x.pixels = oh * ow
-	x.spans = newSpans(k, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
 	x.panels = (x.out + k.Cols - 1) / k.Cols
-	x.splits = min(len(x.spans), (tasksPerWorker*pool.workers+x.images-1)/x.images)
-	x.p.scratch.reserveShared((x.panels*x.taps() + 1) * k.Cols)
+	x.p.scratch.reserveShared((x.panels*x.taps*x.frame.c + 1) * k.Cols)
 	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
-		pack(x.p.scratch.shared[(panel*x.taps()+tap*x.frame.c)*k.Cols:], x.p.scratch.private[worker], panel, tap)
+		pack(x.filters(panel, tap), x.p.scratch.private[worker], panel, tap)
 	}
 	compute := x.compute
 	return func() error {
-		pool.run(x.panels*x.kh*x.kw, packTask)
+		pool.run(x.panels*x.taps, packTask)
 		pool.run(x.images*x.splits, compute)
 		if x.stats != nil {
 			if x.splits > 1 {
@@ -118,31 +138,53 @@ func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, p
 	}
 }
 
-// compute is a task: a range of one image's tiles.
-func (x *correlation) compute(worker, task int) {
-	k := x.p.backend.simd
-	n := task / x.splits
-	from, to := chunk(len(x.spans), x.splits, task%x.splits)
-	image := x.image(worker, n)
-	out := x.dst[n*x.pixels*x.out : (n+1)*x.pixels*x.out]
+// filters returns the packed filters of a panel from a tap on.
+func (x *correlation) filters(panel, tap int) []float32 {
+	return x.p.scratch.shared[(panel*x.taps+tap)*x.frame.c*x.p.backend.simd.Cols:]
+}
 
-	t := &x.p.scratch.tiles[worker]
-	c := x.frame.c
-	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.out, nil, 0
-	t.Walk(x.kw*c, 1, k.Cols, x.kh, x.frame.fw*c, x.kw*c*k.Cols, 1, 0, 0)
-	for panel := range x.panels {
-		j := panel * k.Cols
-		t.B = &x.p.scratch.shared[panel*x.taps()*k.Cols]
-		if x.bias != nil {
-			t.Bias = &x.bias[j]
-		}
-		for _, s := range x.spans[from:to] {
-			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &out[s.pixel*x.out+j]
-			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
-		}
+// compute is a task: a range of one image's strips.
+func (x *correlation) compute(worker, task int) {
+	n := task / x.splits
+	from, to := chunk(len(x.strips), x.splits, task%x.splits)
+	image := x.image(worker, n)
+	for _, s := range x.strips[from:to] {
+		x.multiply(worker, image, &s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
 		x.stats.measure(n)
+	}
+}
+
+// multiply computes a strip of the result of an image in its frame.
+func (x *correlation) multiply(worker int, image []float32, s *strip, result []float32) {
+	if s.kh*s.kw == 0 {
+		x.clear(s, result)
+		return
+	}
+	k, c := x.p.backend.simd, x.frame.c
+	t := &x.p.scratch.tiles[worker]
+	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.apart*x.out, nil, 0
+	t.Walk(s.kw*c, 1, k.Cols, s.kh, x.frame.fw*c, s.kw*c*k.Cols, 1, 0, 0)
+	for panel := range x.panels {
+		j := panel * k.Cols
+		t.B = &x.filters(panel, s.firstTap)[0]
+		if x.bias != nil {
+			t.Bias = &x.bias[j]
+		}
+		for _, s := range s.spans {
+			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &result[s.pixel*x.out+j]
+			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+		}
+	}
+}
+
+// clear sets a strip, which no tap meets, to zeros.
+func (x *correlation) clear(s *strip, result []float32) {
+	for _, s := range s.spans {
+		for i := range s.rows0 + s.rows1 {
+			clear(result[(s.pixel+i*x.apart)*x.out:][:x.out])
+		}
 	}
 }
 
