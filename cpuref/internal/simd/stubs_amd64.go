@@ -479,6 +479,26 @@ func winogradGradientAVX2(v *float32, y *float32, tiles int, c int, ldy int, row
 //go:noescape
 func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
 
+// geluForwardAVX2 computes y = x·Φ(x).
+//
+//go:noescape
+func geluForwardAVX2(y *float32, x *float32, n int)
+
+// geluBackwardAVX2 computes dx = dy·(Φ(x) + x·φ(x)).
+//
+//go:noescape
+func geluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+
+// siluForwardAVX2 computes y = x·σ(x).
+//
+//go:noescape
+func siluForwardAVX2(y *float32, x *float32, n int)
+
+// siluBackwardAVX2 computes dx = dy·σ(x)·(1 + x·σ(−x)).
+//
+//go:noescape
+func siluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -613,6 +633,26 @@ func winogradGradientAVX512(v *float32, y *float32, tiles int, c int, ldy int, r
 //
 //go:noescape
 func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
+
+// geluForwardAVX512 computes y = x·Φ(x).
+//
+//go:noescape
+func geluForwardAVX512(y *float32, x *float32, n int)
+
+// geluBackwardAVX512 computes dx = dy·(Φ(x) + x·φ(x)).
+//
+//go:noescape
+func geluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
+
+// siluForwardAVX512 computes y = x·σ(x).
+//
+//go:noescape
+func siluForwardAVX512(y *float32, x *float32, n int)
+
+// siluBackwardAVX512 computes dx = dy·σ(x)·(1 + x·σ(−x)).
+//
+//go:noescape
+func siluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

@@ -43,6 +43,10 @@ func main() {
 		winogradOutput(v)
 		winogradGradient(v)
 		winogradWeight(v)
+		geluForward(v)
+		geluBackward(v)
+		siluForward(v)
+		siluBackward(v)
 	}
 	pair()
 	pairRows()
