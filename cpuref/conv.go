@@ -58,7 +58,7 @@ func (p *program) directBackwardWeight(op kernels.ConvBackwardWeight) func() err
 	if !op.DBias.Absent() {
 		g.dbias = newBiasGradient(p, op)
 	}
-	if g.rowTaps()*2 <= p.backend.simd.Cols {
+	if g.rowTaps()*2 < p.backend.simd.Cols {
 		return g.compileByTaps()
 	}
 	return g.compile()

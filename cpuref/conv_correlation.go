@@ -82,11 +82,14 @@ func (p *program) newCorrelation(precision kernels.Precision, images kernels.Ten
 	return x
 }
 
-// image copies image n into its frame.
+// image returns image n in its frame: as it is, if it fills the frame.
 func (x *correlation) image(worker, n int) []float32 {
 	private := x.p.scratch.private[worker]
 	size := x.frame.h * x.frame.w * x.channels
 	image := x.src[n*size : (n+1)*size]
+	if !x.paired && size == x.frame.size() {
+		return image
+	}
 	if x.paired {
 		rounded := private[x.frame.size():][:x.frame.imageSize()]
 		x.p.pairChannels(rounded, image, x.channels)
