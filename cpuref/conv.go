@@ -77,16 +77,21 @@ func (f *frame) imageSize() int { return f.h * f.w * f.c }
 func (f *frame) size() int      { return f.fh * f.fw * f.c }
 
 // fill copies an image into its frame.
-func (f *frame) fill(dst, image []float32) {
+func (f *frame) fill(dst, image []float32) { f.fillRows(dst, image, 0, f.fh) }
+
+// fillRows copies what belongs into the frame's rows [from, to).
+func (f *frame) fillRows(dst, image []float32, from, to int) {
 	row, stride := f.w*f.c, f.fw*f.c
-	clear(dst[:f.top*stride])
-	for h := range f.h {
-		line := dst[(f.top+h)*stride : (f.top+h+1)*stride]
+	for h := from; h < to; h++ {
+		line := dst[h*stride : (h+1)*stride]
+		if h < f.top || h >= f.top+f.h {
+			clear(line)
+			continue
+		}
 		clear(line[:f.left*f.c])
-		copy(line[f.left*f.c:], image[h*row:(h+1)*row])
+		copy(line[f.left*f.c:], image[(h-f.top)*row:(h-f.top+1)*row])
 		clear(line[f.left*f.c+row:])
 	}
-	clear(dst[(f.top+f.h)*stride : f.size()])
 }
 
 // forwardFrame returns the frame of a convolution's input.

@@ -98,6 +98,7 @@ func (x *correlation) cutByRemainders(rows, cols []remainder, w, kw int) (taps [
 		for _, g := range grids {
 			from, to := chunk(len(g.spans), x.splits, i)
 			g.spans = g.spans[from:to]
+			g.setRows(x.frame.fw * x.frame.c)
 			x.strips = append(x.strips, g)
 		}
 	}

@@ -44,9 +44,19 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 // strip is a part of an image of the result that is computed at once, with the
 // same taps.
 type strip struct {
-	spans    []span
-	kh, kw   int
-	firstTap int // among the packed taps
+	spans       []span
+	kh, kw      int
+	firstTap    int // among the packed taps
+	top, bottom int // the frame's rows [top, bottom) that it reads
+}
+
+// setRows sets the rows of the frame, which are line elements long, that a strip reads.
+func (s *strip) setRows(line int) {
+	if len(s.spans) == 0 || s.kh*s.kw == 0 {
+		return
+	}
+	last := s.spans[len(s.spans)-1]
+	s.top, s.bottom = s.spans[0].a0/line, max(last.a0, last.a1)/line+s.kh
 }
 
 // correlation slides filters over framed images. It computes the forward
@@ -82,8 +92,9 @@ func (p *program) newCorrelation(precision kernels.Precision, images kernels.Ten
 	return x
 }
 
-// image returns image n in its frame: as it is, if it fills the frame.
-func (x *correlation) image(worker, n int) []float32 {
+// image returns image n in its frame, with the rows that the strips read: as it is, if
+// it fills the frame.
+func (x *correlation) image(worker, n int, strips []strip) []float32 {
 	private := x.p.scratch.private[worker]
 	size := x.frame.h * x.frame.w * x.channels
 	image := x.src[n*size : (n+1)*size]
@@ -95,7 +106,13 @@ func (x *correlation) image(worker, n int) []float32 {
 		x.p.pairChannels(rounded, image, x.channels)
 		image = rounded
 	}
-	x.frame.fill(private, image)
+	from, to := x.frame.fh, 0
+	for _, s := range strips {
+		if s.top < s.bottom {
+			from, to = min(from, s.top), max(to, s.bottom)
+		}
+	}
+	x.frame.fillRows(private, image, from, to)
 	return private
 }
 
@@ -106,12 +123,17 @@ func (x *correlation) cut(kh, kw, oh, ow int) {
 	x.splits = min(len(all), x.wantedSplits())
 	for i := range x.splits {
 		from, to := chunk(len(all), x.splits, i)
-		x.strips = append(x.strips, strip{spans: all[from:to], kh: kh, kw: kw})
+		s := strip{spans: all[from:to], kh: kh, kw: kw}
+		s.setRows(x.frame.fw * x.frame.c)
+		x.strips = append(x.strips, s)
 	}
 }
 
 // wantedSplits returns the number of tasks per image that occupies the workers.
 func (x *correlation) wantedSplits() int {
+	if x.p.backend.pool.workers == 1 {
+		return 1
+	}
 	return (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
 }
 
@@ -150,8 +172,9 @@ func (x *correlation) filters(panel, tap int) []float32 {
 func (x *correlation) compute(worker, task int) {
 	n := task / x.splits
 	from, to := chunk(len(x.strips), x.splits, task%x.splits)
-	image := x.image(worker, n)
-	for _, s := range x.strips[from:to] {
+	strips := x.strips[from:to]
+	image := x.image(worker, n, strips)
+	for _, s := range strips {
 		x.multiply(worker, image, &s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
