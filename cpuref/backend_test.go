@@ -158,6 +158,8 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 	b3, db3, drop, dc2, sum := f("b3", classes), f("db3", classes), f("drop", n, 7840), f("dc2", n, 14, 14, 40), f("sum", 40)
 	param, grad, m, v, velocity := f("param", 100_001), f("grad", 100_001), f("m", 100_001), f("v", 100_001), f("velocity", 100_001)
 
+	w4, c4, dw4, dx4 := f("w4", 24, 3, 3, 32), f("c4", n, 7, 7, 24), f("dw4", 24, 3, 3, 32), f("dx4", n, 14, 14, 32)
+	one, dOne := f("one", 1, 7, 7, 24), f("gradient of one", 1, 14, 14, 32)
 	activated, dactivated := f("activated", n, 14, 14, 32), f("dactivated", n, 14, 14, 32)
 	residual, averages := f("residual", n, 28, 28, 32), f("averages", n, 1, 1, 32)
 
@@ -179,6 +181,11 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 		kernels.AvgPoolForward{X: norm, Y: averages, KH: 28, KW: 28, Stride: 1}, kernels.AvgPoolBackward{DY: averages, DX: residual, KH: 28, KW: 28, Stride: 1},
 		kernels.MaxPoolForward{X: norm, Y: pool, Index: index, Size: 2, Stride: 2},
 		kernels.ConvForward{X: pool, W: w2, Y: c2, Stride: 1, Pad: 1, Precision: precision},
+		kernels.ConvForward{X: pool, W: w4, Y: c4, Stride: 2, Pad: 1, Precision: precision},
+		kernels.ConvBackwardInput{DY: c4, W: w4, DX: dx4, Stride: 2, Pad: 1, Precision: precision},
+		kernels.ConvBackwardWeight{X: pool, DY: c4, DW: dw4, Stride: 2, Pad: 1, Precision: precision},
+		kernels.ConvForward{X: pool.First(1), W: w4, Y: one, Stride: 2, Pad: 1, Precision: precision},
+		kernels.ConvBackwardInput{DY: one, W: w4, DX: dOne, Stride: 2, Pad: 1, Precision: precision},
 		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
 		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true, Precision: precision},
 		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: y, State: state, Loss: loss, Correct: correct, DLogits: dlogits},

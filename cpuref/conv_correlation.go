@@ -41,15 +41,28 @@ func newSpans(k *simd.Kernels, first, end, ow, line, pixel int) []span {
 	return spans
 }
 
-// strip is a part of an image of the result that is computed at once.
+// strip is a part of an image of the result that is computed at once, with the
+// same taps.
 type strip struct {
-	spans     []span
-	row, rows int // with an epilogue: whole rows of output pixels
+	spans       []span
+	kh, kw      int
+	firstTap    int // among the packed taps
+	top, bottom int // the frame's rows [top, bottom) that it reads
+	row, rows   int // whole rows of output pixels, if there is an epilogue
 }
 
 // stripElements is the number of elements of a strip with an epilogue, about a
 // quarter of a core's second-level cache.
 const stripElements = 1 << 15
+
+// setRows sets the rows of the frame, which are line elements long, that a strip reads.
+func (s *strip) setRows(line int) {
+	if len(s.spans) == 0 || s.kh*s.kw == 0 {
+		return
+	}
+	last := s.spans[len(s.spans)-1]
+	s.top, s.bottom = s.spans[0].a0/line, max(last.a0, last.a1)/line+s.kh
+}
 
 // correlation slides filters over framed images. It computes the forward
 // convolution, and the gradient of its input with rotated filters.
@@ -59,9 +72,9 @@ type correlation struct {
 	channels int   // of an image
 	frame    frame // of the image; its channels are pairs in mixed precision
 	paired   bool  // mixed precision
-	kh, kw   int
 	stride   int
 	out      int // channels of the result
+	apart    int // distance between a tile's pixels in the result
 	pixels   int // of one image of the result
 	images   int
 	src, dst []float32
@@ -70,16 +83,15 @@ type correlation struct {
 	splits   int              // tasks per image
 	stats    *imageStatistics // of the result, or nil
 	epilogue *epilogue        // of the result, which is then not stored, or nil
+	taps     int              // of a filter
 	panels   int              // of filters
-	filters  *weights         // [panel][KH·KW·C][tile's columns]
+	weights  *weights         // the filters: [panel][tap][C][tile's columns]
 	resultAt int              // position in the private scratch, with an epilogue
 }
 
-func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
-
 // newCorrelation returns a correlation over images in the given precision.
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
-	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f,
+	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f, stride: 1, apart: 1,
 		images: images.Shape[0], src: p.floats(images)}
 	if precision == kernels.Mixed {
 		x.paired = true
@@ -88,40 +100,97 @@ func (p *program) newCorrelation(precision kernels.Precision, images kernels.Ten
 	return x
 }
 
-// image copies image n into its frame.
-func (x *correlation) image(worker, n int) []float32 {
+// image returns image n in its frame, with the rows that the strips read: as it is, if
+// it fills the frame.
+func (x *correlation) image(worker, n int, strips []strip) []float32 {
 	private := x.p.scratch.private[worker]
 	size := x.frame.h * x.frame.w * x.channels
 	image := x.src[n*size : (n+1)*size]
+	if !x.paired && size == x.frame.size() {
+		return image
+	}
 	if x.paired {
 		rounded := private[x.frame.size():][:x.frame.imageSize()]
 		x.p.pairChannels(rounded, image, x.channels)
 		image = rounded
 	}
-	x.frame.fill(private, image)
+	from, to := x.frame.fh, 0
+	for _, s := range strips {
+		if s.top < s.bottom {
+			from, to = min(from, s.top), max(to, s.bottom)
+		}
+	}
+	x.frame.fillRows(private, image, from, to)
 	return private
 }
 
-// compile plans the tiles and tasks for weights w and returns the function that
-// runs the correlation. pack packs the filters of a panel at one tap (kh, kw); it
-// may use private as scratch for one such pack. form names the resulting order.
-func (x *correlation) compile(oh, ow int, w kernels.Tensor, form string, pack func(packed, private []float32, panel, tap int)) func() error {
+// cut cuts an image of oh·ow output pixels into strips and tasks.
+func (x *correlation) cut(kh, kw, oh, ow int) {
+	x.pixels, x.taps = oh*ow, kh*kw
+	if x.epilogue != nil {
+		x.cutRows(kh, kw, oh, ow)
+		return
+	}
+	all := x.newSpans(0, oh, ow)
+	x.splits = min(len(all), x.wantedSplits())
+	for i := range x.splits {
+		from, to := chunk(len(all), x.splits, i)
+		x.addStrip(strip{spans: all[from:to], kh: kh, kw: kw})
+	}
+}
+
+// cutRows cuts an image into strips of whole rows of the epilogue's windows.
+func (x *correlation) cutRows(kh, kw, oh, ow int) {
+	size := x.epilogue.size
+	windows := oh / size // rows of windows
+	perStrip := max(1, stripElements/(size*ow*x.out))
+	count := min(windows, max(x.wantedSplits(), (windows+perStrip-1)/perStrip))
+	x.splits = min(count, x.wantedSplits())
+	x.resultAt = x.frame.size() + x.frame.imageSize()
+	for i := range count {
+		from, to := chunk(windows, count, i)
+		s := strip{spans: x.newSpans(from*size, to*size, ow), kh: kh, kw: kw, row: from * size, rows: (to - from) * size}
+		x.addStrip(s)
+		x.p.scratch.reservePrivate(x.resultAt + s.rows*ow*x.out)
+	}
+}
+
+// newSpans returns the tiles of rows [first, end) of ow output pixels.
+func (x *correlation) newSpans(first, end, ow int) []span {
+	return newSpans(x.p.backend.simd, first, end, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+}
+
+func (x *correlation) addStrip(s strip) {
+	s.setRows(x.frame.fw * x.frame.c)
+	x.strips = append(x.strips, s)
+}
+
+// wantedSplits returns the number of tasks per image that occupies the workers.
+func (x *correlation) wantedSplits() int {
+	if x.p.backend.pool.workers == 1 {
+		return 1
+	}
+	return (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
+}
+
+// compile returns the function that runs the correlation with weights w, once strips
+// and tasks are known. pack packs the filters of a panel at one tap; it may use
+// private as scratch for one such pack. form names the resulting order.
+func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
-	x.pixels = oh * ow
 	x.panels = (x.out + k.Cols - 1) / k.Cols
-	x.cut(oh, ow)
 	if x.paired {
 		form += " pairs"
 	}
-	x.filters = x.p.newWeights(w, form, 0, (x.panels*x.taps()+1)*k.Cols)
+	x.weights = x.p.newWeights(w, form, 0, (x.panels*x.taps*x.frame.c+1)*k.Cols)
 	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
-		pack(x.filters.data()[(panel*x.taps()+tap*x.frame.c)*k.Cols:], x.p.scratch.private[worker], panel, tap)
+		pack(x.filters(panel, tap), x.p.scratch.private[worker], panel, tap)
 	}
 	compute := x.compute
 	return func() error {
-		x.filters.prepare(x.panels*x.kh*x.kw, packTask)
+		x.weights.prepare(x.panels*x.taps, packTask)
 		pool.run(x.images*x.splits, compute)
 		if x.stats != nil {
 			if x.splits > 1 {
@@ -133,41 +202,19 @@ func (x *correlation) compile(oh, ow int, w kernels.Tensor, form string, pack fu
 	}
 }
 
-// cut cuts an image of oh·ow output pixels into strips and tasks.
-func (x *correlation) cut(oh, ow int) {
-	k := x.p.backend.simd
-	spans := func(first, end int) []span {
-		return newSpans(k, first, end, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
-	}
-	wanted := (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
-	if x.epilogue == nil {
-		all := spans(0, oh)
-		x.splits = min(len(all), wanted)
-		for i := range x.splits {
-			from, to := chunk(len(all), x.splits, i)
-			x.strips = append(x.strips, strip{spans: all[from:to]})
-		}
-		return
-	}
-	size := x.epilogue.size
-	windows := oh / size // rows of windows
-	perStrip := max(1, stripElements/(size*ow*x.out))
-	count := min(windows, max(wanted, (windows+perStrip-1)/perStrip))
-	x.splits = min(count, wanted)
-	for i := range count {
-		from, to := chunk(windows, count, i)
-		x.strips = append(x.strips, strip{spans(from*size, to*size), from * size, (to - from) * size})
-	}
-	x.resultAt = x.frame.size() + x.frame.imageSize()
-	x.p.scratch.reservePrivate(x.resultAt + x.strips[len(x.strips)-1].rows*ow*x.out)
+// filters returns the packed filters of a panel from a tap on.
+func (x *correlation) filters(panel, tap int) []float32 {
+	return x.weights.data()[(panel*x.taps+tap)*x.frame.c*x.p.backend.simd.Cols:]
 }
 
 // compute is a task: a range of one image's strips.
 func (x *correlation) compute(worker, task int) {
 	n := task / x.splits
 	from, to := chunk(len(x.strips), x.splits, task%x.splits)
-	image := x.image(worker, n)
-	for _, s := range x.strips[from:to] {
+	strips := x.strips[from:to]
+	image := x.image(worker, n, strips)
+	for i := range strips {
+		s := &strips[i]
 		if x.epilogue != nil {
 			result := x.p.scratch.private[worker][x.resultAt:]
 			x.multiply(worker, image, s, result)
@@ -182,21 +229,33 @@ func (x *correlation) compute(worker, task int) {
 }
 
 // multiply computes a strip of the result of an image in its frame.
-func (x *correlation) multiply(worker int, image []float32, s strip, result []float32) {
+func (x *correlation) multiply(worker int, image []float32, s *strip, result []float32) {
+	if s.kh*s.kw == 0 {
+		x.clear(s, result)
+		return
+	}
 	k, c := x.p.backend.simd, x.frame.c
 	t := &x.p.scratch.tiles[worker]
-	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.out, nil, 0
-	t.Walk(x.kw*c, 1, k.Cols, x.kh, x.frame.fw*c, x.kw*c*k.Cols, 1, 0, 0)
-	filters := x.filters.data()
+	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.apart*x.out, nil, 0
+	t.Walk(s.kw*c, 1, k.Cols, s.kh, x.frame.fw*c, s.kw*c*k.Cols, 1, 0, 0)
 	for panel := range x.panels {
 		j := panel * k.Cols
-		t.B = &filters[panel*x.taps()*k.Cols]
+		t.B = &x.filters(panel, s.firstTap)[0]
 		if x.bias != nil {
 			t.Bias = &x.bias[j]
 		}
 		for _, s := range s.spans {
 			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &result[s.pixel*x.out+j]
 			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+		}
+	}
+}
+
+// clear sets a strip, which no tap meets, to zeros.
+func (x *correlation) clear(s *strip, result []float32) {
+	for _, s := range s.spans {
+		for i := range s.rows0 + s.rows1 {
+			clear(result[(s.pixel+i*x.apart)*x.out:][:x.out])
 		}
 	}
 }

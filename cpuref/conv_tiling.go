@@ -109,7 +109,7 @@ func (b *tileBlock) needed(point int) (from, end int) {
 func (b *tileBlock) transformInput(k *simd.Kernels, points, framed, images []float32, n, c, distance int) {
 	above, rows := 2*b.top-1, b.rows+b.halfRow // row of the image above the tiles
 	from, to := max(0, above), min(b.h, above+2*rows+2)
-	f := frame{h: to - from, w: b.w, c: c, fh: 2*rows + 2, fw: 2*(b.cols+b.halfCol) + 2, top: from - above, left: 1, dilation: 1}
+	f := frame{h: to - from, w: b.w, c: c, fh: 2*rows + 2, fw: 2*(b.cols+b.halfCol) + 2, top: from - above, left: 1}
 	row := b.w * c
 	f.fill(framed, images[(b.first+n)*b.h*row:][from*row:to*row])
 	for r := range rows {

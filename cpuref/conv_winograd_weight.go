@@ -93,7 +93,7 @@ func (g *winogradWeight) transformGradient(scratch []float32, b *tileBlock, n, f
 	rows, row := b.rows+b.halfRow, b.w*g.o
 	dy := g.dy[((b.first+n)*b.h+2*b.top)*row:][:(2*b.rows+b.halfRow)*row]
 	if b.halfRow+b.halfCol > 0 {
-		f := frame{h: 2*b.rows + b.halfRow, w: b.w, c: g.o, fh: 2 * rows, fw: 2 * (b.cols + b.halfCol), dilation: 1}
+		f := frame{h: 2*b.rows + b.halfRow, w: b.w, c: g.o, fh: 2 * rows, fw: 2 * (b.cols + b.halfCol)}
 		framed := scratch[g.framesAt:]
 		f.fill(framed, dy)
 		dy, row = framed, f.fw*f.c

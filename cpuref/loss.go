@@ -19,6 +19,7 @@ type crossEntropy struct {
 
 	losses  []float64 // one per sample
 	correct []bool
+	exps    [][]float64 // by worker: exp(z − max z) of a sample
 }
 
 func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() error {
@@ -28,10 +29,13 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 		classes: classes, smoothing: float64(op.Smoothing),
 		losses: make([]float64, samples), correct: make([]bool, samples),
 	}
+	for range p.backend.pool.workers {
+		x.exps = append(x.exps, make([]float64, classes))
+	}
 	state, loss, correct, probs := p.words(op.State), p.floats(op.Loss), p.words(op.Correct), p.floats(op.Probs)
-	task := func(_, i int) {
+	task := func(worker, i int) {
 		for n := i * samplesPerTask; n < min((i+1)*samplesPerTask, samples); n++ {
-			x.sample(n)
+			x.sample(n, x.exps[worker])
 		}
 	}
 	return func() error {
@@ -55,8 +59,8 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 	}
 }
 
-// sample computes all outputs of sample n.
-func (x *crossEntropy) sample(n int) {
+// sample computes all outputs of sample n; exps is scratch.
+func (x *crossEntropy) sample(n int, exps []float64) {
 	z, label := x.logits[n*x.classes:(n+1)*x.classes], int(x.labels[n])
 	best := 0
 	for c, v := range z {
@@ -64,11 +68,12 @@ func (x *crossEntropy) sample(n int) {
 			best = c
 		}
 	}
-	logSum := 0.0
-	for _, v := range z {
-		logSum += math.Exp(float64(v) - float64(z[best]))
+	sum := 0.0
+	for c, v := range z {
+		exps[c] = math.Exp(float64(v) - float64(z[best]))
+		sum += exps[c]
 	}
-	logSum = float64(z[best]) + math.Log(logSum)
+	logSum, perSum, perBatch := float64(z[best])+math.Log(sum), 1/sum, 1/float64(len(x.labels))
 
 	loss := 0.0
 	for c, v := range z {
@@ -80,9 +85,9 @@ func (x *crossEntropy) sample(n int) {
 		if q > 0 { // 0·log 0 counts as 0
 			loss -= q * logP
 		}
-		probability := math.Exp(logP)
+		probability := exps[c] * perSum
 		if x.dlogits != nil {
-			x.dlogits[n*x.classes+c] = float32((probability - q) / float64(len(x.labels)))
+			x.dlogits[n*x.classes+c] = float32((probability - q) * perBatch)
 		}
 		if x.probs != nil {
 			x.probs[n*x.classes+c] = float32(probability)

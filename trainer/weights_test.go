@@ -17,6 +17,7 @@ func TestFLOPsPerImage(t *testing.T) {
 		"logistic":    2 * 7840,
 		"alternative": 2 * (28*28*16*25 + 14*14*32*25*16 + 1568*128 + 128*10),
 		"fashioncnn":  2 * (28*28*32*9 + 14*14*64*9*32 + 7*7*128*9*64 + 6272*256 + 256*10),
+		"resnet20":    2 * (28*28*16*9*(1+6*16) + 14*14*32*(9*16+5*9*32+16) + 7*7*64*(9*32+5*9*64+32) + 64*10),
 	} {
 		if got := flopsPerImage(mustNetwork(t, name)); got != want {
 			t.Errorf("%s takes %d operations, want %d", name, got, want)

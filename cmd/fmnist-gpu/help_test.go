@@ -93,7 +93,7 @@ func TestCompletion(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{[]string{"train", "--model", ""}, []string{"fashioncnn", "alternative", "logistic"}},
+		{[]string{"train", "--model", ""}, []string{"fashioncnn", "alternative", "logistic", "resnet20"}},
 		{[]string{"train", "--preset", ""}, []string{"main_no_aug", "baseline_logistic"}},
 		{[]string{"train", "--optimizer", ""}, []string{"adam", "sgd"}},
 		{[]string{"train", "--scheduler", ""}, []string{"plateau", "onecycle"}},

@@ -175,6 +175,11 @@ var convShapes = []Conv{
 	{N: 2, H: 11, W: 13, I: 3, O: 4, KH: 3, KW: 3, Stride: 2, Pad: 1},
 	{N: 2, H: 10, W: 11, I: 3, O: 4, KH: 3, KW: 3, Stride: 3, Pad: 2},
 	{N: 2, H: 9, W: 9, I: 2, O: 3, KH: 1, KW: 1, Stride: 3}, // most of X is skipped
+	{N: 2, H: 7, W: 8, I: 16, O: 32, KH: 1, KW: 1, Stride: 2},
+	{N: 2, H: 14, W: 13, I: 16, O: 32, KH: 3, KW: 3, Stride: 2, Pad: 1},
+	{N: 2, H: 8, W: 9, I: 3, O: 4, KH: 2, KW: 1, Stride: 3, Pad: 1}, // pad beyond "same"
+	{N: 1, H: 5, W: 12, I: 20, O: 17, KH: 4, KW: 5, Stride: 3, Pad: 1},
+	{N: 2, H: 1, W: 2, I: 3, O: 2, KH: 2, KW: 3, Stride: 3, Pad: 1}, // stride beyond the image
 	{N: 1, H: 8, W: 8, I: 5, O: 3, KH: 5, KW: 5, Stride: 1, Pad: 2},
 	{N: 2, H: 7, W: 7, I: 1, O: 6, KH: 5, KW: 5, Stride: 2, Pad: 2},
 	{N: 2, H: 6, W: 9, I: 3, O: 5, KH: 2, KW: 4, Stride: 1},

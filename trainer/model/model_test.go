@@ -27,7 +27,7 @@ func mustBuild(t *testing.T, c Config) *Net {
 
 // The parameter counts that PyTorch reports for the original networks.
 func TestParameterCounts(t *testing.T) {
-	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850} {
+	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850, "resnet20": 272_186} {
 		if got := mustBuild(t, config(name)).ParameterCount(); got != want {
 			t.Errorf("%s has %d parameters, want %d", name, got, want)
 		}

@@ -44,7 +44,7 @@ func TestSummary(t *testing.T) {
 }
 
 func TestSummaryOfBuiltInNetworks(t *testing.T) {
-	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850} {
+	for name, want := range map[string]int{"fashioncnn": 1_701_578, "alternative": 215_466, "logistic": 7_850, "resnet20": 272_186} {
 		list, err := config(name).Network.Summary()
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 )
@@ -20,11 +21,41 @@ var zoo = map[string][]Layer{
 		convReLU("2", 32, 5, 2), []Layer{MaxPool{Kernel: 2}},
 		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 128}, Activation{ReLU}, Dropout{DefaultDropout}, Linear{Name: "fc2", Out: AsClasses}}),
 	"logistic": {Flatten{}, Linear{Name: "linear", Out: AsClasses}},
+	"resnet20": resNet(3),
 }
 
 // convReLU is a convolution that keeps the image's size, batch-norm and ReLU.
 func convReLU(number string, out, kernel, padding int) []Layer {
 	return []Layer{Conv{Name: "conv" + number, Out: out, Kernel: kernel, Padding: padding}, BatchNorm{Name: "bn" + number}, Activation{ReLU}}
+}
+
+// resNet is the network of He et al., "Deep Residual Learning for Image
+// Recognition" (2015), section 4.2, with the given number of blocks per stage:
+// ResNet-20 has three. Where a block changes the shape, its shortcut is a 1×1
+// convolution and batch-norm (their option B), as in torchvision. No convolution
+// has a bias.
+func resNet(blocks int) []Layer {
+	layers := slices.Concat(convNorm("1", 16, 1), []Layer{Activation{ReLU}})
+	for stage, out := range []int{16, 32, 64} {
+		for i := range blocks {
+			stride := 1
+			if stage > 0 && i == 0 {
+				stride = 2
+			}
+			block := Residual{Name: fmt.Sprintf("stage%d_%d", stage+1, i+1),
+				Body: slices.Concat(convNorm("1", out, stride), []Layer{Activation{ReLU}}, convNorm("2", out, 1))}
+			if stride > 1 {
+				block.Shortcut = []Layer{Conv{Name: "downsample", Out: out, Kernel: 1, Stride: stride, NoBias: true}, BatchNorm{Name: "downsample_bn"}}
+			}
+			layers = append(layers, block, Activation{ReLU})
+		}
+	}
+	return append(layers, AvgPool{}, Flatten{}, Linear{Name: "fc", Out: AsClasses})
+}
+
+// convNorm is a 3×3 convolution without a bias, and batch-norm.
+func convNorm(number string, out, stride int) []Layer {
+	return []Layer{Conv{Name: "conv" + number, Out: out, Kernel: 3, Stride: stride, Padding: 1, NoBias: true}, BatchNorm{Name: "bn" + number}}
 }
 
 // Names returns the names of the built-in networks, sorted.

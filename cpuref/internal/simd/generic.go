@@ -16,6 +16,8 @@ var generic = Kernels{
 	Transpose:    transposeGeneric,
 
 	Add: addGeneric, ReLUForward: reluForwardGeneric, ReLUBackward: reluBackwardGeneric,
+	GELUForward: geluForwardGeneric, GELUBackward: geluBackwardGeneric,
+	SiLUForward: siluForwardGeneric, SiLUBackward: siluBackwardGeneric,
 	ColumnSum: columnSumGeneric, ColumnSquares: columnSquaresGeneric, ColumnDots: columnDotsGeneric,
 	Normalize: normalizeGeneric, NormalizeBackward: normalizeBackwardGeneric,
 	MaxPool2x2: maxPool2x2Generic, MaxPool2x2Backward: maxPool2x2BackwardGeneric,

@@ -18710,6 +18710,1206 @@ DATA countersAVX2<>+24(SB)/4, $0x00000005
 DATA countersAVX2<>+28(SB)/4, $0x00000007
 GLOBL countersAVX2<>(SB), RODATA|NOPTR, $32
 
+// func geluForwardAVX2(y *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluForwardAVX2(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ         DX, $0x00000020
+	JL           one
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x00000020, DX
+	JMP          many
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       Y0, Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word3f800000<>+0(SB)/4, $0x3f800000
+DATA word3f800000<>+4(SB)/4, $0x3f800000
+DATA word3f800000<>+8(SB)/4, $0x3f800000
+DATA word3f800000<>+12(SB)/4, $0x3f800000
+DATA word3f800000<>+16(SB)/4, $0x3f800000
+DATA word3f800000<>+20(SB)/4, $0x3f800000
+DATA word3f800000<>+24(SB)/4, $0x3f800000
+DATA word3f800000<>+28(SB)/4, $0x3f800000
+DATA word3f800000<>+32(SB)/4, $0x3f800000
+DATA word3f800000<>+36(SB)/4, $0x3f800000
+DATA word3f800000<>+40(SB)/4, $0x3f800000
+DATA word3f800000<>+44(SB)/4, $0x3f800000
+DATA word3f800000<>+48(SB)/4, $0x3f800000
+DATA word3f800000<>+52(SB)/4, $0x3f800000
+DATA word3f800000<>+56(SB)/4, $0x3f800000
+DATA word3f800000<>+60(SB)/4, $0x3f800000
+GLOBL word3f800000<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf000000<>+0(SB)/4, $0xbf000000
+DATA wordbf000000<>+4(SB)/4, $0xbf000000
+DATA wordbf000000<>+8(SB)/4, $0xbf000000
+DATA wordbf000000<>+12(SB)/4, $0xbf000000
+DATA wordbf000000<>+16(SB)/4, $0xbf000000
+DATA wordbf000000<>+20(SB)/4, $0xbf000000
+DATA wordbf000000<>+24(SB)/4, $0xbf000000
+DATA wordbf000000<>+28(SB)/4, $0xbf000000
+DATA wordbf000000<>+32(SB)/4, $0xbf000000
+DATA wordbf000000<>+36(SB)/4, $0xbf000000
+DATA wordbf000000<>+40(SB)/4, $0xbf000000
+DATA wordbf000000<>+44(SB)/4, $0xbf000000
+DATA wordbf000000<>+48(SB)/4, $0xbf000000
+DATA wordbf000000<>+52(SB)/4, $0xbf000000
+DATA wordbf000000<>+56(SB)/4, $0xbf000000
+DATA wordbf000000<>+60(SB)/4, $0xbf000000
+GLOBL wordbf000000<>(SB), RODATA|NOPTR, $64
+
+DATA word4b400000<>+0(SB)/4, $0x4b400000
+DATA word4b400000<>+4(SB)/4, $0x4b400000
+DATA word4b400000<>+8(SB)/4, $0x4b400000
+DATA word4b400000<>+12(SB)/4, $0x4b400000
+DATA word4b400000<>+16(SB)/4, $0x4b400000
+DATA word4b400000<>+20(SB)/4, $0x4b400000
+DATA word4b400000<>+24(SB)/4, $0x4b400000
+DATA word4b400000<>+28(SB)/4, $0x4b400000
+DATA word4b400000<>+32(SB)/4, $0x4b400000
+DATA word4b400000<>+36(SB)/4, $0x4b400000
+DATA word4b400000<>+40(SB)/4, $0x4b400000
+DATA word4b400000<>+44(SB)/4, $0x4b400000
+DATA word4b400000<>+48(SB)/4, $0x4b400000
+DATA word4b400000<>+52(SB)/4, $0x4b400000
+DATA word4b400000<>+56(SB)/4, $0x4b400000
+DATA word4b400000<>+60(SB)/4, $0x4b400000
+GLOBL word4b400000<>(SB), RODATA|NOPTR, $64
+
+DATA word3fb8aa3b<>+0(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+4(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+8(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+12(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+16(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+20(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+24(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+28(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+32(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+36(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+40(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+44(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+48(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+52(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+56(SB)/4, $0x3fb8aa3b
+DATA word3fb8aa3b<>+60(SB)/4, $0x3fb8aa3b
+GLOBL word3fb8aa3b<>(SB), RODATA|NOPTR, $64
+
+DATA word3f317200<>+0(SB)/4, $0x3f317200
+DATA word3f317200<>+4(SB)/4, $0x3f317200
+DATA word3f317200<>+8(SB)/4, $0x3f317200
+DATA word3f317200<>+12(SB)/4, $0x3f317200
+DATA word3f317200<>+16(SB)/4, $0x3f317200
+DATA word3f317200<>+20(SB)/4, $0x3f317200
+DATA word3f317200<>+24(SB)/4, $0x3f317200
+DATA word3f317200<>+28(SB)/4, $0x3f317200
+DATA word3f317200<>+32(SB)/4, $0x3f317200
+DATA word3f317200<>+36(SB)/4, $0x3f317200
+DATA word3f317200<>+40(SB)/4, $0x3f317200
+DATA word3f317200<>+44(SB)/4, $0x3f317200
+DATA word3f317200<>+48(SB)/4, $0x3f317200
+DATA word3f317200<>+52(SB)/4, $0x3f317200
+DATA word3f317200<>+56(SB)/4, $0x3f317200
+DATA word3f317200<>+60(SB)/4, $0x3f317200
+GLOBL word3f317200<>(SB), RODATA|NOPTR, $64
+
+DATA word35bfbe8e<>+0(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+4(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+8(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+12(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+16(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+20(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+24(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+28(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+32(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+36(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+40(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+44(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+48(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+52(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+56(SB)/4, $0x35bfbe8e
+DATA word35bfbe8e<>+60(SB)/4, $0x35bfbe8e
+GLOBL word35bfbe8e<>(SB), RODATA|NOPTR, $64
+
+DATA word39500d01<>+0(SB)/4, $0x39500d01
+DATA word39500d01<>+4(SB)/4, $0x39500d01
+DATA word39500d01<>+8(SB)/4, $0x39500d01
+DATA word39500d01<>+12(SB)/4, $0x39500d01
+DATA word39500d01<>+16(SB)/4, $0x39500d01
+DATA word39500d01<>+20(SB)/4, $0x39500d01
+DATA word39500d01<>+24(SB)/4, $0x39500d01
+DATA word39500d01<>+28(SB)/4, $0x39500d01
+DATA word39500d01<>+32(SB)/4, $0x39500d01
+DATA word39500d01<>+36(SB)/4, $0x39500d01
+DATA word39500d01<>+40(SB)/4, $0x39500d01
+DATA word39500d01<>+44(SB)/4, $0x39500d01
+DATA word39500d01<>+48(SB)/4, $0x39500d01
+DATA word39500d01<>+52(SB)/4, $0x39500d01
+DATA word39500d01<>+56(SB)/4, $0x39500d01
+DATA word39500d01<>+60(SB)/4, $0x39500d01
+GLOBL word39500d01<>(SB), RODATA|NOPTR, $64
+
+DATA word3ab60b61<>+0(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+4(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+8(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+12(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+16(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+20(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+24(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+28(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+32(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+36(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+40(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+44(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+48(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+52(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+56(SB)/4, $0x3ab60b61
+DATA word3ab60b61<>+60(SB)/4, $0x3ab60b61
+GLOBL word3ab60b61<>(SB), RODATA|NOPTR, $64
+
+DATA word3c088889<>+0(SB)/4, $0x3c088889
+DATA word3c088889<>+4(SB)/4, $0x3c088889
+DATA word3c088889<>+8(SB)/4, $0x3c088889
+DATA word3c088889<>+12(SB)/4, $0x3c088889
+DATA word3c088889<>+16(SB)/4, $0x3c088889
+DATA word3c088889<>+20(SB)/4, $0x3c088889
+DATA word3c088889<>+24(SB)/4, $0x3c088889
+DATA word3c088889<>+28(SB)/4, $0x3c088889
+DATA word3c088889<>+32(SB)/4, $0x3c088889
+DATA word3c088889<>+36(SB)/4, $0x3c088889
+DATA word3c088889<>+40(SB)/4, $0x3c088889
+DATA word3c088889<>+44(SB)/4, $0x3c088889
+DATA word3c088889<>+48(SB)/4, $0x3c088889
+DATA word3c088889<>+52(SB)/4, $0x3c088889
+DATA word3c088889<>+56(SB)/4, $0x3c088889
+DATA word3c088889<>+60(SB)/4, $0x3c088889
+GLOBL word3c088889<>(SB), RODATA|NOPTR, $64
+
+DATA word3d2aaaab<>+0(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+4(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+8(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+12(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+16(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+20(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+24(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+28(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+32(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+36(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+40(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+44(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+48(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+52(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+56(SB)/4, $0x3d2aaaab
+DATA word3d2aaaab<>+60(SB)/4, $0x3d2aaaab
+GLOBL word3d2aaaab<>(SB), RODATA|NOPTR, $64
+
+DATA word3e2aaaab<>+0(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+4(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+8(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+12(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+16(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+20(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+24(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+28(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+32(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+36(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+40(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+44(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+48(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+52(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+56(SB)/4, $0x3e2aaaab
+DATA word3e2aaaab<>+60(SB)/4, $0x3e2aaaab
+GLOBL word3e2aaaab<>(SB), RODATA|NOPTR, $64
+
+DATA word3f000000<>+0(SB)/4, $0x3f000000
+DATA word3f000000<>+4(SB)/4, $0x3f000000
+DATA word3f000000<>+8(SB)/4, $0x3f000000
+DATA word3f000000<>+12(SB)/4, $0x3f000000
+DATA word3f000000<>+16(SB)/4, $0x3f000000
+DATA word3f000000<>+20(SB)/4, $0x3f000000
+DATA word3f000000<>+24(SB)/4, $0x3f000000
+DATA word3f000000<>+28(SB)/4, $0x3f000000
+DATA word3f000000<>+32(SB)/4, $0x3f000000
+DATA word3f000000<>+36(SB)/4, $0x3f000000
+DATA word3f000000<>+40(SB)/4, $0x3f000000
+DATA word3f000000<>+44(SB)/4, $0x3f000000
+DATA word3f000000<>+48(SB)/4, $0x3f000000
+DATA word3f000000<>+52(SB)/4, $0x3f000000
+DATA word3f000000<>+56(SB)/4, $0x3f000000
+DATA word3f000000<>+60(SB)/4, $0x3f000000
+GLOBL word3f000000<>(SB), RODATA|NOPTR, $64
+
+DATA wordc2ae0000<>+0(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+4(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+8(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+12(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+16(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+20(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+24(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+28(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+32(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+36(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+40(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+44(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+48(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+52(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+56(SB)/4, $0xc2ae0000
+DATA wordc2ae0000<>+60(SB)/4, $0xc2ae0000
+GLOBL wordc2ae0000<>(SB), RODATA|NOPTR, $64
+
+DATA word7fffffff<>+0(SB)/4, $0x7fffffff
+DATA word7fffffff<>+4(SB)/4, $0x7fffffff
+DATA word7fffffff<>+8(SB)/4, $0x7fffffff
+DATA word7fffffff<>+12(SB)/4, $0x7fffffff
+DATA word7fffffff<>+16(SB)/4, $0x7fffffff
+DATA word7fffffff<>+20(SB)/4, $0x7fffffff
+DATA word7fffffff<>+24(SB)/4, $0x7fffffff
+DATA word7fffffff<>+28(SB)/4, $0x7fffffff
+DATA word7fffffff<>+32(SB)/4, $0x7fffffff
+DATA word7fffffff<>+36(SB)/4, $0x7fffffff
+DATA word7fffffff<>+40(SB)/4, $0x7fffffff
+DATA word7fffffff<>+44(SB)/4, $0x7fffffff
+DATA word7fffffff<>+48(SB)/4, $0x7fffffff
+DATA word7fffffff<>+52(SB)/4, $0x7fffffff
+DATA word7fffffff<>+56(SB)/4, $0x7fffffff
+DATA word7fffffff<>+60(SB)/4, $0x7fffffff
+GLOBL word7fffffff<>(SB), RODATA|NOPTR, $64
+
+DATA word3e6d3388<>+0(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+4(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+8(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+12(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+16(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+20(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+24(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+28(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+32(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+36(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+40(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+44(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+48(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+52(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+56(SB)/4, $0x3e6d3388
+DATA word3e6d3388<>+60(SB)/4, $0x3e6d3388
+GLOBL word3e6d3388<>(SB), RODATA|NOPTR, $64
+
+DATA word3f07dc22<>+0(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+4(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+8(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+12(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+16(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+20(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+24(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+28(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+32(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+36(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+40(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+44(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+48(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+52(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+56(SB)/4, $0x3f07dc22
+DATA word3f07dc22<>+60(SB)/4, $0x3f07dc22
+GLOBL word3f07dc22<>(SB), RODATA|NOPTR, $64
+
+DATA wordbf3a00e3<>+0(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+4(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+8(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+12(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+16(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+20(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+24(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+28(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+32(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+36(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+40(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+44(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+48(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+52(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+56(SB)/4, $0xbf3a00e3
+DATA wordbf3a00e3<>+60(SB)/4, $0xbf3a00e3
+GLOBL wordbf3a00e3<>(SB), RODATA|NOPTR, $64
+
+DATA word3f35f0e3<>+0(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+4(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+8(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+12(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+16(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+20(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+24(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+28(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+32(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+36(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+40(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+44(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+48(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+52(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+56(SB)/4, $0x3f35f0e3
+DATA word3f35f0e3<>+60(SB)/4, $0x3f35f0e3
+GLOBL word3f35f0e3<>(SB), RODATA|NOPTR, $64
+
+DATA wordbe11a98e<>+0(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+4(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+8(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+12(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+16(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+20(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+24(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+28(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+32(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+36(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+40(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+44(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+48(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+52(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+56(SB)/4, $0xbe11a98e
+DATA wordbe11a98e<>+60(SB)/4, $0xbe11a98e
+GLOBL wordbe11a98e<>(SB), RODATA|NOPTR, $64
+
+DATA word3e027906<>+0(SB)/4, $0x3e027906
+DATA word3e027906<>+4(SB)/4, $0x3e027906
+DATA word3e027906<>+8(SB)/4, $0x3e027906
+DATA word3e027906<>+12(SB)/4, $0x3e027906
+DATA word3e027906<>+16(SB)/4, $0x3e027906
+DATA word3e027906<>+20(SB)/4, $0x3e027906
+DATA word3e027906<>+24(SB)/4, $0x3e027906
+DATA word3e027906<>+28(SB)/4, $0x3e027906
+DATA word3e027906<>+32(SB)/4, $0x3e027906
+DATA word3e027906<>+36(SB)/4, $0x3e027906
+DATA word3e027906<>+40(SB)/4, $0x3e027906
+DATA word3e027906<>+44(SB)/4, $0x3e027906
+DATA word3e027906<>+48(SB)/4, $0x3e027906
+DATA word3e027906<>+52(SB)/4, $0x3e027906
+DATA word3e027906<>+56(SB)/4, $0x3e027906
+DATA word3e027906<>+60(SB)/4, $0x3e027906
+GLOBL word3e027906<>(SB), RODATA|NOPTR, $64
+
+// func geluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·geluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), BX
+
+many:
+	CMPQ         BX, $0x00000020
+	JL           one
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       word3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VMULPS       (DX), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       word3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VMULPS       32(DX), Y2, Y2
+	VMOVUPS      Y2, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       word3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VMULPS       64(DX), Y2, Y2
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       word3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VMULPS       96(DX), Y2, Y2
+	VMOVUPS      Y2, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x00000020, BX
+	JMP          many
+
+one:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VMULPS       Y0, Y0, Y1
+	VMULPS       wordbf000000<>+0(SB), Y1, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VANDPS       word7fffffff<>+0(SB), Y0, Y1
+	VMOVUPS      word3e6d3388<>+0(SB), Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y3, Y1
+	VDIVPS       Y1, Y2, Y1
+	VMOVUPS      word3f07dc22<>+0(SB), Y3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Y1, Y3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Y1, Y3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Y1, Y3
+	VFMADD213PS  word3e027906<>+0(SB), Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VSUBPS       Y3, Y2, Y2
+	VBLENDVPS    Y0, Y3, Y2, Y2
+	VMULPS       word3ecc422a<>+0(SB), Y4, Y4
+	VFMADD231PS  Y0, Y4, Y2
+	VMULPS       (DX), Y2, Y2
+	VMOVUPS      Y2, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word3ecc422a<>+0(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+4(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+8(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+12(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+16(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+20(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+24(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+28(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+32(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+36(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+40(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+44(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+48(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+52(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+56(SB)/4, $0x3ecc422a
+DATA word3ecc422a<>+60(SB)/4, $0x3ecc422a
+GLOBL word3ecc422a<>(SB), RODATA|NOPTR, $64
+
+// func siluForwardAVX2(y *float32, x *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluForwardAVX2(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ         DX, $0x00000020
+	JL           one
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	SUBQ         $0x00000020, DX
+	JMP          many
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VMULPS       Y0, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	SUBQ         $0x00000008, DX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+DATA word80000000<>+0(SB)/4, $0x80000000
+DATA word80000000<>+4(SB)/4, $0x80000000
+DATA word80000000<>+8(SB)/4, $0x80000000
+DATA word80000000<>+12(SB)/4, $0x80000000
+DATA word80000000<>+16(SB)/4, $0x80000000
+DATA word80000000<>+20(SB)/4, $0x80000000
+DATA word80000000<>+24(SB)/4, $0x80000000
+DATA word80000000<>+28(SB)/4, $0x80000000
+DATA word80000000<>+32(SB)/4, $0x80000000
+DATA word80000000<>+36(SB)/4, $0x80000000
+DATA word80000000<>+40(SB)/4, $0x80000000
+DATA word80000000<>+44(SB)/4, $0x80000000
+DATA word80000000<>+48(SB)/4, $0x80000000
+DATA word80000000<>+52(SB)/4, $0x80000000
+DATA word80000000<>+56(SB)/4, $0x80000000
+DATA word80000000<>+60(SB)/4, $0x80000000
+GLOBL word80000000<>(SB), RODATA|NOPTR, $64
+
+// func siluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·siluBackwardAVX2(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), BX
+
+many:
+	CMPQ         BX, $0x00000020
+	JL           one
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y0, Y3
+	VMULPS       (DX), Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	VMOVUPS      32(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y0, Y3
+	VMULPS       32(DX), Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      64(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y0, Y3
+	VMULPS       64(DX), Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, 64(AX)
+	VMOVUPS      96(CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y0, Y3
+	VMULPS       96(DX), Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, 96(AX)
+	ADDQ         $0x00000080, AX
+	ADDQ         $0x00000080, CX
+	ADDQ         $0x00000080, DX
+	SUBQ         $0x00000020, BX
+	JMP          many
+
+one:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVUPS      (CX), Y0
+	VMOVUPS      word3f800000<>+0(SB), Y2
+	VORPS        word80000000<>+0(SB), Y0, Y1
+	VMOVUPS      word4b400000<>+0(SB), Y3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Y1, Y3
+	VSUBPS       word4b400000<>+0(SB), Y3, Y4
+	VMOVAPS      Y1, Y5
+	VFNMADD231PS word3f317200<>+0(SB), Y4, Y5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Y4, Y5
+	VMOVUPS      word39500d01<>+0(SB), Y4
+	VFMADD213PS  word3ab60b61<>+0(SB), Y5, Y4
+	VFMADD213PS  word3c088889<>+0(SB), Y5, Y4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f000000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VFMADD213PS  word3f800000<>+0(SB), Y5, Y4
+	VPSLLD       $0x17, Y3, Y3
+	VPADDD       Y3, Y4, Y4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Y1, Y1
+	VANDPS       Y1, Y4, Y4
+	VADDPS       Y2, Y4, Y1
+	VDIVPS       Y1, Y2, Y2
+	VMULPS       Y2, Y4, Y4
+	VMOVAPS      Y2, Y1
+	VMOVAPS      Y4, Y3
+	VBLENDVPS    Y0, Y4, Y1, Y1
+	VBLENDVPS    Y0, Y2, Y3, Y3
+	VFMADD213PS  word3f800000<>+0(SB), Y0, Y3
+	VMULPS       (DX), Y1, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y1, (AX)
+	ADDQ         $0x00000020, AX
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, DX
+	SUBQ         $0x00000008, BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
 // func normalizeReLUAVX2(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
 // Requires: AVX, FMA3
 TEXT ·normalizeReLUAVX2(SB), NOSPLIT, $0-56
@@ -20768,6 +21968,840 @@ DATA countersAVX512<>+52(SB)/4, $0x00000007
 DATA countersAVX512<>+56(SB)/4, $0x0000000b
 DATA countersAVX512<>+60(SB)/4, $0x0000000f
 GLOBL countersAVX512<>(SB), RODATA|NOPTR, $64
+
+// func geluForwardAVX512(y *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluForwardAVX512(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ         DX, $0x00000040
+	JL           one
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      64(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      128(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      192(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000040, DX
+	JMP          many
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       Z0, Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x00000010, DX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func geluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·geluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), BX
+
+many:
+	CMPQ         BX, $0x00000040
+	JL           one
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       word3ecc422a<>+0(SB), Z4, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VMULPS       (DX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      64(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       word3ecc422a<>+0(SB), Z4, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VMULPS       64(DX), Z2, Z2
+	VMOVUPS      Z2, 64(AX)
+	VMOVUPS      128(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       word3ecc422a<>+0(SB), Z4, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VMULPS       128(DX), Z2, Z2
+	VMOVUPS      Z2, 128(AX)
+	VMOVUPS      192(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       word3ecc422a<>+0(SB), Z4, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VMULPS       192(DX), Z2, Z2
+	VMOVUPS      Z2, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x00000040, BX
+	JMP          many
+
+one:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VMULPS       Z0, Z0, Z1
+	VMULPS       wordbf000000<>+0(SB), Z1, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VANDPS       word7fffffff<>+0(SB), Z0, Z1
+	VMOVUPS      word3e6d3388<>+0(SB), Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z3, Z1
+	VDIVPS       Z1, Z2, Z1
+	VMOVUPS      word3f07dc22<>+0(SB), Z3
+	VFMADD213PS  wordbf3a00e3<>+0(SB), Z1, Z3
+	VFMADD213PS  word3f35f0e3<>+0(SB), Z1, Z3
+	VFMADD213PS  wordbe11a98e<>+0(SB), Z1, Z3
+	VFMADD213PS  word3e027906<>+0(SB), Z1, Z3
+	VMULPS       Z1, Z3, Z3
+	VMULPS       Z4, Z3, Z3
+	VSUBPS       Z3, Z2, Z2
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z3, K1, Z2
+	VMULPS       word3ecc422a<>+0(SB), Z4, Z4
+	VFMADD231PS  Z0, Z4, Z2
+	VMULPS       (DX), Z2, Z2
+	VMOVUPS      Z2, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluForwardAVX512(y *float32, x *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluForwardAVX512(SB), NOSPLIT, $0-24
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ n+16(FP), DX
+
+many:
+	CMPQ         DX, $0x00000040
+	JL           one
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VMOVUPS      64(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      128(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, 128(AX)
+	VMOVUPS      192(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	SUBQ         $0x00000040, DX
+	JMP          many
+
+one:
+	TESTQ        DX, DX
+	JZ           done
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VMULPS       Z0, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	SUBQ         $0x00000010, DX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func siluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·siluBackwardAVX512(SB), NOSPLIT, $0-32
+	MOVQ dx+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ dy+16(FP), DX
+	MOVQ n+24(FP), BX
+
+many:
+	CMPQ         BX, $0x00000040
+	JL           one
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z0, Z3
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	VMOVUPS      64(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z0, Z3
+	VMULPS       64(DX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, 64(AX)
+	VMOVUPS      128(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z0, Z3
+	VMULPS       128(DX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, 128(AX)
+	VMOVUPS      192(CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z0, Z3
+	VMULPS       192(DX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, 192(AX)
+	ADDQ         $0x00000100, AX
+	ADDQ         $0x00000100, CX
+	ADDQ         $0x00000100, DX
+	SUBQ         $0x00000040, BX
+	JMP          many
+
+one:
+	TESTQ        BX, BX
+	JZ           done
+	VMOVUPS      (CX), Z0
+	VMOVUPS      word3f800000<>+0(SB), Z2
+	VORPS        word80000000<>+0(SB), Z0, Z1
+	VMOVUPS      word4b400000<>+0(SB), Z3
+	VFMADD231PS  word3fb8aa3b<>+0(SB), Z1, Z3
+	VSUBPS       word4b400000<>+0(SB), Z3, Z4
+	VMOVAPS      Z1, Z5
+	VFNMADD231PS word3f317200<>+0(SB), Z4, Z5
+	VFNMADD231PS word35bfbe8e<>+0(SB), Z4, Z5
+	VMOVUPS      word39500d01<>+0(SB), Z4
+	VFMADD213PS  word3ab60b61<>+0(SB), Z5, Z4
+	VFMADD213PS  word3c088889<>+0(SB), Z5, Z4
+	VFMADD213PS  word3d2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3e2aaaab<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f000000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VFMADD213PS  word3f800000<>+0(SB), Z5, Z4
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD       Z3, Z4, Z4
+	VCMPPS       $0x1d, wordc2ae0000<>+0(SB), Z1, K1
+	VMOVAPS.Z    Z4, K1, Z4
+	VADDPS       Z2, Z4, Z1
+	VDIVPS       Z1, Z2, Z2
+	VMULPS       Z2, Z4, Z4
+	VMOVAPS      Z2, Z1
+	VMOVAPS      Z4, Z3
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z4, K1, Z1
+	VPMOVD2M     Z0, K1
+	VMOVAPS      Z2, K1, Z3
+	VFMADD213PS  word3f800000<>+0(SB), Z0, Z3
+	VMULPS       (DX), Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVUPS      Z1, (AX)
+	ADDQ         $0x00000040, AX
+	ADDQ         $0x00000040, CX
+	ADDQ         $0x00000040, DX
+	SUBQ         $0x00000010, BX
+	JMP          one
+
+done:
+	VZEROUPPER
+	RET
 
 // func normalizeReLUAVX512(y *float32, x *float32, mean *float32, scale *float32, shift *float32, ld int, rows int)
 // Requires: AVX, AVX512DQ, AVX512F

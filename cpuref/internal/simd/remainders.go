@@ -36,12 +36,17 @@ func transposeWith(n int, strip func(dst *float32, ldd int, src *float32, lds, b
 }
 
 func reluBackwardWith(lanes int, vector func(dx, y, dy *float32, n int)) func(dx, y, dy []float32) {
-	return func(dx, y, dy []float32) {
-		n := len(y) &^ (lanes - 1)
+	return backwardWith(lanes, vector, reluBackwardGeneric)
+}
+
+// backwardWith extends the gradient of an element-wise function of x.
+func backwardWith(lanes int, vector func(dx, x, dy *float32, n int), rest func(dx, x, dy []float32)) func(dx, x, dy []float32) {
+	return func(dx, x, dy []float32) {
+		n := len(x) &^ (lanes - 1)
 		if n > 0 {
-			vector(&dx[0], &y[0], &dy[0], n)
+			vector(&dx[0], &x[0], &dy[0], n)
 		}
-		reluBackwardGeneric(dx[n:], y[n:], dy[n:])
+		rest(dx[n:], x[n:], dy[n:])
 	}
 }
 

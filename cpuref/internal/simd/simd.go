@@ -35,6 +35,10 @@ type Kernels struct {
 	Add          func(y, x []float32)      // y += x
 	ReLUForward  func(y, x []float32)      // y = max(x, 0), NaN stays
 	ReLUBackward func(dx, y, dy []float32) // dx = dy where y > 0, else 0
+	GELUForward  func(y, x []float32)      // y = x·Φ(x)
+	GELUBackward func(dx, x, dy []float32) // dx = dy·(Φ(x) + x·φ(x))
+	SiLUForward  func(y, x []float32)      // y = x·σ(x)
+	SiLUBackward func(dx, x, dy []float32) // dx = dy·σ(x)·(1 + x·σ(−x))
 
 	// ColumnSum: sum[j] += Σ_r x[r·ld+j].
 	ColumnSum func(sum, x []float32, ld, rows int)

@@ -476,21 +476,103 @@ func benchmarkTile(b *testing.B, k *Kernels, tile func(t *Tile, rows0, rows1, co
 	b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
 
-// Exp is within four units of 2⁻²⁴ of eˣ over all of its range, and keeps NaN.
-func TestExp(t *testing.T) {
+// expNegative is within four units of 2⁻²⁴ of eˣ over all of its range, and keeps NaN.
+func TestExpNegative(t *testing.T) {
 	for i := range 1 << 20 {
 		x := -87 * float32(i) / (1 << 20)
 		want := math.Exp(float64(x))
-		if got := float64(Exp(x)); !(math.Abs(got-want) <= 4*0x1p-24*want) {
-			t.Fatalf("Exp(%v) is %v, want %v", x, got, want)
+		if got := float64(expNegative(x)); !(math.Abs(got-want) <= 4*0x1p-24*want) {
+			t.Fatalf("exp(%v) is %v, want %v", x, got, want)
 		}
 	}
 	for x, want := range map[float32]float32{0: 1, -88: 0, -1e30: 0, float32(math.Inf(-1)): 0} {
-		if got := Exp(x); got != want {
-			t.Errorf("Exp(%v) is %v, want %v", x, got, want)
+		if got := expNegative(x); got != want {
+			t.Errorf("exp(%v) is %v, want %v", x, got, want)
 		}
 	}
-	if got := Exp(float32(math.NaN())); got == got {
-		t.Errorf("Exp(NaN) is %v", got)
+	if got := expNegative(float32(math.NaN())); got == got {
+		t.Errorf("exp(NaN) is %v", got)
 	}
+}
+
+// activations are GELU, SiLU and their derivatives in float64, each with the error
+// that its formula allows: half of the error function's 1.5e-7 and a few roundings of
+// a number near 1, or a few roundings of the result and of what is added up on the
+// way. A σ(x) below the normal numbers may become 0.
+var activations = []struct {
+	name   string
+	value  func(x float64) float64
+	bound  func(x, y float64) float64
+	apply  func(k *Kernels, y, x []float32)
+	limits [2]float64 // at −∞ and ∞, where their products are 0·∞
+}{
+	{"GELUForward", func(x float64) float64 { return x * normal(x) },
+		func(x, y float64) float64 { return math.Abs(x)*cdfError + 2*u*math.Abs(y) },
+		func(k *Kernels, y, x []float32) { k.GELUForward(y, x) }, [2]float64{math.NaN(), math.Inf(1)}},
+	{"GELUBackward", func(x float64) float64 { return normal(x) + x*density(x) },
+		func(x, y float64) float64 { return cdfError + (9+2*x*x)*math.Abs(x)*density(x)*u + 2*u*math.Abs(y) },
+		func(k *Kernels, y, x []float32) { k.GELUBackward(y, x, ones(len(x))) }, [2]float64{math.NaN(), math.NaN()}},
+	{"SiLUForward", func(x float64) float64 { return x * logistic(x) },
+		func(x, y float64) float64 { return 8*u*math.Abs(y) + math.Abs(x)*0x1p-125 },
+		func(k *Kernels, y, x []float32) { k.SiLUForward(y, x) }, [2]float64{math.NaN(), math.Inf(1)}},
+	{"SiLUBackward", func(x float64) float64 { return logistic(x) * (1 + x*logistic(-x)) },
+		func(x, y float64) float64 {
+			return 12*u*logistic(x)*(1+math.Abs(x)*logistic(-x)) + (1+math.Abs(x))*0x1p-125
+		},
+		func(k *Kernels, y, x []float32) { k.SiLUBackward(y, x, ones(len(x))) }, [2]float64{math.NaN(), math.NaN()}},
+}
+
+const (
+	u        = 0x1p-24
+	cdfError = .75e-7 + 4*u
+)
+
+func normal(x float64) float64   { return math.Erfc(-x/math.Sqrt2) / 2 }
+func density(x float64) float64  { return math.Exp(-x*x/2) / math.Sqrt(2*math.Pi) }
+func logistic(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+
+func ones(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = 1
+	}
+	return v
+}
+
+// In every tier the activations are close to float64's for numbers of every size,
+// and NaN stays, whatever its bits.
+func TestActivations(t *testing.T) {
+	x := []float32{float32(math.Inf(-1)), float32(math.Inf(1)), 0, float32(math.Copysign(0, -1))}
+	for bits := uint64(0); bits < 1<<32; bits += 1<<12 + 1 {
+		x = append(x, math.Float32frombits(uint32(bits)))
+	}
+	for i := range 1 << 18 {
+		x = append(x, float32(i-1<<17)*(100./(1<<17)))
+	}
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		y := make([]float32, len(x))
+		for _, a := range activations {
+			a.apply(k, y, x)
+			worst := 0.
+			for i, v := range x {
+				v, got := float64(v), float64(y[i])
+				want := a.value(v)
+				if math.IsInf(v, 0) {
+					want = a.limits[i]
+				}
+				if math.IsNaN(want) || math.IsInf(want, 0) {
+					if !(got == want || math.IsNaN(got) && math.IsNaN(want)) {
+						t.Fatalf("%s(%v) is %v, want %v", a.name, v, got, want)
+					}
+					continue
+				}
+				share := math.Abs(got-want) / (a.bound(v, want) + 0x1p-149)
+				if !(share <= 1) {
+					t.Fatalf("%s(%v) is %v, want %v: %.3g times the bound", a.name, v, got, want, share)
+				}
+				worst = max(worst, share)
+			}
+			t.Logf("%s: at most %.2f of the bound", a.name, worst)
+		}
+	})
 }

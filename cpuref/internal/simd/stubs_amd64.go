@@ -609,6 +609,26 @@ func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint
 //go:noescape
 func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
 
+// geluForwardAVX2 computes y = x·Φ(x).
+//
+//go:noescape
+func geluForwardAVX2(y *float32, x *float32, n int)
+
+// geluBackwardAVX2 computes dx = dy·(Φ(x) + x·φ(x)).
+//
+//go:noescape
+func geluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+
+// siluForwardAVX2 computes y = x·σ(x).
+//
+//go:noescape
+func siluForwardAVX2(y *float32, x *float32, n int)
+
+// siluBackwardAVX2 computes dx = dy·σ(x)·(1 + x·σ(−x)).
+//
+//go:noescape
+func siluBackwardAVX2(dx *float32, x *float32, dy *float32, n int)
+
 // normalizeReLUAVX2 computes (x − mean)·scale + shift, at least 0, in one block of columns.
 //
 //go:noescape
@@ -743,6 +763,26 @@ func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *ui
 //
 //go:noescape
 func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
+
+// geluForwardAVX512 computes y = x·Φ(x).
+//
+//go:noescape
+func geluForwardAVX512(y *float32, x *float32, n int)
+
+// geluBackwardAVX512 computes dx = dy·(Φ(x) + x·φ(x)).
+//
+//go:noescape
+func geluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
+
+// siluForwardAVX512 computes y = x·σ(x).
+//
+//go:noescape
+func siluForwardAVX512(y *float32, x *float32, n int)
+
+// siluBackwardAVX512 computes dx = dy·σ(x)·(1 + x·σ(−x)).
+//
+//go:noescape
+func siluBackwardAVX512(dx *float32, x *float32, dy *float32, n int)
 
 // normalizeReLUAVX512 computes (x − mean)·scale + shift, at least 0, in one block of columns.
 //

@@ -34,7 +34,9 @@ var tierSSE = Kernels{
 
 	Add: pairwise(4, addSSE, addGeneric), ReLUForward: pairwise(4, reluForwardSSE, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(4, reluBackwardSSE),
-	ColumnSum:    columnSumWith(16, columnSumSSE), ColumnSquares: columnSquaresWith(16, columnSquaresSSE),
+	GELUForward:  geluForwardGeneric, GELUBackward: geluBackwardGeneric,
+	SiLUForward: siluForwardGeneric, SiLUBackward: siluBackwardGeneric,
+	ColumnSum: columnSumWith(16, columnSumSSE), ColumnSquares: columnSquaresWith(16, columnSquaresSSE),
 	ColumnDots: columnDotsWith(16, columnDotsSSE),
 	Normalize:  normalizeWith(16, normalizeSSE, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(16, normalizeBackwardSSE),
 	MaxPool2x2:            maxPoolWith(4, maxPool2x2SSE, maxPool2x2IndexSSE),
@@ -63,7 +65,9 @@ var tierAVX2 = Kernels{
 
 	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(8, reluBackwardAVX2),
-	ColumnSum:    columnSumWith(32, columnSumAVX2), ColumnSquares: columnSquaresWith(32, columnSquaresAVX2),
+	GELUForward:  pairwise(8, geluForwardAVX2, geluForwardGeneric), GELUBackward: backwardWith(8, geluBackwardAVX2, geluBackwardGeneric),
+	SiLUForward: pairwise(8, siluForwardAVX2, siluForwardGeneric), SiLUBackward: backwardWith(8, siluBackwardAVX2, siluBackwardGeneric),
+	ColumnSum: columnSumWith(32, columnSumAVX2), ColumnSquares: columnSquaresWith(32, columnSquaresAVX2),
 	ColumnDots: columnDotsWith(32, columnDotsAVX2),
 	Normalize:  normalizeWith(32, normalizeAVX2, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(32, normalizeBackwardAVX2),
 	MaxPool2x2:            maxPoolWith(8, maxPool2x2AVX2, maxPool2x2IndexAVX2),
@@ -92,7 +96,9 @@ var tierAVX512 = Kernels{
 
 	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(16, reluBackwardAVX512),
-	ColumnSum:    columnSumWith(64, columnSumAVX512), ColumnSquares: columnSquaresWith(64, columnSquaresAVX512),
+	GELUForward:  pairwise(16, geluForwardAVX512, geluForwardGeneric), GELUBackward: backwardWith(16, geluBackwardAVX512, geluBackwardGeneric),
+	SiLUForward: pairwise(16, siluForwardAVX512, siluForwardGeneric), SiLUBackward: backwardWith(16, siluBackwardAVX512, siluBackwardGeneric),
+	ColumnSum: columnSumWith(64, columnSumAVX512), ColumnSquares: columnSquaresWith(64, columnSquaresAVX512),
 	ColumnDots: columnDotsWith(64, columnDotsAVX512),
 	Normalize:  normalizeWith(64, normalizeAVX512, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(64, normalizeBackwardAVX512),
 	MaxPool2x2:            maxPoolWith(16, maxPool2x2AVX512, maxPool2x2IndexAVX512),

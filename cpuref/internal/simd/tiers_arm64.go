@@ -15,7 +15,9 @@ var tierNEON = Kernels{
 
 	Add: pairwise(4, addNEON, addGeneric), ReLUForward: pairwise(4, reluForwardNEON, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(4, reluBackwardNEON),
-	ColumnSum:    columnSumWith(16, columnSumNEON), ColumnSquares: columnSquaresWith(16, columnSquaresNEON),
+	GELUForward:  geluForwardGeneric, GELUBackward: geluBackwardGeneric,
+	SiLUForward: siluForwardGeneric, SiLUBackward: siluBackwardGeneric,
+	ColumnSum: columnSumWith(16, columnSumNEON), ColumnSquares: columnSquaresWith(16, columnSquaresNEON),
 	ColumnDots: columnDotsWith(16, columnDotsNEON),
 	Normalize:  normalizeWith(16, normalizeNEON, normalizeGeneric), NormalizeBackward: normalizeBackwardWith(16, normalizeBackwardNEON),
 	MaxPool2x2:            maxPoolWith(4, maxPool2x2NEON, maxPool2x2IndexNEON),

@@ -3,13 +3,14 @@
 
     python3 fixtures.py [DATASET_DIR]      (writes beside itself)
 
-The files in the repository come from Debian's python3-torch 1.13, one thread.
+The files in the repository come from Debian's python3-torch 1.13,
+models.safetensors from PyTorch 2.15; one thread.
 
 ops.safetensors, ops.json   every op forward and backward. Inputs are float32;
     PyTorch computes in float64 and the results are rounded once, so that a
     float64 reference must agree to the last digit.
-models.safetensors          batch-norm tensors and logits of the three models
-    for the first 8 test images, from float32 ("logits") and float64
+models.safetensors          batch-norm tensors and logits of the built-in
+    models for the first 8 test images, from float32 ("logits") and float64
     ("logits64") arithmetic.
 trajectory.json             losses of the first 20 training steps of fashioncnn
     in float32 and in float64.
@@ -69,7 +70,7 @@ def init(model):
     """PyTorch's default distribution for every layer, drawn with uniform()."""
     with torch.no_grad():
         for number, (name, p) in enumerate(model.named_parameters()):
-            if name.startswith("bn"):
+            if "bn" in name:
                 p.fill_(1 if name.endswith("weight") else 0)
                 continue
             weight = model.get_parameter(name.replace("bias", "weight"))
@@ -309,10 +310,49 @@ class Logistic(torch.nn.Module):
         return self.linear(x.flatten(1))
 
 
+class Block(torch.nn.Module):
+    """A block of ResNet20: two 3×3 convolutions, and a 1×1 one where the shape changes."""
+
+    def __init__(self, before, channels, stride):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(before, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = torch.nn.BatchNorm2d(channels)
+        self.conv2 = torch.nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = torch.nn.BatchNorm2d(channels)
+        self.downsample = None
+        if stride > 1:
+            self.downsample = torch.nn.Conv2d(before, channels, 1, stride, bias=False)
+            self.downsample_bn = torch.nn.BatchNorm2d(channels)
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + (x if self.downsample is None else self.downsample_bn(self.downsample(x))))
+
+
+class ResNet20(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = torch.nn.Conv2d(1, 16, 3, padding=1, bias=False), torch.nn.BatchNorm2d(16)
+        self.blocks, before = [], 16
+        for stage, channels in enumerate([16, 32, 64], 1):
+            for i in range(1, 4):
+                self.blocks.append(f"stage{stage}_{i}")
+                self.add_module(self.blocks[-1], Block(before, channels, 2 if stage > 1 and i == 1 else 1))
+                before = channels
+        self.fc = torch.nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        for name in self.blocks:
+            x = getattr(self, name)(x)
+        return self.fc(x.mean((2, 3)))
+
+
 MODELS = {
     "fashioncnn": lambda: Net([32, 64, 128], 3, 2, 256),
     "alternative": lambda: Net([16, 32], 5, 2, 128),
     "logistic": Logistic,
+    "resnet20": ResNet20,
 }
 
 
@@ -324,7 +364,7 @@ def write_models():
         model = make().eval()
         init(model)
         for key, t in model.state_dict().items():
-            if key.startswith("bn") and t.dtype == torch.float32:
+            if "bn" in key and t.dtype == torch.float32:
                 t.copy_(torch.rand(t.shape, generator=random) + (0.5 if key.endswith(("weight", "var")) else -0.5))
                 tensors[f"{name}.{key}"] = t.clone()
         with torch.no_grad():

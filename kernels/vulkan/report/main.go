@@ -7,7 +7,6 @@
 package main
 
 import (
-	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -31,9 +30,6 @@ var (
 var chips = []string{"vega10", "navi21", "gfx1100"}
 
 var batches = []int{64, 1024}
-
-//go:embed testdata/resnet20.yaml
-var resnet20 []byte
 
 func main() {
 	flag.Parse()
@@ -78,17 +74,15 @@ func spills(rows []row) error {
 	return errors.Join(all...)
 }
 
-// networks returns the networks of the report, for Fashion-MNIST's images.
-func networks() ([]model.Network, error) {
+// networks returns the built-in networks, for Fashion-MNIST's images.
+func networks() []model.Network {
 	input, classes := model.Shape{H: 28, W: 28, C: 1}, strings.Split("0123456789", "")
 	var all []model.Network
 	for _, name := range model.Names() {
 		n, _ := model.Zoo(name, input, classes)
 		all = append(all, n)
 	}
-	n, err := model.ParseYAML("resnet20.yaml", resnet20)
-	n.Input, n.Classes = input, classes
-	return append(all, n), err
+	return all
 }
 
 // eachStep compiles a training step of each network and batch size for a chip.
@@ -99,11 +93,7 @@ func eachStep(chip string, do func(network string, batch int, kernels []vulkan.K
 		return gpu.Info{}, fmt.Errorf("%s: %w", chip, err)
 	}
 	defer b.Close()
-	list, err := networks()
-	if err != nil {
-		return b.Info(), err
-	}
-	for _, n := range list {
+	for _, n := range networks() {
 		for _, batch := range batches {
 			net, err := model.Build(model.Config{Network: n, Optimizer: model.DefaultAdam(),
 				Images: batch, TrainImages: batch, TrainBatches: []int{batch}})

@@ -12,6 +12,7 @@ import (
 const (
 	notLessOrEqual = 0x16 // true if either is NaN
 	greater        = 0x1e // false if either is NaN
+	greaterEqual   = 0x1d // false if either is NaN
 	ordered        = 0x07 // neither is NaN
 )
 

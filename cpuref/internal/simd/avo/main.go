@@ -59,6 +59,10 @@ func passes(v vector) {
 	maxPoolBackward(v)
 	if v.lanes > 4 { // of a training step in SSE, portable dropout takes 0.2 %
 		dropout(v)
+		geluForward(v)
+		geluBackward(v)
+		siluForward(v)
+		siluBackward(v)
 	}
 	normalizeReLU(v)
 	reluDots(v)
