@@ -26,7 +26,7 @@ var generic = Kernels{
 	WinogradGradient: winogradGradientGeneric, WinogradWeight: winogradWeightGeneric,
 	Dropout: dropoutGeneric,
 	Adam:    adamGeneric, SGD: sgdGeneric,
-	TilePairs: tilePairsGeneric, Pair: pairGeneric, PairRows: pairRowsGeneric,
+	TilePairs: tilePairsGeneric, GroupPairs: 2, UnevenPairs: true, Pair: pairGeneric, PairRows: pairRowsGeneric,
 	Pause: func() {},
 }
 

@@ -12585,6 +12585,721 @@ store:
 	VZEROUPPER
 	RET
 
+// func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
+// Requires: AMX_BF16
+TEXT ·tilePairs1x1AMX(SB), NOSPLIT, $0-32
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  t+0(FP), AX
+	MOVQ  128(AX), CX
+	MOVQ  t+0(FP), AX
+	MOVQ  32(AX), AX
+	TESTQ CX, CX
+	JNZ   old
+	TESTQ AX, AX
+	JNZ   bias
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc0
+	JMP   started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+
+started:
+	MOVQ  depth+24(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	ADDQ CX, R8
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
+// Requires: AMX_BF16
+TEXT ·tilePairs1x2AMX(SB), NOSPLIT, $0-32
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  t+0(FP), AX
+	MOVQ  128(AX), CX
+	MOVQ  t+0(FP), AX
+	MOVQ  32(AX), AX
+	TESTQ CX, CX
+	JNZ   old
+	TESTQ AX, AX
+	JNZ   bias
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc0
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc8
+	JMP   started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x20
+	BYTE $0x40
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+
+started:
+	MOVQ  depth+24(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x32
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	ADDQ CX, R8
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
+// Requires: AMX_BF16
+TEXT ·tilePairs2x1AMX(SB), NOSPLIT, $0-32
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  t+0(FP), AX
+	MOVQ  8(AX), R9
+	MOVQ  rows0+16(FP), R12
+	IMULQ R15, R12
+	ADDQ  R11, R12
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  t+0(FP), AX
+	MOVQ  128(AX), CX
+	MOVQ  t+0(FP), AX
+	MOVQ  32(AX), AX
+	TESTQ CX, CX
+	JNZ   old
+	TESTQ AX, AX
+	JNZ   bias
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc0
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xd0
+	JMP   started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x20
+	BYTE $0x00
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+
+started:
+	MOVQ  depth+24(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x6c
+	BYTE $0x29
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	ADDQ CX, R8
+	ADDQ CX, R9
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	LEAQ (R9)(SI*4), R9
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	LEAQ (R9)(BX*4), R9
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
+// Requires: AMX_BF16
+TEXT ·tilePairs2x2AMX(SB), NOSPLIT, $0-32
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  t+0(FP), AX
+	MOVQ  8(AX), R9
+	MOVQ  rows0+16(FP), R12
+	IMULQ R15, R12
+	ADDQ  R11, R12
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  t+0(FP), AX
+	MOVQ  128(AX), CX
+	MOVQ  t+0(FP), AX
+	MOVQ  32(AX), AX
+	TESTQ CX, CX
+	JNZ   old
+	TESTQ AX, AX
+	JNZ   bias
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc0
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xc8
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xd0
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x7b
+	BYTE  $0x49
+	BYTE  $0xd8
+	JMP   started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x20
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x20
+	BYTE $0x40
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x3c
+	BYTE $0x40
+
+started:
+	MOVQ  depth+24(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x32
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x6c
+	BYTE $0x29
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	ADDQ CX, R8
+	ADDQ CX, R9
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	LEAQ (R9)(SI*4), R9
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	LEAQ (R9)(BX*4), R9
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x3c
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
 // func addAVX2(y *float32, x *float32, n int)
 // Requires: AVX
 TEXT ·addAVX2(SB), NOSPLIT, $0-24

@@ -14,8 +14,14 @@ func machineTiers() []*Kernels {
 			k := tierAVX512
 			if cpuid.CPU.Supports(cpuid.AVX512BF16) {
 				k.TilePairs, k.Pair, k.PairRows = tilePairsAVX512, pairVector, pairRowsVector
+				k.GroupPairs = k.Group
 			}
 			tiers = append(tiers, &k)
+			if k.TilePairs != nil && cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {
+				k := k
+				k.Name, k.TilePairs, k.GroupPairs, k.UnevenPairs = "amx", tilePairsAMX, 16, true
+				tiers = append(tiers, &k)
+			}
 		}
 	}
 	return tiers
@@ -80,9 +86,10 @@ var tierAVX512 = Kernels{
 }
 
 // TileScratch is where the AVX2 tier puts a tile with fewer columns than its
-// kernels compute.
+// kernels compute, and where the AMX tier keeps the shapes of its registers.
 type TileScratch struct {
-	edge [6 * 16]float32
+	edge        [6 * 16]float32
+	whole, rest amxShapes
 }
 
 // tilesAVX512 holds the tile kernels by rows − 1, for 16 and 32 columns.

@@ -15,6 +15,7 @@ func main() {
 	ConstraintExpr("amd64,!noasm")
 	tilesAVX512()
 	tilesAVX2()
+	tilesAMX()
 	for _, v := range []vector{avx2, avx512} {
 		add(v)
 		reluForward(v)
