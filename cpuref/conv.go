@@ -84,7 +84,7 @@ func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error
 
 func (p *program) directBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
-	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
+	g := &weightGradient{p: p, tile: p.backend.multiplierOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
 		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, batch: op.X.Shape[0], images: op.X.Shape[0],
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
 	if op.Precision == kernels.Mixed {

@@ -15,14 +15,14 @@ type span struct {
 
 // newSpans splits oh·ow output pixels into tiles. In the frame, neighbours in a
 // row are pixel elements apart, and rows are line elements apart.
-func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
+func newSpans(m multiplier, oh, ow, line, pixel int) []span {
 	type group struct{ a, pixel, rows int }
 	var groups []group
-	perRow := (ow + k.Group - 1) / k.Group
+	perRow := (ow + m.group - 1) / m.group
 	for h := range oh {
 		for i := range perRow {
-			from, to := min(i*k.Group, ow), min((i+1)*k.Group, ow)
-			if k.UnevenGroups {
+			from, to := min(i*m.group, ow), min((i+1)*m.group, ow)
+			if m.uneven {
 				from, to = chunk(ow, perRow, i)
 			}
 			groups = append(groups, group{h*line + from*pixel, h*ow + from, to - from})
@@ -32,7 +32,7 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 	for i := 0; i < len(groups); i++ {
 		g := groups[i]
 		s := span{a0: g.a, pixel: g.pixel, rows0: g.rows}
-		if i+1 < len(groups) && (k.UnevenGroups || g.rows == k.Group) {
+		if i+1 < len(groups) && (m.uneven || g.rows == m.group) {
 			i++
 			s.a1, s.rows1 = groups[i].a, groups[i].rows
 		}
@@ -45,7 +45,7 @@ func newSpans(k *simd.Kernels, oh, ow, line, pixel int) []span {
 // convolution, and the gradient of its input with rotated filters.
 type correlation struct {
 	p        *program
-	tile     tileFunc
+	tile     multiplier
 	channels int   // of an image
 	frame    frame // of the image; its channels are pairs in mixed precision
 	paired   bool  // mixed precision
@@ -66,7 +66,7 @@ func (x *correlation) taps() int { return x.kh * x.kw * x.frame.c }
 
 // newCorrelation returns a correlation over images in the given precision.
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
-	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f,
+	x := &correlation{p: p, tile: p.backend.multiplierOf(precision), channels: f.c, frame: f,
 		images: images.Shape[0], src: p.floats(images)}
 	if precision == kernels.Mixed {
 		x.paired = true
@@ -95,7 +95,7 @@ func (x *correlation) image(worker, n int) []float32 {
 func (x *correlation) compile(oh, ow int, pack func(packed, private []float32, panel, tap int)) func() error {
 	pool, k := x.p.backend.pool, x.p.backend.simd
 	x.pixels = oh * ow
-	x.spans = newSpans(k, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+	x.spans = newSpans(x.tile, oh, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
 	x.panels = (x.out + k.Cols - 1) / k.Cols
 	x.splits = min(len(x.spans), (tasksPerWorker*pool.workers+x.images-1)/x.images)
 	x.p.scratch.reserveShared((x.panels*x.taps() + 1) * k.Cols)
@@ -138,7 +138,7 @@ func (x *correlation) compute(worker, task int) {
 		}
 		for _, s := range x.spans[from:to] {
 			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &out[s.pixel*x.out+j]
-			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+			x.tile.multiply(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
 		}
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache

@@ -36,7 +36,6 @@ func (m matrix) transposed() matrix { return matrix{m.data, m.col, m.row} }
 // product computes Cᵀ = Bᵀ·Aᵀ and transposes it on the way out.
 type product struct {
 	p          *program
-	multiply   tileFunc
 	a, b       matrix
 	m, n, k    int
 	transposed bool      // C is stored (N, M)
@@ -44,11 +43,10 @@ type product struct {
 	bias       []float32 // one value per column of the original C, or nil
 	accumulate bool
 
-	rows     rowTiles
-	panels   int  // of B
-	group    int  // panels processed at once
-	packed   bool // B is packed in the shared scratch, from packedAt: [panel][K][tile's columns]
-	packedAt int
+	rows   rowTiles
+	panels int  // of B
+	group  int  // panels processed at once
+	packed bool // B is packed in the shared scratch: [panel][K][tile's columns]
 
 	rowParts, panelParts int // the grid of tasks
 	blockLength          int // private scratch for B
@@ -56,7 +54,26 @@ type product struct {
 
 // gemm compiles a matrix product.
 func (p *program) gemm(op kernels.GEMM) func() error {
-	g := &product{p: p, multiply: p.tileOf(op.Precision), c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
+	compile := p.product
+	if op.Precision == kernels.Mixed {
+		compile = p.mixedProduct
+	}
+	multiply := compile(op)
+	if op.RowSums.Absent() {
+		return multiply
+	}
+	sum := p.columnSum(kernels.ColumnSum{X: op.A, Y: op.RowSums})
+	return func() error {
+		if err := sum(); err != nil {
+			return err
+		}
+		return multiply()
+	}
+}
+
+// product compiles a matrix product in fp32.
+func (p *program) product(op kernels.GEMM) func() error {
+	g := &product{p: p, c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
 	g.m, g.n, g.k = op.MNK()
 	g.a, g.b = matrix{p.floats(op.A), g.k, 1}, matrix{p.floats(op.B), g.n, 1}
 	if op.TransA {
@@ -73,42 +90,27 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 			g.transposed = true
 		}
 	}
-	round := func() {}
-	if op.Precision == kernels.Mixed {
-		round = g.pairUp()
-	}
 	g.layOut()
 	compute := g.compute
 	packs, pack := g.packTasks()
-	multiply := func() error {
-		round()
+	return func() error {
 		p.backend.pool.run(packs, pack)
 		p.backend.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
-	}
-	if op.RowSums.Absent() {
-		return multiply
-	}
-	sum := p.columnSum(kernels.ColumnSum{X: op.A, Y: op.RowSums})
-	return func() error {
-		if err := sum(); err != nil {
-			return err
-		}
-		return multiply()
 	}
 }
 
 // layOut splits the product into tiles and tasks and reserves scratch.
 func (g *product) layOut() {
 	k := g.p.backend.simd
-	g.rows = newRowTiles(k, g.m)
+	g.rows = newRowTiles(k.Group, g.m)
 	g.panels = (g.n + k.Cols - 1) / k.Cols
 	g.packed = g.b.col != 1
 	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
 	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
-		g.p.scratch.reserveShared(g.packedAt + (g.panels*g.k+1)*k.Cols)
+		g.p.scratch.reserveShared((g.panels*g.k + 1) * k.Cols)
 	} else { // split the panels, so that one task copies each part of B
 		g.panelParts = min(g.panels, target)
 		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
@@ -122,24 +124,6 @@ func (g *product) layOut() {
 		strip = (tilesPerTask*2*k.Group + 1) * g.stripWidth()
 	}
 	g.p.scratch.reservePrivate(g.blockLength + strip)
-}
-
-// pairUp replaces A and B by pairs at the start of the shared scratch, and
-// returns the function that computes the pairs.
-func (g *product) pairUp() func() {
-	scratch, pool := &g.p.scratch, g.p.backend.pool
-	a := newPairedMatrix(g.p, g.a, g.m, g.k, 0)
-	b := newPairedMatrix(g.p, g.b.transposed(), g.n, g.k, a.end())
-	g.a.row, g.a.col = a.strides()
-	g.b.col, g.b.row = b.strides()
-	g.k, g.packedAt = pairs(g.k), b.end()
-	scratch.reserveShared(g.packedAt)
-	roundA, roundB := a.round, b.round
-	return func() {
-		pool.run(a.tasks, roundA)
-		pool.run(b.tasks, roundB)
-		g.a.data, g.b.data = a.data(), b.data()
-	}
 }
 
 // stripWidth is the row length of a task's strip of a transposed C.
@@ -158,7 +142,7 @@ func (g *product) packTasks() (tasks int, task func(worker, task int)) {
 		for i := from; i < to; i++ {
 			panel, k0 := i%g.panels, i/g.panels*kBlock
 			j := panel * k.Cols
-			k.Transpose(g.p.scratch.shared[g.packedAt+(panel*g.k+k0)*k.Cols:], k.Cols,
+			k.Transpose(g.p.scratch.shared[(panel*g.k+k0)*k.Cols:], k.Cols,
 				g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
 		}
 	}
@@ -222,7 +206,7 @@ type panelBlock struct {
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
-		return panelBlock{g.p.scratch.shared[g.packedAt+(p0*g.k+k0)*width:], width, g.k * width}
+		return panelBlock{g.p.scratch.shared[(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
 	if part.rowTo-part.rowFrom < 3 {
@@ -262,7 +246,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, r, panel, k0 int) {
 			t.Accumulate = 0
 		}
 	}
-	g.multiply(t, rows0, rows-rows0, min(k.Cols, g.n-j))
+	k.Tile(t, rows0, rows-rows0, min(k.Cols, g.n-j))
 }
 
 // startStrip sets a transposed C to its initial values: bias and old contents.
@@ -298,11 +282,11 @@ func (g *product) stripBounds(part *productPart) (first, end, from, to int) {
 	return first, last + rows, part.panelFrom * width, min(part.panelTo*width, g.n)
 }
 
-// rowTiles splits n rows into tiles of nearly equal height.
+// rowTiles splits n rows into tiles of two groups and nearly equal height.
 type rowTiles struct{ n, count int }
 
-func newRowTiles(k *simd.Kernels, n int) rowTiles {
-	return rowTiles{n, (n + 2*k.Group - 1) / (2 * k.Group)}
+func newRowTiles(group, n int) rowTiles {
+	return rowTiles{n, (n + 2*group - 1) / (2 * group)}
 }
 
 // bounds returns the first row of tile i and its number of rows.
