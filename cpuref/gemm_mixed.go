@@ -7,7 +7,7 @@ import (
 
 // mixedProduct is a matrix product in mixed precision. The operand with fewer tiles
 // is rounded first, to the shared scratch. Each task then rounds a part of the
-// other, a tile at a time, and multiplies it while it is in the cache: large
+// other, block by block, and multiplies each block while it is in the cache: large
 // matrices are read once. If it costs less to transpose C than the operands, the
 // product computes Cᵀ = Bᵀ·Aᵀ.
 type mixedProduct struct {
@@ -24,6 +24,8 @@ type mixedProduct struct {
 	panels       int  // of B
 	rowsStreamed bool // the tasks round A, else B
 	tasks        int
+	group        int // panels in a block of B
+	blockLength  int
 	length       int // of the rounded operand: (M, K) of A, or [panel][K][tile's columns] of B
 }
 
@@ -72,7 +74,10 @@ func (g *mixedProduct) compile() func() error {
 	if g.transposed {
 		scratch.reserveShared(g.length + g.m*g.n)
 	}
-	scratch.reservePrivate(2 * min(kBlock, g.k) * max(2*g.tile.group, width))
+	steps := min(kBlock, g.k)
+	g.group = min(g.panels, max(1, groupElements/(steps*width)))
+	g.blockLength = steps * max(2*g.tile.group, g.group*width)
+	scratch.reservePrivate(2 * g.blockLength)
 	rounds := resident * ((g.k + kBlock - 1) / kBlock)
 	round := func(worker, task int) { g.round(worker, task%resident, task/resident*kBlock) }
 	start, compute, finish := g.start, g.compute, g.finish
@@ -89,12 +94,10 @@ func (g *mixedProduct) compile() func() error {
 	}
 }
 
-// scratchOf splits a worker's scratch into a tile of an operand and the space to
-// transpose it.
-func (g *mixedProduct) scratchOf(worker int) (tile, space []float32) {
+// scratchOf splits a worker's scratch into a block and the space to transpose it.
+func (g *mixedProduct) scratchOf(worker int) (block, space []float32) {
 	private := g.p.scratch.private[worker]
-	n := min(kBlock, g.k) * max(2*g.tile.group, g.p.backend.simd.Cols)
-	return private[:n], private[n : 2*n]
+	return private[:g.blockLength], private[g.blockLength : 2*g.blockLength]
 }
 
 // round is a task: it rounds the block from k0 of one tile's part of the operand
@@ -104,7 +107,7 @@ func (g *mixedProduct) round(worker, i, k0 int) {
 	k1 := min(k0+kBlock, g.k)
 	_, space := g.scratchOf(worker)
 	if g.rowsStreamed {
-		g.b.panel(shared[(i*g.k+k0)*width:], i*width, min((i+1)*width, g.n), k0, k1, space)
+		g.b.panels(shared[(i*g.k+k0)*width:], i*width, min((i+1)*width, g.n), k0, k1, space)
 		return
 	}
 	from, rows := g.tiles.bounds(i)
@@ -113,31 +116,45 @@ func (g *mixedProduct) round(worker, i, k0 int) {
 
 // compute is a task: it rounds a part of the other operand and multiplies it.
 func (g *mixedProduct) compute(worker, task int) {
-	t := &g.p.scratch.tiles[worker]
-	shared, width := g.p.scratch.shared, g.p.backend.simd.Cols
-	block, space := g.scratchOf(worker)
+	t, width := &g.p.scratch.tiles[worker], g.p.backend.simd.Cols
 	for k0 := 0; k0 < g.k; k0 += kBlock {
-		k1 := min(k0+kBlock, g.k)
-		steps := k1 - k0
+		steps := min(kBlock, g.k-k0)
 		t.Walk(steps, 1, width, 1, 0, 0, 1, 0, 0)
 		if g.rowsStreamed {
 			from, to := chunk(g.tiles.count, g.tasks, task)
 			for i := from; i < to; i++ {
-				first, rows := g.tiles.bounds(i)
-				g.a.rows(block, steps, first, first+rows, k0, k1, space)
-				for panel := range g.panels {
-					g.multiply(t, block, steps, shared[(panel*g.k+k0)*width:], i, panel, k0)
-				}
+				g.multiplyRows(t, worker, i, k0, steps)
 			}
 			continue
 		}
 		from, to := chunk(g.panels, g.tasks, task)
-		for panel := from; panel < to; panel++ {
-			g.b.panel(block, panel*width, min((panel+1)*width, g.n), k0, k1, space)
-			for i := range g.tiles.count {
-				first, _ := g.tiles.bounds(i)
-				g.multiply(t, shared[first*g.k+k0:], g.k, block, i, panel, k0)
-			}
+		for p := from; p < to; p += g.group {
+			g.multiplyPanels(t, worker, p, min(p+g.group, to), k0, steps)
+		}
+	}
+}
+
+// multiplyRows rounds steps of row tile i of A, from k0, and multiplies them by all
+// panels of B.
+func (g *mixedProduct) multiplyRows(t *simd.Tile, worker, i, k0, steps int) {
+	block, space := g.scratchOf(worker)
+	first, rows := g.tiles.bounds(i)
+	g.a.rows(block, steps, first, first+rows, k0, k0+steps, space)
+	for p := range g.panels {
+		g.multiply(t, block, steps, g.p.scratch.shared[(p*g.k+k0)*g.p.backend.simd.Cols:], i, p, k0)
+	}
+}
+
+// multiplyPanels rounds steps of panels [from, to) of B, from k0, and multiplies all
+// row tiles of A by them.
+func (g *mixedProduct) multiplyPanels(t *simd.Tile, worker, from, to, k0, steps int) {
+	block, space := g.scratchOf(worker)
+	width := g.p.backend.simd.Cols
+	g.b.panels(block, from*width, min(to*width, g.n), k0, k0+steps, space)
+	for i := range g.tiles.count {
+		first, _ := g.tiles.bounds(i)
+		for p := from; p < to; p++ {
+			g.multiply(t, g.p.scratch.shared[first*g.k+k0:], g.k, block[(p-from)*steps*width:], i, p, k0)
 		}
 	}
 }

@@ -110,18 +110,25 @@ func (m *pairedMatrix) rows(dst []float32, distance, from, to, k0, k1 int, scrat
 	m.p.backend.simd.Transpose(dst, distance, scratch, n, k1-k0, n)
 }
 
-// panel stores steps [k0, k1) of pairs of lines [from, to) as columns of B, in rows
-// of a tile's width. scratch must hold as many pairs.
-func (m *pairedMatrix) panel(dst []float32, from, to, k0, k1 int, scratch []float32) {
-	width, steps := m.p.backend.simd.Cols, k1-k0
+// panels stores steps [k0, k1) of pairs of lines [from, to) as panels of B, one after
+// the other, each in rows of a tile's width. scratch must hold as many pairs.
+func (m *pairedMatrix) panels(dst []float32, from, to, k0, k1 int, scratch []float32) {
+	k := m.p.backend.simd
+	width, steps := k.Cols, k1-k0
 	if m.source.col != 1 {
-		for k := range steps {
-			m.across(dst[k*width:], k0+k, from, to)
+		for i := range steps {
+			m.across(scratch, k0+i, from, to)
+			for j := 0; j < to-from; j += width {
+				copy(dst[(j*steps + i*width):][:width], scratch[j:])
+			}
 		}
 		return
 	}
-	for i := range to - from {
-		m.along(scratch[i*steps:], from+i, k0, k1)
+	for i := from; i < to; i += width {
+		cols := min(width, to-i)
+		for j := range cols {
+			m.along(scratch[j*steps:], i+j, k0, k1)
+		}
+		k.Transpose(dst[(i-from)*steps:], width, scratch, steps, cols, steps)
 	}
-	m.p.backend.simd.Transpose(dst, width, scratch, steps, to-from, steps)
 }
