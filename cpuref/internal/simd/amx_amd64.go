@@ -12,7 +12,7 @@ import "encoding/binary"
 const amxDepth = 16
 
 // tilesAMX holds the kernels by registers along the rows and the columns, less 1.
-var tilesAMX = [2][2]func(t *Tile, shapes *byte, rows0, depth int){
+var tilesAMX = [2][2]func(t *Tile, shapes *byte, rows0, rows1, depth int){
 	{tilePairs1x1AMX, tilePairs1x2AMX}, {tilePairs2x1AMX, tilePairs2x2AMX},
 }
 
@@ -27,7 +27,7 @@ func tilePairsAMX(t *Tile, rows0, rows1, cols int) {
 	rest := k % amxDepth
 	if whole := k - rest; whole > 0 {
 		t.K, t.JumpA, t.JumpB = whole/amxDepth, jumpA+rest, jumpB+rest*t.StepB
-		kernel(t, t.whole.of(rows0, rows1, cols, amxDepth), rows0, amxDepth)
+		kernel(t, t.whole.of(rows0, rows1, cols, amxDepth), rows0, rows1, amxDepth)
 		t.A0, t.B, t.Accumulate = at(a0, whole), at(b, whole*t.StepB), 1
 		if rows1 > 0 {
 			t.A1 = at(a1, whole)
@@ -35,7 +35,7 @@ func tilePairsAMX(t *Tile, rows0, rows1, cols int) {
 	}
 	if rest > 0 {
 		t.K, t.JumpA, t.JumpB = 1, jumpA+k-rest, jumpB+(k-rest)*t.StepB
-		kernel(t, t.rest.of(rows0, rows1, cols, rest), rows0, rest)
+		kernel(t, t.rest.of(rows0, rows1, cols, rest), rows0, rows1, rest)
 	}
 	t.A0, t.A1, t.B, t.K, t.JumpA, t.JumpB, t.Accumulate = a0, a1, b, k, jumpA, jumpB, accumulate
 }

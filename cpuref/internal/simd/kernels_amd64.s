@@ -12585,44 +12585,52 @@ store:
 	VZEROUPPER
 	RET
 
-// func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
-// Requires: AMX_BF16
-TEXT ·tilePairs1x1AMX(SB), NOSPLIT, $0-32
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), R8
-	MOVQ  t+0(FP), AX
-	MOVQ  16(AX), R10
-	MOVQ  t+0(FP), AX
-	MOVQ  24(AX), R11
-	MOVQ  t+0(FP), AX
-	MOVQ  40(AX), R13
-	MOVQ  t+0(FP), AX
-	MOVQ  64(AX), R14
-	MOVQ  t+0(FP), AX
-	MOVQ  48(AX), R15
-	SHLQ  $0x02, R13
-	SHLQ  $0x02, R14
-	SHLQ  $0x02, R15
-	MOVQ  shapes+8(FP), AX
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x78
-	BYTE  $0x49
-	BYTE  $0x00
-	MOVQ  t+0(FP), AX
-	MOVQ  128(AX), CX
-	MOVQ  t+0(FP), AX
-	MOVQ  32(AX), AX
-	TESTQ CX, CX
-	JNZ   old
-	TESTQ AX, AX
-	JNZ   bias
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc0
-	JMP   started
+// func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs1x1AMX(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), AX
+	MOVQ (AX), R8
+	MOVQ t+0(FP), AX
+	MOVQ 16(AX), R10
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ 40(AX), R13
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ 48(AX), R15
+	SHLQ $0x02, R13
+	SHLQ $0x02, R14
+	SHLQ $0x02, R15
+	MOVQ shapes+8(FP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ rows0+16(FP), CX
+	MOVQ R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	JMP        started
 
 bias:
 	BYTE $0xc4
@@ -12644,7 +12652,7 @@ old:
 	BYTE $0x00
 
 started:
-	MOVQ  depth+24(FP), AX
+	MOVQ  depth+32(FP), AX
 	MOVQ  AX, CX
 	SHLQ  $0x02, CX
 	MOVQ  R14, DX
@@ -12714,49 +12722,58 @@ k:
 	BYTE $0xc0
 	RET
 
-// func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
-// Requires: AMX_BF16
-TEXT ·tilePairs1x2AMX(SB), NOSPLIT, $0-32
-	MOVQ  t+0(FP), AX
-	MOVQ  (AX), R8
-	MOVQ  t+0(FP), AX
-	MOVQ  16(AX), R10
-	MOVQ  t+0(FP), AX
-	MOVQ  24(AX), R11
-	MOVQ  t+0(FP), AX
-	MOVQ  40(AX), R13
-	MOVQ  t+0(FP), AX
-	MOVQ  64(AX), R14
-	MOVQ  t+0(FP), AX
-	MOVQ  48(AX), R15
-	SHLQ  $0x02, R13
-	SHLQ  $0x02, R14
-	SHLQ  $0x02, R15
-	MOVQ  shapes+8(FP), AX
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x78
-	BYTE  $0x49
-	BYTE  $0x00
-	MOVQ  t+0(FP), AX
-	MOVQ  128(AX), CX
-	MOVQ  t+0(FP), AX
-	MOVQ  32(AX), AX
-	TESTQ CX, CX
-	JNZ   old
-	TESTQ AX, AX
-	JNZ   bias
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc0
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc8
-	JMP   started
+// func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs1x2AMX(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), AX
+	MOVQ (AX), R8
+	MOVQ t+0(FP), AX
+	MOVQ 16(AX), R10
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ 40(AX), R13
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ 48(AX), R15
+	SHLQ $0x02, R13
+	SHLQ $0x02, R14
+	SHLQ $0x02, R15
+	MOVQ shapes+8(FP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ rows0+16(FP), CX
+	MOVQ R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc8
+	JMP        started
 
 bias:
 	BYTE $0xc4
@@ -12792,7 +12809,7 @@ old:
 	BYTE $0x40
 
 started:
-	MOVQ  depth+24(FP), AX
+	MOVQ  depth+32(FP), AX
 	MOVQ  AX, CX
 	SHLQ  $0x02, CX
 	MOVQ  R14, DX
@@ -12881,9 +12898,9 @@ k:
 	BYTE $0xc0
 	RET
 
-// func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
-// Requires: AMX_BF16
-TEXT ·tilePairs2x1AMX(SB), NOSPLIT, $0-32
+// func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs2x1AMX(SB), NOSPLIT, $0-40
 	MOVQ  t+0(FP), AX
 	MOVQ  (AX), R8
 	MOVQ  t+0(FP), AX
@@ -12910,25 +12927,41 @@ TEXT ·tilePairs2x1AMX(SB), NOSPLIT, $0-32
 	BYTE  $0x78
 	BYTE  $0x49
 	BYTE  $0x00
-	MOVQ  t+0(FP), AX
-	MOVQ  128(AX), CX
-	MOVQ  t+0(FP), AX
-	MOVQ  32(AX), AX
-	TESTQ CX, CX
-	JNZ   old
-	TESTQ AX, AX
-	JNZ   bias
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc0
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xd0
-	JMP   started
+	MOVQ  rows0+16(FP), CX
+	MOVQ  R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       rows1+24(FP), CX
+	MOVQ       R12, AX
+
+prefetchrows1:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows1
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd0
+	JMP        started
 
 bias:
 	BYTE $0xc4
@@ -12964,7 +12997,7 @@ old:
 	BYTE $0x00
 
 started:
-	MOVQ  depth+24(FP), AX
+	MOVQ  depth+32(FP), AX
 	MOVQ  AX, CX
 	SHLQ  $0x02, CX
 	MOVQ  R14, DX
@@ -13056,9 +13089,9 @@ k:
 	BYTE $0xc0
 	RET
 
-// func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
-// Requires: AMX_BF16
-TEXT ·tilePairs2x2AMX(SB), NOSPLIT, $0-32
+// func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs2x2AMX(SB), NOSPLIT, $0-40
 	MOVQ  t+0(FP), AX
 	MOVQ  (AX), R8
 	MOVQ  t+0(FP), AX
@@ -13085,35 +13118,53 @@ TEXT ·tilePairs2x2AMX(SB), NOSPLIT, $0-32
 	BYTE  $0x78
 	BYTE  $0x49
 	BYTE  $0x00
-	MOVQ  t+0(FP), AX
-	MOVQ  128(AX), CX
-	MOVQ  t+0(FP), AX
-	MOVQ  32(AX), AX
-	TESTQ CX, CX
-	JNZ   old
-	TESTQ AX, AX
-	JNZ   bias
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc0
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xc8
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xd0
-	BYTE  $0xc4
-	BYTE  $0xe2
-	BYTE  $0x7b
-	BYTE  $0x49
-	BYTE  $0xd8
-	JMP   started
+	MOVQ  rows0+16(FP), CX
+	MOVQ  R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       rows1+24(FP), CX
+	MOVQ       R12, AX
+
+prefetchrows1:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows1
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc8
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd8
+	JMP        started
 
 bias:
 	BYTE $0xc4
@@ -13177,7 +13228,7 @@ old:
 	BYTE $0x40
 
 started:
-	MOVQ  depth+24(FP), AX
+	MOVQ  depth+32(FP), AX
 	MOVQ  AX, CX
 	SHLQ  $0x02, CX
 	MOVQ  R14, DX

@@ -347,22 +347,22 @@ func tile3plus3x16AVX2(t *Tile)
 // tilePairs1x1AMX computes a tile of 1×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
 //
 //go:noescape
-func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
+func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
 // tilePairs1x2AMX computes a tile of 1×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
 //
 //go:noescape
-func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
+func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
 // tilePairs2x1AMX computes a tile of 2×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
 //
 //go:noescape
-func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, depth int)
+func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
 // tilePairs2x2AMX computes a tile of 2×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
 //
 //go:noescape
-func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, depth int)
+func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
 // addAVX2 adds x to y.
 //

@@ -33,7 +33,7 @@ func tilesAMX() {
 		for vectors := 1; vectors <= 2; vectors++ {
 			k := &tileAMX{groups, vectors, [2]reg.GPPhysical{reg.R8, reg.R9}, reg.R10,
 				[2]reg.GPPhysical{reg.R11, reg.R12}, reg.R13, reg.R14, reg.R15}
-			begin(fmt.Sprintf("tilePairs%dx%dAMX", groups, vectors), "t *Tile, shapes *byte, rows0, depth int",
+			begin(fmt.Sprintf("tilePairs%dx%dAMX", groups, vectors), "t *Tile, shapes *byte, rows0, rows1, depth int",
 				fmt.Sprintf("computes a tile of %d×%d tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.", groups, vectors))
 			k.generate()
 		}
@@ -42,6 +42,7 @@ func tilesAMX() {
 
 func (k *tileAMX) generate() {
 	k.addresses()
+	k.prefetch()
 	k.start()
 	depth := param("depth")
 	stepA, stepB := GP64(), GP64()
@@ -98,6 +99,21 @@ func (k *tileAMX) addresses() {
 	shapes := reg.RAX
 	Load(Param("shapes"), shapes)
 	tileInstruction(prefixNone, opcodeTiles, 0x00, shapes) // LDTILECFG (AX)
+}
+
+// prefetch prefetches the lines of C, so that they are in the cache when the sums
+// are done.
+func (k *tileAMX) prefetch() {
+	for group, name := range []string{"rows0", "rows1"}[:k.groups] {
+		c, rows := GP64(), param(name)
+		MOVQ(k.c[group], c)
+		loop("prefetch"+name, rows, func() {
+			for v := range k.vectors {
+				PREFETCHT0(at(c, 64*v))
+			}
+			ADDQ(k.rowC, c)
+		})
+	}
 }
 
 // start sets the sums to C, to the bias or to 0.
