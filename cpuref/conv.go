@@ -116,16 +116,27 @@ func (f *frame) size() int      { return f.fh * f.fw * f.c }
 
 // fill copies an image into its frame.
 func (f *frame) fill(dst, image []float32) {
-	if f.dilation > 1 || f.top < 0 || f.left < 0 || f.top+f.h > f.fh || f.left+f.w > f.fw {
+	if !f.whole() {
 		f.scatter(dst, image)
 		return
 	}
+	row := f.w * f.c
+	f.fillRows(dst, func(line []float32, h int) { copy(line, image[h*row:(h+1)*row]) })
+}
+
+// whole reports whether the frame holds every row of the image in one piece.
+func (f *frame) whole() bool {
+	return f.dilation == 1 && f.top >= 0 && f.left >= 0 && f.top+f.h <= f.fh && f.left+f.w <= f.fw
+}
+
+// fillRows clears the border of a frame of whole rows and calls put for each row.
+func (f *frame) fillRows(dst []float32, put func(line []float32, h int)) {
 	row, stride := f.w*f.c, f.fw*f.c
 	clear(dst[:f.top*stride])
 	for h := range f.h {
 		line := dst[(f.top+h)*stride : (f.top+h+1)*stride]
 		clear(line[:f.left*f.c])
-		copy(line[f.left*f.c:], image[h*row:(h+1)*row])
+		put(line[f.left*f.c:][:row], h)
 		clear(line[f.left*f.c+row:])
 	}
 	clear(dst[(f.top+f.h)*stride : f.size()])

@@ -80,12 +80,18 @@ func (x *correlation) image(worker, n int) []float32 {
 	private := x.p.scratch.private[worker]
 	size := x.frame.h * x.frame.w * x.channels
 	image := x.src[n*size : (n+1)*size]
-	if x.paired {
+	switch row := x.frame.w * x.channels; {
+	case !x.paired:
+		x.frame.fill(private, image)
+	case x.frame.whole():
+		x.frame.fillRows(private, func(line []float32, h int) {
+			x.p.pairChannels(line, image[h*row:(h+1)*row], x.channels)
+		})
+	default:
 		rounded := private[x.frame.size():][:x.frame.imageSize()]
 		x.p.pairChannels(rounded, image, x.channels)
-		image = rounded
+		x.frame.fill(private, rounded)
 	}
-	x.frame.fill(private, image)
 	return private
 }
 

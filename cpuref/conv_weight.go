@@ -56,18 +56,18 @@ func (g *weightGradient) cutGroups(images int) {
 	g.groups = (g.images + images - 1) / images
 }
 
-// load copies the given number of images from n into frames. rounded is private
-// scratch that must hold one image in mixed precision.
-func (g *weightGradient) load(frames, rounded []float32, n, images int) {
-	size := g.frame.imageSize()
+// load copies the given number of images from n into frames.
+func (g *weightGradient) load(frames []float32, n, images int) {
+	f := &g.frame
+	row := f.w * f.c
 	for i := range images {
-		image := rounded
-		if g.paired {
-			g.p.pairNeighbours(rounded, g.x, n+i, size, g.batch)
-		} else {
-			image = g.x[(n+i)*size:]
+		to := frames[i*f.size():]
+		if !g.paired {
+			f.fill(to, g.x[(n+i)*f.imageSize():])
+			continue
 		}
-		g.frame.fill(frames[i*g.frame.size():], image[:size])
+		first, second := neighbours(g.x, n+i, f.imageSize(), g.batch)
+		f.fillRows(to, func(line []float32, h int) { g.p.pairRow(line, first, second, h, row) })
 	}
 }
 
@@ -110,7 +110,7 @@ func (g *weightGradient) compute(worker, task int) {
 	for n := from; n < to; n += g.perChunk {
 		images := min(g.perChunk, to-n)
 		rounded := frames[g.framesLength():]
-		g.load(frames, rounded, n, images)
+		g.load(frames, n, images)
 		clear(frames[images*g.frame.size() : g.framesLength()])
 		dy := g.walk(t, rounded, n, images)
 		for i := tileFrom; i < tileTo; i++ {
@@ -165,12 +165,12 @@ func (g *weightGradient) framesLength() int {
 	return g.perChunk*g.frame.size() + g.p.backend.simd.Cols + stepPairs*g.frame.c
 }
 
-// roundedLength returns the length of the scratch for one image of X or of DY.
+// roundedLength returns the length of the scratch for one image of DY.
 func (g *weightGradient) roundedLength() int {
 	if !g.paired {
 		return 0
 	}
-	return max(g.frame.imageSize(), g.line()*g.o)
+	return g.line() * g.o
 }
 
 // transposeGradient rounds image n of DY to dst (O, line), whose rows are distance
@@ -184,11 +184,7 @@ func (g *weightGradient) transposeGradient(dst, rounded []float32, n, distance i
 	first, second := neighbours(g.dy, n, g.oh*row, g.batch)
 	clear(rounded[:line*g.o])
 	for h := range g.oh {
-		other := second
-		if second != nil {
-			other = second[h*row : (h+1)*row]
-		}
-		k.PairRows(rounded[h*next:], first[h*row:(h+1)*row], other)
+		g.p.pairRow(rounded[h*next:], first, second, h, row)
 	}
 	k.Transpose(dst, distance, rounded, g.o, line, g.o)
 }

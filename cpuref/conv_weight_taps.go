@@ -35,7 +35,7 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 	t.RowA, t.RowC, t.Bias, t.Accumulate = g.pixels(), g.o, nil, 0
 	t.Walk(g.pixels(), 1, g.o, 1, 0, 0, 1, 0, 0)
 	for n := from; n < to; n++ {
-		g.load(framed, rounded, n, 1)
+		g.load(framed, n, 1)
 		dy := g.dy[n*g.pixels()*g.o:]
 		if g.paired {
 			dy = rounded

@@ -72,6 +72,14 @@ func (p *program) pairNeighbours(dst, src []float32, i, n, rows int) {
 	p.backend.simd.PairRows(dst, first, second)
 }
 
+// pairRow rounds elements [i·n, (i+1)·n) of two rows to pairs; second may be nil.
+func (p *program) pairRow(dst, first, second []float32, i, n int) {
+	if second != nil {
+		second = second[i*n : (i+1)*n]
+	}
+	p.backend.simd.PairRows(dst, first[i*n:(i+1)*n], second)
+}
+
 // pairedMatrix rounds parts of an operand of a matrix product to pairs along k.
 type pairedMatrix struct {
 	p      *program
@@ -85,13 +93,13 @@ func (m *pairedMatrix) along(dst []float32, i, from, to int) {
 	m.p.backend.simd.Pair(dst[:to-from], line[2*from:min(2*to, m.k)])
 }
 
-// across rounds step i of pairs of lines [from, to), which are next to each other.
-func (m *pairedMatrix) across(dst []float32, i, from, to int) {
-	var second []float32
+// across returns two rows of factors, k and its neighbour, for lines [from, to),
+// which are next to each other. The last k may have no neighbour.
+func (m *pairedMatrix) across(i, from, to int) (first, second []float32) {
 	if 2*i+1 < m.k {
 		second = m.source.data[(2*i+1)*m.source.col:][from:to]
 	}
-	m.p.backend.simd.PairRows(dst, m.source.data[2*i*m.source.col:][from:to], second)
+	return m.source.data[2*i*m.source.col:][from:to], second
 }
 
 // rows stores steps [k0, k1) of pairs of lines [from, to) as rows of A, distance
@@ -105,7 +113,8 @@ func (m *pairedMatrix) rows(dst []float32, distance, from, to, k0, k1 int, scrat
 		return
 	}
 	for k := k0; k < k1; k++ {
-		m.across(scratch[(k-k0)*n:], k, from, to)
+		first, second := m.across(k, from, to)
+		m.p.backend.simd.PairRows(scratch[(k-k0)*n:], first, second)
 	}
 	m.p.backend.simd.Transpose(dst, distance, scratch, n, k1-k0, n)
 }
@@ -117,10 +126,8 @@ func (m *pairedMatrix) panels(dst []float32, from, to, k0, k1 int, scratch []flo
 	width, steps := k.Cols, k1-k0
 	if m.source.col != 1 {
 		for i := range steps {
-			m.across(scratch, k0+i, from, to)
-			for j := 0; j < to-from; j += width {
-				copy(dst[(j*steps + i*width):][:width], scratch[j:])
-			}
+			first, second := m.across(k0+i, from, to)
+			k.PairPanels(dst[i*width:], steps*width, first, second)
 		}
 		return
 	}

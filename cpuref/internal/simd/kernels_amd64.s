@@ -17492,14 +17492,15 @@ more:
 	VZEROUPPER
 	RET
 
-// func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
+// func pairRowsAVX512(dst *float32, a *float32, b *float32, blocks int, distance int)
 // Requires: AVX, AVX512F, AVX512_BF16
-TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-32
+TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-40
 	MOVQ dst+0(FP), AX
 	MOVQ a+8(FP), CX
 	MOVQ b+16(FP), DX
-	MOVQ n+24(FP), BX
-	SHRQ $0x04, BX
+	MOVQ blocks+24(FP), BX
+	MOVQ distance+32(FP), SI
+	SHLQ $0x02, SI
 
 more:
 	VMOVUPS   (CX), Z0
@@ -17513,9 +17514,20 @@ more:
 	VPSLLD    $0x10, Z3, Z3
 	VPORD     Z2, Z3, Z2
 	VMOVUPS   Z2, (AX)
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, CX
-	ADDQ      $0x00000040, DX
+	VMOVUPS   64(CX), Z0
+	VMOVUPS   64(DX), Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, 64(AX)
+	ADDQ      SI, AX
+	ADDQ      $0x00000080, CX
+	ADDQ      $0x00000080, DX
 	DECQ      BX
 	JNZ       more
 	VZEROUPPER

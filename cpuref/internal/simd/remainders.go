@@ -28,20 +28,30 @@ func pairVector(dst, src []float32) {
 	pairGeneric(dst[n:], src[2*n:])
 }
 
-func pairRowsVector(dst, a, b []float32) {
+func pairRowsVector(dst, a, b []float32) { pairPanelsVector(dst, pairBlock, a, b) }
+
+// pairBlock is the number of pairs that a step of pairRowsAVX512 makes, the width of
+// the tier's tiles.
+const pairBlock = 32
+
+func pairPanelsVector(dst []float32, distance int, a, b []float32) {
 	other := b
 	if b == nil {
 		other = a
 	}
-	n := len(a) &^ 15
-	if n > 0 {
-		pairRowsAVX512(&dst[0], &a[0], &other[0], n)
+	blocks, n := len(a)/pairBlock, len(a)/pairBlock*pairBlock
+	if blocks > 0 {
+		pairRowsAVX512(&dst[0], &a[0], &other[0], blocks, distance)
 	}
-	pairRowsGeneric(dst[n:], a[n:], other[n:])
-	if b == nil {
-		for i, v := range dst[:len(a)] {
-			dst[i] = math.Float32frombits(math.Float32bits(v) & 0xffff)
-		}
+	if n < len(a) {
+		pairRowsGeneric(dst[blocks*distance:], a[n:], other[n:])
+	}
+	if b != nil {
+		return
+	}
+	for i := range a {
+		pair := &dst[i/pairBlock*distance+i%pairBlock]
+		*pair = math.Float32frombits(math.Float32bits(*pair) & 0xffff)
 	}
 }
 

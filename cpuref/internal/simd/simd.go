@@ -111,6 +111,8 @@ type Kernels struct {
 	// PairRows rounds two rows to pairs: dst[i] = (a[i], b[i]). A nil b counts
 	// as 0.
 	PairRows func(dst, a, b []float32)
+	// PairPanels is PairRows to blocks of Cols pairs, distance apart in dst.
+	PairPanels func(dst []float32, distance int, a, b []float32)
 
 	// Pause tells the core that the caller is spinning.
 	Pause func()

@@ -205,8 +205,33 @@ func TestPairs(t *testing.T) {
 			})
 			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, b) }, k, func(i int) (low, high float32) { return a[i], b[i] })
 			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, nil) }, k, func(i int) (low, high float32) { return a[i], 0 })
+			for _, second := range [][]float32{b, nil} {
+				checkPairPanels(t, k, a, second)
+			}
 		}
 	})
+}
+
+// checkPairPanels compares PairPanels with PairRows.
+func checkPairPanels(t *testing.T, k *Kernels, a, b []float32) {
+	t.Helper()
+	const gap, fence = 5, 1e30
+	want := make([]float32, len(a))
+	k.PairRows(want, a, b)
+	got := make([]float32, (len(a)/k.Cols+1)*(k.Cols+gap))
+	for i := range got {
+		got[i] = fence
+	}
+	k.PairPanels(got, k.Cols+gap, a, b)
+	for p, v := range got {
+		expected := math.Float32bits(fence)
+		if i, column := p/(k.Cols+gap)*k.Cols+p%(k.Cols+gap), p%(k.Cols+gap); column < k.Cols && i < len(a) {
+			expected = math.Float32bits(want[i])
+		}
+		if math.Float32bits(v) != expected {
+			t.Fatalf("%d columns: element %d is %v, want %v", len(a), p, v, math.Float32frombits(expected))
+		}
+	}
 }
 
 // checkPairs compares the pairs that body makes with those of want, rounded here.

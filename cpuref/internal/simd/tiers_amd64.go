@@ -13,8 +13,8 @@ func machineTiers() []*Kernels {
 		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
 			k := tierAVX512
 			if cpuid.CPU.Supports(cpuid.AVX512BF16) {
-				k.TilePairs, k.Pair, k.PairRows = tilePairsAVX512, pairVector, pairRowsVector
-				k.GroupPairs = k.Group
+				k.TilePairs, k.GroupPairs = tilePairsAVX512, k.Group
+				k.Pair, k.PairRows, k.PairPanels = pairVector, pairRowsVector, pairPanelsVector
 			}
 			tiers = append(tiers, &k)
 			if k.TilePairs != nil && cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {

@@ -12,7 +12,7 @@ func machineTiers() []*Kernels {
 	k.Name = "neon"
 	k.Group, k.Cols = 3, 16
 	k.Tile = tileNEON
-	k.TilePairs, k.Pair, k.PairRows = nil, nil, nil
+	k.TilePairs, k.Pair, k.PairRows, k.PairPanels = nil, nil, nil, nil
 	k.WinogradFilter, k.WinogradInput, k.WinogradOutput, k.WinogradGradient, k.WinogradWeight = nil, nil, nil, nil, nil
 	return []*Kernels{&k}
 }

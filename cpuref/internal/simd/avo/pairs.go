@@ -85,23 +85,24 @@ func pair() {
 
 // pairRows generates the rounding of two rows to pairs.
 func pairRows() {
-	avx512.function("pairRows", "dst, a, b *float32, n int",
-		"rounds two rows of n floats to n pairs; n is a multiple of 16.")
-	dst, a, b, n := param("dst"), param("a"), param("b"), param("n")
-	SHRQ(Imm(4), n)
-	loop("more", n, func() {
-		VMOVUPS(at(a, 0), reg.Z0)
-		VMOVUPS(at(b, 0), reg.Z1)
-		vcvtneps2bf16(reg.Z0, reg.Z2)
-		vcvtneps2bf16(reg.Z1, reg.Z3)
-		VPMOVZXWD(reg.Y2, reg.Z2)
-		VPMOVZXWD(reg.Y3, reg.Z3)
-		VPSLLD(Imm(16), reg.Z3, reg.Z3)
-		VPORD(reg.Z2, reg.Z3, reg.Z2)
-		VMOVUPS(reg.Z2, at(dst, 0))
-		for _, r := range []reg.GPVirtual{dst, a, b} {
-			ADDQ(U32(64), r)
+	avx512.function("pairRows", "dst, a, b *float32, blocks, distance int",
+		"rounds blocks of 32 floats of two rows to pairs; the blocks of dst are distance apart.")
+	dst, a, b, blocks, distance := param("dst"), param("a"), param("b"), param("blocks"), bytesOf(param("distance"))
+	loop("more", blocks, func() {
+		for _, offset := range []int{0, 64} {
+			VMOVUPS(at(a, offset), reg.Z0)
+			VMOVUPS(at(b, offset), reg.Z1)
+			vcvtneps2bf16(reg.Z0, reg.Z2)
+			vcvtneps2bf16(reg.Z1, reg.Z3)
+			VPMOVZXWD(reg.Y2, reg.Z2)
+			VPMOVZXWD(reg.Y3, reg.Z3)
+			VPSLLD(Imm(16), reg.Z3, reg.Z3)
+			VPORD(reg.Z2, reg.Z3, reg.Z2)
+			VMOVUPS(reg.Z2, at(dst, offset))
 		}
+		ADDQ(distance, dst)
+		ADDQ(U32(128), a)
+		ADDQ(U32(128), b)
 	})
 	VZEROUPPER()
 	RET()
