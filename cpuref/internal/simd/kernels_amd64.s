@@ -17492,19 +17492,33 @@ more:
 	VZEROUPPER
 	RET
 
-// func pairRowsAVX512(dst *float32, a *float32, b *float32, blocks int, distance int)
-// Requires: AVX, AVX512F, AVX512_BF16
+// func pairRowsAVX512(dst *float32, a *float32, b *float32, n int, distance int)
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, CMOV
 TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-40
-	MOVQ dst+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ b+16(FP), DX
-	MOVQ blocks+24(FP), BX
-	MOVQ distance+32(FP), SI
-	SHLQ $0x02, SI
+	MOVQ    dst+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    distance+32(FP), SI
+	SHLQ    $0x02, SI
+	MOVL    $-1, DI
+	XORL    R8, R8
+	MOVL    DI, R9
+	KMOVW   R9, K1
+	SHRL    $0x10, R9
+	KMOVW   R9, K2
+	MOVL    DI, R9
+	TESTQ   DX, DX
+	CMOVLEQ R8, R9
+	KMOVW   R9, K3
+	SHRL    $0x10, R9
+	KMOVW   R9, K4
+	CMPQ    BX, $0x20
+	JLT     rest
 
 more:
-	VMOVUPS   (CX), Z0
-	VMOVUPS   (DX), Z1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K3, Z1
 	LONG      $0x487ef262
 	WORD      $0xd072
 	LONG      $0x487ef262
@@ -17513,9 +17527,9 @@ more:
 	VPMOVZXWD Y3, Z3
 	VPSLLD    $0x10, Z3, Z3
 	VPORD     Z2, Z3, Z2
-	VMOVUPS   Z2, (AX)
-	VMOVUPS   64(CX), Z0
-	VMOVUPS   64(DX), Z1
+	VMOVUPS   Z2, K1, (AX)
+	VMOVUPS.Z 64(CX), K2, Z0
+	VMOVUPS.Z 64(DX), K4, Z1
 	LONG      $0x487ef262
 	WORD      $0xd072
 	LONG      $0x487ef262
@@ -17524,12 +17538,47 @@ more:
 	VPMOVZXWD Y3, Z3
 	VPSLLD    $0x10, Z3, Z3
 	VPORD     Z2, Z3, Z2
-	VMOVUPS   Z2, 64(AX)
+	VMOVUPS   Z2, K2, 64(AX)
 	ADDQ      SI, AX
 	ADDQ      $0x00000080, CX
 	ADDQ      $0x00000080, DX
-	DECQ      BX
-	JNZ       more
+	SUBQ      $0x20, BX
+	CMPQ      BX, $0x20
+	JGE       more
+
+rest:
+	TESTQ     BX, BX
+	JZ        done
+	BZHIL     BX, DI, R9
+	KMOVW     R9, K1
+	SHRL      $0x10, R9
+	KMOVW     R9, K2
+	KANDW     K3, K1, K3
+	KANDW     K4, K2, K4
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K3, Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, K1, (AX)
+	VMOVUPS.Z 64(CX), K2, Z0
+	VMOVUPS.Z 64(DX), K4, Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, K2, 64(AX)
+
+done:
 	VZEROUPPER
 	RET
 

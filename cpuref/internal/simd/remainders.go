@@ -2,7 +2,7 @@
 
 package simd
 
-import "math"
+import "unsafe"
 
 // The functions here extend an assembly kernel, which processes only whole
 // vectors or whole blocks of columns, to any number: portable code processes the
@@ -28,30 +28,11 @@ func pairVector(dst, src []float32) {
 	pairGeneric(dst[n:], src[2*n:])
 }
 
-func pairRowsVector(dst, a, b []float32) { pairPanelsVector(dst, pairBlock, a, b) }
-
-// pairBlock is the number of pairs that a step of pairRowsAVX512 makes, the width of
-// the tier's tiles.
-const pairBlock = 32
+func pairRowsVector(dst, a, b []float32) { pairPanelsVector(dst, tierAVX512.Cols, a, b) }
 
 func pairPanelsVector(dst []float32, distance int, a, b []float32) {
-	other := b
-	if b == nil {
-		other = a
-	}
-	blocks, n := len(a)/pairBlock, len(a)/pairBlock*pairBlock
-	if blocks > 0 {
-		pairRowsAVX512(&dst[0], &a[0], &other[0], blocks, distance)
-	}
-	if n < len(a) {
-		pairRowsGeneric(dst[blocks*distance:], a[n:], other[n:])
-	}
-	if b != nil {
-		return
-	}
-	for i := range a {
-		pair := &dst[i/pairBlock*distance+i%pairBlock]
-		*pair = math.Float32frombits(math.Float32bits(*pair) & 0xffff)
+	if len(a) > 0 {
+		pairRowsAVX512(&dst[0], &a[0], unsafe.SliceData(b), len(a), distance)
 	}
 }
 

@@ -639,10 +639,10 @@ func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
 //go:noescape
 func pairAVX512(dst *float32, src *float32, n int)
 
-// pairRowsAVX512 rounds blocks of 32 floats of two rows to pairs; the blocks of dst are distance apart.
+// pairRowsAVX512 rounds n floats of two rows to pairs, whose blocks of 32 are distance apart; a nil b counts as 0.
 //
 //go:noescape
-func pairRowsAVX512(dst *float32, a *float32, b *float32, blocks int, distance int)
+func pairRowsAVX512(dst *float32, a *float32, b *float32, n int, distance int)
 
 // transpose8AVX2 transposes 8 rows of 8·blocks elements.
 //
