@@ -6,23 +6,31 @@ import "github.com/klauspost/cpuid/v2"
 
 // machineTiers returns the vector tiers that the processor and the operating
 // system support, slowest first.
-func machineTiers() []*Kernels {
-	var tiers []*Kernels
-	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
-		tiers = append(tiers, &tierAVX2)
-		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
-			k := tierAVX512
-			if cpuid.CPU.Supports(cpuid.AVX512BF16) {
-				k.TilePairs, k.GroupPairs = tilePairsAVX512, k.Group
-				k.Pair, k.PairRows, k.PairPanels = pairVector, pairRowsVector, pairPanelsVector
-			}
-			tiers = append(tiers, &k)
-			if k.TilePairs != nil && cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {
-				k := k
-				k.Name, k.TilePairs, k.GroupPairs, k.UnevenPairs = "amx", tilePairsAMX, 16, true
-				tiers = append(tiers, &k)
-			}
-		}
+func machineTiers() []*Kernels { return tiersWith(cpuid.CPU.Supports, permitAMX) }
+
+// tiersWith returns the tiers of a processor that supports some features. permitAMX
+// reports whether the operating system allows AMX, and is only asked if the
+// processor has it.
+func tiersWith(supports func(features ...cpuid.FeatureID) bool, permitAMX func() bool) []*Kernels {
+	if !supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
+		return nil
+	}
+	tiers := []*Kernels{&tierAVX2}
+	if !supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
+		return tiers
+	}
+	if !supports(cpuid.AVX512BF16) {
+		return append(tiers, &tierAVX512)
+	}
+	paired := tierAVX512
+	paired.TilePairs, paired.GroupPairs = tilePairsAVX512, paired.Group
+	paired.Pair, paired.PairRows, paired.PairPanels = pairVector, pairRowsVector, pairPanelsVector
+	tiers = append(tiers, &paired)
+	if supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {
+		amx := paired
+		amx.Name = "amx"
+		amx.TilePairs, amx.GroupPairs, amx.UnevenPairs = tilePairsAMX, 16, true
+		tiers = append(tiers, &amx)
 	}
 	return tiers
 }
