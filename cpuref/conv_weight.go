@@ -111,7 +111,7 @@ func (g *weightGradient) compute(worker, task int) {
 		images := min(g.perChunk, to-n)
 		rounded := frames[g.framesLength():]
 		g.load(frames, n, images)
-		clear(frames[images*g.frame.size() : g.framesLength()])
+		clear(frames[images*g.frame.size():][:g.overread()])
 		dy := g.walk(t, rounded, n, images)
 		for i := tileFrom; i < tileTo; i++ {
 			g.addTile(t, i, dy, frames, part)
@@ -159,11 +159,12 @@ func (g *weightGradient) line() int {
 	return (pixels + stepPairs - 1) / stepPairs * stepPairs
 }
 
-// framesLength returns the length of the frames of a chunk, including what a tile
-// reads after the last one.
-func (g *weightGradient) framesLength() int {
-	return g.perChunk*g.frame.size() + g.p.backend.simd.Cols + stepPairs*g.frame.c
-}
+// overread returns the number of elements after the last frame that a tile reads:
+// numbers that are multiplied by a line's zeros must be finite.
+func (g *weightGradient) overread() int { return stepPairs*g.frame.c + g.p.backend.simd.Cols }
+
+// framesLength returns the length of the frames of a chunk.
+func (g *weightGradient) framesLength() int { return g.perChunk*g.frame.size() + g.overread() }
 
 // roundedLength returns the length of the scratch for one image of DY.
 func (g *weightGradient) roundedLength() int {
