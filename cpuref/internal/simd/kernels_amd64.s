@@ -13996,19 +13996,19 @@ rows:
 	RET
 
 // func maxPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·maxPool2x2IndexAVX2(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         x0+16(FP), AX
 	MOVQ         x1+24(FP), CX
@@ -14103,19 +14103,19 @@ channels:
 	RET
 
 // func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·maxPool2x2BackwardAVX2(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -14158,31 +14158,31 @@ channels:
 	RET
 
 // func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·dropoutAVX2(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VMOVUPS      countersAVX2<>+0(SB), Y0
 	MOVL         first+24(FP), BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	VPADDD       Y1, Y0, Y0
 	MOVL         $0x00000008, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0xd2511f53, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0xcd9e8d57, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         d+32(FP), BX
 	VPBROADCASTD 88(BX), Y4
 	MOVQ         d+32(FP), BX
 	VBROADCASTSS 92(BX), Y5
 	MOVL         sample+28(FP), BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
 	MOVQ         d+32(FP), BX
 
@@ -14624,19 +14624,19 @@ rows:
 	RET
 
 // func normalizeReLUPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, SSE2
+// Requires: AVX, AVX2, FMA3
 TEXT ·normalizeReLUPool2x2IndexAVX2(SB), NOSPLIT, $0-72
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	VXORPS       Y4, Y4, Y4
 	MOVQ         x0+16(FP), AX
@@ -14759,20 +14759,20 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, MMX+, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·reluPool2x2DotsAVX2(SB), NOSPLIT, $0-80
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y4
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y5
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y6
 	MOVQ         x0+40(FP), AX
 	MOVQ         x1+48(FP), CX
@@ -14838,20 +14838,20 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, MMX+, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·reluPool2x2BackwardAVX2(SB), NOSPLIT, $0-104
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y5
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y6
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y7
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y8
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -16059,19 +16059,19 @@ rows:
 	RET
 
 // func maxPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·maxPool2x2IndexAVX512(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         x0+16(FP), AX
 	MOVQ         x1+24(FP), CX
@@ -16160,19 +16160,19 @@ channels:
 	RET
 
 // func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·maxPool2x2BackwardAVX512(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -16215,31 +16215,31 @@ channels:
 	RET
 
 // func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VMOVUPS      countersAVX512<>+0(SB), Z0
 	MOVL         first+24(FP), BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	VPADDD       Z1, Z0, Z0
 	MOVL         $0x00000010, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0xd2511f53, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0xcd9e8d57, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         d+32(FP), BX
 	VPBROADCASTD 88(BX), Z4
 	MOVQ         d+32(FP), BX
 	VBROADCASTSS 92(BX), Z5
 	MOVL         sample+28(FP), BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Z6
 	MOVQ         d+32(FP), BX
 	MOVL         $0x00005555, SI
@@ -16685,19 +16685,19 @@ rows:
 	RET
 
 // func normalizeReLUPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·normalizeReLUPool2x2IndexAVX512(SB), NOSPLIT, $0-72
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	VXORPS       Z4, Z4, Z4
 	MOVQ         x0+16(FP), AX
@@ -16820,20 +16820,20 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·reluPool2x2DotsAVX512(SB), NOSPLIT, $0-80
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z4
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z5
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z6
 	MOVQ         x0+40(FP), AX
 	MOVQ         x1+48(FP), CX
@@ -16899,20 +16899,20 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·reluPool2x2BackwardAVX512(SB), NOSPLIT, $0-104
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z5
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z6
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z7
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z8
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
