@@ -27,7 +27,7 @@ type Description struct {
 	AVX2    bool     `json:"avx2"`
 	AVX512  bool     `json:"avx512"`
 	BF16    bool     `json:"bf16"` // AVX512_BF16, for mixed precision
-	AMX     bool     `json:"amx"`
+	AMX     bool     `json:"amx"`  // AMX_BF16, for mixed precision
 	NEON    bool     `json:"neon"`
 }
 
@@ -69,7 +69,7 @@ func chooseTier(name string) (*simd.Kernels, error) {
 	return nil, fmt.Errorf("this machine cannot run the CPU tier %q; choose one of %s", name, strings.Join(Tiers(), ", "))
 }
 
-// Tiers returns which of the instruction-set tiers generic, sse, avx2, avx512 and
+// Tiers returns which of the instruction-set tiers generic, sse, avx2, avx512, amx and
 // neon this machine can run, slowest first.
 func Tiers() []string {
 	var names []string

@@ -49,7 +49,7 @@ func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error
 
 func (p *program) directBackwardWeight(op kernels.ConvBackwardWeight) func() error {
 	o, kh, kw := op.DW.Shape[0], op.DW.Shape[1], op.DW.Shape[2]
-	g := &weightGradient{p: p, tile: p.tileOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
+	g := &weightGradient{p: p, tile: p.backend.multiplierOf(op.Precision), frame: forwardFrame(op.X, op.Pad), kh: kh, kw: kw, stride: op.Stride,
 		oh: op.DY.Shape[1], ow: op.DY.Shape[2], o: o, batch: op.X.Shape[0], images: op.X.Shape[0],
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
 	if op.Precision == kernels.Mixed {
@@ -78,10 +78,14 @@ func (f *frame) imageSize() int { return f.h * f.w * f.c }
 func (f *frame) size() int      { return f.fh * f.fw * f.c }
 
 // fill copies an image into its frame.
-func (f *frame) fill(dst, image []float32) { f.fillRows(dst, image, 0, f.fh) }
+func (f *frame) fill(dst, image []float32) {
+	row := f.w * f.c
+	f.fillRows(dst, 0, f.fh, func(line []float32, h int) { copy(line, image[h*row:(h+1)*row]) })
+}
 
-// fillRows copies what belongs into the frame's rows [from, to).
-func (f *frame) fillRows(dst, image []float32, from, to int) {
+// fillRows clears the border in the frame's rows [from, to) and calls put for each
+// row h of the image among them.
+func (f *frame) fillRows(dst []float32, from, to int, put func(line []float32, h int)) {
 	row, stride := f.w*f.c, f.fw*f.c
 	for h := from; h < to; h++ {
 		line := dst[h*stride : (h+1)*stride]
@@ -90,7 +94,7 @@ func (f *frame) fillRows(dst, image []float32, from, to int) {
 			continue
 		}
 		clear(line[:f.left*f.c])
-		copy(line[f.left*f.c:], image[(h-f.top)*row:(h-f.top+1)*row])
+		put(line[f.left*f.c:][:row], h-f.top)
 		clear(line[f.left*f.c+row:])
 	}
 }

@@ -112,7 +112,7 @@ func (x *correlation) cutByRemainders(rows, cols []remainder, w, kw int) (taps [
 // spansOf returns the tiles of the pixels with the given remainders. At a stride, a
 // tile's pixels lie in one row.
 func (x *correlation) spansOf(rows, cols remainder, w int) []span {
-	k, f := x.p.backend.simd, x.frame
+	f := x.frame
 	perTile := 1 // rows
 	if x.apart == 1 {
 		perTile = rows.count
@@ -120,7 +120,7 @@ func (x *correlation) spansOf(rows, cols remainder, w int) []span {
 	var all []span
 	for i := 0; i < rows.count; i += perTile {
 		origin := ((f.top+rows.origin+i)*f.fw + f.left + cols.origin) * f.c
-		for _, s := range newSpans(k, 0, perTile, cols.count, f.fw*f.c, f.c) {
+		for _, s := range newSpans(x.tile, 0, perTile, cols.count, f.fw*f.c, f.c) {
 			s.a0 += origin
 			s.a1 += origin
 			s.pixel = (rows.first+i*x.apart)*w + cols.first + s.pixel*x.apart

@@ -15,14 +15,14 @@ type span struct {
 
 // newSpans splits the rows [first, end) of output pixels into tiles. In the frame,
 // neighbours in a row are pixel elements apart, and rows are line elements apart.
-func newSpans(k *simd.Kernels, first, end, ow, line, pixel int) []span {
+func newSpans(m multiplier, first, end, ow, line, pixel int) []span {
 	type group struct{ a, pixel, rows int }
 	var groups []group
-	perRow := (ow + k.Group - 1) / k.Group
+	perRow := (ow + m.group - 1) / m.group
 	for h := first; h < end; h++ {
 		for i := range perRow {
-			from, to := min(i*k.Group, ow), min((i+1)*k.Group, ow)
-			if k.UnevenGroups {
+			from, to := min(i*m.group, ow), min((i+1)*m.group, ow)
+			if m.uneven {
 				from, to = chunk(ow, perRow, i)
 			}
 			groups = append(groups, group{h*line + from*pixel, (h-first)*ow + from, to - from})
@@ -32,7 +32,7 @@ func newSpans(k *simd.Kernels, first, end, ow, line, pixel int) []span {
 	for i := 0; i < len(groups); i++ {
 		g := groups[i]
 		s := span{a0: g.a, pixel: g.pixel, rows0: g.rows}
-		if i+1 < len(groups) && (k.UnevenGroups || g.rows == k.Group) {
+		if i+1 < len(groups) && (m.uneven || g.rows == m.group) {
 			i++
 			s.a1, s.rows1 = groups[i].a, groups[i].rows
 		}
@@ -68,7 +68,7 @@ func (s *strip) setRows(line int) {
 // convolution, and the gradient of its input with rotated filters.
 type correlation struct {
 	p        *program
-	tile     tileFunc
+	tile     multiplier
 	channels int   // of an image
 	frame    frame // of the image; its channels are pairs in mixed precision
 	paired   bool  // mixed precision
@@ -91,7 +91,7 @@ type correlation struct {
 
 // newCorrelation returns a correlation over images in the given precision.
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
-	x := &correlation{p: p, tile: p.tileOf(precision), channels: f.c, frame: f, stride: 1, apart: 1,
+	x := &correlation{p: p, tile: p.backend.multiplierOf(precision), channels: f.c, frame: f, stride: 1, apart: 1,
 		images: images.Shape[0], src: p.floats(images)}
 	if precision == kernels.Mixed {
 		x.paired = true
@@ -104,15 +104,11 @@ func (p *program) newCorrelation(precision kernels.Precision, images kernels.Ten
 // it fills the frame.
 func (x *correlation) image(worker, n int, strips []strip) []float32 {
 	private := x.p.scratch.private[worker]
-	size := x.frame.h * x.frame.w * x.channels
+	row := x.frame.w * x.channels
+	size := x.frame.h * row
 	image := x.src[n*size : (n+1)*size]
 	if !x.paired && size == x.frame.size() {
 		return image
-	}
-	if x.paired {
-		rounded := private[x.frame.size():][:x.frame.imageSize()]
-		x.p.pairChannels(rounded, image, x.channels)
-		image = rounded
 	}
 	from, to := x.frame.fh, 0
 	for _, s := range strips {
@@ -120,7 +116,13 @@ func (x *correlation) image(worker, n int, strips []strip) []float32 {
 			from, to = min(from, s.top), max(to, s.bottom)
 		}
 	}
-	x.frame.fillRows(private, image, from, to)
+	if x.paired {
+		x.frame.fillRows(private, from, to, func(line []float32, h int) {
+			x.p.pairChannels(line, image[h*row:(h+1)*row], x.channels)
+		})
+	} else {
+		x.frame.fillRows(private, from, to, func(line []float32, h int) { copy(line, image[h*row:(h+1)*row]) })
+	}
 	return private
 }
 
@@ -146,7 +148,7 @@ func (x *correlation) cutRows(kh, kw, oh, ow int) {
 	perStrip := max(1, stripElements/(size*ow*x.out))
 	count := min(windows, max(x.wantedSplits(), (windows+perStrip-1)/perStrip))
 	x.splits = min(count, x.wantedSplits())
-	x.resultAt = x.frame.size() + x.frame.imageSize()
+	x.resultAt = x.frame.size()
 	for i := range count {
 		from, to := chunk(windows, count, i)
 		s := strip{spans: x.newSpans(from*size, to*size, ow), kh: kh, kw: kw, row: from * size, rows: (to - from) * size}
@@ -157,7 +159,7 @@ func (x *correlation) cutRows(kh, kw, oh, ow int) {
 
 // newSpans returns the tiles of rows [first, end) of ow output pixels.
 func (x *correlation) newSpans(first, end, ow int) []span {
-	return newSpans(x.p.backend.simd, first, end, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
+	return newSpans(x.tile, first, end, ow, x.stride*x.frame.fw*x.frame.c, x.stride*x.frame.c)
 }
 
 func (x *correlation) addStrip(s strip) {
@@ -183,7 +185,7 @@ func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, p
 		form += " pairs"
 	}
 	x.weights = x.p.newWeights(w, form, 0, (x.panels*x.taps*x.frame.c+1)*k.Cols)
-	x.p.scratch.reservePrivate(max(x.frame.size()+x.frame.imageSize(), k.Cols*x.frame.c))
+	x.p.scratch.reservePrivate(max(x.frame.size(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
 		pack(x.filters(panel, tap), x.p.scratch.private[worker], panel, tap)
@@ -246,7 +248,7 @@ func (x *correlation) multiply(worker int, image []float32, s *strip, result []f
 		}
 		for _, s := range s.spans {
 			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &result[s.pixel*x.out+j]
-			x.tile(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
+			x.tile.multiply(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
 		}
 	}
 }

@@ -20,7 +20,7 @@ const (
 // consecutive elements of the frame under the filter's row kh.
 type weightGradient struct {
 	p         *program
-	tile      tileFunc
+	tile      multiplier
 	paired    bool // mixed precision: an image holds two, paired pixel by pixel
 	batch     int  // images of X and DY
 	frame     frame
@@ -57,34 +57,19 @@ func (g *weightGradient) cutGroups(images int) {
 	g.groups = (g.images + images - 1) / images
 }
 
-// load copies the given number of images from n into frames and returns DY of
-// those images. frames and rounded are private scratch; rounded must hold one
-// image, and DY for each of the images.
-func (g *weightGradient) load(frames, rounded []float32, n, images int) (dy []float32) {
-	image, result := g.frame.imageSize(), g.pixels()*g.o
+// load copies the given number of images from n into frames.
+func (g *weightGradient) load(frames []float32, n, images int) {
+	f := &g.frame
+	row := f.w * f.c
 	for i := range images {
-		to := frames[i*g.frame.size():]
+		to := frames[i*f.size():]
 		if !g.paired {
-			g.frame.fill(to, g.x[(n+i)*image:(n+i+1)*image])
+			f.fill(to, g.x[(n+i)*f.imageSize():])
 			continue
 		}
-		g.p.pairNeighbours(rounded, g.x, n+i, image, g.batch)
-		g.frame.fill(to, rounded[:image])
-		g.p.pairNeighbours(rounded[image+i*result:], g.dy, n+i, result, g.batch)
+		first, second := neighbours(g.x, n+i, f.imageSize(), g.batch)
+		f.fillRows(to, 0, f.fh, func(line []float32, h int) { g.p.pairRow(line, first, second, h, row) })
 	}
-	if g.paired {
-		return rounded[image:]
-	}
-	return g.dy[n*result:]
-}
-
-// loadLength returns the length of load's scratch rounded, including a tile's
-// columns of overread.
-func (g *weightGradient) loadLength(images int) int {
-	if !g.paired {
-		return 0
-	}
-	return g.frame.imageSize() + images*g.pixels()*g.o + g.p.backend.simd.Cols
 }
 
 // measureBias adds the given images of DY, from n, to the bias gradient, if there
@@ -101,11 +86,11 @@ func (g *weightGradient) compile() func() error {
 	pool, k := g.p.backend.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroup)
 	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
-	g.rows = newRowTiles(k, g.o)
+	g.rows = newRowTiles(g.tile.group, g.o)
 	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
 	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.perChunk*g.frame.size() + k.Cols + g.loadLength(g.perChunk))
+	g.p.scratch.reservePrivate(g.framesLength() + g.roundedLength() + g.perChunk*g.line()*g.o)
 	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
 		pool.run(g.groups*g.splits, compute)
@@ -122,12 +107,13 @@ func (g *weightGradient) compute(worker, task int) {
 	frames := g.p.scratch.private[worker]
 	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
 	t := &g.p.scratch.tiles[worker]
-	t.RowA, t.RowC, t.Bias, t.Accumulate = 1, g.taps(), nil, 0
+	t.RowC, t.Bias, t.Accumulate = g.taps(), nil, 0
 	for n := from; n < to; n += g.perChunk {
 		images := min(g.perChunk, to-n)
-		dy := g.load(frames, frames[g.perChunk*g.frame.size()+g.p.backend.simd.Cols:], n, images)
-		t.Walk(g.ow, g.o, g.stride*g.frame.c, g.oh, g.ow*g.o, g.stride*g.frame.fw*g.frame.c,
-			images, g.pixels()*g.o, g.frame.size())
+		rounded := frames[g.framesLength():]
+		g.load(frames, n, images)
+		clear(frames[images*g.frame.size():][:g.overread()])
+		dy := g.walk(t, rounded, n, images)
 		for i := tileFrom; i < tileTo; i++ {
 			g.addTile(t, i, dy, frames, part)
 		}
@@ -138,20 +124,87 @@ func (g *weightGradient) compute(worker, task int) {
 	}
 }
 
+// walk sets a tile's walk over the pixels of the given number of images from n, and
+// returns their DYᵀ (O, ·), whose rows are t.RowA apart.
+func (g *weightGradient) walk(t *simd.Tile, rounded []float32, n, images int) (dy []float32) {
+	c, line := g.frame.c, g.line()
+	switch {
+	case !g.paired: // transposed in place
+		t.RowA = 1
+		t.Walk(g.ow, g.o, g.stride*c, g.oh, g.ow*g.o, g.stride*g.frame.fw*c, images, g.pixels()*g.o, g.frame.size())
+		return g.dy[n*g.pixels()*g.o:]
+	case g.stride == 1:
+		t.Walk(line, 1, c, 1, 0, 0, images, line, g.frame.size())
+	default:
+		t.Walk(g.ow, 1, g.stride*c, g.oh, g.ow, g.stride*g.frame.fw*c, images, line, g.frame.size())
+	}
+	t.RowA = images * line
+	dy = rounded[g.roundedLength():]
+	for i := range images {
+		g.transposeGradient(dy[i*line:], rounded, n+i, t.RowA)
+	}
+	return dy
+}
+
+// stepPairs is the number of pairs along k that the fastest tiles multiply at once.
+const stepPairs = 16
+
+// line returns the number of pairs of DY that a filter meets in an image. At stride
+// 1, zeros stand for the pixels of the frame between the rows of DY, so that
+// the pixels are next to each other, and fill up the last step.
+func (g *weightGradient) line() int {
+	if !g.paired || g.stride != 1 {
+		return g.pixels()
+	}
+	pixels := (g.oh-1)*g.frame.fw + g.ow
+	return (pixels + stepPairs - 1) / stepPairs * stepPairs
+}
+
+// overread returns the number of elements after the last frame that a tile reads:
+// numbers that are multiplied by a line's zeros must be finite.
+func (g *weightGradient) overread() int { return stepPairs*g.frame.c + g.p.backend.simd.Cols }
+
+// framesLength returns the length of the frames of a chunk.
+func (g *weightGradient) framesLength() int { return g.perChunk*g.frame.size() + g.overread() }
+
+// roundedLength returns the length of the scratch for one image of DY.
+func (g *weightGradient) roundedLength() int {
+	if !g.paired {
+		return 0
+	}
+	return g.line() * g.o
+}
+
+// transposeGradient rounds image n of DY to dst (O, line), whose rows are distance
+// apart.
+func (g *weightGradient) transposeGradient(dst, rounded []float32, n, distance int) {
+	k, row, line := g.p.backend.simd, g.ow*g.o, g.line()
+	next := row
+	if g.stride == 1 {
+		next = g.frame.fw * g.o
+	}
+	first, second := neighbours(g.dy, n, g.oh*row, g.batch)
+	clear(rounded[:line*g.o])
+	for h := range g.oh {
+		g.p.pairRow(rounded[h*next:], first, second, h, row)
+	}
+	k.Transpose(dst, distance, rounded, g.o, line, g.o)
+}
+
 // addTile adds a chunk of images to tile i of a group's sum.
 func (g *weightGradient) addTile(t *simd.Tile, i int, dy, frames, part []float32) {
 	k := g.p.backend.simd
 	row, panel, kh := i%g.rows.count, i/g.rows.count%g.panels, i/g.rows.count/g.panels
 	o, rows := g.rows.bounds(row)
-	rows0 := min(rows, k.Group)
+	rows0 := min(rows, g.tile.group)
 	j := panel * k.Cols
-	t.A0 = &dy[o]
+	t.A0 = &dy[o*t.RowA]
 	if rows > rows0 {
-		t.A1 = &dy[o+rows0]
+		t.A1 = &dy[(o+rows0)*t.RowA]
 	}
 	t.B = &frames[kh*g.frame.fw*g.frame.c+j]
 	t.C = &part[o*g.taps()+kh*g.rowTaps()+j]
-	g.tile(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
+	g.tile.multiply(t, rows0, rows-rows0, min(k.Cols, g.rowTaps()-j))
 }
 
 // sumParts returns the function that adds up parts in the shared scratch, each

@@ -6,14 +6,14 @@ package cpuref
 func (g *weightGradient) compileByTaps() func() error {
 	pool, k := g.p.backend.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroupTaps)
-	g.rows = newRowTiles(k, g.taps())
+	g.rows = newRowTiles(g.tile.group, g.taps())
 	g.panels = (g.o + k.Cols - 1) / k.Cols
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
 	g.tapLine = g.ow
 	if g.stride*g.frame.c == 1 {
 		g.tapLine = g.frame.fw
 	}
-	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.tapSize() + g.loadLength(1))
+	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.tapSize() + g.roundedLength() + k.Cols)
 	compute := g.computeByTaps
 	return func() error {
 		pool.run(g.groups, compute)
@@ -43,12 +43,17 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 	t.RowA, t.RowC, t.Bias, t.Accumulate = g.tapSize(), g.o, nil, 0
 	t.Walk(g.ow, 1, g.o, g.oh, g.tapLine, g.ow*g.o, 1, 0, 0)
 	for n := from; n < to; n++ {
-		dy := g.load(framed, rounded, n, 1)
+		g.load(framed, n, 1)
+		dy := g.dy[n*g.pixels()*g.o:]
+		if g.paired {
+			dy = rounded
+			g.p.pairNeighbours(dy, g.dy, n, g.pixels()*g.o, g.batch)
+		}
 		g.copyByTap(byTap, framed)
 		g.measureBias(n, 1)
 		for i := range g.panels * g.rows.count {
 			tap, rows := g.rows.bounds(i % g.rows.count)
-			rows0 := min(rows, k.Group)
+			rows0 := min(rows, g.tile.group)
 			j := i / g.rows.count * k.Cols
 			t.A0 = &byTap[tap*g.tapSize()]
 			if rows > rows0 {
@@ -56,7 +61,7 @@ func (g *weightGradient) computeByTaps(worker, group int) {
 			}
 			t.B = &dy[j]
 			t.C = &part[tap*g.o+j]
-			g.tile(t, rows0, rows-rows0, min(k.Cols, g.o-j))
+			g.tile.multiply(t, rows0, rows-rows0, min(k.Cols, g.o-j))
 		}
 		t.Accumulate = 1
 	}

@@ -236,7 +236,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	cols := min(k.Cols, x.out-panel*k.Cols)
 	for point := range winogradPoints {
 		from, to := b.needed(point)
-		rows := newRowTiles(k, to-from)
+		rows := newRowTiles(k.Group, to-from)
 		t.B = &filters[(panel*winogradPoints+point)*x.c*k.Cols]
 		for i := range rows.count {
 			tile, n := rows.bounds(i)

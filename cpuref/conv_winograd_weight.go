@@ -119,7 +119,7 @@ func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int)
 	gradients := inputs[winogradPoints*g.inputs:]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias = 1, g.i, nil
-	rows := newRowTiles(k, c)
+	rows := newRowTiles(k.Group, c)
 	for point := range winogradPoints {
 		first, end := b.needed(point)
 		if first == end {

@@ -41,7 +41,6 @@ func (m matrix) transposed() matrix { return matrix{m.data, m.col, m.row} }
 // C, the product computes Cᵀ = Bᵀ·Aᵀ and transposes it on the way out.
 type product struct {
 	p          *program
-	multiply   tileFunc
 	a, b       matrix
 	m, n, k    int
 	transposed bool      // C is stored (N, M)
@@ -49,17 +48,16 @@ type product struct {
 	bias       []float32 // one value per column of the original C, or nil
 	accumulate bool
 
-	rows     rowTiles
-	panels   int      // of B
-	group    int      // panels processed at once
-	packed   bool     // B is packed: [panel][K][tile's columns]
-	weights  *weights // packed B in fp32
-	packedAt int      // position in the shared scratch
+	rows    rowTiles
+	panels  int      // of B
+	group   int      // panels processed at once
+	packed  bool     // B is packed
+	weights *weights // packed B: [panel][K][tile's columns]
 
 	// A is packed too if its k is not contiguous, because the lines of a column
-	// of A can share few sets of the cache: from packedAAt, [row tile][K][tile's rows].
-	packedA   bool
-	packedAAt int
+	// of A can share few sets of the cache: at the start of the shared scratch,
+	// [row tile][K][tile's rows].
+	packedA bool
 
 	rowParts, panelParts int // the grid of tasks
 	blockLength          int // private scratch for B
@@ -67,44 +65,11 @@ type product struct {
 
 // gemm compiles a matrix product.
 func (p *program) gemm(op kernels.GEMM) func() error {
-	g := &product{p: p, multiply: p.tileOf(op.Precision), c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
-	g.m, g.n, g.k = op.MNK()
-	g.a, g.b = matrix{p.floats(op.A), g.k, 1}, matrix{p.floats(op.B), g.n, 1}
-	if op.TransA {
-		g.a = matrix{g.a.data, 1, g.m}
-	}
-	if op.TransB {
-		g.b = matrix{g.b.data, 1, g.k}
-		transposeCost := g.m * g.n
-		if !op.TransA {
-			transposeCost += g.m * g.k
-		}
-		once := op.Precision == kernels.FP32 && !p.writes[op.B.Buffer]
-		if !once && transposeCost < g.k*g.n {
-			g.a, g.b, g.m, g.n = g.b.transposed(), g.a.transposed(), g.n, g.m
-			g.transposed = true
-		}
-	}
-	round := func() {}
+	compile := p.product
 	if op.Precision == kernels.Mixed {
-		round = g.pairUp()
+		compile = p.mixedProduct
 	}
-	g.layOut()
-	prepare := func() {}
-	if g.packed {
-		prepare = g.packing(op)
-	}
-	compute := g.compute
-	packA := func(_, task int) { g.packA(task) }
-	multiply := func() error {
-		round()
-		if g.packedA {
-			p.backend.pool.run(g.rows.count, packA)
-		}
-		prepare()
-		p.backend.pool.run(g.rowParts*g.panelParts, compute)
-		return nil
-	}
+	multiply := compile(op)
 	if op.RowSums.Absent() {
 		return multiply
 	}
@@ -117,17 +82,51 @@ func (p *program) gemm(op kernels.GEMM) func() error {
 	}
 }
 
+// product compiles a matrix product in fp32.
+func (p *program) product(op kernels.GEMM) func() error {
+	g := &product{p: p, c: p.floats(op.C), bias: p.floats(op.Bias), accumulate: op.Accumulate}
+	g.m, g.n, g.k = op.MNK()
+	g.a, g.b = matrix{p.floats(op.A), g.k, 1}, matrix{p.floats(op.B), g.n, 1}
+	if op.TransA {
+		g.a = matrix{g.a.data, 1, g.m}
+	}
+	if op.TransB {
+		g.b = matrix{g.b.data, 1, g.k}
+		transposeCost := g.m * g.n
+		if !op.TransA {
+			transposeCost += g.m * g.k
+		}
+		if p.writes[op.B.Buffer] && transposeCost < g.k*g.n {
+			g.a, g.b, g.m, g.n = g.b.transposed(), g.a.transposed(), g.n, g.m
+			g.transposed = true
+		}
+	}
+	g.layOut()
+	prepare := func() {}
+	if g.packed {
+		prepare = g.packing(op)
+	}
+	compute := g.compute
+	packA := func(_, task int) { g.packA(task) }
+	return func() error {
+		if g.packedA {
+			p.backend.pool.run(g.rows.count, packA)
+		}
+		prepare()
+		p.backend.pool.run(g.rowParts*g.panelParts, compute)
+		return nil
+	}
+}
+
 // layOut splits the product into tiles and tasks and reserves scratch.
 func (g *product) layOut() {
 	k := g.p.backend.simd
-	g.rows = newRowTiles(k, g.m)
+	g.rows = newRowTiles(k.Group, g.m)
 	g.panels = (g.n + k.Cols - 1) / k.Cols
 	g.packed = g.b.col != 1
 	g.packedA = g.a.col != 1
 	if g.packedA {
-		g.packedAAt = g.packedAt
-		g.packedAt += g.m * g.k
-		g.p.scratch.reserveShared(g.packedAt)
+		g.p.scratch.reserveShared(g.m * g.k)
 	}
 	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
 	if g.packed { // split the rows, so that a task reads its part of A once
@@ -148,31 +147,21 @@ func (g *product) layOut() {
 	g.p.scratch.reservePrivate(g.blockLength + strip)
 }
 
-// pairUp replaces A and B by pairs at the start of the shared scratch, and
-// returns the function that computes the pairs.
-func (g *product) pairUp() func() {
-	scratch, pool := &g.p.scratch, g.p.backend.pool
-	a := newPairedMatrix(g.p, g.a, g.m, g.k, 0)
-	b := newPairedMatrix(g.p, g.b.transposed(), g.n, g.k, a.end())
-	g.a.row, g.a.col = a.strides()
-	g.b.col, g.b.row = b.strides()
-	g.k, g.packedAt = pairs(g.k), b.end()
-	scratch.reserveShared(g.packedAt)
-	roundA, roundB := a.round, b.round
-	return func() {
-		pool.run(a.tasks, roundA)
-		pool.run(b.tasks, roundB)
-		g.a.data, g.b.data = a.data(), b.data()
-	}
-}
-
 // stripWidth is the row length of a task's strip of a transposed C.
 func (g *product) stripWidth() int { return g.panels * g.p.backend.simd.Cols }
 
 // packing returns the function that packs B, in tasks of several blocks of its
 // panels.
 func (g *product) packing(op kernels.GEMM) func() {
-	k, length := g.p.backend.simd, (g.panels*g.k+1)*g.p.backend.simd.Cols
+	k := g.p.backend.simd
+	from, at := op.B, 0
+	if g.transposed {
+		from = op.A
+	}
+	if g.packedA {
+		at = g.m * g.k
+	}
+	g.weights = g.p.newWeights(from, "product", at, (g.panels*g.k+1)*k.Cols)
 	blocks := g.panels * ((g.k + kBlock - 1) / kBlock)
 	tasks := min(blocks, 1+g.n*g.k/elementsPerTask)
 	pack := func(_, task int) {
@@ -180,28 +169,11 @@ func (g *product) packing(op kernels.GEMM) func() {
 		for i := from; i < to; i++ {
 			panel, k0 := i%g.panels, i/g.panels*kBlock
 			j := panel * k.Cols
-			k.Transpose(g.packedB()[(panel*g.k+k0)*k.Cols:], k.Cols,
+			k.Transpose(g.weights.data()[(panel*g.k+k0)*k.Cols:], k.Cols,
 				g.b.data[j*g.b.col+k0:], g.b.col, min(k.Cols, g.n-j), min(kBlock, g.k-k0))
 		}
 	}
-	if op.Precision == kernels.Mixed {
-		g.p.scratch.reserveShared(g.packedAt + length)
-		return func() { g.p.backend.pool.run(tasks, pack) }
-	}
-	from := op.B
-	if g.transposed {
-		from = op.A
-	}
-	g.weights = g.p.newWeights(from, "product", g.packedAt, length)
 	return func() { g.weights.prepare(tasks, pack) }
-}
-
-// packedB returns the memory of packed B.
-func (g *product) packedB() []float32 {
-	if g.weights == nil {
-		return g.p.scratch.shared[g.packedAt:]
-	}
-	return g.weights.data()
 }
 
 // productPart is the part that a task computes, row tiles [rowFrom, rowTo) by
@@ -224,7 +196,7 @@ func (g *product) part(worker, task int) productPart {
 // packA packs row tile r of A.
 func (g *product) packA(r int) {
 	i, rows := g.rows.bounds(r)
-	packed := g.p.scratch.shared[g.packedAAt+i*g.k:]
+	packed := g.p.scratch.shared[i*g.k:]
 	for k := range g.k {
 		copy(packed[k*rows:(k+1)*rows], g.a.data[k*g.a.col+i:])
 	}
@@ -243,7 +215,7 @@ func (g *product) rowTile(r, k0 int) rowTile {
 	rows0 := min(rows, g.p.backend.simd.Group)
 	t := rowTile{first: i, rows0: rows0, rows1: rows - rows0, row: g.a.row, col: g.a.col}
 	if g.packedA {
-		t.a, t.row, t.col = g.p.scratch.shared[g.packedAAt+i*g.k+k0*rows:], 1, rows
+		t.a, t.row, t.col = g.p.scratch.shared[i*g.k+k0*rows:], 1, rows
 	} else {
 		t.a = g.a.data[i*g.a.row+k0*g.a.col:]
 	}
@@ -367,7 +339,7 @@ type panelBlock struct {
 func (g *product) panelBlock(part *productPart, p0, p1, k0, steps int) panelBlock {
 	width := g.p.backend.simd.Cols
 	if g.packed {
-		return panelBlock{g.packedB()[(p0*g.k+k0)*width:], width, g.k * width}
+		return panelBlock{g.weights.data()[(p0*g.k+k0)*width:], width, g.k * width}
 	}
 	from := k0*g.b.row + p0*width
 	if part.rowTo-part.rowFrom < copyTiles {
@@ -404,7 +376,7 @@ func (g *product) tile(t *simd.Tile, part *productPart, rows *rowTile, panel, k0
 			t.Accumulate = 0
 		}
 	}
-	g.multiply(t, rows.rows0, rows.rows1, min(k.Cols, g.n-j))
+	k.Tile(t, rows.rows0, rows.rows1, min(k.Cols, g.n-j))
 }
 
 // startStrip sets a transposed C to its initial values: bias and old contents.
@@ -440,11 +412,11 @@ func (g *product) stripBounds(part *productPart) (first, end, from, to int) {
 	return first, last + rows, part.panelFrom * width, min(part.panelTo*width, g.n)
 }
 
-// rowTiles splits n rows into tiles of nearly equal height.
+// rowTiles splits n rows into tiles of two groups and nearly equal height.
 type rowTiles struct{ n, count int }
 
-func newRowTiles(k *simd.Kernels, n int) rowTiles {
-	return rowTiles{n, (n + 2*k.Group - 1) / (2 * k.Group)}
+func newRowTiles(group, n int) rowTiles {
+	return rowTiles{n, (n + 2*group - 1) / (2 * group)}
 }
 
 // bounds returns the first row of tile i and its number of rows.

@@ -22,16 +22,22 @@ func (b *backend) checkPrecision(op kernels.Op) error {
 	return nil
 }
 
-// tileOf returns the tile for a precision.
-func (p *program) tileOf(precision kernels.Precision) tileFunc {
-	if precision == kernels.Mixed {
-		return p.backend.simd.TilePairs
-	}
-	return p.backend.simd.Tile
+// multiplier multiplies tiles of two groups of up to group rows each. If uneven is
+// false, the first group must be full when there is a second.
+type multiplier struct {
+	group    int
+	uneven   bool
+	multiply func(t *simd.Tile, rows0, rows1, cols int)
 }
 
-// tileFunc is [simd.Kernels].Tile or TilePairs.
-type tileFunc = func(t *simd.Tile, rows0, rows1, cols int)
+// multiplierOf returns the tier's multiplier for a precision.
+func (b *backend) multiplierOf(precision kernels.Precision) multiplier {
+	k := b.simd
+	if precision == kernels.Mixed {
+		return multiplier{k.GroupPairs, k.UnevenPairs, k.TilePairs}
+	}
+	return multiplier{k.Group, k.UnevenGroups, k.Tile}
+}
 
 // pairs returns the number of pairs that n factors form.
 func pairs(n int) int { return (n + 1) / 2 }
@@ -52,67 +58,84 @@ func (p *program) pairChannels(dst, src []float32, c int) {
 	}
 }
 
-// pairNeighbours rounds rows 2i and 2i+1 of src (rows, n) to a row of pairs.
-func (p *program) pairNeighbours(dst, src []float32, i, n, rows int) {
-	var second []float32
+// neighbours returns rows 2i and 2i+1 of src (rows, n); the last may be missing.
+func neighbours(src []float32, i, n, rows int) (first, second []float32) {
 	if 2*i+1 < rows {
 		second = src[(2*i+1)*n : (2*i+2)*n]
 	}
-	p.backend.simd.PairRows(dst, src[2*i*n:(2*i+1)*n], second)
+	return src[2*i*n : (2*i+1)*n], second
 }
 
-// pairedMatrix is an operand of a matrix product, with its pairs in the shared
-// scratch.
+// pairNeighbours rounds rows 2i and 2i+1 of src (rows, n) to a row of pairs.
+func (p *program) pairNeighbours(dst, src []float32, i, n, rows int) {
+	first, second := neighbours(src, i, n, rows)
+	p.backend.simd.PairRows(dst, first, second)
+}
+
+// pairRow rounds elements [i·n, (i+1)·n) of two rows to pairs; second may be nil.
+func (p *program) pairRow(dst, first, second []float32, i, n int) {
+	if second != nil {
+		second = second[i*n : (i+1)*n]
+	}
+	p.backend.simd.PairRows(dst, first[i*n:(i+1)*n], second)
+}
+
+// pairedMatrix rounds parts of an operand of a matrix product to pairs along k.
 type pairedMatrix struct {
 	p      *program
-	source matrix // (N, K); N counts the rows of A or the columns of B
-	n, k   int
-	along  bool // k is contiguous in the source
-	offset int  // of the pairs
-	tasks  int
+	source matrix // (N, K): N counts the rows of A or the columns of B
+	k      int
 }
 
-// newPairedMatrix returns the pairs of a matrix (N, K), to be stored at offset.
-func newPairedMatrix(p *program, source matrix, n, k, offset int) *pairedMatrix {
-	m := &pairedMatrix{p: p, source: source, n: n, k: k, along: source.col == 1, offset: offset}
-	m.tasks = min(m.lines(), (n*k+elementsPerTask-1)/elementsPerTask)
-	return m
+// along rounds steps [from, to) of pairs of line i, whose k are contiguous.
+func (m *pairedMatrix) along(dst []float32, i, from, to int) {
+	line := m.source.data[i*m.source.row:][:m.k]
+	m.p.backend.simd.Pair(dst[:to-from], line[2*from:min(2*to, m.k)])
 }
 
-// lines returns the number of contiguous lines of pairs.
-func (m *pairedMatrix) lines() int {
-	if m.along {
-		return m.n
+// across returns two rows of factors, k and its neighbour, for lines [from, to),
+// which are next to each other. The last k may have no neighbour.
+func (m *pairedMatrix) across(i, from, to int) (first, second []float32) {
+	if 2*i+1 < m.k {
+		second = m.source.data[(2*i+1)*m.source.col:][from:to]
 	}
-	return pairs(m.k)
+	return m.source.data[2*i*m.source.col:][from:to], second
 }
 
-// end returns the end of the pairs, including the overread of a tile.
-func (m *pairedMatrix) end() int {
-	return m.offset + m.n*pairs(m.k) + m.p.backend.simd.Cols
-}
-
-// strides returns the distances between pairs along n and along k.
-func (m *pairedMatrix) strides() (outer, inner int) {
-	if m.along {
-		return pairs(m.k), 1
-	}
-	return 1, m.n
-}
-
-// data returns the pairs.
-func (m *pairedMatrix) data() []float32 { return m.p.scratch.shared[m.offset:m.end()] }
-
-// round is a task: it computes the pairs of several lines.
-func (m *pairedMatrix) round(_, task int) {
-	from, to := chunk(m.lines(), m.tasks, task)
-	dst := m.data()
-	if m.along {
-		length := pairs(m.k)
-		m.p.pairChannels(dst[from*length:to*length], m.source.data[from*m.k:to*m.k], m.k)
+// rows stores steps [k0, k1) of pairs of lines [from, to) as rows of A, distance
+// apart. scratch must hold as many pairs.
+func (m *pairedMatrix) rows(dst []float32, distance, from, to, k0, k1 int, scratch []float32) {
+	n := to - from
+	if m.source.col == 1 {
+		for i := range n {
+			m.along(dst[i*distance:], from+i, k0, k1)
+		}
 		return
 	}
-	for i := from; i < to; i++ {
-		m.p.pairNeighbours(dst[i*m.n:], m.source.data, i, m.n, m.k)
+	for k := k0; k < k1; k++ {
+		first, second := m.across(k, from, to)
+		m.p.backend.simd.PairRows(scratch[(k-k0)*n:], first, second)
+	}
+	m.p.backend.simd.Transpose(dst, distance, scratch, n, k1-k0, n)
+}
+
+// panels stores steps [k0, k1) of pairs of lines [from, to) as panels of B, one after
+// the other, each in rows of a tile's width. scratch must hold as many pairs.
+func (m *pairedMatrix) panels(dst []float32, from, to, k0, k1 int, scratch []float32) {
+	k := m.p.backend.simd
+	width, steps := k.Cols, k1-k0
+	if m.source.col != 1 {
+		for i := range steps {
+			first, second := m.across(k0+i, from, to)
+			k.PairPanels(dst[i*width:], steps*width, first, second)
+		}
+		return
+	}
+	for i := from; i < to; i += width {
+		cols := min(width, to-i)
+		for j := range cols {
+			m.along(scratch[j*steps:], i+j, k0, k1)
+		}
+		k.Transpose(dst[(i-from)*steps:], width, scratch, steps, cols, steps)
 	}
 }

@@ -19,33 +19,33 @@ const (
 func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	peak := kernels.Peak{FLOPs: b.peakFLOPs(b.simd.Tile), Bytes: b.peakBytes()}
+	peak := kernels.Peak{FLOPs: b.peakFLOPs(kernels.FP32), Bytes: b.peakBytes()}
 	if b.simd.TilePairs != nil { // twice the products in each step
-		peak.MixedFLOPs = 2 * b.peakFLOPs(b.simd.TilePairs)
+		peak.MixedFLOPs = 2 * b.peakFLOPs(kernels.Mixed)
 	}
 	return peak, nil
 }
 
 // peakFLOPs measures tiles of 256 steps, counting one product per element and
 // step.
-func (b *backend) peakFLOPs(tile tileFunc) float64 {
+func (b *backend) peakFLOPs(precision kernels.Precision) float64 {
 	const steps = 256
-	k := b.simd
+	m, cols := b.multiplierOf(precision), b.simd.Cols
 	tiles := make([]simd.Tile, b.pool.workers)
 	for i := range tiles {
-		x := floats(allocate(4 * (2*k.Group*steps + k.Cols*steps + 2*k.Group*k.Cols)))
+		x := floats(allocate(4 * (2*m.group*steps + cols*steps + 2*m.group*cols)))
 		t := &tiles[i]
-		t.A0, t.A1, t.B, t.C = &x[0], &x[k.Group*steps], &x[2*k.Group*steps], &x[(2*k.Group+k.Cols)*steps]
-		t.RowA, t.RowC = steps, k.Cols
-		t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+		t.A0, t.A1, t.B, t.C = &x[0], &x[m.group*steps], &x[2*m.group*steps], &x[(2*m.group+cols)*steps]
+		t.RowA, t.RowC = steps, cols
+		t.Walk(steps, 1, cols, 1, 0, 0, 1, 0, 0)
 	}
 	const tilesPerTask = 64
 	task := func(worker, _ int) {
 		for range tilesPerTask {
-			tile(&tiles[worker], k.Group, k.Group, k.Cols)
+			m.multiply(&tiles[worker], m.group, m.group, cols)
 		}
 	}
-	return float64(tilesPerTask*2*2*k.Group*k.Cols*steps) * b.peakRate(task)
+	return float64(tilesPerTask*2*2*m.group*cols*steps) * b.peakRate(task)
 }
 
 // peakBytes measures copies, which read and write each byte.

@@ -6,11 +6,14 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
+// genericCols is the width of the portable tier's tiles.
+const genericCols = 8
+
 // generic is the portable tier. Its functions also process the remainders of the
 // vector tiers, and tests compare the vector tiers with it.
 var generic = Kernels{
 	Name:  "generic",
-	Group: 2, Cols: 8, Block: 8,
+	Group: 2, Cols: genericCols, Block: 8,
 	Tile:         tileGeneric,
 	UnevenGroups: true,
 	Transpose:    transposeGeneric,
@@ -28,7 +31,8 @@ var generic = Kernels{
 	WinogradGradient: winogradGradientGeneric, WinogradWeight: winogradWeightGeneric,
 	Dropout: dropoutGeneric,
 	Adam:    adamGeneric, SGD: sgdGeneric,
-	TilePairs: tilePairsGeneric, Pair: pairGeneric, PairRows: pairRowsGeneric,
+	TilePairs: tilePairsGeneric, GroupPairs: 2, UnevenPairs: true, Pair: pairGeneric,
+	PairRows: pairRowsGeneric, PairPanels: pairPanelsGeneric,
 	Pause: func() {},
 }
 

@@ -11634,6 +11634,772 @@ store:
 	VZEROUPPER
 	RET
 
+// func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs1x1AMX(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), AX
+	MOVQ (AX), R8
+	MOVQ t+0(FP), AX
+	MOVQ 16(AX), R10
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ 40(AX), R13
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ 48(AX), R15
+	SHLQ $0x02, R13
+	SHLQ $0x02, R14
+	SHLQ $0x02, R15
+	MOVQ shapes+8(FP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ rows0+16(FP), CX
+	MOVQ R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	JMP        started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+
+started:
+	MOVQ  depth+32(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	ADDQ CX, R8
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs1x2AMX(SB), NOSPLIT, $0-40
+	MOVQ t+0(FP), AX
+	MOVQ (AX), R8
+	MOVQ t+0(FP), AX
+	MOVQ 16(AX), R10
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), R11
+	MOVQ t+0(FP), AX
+	MOVQ 40(AX), R13
+	MOVQ t+0(FP), AX
+	MOVQ 64(AX), R14
+	MOVQ t+0(FP), AX
+	MOVQ 48(AX), R15
+	SHLQ $0x02, R13
+	SHLQ $0x02, R14
+	SHLQ $0x02, R15
+	MOVQ shapes+8(FP), AX
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0x00
+	MOVQ rows0+16(FP), CX
+	MOVQ R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc8
+	JMP        started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x20
+	BYTE $0x40
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+
+started:
+	MOVQ  depth+32(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x32
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	ADDQ CX, R8
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs2x1AMX(SB), NOSPLIT, $0-40
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  t+0(FP), AX
+	MOVQ  8(AX), R9
+	MOVQ  rows0+16(FP), R12
+	IMULQ R15, R12
+	ADDQ  R11, R12
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  rows0+16(FP), CX
+	MOVQ  R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       rows1+24(FP), CX
+	MOVQ       R12, AX
+
+prefetchrows1:
+	PREFETCHT0 (AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows1
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd0
+	JMP        started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x20
+	BYTE $0x00
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+
+started:
+	MOVQ  depth+32(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x6c
+	BYTE $0x29
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	ADDQ CX, R8
+	ADDQ CX, R9
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	LEAQ (R9)(SI*4), R9
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	LEAQ (R9)(BX*4), R9
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
+// func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+// Requires: AMX_BF16, MMX+
+TEXT ·tilePairs2x2AMX(SB), NOSPLIT, $0-40
+	MOVQ  t+0(FP), AX
+	MOVQ  (AX), R8
+	MOVQ  t+0(FP), AX
+	MOVQ  16(AX), R10
+	MOVQ  t+0(FP), AX
+	MOVQ  24(AX), R11
+	MOVQ  t+0(FP), AX
+	MOVQ  40(AX), R13
+	MOVQ  t+0(FP), AX
+	MOVQ  64(AX), R14
+	MOVQ  t+0(FP), AX
+	MOVQ  48(AX), R15
+	SHLQ  $0x02, R13
+	SHLQ  $0x02, R14
+	SHLQ  $0x02, R15
+	MOVQ  t+0(FP), AX
+	MOVQ  8(AX), R9
+	MOVQ  rows0+16(FP), R12
+	IMULQ R15, R12
+	ADDQ  R11, R12
+	MOVQ  shapes+8(FP), AX
+	BYTE  $0xc4
+	BYTE  $0xe2
+	BYTE  $0x78
+	BYTE  $0x49
+	BYTE  $0x00
+	MOVQ  rows0+16(FP), CX
+	MOVQ  R11, AX
+
+prefetchrows0:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows0
+	MOVQ       rows1+24(FP), CX
+	MOVQ       R12, AX
+
+prefetchrows1:
+	PREFETCHT0 (AX)
+	PREFETCHT0 64(AX)
+	ADDQ       R15, AX
+	DECQ       CX
+	JNZ        prefetchrows1
+	MOVQ       t+0(FP), AX
+	MOVQ       128(AX), CX
+	MOVQ       t+0(FP), AX
+	MOVQ       32(AX), AX
+	TESTQ      CX, CX
+	JNZ        old
+	TESTQ      AX, AX
+	JNZ        bias
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xc8
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd0
+	BYTE       $0xc4
+	BYTE       $0xe2
+	BYTE       $0x7b
+	BYTE       $0x49
+	BYTE       $0xd8
+	JMP        started
+
+bias:
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x20
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x20
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x20
+	BYTE $0x40
+	JMP  started
+
+old:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x3c
+	BYTE $0x40
+
+started:
+	MOVQ  depth+32(FP), AX
+	MOVQ  AX, CX
+	SHLQ  $0x02, CX
+	MOVQ  R14, DX
+	IMULQ AX, DX
+	MOVQ  t+0(FP), AX
+	MOVQ  104(AX), AX
+
+blocks:
+	MOVQ t+0(FP), BX
+	MOVQ 80(BX), BX
+
+segments:
+	MOVQ t+0(FP), SI
+	MOVQ 72(SI), SI
+
+k:
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x74
+	BYTE $0x32
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x7c
+	BYTE $0x32
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x64
+	BYTE $0x28
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xc4
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xcc
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7b
+	BYTE $0x4b
+	BYTE $0x6c
+	BYTE $0x29
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x4a
+	BYTE $0x5c
+	BYTE $0xd5
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x42
+	BYTE $0x5c
+	BYTE $0xdd
+	ADDQ CX, R8
+	ADDQ CX, R9
+	ADDQ DX, R10
+	DECQ SI
+	JNZ  k
+	MOVQ t+0(FP), SI
+	MOVQ 88(SI), SI
+	LEAQ (R8)(SI*4), R8
+	LEAQ (R9)(SI*4), R9
+	MOVQ t+0(FP), SI
+	MOVQ 96(SI), SI
+	LEAQ (R10)(SI*4), R10
+	DECQ BX
+	JNZ  segments
+	MOVQ t+0(FP), BX
+	MOVQ 112(BX), BX
+	LEAQ (R8)(BX*4), R8
+	LEAQ (R9)(BX*4), R9
+	MOVQ t+0(FP), BX
+	MOVQ 120(BX), BX
+	LEAQ (R10)(BX*4), R10
+	DECQ AX
+	JNZ  blocks
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x44
+	BYTE $0x3b
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x4c
+	BYTE $0x3b
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x54
+	BYTE $0x3c
+	BYTE $0x00
+	BYTE $0xc4
+	BYTE $0x82
+	BYTE $0x7a
+	BYTE $0x4b
+	BYTE $0x5c
+	BYTE $0x3c
+	BYTE $0x40
+	BYTE $0xc4
+	BYTE $0xe2
+	BYTE $0x78
+	BYTE $0x49
+	BYTE $0xc0
+	RET
+
 // func tile1plus0x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
 TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
@@ -18265,19 +19031,19 @@ rows:
 	RET
 
 // func maxPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·maxPool2x2IndexAVX2(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         x0+16(FP), AX
 	MOVQ         x1+24(FP), CX
@@ -18372,19 +19138,19 @@ channels:
 	RET
 
 // func maxPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·maxPool2x2BackwardAVX2(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -18427,31 +19193,31 @@ channels:
 	RET
 
 // func dropoutAVX2(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·dropoutAVX2(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VMOVUPS      countersAVX2<>+0(SB), Y0
 	MOVL         first+24(FP), BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	VPADDD       Y1, Y0, Y0
 	MOVL         $0x00000008, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0xd2511f53, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0xcd9e8d57, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Y3
 	MOVQ         d+32(FP), BX
 	VPBROADCASTD 88(BX), Y4
 	MOVQ         d+32(FP), BX
 	VBROADCASTSS 92(BX), Y5
 	MOVL         sample+28(FP), BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Y6
 	MOVQ         d+32(FP), BX
 
@@ -20093,19 +20859,19 @@ rows:
 	RET
 
 // func normalizeReLUPool2x2IndexAVX2(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, SSE2
+// Requires: AVX, AVX2, FMA3
 TEXT ·normalizeReLUPool2x2IndexAVX2(SB), NOSPLIT, $0-72
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Y0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Y2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Y3
 	VXORPS       Y4, Y4, Y4
 	MOVQ         x0+16(FP), AX
@@ -20228,20 +20994,20 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, MMX+, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·reluPool2x2DotsAVX2(SB), NOSPLIT, $0-80
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y1
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y4
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y5
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y6
 	MOVQ         x0+40(FP), AX
 	MOVQ         x1+48(FP), CX
@@ -20307,20 +21073,20 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX2, FMA3, MMX+, SSE2
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·reluPool2x2BackwardAVX2(SB), NOSPLIT, $0-104
 	VXORPS       Y0, Y0, Y0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y5
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y6
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y7
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Y8
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -20411,7 +21177,7 @@ windows:
 	RET
 
 // func winogradFilterAVX2(u *float32, filter *float32, n int, du int, dg int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-40
 	MOVQ         u+0(FP), AX
 	MOVQ         filter+8(FP), CX
@@ -20423,7 +21189,7 @@ TEXT ·winogradFilterAVX2(SB), NOSPLIT, $0-40
 	LEAQ         (BX)(BX*2), DI
 	LEAQ         (SI)(SI*2), R8
 	MOVL         $0x3f000000, R9
-	MOVD         R9, X0
+	VMOVD        R9, X0
 	VPBROADCASTD X0, Y0
 
 more:
@@ -20776,7 +21542,7 @@ channels:
 	RET
 
 // func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
-// Requires: AVX, AVX2, SSE2
+// Requires: AVX, AVX2
 TEXT ·winogradWeightAVX2(SB), NOSPLIT, $0-40
 	MOVQ         dw+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -20786,7 +21552,7 @@ TEXT ·winogradWeightAVX2(SB), NOSPLIT, $0-40
 	MOVQ         dm+32(FP), SI
 	SHLQ         $0x02, SI
 	MOVL         $0x3f000000, DI
-	MOVD         DI, X0
+	VMOVD        DI, X0
 	VPBROADCASTD X0, Y0
 
 more:
@@ -21526,19 +22292,19 @@ rows:
 	RET
 
 // func maxPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, c int, pixels int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·maxPool2x2IndexAVX512(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         x0+16(FP), AX
 	MOVQ         x1+24(FP), CX
@@ -21627,19 +22393,19 @@ channels:
 	RET
 
 // func maxPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, index *uint32, c int, pixels int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·maxPool2x2BackwardAVX512(SB), NOSPLIT, $0-48
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -21682,31 +22448,31 @@ channels:
 	RET
 
 // func dropoutAVX512(y *float32, x *float32, n int, first uint32, sample uint32, d *Dropout)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·dropoutAVX512(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	VMOVUPS      countersAVX512<>+0(SB), Z0
 	MOVL         first+24(FP), BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	VPADDD       Z1, Z0, Z0
 	MOVL         $0x00000010, BX
-	MOVD         BX, X1
+	VMOVD        BX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0xd2511f53, BX
-	MOVD         BX, X2
+	VMOVD        BX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0xcd9e8d57, BX
-	MOVD         BX, X3
+	VMOVD        BX, X3
 	VPBROADCASTD X3, Z3
 	MOVQ         d+32(FP), BX
 	VPBROADCASTD 88(BX), Z4
 	MOVQ         d+32(FP), BX
 	VBROADCASTSS 92(BX), Z5
 	MOVL         sample+28(FP), BX
-	MOVD         BX, X6
+	VMOVD        BX, X6
 	VPBROADCASTD X6, Z6
 	MOVQ         d+32(FP), BX
 	MOVL         $0x00005555, SI
@@ -22986,19 +23752,19 @@ rows:
 	RET
 
 // func normalizeReLUPool2x2IndexAVX512(y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, SSE2
+// Requires: AVX, AVX512DQ, AVX512F
 TEXT ·normalizeReLUPool2x2IndexAVX512(SB), NOSPLIT, $0-72
 	MOVL         $0x00000000, AX
-	MOVD         AX, X0
+	VMOVD        AX, X0
 	VPBROADCASTD X0, Z0
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000002, AX
-	MOVD         AX, X2
+	VMOVD        AX, X2
 	VPBROADCASTD X2, Z2
 	MOVL         $0x00000003, AX
-	MOVD         AX, X3
+	VMOVD        AX, X3
 	VPBROADCASTD X3, Z3
 	VXORPS       Z4, Z4, Z4
 	MOVQ         x0+16(FP), AX
@@ -23121,20 +23887,20 @@ windows:
 	RET
 
 // func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·reluPool2x2DotsAVX512(SB), NOSPLIT, $0-80
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z1
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z4
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z5
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z6
 	MOVQ         x0+40(FP), AX
 	MOVQ         x1+48(FP), CX
@@ -23200,20 +23966,20 @@ windows:
 	RET
 
 // func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
-// Requires: AVX, AVX512DQ, AVX512F, MMX+, SSE2
+// Requires: AVX, AVX512DQ, AVX512F, MMX+
 TEXT ·reluPool2x2BackwardAVX512(SB), NOSPLIT, $0-104
 	VXORPS       Z0, Z0, Z0
 	MOVL         $0x00000000, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z5
 	MOVL         $0x00000001, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z6
 	MOVL         $0x00000002, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z7
 	MOVL         $0x00000003, AX
-	MOVD         AX, X1
+	VMOVD        AX, X1
 	VPBROADCASTD X1, Z8
 	MOVQ         dx0+0(FP), AX
 	MOVQ         dx1+8(FP), CX
@@ -23300,7 +24066,7 @@ windows:
 	RET
 
 // func winogradFilterAVX512(u *float32, filter *float32, n int, du int, dg int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-40
 	MOVQ         u+0(FP), AX
 	MOVQ         filter+8(FP), CX
@@ -23312,7 +24078,7 @@ TEXT ·winogradFilterAVX512(SB), NOSPLIT, $0-40
 	LEAQ         (BX)(BX*2), DI
 	LEAQ         (SI)(SI*2), R8
 	MOVL         $0x3f000000, R9
-	MOVD         R9, X0
+	VMOVD        R9, X0
 	VPBROADCASTD X0, Z0
 
 more:
@@ -23665,7 +24431,7 @@ channels:
 	RET
 
 // func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
-// Requires: AVX, AVX512F, SSE2
+// Requires: AVX, AVX512F
 TEXT ·winogradWeightAVX512(SB), NOSPLIT, $0-40
 	MOVQ         dw+0(FP), AX
 	MOVQ         m+8(FP), CX
@@ -23675,7 +24441,7 @@ TEXT ·winogradWeightAVX512(SB), NOSPLIT, $0-40
 	MOVQ         dm+32(FP), SI
 	SHLQ         $0x02, SI
 	MOVL         $0x3f000000, DI
-	MOVD         DI, X0
+	VMOVD        DI, X0
 	VPBROADCASTD X0, Z0
 
 more:
@@ -23791,18 +24557,33 @@ more:
 	VZEROUPPER
 	RET
 
-// func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
-// Requires: AVX, AVX512F, AVX512_BF16
-TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-32
-	MOVQ dst+0(FP), AX
-	MOVQ a+8(FP), CX
-	MOVQ b+16(FP), DX
-	MOVQ n+24(FP), BX
-	SHRQ $0x04, BX
+// func pairRowsAVX512(dst *float32, a *float32, b *float32, n int, distance int)
+// Requires: AVX, AVX512F, AVX512_BF16, BMI2, CMOV
+TEXT ·pairRowsAVX512(SB), NOSPLIT, $0-40
+	MOVQ    dst+0(FP), AX
+	MOVQ    a+8(FP), CX
+	MOVQ    b+16(FP), DX
+	MOVQ    n+24(FP), BX
+	MOVQ    distance+32(FP), SI
+	SHLQ    $0x02, SI
+	MOVL    $-1, DI
+	XORL    R8, R8
+	MOVL    DI, R9
+	KMOVW   R9, K1
+	SHRL    $0x10, R9
+	KMOVW   R9, K2
+	MOVL    DI, R9
+	TESTQ   DX, DX
+	CMOVLEQ R8, R9
+	KMOVW   R9, K3
+	SHRL    $0x10, R9
+	KMOVW   R9, K4
+	CMPQ    BX, $0x20
+	JLT     rest
 
 more:
-	VMOVUPS   (CX), Z0
-	VMOVUPS   (DX), Z1
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K3, Z1
 	LONG      $0x487ef262
 	WORD      $0xd072
 	LONG      $0x487ef262
@@ -23811,12 +24592,58 @@ more:
 	VPMOVZXWD Y3, Z3
 	VPSLLD    $0x10, Z3, Z3
 	VPORD     Z2, Z3, Z2
-	VMOVUPS   Z2, (AX)
-	ADDQ      $0x00000040, AX
-	ADDQ      $0x00000040, CX
-	ADDQ      $0x00000040, DX
-	DECQ      BX
-	JNZ       more
+	VMOVUPS   Z2, K1, (AX)
+	VMOVUPS.Z 64(CX), K2, Z0
+	VMOVUPS.Z 64(DX), K4, Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, K2, 64(AX)
+	ADDQ      SI, AX
+	ADDQ      $0x00000080, CX
+	ADDQ      $0x00000080, DX
+	SUBQ      $0x20, BX
+	CMPQ      BX, $0x20
+	JGE       more
+
+rest:
+	TESTQ     BX, BX
+	JZ        done
+	BZHIL     BX, DI, R9
+	KMOVW     R9, K1
+	SHRL      $0x10, R9
+	KMOVW     R9, K2
+	KANDW     K3, K1, K3
+	KANDW     K4, K2, K4
+	VMOVUPS.Z (CX), K1, Z0
+	VMOVUPS.Z (DX), K3, Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, K1, (AX)
+	VMOVUPS.Z 64(CX), K2, Z0
+	VMOVUPS.Z 64(DX), K4, Z1
+	LONG      $0x487ef262
+	WORD      $0xd072
+	LONG      $0x487ef262
+	WORD      $0xd972
+	VPMOVZXWD Y2, Z2
+	VPMOVZXWD Y3, Z3
+	VPSLLD    $0x10, Z3, Z3
+	VPORD     Z2, Z3, Z2
+	VMOVUPS   Z2, K2, 64(AX)
+
+done:
 	VZEROUPPER
 	RET
 

@@ -39,6 +39,17 @@ func pairRowsGeneric(dst, a, b []float32) {
 	}
 }
 
+func pairPanelsGeneric(dst []float32, distance int, a, b []float32) {
+	for i := 0; i < len(a); i += genericCols {
+		end := min(i+genericCols, len(a))
+		other := b
+		if b != nil {
+			other = b[i:end]
+		}
+		pairRowsGeneric(dst[i/genericCols*distance:], a[i:end], other)
+	}
+}
+
 func tilePairsGeneric(t *Tile, rows0, rows1, cols int) { t.by4x4(rows0, rows1, cols, true) }
 
 // pairs4x4 is tile4x4 for pairs.

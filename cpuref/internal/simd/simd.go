@@ -105,13 +105,19 @@ type Kernels struct {
 	// A pair is two such numbers in the space of a float32, the first in its
 	// lower half, so code that moves elements also moves pairs.
 	// TilePairs is Tile with A and B in pairs, each of which adds two products.
-	TilePairs func(t *Tile, rows0, rows1, cols int)
+	// Pairs of A are next to each other along k: StepA must be 1. Its groups have
+	// at most GroupPairs rows, and UnevenPairs is its UnevenGroups.
+	TilePairs   func(t *Tile, rows0, rows1, cols int)
+	GroupPairs  int
+	UnevenPairs bool
 	// Pair rounds src to pairs of neighbours: dst[i] = (src[2i], src[2i+1]). An
 	// odd last element is paired with 0.
 	Pair func(dst, src []float32)
 	// PairRows rounds two rows to pairs: dst[i] = (a[i], b[i]). A nil b counts
 	// as 0.
 	PairRows func(dst, a, b []float32)
+	// PairPanels is PairRows to blocks of Cols pairs, distance apart in dst.
+	PairPanels func(dst []float32, distance int, a, b []float32)
 
 	// Pause tells the core that the caller is spinning.
 	Pause func()

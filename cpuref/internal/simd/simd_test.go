@@ -50,30 +50,52 @@ func (c tileCase) String() string { type plain tileCase; return fmt.Sprintf("%+v
 func TestTile(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(1, 2))
-		for rows0 := 1; rows0 <= k.Group; rows0++ {
-			for rows1 := 0; rows1 <= k.Group; rows1++ {
-				if rows1 > 0 && rows0 < k.Group && !k.UnevenGroups {
-					continue
-				}
-				for cols := 1; cols <= k.Cols; cols++ {
-					for _, pairs := range []bool{false, true} {
-						if pairs && k.TilePairs == nil {
-							continue // the tier has no mixed precision
-						}
-						checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
-							k: 1 + r.IntN(5), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
-							rowA: r.IntN(50), stepA: r.IntN(40), stepB: k.Cols + r.IntN(10),
-							bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0, pairs: pairs})
-					}
-				}
+		eachTile(k.Group, k.UnevenGroups, k.Cols, func(rows0, rows1, cols int) {
+			checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
+				k: 1 + r.IntN(5), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
+				rowA: r.IntN(50), stepA: r.IntN(40), stepB: k.Cols + r.IntN(10),
+				bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0})
+		})
+	})
+}
+
+// So do tiles of pairs, along up to three registers of AMX. Of its many shapes, one in
+// eight is tested, and all with a smallest or largest group.
+func TestTilePairs(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		if k.TilePairs == nil {
+			t.Skip("the tier has no mixed precision")
+		}
+		r := rand.New(rand.NewPCG(17, 18))
+		eachTile(k.GroupPairs, k.UnevenPairs, k.Cols, func(rows0, rows1, cols int) {
+			if rows0 > 1 && rows0 < k.GroupPairs && r.IntN(8) > 0 {
+				return
+			}
+			checkTile(t, k, r, tileCase{rows0: rows0, rows1: rows1, cols: cols,
+				k: 1 + r.IntN(40), segments: 1 + r.IntN(3), blocks: 1 + r.IntN(3),
+				rowA: r.IntN(50), stepA: 1, stepB: k.Cols + r.IntN(10),
+				bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0, pairs: true})
+		})
+	})
+}
+
+// eachTile calls body for every shape of a tile of two groups of rows.
+func eachTile(group int, uneven bool, most int, body func(rows0, rows1, cols int)) {
+	for rows0 := 1; rows0 <= group; rows0++ {
+		for rows1 := 0; rows1 <= group; rows1++ {
+			if rows1 > 0 && rows0 < group && !uneven {
+				continue
+			}
+			for cols := 1; cols <= most; cols++ {
+				body(rows0, rows1, cols)
 			}
 		}
-	})
+	}
 }
 
 func checkTile(t *testing.T, k *Kernels, r *rand.Rand, c tileCase) {
 	t.Helper()
-	const size, untouched = 4000, 1e30
+	const size, untouched = 6000, 1e30
 	a, b, bias := values(r, size), values(r, size), values(r, k.Cols)
 	if c.pairs {
 		a, b = pairedValues(r, size), pairedValues(r, size)
@@ -190,8 +212,33 @@ func TestPairs(t *testing.T) {
 			})
 			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, b) }, k, func(i int) (low, high float32) { return a[i], b[i] })
 			checkPairs(t, n, n, func(k *Kernels, dst []float32) { k.PairRows(dst, a, nil) }, k, func(i int) (low, high float32) { return a[i], 0 })
+			for _, second := range [][]float32{b, nil} {
+				checkPairPanels(t, k, a, second)
+			}
 		}
 	})
+}
+
+// checkPairPanels compares PairPanels with PairRows.
+func checkPairPanels(t *testing.T, k *Kernels, a, b []float32) {
+	t.Helper()
+	const gap, fence = 5, 1e30
+	want := make([]float32, len(a))
+	k.PairRows(want, a, b)
+	got := make([]float32, (len(a)/k.Cols+1)*(k.Cols+gap))
+	for i := range got {
+		got[i] = fence
+	}
+	k.PairPanels(got, k.Cols+gap, a, b)
+	for p, v := range got {
+		expected := math.Float32bits(fence)
+		if i, column := p/(k.Cols+gap)*k.Cols+p%(k.Cols+gap), p%(k.Cols+gap); column < k.Cols && i < len(a) {
+			expected = math.Float32bits(want[i])
+		}
+		if math.Float32bits(v) != expected {
+			t.Fatalf("%d columns: element %d is %v, want %v", len(a), p, v, math.Float32frombits(expected))
+		}
+	}
 }
 
 // checkPairs compares the pairs that body makes with those of want, rounded here.
@@ -456,23 +503,24 @@ func TestReLUKeepsNaN(t *testing.T) {
 
 func BenchmarkTile(b *testing.B) {
 	for _, k := range Tiers() {
-		b.Run(k.Name, func(b *testing.B) { benchmarkTile(b, k, k.Tile, 1) })
+		b.Run(k.Name, func(b *testing.B) { benchmarkTile(b, k.Tile, k.Group, k.Cols, 1) })
 		if k.TilePairs != nil {
-			b.Run(k.Name+"-pairs", func(b *testing.B) { benchmarkTile(b, k, k.TilePairs, 2) })
+			b.Run(k.Name+"-pairs", func(b *testing.B) { benchmarkTile(b, k.TilePairs, k.GroupPairs, k.Cols, 2) })
 		}
 	}
 }
 
-// benchmarkTile measures a tile whose elements hold the given number of factors.
-func benchmarkTile(b *testing.B, k *Kernels, tile func(t *Tile, rows0, rows1, cols int), factors int) {
+// benchmarkTile measures a tile of two groups of rows whose elements hold the given
+// number of factors.
+func benchmarkTile(b *testing.B, tile func(t *Tile, rows0, rows1, cols int), group, cols, factors int) {
 	const steps = 256
-	a, panel, c := make([]float32, 2*k.Group*steps), make([]float32, k.Cols*(steps+1)), make([]float32, 2*k.Group*k.Cols)
-	t := &Tile{A0: &a[0], A1: &a[k.Group*steps], B: &panel[0], C: &c[0], RowA: steps, RowC: k.Cols}
-	t.Walk(steps, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+	a, panel, c := make([]float32, 2*group*steps), make([]float32, cols*(steps+1)), make([]float32, 2*group*cols)
+	t := &Tile{A0: &a[0], A1: &a[group*steps], B: &panel[0], C: &c[0], RowA: steps, RowC: cols}
+	t.Walk(steps, 1, cols, 1, 0, 0, 1, 0, 0)
 	for b.Loop() {
-		tile(t, k.Group, k.Group, k.Cols)
+		tile(t, group, group, cols)
 	}
-	flops := 2 * 2 * float64(factors*k.Group*k.Cols*steps) * float64(b.N)
+	flops := 2 * 2 * float64(factors*group*cols*steps) * float64(b.N)
 	b.ReportMetric(flops/b.Elapsed().Seconds()/1e9, "GFLOP/s")
 }
 

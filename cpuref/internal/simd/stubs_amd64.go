@@ -284,6 +284,26 @@ func tile14x32AVX512(t *Tile, cols int)
 //go:noescape
 func tilePairs14x32AVX512(t *Tile, cols int)
 
+// tilePairs1x1AMX computes a tile of 1×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+//
+//go:noescape
+func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+
+// tilePairs1x2AMX computes a tile of 1×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+//
+//go:noescape
+func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+
+// tilePairs2x1AMX computes a tile of 2×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+//
+//go:noescape
+func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+
+// tilePairs2x2AMX computes a tile of 2×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+//
+//go:noescape
+func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
+
 // tile1plus0x8SSE computes a tile of 1 + 0 rows and 8 columns.
 //
 //go:noescape
@@ -849,10 +869,10 @@ func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
 //go:noescape
 func pairAVX512(dst *float32, src *float32, n int)
 
-// pairRowsAVX512 rounds two rows of n floats to n pairs; n is a multiple of 16.
+// pairRowsAVX512 rounds n floats of two rows to pairs, whose blocks of 32 are distance apart; a nil b counts as 0.
 //
 //go:noescape
-func pairRowsAVX512(dst *float32, a *float32, b *float32, n int)
+func pairRowsAVX512(dst *float32, a *float32, b *float32, n int, distance int)
 
 // transpose4SSE transposes 4 rows of 4·blocks elements.
 //

@@ -3,24 +3,39 @@
 package simd
 
 import (
-	"math"
+	"unsafe"
 
 	"github.com/klauspost/cpuid/v2"
 )
 
 // machineTiers returns the vector tiers that the processor and the operating
-// system support, slowest first: every amd64 processor has SSE2.
-func machineTiers() []*Kernels {
+// system support, slowest first.
+func machineTiers() []*Kernels { return tiersWith(cpuid.CPU.Supports, permitAMX) }
+
+// tiersWith returns the tiers of a processor that supports some features: every
+// amd64 processor has SSE2. permitAMX reports whether the operating system allows
+// AMX, and is only asked if the processor has it.
+func tiersWith(supports func(features ...cpuid.FeatureID) bool, permitAMX func() bool) []*Kernels {
 	tiers := []*Kernels{&tierSSE}
-	if cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
-		tiers = append(tiers, &tierAVX2)
-		if cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
-			k := tierAVX512
-			if cpuid.CPU.Supports(cpuid.AVX512BF16) {
-				k.TilePairs, k.Pair, k.PairRows = tilePairsAVX512, pairVector, pairRowsVector
-			}
-			tiers = append(tiers, &k)
-		}
+	if !supports(cpuid.AVX2, cpuid.FMA3, cpuid.BMI2) {
+		return tiers
+	}
+	tiers = append(tiers, &tierAVX2)
+	if !supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL) {
+		return tiers
+	}
+	if !supports(cpuid.AVX512BF16) {
+		return append(tiers, &tierAVX512)
+	}
+	paired := tierAVX512
+	paired.TilePairs, paired.GroupPairs = tilePairsAVX512, paired.Group
+	paired.Pair, paired.PairRows, paired.PairPanels = pairVector, pairRowsVector, pairPanelsVector
+	tiers = append(tiers, &paired)
+	if supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {
+		amx := paired
+		amx.Name = "amx"
+		amx.TilePairs, amx.GroupPairs, amx.UnevenPairs = tilePairsAMX, 16, true
+		tiers = append(tiers, &amx)
 	}
 	return tiers
 }
@@ -120,9 +135,10 @@ var tierAVX512 = Kernels{
 }
 
 // TileScratch is where the tiers SSE and AVX2 put a tile with fewer columns than
-// their kernels compute.
+// their kernels compute, and where the AMX tier keeps the shapes of its registers.
 type TileScratch struct {
-	edge [6 * 16]float32
+	edge        [6 * 16]float32
+	whole, rest amxShapes
 }
 
 // tilesAVX512 holds the tile kernels by rows − 1, for 16 and 32 columns.
@@ -177,7 +193,7 @@ func tileSSE(t *Tile, rows0, rows1, cols int) {
 	t.wide(tilesSSE[rows0-1][rows1], rows0+rows1, cols, 8)
 }
 
-// pairVector and pairRowsVector are the AVX-512 tier's Pair and PairRows.
+// pairVector and the next two are the AVX-512 tier's Pair, PairRows and PairPanels.
 
 func pairVector(dst, src []float32) {
 	n := len(src) / 2 &^ 15
@@ -187,19 +203,10 @@ func pairVector(dst, src []float32) {
 	pairGeneric(dst[n:], src[2*n:])
 }
 
-func pairRowsVector(dst, a, b []float32) {
-	other := b
-	if b == nil {
-		other = a
-	}
-	n := len(a) &^ 15
-	if n > 0 {
-		pairRowsAVX512(&dst[0], &a[0], &other[0], n)
-	}
-	pairRowsGeneric(dst[n:], a[n:], other[n:])
-	if b == nil {
-		for i, v := range dst[:len(a)] {
-			dst[i] = math.Float32frombits(math.Float32bits(v) & 0xffff)
-		}
+func pairRowsVector(dst, a, b []float32) { pairPanelsVector(dst, tierAVX512.Cols, a, b) }
+
+func pairPanelsVector(dst []float32, distance int, a, b []float32) {
+	if len(a) > 0 {
+		pairRowsAVX512(&dst[0], &a[0], unsafe.SliceData(b), len(a), distance)
 	}
 }

@@ -81,7 +81,7 @@ func (v vector) broadcastParam(name string) reg.VecVirtual {
 
 func (v vector) broadcastRegister(s reg.GPVirtual) reg.VecVirtual {
 	m, r := XMM(), v.new()
-	MOVD(s, m)
+	VMOVD(s, m) // MOVD would switch between SSE and AVX, which costs hundreds of cycles
 	VPBROADCASTD(m, r)
 	return r
 }

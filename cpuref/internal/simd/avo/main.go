@@ -25,6 +25,7 @@ func main() {
 	} else {
 		ConstraintExpr("amd64,!noasm")
 		tilesAVX512()
+		tilesAMX()
 		for _, v := range []vector{sse, avx2} {
 			tiles(v)
 		}

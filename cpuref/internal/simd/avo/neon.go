@@ -142,6 +142,8 @@ func (t *translation) vector(opcode string, o []Op) error {
 	}
 	switch opcode {
 	case "VZEROUPPER":
+	case "VMOVD":
+		t.emit("FMOVS R%d, F%d", register(o[0]), register(o[1]))
 	case "VMOVUPS", "VMOVAPS":
 		t.move(o[0], o[1])
 	case "VSQRTPS":
@@ -218,8 +220,6 @@ func (t *translation) general(opcode string, o []Op) error {
 		t.moveGeneral(o[0], register(o[1]))
 	case "MOVL":
 		t.emit("MOVW %s, R%d", o[0].Asm(), register(o[1]))
-	case "MOVD":
-		t.emit("FMOVS R%d, F%d", register(o[0]), register(o[1]))
 	case "XORQ": // of a register with itself
 		t.emit("MOVD $0, R%d", register(o[1]))
 	case "LEAQ":

@@ -85,24 +85,63 @@ func pair() {
 
 // pairRows generates the rounding of two rows to pairs.
 func pairRows() {
-	avx512.function("pairRows", "dst, a, b *float32, n int",
-		"rounds two rows of n floats to n pairs; n is a multiple of 16.")
-	dst, a, b, n := param("dst"), param("a"), param("b"), param("n")
-	SHRQ(Imm(4), n)
-	loop("more", n, func() {
-		VMOVUPS(at(a, 0), reg.Z0)
-		VMOVUPS(at(b, 0), reg.Z1)
+	avx512.function("pairRows", "dst, a, b *float32, n, distance int",
+		"rounds n floats of two rows to pairs, whose blocks of 32 are distance apart; a nil b counts as 0.")
+	dst, a, b, n, distance := param("dst"), param("a"), param("b"), param("n"), bytesOf(param("distance"))
+	ones, none, mask := GP32(), GP32(), GP32()
+	MOVL(I32(-1), ones)
+	XORL(none, none)
+	maskA, maskB := [2]reg.Register{reg.K1, reg.K2}, [2]reg.Register{reg.K3, reg.K4} // of the block's halves
+	load := func(mask reg.GPVirtual, k [2]reg.Register) {
+		KMOVW(mask, k[0])
+		SHRL(Imm(16), mask)
+		KMOVW(mask, k[1])
+	}
+
+	MOVL(ones, mask)
+	load(mask, maskA)
+	MOVL(ones, mask)
+	TESTQ(b, b)
+	CMOVLEQ(none, mask)
+	load(mask, maskB)
+	CMPQ(n, Imm(32))
+	JLT(LabelRef("rest"))
+	Label("more")
+	pairBlock(dst, a, b, maskA, maskB)
+	ADDQ(distance, dst)
+	ADDQ(U32(128), a)
+	ADDQ(U32(128), b)
+	SUBQ(Imm(32), n)
+	CMPQ(n, Imm(32))
+	JGE(LabelRef("more"))
+
+	Label("rest")
+	TESTQ(n, n)
+	JZ(LabelRef("done"))
+	BZHIL(n.As32(), ones, mask)
+	load(mask, maskA)
+	for i, k := range maskB {
+		KANDW(k, maskA[i], k)
+	}
+	pairBlock(dst, a, b, maskA, maskB)
+	Label("done")
+	VZEROUPPER()
+	RET()
+}
+
+// pairBlock rounds up to 32 floats of two rows; the masks are those of the block's
+// halves.
+func pairBlock(dst, a, b reg.GPVirtual, maskA, maskB [2]reg.Register) {
+	for half := range 2 {
+		offset := 64 * half
+		VMOVUPS_Z(at(a, offset), maskA[half], reg.Z0)
+		VMOVUPS_Z(at(b, offset), maskB[half], reg.Z1)
 		vcvtneps2bf16(reg.Z0, reg.Z2)
 		vcvtneps2bf16(reg.Z1, reg.Z3)
 		VPMOVZXWD(reg.Y2, reg.Z2)
 		VPMOVZXWD(reg.Y3, reg.Z3)
 		VPSLLD(Imm(16), reg.Z3, reg.Z3)
 		VPORD(reg.Z2, reg.Z3, reg.Z2)
-		VMOVUPS(reg.Z2, at(dst, 0))
-		for _, r := range []reg.GPVirtual{dst, a, b} {
-			ADDQ(U32(64), r)
-		}
-	})
-	VZEROUPPER()
-	RET()
+		VMOVUPS(reg.Z2, maskA[half], at(dst, offset))
+	}
 }

@@ -95,6 +95,8 @@ func (l *sseLowering) lower(opcode string, o []Op) {
 	case "VZEROUPPER":
 	case "VMOVUPS", "VMOVAPS":
 		l.emit(x86.MOVUPS(o[0], o[1]))
+	case "VMOVD":
+		l.emit(x86.MOVD(o[0], o[1]))
 	case "VSQRTPS":
 		l.emit(x86.SQRTPS(o[0], o[1]))
 	case "VBROADCASTSS":
