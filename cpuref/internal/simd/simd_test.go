@@ -59,8 +59,9 @@ func TestTile(t *testing.T) {
 	})
 }
 
-// So do tiles of pairs, along up to three registers of AMX. Of its many shapes, one in
-// eight is tested, and all with a smallest or largest group.
+// So do tiles of pairs, with k of up to three of AMX's registers. Of the shapes, those
+// whose first group is the smallest or the largest are all tested, and an eighth of
+// the others.
 func TestTilePairs(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		if k.TilePairs == nil {
