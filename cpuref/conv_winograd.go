@@ -21,10 +21,11 @@ type winograd struct {
 	tiling   tiling
 	c, out   int // channels of an image and of its result
 	src, dst []float32
-	bias     []float32        // (out)
-	stats    *imageStatistics // of the result, or nil
-	panels   int              // of filters, packed in the shared scratch: [panel][point][C][tile's columns]
-	splits   int              // tasks per panel that transform filters
+	bias     []float32          // (out)
+	stats    *imageStatistics   // of the result, or nil
+	joined   func(from, to int) // see takeJoined
+	panels   int                // of filters, packed in the shared scratch: [panel][point][C][tile's columns]
+	splits   int                // tasks per panel that transform filters
 
 	// The private scratch holds, in order, the points of the input, those of one
 	// panel of the products, an image's frame, and a row of pixels.
@@ -36,22 +37,26 @@ type winograd struct {
 func (b *backend) UsesWinograd(op kernels.Op) bool {
 	switch op := op.(type) {
 	case kernels.ConvForward:
-		return b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision)
+		return b.winogradPays(op.X, op.W, b.simd.Cols, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardInput:
-		return b.winogradPays(op.DX, op.W, op.Stride, op.Pad, op.Precision)
+		return b.winogradPays(op.DX, op.W, b.simd.Cols, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardWeight:
-		return b.winogradPays(op.X, op.DW, op.Stride, op.Pad, op.Precision)
+		return b.winogradPays(op.X, op.DW, winogradVector, op.Stride, op.Pad, op.Precision)
 	}
 	return false
 }
 
+// winogradVector is the number of channels of which the vector tiers transform a
+// multiple.
+const winogradVector = 16
+
 // winogradPays reports whether Winograd's algorithm is faster than the direct one
-// for a convolution of x with w. It is, in all three ops, if there are enough
-// channels that the products outweigh the transforms of the images, and enough
-// tiles that they outweigh those of the filters. The time of the direct algorithm
-// divided by that of Winograd's (forward, gradient of the input, of the weights),
-// on an Intel Xeon of the Sapphire Rapids generation, one thread, each the
-// shortest of 60 runs in turn with the other's (BenchmarkWinograd):
+// for a convolution of x with w. It is if there are enough channels, minChannels,
+// that the products outweigh the transforms of the images, and enough tiles that
+// they outweigh those of the filters. The time of the direct algorithm divided by
+// that of Winograd's (forward, gradient of the input, of the weights), on an Intel
+// Xeon of the Sapphire Rapids generation, one thread, each the shortest of 60 runs
+// in turn with the other's (BenchmarkWinograd):
 //
 //	N×H×W, I→O            avx2                avx512
 //	64×14×14, 32→64       1.49  1.58  1.83    1.42  1.47  1.55
@@ -63,24 +68,28 @@ func (b *backend) UsesWinograd(op kernels.Op) bool {
 //	1×14×14, 32→64        1.33  1.26  1.57    1.28  1.38  1.54
 //	4×7×7, 64→128         1.22  1.27  1.72    1.22  1.26  1.36
 //
-// It stays direct here, in the first two with AVX-512 only, which computes tiles of
-// 32 channels:
+// With fewer channels than a tile has columns, the gradient of the weights still
+// gains; the other two ops, here with AVX-512, stay direct:
 //
 //	64×32×32, 16→16       1.05  1.07  1.30    0.94  0.97  1.01
 //	64×14×14, 32→16       1.25  1.15  1.52    1.04  1.12  1.18
+//	64×28×28, 16→16       1.01  1.07  1.32    0.88  0.85  1.10
+//
+// It stays direct here:
+//
 //	64×1×1, 64→64         1.57  1.65  0.90    1.32  1.42  0.66
 //	1×7×7, 64→128         0.75  0.80  1.35    0.83  0.89  1.25
 //
 // Two threads give the same picture, and so does the portable tier (1.5 to 2.1 on
 // the first two shapes). The vector tiers transform whole vectors of channels.
-func (b *backend) winogradPays(x, w kernels.Tensor, stride, pad int, precision kernels.Precision) bool {
+func (b *backend) winogradPays(x, w kernels.Tensor, minChannels, stride, pad int, precision kernels.Precision) bool {
 	if precision != kernels.FP32 || b.simd.WinogradInput == nil || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
 		return false
 	}
-	const vector, minTiles = 16, 48
+	const minTiles = 48
 	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]
 	for _, channels := range []int{w.Shape[0], w.Shape[3]} {
-		if channels < b.simd.Cols || channels%vector != 0 {
+		if channels < minChannels || channels%winogradVector != 0 {
 			return false
 		}
 	}
@@ -146,9 +155,15 @@ func (x *winograd) compile(pack func(packed []float32, panel, tap, from, to int)
 	pool := x.p.backend.pool
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute
+	x.joined = x.p.takeJoined()
+	size := x.tiling.h * x.tiling.w * x.out
+	finish := func(_, n int) { x.joined(n*size, (n+1)*size) }
 	return func() error {
 		pool.run(x.panels*x.splits, filters)
 		pool.run(x.tiling.blocks(), compute)
+		if x.joined != nil && x.tiling.parts > 1 {
+			pool.run(x.tiling.images, finish)
+		}
 		if x.stats != nil {
 			if x.tiling.parts > 1 {
 				pool.run(x.tiling.images, x.stats.task)
@@ -190,6 +205,10 @@ func (x *winograd) compute(worker, task int) {
 		for n := range b.images {
 			x.stats.measure(b.first + n)
 		}
+	}
+	if x.joined != nil && x.tiling.parts == 1 {
+		size := b.h * b.w * x.out
+		x.joined(b.first*size, (b.first+b.images)*size)
 	}
 }
 

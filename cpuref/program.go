@@ -16,13 +16,16 @@ type program struct {
 	buffers  [][]byte
 	sections map[string][]step
 	scratch  scratch
+
+	joined func(from, to int) // see takeJoined
 }
 
 // step is one op, ready to run. An error means that the contents of a buffer are
 // invalid, such as a label that is not a class; a panic is a bug of this program.
 type step struct {
-	op  kernels.Op
-	run func() error
+	op     kernels.Op
+	run    func() error
+	joined bool // computed by an earlier step
 }
 
 // scratch is memory that ops use only while they run: one part shared by all
@@ -59,13 +62,13 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 		p.buffers = append(p.buffers, allocate(buffer.Len*buffer.Type.Size()))
 	}
 	for _, s := range plan.Sections {
-		steps := make([]step, len(s.Ops))
-		for i, op := range s.Ops {
-			run, err := p.compile(op)
+		var steps []step
+		for i := 0; i < len(s.Ops); i = len(steps) {
+			more, err := p.compileJoined(s.Ops[i:])
 			if err != nil {
-				return nil, fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, op.Kind(), err)
+				return nil, fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, s.Ops[i].Kind(), err)
 			}
-			steps[i] = step{op, run}
+			steps = append(steps, more...)
 		}
 		p.sections[s.Name] = steps
 	}
@@ -105,7 +108,7 @@ func (p *program) Profile(section string) ([]kernels.OpTime, error) {
 		if err := steps[i].run(); err != nil {
 			return nil, fmt.Errorf("section %q, op %d (%s): %w", section, i, steps[i].op.Kind(), err)
 		}
-		times[i] = kernels.OpTime{Op: steps[i].op, Nanoseconds: time.Since(start).Nanoseconds()}
+		times[i] = kernels.OpTime{Op: steps[i].op, Nanoseconds: time.Since(start).Nanoseconds(), Joined: steps[i].joined}
 	}
 	return times, nil
 }
