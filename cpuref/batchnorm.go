@@ -130,12 +130,17 @@ func blend(running float32, batch float64, momentum float32) float32 {
 // normalizer returns the task that normalises a chunk by mean, scale and shift:
 // c values each, width apart, in the shared scratch from position at.
 func (p *program) normalizer(m *columns, x, y []float32, at int) func(worker, i int) {
+	joined := p.takeJoined()
 	return func(_, i int) {
 		v := p.scratch.shared[at : at+3*m.width]
 		mean, scale, shift := v[:m.width], v[m.width:2*m.width], v[2*m.width:]
 		m.each(i, func(from, rows, width int) {
 			p.backend.simd.Normalize(y[from:], x[from:], mean[:width], scale[:width], shift[:width], width, rows)
 		})
+		if joined != nil {
+			first, end := m.bounds(i)
+			joined(first*m.c, end*m.c)
+		}
 	}
 }
 

@@ -91,7 +91,14 @@ const elementsPerTask = 1 << 14
 // parts.
 func (p *program) elementwise(n int, body func(from, to int)) func() error {
 	tasks := (n + elementsPerTask - 1) / elementsPerTask
-	task := func(_, i int) { body(i*elementsPerTask, min((i+1)*elementsPerTask, n)) }
+	joined := p.takeJoined()
+	task := func(_, i int) {
+		from, to := i*elementsPerTask, min((i+1)*elementsPerTask, n)
+		body(from, to)
+		if joined != nil {
+			joined(from, to)
+		}
+	}
 	return func() error {
 		p.backend.pool.run(tasks, task)
 		return nil

@@ -21,12 +21,14 @@ func (p *program) convBatchNormInference(op kernels.ConvBatchNormInference) func
 type epilogue struct {
 	*batchNormReLUPool // of rows of X that never are in its x
 	normalize          func(y, x, mean, scale, shift []float32, ld, rows int)
+	joined             func(from, to int) // see takeJoined
 }
 
 // newEpilogue returns the epilogue of op, and the function that updates it to the
 // current statistics.
 func newEpilogue(p *program, op kernels.ConvBatchNormInference) (e *epilogue, update func()) {
-	e = &epilogue{batchNormReLUPool: newBatchNormReLUPool(p, op.Z, op.Y, kernels.Tensor{}, op.Pool, 3), normalize: p.backend.simd.Normalize}
+	e = &epilogue{batchNormReLUPool: newBatchNormReLUPool(p, op.Z, op.Y, kernels.Tensor{}, op.Pool, 3),
+		normalize: p.backend.simd.Normalize, joined: p.takeJoined()}
 	if op.ReLU {
 		e.normalize = p.backend.simd.NormalizeReLU
 	}
@@ -37,13 +39,18 @@ func newEpilogue(p *program, op kernels.ConvBatchNormInference) (e *epilogue, up
 // apply computes the output of the given number of rows of image n of a
 // convolution's result: z, which starts at row first, a multiple of the pool's size.
 func (e *epilogue) apply(z []float32, n, first, rows int) {
+	from, _ := e.outputRow(n, first/e.size)
+	to, _ := e.outputRow(n, (first+rows)/e.size)
 	if e.size > 1 {
 		e.forwardRows(z, n, first/e.size, (first+rows)/e.size)
-		return
+	} else {
+		y := e.y[from:to]
+		mean, scale, shift := e.vector(0), e.vector(1), e.vector(2)
+		e.between(0, rows*e.w, func(at, rows, width int) {
+			e.normalize(y[at:], z[at:], mean[:width], scale[:width], shift[:width], width, rows)
+		})
 	}
-	y := e.y[(n*e.h+first)*e.w*e.c:]
-	mean, scale, shift := e.vector(0), e.vector(1), e.vector(2)
-	e.between(0, rows*e.w, func(from, rows, width int) {
-		e.normalize(y[from:], z[from:], mean[:width], scale[:width], shift[:width], width, rows)
-	})
+	if e.joined != nil {
+		e.joined(from, to)
+	}
 }

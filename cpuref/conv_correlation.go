@@ -78,15 +78,16 @@ type correlation struct {
 	pixels   int // of one image of the result
 	images   int
 	src, dst []float32
-	bias     []float32        // (out), or nil
-	strips   []strip          // of an image
-	splits   int              // tasks per image
-	stats    *imageStatistics // of the result, or nil
-	epilogue *epilogue        // of the result, which is then not stored, or nil
-	taps     int              // of a filter
-	panels   int              // of filters
-	weights  *weights         // the filters: [panel][tap][C][tile's columns]
-	resultAt int              // position in the private scratch, with an epilogue
+	bias     []float32          // (out), or nil
+	strips   []strip            // of an image
+	splits   int                // tasks per image
+	stats    *imageStatistics   // of the result, or nil
+	epilogue *epilogue          // of the result, which is then not stored, or nil
+	joined   func(from, to int) // see takeJoined
+	taps     int                // of a filter
+	panels   int                // of filters
+	weights  *weights           // the filters: [panel][tap][C][tile's columns]
+	resultAt int                // position in the private scratch, with an epilogue
 }
 
 // newCorrelation returns a correlation over images in the given precision.
@@ -191,9 +192,14 @@ func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, p
 		pack(x.filters(panel, tap), x.p.scratch.private[worker], panel, tap)
 	}
 	compute := x.compute
+	x.joined = x.p.takeJoined()
+	finish := func(_, n int) { x.joined(n*x.pixels*x.out, (n+1)*x.pixels*x.out) }
 	return func() error {
 		x.weights.prepare(x.panels*x.taps, packTask)
 		pool.run(x.images*x.splits, compute)
+		if x.joined != nil && x.splits > 1 {
+			pool.run(x.images, finish)
+		}
 		if x.stats != nil {
 			if x.splits > 1 {
 				pool.run(x.images, x.stats.task)
@@ -227,6 +233,9 @@ func (x *correlation) compute(worker, task int) {
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
 		x.stats.measure(n)
+	}
+	if x.joined != nil && x.splits == 1 {
+		x.joined(n*x.pixels*x.out, (n+1)*x.pixels*x.out)
 	}
 }
 

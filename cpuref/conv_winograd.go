@@ -21,12 +21,13 @@ type winograd struct {
 	tiling   tiling
 	c, out   int // channels of an image and of its result
 	src, dst []float32
-	bias     []float32        // (out)
-	stats    *imageStatistics // of the result, or nil
-	epilogue *epilogue        // of the result, which is then not stored, or nil
-	panels   int              // of filters
-	filters  *weights         // [panel][point][C][tile's columns]
-	splits   int              // tasks per panel that transform filters
+	bias     []float32          // (out)
+	stats    *imageStatistics   // of the result, or nil
+	epilogue *epilogue          // of the result, which is then not stored, or nil
+	joined   func(from, to int) // see takeJoined
+	panels   int                // of filters
+	filters  *weights           // [panel][point][C][tile's columns]
+	splits   int                // tasks per panel that transform filters
 
 	// The private scratch holds, in order, the points of the input, those of one
 	// panel of the products, an image's frame, a row of pixels, and the block's
@@ -39,16 +40,20 @@ type winograd struct {
 func (b *backend) UsesWinograd(op kernels.Op) bool {
 	switch op := op.(type) {
 	case kernels.ConvForward:
-		return b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision, minTiles)
+		return b.winogradPays(op.X, op.W, b.simd.Cols, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBatchNormInference: // parts of images are whole rows of windows
-		return op.Pool <= 2 && b.winogradPays(op.X, op.W, op.Stride, op.Pad, op.Precision, minTilesTrained)
+		return op.Pool <= 2 && b.winogradPays(op.X, op.W, b.simd.Cols, minTilesTrained, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardInput:
-		return b.winogradPays(op.DX, op.W, op.Stride, op.Pad, op.Precision, minTiles)
+		return b.winogradPays(op.DX, op.W, b.simd.Cols, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardWeight:
-		return b.winogradPays(op.X, op.DW, op.Stride, op.Pad, op.Precision, minTiles)
+		return b.winogradPays(op.X, op.DW, winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
 	}
 	return false
 }
+
+// winogradVector is the number of channels of which the vector tiers transform a
+// multiple.
+const winogradVector = 16
 
 // The least number of tiles for which winogradPays. A trained network transforms
 // its filters once, so there fewer are enough: for 1×7×7, 64→128, Winograd's
@@ -60,12 +65,12 @@ const (
 )
 
 // winogradPays reports whether Winograd's algorithm is faster than the direct one
-// for a convolution of x with w. It is, in all three ops, if there are enough
-// channels that the products outweigh the transforms of the images, and enough
-// tiles that they outweigh those of the filters. The time of the direct algorithm
-// divided by that of Winograd's (forward, gradient of the input, of the weights),
-// on an Intel Xeon of the Sapphire Rapids generation, one thread, each the
-// shortest of 60 runs in turn with the other's (BenchmarkWinograd):
+// for a convolution of x with w. It is if there are enough channels, minChannels,
+// that the products outweigh the transforms of the images, and enough tiles,
+// minTiles, that they outweigh those of the filters. The time of the direct algorithm divided by
+// that of Winograd's (forward, gradient of the input, of the weights), on an Intel
+// Xeon of the Sapphire Rapids generation, one thread, each the shortest of 60 runs
+// in turn with the other's (BenchmarkWinograd):
 //
 //	N×H×W, I→O            sse                 avx2                avx512
 //	64×14×14, 32→64       1.77  1.88  2.01    1.49  1.58  1.83    1.42  1.47  1.55
@@ -77,11 +82,15 @@ const (
 //	1×14×14, 32→64        1.69  1.78  1.95    1.33  1.26  1.57    1.28  1.38  1.54
 //	4×7×7, 64→128         1.60  1.46  1.77    1.22  1.27  1.72    1.22  1.26  1.36
 //
-// It stays direct here, in the first two with AVX-512 only, which computes tiles of
-// 32 channels:
+// With fewer channels than a tile has columns, the gradient of the weights still
+// gains; the other two ops, here with AVX-512, stay direct:
 //
 //	64×32×32, 16→16       1.39  1.41  1.70    1.05  1.07  1.30    0.94  0.97  1.01
 //	64×14×14, 32→16       1.67  1.52  1.86    1.25  1.15  1.52    1.04  1.12  1.18
+//	64×28×28, 16→16                           1.01  1.07  1.32    0.88  0.85  1.10
+//
+// It stays direct here:
+//
 //	64×1×1, 64→64         1.04  1.05  1.02    1.57  1.65  0.90    1.32  1.42  0.66
 //	1×7×7, 64→128         1.37  0.97  1.55    0.75  0.80  1.35    0.83  0.89  1.25
 //
@@ -92,18 +101,17 @@ const (
 // tile and its transforms take as many instructions per vector as AVX2's, whose
 // rows and columns its tile has, and the caches, which bound the transforms,
 // deliver half as much per instruction: the transforms should weigh no more.
-func (b *backend) winogradPays(x, w kernels.Tensor, stride, pad int, precision kernels.Precision, tiles int) bool {
+func (b *backend) winogradPays(x, w kernels.Tensor, minChannels, minTiles, stride, pad int, precision kernels.Precision) bool {
 	if precision != kernels.FP32 || b.simd.WinogradInput == nil || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
 		return false
 	}
-	const vector = 16
 	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]
 	for _, channels := range []int{w.Shape[0], w.Shape[3]} {
-		if channels < b.simd.Cols || channels%vector != 0 {
+		if channels < minChannels || channels%winogradVector != 0 {
 			return false
 		}
 	}
-	return h > 1 && width > 1 && n*((h+1)/2)*((width+1)/2) >= tiles
+	return h > 1 && width > 1 && n*((h+1)/2)*((width+1)/2) >= minTiles
 }
 
 // winogradForward computes the convolution, followed by the epilogue if e is not
@@ -173,9 +181,15 @@ func (x *winograd) compile(w kernels.Tensor, form string, pack func(packed []flo
 	x.filters = x.p.newWeights(w, form, 0, (x.panels*winogradPoints*x.c+1)*x.p.backend.simd.Cols)
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute
+	x.joined = x.p.takeJoined()
+	size := x.tiling.h * x.tiling.w * x.out
+	finish := func(_, n int) { x.joined(n*size, (n+1)*size) }
 	return func() error {
 		x.filters.prepare(x.panels*x.splits, filters)
 		pool.run(x.tiling.blocks(), compute)
+		if x.joined != nil && x.tiling.parts > 1 {
+			pool.run(x.tiling.images, finish)
+		}
 		if x.stats != nil {
 			if x.tiling.parts > 1 {
 				pool.run(x.tiling.images, x.stats.task)
@@ -222,6 +236,10 @@ func (x *winograd) compute(worker, task int) {
 		for n := range b.images {
 			x.stats.measure(b.first + n)
 		}
+	}
+	if x.joined != nil && x.tiling.parts == 1 {
+		size := b.h * b.w * x.out
+		x.joined(b.first*size, (b.first+b.images)*size)
 	}
 }
 

@@ -71,7 +71,7 @@ func TestRunPanics(t *testing.T) {
 	b := &backend{pool: newPool(2, func() {})}
 	defer b.Close()
 	run := func(work func()) error {
-		op := step{kernels.Fill{}, func() error { work(); return nil }}
+		op := step{op: kernels.Fill{}, run: func() error { work(); return nil }}
 		return (&program{backend: b, sections: map[string]*section{"step": {steps: []step{op}}}}).Run("step", 1)
 	}
 	func() {

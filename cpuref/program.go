@@ -20,7 +20,10 @@ type program struct {
 	scratch  scratch
 	kept     map[weightsKey]*weights
 
-	writes map[int]bool // buffers that the section being compiled writes
+	// Of the section that is being compiled: the buffers that it writes, and what
+	// joins an op (see takeJoined).
+	writes map[int]bool
+	joined func(from, to int)
 }
 
 // section is a compiled section.
@@ -32,8 +35,9 @@ type section struct {
 // step is one op, ready to run. An error means that the contents of a buffer are
 // invalid, such as a label that is not a class; a panic is a bug of this program.
 type step struct {
-	op  kernels.Op
-	run func() error
+	op     kernels.Op
+	run    func() error
+	joined bool // computed by an earlier step
 }
 
 // scratch is memory that ops use only while they run: one part shared by all
@@ -71,14 +75,14 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 		p.buffers = append(p.buffers, allocate(buffer.Len*buffer.Type.Size()))
 	}
 	for _, s := range plan.Sections {
-		steps := make([]step, len(s.Ops))
+		var steps []step
 		p.writes = written(s)
-		for i, op := range s.Ops {
-			run, err := p.compile(op)
+		for i := 0; i < len(s.Ops); i = len(steps) {
+			more, err := p.compileJoined(s.Ops[i:])
 			if err != nil {
-				return nil, fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, op.Kind(), err)
+				return nil, fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, s.Ops[i].Kind(), err)
 			}
-			steps[i] = step{op, run}
+			steps = append(steps, more...)
 		}
 		p.sections[s.Name] = &section{steps, p.writes}
 	}
@@ -140,7 +144,7 @@ func (p *program) Profile(section string) ([]kernels.OpTime, error) {
 		if err := step.run(); err != nil {
 			return nil, fmt.Errorf("section %q, op %d (%s): %w", section, i, step.op.Kind(), err)
 		}
-		times[i] = kernels.OpTime{Op: step.op, Nanoseconds: time.Since(start).Nanoseconds()}
+		times[i] = kernels.OpTime{Op: step.op, Nanoseconds: time.Since(start).Nanoseconds(), Joined: step.joined}
 	}
 	return times, nil
 }

@@ -9,7 +9,12 @@ func (p *program) reluForward(op kernels.ReLUForward) func() error {
 }
 
 func (p *program) reluBackward(op kernels.ReLUBackward) func() error {
+	return p.elementwise(op.Y.Len(), p.reluBackwardPart(op))
+}
+
+// reluBackwardPart returns the function that computes elements [from, to).
+func (p *program) reluBackwardPart(op kernels.ReLUBackward) func(from, to int) {
 	y, dy, dx := p.floats(op.Y), p.floats(op.DY), p.floats(op.DX)
 	relu := p.backend.simd.ReLUBackward
-	return p.elementwise(len(y), func(from, to int) { relu(dx[from:to], y[from:to], dy[from:to]) })
+	return func(from, to int) { relu(dx[from:to], y[from:to], dy[from:to]) }
 }
