@@ -27,7 +27,14 @@ type run struct {
 // an evaluation reads. Images are used in order.
 func start(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte) *run {
 	t.Helper()
+	return startWith(t, b, c, images, labels, func(*kernels.Plan) {})
+}
+
+// startWith is start with a plan that change has changed.
+func startWith(t *testing.T, b kernels.Backend, c model.Config, images, labels []byte, change func(*kernels.Plan)) *run {
+	t.Helper()
 	net := build(t, c)
+	change(net.Plan)
 	program, err := b.Compile(net.Plan)
 	if err != nil {
 		t.Fatal(err)
