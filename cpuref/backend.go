@@ -3,6 +3,7 @@ package cpuref
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 
@@ -93,7 +94,7 @@ func Info() Description {
 		AVX2:    cpuid.CPU.Supports(cpuid.AVX2, cpuid.FMA3),
 		AVX512:  cpuid.CPU.Supports(cpuid.AVX512F, cpuid.AVX512DQ, cpuid.AVX512BW, cpuid.AVX512VL),
 		BF16:    cpuid.CPU.Supports(cpuid.AVX512BF16),
-		AMX:     cpuid.CPU.Supports(cpuid.AMXTILE, cpuid.AMXBF16),
+		AMX:     slices.Contains(Tiers(), "amx"), // the operating system must permit it
 		NEON:    cpuid.CPU.Supports(cpuid.ASIMD),
 	}
 	if d.Model == "" {

@@ -2,11 +2,12 @@ package cpuref
 
 import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 
-// Three direct algorithms compute the convolution ops: a correlation (the forward
-// pass, and the gradient of the input: conv_correlation.go and
-// conv_backward_input.go), and for the gradient of the weights products by rows of filters (conv_weight.go) or, for few taps, by
-// single taps (conv_weight_taps.go). Where it is faster, Winograd's algorithm takes
-// their place (conv_winograd.go and conv_winograd_weight.go).
+// Three direct algorithms compute the convolution ops: a correlation for the forward
+// pass and the gradient of the input (conv_correlation.go, conv_backward_input.go),
+// and, for the gradient of the weights, matrix products by rows of filters
+// (conv_weight.go) or, for few taps, by single taps (conv_weight_taps.go). Where it is
+// faster, Winograd's algorithm takes their place (conv_winograd.go,
+// conv_winograd_weight.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
 	if p.backend.UsesWinograd(op) {

@@ -19,7 +19,7 @@ func (p *program) convBatchNormInference(op kernels.ConvBatchNormInference) func
 
 // epilogue is what follows a convolution in [kernels.ConvBatchNormInference].
 type epilogue struct {
-	*batchNormReLUPool // of rows of X that never are in its x
+	*batchNormReLUPool // its x is unused: callers pass the rows
 	normalize          func(y, x, mean, scale, shift []float32, ld, rows int)
 	joined             func(from, to int) // see takeJoined
 }

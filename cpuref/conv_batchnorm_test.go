@@ -2,6 +2,7 @@ package cpuref_test
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"testing"
 
@@ -94,11 +95,10 @@ func TestConvBatchNormBits(t *testing.T) {
 		{1, 28, 28, 1, 32, 3, 1, 2}, {3, 13, 9, 2, 5, 3, 1, 2}, {2, 11, 10, 3, 70, 5, 2, 3}, {1, 40, 37, 16, 48, 3, 1, 1},
 		{70, 4, 4, 3, 16, 1, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 2}, {1, 45, 46, 32, 80, 3, 1, 2},
 		{33, 6, 5, 32, 48, 3, 1, 2}, {2, 14, 14, 31, 32, 3, 1, 3},
+		{1, 7, 7, 3, 32, 3, 1, 1}, {1, 9, 9, 3, 16, 3, 1, 1}, {2, 11, 13, 3, 8, 3, 1, 1}, {1, 7, 7, 3, 10, 3, 1, 1},
 	} {
-		p := newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], true)
-		if s[7] == 1 {
-			p = newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], 1, s[0]%2 == 0)
-		}
+		relu := s[7] > 1 || s[0]%2 == 0
+		p := newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], relu)
 		for _, tier := range cpuref.Tiers() {
 			for _, threads := range []int{1, 3, 7} {
 				program := p.compile(t, open(t, tier, threads))
@@ -111,24 +111,59 @@ func TestConvBatchNormBits(t *testing.T) {
 	}
 }
 
+// keptOps returns ops that prepare weights w (64, size, size, 32) or (64, 32), each in
+// another form, and their results.
+func keptOps(p *trained) (ops []kernels.Op, results []kernels.Tensor) {
+	image := func(c int) kernels.Tensor { return p.Tensor("", kernels.Float32, 2, 14, 14, c) }
+	for _, stride := range []int{1, 2} {
+		dy := p.Tensor("", kernels.Float32, 2, 14/stride, 14/stride, 64)
+		p.inputs = append(p.inputs, dy)
+		dx := image(p.w.Dim(-1))
+		ops, results = append(ops, kernels.ConvBackwardInput{DY: dy, W: p.w, DX: dx, Stride: stride, Pad: 1}), append(results, dx)
+	}
+	a := p.Tensor("", kernels.Float32, 64, p.w.Len()/64)
+	p.inputs = append(p.inputs, a)
+	for _, w := range []kernels.Tensor{p.w.Reshape(64, p.w.Len()/64), p.w.Reshape(p.w.Len()/64, 64)} {
+		factor := a
+		if w.Dim(1) == 64 {
+			factor = a.Reshape(p.w.Len()/64, 64)
+		}
+		c := p.Tensor("", kernels.Float32, factor.Dim(0), w.Dim(0))
+		ops, results = append(ops, kernels.GEMM{A: factor, B: w, C: c, TransB: true}), append(results, c)
+	}
+	return ops, results
+}
+
 // Weights that are prepared once follow every change: by the host, also of a part,
-// and by another section.
+// and by another section. Two shapes of one tensor are two forms.
 func TestWeightsFollowChanges(t *testing.T) {
 	for _, channels := range []int{3, 32} { // direct, Winograd
 		p := newTrained(2, 14, 14, channels, 64, 3, 1, 2, true)
+		ops, results := keptOps(p)
+		p.Section("joined").Add(ops...)
+		results = append(results, p.joined)
+		for i, op := range ops {
+			p.Section(fmt.Sprint("alone", i)).Add(op)
+		}
 		program := p.compile(t, open(t, "", 2))
 		check := func(change string) {
 			t.Helper()
-			fresh := p.compile(t, open(t, "", 2))
 			w := make([]byte, p.w.Bytes())
 			if err := program.Read(p.w, w); err != nil {
 				t.Fatal(err)
 			}
-			if err := fresh.Write(p.w, w); err != nil {
-				t.Fatal(err)
-			}
-			if !bytes.Equal(result(t, program, "joined", p.joined), result(t, fresh, "joined", p.joined)) {
-				t.Errorf("%d channels: the op does not see weights %s", channels, change)
+			for i, of := range results {
+				section := fmt.Sprint("alone", i)
+				if i == len(ops) {
+					section = "joined"
+				}
+				fresh := p.compile(t, open(t, "", 2))
+				if err := fresh.Write(p.w, w); err != nil {
+					t.Fatal(err)
+				}
+				if !bytes.Equal(result(t, program, "joined", of), result(t, fresh, section, of)) {
+					t.Errorf("%d channels, result %d: the op does not see weights %s", channels, i, change)
+				}
 			}
 		}
 		check("as they were at first")

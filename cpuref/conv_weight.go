@@ -90,7 +90,7 @@ func (g *weightGradient) compile() func() error {
 	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
 	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.framesLength() + g.roundedLength() + g.perChunk*g.line()*g.o)
+	g.p.scratch.reservePrivate(g.framesLength() + (1+g.perChunk)*g.roundedLength())
 	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
 		pool.run(g.groups*g.splits, compute)

@@ -42,7 +42,7 @@ func (b *backend) UsesWinograd(op kernels.Op) bool {
 	case kernels.ConvForward:
 		return b.winogradPays(op.X, op.W, b.simd.Cols, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBatchNormInference: // parts of images are whole rows of windows
-		return op.Pool <= 2 && b.winogradPays(op.X, op.W, b.simd.Cols, minTilesTrained, op.Stride, op.Pad, op.Precision)
+		return op.Pool <= 2 && b.winogradPays(op.X, op.W, b.simd.Cols, minTilesInference, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardInput:
 		return b.winogradPays(op.DX, op.W, b.simd.Cols, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardWeight:
@@ -60,8 +60,8 @@ const winogradVector = 16
 // algorithm takes 0.78 times the time of the direct one with AVX2, and as long with
 // AVX-512.
 const (
-	minTiles        = 48
-	minTilesTrained = 12
+	minTiles          = 48
+	minTilesInference = 12
 )
 
 // winogradPays reports whether Winograd's algorithm is faster than the direct one
@@ -102,7 +102,7 @@ const (
 // rows and columns its tile has, and the caches, which bound the transforms,
 // deliver half as much per instruction: the transforms should weigh no more.
 func (b *backend) winogradPays(x, w kernels.Tensor, minChannels, minTiles, stride, pad int, precision kernels.Precision) bool {
-	if precision != kernels.FP32 || b.simd.WinogradInput == nil || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
+	if precision != kernels.FP32 || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
 		return false
 	}
 	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]

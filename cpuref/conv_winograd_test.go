@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -77,17 +76,6 @@ func algorithms(t testing.TB, l *layerPlan, tier string, threads int) (p *progra
 	return p, direct, winograd
 }
 
-// winogradTiers returns the tiers that have the algorithm's transforms.
-func winogradTiers() []string {
-	var names []string
-	for _, k := range simd.Tiers() {
-		if k.WinogradInput != nil {
-			names = append(names, k.Name)
-		}
-	}
-	return names
-}
-
 var opNames = []string{"forward", "input", "weight"}
 
 // Winograd's algorithm is about as close to the oracle as the direct one: its sums
@@ -105,7 +93,7 @@ func TestWinogradErrors(t *testing.T) {
 		if err := reference.Run("ops", 1); err != nil {
 			t.Fatal(err)
 		}
-		for _, tier := range winogradTiers() {
+		for _, tier := range Tiers() {
 			p, direct, winograd := algorithms(t, plan, tier, 2)
 			for i, result := range []kernels.Tensor{plan.y, plan.dx, plan.dw} {
 				want := make([]float32, result.Len())
@@ -134,7 +122,7 @@ func TestWinogradErrors(t *testing.T) {
 func TestWinogradThreads(t *testing.T) {
 	for _, l := range []layer{{19, 7, 7, 64, 32}, {1, 45, 46, 32, 80}, {33, 6, 5, 32, 48}} {
 		plan := newLayerPlan(l)
-		for _, tier := range winogradTiers() {
+		for _, tier := range Tiers() {
 			var want [][]byte
 			for _, threads := range []int{1, 2, 3, 7} {
 				p, _, winograd := algorithms(t, plan, tier, threads)
@@ -169,7 +157,7 @@ func relativeError(got, want []float32) float64 {
 // The direct algorithm and Winograd's, in turn so that other load meets both: the
 // source of the table in conv_winograd.go.
 func BenchmarkWinograd(b *testing.B) {
-	for _, tier := range winogradTiers() {
+	for _, tier := range Tiers() {
 		for _, threads := range []int{1, 2} {
 			for _, l := range []layer{
 				{64, 14, 14, 32, 64}, {64, 7, 7, 64, 128}, {64, 16, 16, 32, 32}, {64, 8, 8, 64, 64},

@@ -23,9 +23,9 @@ const copyTiles = 12
 // Every element is computed in the same order however the product is split.
 const tasksPerWorker = 4
 
-// stepsPerTask is the minimum number of multiplications per task of a matrix
+// productsPerTask is the minimum number of multiplications per task of a matrix
 // product: handing fewer to another worker would not save time.
-const stepsPerTask = 1 << 20
+const productsPerTask = 1 << 20
 
 // matrix is a strided operand: element (i, j) is data[i·row + j·col].
 type matrix struct {
@@ -128,7 +128,7 @@ func (g *product) layOut() {
 	if g.packedA {
 		g.p.scratch.reserveShared(g.m * g.k)
 	}
-	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/stepsPerTask)
+	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/productsPerTask)
 	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)

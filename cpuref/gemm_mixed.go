@@ -69,7 +69,7 @@ func (g *mixedProduct) compile() func() error {
 		streamed, resident = resident, streamed
 		g.length = g.panels * g.k * width
 	}
-	g.tasks = min(streamed, tasksPerWorker*pool.workers, 1+2*g.m*g.n*g.k/stepsPerTask)
+	g.tasks = min(streamed, tasksPerWorker*pool.workers, 1+2*g.m*g.n*g.k/productsPerTask)
 	scratch.reserveShared(g.length)
 	if g.transposed {
 		scratch.reserveShared(g.length + g.m*g.n)

@@ -177,11 +177,11 @@ func (p *program) Read(t kernels.Tensor, dst []byte) error {
 }
 
 // MemoryBytes implements [kernels.Program]. It counts buffers, scratch and the
-// weights that are kept so far.
+// weights that sections keep.
 func (p *program) MemoryBytes() int {
 	n := 4 * (p.scratch.sharedLength + len(p.scratch.private)*p.scratch.privateLength)
 	for _, w := range p.kept {
-		n += 4 * len(w.kept)
+		n += 4 * w.length
 	}
 	for _, b := range p.buffers {
 		n += len(b)

@@ -1,6 +1,10 @@
 package cpuref
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // weights are the weights of an op in the order in which its inner loops read
 // them. A section that trains them prepares them in every run, in the shared
@@ -19,7 +23,7 @@ type weights struct {
 // weightsKey identifies weights that are kept: their tensor, and their form.
 type weightsKey struct {
 	buffer, offset int
-	form           string
+	shape, form    string
 }
 
 // newWeights returns weights of the given length that come from a tensor, for the
@@ -31,7 +35,7 @@ func (p *program) newWeights(from kernels.Tensor, form string, at, length int) *
 		p.scratch.reserveShared(at + length)
 		return w
 	}
-	key := weightsKey{from.Buffer, from.Offset, form}
+	key := weightsKey{from.Buffer, from.Offset, fmt.Sprint(from.Shape), form}
 	if other := p.kept[key]; other != nil {
 		return other
 	}

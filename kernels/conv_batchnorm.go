@@ -10,7 +10,7 @@ import "fmt"
 //	B[n,oh,ow,o] = (Z[n,oh,ow,o] − RunningMean[o]) / √(RunningVar[o] + Eps) · Gamma[o] + Beta[o]
 //	Y[n,ph,pw,o] = the largest B of the window; with ReLU, at least 0
 //
-// A backend that normalises Z on the way does not store it.
+// A backend may leave Z unwritten.
 type ConvBatchNormInference struct {
 	X           Tensor // (N, H, W, I)
 	W           Tensor // (O, KH, KW, I)

@@ -24,8 +24,8 @@ type Op interface {
 // Access says what an op does with an operand.
 type Access uint8
 
-// Read, write, or both. The op ignores the old contents of a Write operand. Those
-// of a Scratch operand it ignores too, and leaves undefined ones.
+// Read, write, or both. The op ignores the old contents of a Write operand, and of a
+// Scratch operand, whose contents are undefined afterwards.
 const (
 	Read Access = 1 << iota
 	Write

@@ -30,6 +30,7 @@ type peerProgram struct {
 	cmd     *exec.Cmd // nil if it does not run
 	stdin   io.WriteCloser
 	stdout  *bufio.Scanner
+	asked   bool     // since it was started
 	names   []string // of its configurations, in the order of its first answer
 	rounds  map[string][]bench.Round
 }
@@ -59,36 +60,55 @@ func alternate(c *cobra.Command, s *bench.Session, rounds int, against []string)
 	return ours, programs, nil
 }
 
-// measure adds a round of each of the program's configurations.
+// measure adds a round of each of the program's configurations. A program that ends
+// after an answer is started again.
 func (p *peerProgram) measure(c *cobra.Command) error {
 	if p.cmd == nil {
 		if err := p.start(c); err != nil {
 			return err
 		}
 	}
+	first := !p.asked
+	p.asked = true
 	fmt.Fprintln(p.stdin) // fails if the program has ended, as does reading its answer
-	for answers := 0; ; answers++ {
-		if !p.stdout.Scan() {
-			if err := p.close(); err != nil || answers > 0 {
-				return err
-			}
-			return errors.New("ended without an answer")
-		}
+	answers, ended, err := p.read()
+	if err == nil && ended {
+		err = p.close()
+	}
+	switch {
+	case c.Context().Err() != nil: // the program was killed
+		return c.Context().Err()
+	case err != nil:
+		return err
+	case answers == 0 && ended && !first:
+		return p.measure(c)
+	case answers == 0:
+		return errors.New("gave no answer")
+	}
+	return nil
+}
+
+// read reads a program's answer, up to an empty line or its end, and returns the
+// number of configurations.
+func (p *peerProgram) read() (answers int, ended bool, err error) {
+	for p.stdout.Scan() {
 		if p.stdout.Text() == "" {
-			return nil
+			return answers, false, nil
 		}
 		var line struct {
 			Name string
 			bench.Round
 		}
 		if err := json.Unmarshal(p.stdout.Bytes(), &line); err != nil || !(line.ImagesPerSecond > 0) {
-			return fmt.Errorf("printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", p.stdout.Text())
+			return answers, false, fmt.Errorf("printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", p.stdout.Text())
 		}
 		if p.rounds[line.Name] == nil {
 			p.names = append(p.names, line.Name)
 		}
 		p.rounds[line.Name] = append(p.rounds[line.Name], line.Round)
+		answers++
 	}
+	return answers, true, p.stdout.Err()
 }
 
 // start starts the program.
@@ -106,7 +126,7 @@ func (p *peerProgram) start(c *cobra.Command) (err error) {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("does not start: %w", err)
 	}
-	p.cmd, p.stdout = cmd, bufio.NewScanner(stdout)
+	p.cmd, p.stdout, p.asked = cmd, bufio.NewScanner(stdout), false
 	return nil
 }
 

@@ -71,7 +71,8 @@ func TestBenchAgainst(t *testing.T) {
 	const slow, fast = `{"name": "slow", "images_per_second": %s, "latency_ms": {"median": 2, "p99": 3}}`, `{"name": "fast", "images_per_second": 1e15}`
 	stays := peerScript(t, fmt.Sprintf("n=0; while read line; do n=$((n+2)); echo '%s'; echo '%s'; echo; done", fmt.Sprintf(slow, "'$n'"), fast))
 	ends := peerScript(t, fmt.Sprintf("echo '%s'", fmt.Sprintf(slow, "8")))
-	stdout := runBenchFor(t, "--cpu", "--infer", "--json", "--no-profile", "--rounds", "3", "--against", stays, "--against", ends)
+	leaves := peerScript(t, fmt.Sprintf("echo '%s'; echo", fast)) // after a whole answer
+	stdout := runBenchFor(t, "--cpu", "--infer", "--json", "--no-profile", "--rounds", "3", "--against", stays, "--against", ends, "--against", leaves)
 	var v struct {
 		Result bench.Summary
 		Peers  []peer
@@ -87,13 +88,14 @@ func TestBenchAgainst(t *testing.T) {
 		name    string
 		rounds  []float64
 		latency *bench.Latency
-	}{{"slow", []float64{2, 4, 6}, latency}, {"fast", []float64{1e15, 1e15, 1e15}, nil}, {"slow", []float64{8, 8, 8}, latency}} {
+	}{{"slow", []float64{2, 4, 6}, latency}, {"fast", []float64{1e15, 1e15, 1e15}, nil}, {"slow", []float64{8, 8, 8}, latency},
+		{"fast", []float64{1e15, 1e15, 1e15}, nil}} {
 		s := bench.Summary{ImagesPerSecond: want.rounds[1], Rounds: want.rounds, Latency: want.latency}
 		if w := (peer{want.name, s, v.Result.ImagesPerSecond / want.rounds[1]}); i >= len(v.Peers) || !reflect.DeepEqual(v.Peers[i], w) {
 			t.Errorf("peer %d in %+v, want %+v", i, v.Peers, w)
 		}
 	}
-	for script, want := range map[string]int{stays: 1, ends: 3} {
+	for script, want := range map[string]int{stays: 1, ends: 3, leaves: 3} {
 		if starts, err := os.ReadFile(filepath.Join(filepath.Dir(script), "starts")); err != nil || len(starts) != want {
 			t.Errorf("%d starts, want %d (%v)", len(starts), want, err)
 		}
@@ -118,7 +120,8 @@ func TestBenchAgainstRefuses(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{"echo nonsense", `printed "nonsense", want a line such as {"name": "x", "images_per_second": 1}`},
 		{`echo '{"name": "x", "images_per_second": 0}'`, "want a line such as"},
-		{"exit 0", "ended without an answer"},
+		{"exit 0", "gave no answer"},
+		{"echo", "gave no answer"},
 		{"exit 3", "exit status 3"},
 	} {
 		p := peerScript(t, c.body)

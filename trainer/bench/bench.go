@@ -434,7 +434,7 @@ func medianOp(i int, runs [][]kernels.OpTime) Op {
 }
 
 // traffic returns the minimum number of bytes that an op reads and writes: its
-// operands but for scratch, or what its Traffic method returns.
+// operands except scratch, or what its Traffic method returns.
 func traffic(op kernels.Op) int {
 	if t, ok := op.(interface{ Traffic() int }); ok {
 		return t.Traffic()

@@ -6,7 +6,7 @@ func normalizeReLUGeneric(y, x, mean, scale, shift []float32, ld, rows int) {
 	for r := range rows {
 		yr := y[r*ld : r*ld+len(mean)]
 		for j, v := range x[r*ld : r*ld+len(mean)] {
-			yr[j] = max((v-mean[j])*scale[j]+shift[j], 0)
+			yr[j] = max(float32((v-mean[j])*scale[j])+shift[j], 0)
 		}
 	}
 }

@@ -190,7 +190,7 @@ func normalizeGeneric(y, x, mean, scale, shift []float32, ld, rows int) {
 	for r := range rows {
 		yr := y[r*ld : r*ld+len(mean)]
 		for j, v := range x[r*ld : r*ld+len(mean)] {
-			yr[j] = (v-mean[j])*scale[j] + shift[j]
+			yr[j] = float32((v-mean[j])*scale[j]) + shift[j] // never fused
 		}
 	}
 }

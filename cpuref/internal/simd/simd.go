@@ -46,7 +46,9 @@ type Kernels struct {
 	ColumnSquares func(sum, squares, x, shift []float32, ld, rows int)
 	// ColumnDots: sum[j] += Σ_r dy[r·ld+j], dot[j] += Σ_r dy[r·ld+j]·(x[r·ld+j] − mean[j]).
 	ColumnDots func(sum, dot, dy, x, mean []float32, ld, rows int)
-	// Normalize: y[r·ld+j] = (x[r·ld+j] − mean[j])·scale[j] + shift[j].
+	// Normalize: y[r·ld+j] = (x[r·ld+j] − mean[j])·scale[j] + shift[j]. Each step
+	// is rounded, so that the bits do not depend on which elements the vector code
+	// computes.
 	Normalize func(y, x, mean, scale, shift []float32, ld, rows int)
 	// NormalizeBackward: dx = scale[j]·dy + (slope[j]·(x − mean[j]) + shift[j]).
 	NormalizeBackward func(dx, dy, x, mean, scale, slope, shift []float32, ld, rows int)
@@ -58,7 +60,8 @@ type Kernels struct {
 	// the two rows dx0 and dx1, and 0 to the others.
 	MaxPool2x2Backward func(dx0, dx1, dy []float32, index []uint32, c int)
 
-	// NormalizeReLU: y = max(0, (x − mean[j])·scale[j] + shift[j]), NaN stays.
+	// NormalizeReLU: y = max(0, (x − mean[j])·scale[j] + shift[j]), rounded as by
+	// Normalize; NaN stays.
 	NormalizeReLU func(y, x, mean, scale, shift []float32, ld, rows int)
 	// ReLUDots is ColumnDots over the elements where y > 0.
 	ReLUDots func(sum, dot, dy, y, x, mean []float32, ld, rows int)
@@ -75,7 +78,7 @@ type Kernels struct {
 	// to the element at index, and the others get none.
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
-	// The transforms of Winograd's convolution F(2×2, 3×3), or nil; see winograd.go.
+	// The transforms of Winograd's convolution F(2×2, 3×3); see winograd.go.
 	// The 16 points of a matrix are dv, dm or du apart.
 	// WinogradFilter transforms n filters g (9, dg) to points u (16, du).
 	WinogradFilter func(u, g []float32, n, du, dg int)
@@ -148,7 +151,7 @@ type Tile struct {
 
 	Accumulate int // 1: add to the old contents of C
 
-	// Ahead is in a cache line that the tile fetches for a later one, or nil. The
+	// Ahead is in a cache line that the tile may fetch for a later one, or nil. The
 	// next k fetches the line StepAhead further; a segment ends with JumpAhead.
 	Ahead                *float32
 	StepAhead, JumpAhead int

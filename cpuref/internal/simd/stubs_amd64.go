@@ -284,22 +284,22 @@ func tile14x32AVX512(t *Tile, cols int)
 //go:noescape
 func tilePairs14x32AVX512(t *Tile, cols int)
 
-// tilePairs1x1AMX computes a tile of 1×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+// tilePairs1x1AMX computes a tile of 1×1 tile registers of the given shapes from pairs, depth pairs per step; t.K counts the steps.
 //
 //go:noescape
 func tilePairs1x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
-// tilePairs1x2AMX computes a tile of 1×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+// tilePairs1x2AMX computes a tile of 1×2 tile registers of the given shapes from pairs, depth pairs per step; t.K counts the steps.
 //
 //go:noescape
 func tilePairs1x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
-// tilePairs2x1AMX computes a tile of 2×1 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+// tilePairs2x1AMX computes a tile of 2×1 tile registers of the given shapes from pairs, depth pairs per step; t.K counts the steps.
 //
 //go:noescape
 func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
-// tilePairs2x2AMX computes a tile of 2×2 tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.
+// tilePairs2x2AMX computes a tile of 2×2 tile registers of the given shapes from pairs, depth pairs per step; t.K counts the steps.
 //
 //go:noescape
 func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)

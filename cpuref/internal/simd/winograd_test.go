@@ -10,9 +10,6 @@ import (
 // vectors and odd distances, and write nothing else.
 func TestWinogradTransforms(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
-		if k.WinogradInput == nil {
-			t.Skip("the tier does not compute convolutions by Winograd's algorithm")
-		}
 		r := rand.New(rand.NewPCG(11, 12))
 		for _, c := range []int{1, 4, 7, 8, 12, 16, 17, 24, 32, 48} {
 			for tiles := 1; tiles < 4; tiles++ {

@@ -34,7 +34,7 @@ func tilesAMX() {
 			k := &tileAMX{groups, vectors, [2]reg.GPPhysical{reg.R8, reg.R9}, reg.R10,
 				[2]reg.GPPhysical{reg.R11, reg.R12}, reg.R13, reg.R14, reg.R15}
 			begin(fmt.Sprintf("tilePairs%dx%dAMX", groups, vectors), "t *Tile, shapes *byte, rows0, rows1, depth int",
-				fmt.Sprintf("computes a tile of %d×%d tile registers of the given shapes from pairs, depth pairs a step; t.K counts the steps.", groups, vectors))
+				fmt.Sprintf("computes a tile of %d×%d tile registers of the given shapes from pairs, depth pairs per step; t.K counts the steps.", groups, vectors))
 			k.generate()
 		}
 	}

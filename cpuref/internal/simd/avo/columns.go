@@ -99,7 +99,8 @@ func normalize(v vector) {
 	v.eachRow([]string{"y", "x"}, func(j int, m []Mem) {
 		x := v.load(m[1])
 		VSUBPS(mean[j], x, x)
-		VFMADD213PS(shift[j], scale[j], x)
+		VMULPS(scale[j], x, x) // rounded, as in portable code: see Normalize in package simd
+		VADDPS(shift[j], x, x)
 		VMOVUPS(x, m[0])
 	})
 	VZEROUPPER()

@@ -237,7 +237,8 @@ func normalizeReLU(v vector) {
 	v.eachRow([]string{"y", "x"}, func(j int, m []Mem) {
 		x := v.load(m[1])
 		VSUBPS(mean[j], x, x)
-		VFMADD213PS(at(pShift, j*v.bytes()), scale[j], x)
+		VMULPS(scale[j], x, x)
+		VADDPS(at(pShift, j*v.bytes()), x, x)
 		VMAXPS(x, zero, x) // a NaN stays
 		VMOVUPS(x, m[0])
 	})

@@ -1,4 +1,4 @@
-// Command avo generates the inner loops of package simd, but for arm64's tile. Run it with
+// Command avo generates the inner loops of package simd, except arm64's tile. Run it with
 // "go generate" in the package's folder.
 package main
 

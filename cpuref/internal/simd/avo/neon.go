@@ -167,7 +167,7 @@ func (t *translation) vector(opcode string, o []Op) error {
 		t.three("FMLA.4S", register(o[1]), register(sum), scratch)
 		t.copy(scratch, register(sum))
 	case "VCMPPS":
-		t.compare(o[0], register(o[2]), register(o[1]), register(o[3]))
+		return t.compare(o[0], register(o[2]), register(o[1]), register(o[3]))
 	case "VBLENDVPS": // o[2] is o[3]: it changes where the mask o[0] is set
 		t.three("BIT.16B", register(o[0]), t.inRegister(o[1]), register(o[3]))
 	default:
@@ -194,7 +194,7 @@ func (t *translation) move(from, to Op) {
 }
 
 // compare computes d = x predicate y.
-func (t *translation) compare(predicate Op, x, y, d int) {
+func (t *translation) compare(predicate Op, x, y, d int) error {
 	switch predicate {
 	case Imm(greater):
 		t.three("FCMGT.4S", y, x, d)
@@ -203,7 +203,10 @@ func (t *translation) compare(predicate Op, x, y, d int) {
 	case Imm(notLessOrEqual):
 		t.three("FCMGE.4S", x, y, d)
 		t.two("NOT.16B", d, d)
+	default:
+		return fmt.Errorf("predicate %v has no translation", predicate)
 	}
+	return nil
 }
 
 // general translates an instruction on general registers.

@@ -148,13 +148,18 @@ func (l *sseLowering) threeOperands(op twoOperand, x, y, to Op) {
 
 // compare computes to = x predicate y.
 func (l *sseLowering) compare(predicate, x, y, to Op) {
-	const lessThan, notLessEqual, ordered = 1, 6, 7 // SSE's predicates
-	code := Imm(ordered)
+	const lessThan, notLessEqual = 1, 6 // SSE's predicates
+	var code Op
 	switch predicate {
+	case Imm(ordered):
+		code = predicate
 	case Imm(greater):
 		x, y, code = y, x, Imm(lessThan)
 	case Imm(notLessOrEqual):
 		code = Imm(notLessEqual)
+	default:
+		l.emit(nil, fmt.Errorf("predicate %v has no SSE form", predicate))
+		return
 	}
 	result := l.copyOf(x)
 	l.emit(x86.CMPPS(y, result, code))
