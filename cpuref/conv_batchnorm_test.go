@@ -111,9 +111,9 @@ func TestConvBatchNormBits(t *testing.T) {
 	}
 }
 
-// keptOps returns ops that prepare weights w (64, size, size, 32) or (64, 32), each in
-// another form, and their results.
-func keptOps(p *trained) (ops []kernels.Op, results []kernels.Tensor) {
+// keptOps returns ops that prepare the plan's weights, each in another form, and their
+// results; mixed says whether mixed precision is among them.
+func keptOps(p *trained, mixed bool) (ops []kernels.Op, results []kernels.Tensor) {
 	image := func(c int) kernels.Tensor { return p.Tensor("", kernels.Float32, 2, 14, 14, c) }
 	for _, stride := range []int{1, 2} {
 		dy := p.Tensor("", kernels.Float32, 2, 14/stride, 14/stride, 64)
@@ -130,6 +130,11 @@ func keptOps(p *trained) (ops []kernels.Op, results []kernels.Tensor) {
 		}
 		c := p.Tensor("", kernels.Float32, factor.Dim(0), w.Dim(0))
 		ops, results = append(ops, kernels.GEMM{A: factor, B: w, C: c, TransB: true}), append(results, c)
+		if mixed {
+			c = p.Tensor("", kernels.Float32, c.Shape...)
+			ops = append(ops, kernels.GEMM{A: factor, B: w, C: c, TransB: true, Precision: kernels.Mixed})
+			results = append(results, c)
+		}
 	}
 	return ops, results
 }
@@ -139,7 +144,7 @@ func keptOps(p *trained) (ops []kernels.Op, results []kernels.Tensor) {
 func TestWeightsFollowChanges(t *testing.T) {
 	for _, channels := range []int{3, 32} { // direct, Winograd
 		p := newTrained(2, 14, 14, channels, 64, 3, 1, 2, true)
-		ops, results := keptOps(p)
+		ops, results := keptOps(p, kernels.CheckPrecision(open(t, "", 2), kernels.Mixed) == nil)
 		p.Section("joined").Add(ops...)
 		results = append(results, p.joined)
 		for i, op := range ops {

@@ -6,7 +6,8 @@ import (
 )
 
 // mixedProduct is a matrix product in mixed precision. The operand with fewer tiles
-// is rounded first, to the shared scratch. Each task then rounds a part of the
+// is rounded first, to the shared scratch, or B, if it holds weights that the section
+// does not train and that are thus rounded once. Each task then rounds a part of the
 // other, block by block, and multiplies each block while it is in the cache: large
 // matrices are read once. If it costs less to transpose C than the operands, the
 // product computes Cᵀ = Bᵀ·Aᵀ.
@@ -21,9 +22,11 @@ type mixedProduct struct {
 	accumulate bool
 
 	tiles        rowTiles
-	panels       int  // of B
-	rowsStreamed bool // the tasks round A, else B
+	panels       int      // of B
+	rowsStreamed bool     // the tasks round A, else B
+	weights      *weights // the other operand, if it is B and rounded once
 	tasks        int
+	panelParts   int // parts of B's panels, each for all parts of A's rows; 1 if the tasks round B
 	group        int // panels in a block of B
 	blockLength  int
 	length       int // of the rounded operand: (M, K) of A, or [panel][K][tile's columns] of B
@@ -48,28 +51,77 @@ func (p *program) mixedProduct(op kernels.GEMM) func() error {
 	} else {
 		transposedCost += n * k
 	}
-	if transposedCost < cost {
+	once := op.TransB && !p.writes[op.B.Buffer]
+	if transposedCost < cost && !once {
 		a, b, m, n, g.transposed = b, a, n, m, true
 	}
 	g.a, g.b = pairedMatrix{p, a, k}, pairedMatrix{p, b, k}
 	g.m, g.n, g.k = m, n, pairs(k)
+	if once {
+		width := p.backend.simd.Cols
+		g.weights = p.newWeights(op.B, "mixed product", 0, ((n+width-1)/width*g.k+1)*width)
+	}
 	return g.compile()
 }
 
 // compile splits the product into tiles and tasks, reserves scratch, and returns
 // the function that computes it.
 func (g *mixedProduct) compile() func() error {
-	pool, scratch, width := g.p.backend.pool, &g.p.scratch, g.p.backend.simd.Cols
+	pool, width := g.p.backend.pool, g.p.backend.simd.Cols
 	g.tiles = newRowTiles(g.tile.group, g.m)
 	g.panels = (g.n + width - 1) / width
-	g.rowsStreamed = g.tiles.count > g.panels
-	streamed, resident := g.panels, g.tiles.count
-	g.length = g.m * g.k
+	g.rowsStreamed = g.weights != nil || g.tiles.count > g.panels
+	resident := g.tiles.count
 	if g.rowsStreamed {
-		streamed, resident = resident, streamed
-		g.length = g.panels * g.k * width
+		resident = g.panels
 	}
-	g.tasks = min(streamed, tasksPerWorker*pool.workers, 1+2*g.m*g.n*g.k/productsPerTask)
+	g.split()
+	g.reserve()
+	rounds := resident * ((g.k + kBlock - 1) / kBlock)
+	round := func(worker, task int) { g.round(worker, task%resident, task/resident*kBlock) }
+	start, compute, finish := g.start, g.compute, g.finish
+	return func() error {
+		if g.weights != nil {
+			g.weights.prepare(rounds, round)
+		} else {
+			pool.run(rounds, round)
+		}
+		if g.transposed {
+			pool.run(g.tiles.count, start)
+		}
+		pool.run(g.tasks*g.panelParts, compute)
+		if g.transposed {
+			pool.run(g.tiles.count, finish)
+		}
+		return nil
+	}
+}
+
+// split sets the number of tasks. Few rows meet the panels of rounded weights in
+// several tasks.
+func (g *mixedProduct) split() {
+	streamed := g.panels
+	if g.rowsStreamed {
+		streamed = g.tiles.count
+	}
+	wanted := min(tasksPerWorker*g.p.backend.pool.workers, 1+2*g.m*g.n*g.k/productsPerTask)
+	g.tasks, g.panelParts = min(streamed, wanted), 1
+	if g.weights != nil {
+		g.panelParts = min(g.panels, (wanted+g.tasks-1)/g.tasks)
+	}
+}
+
+// reserve reserves scratch for the operand that is rounded first, a transposed C, and
+// each worker's block of the other operand.
+func (g *mixedProduct) reserve() {
+	scratch, width := &g.p.scratch, g.p.backend.simd.Cols
+	switch {
+	case g.weights != nil:
+	case g.rowsStreamed:
+		g.length = g.panels * g.k * width
+	default:
+		g.length = g.m * g.k
+	}
 	scratch.reserveShared(g.length)
 	if g.transposed {
 		scratch.reserveShared(g.length + g.m*g.n)
@@ -78,20 +130,14 @@ func (g *mixedProduct) compile() func() error {
 	g.group = min(g.panels, max(1, groupElements/(steps*width)))
 	g.blockLength = steps * max(2*g.tile.group, g.group*width)
 	scratch.reservePrivate(2 * g.blockLength)
-	rounds := resident * ((g.k + kBlock - 1) / kBlock)
-	round := func(worker, task int) { g.round(worker, task%resident, task/resident*kBlock) }
-	start, compute, finish := g.start, g.compute, g.finish
-	return func() error {
-		pool.run(rounds, round)
-		if g.transposed {
-			pool.run(g.tiles.count, start)
-		}
-		pool.run(g.tasks, compute)
-		if g.transposed {
-			pool.run(g.tiles.count, finish)
-		}
-		return nil
+}
+
+// rounded returns the operand that is rounded first.
+func (g *mixedProduct) rounded() []float32 {
+	if g.weights != nil {
+		return g.weights.data()
 	}
+	return g.p.scratch.shared
 }
 
 // scratchOf splits a worker's scratch into a block and the space to transpose it.
@@ -103,15 +149,15 @@ func (g *mixedProduct) scratchOf(worker int) (block, space []float32) {
 // round is a task: it rounds the block from k0 of one tile's part of the operand
 // that the tasks share.
 func (g *mixedProduct) round(worker, i, k0 int) {
-	shared, width := g.p.scratch.shared, g.p.backend.simd.Cols
+	rounded, width := g.rounded(), g.p.backend.simd.Cols
 	k1 := min(k0+kBlock, g.k)
 	_, space := g.scratchOf(worker)
 	if g.rowsStreamed {
-		g.b.panels(shared[(i*g.k+k0)*width:], i*width, min((i+1)*width, g.n), k0, k1, space)
+		g.b.panels(rounded[(i*g.k+k0)*width:], i*width, min((i+1)*width, g.n), k0, k1, space)
 		return
 	}
 	from, rows := g.tiles.bounds(i)
-	g.a.rows(shared[from*g.k+k0:], g.k, from, from+rows, k0, k1, space)
+	g.a.rows(rounded[from*g.k+k0:], g.k, from, from+rows, k0, k1, space)
 }
 
 // compute is a task: it rounds a part of the other operand and multiplies it.
@@ -121,9 +167,9 @@ func (g *mixedProduct) compute(worker, task int) {
 		steps := min(kBlock, g.k-k0)
 		t.Walk(steps, 1, width, 1, 0, 0, 1, 0, 0)
 		if g.rowsStreamed {
-			from, to := chunk(g.tiles.count, g.tasks, task)
+			from, to := chunk(g.tiles.count, g.tasks, task%g.tasks)
 			for i := from; i < to; i++ {
-				g.multiplyRows(t, worker, i, k0, steps)
+				g.multiplyRows(t, worker, i, task/g.tasks, k0, steps)
 			}
 			continue
 		}
@@ -134,14 +180,15 @@ func (g *mixedProduct) compute(worker, task int) {
 	}
 }
 
-// multiplyRows rounds steps of row tile i of A, from k0, and multiplies them by all
-// panels of B.
-func (g *mixedProduct) multiplyRows(t *simd.Tile, worker, i, k0, steps int) {
+// multiplyRows rounds steps of row tile i of A, from k0, and multiplies them by a part
+// of the panels of B.
+func (g *mixedProduct) multiplyRows(t *simd.Tile, worker, i, part, k0, steps int) {
 	block, space := g.scratchOf(worker)
 	first, rows := g.tiles.bounds(i)
 	g.a.rows(block, steps, first, first+rows, k0, k0+steps, space)
-	for p := range g.panels {
-		g.multiply(t, block, steps, g.p.scratch.shared[(p*g.k+k0)*g.p.backend.simd.Cols:], i, p, k0)
+	from, to := chunk(g.panels, g.panelParts, part)
+	for p := from; p < to; p++ {
+		g.multiply(t, block, steps, g.rounded()[(p*g.k+k0)*g.p.backend.simd.Cols:], i, p, k0)
 	}
 }
 
