@@ -32,6 +32,9 @@ func open(t testing.TB, tier string, threads int) kernels.Backend {
 func TestThreadsDoNotChangeResults(t *testing.T) {
 	for _, tier := range cpuref.Tiers() {
 		eachPrecision(t, tier, func(t *testing.T, precision kernels.Precision) {
+			if tier == "generic" && testing.Short() {
+				t.Skip("skipped by -short: portable code takes ten seconds")
+			}
 			p := newStepPlan(precision)
 			want := p.results(t, open(t, tier, 1))
 			for _, threads := range []int{2, 3, 7} {
