@@ -65,7 +65,7 @@ test-view: setup ## test the live window on a display without a screen
 # Mesa's software driver takes about a second to compile a product's shader for
 # one shape. On Vulkan, make test therefore runs one of every 23 op cases, and
 # leaves out the op cases planned as for a GPU, the two-pass reductions, every tile
-# variant, and tuning. On the CPU's tiers, except the fastest, it runs one of every
+# variant, tuning, and the trajectory against PyTorch's. On the CPU's tiers, except the fastest, it runs one of every
 # three op cases. On every backend it leaves out op cases above 8 MFLOP, whole epochs
 # against the oracle, FashionCNN op by op, and all but 5 of the 20 steps against
 # PyTorch; trainings on machines whose GPUs do not work; and pages in a browser.

@@ -216,6 +216,9 @@ func TestTrajectoryAgainstPyTorch(t *testing.T) {
 	config := model.Config{Network: zoo(t, want.Model).WithDropout(0), Optimizer: model.DefaultAdam(), Images: images,
 		TrainBatches: []int{want.Batch}, TrainImages: images}
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
+		if _, onGPU := b.(*vulkan.Backend); onGPU && testing.Short() {
+			t.Skip("skipped by -short: a software driver takes 40 s to compile a training step of this batch size")
+		}
 		r := start(t, b, config, train.Images[:images*784], train.Labels[:images])
 		r.steps(model.TrainSection(want.Batch), steps)
 		losses := r.read(r.net.Train.Loss)

@@ -21,7 +21,7 @@ import (
 
 var (
 	update         = flag.Bool("update", false, "rewrite testdata/networks; then run testdata/networks.py")
-	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 12 on Vulkan; with -short 30 and 6)")
+	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 12 on Vulkan; with -short 30 and 3)")
 )
 
 // networksFor returns how many random networks to test on b. A software driver takes
@@ -35,7 +35,7 @@ func networksFor(b kernels.Backend) uint64 {
 		n = 30
 	}
 	if _, onGPU := b.(*vulkan.Backend); onGPU {
-		n = min(12, n/5)
+		n = min(12, n/10)
 	}
 	return n
 }
