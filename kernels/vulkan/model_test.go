@@ -92,6 +92,9 @@ func TestTrainingIsReproducible(t *testing.T) {
 		if name == "resnet20" { // a software driver takes a minute and a half for it; TestRandomNetworks covers its ops
 			continue
 		}
+		if name == "alternative" && testing.Short() { // fashioncnn has its ops
+			continue
+		}
 		run("", name)
 	}
 	if testing.Short() { // a software driver compiles what is new in the rest for a minute
