@@ -16,7 +16,7 @@ import (
 // variants, many of which take a software driver more than a second to compile.
 // Neighbouring cases have the same shape and different data, so an even number
 // would always pick the same data.
-var vulkanSample = flag.Int("vulkan-sample", 23, "with -short, run one of every `N` cases of an op on Vulkan")
+var vulkanSample = flag.Int("vulkan-sample", 0, "run one of every `N` cases of an op on Vulkan (default 3; with -short 23)")
 
 // Every op of every backend agrees with the oracle within its tolerance, and the
 // oracle passes against itself, including the guards of the cases. The log is
@@ -24,23 +24,24 @@ var vulkanSample = flag.Int("vulkan-sample", 23, "with -short, run one of every 
 func TestOps(t *testing.T) {
 	suite := kerneltest.NewSuite(oracle.New())
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
-		oneOf := 1
-		if testing.Short() {
-			oneOf = sample(t, b)
-		}
-		t.Logf("\n%v", suite.RunSample(t, b, oneOf))
+		t.Logf("\n%v", suite.RunSample(t, b, sample(t, b)))
 	})
 }
 
-// sample returns one of how many cases -short runs on a backend: all on the CPU's
-// fastest tier, which users get.
+// sample returns one of how many cases to run on a backend. With -short that is all on
+// the CPU's fastest tier, which users get, and one of three on the others.
 func sample(t *testing.T, b kernels.Backend) int {
-	if _, onGPU := b.(*vulkan.Backend); onGPU {
-		return *vulkanSample
-	}
+	_, onGPU := b.(*vulkan.Backend)
 	tiers := cpuref.Tiers()
-	if strings.HasSuffix(t.Name(), "/cpu-"+tiers[len(tiers)-1]) {
-		return 1
+	switch {
+	case onGPU && *vulkanSample > 0:
+		return *vulkanSample
+	case onGPU && testing.Short():
+		return 23
+	case onGPU:
+		return 3
+	case testing.Short() && !strings.HasSuffix(t.Name(), "/cpu-"+tiers[len(tiers)-1]):
+		return 3
 	}
-	return 3
+	return 1
 }
