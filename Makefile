@@ -1,6 +1,6 @@
 # make train     train the original's FashionCNN on this machine
 # make test      run the tests, at most 5 minutes on two cores
-# make test-all  run all tests
+# make test-all  run nearly all tests
 # make help      list all targets
 
 GO      ?= go
