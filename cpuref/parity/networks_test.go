@@ -8,8 +8,10 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
@@ -21,11 +23,12 @@ import (
 
 var (
 	update         = flag.Bool("update", false, "rewrite testdata/networks; then run testdata/networks.py")
-	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU and 12 on Vulkan; with -short 30 and 3)")
+	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU's fastest tier, 60 on its others and 12 on Vulkan; with -short 30, 6 and 3)")
 )
 
 // networksFor returns how many random networks to test on b. A software driver takes
-// about 3 s to compile one, so all 300 on Vulkan are for -random-networks 300.
+// about 3 s to compile one, so all 300 on Vulkan are for -random-networks 300. The
+// CPU's tiers differ in their inner loops only, so the fastest stands for them.
 func networksFor(b kernels.Backend) uint64 {
 	if *randomNetworks > 0 {
 		return *randomNetworks
@@ -34,8 +37,12 @@ func networksFor(b kernels.Backend) uint64 {
 	if testing.Short() {
 		n = 30
 	}
-	if _, onGPU := b.(*vulkan.Backend); onGPU {
-		n = min(12, n/10)
+	tiers := cpuref.Tiers()
+	switch _, onGPU := b.(*vulkan.Backend); {
+	case onGPU:
+		return min(12, n/10)
+	case !strings.Contains(b.Name(), "(CPU, "+tiers[len(tiers)-1]+","):
+		return n / 5
 	}
 	return n
 }
