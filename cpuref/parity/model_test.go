@@ -137,11 +137,11 @@ func TestLogitsAgainstPyTorch(t *testing.T) {
 	file, test := loadFixtures(t, "models.safetensors"), datasettest.Subset(t).Test
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
 		for _, name := range model.Names() {
-			_, onGPU := b.(*vulkan.Backend)
-			if slow := onGPU && testing.Short() || b.Name() == oracle.New().Name(); slow && name == "resnet20" {
-				continue // a software driver compiles it for long, and the oracle needs minutes
-			}
 			t.Run(name, func(t *testing.T) {
+				_, onGPU := b.(*vulkan.Backend)
+				if slow := onGPU && testing.Short() || b.Name() == oracle.New().Name(); slow && name == "resnet20" {
+					t.Skip("skipped by -short on Vulkan, where it takes long to compile, and on the oracle, which needs minutes")
+				}
 				want := file.get(t, name+".logits64")
 				n := want.Shape[0]
 				r := start(t, b, model.Config{Network: zoo(t, name), Images: n, EvalBatches: []int{n}, EvalImages: n},
@@ -409,10 +409,10 @@ func compareEpochs(t *testing.T, got, want *run) {
 func TestReload(t *testing.T) {
 	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
 		for _, c := range precisions(t, b, networks(t)) {
-			if _, onGPU := b.(*vulkan.Backend); onGPU && testing.Short() && c.name != "logistic" {
-				continue // a software driver takes 40 s to compile the others
-			}
 			t.Run(c.name, func(t *testing.T) {
+				if _, onGPU := b.(*vulkan.Backend); onGPU && testing.Short() && c.name != "logistic" {
+					t.Skip("skipped by -short: a software driver takes 40 s to compile it")
+				}
 				images, labels := synthetic(c.Images)
 				first := start(t, b, c.Config, images, labels)
 				first.steps(model.TrainSection(batch), 2)
