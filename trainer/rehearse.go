@@ -9,7 +9,7 @@ import (
 // Rehearse does all that [Train] does before the first step, so that it fails where
 // that would, but writes no files. It returns what the training would be.
 func Rehearse(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (Summary, error) {
-	if err := checkArguments(r, n, data, backend); err != nil {
+	if err := checkArguments(r, n, data, backend, o); err != nil {
 		return Summary{}, err
 	}
 	t, err := newTraining(r, n, data, backend, Options{InitFrom: o.InitFrom}, progressed{})

@@ -135,8 +135,11 @@ type training struct {
 // is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
 // everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
-	if err := checkArguments(r, n, data, backend); err != nil {
+	if err := checkArguments(r, n, data, backend, o); err != nil {
 		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // before there is a folder
 	}
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
 	f := folder{o.Dir}
@@ -181,9 +184,14 @@ func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset
 }
 
 // checkArguments refuses arguments that cannot be trained with.
-func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend) error {
-	if backend == nil || data == nil {
+func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) error {
+	switch {
+	case backend == nil || data == nil:
 		return usage("a training needs a backend and a dataset: one of them is missing")
+	case o.Dir == "" && (o.Resume || o.Restart):
+		return usage("there is no folder of a run to resume: name it in Options.Dir")
+	case o.LogEvery < 0:
+		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
 	}
 	if err := r.CheckFor(data.Shape); err != nil {
 		return err
