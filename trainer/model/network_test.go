@@ -100,6 +100,7 @@ func TestYAMLErrors(t *testing.T) {
 	end := "\n  - flatten\n  - linear: {out: classes}"
 	for text, want := range map[string]string{
 		"":                                "net.yaml is empty",
+		"# nothing":                       "net.yaml is empty",
 		"layers: []":                      "net.yaml: line 1: want a list of layers",
 		"layers: 3":                       "net.yaml: line 1: want a list of layers",
 		"layer: [relu]":                   `net.yaml: line 1: network has no setting "layer": want one of layers`,
@@ -128,6 +129,7 @@ func TestYAMLErrors(t *testing.T) {
 		"layers:\n  - residual: &a\n      body: [residual: *a]" + end:                                             "at most",
 		"layers: &a\n  - residual: {body: *a}" + end:                                                              "at most",
 		"layers: [" + strings.Repeat("relu, ", 10_000) + "flatten]":                                               "line 1: a network has at most 1000 layers",
+		"layers:" + end + "\n---\nlayers: [relu]":                                                                 "net.yaml holds more than one YAML document",
 		"layers:\n\t- relu": "net.yaml: not valid YAML: line 2",
 	} {
 		_, err := parse(text)
