@@ -60,7 +60,7 @@ func (s *session) upload(splits []dataset.Split) error {
 		images.Offset += images.Len()
 		labels.Offset += labels.Len()
 	}
-	return s.prog.Write(s.net.Table, kernels.AsBytes(s.net.Config.Normalization.Table()))
+	return s.net.WriteTables(s.prog) // a checkpoint does not hold them
 }
 
 func (s *session) close() error { return s.prog.Close() }
