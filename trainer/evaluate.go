@@ -88,9 +88,14 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.measured(eval, labels)
+}
+
+// measured computes the metrics of an evaluation that has just run.
+func (s *session) measured(eval evaluation, labels []byte) (*metrics.Metrics, []float32, error) {
 	network := s.net.Config.Network
-	probs := make([]float32, len(indices)*len(network.Classes))
-	if err := s.prog.Read(s.net.Probs.First(len(indices)), kernels.AsBytes(probs)); err != nil {
+	probs := make([]float32, len(labels)*len(network.Classes))
+	if err := s.prog.Read(s.net.Probs.First(len(labels)), kernels.AsBytes(probs)); err != nil {
 		return nil, nil, err
 	}
 	m, err := metrics.Compute(labels, probs, network.Classes)
