@@ -142,6 +142,20 @@ func originOf(about map[string]string) Origin {
 	return o
 }
 
+// ReadNetwork reads the network that the metadata of a .safetensors file describes, and
+// none of its weights, which may be large. The error is [checkpoint.ErrBadCheckpoint].
+func ReadNetwork(path string) (model.Network, error) {
+	about, err := checkpoint.LoadMetadata(path)
+	if err != nil {
+		return model.Network{}, err
+	}
+	n, err := networkOf(about)
+	if err != nil {
+		return n, badCheckpoint("%s: %v", path, err)
+	}
+	return n, nil
+}
+
 // networkOf returns the network that metadata describes.
 func networkOf(about map[string]string) (model.Network, error) {
 	d, err := infoOf(about)

@@ -11,14 +11,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/audit"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newEvalCommand() *cobra.Command {
 	var checkpoint checkpointFlags
-	var dataDir, predictions, out string
+	var dataDir, predictions, out, twins string
 	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
 	var asJSON bool
 	var f deviceFlags
@@ -35,7 +37,10 @@ one that has such tensors.
 --out writes metrics, every image's probabilities and pictures to a folder:
 confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
 mistakes, the first layer's filters, and the regions of images that speak for the
-predicted class (see --cam).`,
+predicted class (see --cam).
+
+--without FILE also gives the accuracy without the test images that have a twin among
+the training images, by the list that "data audit" wrote for the same dataset.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint mynet.pth --model mynet.yaml
@@ -67,12 +72,28 @@ predicted class (see --cam).`,
 					return err
 				}
 			}
+			var rest *remainder
+			if twins != "" {
+				if rest, err = withoutSeen(e, twins); err != nil {
+					return err
+				}
+			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), e.Metrics)
+				return printJSON(c.OutOrStdout(), struct {
+					*metrics.Metrics
+					Rest *remainder `json:"without_seen_in_training,omitempty"`
+				}{e.Metrics, rest})
 			}
 			fmt.Fprintln(c.OutOrStdout(), d.announce())
-			if err := printMetrics(c.OutOrStdout(), e); err != nil || out == "" {
+			if err := printMetrics(c.OutOrStdout(), e); err != nil {
 				return err
+			}
+			if rest != nil {
+				fmt.Fprintf(c.OutOrStdout(), "without the test images that have a twin among the training images (%s): accuracy %.2f %%  macro F1 %.4f\n",
+					humanize.Comma(int64(e.Images.N-rest.Images)), 100*rest.Accuracy, rest.MacroF1)
+			}
+			if out == "" {
+				return nil
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "metrics, predictions and pictures are in %s\n", out)
 			return err
@@ -82,6 +103,7 @@ predicted class (see --cam).`,
 	data := flagGroup{c.Flags(), groupData}
 	data.setting("dataset", datasetUsage)
 	data.setting("skip-bad", skipBadUsage)
+	bind(data, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give the accuracy without test images that have a twin among the training images in this list")
 	bind(data, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
@@ -138,6 +160,31 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint che
 		return e, err
 	}
 	return e, e.Write(out, cam)
+}
+
+// remainder holds the figures of the test images that have no twin in training.
+type remainder struct {
+	Images   int     `json:"images"`
+	Accuracy float64 `json:"accuracy"`
+	MacroF1  float64 `json:"macro_f1"`
+}
+
+// withoutSeen computes the figures of an evaluation without the test images that have a
+// twin among the training images, by the list in a file.
+func withoutSeen(e *trainer.Evaluation, path string) (*remainder, error) {
+	list, err := audit.ReadTwins(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
+	}
+	seen := audit.SeenInTraining(list)
+	if n := len(seen); n > 0 && seen[n-1] >= e.Images.N {
+		return nil, fmt.Errorf("%w: --without %s names test image %d, but there are %d: it is the list of another dataset", dataset.ErrBadData, path, seen[n-1], e.Images.N)
+	}
+	m, err := e.Without(seen)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --without %s leaves no test image: %v", dataset.ErrBadData, path, err)
+	}
+	return &remainder{m.Images, m.Accuracy, m.Macro.F1}, nil
 }
 
 // modelAndData reads the model and the dataset to evaluate it on. Pictures are scaled to

@@ -444,7 +444,7 @@ func rehearse(cmd *cobra.Command, c study.Config) error {
 		if err := study.TryFolder(c); err != nil {
 			return err
 		}
-		s, err := trainer.Rehearse(c.Recipe, n, data, d.Backend, trainer.Options{InitFrom: c.InitFrom})
+		s, err := trainer.Rehearse([]trainer.Replica{{Recipe: c.Recipe, Options: trainer.Options{InitFrom: c.InitFrom}}}, n, data, d.Backend)
 		if err != nil {
 			return err
 		}
