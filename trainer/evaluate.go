@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -57,6 +58,21 @@ func (e *Evaluation) Write(dir string, cam CAM) error {
 	out := folder{dir}
 	return errors.Join(out.writePredictions(nil, e.Images.Labels, e.Probabilities),
 		out.writePictures(classified{e.model, e.Images, e.Probabilities, e.Metrics, cam}), out.writeMetrics(e.Metrics))
+}
+
+// Without returns what follows from the predictions, as [metrics.Compute] does, for the
+// images other than those with the given indices, which ascend.
+func (e *Evaluation) Without(indices []int) (*metrics.Metrics, error) {
+	classes := e.model.Network.Classes
+	var labels []byte
+	var probabilities []float32
+	for i, label := range e.Images.Labels {
+		if _, found := slices.BinarySearch(indices, i); !found {
+			labels = append(labels, label)
+			probabilities = append(probabilities, e.Probabilities[i*len(classes):][:len(classes)]...)
+		}
+	}
+	return metrics.Compute(labels, probabilities, classes)
 }
 
 // WritePredictions writes the predictions to path, in the format of a run's

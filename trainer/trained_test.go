@@ -183,6 +183,9 @@ func TestSaveAndLoad(t *testing.T) {
 	if !sameNetwork(t, got.Network, m.Network) || !reflect.DeepEqual(got.Normalization, m.Normalization) || got.Framing != m.Framing || got.Origin != m.Origin {
 		t.Errorf("loaded %+v, %v, %v, %+v", got.Network, got.Normalization, got.Framing, got.Origin)
 	}
+	if n, err := ReadNetwork(path); err != nil || !sameNetwork(t, n, m.Network) {
+		t.Errorf("without weights, %+v, %v", n, err)
+	}
 	want, err := m.PredictBatch(pictures(data.Test))
 	if err != nil {
 		t.Fatal(err)

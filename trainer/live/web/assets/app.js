@@ -7,6 +7,7 @@ const make = (tag, properties = {}, ...children) => {
   element.append(...children);
   return element;
 };
+const family = getComputedStyle(document.body).fontFamily;
 const head = (scope, ...children) => make("th", {scope}, ...children);
 const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)}\u00a0%`;
 const fixed = x => x == null ? "–" : x.toFixed(4);
@@ -52,7 +53,7 @@ class Chart {
     if (key == this.key) return this.plot.setData(data);
     this.key = key;
     this.plot?.destroy();
-    const axis = {stroke: () => css("--ink"), grid: {stroke: () => css("--line"), width: 1}, ticks: {stroke: () => css("--line"), width: 1}};
+    const axis = {font: `12px ${family}`, labelFont: `bold 12px ${family}`, stroke: () => css("--ink"), grid: {stroke: () => css("--line"), width: 1}, ticks: {stroke: () => css("--line"), width: 1}};
     const options = {
       width, height, title: this.title, legend: {show: false}, cursor: {drag: {x: false}},
       scales: {x: {time: false, range: (_, low, high) => low == high ? [low - .5, high + .5] : [low, high]}},
