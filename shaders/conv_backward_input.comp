@@ -10,6 +10,7 @@ const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
 #define MASK_A (O % 4 == 0)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 23
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #define BN_CONSTANT 18

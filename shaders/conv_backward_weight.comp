@@ -10,6 +10,7 @@ const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
 #define MASK_A (!WHOLE_K)
 #define MASK_B (I % 4 == 0)
+#define MIXED_CONSTANT 18
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"

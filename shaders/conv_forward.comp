@@ -13,6 +13,7 @@ const bool B_ALONG_K = true;
 #include "conv_shape.glsl"
 #define MASK_A (I % 4 == 0)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 20
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"

@@ -21,6 +21,7 @@ const bool A_ALONG_K = !TRANS_A;
 const bool B_ALONG_K = TRANS_B;
 #define MASK_A (!WHOLE_K)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 20
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"

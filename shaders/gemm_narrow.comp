@@ -4,6 +4,7 @@
 // and on request their cross-entropy. A workgroup computes few rows of C, so that
 // even a small batch keeps many workgroups busy; several threads share the K of a
 // column. The last workgroup computes the mean of the losses.
+#include "bfloat16.glsl"
 #include "common.glsl"
 #include "last_group.glsl"
 
@@ -11,6 +12,7 @@ layout(constant_id = 1) const uint ROWS = 1; // per workgroup
 layout(constant_id = 2) const bool WITH_LOSS = false;
 layout(constant_id = 3) const bool WITH_DLOGITS = false;
 layout(constant_id = 4) const bool WITH_PROBS = false;
+layout(constant_id = 5) const bool MIXED = false; // round both factors to bfloat16
 
 const uint COLUMNS = 16;              // most columns of C; narrowColumns on the host
 const uint LANES = THREADS / COLUMNS; // threads per column, a power of two
@@ -44,6 +46,8 @@ float logit(uint n, uint c) { return sums[((n - first_row()) * COLUMNS + c) * LA
 
 #include "cross_entropy.glsl"
 
+vec4 factor(vec4 v) { return MIXED ? round_bfloat16(v) : v; }
+
 // Computes the products of the workgroup's rows, in lane 0 of sums.
 void multiply() {
     uint lane = gl_LocalInvocationID.x % LANES, col = gl_LocalInvocationID.x / LANES;
@@ -52,9 +56,9 @@ void multiply() {
         sum[r] = vec4(0.0);
     }
     for (uint q = lane; q < quads; q += LANES) {
-        vec4 v = b[min(col, classes - 1) * quads + q];
+        vec4 v = factor(b[min(col, classes - 1) * quads + q]);
         [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            sum[r] += a[min(first_row() + r, samples - 1) * quads + q] * v;
+            sum[r] += factor(a[min(first_row() + r, samples - 1) * quads + q]) * v;
         }
     }
     uint at = col * LANES + lane;

@@ -360,6 +360,7 @@ type MatrixTileSpec struct {
 	RowSums   bool
 	WholeK    bool
 	Unroll    int
+	Mixed     bool
 }
 
 // ConvShapeSpec holds the specialisation constants of conv_shape.glsl.
@@ -421,7 +422,7 @@ type ConvBackwardInputBuffers[T any] struct {
 // ConvBackwardInput calls conv_backward_input.comp.
 func ConvBackwardInput[T any](spec ConvBackwardInputSpec, push ConvBackwardInputPush, buffers ConvBackwardInputBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_input",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.DY, buffers.Weight, buffers.DX, buffers.Parts, buffers.Counters, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
 }
@@ -452,7 +453,7 @@ type ConvBackwardWeightBuffers[T any] struct {
 // ConvBackwardWeight calls conv_backward_weight.comp.
 func ConvBackwardWeight[T any](spec ConvBackwardWeightSpec, push ConvBackwardWeightPush, buffers ConvBackwardWeightBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_weight",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.X, buffers.DY, buffers.DW, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.DBias}}
 }
@@ -488,7 +489,7 @@ type ConvForwardBuffers[T any] struct {
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias)),
 		Buffers: []T{buffers.X, buffers.Weight, buffers.Bias, buffers.Y, buffers.Parts, buffers.Counters, buffers.Partials, buffers.Mean, buffers.Variance}}
 }
@@ -644,7 +645,7 @@ type GEMMBuffers[T any] struct {
 // GEMM calls gemm.comp.
 func GEMM[T any](spec GEMMSpec, push GEMMPush, buffers GEMMBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.M), uint32(push.N), uint32(push.K), uint32(push.SplitK), uint32(push.WithBias), uint32(push.Accumulate), uint32(push.Threshold), uint32(push.Layer), math.Float32bits(push.Scale)),
 		Buffers: []T{buffers.A, buffers.B, buffers.Bias, buffers.C, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.RowSums, buffers.State, buffers.Output, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
 }
@@ -655,6 +656,7 @@ type GEMMNarrowSpec struct {
 	WithLoss    bool
 	WithDLogits bool
 	WithProbs   bool
+	Mixed       bool
 }
 
 // GEMMNarrowPush holds the push constants of gemm_narrow.comp.
@@ -688,7 +690,7 @@ type GEMMNarrowBuffers[T any] struct {
 // GEMMNarrow calls gemm_narrow.comp.
 func GEMMNarrow[T any](spec GEMMNarrowSpec, push GEMMNarrowPush, buffers GEMMNarrowBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm_narrow",
-		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs)},
+		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), math.Float32bits(push.On), math.Float32bits(push.Off), uint32(push.Quads), uint32(push.WithBias)),
 		Buffers: []T{buffers.A, buffers.B, buffers.Bias, buffers.C, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.DLogits, buffers.Probs, buffers.Losses, buffers.Counters}}
 }

@@ -30,7 +30,7 @@ func (l *lowering) gemmNarrow(op kernels.GEMM, joined kernels.Op) {
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
 	c := l.write(op.C)
 	// Without a loss, the shader uses none of what is the loss's.
-	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false}
+	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false, Mixed: mixed(op)}
 	push := shaders.GEMMNarrowPush{Samples: m, Classes: n, Slots: 0, ProbRows: 0, On: 0, Off: 0,
 		Quads: k / 4, WithBias: flag(!op.Bias.Absent())}
 	buffers := shaders.GEMMNarrowBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: c,

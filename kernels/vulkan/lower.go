@@ -84,9 +84,6 @@ type lowering struct {
 func (l *lowering) section(s *kernels.Section) error {
 	for i := 0; i < len(s.Ops); {
 		l.op = i
-		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
-			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
-		}
 		joined := l.follower(s.Ops[i:])
 		if err := l.lower(s.Ops[i], joined); err != nil {
 			return opError(s, i, err)

@@ -147,6 +147,7 @@ type multiplication struct {
 	c          kernels.Tensor // result
 	bias       kernels.Tensor // may be absent
 	accumulate bool
+	mixed      bool           // see kernels.Mixed
 	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; may be absent
 	counters   int            // that the shader needs in addition to those of splits
 }
@@ -206,7 +207,7 @@ func (l *lowering) multiply(m multiplication) {
 		result = l.update(m.c)
 	}
 	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
-		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk)},
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed},
 		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
 		result: result, parts: result}
 	if m.splits > 1 {
