@@ -129,10 +129,13 @@ func parseNormalization(text string, channels int) (n model.Normalization, err e
 	return n, nil
 }
 
+// unknownProtocol is the protocol of weights that do not say theirs.
+const unknownProtocol = "unknown"
+
 // originOf reads an origin. Metadata can be anybody's text: of the protocol, only
 // known words are taken, since it is printed and written.
 func originOf(about map[string]string) Origin {
-	o := Origin{Protocol: "unknown", Version: about[versionKey]}
+	o := Origin{Protocol: unknownProtocol, Version: about[versionKey]}
 	switch p := about[protocolKey]; p {
 	case "val", "test", noProtocol:
 		o.Protocol = p

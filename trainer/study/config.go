@@ -211,6 +211,36 @@ func NewFolder(c Config) (string, error) {
 	}
 }
 
+// Replicas returns n runs with the seeds from c.Seed on, each named after its seed, for
+// [TrainReplicas]. If c has no Name, Replicas appends a number where needed to find
+// free names. A Name with which a run exists is [trainer.ErrUsage].
+func (c Config) Replicas(n int) ([]Config, error) {
+	for i := 1; ; i++ {
+		name := c.RunName()
+		if i > 1 {
+			name += "-" + strconv.Itoa(i)
+		}
+		var runs []Config
+		taken := ""
+		for j := range n {
+			run := c
+			run.Seed += uint64(j)
+			run.Name = fmt.Sprintf("%s-seed%d", name, run.Seed)
+			dir := filepath.Join(c.Out, run.Name)
+			if state, err := trainer.StateOfRun(dir); err != nil || state != trainer.RunNew {
+				taken = dir
+			}
+			runs = append(runs, run)
+		}
+		switch {
+		case taken == "":
+			return runs, nil
+		case c.Name != "":
+			return nil, usage("the run %s already exists: choose another name, or resume it", taken)
+		}
+	}
+}
+
 // TryFolder does what [NewFolder] does, so that it fails where that would, but
 // leaves no folder: it creates the run's folder and removes everything that it created.
 func TryFolder(c Config) error {
