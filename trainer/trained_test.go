@@ -294,6 +294,20 @@ func TestPredictBatch(t *testing.T) {
 	if _, err := m.Classify(ctx, data.Test); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
+	if _, err := m.Predict(nil); !errors.Is(err, ErrUsage) {
+		t.Errorf("no picture: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	if err := m.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle.Predict(images[0]); !errors.Is(err, ErrUsage) {
+		t.Errorf("without a backend: %v", err)
+	}
 }
 
 // A model may be used from any number of goroutines.

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -54,6 +55,13 @@ func TestDataAudit(t *testing.T) {
 	if got := wantSuccess(t, eval...); !strings.Contains(got, "a twin among the training images (1): accuracy") {
 		t.Errorf("eval prints %q", got)
 	}
+	one := slices.Clone(eval[:len(eval)-2])
+	e := evaluated(t, append(one[2:], "--ensemble", filepath.Join(runs, "net", "weights", "last.safetensors"), "--tta", "flip")...)
+	if e.Images != 12 || e.Parameters != 2*m.Parameters || e.FLOPsPerImage != 4*m.FLOPsPerImage {
+		t.Errorf("an ensemble of two with two views: %d images, %d parameters and %d FLOPs; a model alone: %d and %d", e.Images, e.Parameters, e.FLOPsPerImage, m.Parameters, m.FLOPsPerImage)
+	}
+	wantFailure(t, append(eval, "--ensemble", filepath.Join(dir, "nothing")), exitBadFile, "nothing")
+	wantFailure(t, append(eval, "--tta", "twice"), exitUsage, "--tta", "flip-shift")
 	writeFile(t, twins, header+"\ntrain,3,0,test,2000,0,0.01,false\n")
 	wantFailure(t, eval, exitBadFile, "test image 2000", "another dataset")
 	writeFile(t, twins, "index\n")

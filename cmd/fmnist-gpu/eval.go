@@ -21,6 +21,7 @@ import (
 func newEvalCommand() *cobra.Command {
 	var checkpoint checkpointFlags
 	var dataDir, predictions, out, twins string
+	together, tta := []string(nil), "none"
 	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
 	var asJSON bool
 	var f deviceFlags
@@ -39,11 +40,16 @@ confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
 mistakes, the first layer's filters, and the regions of images that speak for the
 predicted class (see --cam).
 
+--ensemble PATH adds a model: the mean of all models' probabilities is evaluated. --tta
+does so with views of each image: its mirror image (flip), its shifts by one pixel
+(shift), or both (flip-shift).
+
 --without FILE also gives the accuracy without the test images that have a twin among
 the training images, by the list that "data audit" wrote for the same dataset.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint mynet.pth --model mynet.yaml
+  fmnist-gpu eval --checkpoint runs/seed1 --ensemble runs/seed2 --tta flip
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
 		Args: noArguments(func(_ *cobra.Command, argument string) string {
 			return "name the checkpoint with --checkpoint " + argument
@@ -63,7 +69,11 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 				return err
 			}
 			config.Quiet = asJSON
-			e, d, err := evaluate(c, f, config, checkpoint, out, trainer.CAM(cam))
+			views, err := trainer.Views(tta)
+			if err != nil {
+				return err
+			}
+			e, d, err := evaluate(c, f, config, evaluation{checkpoint, together, views, out, trainer.CAM(cam)})
 			if err != nil {
 				return err
 			}
@@ -99,7 +109,10 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			return err
 		},
 	}
-	checkpoint.add(flagGroup{c.Flags(), groupModel}, "weights to evaluate")
+	models := flagGroup{c.Flags(), groupModel}
+	checkpoint.add(models, "weights to evaluate")
+	bindEach(models, &together, "ensemble", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights of another model, whose probabilities are averaged with the first's; may be repeated")
+	bind(models, &tta, "tta", setting.Choice(trainer.ViewNames()...), "test-time augmentation: average over views of each image: none, flip, shift or flip-shift")
 	data := flagGroup{c.Flags(), groupData}
 	data.setting("dataset", datasetUsage)
 	data.setting("skip-bad", skipBadUsage)
@@ -127,17 +140,26 @@ func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
+// evaluation says what to evaluate and where to write it.
+type evaluation struct {
+	checkpoint checkpointFlags
+	together   []string // checkpoints of further models
+	views      []trainer.View
+	out        string // "" for no files
+	cam        trainer.CAM
+}
+
+func evaluate(c *cobra.Command, f deviceFlags, config study.Config, v evaluation) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, config, checkpoint, out, cam)
+	e, err := v.on(c, d, config)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
-	m, data, err := modelAndData(c, d, config, checkpoint)
+func (v evaluation) on(c *cobra.Command, d *device, config study.Config) (*trainer.Evaluation, error) {
+	m, data, err := modelAndData(c, d, config, v.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -150,16 +172,26 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint che
 			break
 		}
 	}
-	if out != "" {
-		if err := makeEvaluationDir(out); err != nil {
+	models := []*trainer.Model{m}
+	for _, path := range v.together {
+		other := v.checkpoint
+		other.path = path
+		m, err := other.load(c, d.Backend, data.Info)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, m)
+	}
+	if v.out != "" {
+		if err := makeEvaluationDir(v.out); err != nil {
 			return nil, err
 		}
 	}
-	e, err := m.Evaluate(c.Context(), data.Test)
-	if err != nil || out == "" {
+	e, err := trainer.EvaluateEnsemble(c.Context(), models, data.Test, v.views)
+	if err != nil || v.out == "" {
 		return e, err
 	}
-	return e, e.Write(out, cam)
+	return e, e.Write(v.out, v.cam)
 }
 
 // remainder holds the figures of the test images that have no twin in training.
