@@ -120,6 +120,39 @@ func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Each of several replicas has the dispatches that one network has, between the same
+// barriers as the others'.
+func TestReplicasShareBarriers(t *testing.T) {
+	const replicas = 3
+	levels := func(name string, n int) [][]dispatch {
+		nets, err := model.BuildReplicas(model.Config{Network: network(name), Optimizer: model.DefaultAdam(),
+			Images: 64, TrainBatches: []int{64}, TrainImages: 64}, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := lowering{target: targets()["desktop"], layout: newLayout(nets[0].Plan)}
+		if err := l.section(nets[0].Plan.Find(model.TrainSection(64))); err != nil {
+			t.Fatal(err)
+		}
+		return schedule(l.out)
+	}
+	for _, name := range model.Names() {
+		one, all := levels(name, 1), levels(name, replicas)
+		if len(all) != len(one) {
+			t.Errorf("%s: %d levels of %d replicas, want %d", name, len(all), replicas, len(one))
+			continue
+		}
+		for i, level := range all {
+			for j, d := range level {
+				alone := one[i][j%len(one[i])]
+				if len(level) != replicas*len(one[i]) || fmt.Sprint(d.key(), d.push, d.groups, d.splits) != fmt.Sprint(alone.key(), alone.push, alone.groups, alone.splits) {
+					t.Fatalf("%s, level %d of %d dispatches: dispatch %d is %+v, want those of one network's %d", name, i, len(level), j, d, len(one[i]))
+				}
+			}
+		}
+	}
+}
+
 // launches returns what the dispatches of each op of a section launch.
 func launches(t *testing.T, on target, plan layout, s *kernels.Section) map[int][]string {
 	t.Helper()
