@@ -22,21 +22,23 @@ layout(push_constant) uniform Push {
     float on, off;                           // as in softmax_cross_entropy.comp
     uint quads;                              // K/4
     uint with_bias;
+    uint bias_at, labels_at, state_at, loss_at, correct_at;
+    uint losses_at, counters_at;
 };
 layout(binding = 0) readonly buffer A { vec4 a[]; };               // (samples, K)
 layout(binding = 1) readonly buffer B { vec4 b[]; };               // (classes, K)
-layout(binding = 2) readonly buffer Bias { float bias[]; };        // (classes)
-layout(binding = 3) writeonly buffer C { float c_of[]; };          // (samples, classes)
-layout(binding = 4) readonly buffer Labels { uint labels[]; };     // (samples)
+layout(binding = 2) writeonly buffer C { float c_of[]; };          // (samples, classes)
+layout(binding = 3) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)
+layout(binding = 4) writeonly buffer Probs { float probs[]; };     // (prob_rows, classes)
+layout(binding = 5) readonly buffer Bias { float bias[]; };        // (classes)
+layout(binding = 5) readonly buffer Labels { uint labels[]; };     // (samples)
 layout(binding = 5) readonly buffer State { uint state[]; };       // kernels.State
-layout(binding = 6) writeonly buffer Loss { float loss[]; };       // (slots)
-layout(binding = 7) writeonly buffer Correct { uint correct[]; };  // (slots)
-layout(binding = 8) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)
-layout(binding = 9) writeonly buffer Probs { float probs[]; };     // (prob_rows, classes)
-layout(binding = 10) coherent buffer Losses { uvec2 losses[]; };   // (samples): bits of the loss, 1 if correct
-layout(binding = 11) coherent buffer Counters { uint counters[]; }; // (1)
+layout(binding = 5) writeonly buffer Loss { float loss[]; };       // (slots)
+layout(binding = 5) writeonly buffer Correct { uint correct[]; };  // (slots)
+layout(binding = 6) coherent buffer Losses { uvec2 losses[]; };    // (samples): bits of the loss, 1 if correct
+layout(binding = 6) coherent buffer Counters { uint counters[]; }; // (1)
 
-LAST_GROUP(counters)
+LAST_GROUP(counters, counters_at)
 
 shared float sums[ROWS * THREADS]; // [row][column][lane]
 
@@ -85,7 +87,7 @@ void main() {
     for (uint e = t; e < ROWS * COLUMNS; e += THREADS) {
         uint n = first_row() + e / COLUMNS, col = e % COLUMNS;
         if (n < samples && col < classes) {
-            float v = sums[e * LANES] + (with_bias != 0 ? bias[col] : 0.0);
+            float v = sums[e * LANES] + (with_bias != 0 ? bias[bias_at + col] : 0.0);
             sums[e * LANES] = v;
             c_of[n * classes + col] = v;
         }
@@ -97,7 +99,7 @@ void main() {
     uint hits = 0;
     if (t < ROWS && first_row() + t < samples) {
         float own = sample_loss(first_row() + t, hits);
-        losses[first_row() + t] = uvec2(floatBitsToUint(own), hits);
+        losses[losses_at + first_row() + t] = uvec2(floatBitsToUint(own), hits);
     }
     if (!is_last_group(0, (samples + ROWS - 1) / ROWS)) {
         return;
@@ -105,8 +107,8 @@ void main() {
     hits = 0;
     float total = 0.0;
     for (uint n = t; n < samples; n += THREADS) { // in the same order as softmax_cross_entropy
-        total += uintBitsToFloat(losses[n].x);
-        hits += losses[n].y;
+        total += uintBitsToFloat(losses[losses_at + n].x);
+        hits += losses[losses_at + n].y;
     }
     store_loss(total, hits);
 }

@@ -21,6 +21,9 @@ func TestGet(t *testing.T) {
 		if m.Bindings < 1 && name != "view.vert" {
 			t.Errorf("%s has no buffer", name)
 		}
+		if m.Bindings > MaxBindings || m.PushBytes > MaxPushBytes {
+			t.Errorf("%s has %d bindings and %d bytes of push constants, want at most %d and %d", name, m.Bindings, m.PushBytes, MaxBindings, MaxPushBytes)
+		}
 	}
 	if _, err := Get("no_such_shader"); err == nil {
 		t.Error("Get found a module that does not exist")

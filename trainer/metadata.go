@@ -261,8 +261,8 @@ func (e *UnknownNetworkError) Error() string {
 // Unwrap returns how the weights differ, which is [checkpoint.ErrBadCheckpoint].
 func (e *UnknownNetworkError) Unwrap() error { return e.misfit }
 
-// likelySides are usual heights and widths of small images.
-var likelySides = []int{28, 32, 16, 20, 24, 40, 48, 56, 64, 96}
+// likelySides are usual heights and widths of small images, MNIST's first.
+var likelySides = []int{dataset.FashionMNIST.H, 32, 16, 20, 24, 40, 48, 56, 64, 96}
 
 // likelyDatasets returns the datasets on which the file's weights may have been
 // trained: Fashion-MNIST first, then square images and any number of classes that one

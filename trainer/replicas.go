@@ -52,6 +52,9 @@ func TrainReplicas(ctx context.Context, replicas []Replica, n model.Network, dat
 	if err := checkReplicas(replicas, n, data, backend); err != nil {
 		return nil, err
 	}
+	if err := ctx.Err(); err != nil {
+		return nil, err // before there is a folder
+	}
 	outcomes := make([]Outcome, len(replicas))
 	var left []*training
 	for i, r := range replicas {
@@ -94,6 +97,9 @@ func checkReplicas(replicas []Replica, n model.Network, data *dataset.Dataset, b
 	}
 	first := replicas[0].Recipe
 	for _, r := range replicas {
+		if err := r.Options.check(); err != nil {
+			return err
+		}
 		for _, s := range recipeSettings {
 			a, b := setting.Value(&first, s.Name), setting.Value(&r.Recipe, s.Name)
 			if a != b && s.Name != "seed" {

@@ -51,6 +51,17 @@ type Options struct {
 	noPictures bool // for tests of other things: drawing takes most of a small training's time
 }
 
+// check refuses options that contradict each other.
+func (o Options) check() error {
+	switch {
+	case o.Dir == "" && (o.Resume || o.Restart):
+		return usage("there is no folder of a run to resume: name it in Options.Dir")
+	case o.LogEvery < 0:
+		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	}
+	return nil
+}
+
 // Progress receives reports from a training. Calls come from one goroutine.
 type Progress interface {
 	// Start is called once, before the first step.

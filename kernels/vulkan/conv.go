@@ -19,8 +19,8 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	ofTiles := statistics && (p.splits == 1 || l.lastGroup)
 	combine := ofTiles && l.lastGroup
 	c := columns{rows: pixels, cols: o, chunkRows: p.bm, chunks: ceilDiv(pixels, p.bm)}
-	y := l.write(op.Y)
-	partials, mean, variance, counters := y, y, y, 0 // placeholders that the shader does not access
+	var partials, mean, variance arg
+	counters := 0
 	if ofTiles {
 		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
 	}
@@ -32,7 +32,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 			return shaders.ConvForward(shaders.ConvForwardSpec{MatrixTileSpec: s.tile, ConvShapeSpec: convShape(op.X, op.W, op.Stride, op.Pad),
 				WithStatistics: ofTiles, Combine: combine},
 				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias)},
-				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: l.readOr(op.Bias, op.W), Y: s.result,
+				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: s.bias, Y: s.result,
 					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance})
 		}})
 	switch {
@@ -48,7 +48,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 // gradient of a batch-norm that joins it.
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernels.Op) {
 	p := l.inputGradientProduct(op)
-	sums := l.gradientSumsOf(op.DX, p, joined)
+	sums := l.gradientSumsOf(p, joined)
 	l.multiply(multiplication{product: p, c: op.DX, mixed: mixed(op), counters: sums.counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardInput(shaders.ConvBackwardInputSpec{MatrixTileSpec: s.tile,

@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,6 +50,8 @@ type Config struct {
 	LogEvery   int    `yaml:"log-every"`
 	NoProgress bool   `yaml:"no-progress"`
 	Quiet      bool   `yaml:"quiet"`
+
+	networkFile string // from which Network was read, for errors; "" if from nowhere
 }
 
 // DefaultConfig returns the default settings: fashioncnn on Fashion-MNIST with
@@ -87,7 +90,7 @@ func (c Config) BuildNetwork(d dataset.Info) (n model.Network, err error) {
 	if c.Network == "" {
 		n, err = trainer.BuiltIn(c.Model, d)
 	} else {
-		n, err = trainer.ParseNetwork("the network "+c.Model, []byte(c.Network), d)
+		n, err = trainer.ParseNetwork(cmp.Or(c.networkFile, "the network "+c.Model), []byte(c.Network), d)
 		n.Name = c.Model
 	}
 	if err == nil && c.Dropout != nil {
