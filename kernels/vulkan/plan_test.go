@@ -122,6 +122,51 @@ func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Each of several replicas has the dispatches that one network has, between the same
+// barriers as the others', and bindings as large, however many replicas there are.
+func TestReplicasAreAsOneNetwork(t *testing.T) {
+	levels := func(name string, n int) (list [][]dispatch, widest int64) {
+		nets, err := model.BuildReplicas(model.Config{Network: network(name), Optimizer: model.DefaultAdam(),
+			Images: 64, TrainBatches: []int{64}, TrainImages: 64}, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := lowering{target: targets()["desktop"], layout: newLayout(nets[0].Plan)}
+		if err := l.section(nets[0].Plan.Find(model.TrainSection(64))); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range l.out {
+			if d.isFill() {
+				continue
+			}
+			bound, _, err := bind(&d)
+			if err != nil {
+				t.Fatalf("%s, %d replicas: %v", name, n, err)
+			}
+			for _, a := range bound {
+				widest = max(widest, a.size)
+			}
+		}
+		return schedule(l.out), widest
+	}
+	for name, replicas := range map[string]int{"logistic": 300, "alternative": 120, "fashioncnn": 30, "resnet20": 10} { // gigabytes of each
+		one, narrow := levels(name, 1)
+		all, widest := levels(name, replicas)
+		if len(all) != len(one) || widest > narrow+narrow/10 {
+			t.Errorf("%s: %d replicas have %d levels and a binding of %d bytes, want %d and some %d", name, replicas, len(all), widest, len(one), narrow)
+			continue
+		}
+		for i, level := range all {
+			for j, d := range level {
+				alone := one[i][j%len(one[i])]
+				if len(level) != replicas*len(one[i]) || fmt.Sprint(d.key(), d.push, d.groups, d.splits) != fmt.Sprint(alone.key(), alone.push, alone.groups, alone.splits) {
+					t.Fatalf("%s, level %d of %d dispatches: dispatch %d is %+v, want those of one network's %d", name, i, len(level), j, d, len(one[i]))
+				}
+			}
+		}
+	}
+}
+
 // launches returns what the dispatches of each op of a section launch.
 func launches(t *testing.T, on target, plan layout, s *kernels.Section) map[int][]string {
 	t.Helper()
