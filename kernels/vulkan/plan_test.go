@@ -306,3 +306,38 @@ func TestBind(t *testing.T) {
 		t.Error("buffers of two arenas share a binding")
 	}
 }
+
+// In inference a convolution without a pool normalises its own result: FashionCNN's
+// third, and all of ResNet-20.
+func TestInferenceDispatches(t *testing.T) {
+	const batch = 100
+	for name, saved := range map[string]int{"fashioncnn": 1, "resnet20": 21} {
+		network, _ := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, []string{"a", "b", "c"})
+		net, err := model.Build(model.Config{Network: network, Images: batch, EvalImages: batch, EvalBatches: []int{batch}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := net.Plan.Find(model.EvalSection(batch))
+		dispatches := func(pool int) int { // with the pools of all convolutions set to one, if that is above 1
+			n := 0
+			for _, op := range s.Ops {
+				l := lowering{target: targets()["desktop"], layout: newLayout(net.Plan)}
+				conv, ok := op.(kernels.ConvBatchNormInference)
+				if ok && pool > 1 {
+					conv.Pool = pool
+					op = conv
+				}
+				if err := l.lower(op, nil); err != nil {
+					t.Fatal(err)
+				}
+				n += len(l.out)
+			}
+			return n
+		}
+		if with, without := dispatches(1), dispatches(2); without-with != saved {
+			t.Errorf("%s: %d dispatches, %d if none normalised its own result, want %d fewer", name, with, without, saved)
+		} else {
+			t.Logf("%s: %d dispatches, %d without", name, with, without)
+		}
+	}
+}
