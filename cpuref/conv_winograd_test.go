@@ -65,8 +65,9 @@ func (l *layerPlan) compile(t testing.TB, b kernels.Backend) kernels.Program {
 // algorithm is a layer's ops, forward, gradient of the input and of the weights, by
 // one algorithm.
 type algorithm struct {
-	name string
-	ops  [3]func() error
+	name        string
+	timesDirect float64 // the most that its error may be
+	ops         [3]func() error
 }
 
 // algorithms returns the program of a layer, and its ops by the direct algorithm,
@@ -80,12 +81,12 @@ func algorithms(t testing.TB, l *layerPlan, tier string, threads int) (*program,
 	t.Cleanup(func() { opened.Close() })
 	p := l.compile(t, opened).(*program)
 	p.writes = map[int]bool{l.w.Buffer: true} // as in a training step, which prepares the weights in each run
-	list := []algorithm{{"direct", [3]func() error{
+	list := []algorithm{{"direct", 1, [3]func() error{
 		p.directForward(l.forward, nil), p.directBackwardInput(l.backwardInput), p.directBackwardWeight(l.backwardWeight)}}}
-	k := p.backend.simd
+	k, limits := p.backend.simd, map[int]float64{4: 2, 6: 4}
 	for _, f := range []*simd.Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5} {
 		if f.Taps == l.w.Shape[1] {
-			list = append(list, algorithm{fmt.Sprintf("F(%d,%d)", f.Outputs, f.Taps), [3]func() error{
+			list = append(list, algorithm{fmt.Sprintf("F(%d,%d)", f.Outputs, f.Taps), limits[f.Extent()], [3]func() error{
 				p.winogradForward(f, l.forward, nil), p.winogradBackwardInput(f, l.backwardInput), p.winogradWeight(f, l.backwardWeight)}})
 		}
 	}
@@ -119,7 +120,7 @@ func TestWinogradErrors(t *testing.T) {
 					t.Logf("%v, %s, %s: root mean square error %.2g by %s", l, tier, opNames[i], off, a.name)
 					if a.name == "direct" {
 						direct = off
-					} else if !(off <= 2*direct) {
+					} else if !(off <= a.timesDirect*direct) {
 						t.Errorf("%v, %s, %s: the error is %.2g by %s, the direct algorithm's %.2g", l, tier, opNames[i], off, a.name, direct)
 					}
 				}
@@ -132,15 +133,15 @@ func TestWinogradErrors(t *testing.T) {
 // layers have several images per block, several blocks per image, and an
 // incomplete last block and group.
 func TestWinogradThreads(t *testing.T) {
-	for _, l := range []layer{{19, 7, 7, 64, 32, 3}, {1, 45, 46, 32, 80, 3}, {33, 6, 5, 32, 48, 3}, {17, 9, 12, 32, 48, 5}} {
+	for _, l := range []layer{{19, 7, 7, 32, 32, 3}, {1, 25, 26, 32, 80, 3}, {33, 6, 5, 32, 16, 3}, {17, 9, 6, 16, 32, 5}} {
 		plan := newLayerPlan(l)
 		for _, tier := range Tiers() {
 			want := map[string][][]byte{}
-			for _, threads := range []int{1, 2, 3, 7} {
+			for _, threads := range []int{1, 2, 7} {
 				p, list := algorithms(t, plan, tier, threads)
 				for _, a := range list[1:] {
 					for i, run := range a.ops {
-						if allocations := testing.AllocsPerRun(1, func() { run() }); allocations != 0 {
+						if allocations := testing.AllocsPerRun(2, func() { run() }); allocations != 0 {
 							t.Errorf("%v, %s, %d threads: %s by %s allocates %v times", l, tier, threads, opNames[i], a.name, allocations)
 						}
 					}

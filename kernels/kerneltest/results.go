@@ -130,7 +130,7 @@ func compareOutputs(op kernels.Op, got map[string][]float64, r *Results, exact [
 			continue
 		}
 		var bound []float64
-		if b := bounds[o.Name]; b != nil && !slices.Contains(exact, o.Name) {
+		if b := bounds[o.Name]; b != nil && (!slices.Contains(exact, o.Name) || winogradRounds(op, o.Name, r.Winograd)) {
 			bound = b(r)
 		}
 		ratio, err := Compare(o.Name, o.Tensor.Shape, got[o.Name], r.Ref[o.Name], bound)

@@ -258,6 +258,21 @@ func (b *winogradBounds) weight(images, gradients winogradTiles) []float64 {
 	return bound
 }
 
+// winogradRounds reports whether tiles of the given extent of an op's output, or of
+// none if it is 0, round integers: those of 2×2 outputs of 3×3 filters do not.
+func winogradRounds(op kernels.Op, name string, outputs int) bool {
+	taps := 0
+	switch op := op.(type) {
+	case kernels.ConvForward:
+		taps = op.W.Dim(1)
+	case kernels.ConvBackwardInput:
+		taps = op.W.Dim(1)
+	case kernels.ConvBackwardWeight:
+		taps = op.DW.Dim(1)
+	}
+	return outputs > 0 && outputs+taps-1 > 4 && name != "DBias"
+}
+
 // winogradForward, winogradBackwardInput and winogradBackwardWeight replace an
 // op's bound if it was computed by Winograd's algorithm.
 
