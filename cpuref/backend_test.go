@@ -120,6 +120,20 @@ func TestOpenErrors(t *testing.T) {
 	}
 }
 
+// A plan that cannot fit is an error, not the end of the process.
+func TestOutOfMemory(t *testing.T) {
+	var one, sum kernels.Plan
+	one.Tensor("x", kernels.Float32, 1<<61)
+	for range 4 {
+		sum.Tensor("y", kernels.Float32, 1<<59)
+	}
+	for _, p := range []*kernels.Plan{&one, &sum} {
+		if _, err := open(t, "", 1).Compile(p); !errors.Is(err, cpuref.ErrOutOfMemory) {
+			t.Errorf("%v, want out of memory", err)
+		}
+	}
+}
+
 func TestTier(t *testing.T) {
 	if b := open(t, "generic", 1); !strings.Contains(b.Name(), "generic, 1 thread)") {
 		t.Errorf("%s: want the generic tier", b.Name())

@@ -16,3 +16,13 @@ func adviseHugePages(b []byte) {
 		_ = unix.Madvise(b[skip:len(b)-(len(b)-skip)%huge], unix.MADV_HUGEPAGE)
 	}
 }
+
+// systemMemory returns the bytes of memory and swap that the machine has, or 0 if that
+// is unknown.
+func systemMemory() int {
+	var info unix.Sysinfo_t
+	if unix.Sysinfo(&info) != nil {
+		return 0
+	}
+	return int((uint64(info.Totalram) + uint64(info.Totalswap)) * uint64(info.Unit))
+}

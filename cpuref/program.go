@@ -69,6 +69,9 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
+	if err := checkRoom(plan.Buffers); err != nil {
+		return nil, err
+	}
 	p := &program{backend: b, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
 		versions: slices.Repeat([]uint64{1}, len(plan.Buffers))}
 	for _, buffer := range plan.Buffers {

@@ -43,7 +43,7 @@ func headless(t *testing.T, made *int) *Window {
 // has become useless or its surface is lost; what is read is what was drawn.
 func TestPresent(t *testing.T) {
 	made := 0
-	d := openDevice(t, Options{Validate: true, CacheDir: "off", Window: headless(t, &made)})
+	d := openDevice(t, Options{Validate: true, Window: headless(t, &made)})
 	g, err := d.NewGraphics(viewDesc(t, testTexture(t, d)))
 	must(t, err)
 	s, err := d.NewScreen()
@@ -106,7 +106,7 @@ func TestPresent(t *testing.T) {
 func TestNoPresentation(t *testing.T) {
 	made := 0
 	w := headless(t, &made)
-	_, err := Open("0", Options{CacheDir: "off", Window: &Window{Extensions: w.Extensions,
+	_, err := Open("0", Options{Window: &Window{Extensions: w.Extensions,
 		Surface: func(unsafe.Pointer) (uint64, error) { return 0, errors.New("no display") }}})
 	if !errors.Is(err, ErrNoDevice) || !strings.Contains(err.Error(), "no display") {
 		t.Errorf("without a surface: %v", err)
@@ -118,7 +118,7 @@ func TestNoPresentation(t *testing.T) {
 	p := in.devices[0]
 	must(t, in.presents(&p))
 	p.extensions = map[string]bool{}
-	if _, err := in.open(p, Options{CacheDir: "off", Window: w}); err == nil || !strings.Contains(err.Error(), extSwapchain) {
+	if _, err := in.open(p, Options{Window: w}); err == nil || !strings.Contains(err.Error(), extSwapchain) {
 		t.Errorf("without swapchains: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ const (
 	PurposeOrder   Purpose = 1 << 18 // order of the training images
 	PurposeHoldout Purpose = 1 << 19 // choice of the validation images
 	PurposeTestSet Purpose = 1 << 20 // choice of the test images of a dataset that has none
+	PurposeFolds   Purpose = 1 << 21 // folds of a dataset's audit
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,

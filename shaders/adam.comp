@@ -26,7 +26,7 @@ layout(binding = 4) buffer State { uint state[]; };
 layout(binding = 5) readonly buffer LearningRates { float rates[]; };
 layout(binding = 6) coherent buffer Counters { uint counters[]; }; // (1)
 
-LAST_GROUP(counters)
+LAST_GROUP(counters, 0)
 
 void update(uint i) {
     if (4 * i >= len) {

@@ -11,17 +11,20 @@ layout(constant_id = 3) const uint C = 1;
 layout(constant_id = 4) const uint SIZE = 1;
 layout(constant_id = 5) const bool WITH_RELU = false;
 
-layout(push_constant) uniform Push { uint pixels; };            // R = N·H·W
+layout(push_constant) uniform Push {
+    uint pixels; // R = N·H·W
+    uint gamma_at, mean_at, inv_std_at, dgamma_at, dbeta_at;
+};
 layout(binding = 0) readonly buffer X { vec4 x[]; };            // (N, H, W, C)
 layout(binding = 1) readonly buffer Y { vec4 y[]; };            // (N, OH, OW, C)
 layout(binding = 2) readonly buffer DY { vec4 dy[]; };          // (N, OH, OW, C)
 layout(binding = 3) readonly buffer Index { uvec4 index[]; };   // (N, OH, OW, C)
-layout(binding = 4) readonly buffer Gamma { vec4 gamma[]; };    // (C)
+layout(binding = 4) writeonly buffer DX { vec4 dx[]; };         // (N, H, W, C)
+layout(binding = 5) readonly buffer Gamma { vec4 gamma[]; };    // (C)
 layout(binding = 5) readonly buffer Mean { vec4 mean[]; };      // (C)
-layout(binding = 6) readonly buffer InvStd { vec4 inv_std[]; }; // (C)
-layout(binding = 7) readonly buffer DGamma { vec4 dgamma[]; };  // (C)
-layout(binding = 8) readonly buffer DBeta { vec4 dbeta[]; };    // (C)
-layout(binding = 9) writeonly buffer DX { vec4 dx[]; };         // (N, H, W, C)
+layout(binding = 5) readonly buffer InvStd { vec4 inv_std[]; }; // (C)
+layout(binding = 5) readonly buffer DGamma { vec4 dgamma[]; };  // (C)
+layout(binding = 5) readonly buffer DBeta { vec4 dbeta[]; };    // (C)
 
 #include "batchnorm_window.glsl"
 #include "channel_quad.glsl"
@@ -53,7 +56,7 @@ void main() {
         return;
     }
     float rows = float(pixels);
-    vec4 xhat = (x_quad(pixel, q) - mean[q]) * inv_std[q];
-    store_dx(pixel, q, gamma[q] * inv_std[q] *
-                           (gradient(pixel, q) - dbeta[q] / rows - xhat * (dgamma[q] / rows)));
+    vec4 xhat = (x_quad(pixel, q) - mean[mean_at + q]) * inv_std[inv_std_at + q];
+    store_dx(pixel, q, gamma[gamma_at + q] * inv_std[inv_std_at + q] *
+                           (gradient(pixel, q) - dbeta[dbeta_at + q] / rows - xhat * (dgamma[dgamma_at + q] / rows)));
 }

@@ -21,17 +21,18 @@ layout(push_constant) uniform Push {
     float momentum; // of the running statistics
     float eps;      // added to the variance
     float unbias;   // R / (R − 1)
+    uint mean_at, gamma_at, beta_at, inv_std_at, running_mean_at, running_var_at;
 };
 layout(binding = 0) readonly buffer X { vec4 x[]; };                // (N, H, W, C)
-layout(binding = 1) readonly buffer Mean { vec4 mean[]; };          // (C)
-layout(binding = 2) readonly buffer Var { vec4 var[]; };            // (C), biased
-layout(binding = 3) readonly buffer Gamma { vec4 gamma[]; };        // (C)
+layout(binding = 1) readonly buffer Var { vec4 var[]; };            // (C), biased
+layout(binding = 2) writeonly buffer Y { vec4 y[]; };               // (N, OH, OW, C)
+layout(binding = 3) writeonly buffer Index { uvec4 index[]; };      // (N, OH, OW, C)
+layout(binding = 4) readonly buffer Mean { vec4 mean[]; };          // (C)
+layout(binding = 4) readonly buffer Gamma { vec4 gamma[]; };        // (C)
 layout(binding = 4) readonly buffer Beta { vec4 beta[]; };          // (C)
-layout(binding = 5) writeonly buffer Y { vec4 y[]; };               // (N, OH, OW, C)
-layout(binding = 6) writeonly buffer Index { uvec4 index[]; };      // (N, OH, OW, C)
-layout(binding = 7) writeonly buffer InvStd { float inv_std_out[]; }; // (C)
-layout(binding = 8) buffer RunningMean { float running_mean[]; };   // (C)
-layout(binding = 9) buffer RunningVar { float running_var[]; };     // (C)
+layout(binding = 4) writeonly buffer InvStd { float inv_std_out[]; }; // (C)
+layout(binding = 4) buffer RunningMean { float running_mean[]; };   // (C)
+layout(binding = 4) buffer RunningVar { float running_var[]; };     // (C)
 
 #include "batchnorm_window.glsl"
 #include "channel_quad.glsl"
@@ -42,9 +43,10 @@ STORE_QUAD(store_index, uvec4, index)
 void save_statistics() {
     for (uint c = gl_LocalInvocationID.x; c < C; c += THREADS) {
         float v = var[c / 4][c % 4];
-        inv_std_out[c] = 1.0 / sqrt(v + eps);
-        running_mean[c] = keep * running_mean[c] + momentum * mean[c / 4][c % 4];
-        running_var[c] = keep * running_var[c] + momentum * (v * unbias);
+        inv_std_out[inv_std_at + c] = 1.0 / sqrt(v + eps);
+        uint m = running_mean_at + c, u = running_var_at + c;
+        running_mean[m] = keep * running_mean[m] + momentum * mean[mean_at + c / 4][c % 4];
+        running_var[u] = keep * running_var[u] + momentum * (v * unbias);
     }
 }
 
@@ -57,10 +59,10 @@ void main() {
         return;
     }
     vec4 inv_std = 1.0 / sqrt(var[q] + eps);
-    vec4 best = (x_quad(pixel_of(window, 0), q) - mean[q]) * inv_std * gamma[q] + beta[q];
+    vec4 best = (x_quad(pixel_of(window, 0), q) - mean[mean_at + q]) * inv_std * gamma[gamma_at + q] + beta[beta_at + q];
     uvec4 best_at = uvec4(0);
     for (uint p = 1; p < SIZE * SIZE; p++) {
-        vec4 v = (x_quad(pixel_of(window, p), q) - mean[q]) * inv_std * gamma[q] + beta[q];
+        vec4 v = (x_quad(pixel_of(window, p), q) - mean[mean_at + q]) * inv_std * gamma[gamma_at + q] + beta[beta_at + q];
         take_max(v, p, best, best_at);
     }
     store_y(window, q, WITH_RELU ? relu(best) : best);

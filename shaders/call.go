@@ -7,7 +7,7 @@ import "encoding/binary"
 type Call[T any] struct {
 	Shader  string   // name of the module
 	Spec    []uint32 // specialisation constants after constant 0
-	Push    []byte
+	Push    []byte   // without the offsets of buffers that share a binding
 	Buffers []T
 }
 

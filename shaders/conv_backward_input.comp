@@ -10,22 +10,30 @@ const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
 #define MASK_A (O % 4 == 0)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 23
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
-#define BN_CONSTANT 18
-#define BN_BINDING 5
-#include "matrix_gradient_sums.glsl"
 
-layout(push_constant) uniform Push { uint pixels, split_k; };
+layout(push_constant) uniform Push {
+    uint pixels, split_k;
+    uint norm_mean_at, norm_inv_std_at, dbeta_at, dgamma_at;
+    uint parts_at, counters_at, norm_parts_at;
+};
 layout(binding = 0) readonly buffer DY { vec4 dy[]; };    // (N, OH, OW, O)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; }; // (O, KH, KW, I)
 layout(binding = 2) buffer DX { vec4 dx[]; };             // (pixels, I) or (splits, pixels, I)
-layout(binding = 3) coherent buffer Parts { vec4 parts[]; };       // (splits, pixels, I)
-layout(binding = 4) coherent buffer Counters { uint counters[]; }; // (nodes, tiles)
+#define SMALL 6
+#define SCRATCH 7
+layout(binding = SCRATCH) coherent buffer Parts { vec4 parts[]; };       // (splits, pixels, I)
+layout(binding = SCRATCH) coherent buffer Counters { uint counters[]; }; // (nodes, tiles)
+#define BN_CONSTANT 18
+#define NORM_Y_AT 0
+#define BN_BINDING 3
+#include "matrix_gradient_sums.glsl"
 
 const uint K = KH * KW * O;
-STORE_TILE(store_tile, dx)
-WHOLE_TILE(parts, counters)
+STORE_TILE(store_tile, dx, 0)
+WHOLE_TILE(parts, parts_at, counters, counters_at)
 NOTHING_BESIDE
 TAKE_GRADIENT_SUMS
 

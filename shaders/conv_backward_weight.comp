@@ -10,23 +10,27 @@ const bool B_ALONG_K = false;
 #include "conv_shape.glsl"
 #define MASK_A (!WHOLE_K)
 #define MASK_B (I % 4 == 0)
+#define MIXED_CONSTANT 18
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
 
-layout(push_constant) uniform Push { uint pixels, split_k; };
+layout(push_constant) uniform Push {
+    uint pixels, split_k;
+    uint parts_at, counters_at, row_parts_at;
+};
 layout(binding = 0) readonly buffer X { vec4 x[]; };   // (N, H, W, I)
 layout(binding = 1) readonly buffer DY { vec4 dy[]; }; // (pixels, O)
 layout(binding = 2) buffer DW { vec4 dw[]; };          // (O, KH·KW·I) or (splits, O, KH·KW·I)
 layout(binding = 3) coherent buffer Parts { vec4 parts[]; };            // (splits, O, KH·KW·I)
-layout(binding = 4) coherent buffer Counters { uint counters[]; };      // (nodes, tiles)
-layout(binding = 5) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
-layout(binding = 6) writeonly buffer DBias { float dbias[]; };          // (O)
+layout(binding = 3) coherent buffer Counters { uint counters[]; };      // (nodes, tiles)
+layout(binding = 3) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
+layout(binding = 4) writeonly buffer DBias { float dbias[]; };          // (O)
 
-STORE_TILE(store_tile, dw)
-WHOLE_TILE(parts, counters)
-ROWS_BESIDE(row_parts_of)
-STORE_ROWS(store_row_sums, dbias)
+STORE_TILE(store_tile, dw, 0)
+WHOLE_TILE(parts, parts_at, counters, counters_at)
+ROWS_BESIDE(row_parts_of, row_parts_at)
+STORE_ROWS(store_row_sums, dbias, 0)
 
 const uint UNIT = I % 4 == 0 ? 4 : 1;        // of addresses in X
 const uint TAPS_AT_ONCE = UNIT == 4 ? 1 : 4; // of a vec4 that need an address of their own

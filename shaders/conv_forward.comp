@@ -13,32 +13,37 @@ const bool B_ALONG_K = true;
 #include "conv_shape.glsl"
 #define MASK_A (I % 4 == 0)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 20
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"
 
-layout(push_constant) uniform Push { uint pixels, split_k, with_bias; };
+layout(push_constant) uniform Push {
+    uint pixels, split_k, with_bias;
+    uint bias_at, mean_at, variance_at;
+    uint parts_at, counters_at, partials_at;
+};
 layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
-layout(binding = 2) readonly buffer Bias { float bias[]; }; // (O)
-layout(binding = 3) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
+layout(binding = 2) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
+layout(binding = 3) readonly buffer Bias { float bias[]; }; // (O)
+layout(binding = 3) writeonly buffer Mean { float mean_of[]; };          // (O)
+layout(binding = 3) writeonly buffer Variance { float variance_of[]; };  // (O), biased
 layout(binding = 4) coherent buffer Parts { vec4 parts[]; };             // (splits, pixels, O)
-layout(binding = 5) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then (nodes, columns of tiles)
-layout(binding = 6) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
-layout(binding = 7) writeonly buffer Mean { float mean_of[]; };          // (O)
-layout(binding = 8) writeonly buffer Variance { float variance_of[]; };  // (O), biased
+layout(binding = 4) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then (nodes, columns of tiles)
+layout(binding = 4) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
 
 const uint CHANNELS = I;
 const uint UNIT = I % 4 == 0 ? 4 : 1; // of addresses in X
 #include "conv_window.glsl"
 bool in_row(uint h, uint kh) { return h + kh < H; }
 bool in_column(uint w, uint kw) { return w + kw < W; }
-ADD_BIAS(bias)
-STORE_TILE(store_tile, y)
-WHOLE_TILE(parts, counters)
+ADD_BIAS(bias, bias_at)
+STORE_TILE(store_tile, y, 0)
+WHOLE_TILE(parts, parts_at, counters, counters_at)
 NOTHING_BESIDE
-STORE_STATISTICS(partials)
-COMBINE_STATISTICS(partials, mean_of, variance_of)
+STORE_STATISTICS(partials, partials_at)
+COMBINE_STATISTICS(partials, partials_at, mean_of, mean_at, variance_of, variance_at)
 
 // Returns how many pixels a position of the kernel is after the first.
 uint pixels_to(uint position) { return position / KW * W + position % KW; }

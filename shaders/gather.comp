@@ -17,6 +17,7 @@ layout(push_constant) uniform Push {
     uint entries; // of order
     uint erase;   // erased if the random word is below this
     uint angles, rectangles;
+    uint rotations_at, erasures_at;
 };
 layout(binding = 0) readonly buffer Images { uint images[]; }; // (M, pixels, channels) bytes
 layout(binding = 1) readonly buffer Labels { uint labels[]; }; // (M) bytes
@@ -26,7 +27,7 @@ layout(binding = 4) readonly buffer Table { float table[]; };  // (channels, 256
 layout(binding = 5) writeonly buffer X { float x[]; };         // (samples, pixels, channels)
 layout(binding = 6) writeonly buffer Y { uint y[]; };          // (samples)
 layout(binding = 7) readonly buffer Rotations { uint rotations[]; }; // (angles, 2)
-layout(binding = 8) readonly buffer Erasures { uint erasures[]; };   // (rectangles)
+layout(binding = 7) readonly buffer Erasures { uint erasures[]; };   // (rectangles)
 
 #include "augment.glsl"
 

@@ -21,12 +21,10 @@ const bool A_ALONG_K = !TRANS_A;
 const bool B_ALONG_K = TRANS_B;
 #define MASK_A (!WHOLE_K)
 #define MASK_B (!WHOLE_K)
+#define MIXED_CONSTANT 20
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_row_sums.glsl"
-#define BN_CONSTANT 15
-#define BN_BINDING 10
-#include "matrix_gradient_sums.glsl"
 
 layout(push_constant) uniform Push {
     uint m, n, k;
@@ -35,17 +33,26 @@ layout(push_constant) uniform Push {
     uint accumulate; // add to the old contents of C
     uint threshold, layer; // of dropout
     float scale;           // of dropout, forward or backward
+    uint output_at, norm_y_at;
+    uint bias_at, row_sums_at, state_at, norm_mean_at, norm_inv_std_at, dbeta_at, dgamma_at;
+    uint parts_at, counters_at, row_parts_at, norm_parts_at;
 };
 layout(binding = 0) readonly buffer A { vec4 a[]; };
 layout(binding = 1) readonly buffer B { vec4 b[]; };
-layout(binding = 2) readonly buffer Bias { float bias[]; }; // (N)
-layout(binding = 3) buffer C { vec4 c[]; };                 // (M, N) or (splits, M, N)
-layout(binding = 4) coherent buffer Parts { vec4 parts[]; };       // (splits, M, N)
-layout(binding = 5) coherent buffer Counters { uint counters[]; }; // (nodes, tiles)
-layout(binding = 6) coherent buffer RowParts { float row_parts_of[]; }; // (splits, M)
-layout(binding = 7) writeonly buffer RowSums { float row_sums_of[]; }; // (M)
-layout(binding = 8) readonly buffer State { uint state[]; };
-layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
+layout(binding = 2) buffer C { vec4 c[]; };                 // (M, N) or (splits, M, N)
+#define BN_BINDING 3
+#define SMALL 6
+#define SCRATCH 7
+layout(binding = BN_BINDING + 1) readonly buffer Output { float output_of[]; }; // (M, N), where norm_y is not used
+layout(binding = SMALL) readonly buffer Bias { float bias[]; };                 // (N)
+layout(binding = SMALL) writeonly buffer RowSums { float row_sums_of[]; };      // (M)
+layout(binding = SMALL) readonly buffer State { uint state[]; };
+layout(binding = SCRATCH) coherent buffer Parts { vec4 parts[]; };              // (splits, M, N)
+layout(binding = SCRATCH) coherent buffer Counters { uint counters[]; };        // (nodes, tiles)
+layout(binding = SCRATCH) coherent buffer RowParts { float row_parts_of[]; };   // (splits, M)
+#define BN_CONSTANT 15
+#define NORM_Y_AT norm_y_at
+#include "matrix_gradient_sums.glsl"
 
 // OPERAND defines begin and load (matrix_tile.glsl) of an operand stored in DATA;
 // EXTENT is M or N, and BASE[v] where the rows begin, or the columns.
@@ -73,25 +80,25 @@ layout(binding = 9) readonly buffer Output { float output_of[]; }; // (M, N)
 OPERAND(a, VECTOR_A, A_ALONG_K, m, LOADS_A, base_a, begin_a, load_a)
 OPERAND(b, VECTOR_B, B_ALONG_K, n, LOADS_B, base_b, begin_b, load_b)
 void advance() {}
-ADD_BIAS(bias)
-STORE_TILE(store_tile, c)
-WHOLE_TILE(parts, counters)
-ROWS_BESIDE(row_parts_of)
-STORE_ROWS(store_row_sums, row_sums_of)
+ADD_BIAS(bias, bias_at)
+STORE_TILE(store_tile, c, 0)
+WHOLE_TILE(parts, parts_at, counters, counters_at)
+ROWS_BESIDE(row_parts_of, row_parts_at)
+STORE_ROWS(store_row_sums, row_sums_of, row_sums_at)
 TAKE_GRADIENT_SUMS
 
 // Applies the element-wise op to elements (row, col) to (row, col + 3) of C.
 vec4 epilogue(vec4 v, uint row, uint col) {
     if (EPILOGUE == EPILOGUE_RELU_BACKWARD) {
         [[unroll]] for (uint j = 0; j < 4; j++) {
-            v[j] = row < m && col + j < n && output_of[row * n + col + j] > 0.0 ? v[j] * scale : 0.0;
+            v[j] = row < m && col + j < n && output_of[output_at + row * n + col + j] > 0.0 ? v[j] * scale : 0.0;
         }
         return v;
     }
     v = relu(v);
     if (EPILOGUE == EPILOGUE_RELU_DROPOUT) { // as in dropout.comp
-        uvec4 words = philox4x32(uvec4(col / 4, row, state[STATE_STEP], PURPOSE_DROPOUT + layer),
-                                 uvec2(state[STATE_SEED_LOW], state[STATE_SEED_HIGH]));
+        uvec4 words = philox4x32(uvec4(col / 4, row, state[state_at + STATE_STEP], PURPOSE_DROPOUT + layer),
+                                 uvec2(state[state_at + STATE_SEED_LOW], state[state_at + STATE_SEED_HIGH]));
         v = mix(v * scale, vec4(0.0), lessThan(words, uvec4(threshold)));
     }
     return v;

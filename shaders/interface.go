@@ -170,12 +170,12 @@ type BatchNormBackwardInputBuffers[T any] struct {
 	Y      T
 	DY     T
 	Index  T
+	DX     T
 	Gamma  T
 	Mean   T
 	InvStd T
 	DGamma T
 	DBeta  T
-	DX     T
 }
 
 // BatchNormBackwardInput calls batchnorm_backward_input.comp.
@@ -183,7 +183,7 @@ func BatchNormBackwardInput[T any](spec BatchNormBackwardInputSpec, push BatchNo
 	return Call[T]{Shader: "batchnorm_backward_input",
 		Spec:    []uint32{uint32(spec.H), uint32(spec.W), uint32(spec.C), uint32(spec.Size), flag(spec.WithReLU)},
 		Push:    bytesOf(uint32(push.Pixels)),
-		Buffers: []T{buffers.X, buffers.Y, buffers.DY, buffers.Index, buffers.Gamma, buffers.Mean, buffers.InvStd, buffers.DGamma, buffers.DBeta, buffers.DX}}
+		Buffers: []T{buffers.X, buffers.Y, buffers.DY, buffers.Index, buffers.DX, buffers.Gamma, buffers.Mean, buffers.InvStd, buffers.DGamma, buffers.DBeta}}
 }
 
 // BatchNormBackwardSumsSpec holds the specialisation constants of batchnorm_backward_sums.comp.
@@ -212,11 +212,11 @@ type BatchNormBackwardSumsBuffers[T any] struct {
 	Index      T
 	Mean       T
 	InvStd     T
+	DBeta      T
+	DGamma     T
 	PartsBeta  T
 	PartsGamma T
 	Counters   T
-	DBeta      T
-	DGamma     T
 }
 
 // BatchNormBackwardSums calls batchnorm_backward_sums.comp.
@@ -224,7 +224,7 @@ func BatchNormBackwardSums[T any](spec BatchNormBackwardSumsSpec, push BatchNorm
 	return Call[T]{Shader: "batchnorm_backward_sums",
 		Spec:    []uint32{uint32(spec.Columns), uint32(spec.H), uint32(spec.W), uint32(spec.Size), flag(spec.WithReLU), flag(spec.SumChunks)},
 		Push:    bytesOf(uint32(push.Rows), uint32(push.Cols), uint32(push.ChunkRows), uint32(push.Chunks)),
-		Buffers: []T{buffers.X, buffers.Y, buffers.DY, buffers.Index, buffers.Mean, buffers.InvStd, buffers.PartsBeta, buffers.PartsGamma, buffers.Counters, buffers.DBeta, buffers.DGamma}}
+		Buffers: []T{buffers.X, buffers.Y, buffers.DY, buffers.Index, buffers.Mean, buffers.InvStd, buffers.DBeta, buffers.DGamma, buffers.PartsBeta, buffers.PartsGamma, buffers.Counters}}
 }
 
 // BatchNormCombineSpec holds the specialisation constants of batchnorm_combine.comp.
@@ -278,12 +278,12 @@ type BatchNormForwardPush struct {
 // BatchNormForwardBuffers holds the buffers of batchnorm_forward.comp.
 type BatchNormForwardBuffers[T any] struct {
 	X           T
-	Mean        T
 	Var         T
-	Gamma       T
-	Beta        T
 	Y           T
 	Index       T
+	Mean        T
+	Gamma       T
+	Beta        T
 	InvStd      T
 	RunningMean T
 	RunningVar  T
@@ -294,7 +294,7 @@ func BatchNormForward[T any](spec BatchNormForwardSpec, push BatchNormForwardPus
 	return Call[T]{Shader: "batchnorm_forward",
 		Spec:    []uint32{uint32(spec.H), uint32(spec.W), uint32(spec.C), uint32(spec.Size), flag(spec.WithReLU), flag(spec.WithIndex), flag(spec.Training)},
 		Push:    bytesOf(uint32(push.Windows), math.Float32bits(push.Keep), math.Float32bits(push.Momentum), math.Float32bits(push.Eps), math.Float32bits(push.Unbias)),
-		Buffers: []T{buffers.X, buffers.Mean, buffers.Var, buffers.Gamma, buffers.Beta, buffers.Y, buffers.Index, buffers.InvStd, buffers.RunningMean, buffers.RunningVar}}
+		Buffers: []T{buffers.X, buffers.Var, buffers.Y, buffers.Index, buffers.Mean, buffers.Gamma, buffers.Beta, buffers.InvStd, buffers.RunningMean, buffers.RunningVar}}
 }
 
 // BatchNormStatisticsSpec holds the specialisation constants of batchnorm_statistics.comp.
@@ -360,6 +360,7 @@ type MatrixTileSpec struct {
 	RowSums   bool
 	WholeK    bool
 	Unroll    int
+	Mixed     bool
 }
 
 // ConvShapeSpec holds the specialisation constants of conv_shape.glsl.
@@ -403,27 +404,27 @@ type MatrixGradientSumsBuffers[T any] struct {
 	NormIndex  T
 	NormMean   T
 	NormInvStd T
-	NormParts  T
 	DBeta      T
 	DGamma     T
+	NormParts  T
 }
 
 // ConvBackwardInputBuffers holds the buffers of conv_backward_input.comp.
 type ConvBackwardInputBuffers[T any] struct {
-	DY       T
-	Weight   T
-	DX       T
+	DY     T
+	Weight T
+	DX     T
+	MatrixGradientSumsBuffers[T]
 	Parts    T
 	Counters T
-	MatrixGradientSumsBuffers[T]
 }
 
 // ConvBackwardInput calls conv_backward_input.comp.
 func ConvBackwardInput[T any](spec ConvBackwardInputSpec, push ConvBackwardInputPush, buffers ConvBackwardInputBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_input",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
-		Buffers: []T{buffers.DY, buffers.Weight, buffers.DX, buffers.Parts, buffers.Counters, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
+		Buffers: []T{buffers.DY, buffers.Weight, buffers.DX, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.DBeta, buffers.DGamma, buffers.Parts, buffers.Counters, buffers.NormParts}}
 }
 
 // ConvBackwardWeightSpec holds the specialisation constants of conv_backward_weight.comp.
@@ -452,7 +453,7 @@ type ConvBackwardWeightBuffers[T any] struct {
 // ConvBackwardWeight calls conv_backward_weight.comp.
 func ConvBackwardWeight[T any](spec ConvBackwardWeightSpec, push ConvBackwardWeightPush, buffers ConvBackwardWeightBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_weight",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.X, buffers.DY, buffers.DW, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.DBias}}
 }
@@ -476,21 +477,21 @@ type ConvForwardPush struct {
 type ConvForwardBuffers[T any] struct {
 	X        T
 	Weight   T
-	Bias     T
 	Y        T
+	Bias     T
+	Mean     T
+	Variance T
 	Parts    T
 	Counters T
 	Partials T
-	Mean     T
-	Variance T
 }
 
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias)),
-		Buffers: []T{buffers.X, buffers.Weight, buffers.Bias, buffers.Y, buffers.Parts, buffers.Counters, buffers.Partials, buffers.Mean, buffers.Variance}}
+		Buffers: []T{buffers.X, buffers.Weight, buffers.Y, buffers.Bias, buffers.Mean, buffers.Variance, buffers.Parts, buffers.Counters, buffers.Partials}}
 }
 
 // DropoutSpec holds the specialisation constants of dropout.comp.
@@ -628,25 +629,25 @@ type GEMMPush struct {
 
 // GEMMBuffers holds the buffers of gemm.comp.
 type GEMMBuffers[T any] struct {
-	A        T
-	B        T
+	A T
+	B T
+	C T
+	MatrixGradientSumsBuffers[T]
+	Output   T
 	Bias     T
-	C        T
+	RowSums  T
+	State    T
 	Parts    T
 	Counters T
 	RowParts T
-	RowSums  T
-	State    T
-	Output   T
-	MatrixGradientSumsBuffers[T]
 }
 
 // GEMM calls gemm.comp.
 func GEMM[T any](spec GEMMSpec, push GEMMPush, buffers GEMMBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.M), uint32(push.N), uint32(push.K), uint32(push.SplitK), uint32(push.WithBias), uint32(push.Accumulate), uint32(push.Threshold), uint32(push.Layer), math.Float32bits(push.Scale)),
-		Buffers: []T{buffers.A, buffers.B, buffers.Bias, buffers.C, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.RowSums, buffers.State, buffers.Output, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.NormParts, buffers.DBeta, buffers.DGamma}}
+		Buffers: []T{buffers.A, buffers.B, buffers.C, buffers.NormX, buffers.Output, buffers.NormY, buffers.NormIndex, buffers.Bias, buffers.RowSums, buffers.State, buffers.NormMean, buffers.NormInvStd, buffers.DBeta, buffers.DGamma, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.NormParts}}
 }
 
 // GEMMNarrowSpec holds the specialisation constants of gemm_narrow.comp.
@@ -655,6 +656,7 @@ type GEMMNarrowSpec struct {
 	WithLoss    bool
 	WithDLogits bool
 	WithProbs   bool
+	Mixed       bool
 }
 
 // GEMMNarrowPush holds the push constants of gemm_narrow.comp.
@@ -673,14 +675,14 @@ type GEMMNarrowPush struct {
 type GEMMNarrowBuffers[T any] struct {
 	A        T
 	B        T
-	Bias     T
 	C        T
+	DLogits  T
+	Probs    T
+	Bias     T
 	Labels   T
 	State    T
 	Loss     T
 	Correct  T
-	DLogits  T
-	Probs    T
 	Losses   T
 	Counters T
 }
@@ -688,9 +690,9 @@ type GEMMNarrowBuffers[T any] struct {
 // GEMMNarrow calls gemm_narrow.comp.
 func GEMMNarrow[T any](spec GEMMNarrowSpec, push GEMMNarrowPush, buffers GEMMNarrowBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm_narrow",
-		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs)},
+		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs), flag(spec.Mixed)},
 		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), math.Float32bits(push.On), math.Float32bits(push.Off), uint32(push.Quads), uint32(push.WithBias)),
-		Buffers: []T{buffers.A, buffers.B, buffers.Bias, buffers.C, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.DLogits, buffers.Probs, buffers.Losses, buffers.Counters}}
+		Buffers: []T{buffers.A, buffers.B, buffers.C, buffers.DLogits, buffers.Probs, buffers.Bias, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.Losses, buffers.Counters}}
 }
 
 // MaxPoolBackwardSpec holds the specialisation constants of maxpool_backward.comp.

@@ -23,12 +23,30 @@ import (
 //go:embed spv
 var spv embed.FS
 
+// What shaders ask of a device at most. Vulkan guarantees as many bytes, but only 4
+// bindings; all drivers known have 8 or more.
+const (
+	MaxBindings  = 8
+	MaxPushBytes = 128
+)
+
 // Module is one compiled shader.
 type Module struct {
 	Name      string
 	SPIRV     []byte
-	Bindings  int // storage buffers and textures, numbered from 0
-	PushBytes int // of push constants
+	Buffers   []Buffer // storage buffers and textures, in the order of [Call].Buffers
+	Bindings  int      // of those; they are numbered from 0
+	PushBytes int      // of push constants, with the buffers' offsets
+}
+
+// Buffer is how a module takes a buffer. Devices limit the number of bindings, so
+// buffers that no inner loop reads may share one: it spans all of them, and after the
+// other push constants follow their offsets in it, in elements, as 32-bit words in the
+// order of the buffers.
+type Buffer struct {
+	Binding int
+	Shared  bool // the binding has several buffers
+	Stride  int  // bytes per element
 }
 
 var load = sync.OnceValues(loadModules)
@@ -48,10 +66,21 @@ func loadModules() (map[string]Module, error) {
 		if err != nil {
 			return nil, fmt.Errorf("embedded shaders: %w", err)
 		}
-		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Bindings: len(e.Buffers),
+		modules[e.Name] = Module{Name: e.Name, SPIRV: code, Buffers: buffersOf(e.Interface), Bindings: e.Bindings(),
 			PushBytes: 4 * len(e.Push)}
 	}
 	return modules, nil
+}
+
+func buffersOf(f manifest.Interface) []Buffer {
+	var all []Buffer
+	for _, b := range f.Buffers {
+		all = append(all, Buffer{Binding: b.Binding, Stride: b.Stride})
+	}
+	for _, i := range f.Shared() {
+		all[i].Shared = true
+	}
+	return all
 }
 
 // Get returns the module compiled from name.comp, or from the file name if that is a

@@ -21,6 +21,9 @@ func TestGet(t *testing.T) {
 		if m.Bindings < 1 && name != "view.vert" {
 			t.Errorf("%s has no buffer", name)
 		}
+		if m.Bindings > MaxBindings || m.PushBytes > MaxPushBytes {
+			t.Errorf("%s has %d bindings and %d bytes of push constants, want at most %d and %d", name, m.Bindings, m.PushBytes, MaxBindings, MaxPushBytes)
+		}
 	}
 	if _, err := Get("no_such_shader"); err == nil {
 		t.Error("Get found a module that does not exist")
@@ -40,9 +43,9 @@ func TestCall(t *testing.T) {
 	conv := ConvBackwardInput(ConvBackwardInputSpec{
 		MatrixGradientSumsSpec: MatrixGradientSumsSpec{GradientSums: true, BNH: 16, BNW: 17, BNC: 18, BNSize: 19},
 		ConvShapeSpec:          ConvShapeSpec{H: 8, W: 9, I: 10, O: 11, KH: 12, KW: 13, Stride: 14, Pad: 15},
-		MatrixTileSpec:         MatrixTileSpec{BM: 2, BN: 3, BK: 4, TM: 5, TN: 6, SumSplits: true, WholeK: true, Unroll: 7},
+		MatrixTileSpec:         MatrixTileSpec{BM: 2, BN: 3, BK: 4, TM: 5, TN: 6, SumSplits: true, WholeK: true, Unroll: 7, Mixed: true},
 	}, ConvBackwardInputPush{}, ConvBackwardInputBuffers[int]{})
-	if want := []uint32{2, 3, 4, 5, 6, 1, 0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1, 16, 17, 18, 19}; !reflect.DeepEqual(conv.Spec, want) {
+	if want := []uint32{2, 3, 4, 5, 6, 1, 0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1, 16, 17, 18, 19, 1}; !reflect.DeepEqual(conv.Spec, want) {
 		t.Errorf("constants %v, want %v", conv.Spec, want)
 	}
 }

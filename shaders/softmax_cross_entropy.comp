@@ -12,14 +12,15 @@ layout(push_constant) uniform Push {
     uint samples, classes, slots, prob_rows;
     float on;  // target of the label: 1 − smoothing + smoothing/classes
     float off; // target of every other class: smoothing/classes
+    uint labels_at, state_at, loss_at, correct_at;
 };
 layout(binding = 0) readonly buffer Logits { float logits[]; };    // (samples, classes)
 layout(binding = 1) readonly buffer Labels { uint labels[]; };     // (samples)
-layout(binding = 2) readonly buffer State { uint state[]; };       // kernels.State
-layout(binding = 3) writeonly buffer Loss { float loss[]; };       // (slots)
-layout(binding = 4) writeonly buffer Correct { uint correct[]; };  // (slots)
-layout(binding = 5) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)
-layout(binding = 6) writeonly buffer Probs { float probs[]; };     // (prob_rows, classes)
+layout(binding = 1) readonly buffer State { uint state[]; };       // kernels.State
+layout(binding = 1) writeonly buffer Loss { float loss[]; };       // (slots)
+layout(binding = 1) writeonly buffer Correct { uint correct[]; };  // (slots)
+layout(binding = 2) writeonly buffer DLogits { float dlogits[]; }; // (samples, classes)
+layout(binding = 3) writeonly buffer Probs { float probs[]; };     // (prob_rows, classes)
 
 float logit(uint n, uint c) { return logits[n * classes + c]; }
 

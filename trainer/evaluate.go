@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -59,6 +60,21 @@ func (e *Evaluation) Write(dir string, cam CAM) error {
 		out.writePictures(classified{e.model, e.Images, e.Probabilities, e.Metrics, cam}), out.writeMetrics(e.Metrics))
 }
 
+// Without returns what follows from the predictions, as [metrics.Compute] does, for the
+// images other than those with the given indices, which ascend.
+func (e *Evaluation) Without(indices []int) (*metrics.Metrics, error) {
+	classes := e.model.Network.Classes
+	var labels []byte
+	var probabilities []float32
+	for i, label := range e.Images.Labels {
+		if _, found := slices.BinarySearch(indices, i); !found {
+			labels = append(labels, label)
+			probabilities = append(probabilities, e.Probabilities[i*len(classes):][:len(classes)]...)
+		}
+	}
+	return metrics.Compute(labels, probabilities, classes)
+}
+
 // WritePredictions writes the predictions to path, in the format of a run's
 // predictions.csv.
 func (e *Evaluation) WritePredictions(path string) error {
@@ -72,9 +88,14 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.measured(eval, labels)
+}
+
+// measured computes the metrics of an evaluation that has just run.
+func (s *session) measured(eval evaluation, labels []byte) (*metrics.Metrics, []float32, error) {
 	network := s.net.Config.Network
-	probs := make([]float32, len(indices)*len(network.Classes))
-	if err := s.prog.Read(s.net.Probs.First(len(indices)), kernels.AsBytes(probs)); err != nil {
+	probs := make([]float32, len(labels)*len(network.Classes))
+	if err := s.prog.Read(s.net.Probs.First(len(labels)), kernels.AsBytes(probs)); err != nil {
 		return nil, nil, err
 	}
 	m, err := metrics.Compute(labels, probs, network.Classes)

@@ -231,8 +231,8 @@ func resumeNotes(s *runState, had, now Recipe) []string {
 
 // start makes the folder a run's folder: it writes args.yaml and, for a resumed
 // run, the files that follow from the checkpoint. It runs after all checks.
-func (t *training) start(p progressed) error {
-	f := t.folder
+func (t *training) start() error {
+	f, found := t.folder, t.found.state
 	if f.dir == "" {
 		return nil
 	}
@@ -243,7 +243,7 @@ func (t *training) start(p progressed) error {
 			}
 		}
 	}
-	if p.state != nil && p.state.PatienceFrom > 0 {
+	if found != nil && found.PatienceFrom > 0 {
 		if err := f.writeState(&t.state); err != nil {
 			return err
 		}
@@ -259,7 +259,7 @@ func (t *training) start(p progressed) error {
 	if err := t.openEvents(); err != nil {
 		return err
 	}
-	if p.state == nil {
+	if found == nil {
 		return nil
 	}
 	if err := f.removeTensors(fmt.Sprintf(tensors, t.state.Step)); err != nil {

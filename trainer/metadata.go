@@ -129,10 +129,13 @@ func parseNormalization(text string, channels int) (n model.Normalization, err e
 	return n, nil
 }
 
+// unknownProtocol is the protocol of weights that do not say theirs.
+const unknownProtocol = "unknown"
+
 // originOf reads an origin. Metadata can be anybody's text: of the protocol, only
 // known words are taken, since it is printed and written.
 func originOf(about map[string]string) Origin {
-	o := Origin{Protocol: "unknown", Version: about[versionKey]}
+	o := Origin{Protocol: unknownProtocol, Version: about[versionKey]}
 	switch p := about[protocolKey]; p {
 	case "val", "test", noProtocol:
 		o.Protocol = p
@@ -140,6 +143,20 @@ func originOf(about map[string]string) Origin {
 	o.Seed, _ = strconv.ParseUint(about[seedKey], 10, 64) // 0 if unknown
 	o.Epoch, _ = strconv.Atoi(about[epochKey])
 	return o
+}
+
+// ReadNetwork reads the network that the metadata of a .safetensors file describes, and
+// none of its weights, which may be large. The error is [checkpoint.ErrBadCheckpoint].
+func ReadNetwork(path string) (model.Network, error) {
+	about, err := checkpoint.LoadMetadata(path)
+	if err != nil {
+		return model.Network{}, err
+	}
+	n, err := networkOf(about)
+	if err != nil {
+		return n, badCheckpoint("%s: %v", path, err)
+	}
+	return n, nil
 }
 
 // networkOf returns the network that metadata describes.
@@ -244,8 +261,8 @@ func (e *UnknownNetworkError) Error() string {
 // Unwrap returns how the weights differ, which is [checkpoint.ErrBadCheckpoint].
 func (e *UnknownNetworkError) Unwrap() error { return e.misfit }
 
-// likelySides are usual heights and widths of small images.
-var likelySides = []int{28, 32, 16, 20, 24, 40, 48, 56, 64, 96}
+// likelySides are usual heights and widths of small images, MNIST's first.
+var likelySides = []int{dataset.FashionMNIST.H, 32, 16, 20, 24, 40, 48, 56, 64, 96}
 
 // likelyDatasets returns the datasets on which the file's weights may have been
 // trained: Fashion-MNIST first, then square images and any number of classes that one

@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"unicode"
@@ -69,7 +68,7 @@ func fits(n model.Network, d dataset.Info) error {
 		return usage("the network %s has %d classes, but the dataset %s has %d: build it for this dataset", n.Name, len(n.Classes), d.Name, len(d.Classes))
 	}
 	if err := n.Check(); err != nil {
-		return fmt.Errorf("%w: %v", ErrUsage, err)
+		return usage("%v", err)
 	}
 	return nil
 }

@@ -37,10 +37,14 @@ func (m *Model) Predict(img image.Image) (Prediction, error) {
 	return list[0], nil
 }
 
-// PredictBatch classifies pictures. It is faster than calling Predict for each.
+// PredictBatch classifies pictures. It is faster than calling Predict for each. A nil
+// among them is [ErrUsage].
 func (m *Model) PredictBatch(images []image.Image) ([]Prediction, error) {
 	s := dataset.Split{N: len(images), Shape: imageShape(m.Network), Labels: make([]byte, len(images))}
-	for _, img := range images {
+	for i, img := range images {
+		if img == nil {
+			return nil, usage("picture %d is nil", i+1)
+		}
 		s.Images = append(s.Images, m.Input(img, picture.InvertAuto)...)
 	}
 	return m.Classify(context.Background(), s)

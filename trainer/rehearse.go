@@ -6,16 +6,25 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// Rehearse does all that [Train] does before the first step, so that it fails where
-// that would, but writes no files. It returns what the training would be.
-func Rehearse(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (Summary, error) {
-	if err := checkArguments(r, n, data, backend); err != nil {
+// Rehearse does all that [TrainReplicas] does before the first step, so that it fails
+// where that would, but looks into no run's folder and writes no files. It returns what
+// the first replica's training would be.
+func Rehearse(replicas []Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) (Summary, error) {
+	if err := checkReplicas(replicas, n, data, backend); err != nil {
 		return Summary{}, err
 	}
-	t, err := newTraining(r, n, data, backend, Options{InitFrom: o.InitFrom}, progressed{})
+	var members []*training
+	for _, r := range replicas {
+		t, err := newTraining(Replica{r.Recipe, Options{InitFrom: r.Options.InitFrom}}, n, data, backend)
+		if err != nil {
+			return Summary{}, err
+		}
+		members = append(members, t)
+	}
+	g, err := newGroup(members, n, data, backend)
 	if err != nil {
 		return Summary{}, err
 	}
-	defer t.close()
-	return t.summary(), nil
+	defer g.close()
+	return members[0].summary(), nil
 }

@@ -167,9 +167,11 @@ func (f folder) damaged(file string, err error) error {
 	return badCheckpoint("%s is damaged: %v; restore it from a copy, or start a new run with the settings in %s", f.path(file), err, f.path(ArgsFile))
 }
 
-// restore loads the checkpoint that belongs to s, which has been checked. The
-// error is [checkpoint.ErrBadCheckpoint] and names the missing or damaged file.
-func (t *training) restore(s *runState) error {
+// restore loads the checkpoint that belongs to the state that was found, which has been
+// checked. The error is [checkpoint.ErrBadCheckpoint] and names the missing or damaged
+// file.
+func (t *training) restore() error {
+	s := t.found.state
 	name := fmt.Sprintf(tensors, s.Step)
 	data, err := os.ReadFile(t.folder.path(name))
 	if err != nil {
@@ -178,7 +180,6 @@ func (t *training) restore(s *runState) error {
 	if crc32.Checksum(data, castagnoli) != s.Checksum {
 		return t.folder.damaged(name, fmt.Errorf("its checksum does not match %s", stateFile))
 	}
-	t.state = *s
 	t.logged = s.Step
 	if err := t.readTensors(&parts{data}); err != nil {
 		return t.folder.damaged(name, err)

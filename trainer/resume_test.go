@@ -493,6 +493,16 @@ func TestTrainChecksItsArguments(t *testing.T) {
 	if _, err := Train(context.Background(), r, n, nil, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, ErrUsage) {
 		t.Errorf("no dataset: %v", err)
 	}
+	for what, o := range map[string]Options{"no folder of a run": {Resume: true}, "LogEvery is -1": {Dir: nowhere, LogEvery: -1}} {
+		if _, err := Train(context.Background(), r, n, data, openBackend(t), o); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), what) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	cancelled, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := Train(cancelled, r, n, data, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled before it begins: %v", err)
+	}
 	data.Test.Labels[3] = 10
 	if _, err := Train(context.Background(), r, n, data, openBackend(t), Options{Dir: nowhere}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "label 3 of the test split is 10") {
 		t.Errorf("a label of 10: %v", err)

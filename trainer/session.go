@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -16,34 +17,65 @@ import (
 // training step with a batch of 64.
 const evalBatch = 100
 
-// session is a network compiled on a backend, with images resident.
+// session is a network compiled on a backend, with images resident. The sessions of
+// replicas share a program: what one runs, all run.
 type session struct {
 	net  *model.Net
 	prog kernels.Program
-	pace pace
+	pace *pace // of the program
 }
 
 // open compiles the network and uploads the images and labels of the splits, one
 // split after the other.
 func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*session, error) {
+	replicas, err := openReplicas(backend, c, 1, splits...)
+	if err != nil {
+		return nil, err
+	}
+	return replicas[0], nil
+}
+
+// openReplicas does what open does, for several replicas of the network.
+func openReplicas(backend kernels.Backend, c model.Config, n int, splits ...dataset.Split) ([]*session, error) {
 	for _, s := range splits {
 		c.Images += s.N
 	}
-	net, err := model.Build(c)
+	nets, err := model.BuildReplicas(c, n)
 	if err != nil {
 		return nil, err
 	}
 	debug.FreeOSMemory() // otherwise the garbage of reading the dataset would add to the peak
-	prog, err := backend.Compile(net.Plan)
+	prog, err := backend.Compile(nets[0].Plan)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{net: net, prog: prog}
-	if err := s.upload(splits); err != nil {
+	if n > 1 {
+		prog = &lockedProgram{Program: prog}
+	}
+	var replicas []*session
+	shared := new(pace)
+	for _, net := range nets {
+		replicas = append(replicas, &session{net, prog, shared})
+	}
+	if err := replicas[0].upload(splits); err != nil {
 		prog.Close()
 		return nil, err
 	}
-	return s, nil
+	return replicas, nil
+}
+
+// lockedProgram is a program from which several goroutines may read: replicas write
+// their files at the same time.
+type lockedProgram struct {
+	lock sync.Mutex
+	kernels.Program
+}
+
+// Read implements [kernels.Program].
+func (p *lockedProgram) Read(t kernels.Tensor, dst []byte) error {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	return p.Program.Read(t, dst)
 }
 
 func (s *session) upload(splits []dataset.Split) error {
@@ -60,7 +92,7 @@ func (s *session) upload(splits []dataset.Split) error {
 		images.Offset += images.Len()
 		labels.Offset += labels.Len()
 	}
-	return s.prog.Write(s.net.Table, kernels.AsBytes(s.net.Config.Normalization.Table()))
+	return s.net.WriteTables(s.prog) // a checkpoint does not hold them
 }
 
 func (s *session) close() error { return s.prog.Close() }
@@ -91,37 +123,57 @@ type evaluation struct {
 // evaluate classifies the images with the given indices. Afterwards net.Probs
 // holds their probabilities.
 func (s *session) evaluate(ctx context.Context, indices []uint32) (evaluation, error) {
-	loop := s.net.Eval
-	if err := s.prog.Write(loop.Order.First(len(indices)), kernels.AsBytes(indices)); err != nil {
+	evals, err := evaluateTogether(ctx, []*session{s}, [][]uint32{indices})
+	if err != nil {
 		return evaluation{}, err
 	}
-	if err := s.prog.Write(loop.State, kernels.AsBytes(kernels.State{}.Words())); err != nil {
-		return evaluation{}, err
+	return evals[0], nil
+}
+
+// evaluateTogether does what evaluate does for all replicas of a program, each with
+// indices of its own, as many as the others.
+func evaluateTogether(ctx context.Context, replicas []*session, indices [][]uint32) ([]evaluation, error) {
+	for i, s := range replicas {
+		if err := s.prepareEvaluation(indices[i]); err != nil {
+			return nil, err
+		}
 	}
-	full, last := model.Batches(len(indices), evalBatch)
+	s, n := replicas[0], len(indices[0])
+	full, last := model.Batches(n, evalBatch)
 	for done := 0; done < full; {
 		n := s.pace.next(full - done)
 		if err := s.run(model.EvalSection(evalBatch), n); err != nil {
-			return evaluation{}, err
+			return nil, err
 		}
 		done += n
 		if err := ctx.Err(); err != nil {
-			return evaluation{}, err
+			return nil, err
 		}
 	}
 	if last > 0 {
 		if err := s.run(model.EvalSection(last), 1); err != nil {
-			return evaluation{}, err
+			return nil, err
 		}
 	}
-	loss, correct, err := s.logs(loop, 0, model.Steps(len(indices), evalBatch))
-	if err != nil {
-		return evaluation{}, err
+	evals := make([]evaluation, len(replicas))
+	for i, s := range replicas {
+		loss, correct, err := s.logs(s.net.Eval, 0, model.Steps(n, evalBatch))
+		if err != nil {
+			return nil, err
+		}
+		evals[i] = evaluation{loss: weightedMean(loss, evalBatch, n), accuracy: float64(sum(correct)) / float64(n)}
 	}
-	return evaluation{
-		loss:     weightedMean(loss, evalBatch, len(indices)),
-		accuracy: float64(sum(correct)) / float64(len(indices)),
-	}, nil
+	return evals, nil
+}
+
+// prepareEvaluation writes what the device needs to classify the images with the
+// given indices.
+func (s *session) prepareEvaluation(indices []uint32) error {
+	loop := s.net.Eval
+	if err := s.prog.Write(loop.Order.First(len(indices)), kernels.AsBytes(indices)); err != nil {
+		return err
+	}
+	return s.prog.Write(loop.State, kernels.AsBytes(kernels.State{}.Words()))
 }
 
 // run executes a section and records in pace how long it took.

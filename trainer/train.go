@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime/debug"
 	"slices"
 	"time"
 
@@ -50,6 +49,17 @@ type Options struct {
 	DropCheckpoint bool
 
 	noPictures bool // for tests of other things: drawing takes most of a small training's time
+}
+
+// check refuses options that contradict each other.
+func (o Options) check() error {
+	switch {
+	case o.Dir == "" && (o.Resume || o.Restart):
+		return usage("there is no folder of a run to resume: name it in Options.Dir")
+	case o.LogEvery < 0:
+		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	}
+	return nil
 }
 
 // Progress receives reports from a training. Calls come from one goroutine.
@@ -101,19 +111,22 @@ type Result struct {
 
 // training is a run in progress.
 type training struct {
-	*session
-	backend kernels.Backend
-	recipe  Recipe
-	data    dataset.Info
-	framing picture.Framing
-	options Options
+	*session // nil until its group is on the device
+	backend  kernels.Backend
+	recipe   Recipe
+	data     dataset.Info
+	framing  picture.Framing
+	options  Options
 	partition
 	classes   []byte // label of every resident image: training, validation, test
 	testStart int    // index of the first test image
 	folder    folder
+	found     progressed // how far the run had come
+	outcome   *Outcome
 	state     runState
-	best      snapshot // weights of the best epoch
-	events    *events  // nil until start, and without a folder
+	report    EpochReport // of the current epoch, once its steps are done
+	best      snapshot    // weights of the best epoch
+	events    *events     // nil until start, and without a folder
 
 	log    []loggedStep // rows of steps.csv
 	logged int          // the last step considered for log
@@ -135,49 +148,11 @@ type training struct {
 // is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
 // everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
-	if err := checkArguments(r, n, data, backend); err != nil {
-		return nil, err
-	}
-	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
-	f := folder{o.Dir}
-	unlock, err := f.open()
+	outcomes, err := TrainReplicas(ctx, []Replica{{r, o}}, n, data, backend)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	p, err := f.progressOf(r, n, data, o)
-	if err != nil {
-		return nil, err
-	}
-	if p.finished != nil {
-		if m, err := Load(o.Dir, backend); err == nil {
-			p.finished.Model = m
-		}
-		return p.finished, nil
-	}
-	t, err := newTraining(r, n, data, backend, o, p)
-	if err != nil {
-		return nil, err
-	}
-	defer t.close()
-	// The images are on the device now: unless the caller keeps data, its 55 MB
-	// can be freed before checkpoints allocate theirs.
-	debug.FreeOSMemory()
-	if err := ctx.Err(); err != nil {
-		return nil, err // nothing has begun
-	}
-	defer func() { t.events.close() }() // start opens them
-	if err := t.start(p); err != nil {
-		return nil, err
-	}
-	if o.Progress != nil {
-		o.Progress.Start(t.summary())
-	}
-	stopped, err := t.epochs(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return t.finish(ctx, stopped)
+	return outcomes[0].Result, outcomes[0].Err
 }
 
 // checkArguments refuses arguments that cannot be trained with.
@@ -279,36 +254,45 @@ func modelConfig(r Recipe, n model.Network, p partition) model.Config {
 		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
 }
 
-func newTraining(r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options, p progressed) (*training, error) {
-	images, err := newPartition(r, data)
-	if err != nil {
+// newTraining returns a training that is not on the device yet, at the step that its
+// run has reached.
+func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*training, error) {
+	o := r.Options
+	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
+	t := &training{backend: backend, recipe: r.Recipe, data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
+		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, outcome: new(Outcome)}
+	var err error
+	if t.found, err = t.folder.progressOf(r.Recipe, n, data, o); err != nil || t.found.finished != nil {
+		return t, err
+	}
+	if t.partition, err = newPartition(r.Recipe, data); err != nil {
 		return nil, err
 	}
-	if p.state != nil {
-		if err := p.state.check(r, model.Steps(len(images.train), r.BatchSize)); err != nil {
-			return nil, folder{o.Dir}.damaged(stateFile, err)
+	t.notes = t.found.notes
+	t.state = runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps()}}
+	if s := t.found.state; s != nil {
+		if err := s.check(t.recipe, t.stepsPerEpoch()); err != nil {
+			return nil, t.folder.damaged(stateFile, err)
 		}
-	}
-	n.Classes = data.Classes
-	s, err := open(backend, modelConfig(r, n, images), data.Train, data.Val, data.Test)
-	if err != nil {
-		return nil, err
-	}
-	t := &training{session: s, backend: backend, recipe: r, data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir}, partition: images,
-		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, notes: p.notes}
-	t.state = runState{Best: -1, Schedule: Schedule{Kind: r.Scheduler, Rate: r.LR, Steps: t.totalSteps()}}
-	if err := t.initialise(p.state); err != nil {
-		s.close()
-		return nil, err
+		t.state = *s
 	}
 	return t, nil
 }
 
+// finishedBefore returns the result of a run that had finished, with its model if that
+// can be read.
+func (t *training) finishedBefore() *Result {
+	if m, err := Load(t.folder.dir, t.backend); err == nil {
+		t.found.finished.Model = m
+	}
+	return t.found.finished
+}
+
 // initialise writes the state that training starts from: the checkpoint if there
 // is one, else initial weights.
-func (t *training) initialise(from *runState) error {
-	if from != nil {
-		return t.restore(from)
+func (t *training) initialise() error {
+	if t.found.state != nil {
+		return t.restore()
 	}
 	if t.options.InitFrom == "" {
 		return t.net.WriteInit(t.prog, t.recipe.Seed)
@@ -337,71 +321,45 @@ func (t *training) summary() Summary {
 		FirstEpoch: len(t.state.Epochs) + 1, Notes: t.notes}
 }
 
-// epochs trains until the last epoch, the last step or an early stop, and
-// returns why it stopped, or "" after the last epoch.
-func (t *training) epochs(ctx context.Context) (stopped string, err error) {
-	for {
-		why, stop := t.state.stop(t.recipe)
-		if stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs) {
-			return why, nil
-		}
-		report, err := t.epoch(ctx) // also if MaxSteps cut an epoch short, to evaluate it
-		if err != nil {
-			return "", err
-		}
-		if t.options.Progress != nil {
-			t.options.Progress.Epoch(report)
-		}
-	}
+// ended reports whether no step is left to train and no epoch to evaluate.
+func (t *training) ended() bool {
+	_, stop := t.state.stop(t.recipe)
+	return stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs)
 }
 
-// epoch trains one epoch, or the rest of it, evaluates and saves.
-func (t *training) epoch(ctx context.Context) (EpochReport, error) {
-	if err := t.prepareEpoch(); err != nil {
-		return EpochReport{}, err
-	}
-	trainLoss, trainAccuracy, err := t.steps(ctx)
+// stepsDone begins the report of an epoch whose steps are done.
+func (t *training) stepsDone() error {
+	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
-		return EpochReport{}, err
+		return err
 	}
 	if t.state.Slot < t.stepsPerEpoch() { // MaxSteps: a resume continues inside the epoch
 		if err := t.saveCheckpoint(); err != nil {
-			return EpochReport{}, err
+			return err
 		}
 	}
-	report := EpochReport{Epoch: len(t.state.Epochs) + 1, TrainLoss: trainLoss, TrainAccuracy: trainAccuracy,
+	images := min(t.state.Slot*t.recipe.BatchSize, len(t.train))
+	t.report = EpochReport{Epoch: len(t.state.Epochs) + 1,
+		TrainLoss: weightedMean(losses, t.recipe.BatchSize, images), TrainAccuracy: float64(sum(correct)) / float64(images),
 		ValLoss: math.NaN(), ValAccuracy: math.NaN(), LR: t.state.Schedule.At(t.state.Step - 1), Seconds: t.state.Seconds, Best: true}
-	if report.Seconds > 0 {
-		report.ImagesPerSecond = float64(min(t.state.Slot*t.recipe.BatchSize, len(t.train))) / report.Seconds
+	if t.state.Seconds > 0 {
+		t.report.ImagesPerSecond = float64(images) / t.state.Seconds
 	}
-	if !t.recipe.NoEval {
-		if err := t.evaluateEpoch(ctx, &report); err != nil {
-			return EpochReport{}, err
-		}
-	}
-	return report, t.epochDone(report)
+	return nil
 }
 
-// evaluateEpoch evaluates the weights for an epoch's report. On cancellation it
-// saves and returns ErrInterrupted: a resume evaluates again.
-func (t *training) evaluateEpoch(ctx context.Context, r *EpochReport) error {
-	eval, err := t.evaluate(ctx, t.selected)
-	if err != nil {
-		if ctx.Err() != nil {
-			return t.interrupted()
-		}
-		return err
+// evaluated adds the evaluation of the weights to the epoch's report.
+func (t *training) evaluated(e evaluation) error {
+	if math.IsNaN(e.loss) || math.IsInf(e.loss, 0) {
+		return t.diverged(e.loss, t.state.Step)
 	}
-	if math.IsNaN(eval.loss) || math.IsInf(eval.loss, 0) {
-		return t.diverged(eval.loss, t.state.Step)
-	}
-	r.ValLoss, r.ValAccuracy, r.Best = eval.loss, eval.accuracy, eval.accuracy > t.state.Best
+	t.report.ValLoss, t.report.ValAccuracy, t.report.Best = e.loss, e.accuracy, e.accuracy > t.state.Best
 	return t.observe()
 }
 
 // epochDone advances the host's state to the next epoch and saves it.
-func (t *training) epochDone(r EpochReport) error {
-	whole := t.state.Slot == t.stepsPerEpoch()
+func (t *training) epochDone() error {
+	r, whole := t.report, t.state.Slot == t.stepsPerEpoch()
 	if r.Best {
 		t.state.BestEpoch = r.Epoch
 	}
@@ -426,11 +384,7 @@ func (t *training) epochDone(r EpochReport) error {
 			return err
 		}
 	}
-	err = t.export(last, r.Best)
-	// Files are written from copies of the weights: the epochs' copies would
-	// pile up to about 100 MB before Go collects them on its own.
-	debug.FreeOSMemory()
-	return err
+	return t.export(last, r.Best)
 }
 
 // prepareEpoch writes what the device needs for the epoch's steps: the order of
@@ -483,53 +437,14 @@ func (s *philoxSource) Uint64() uint64 {
 	return uint64(w[0])<<32 | uint64(w[1])
 }
 
-// steps runs the epoch's steps and returns their mean loss and accuracy. On
-// cancellation it saves and returns ErrInterrupted.
-func (t *training) steps(ctx context.Context) (loss, accuracy float64, err error) {
-	end := t.stepsPerEpoch()
-	if t.recipe.MaxSteps > 0 {
-		end = min(end, t.state.Slot+t.recipe.MaxSteps-t.state.Step)
-	}
-	t.recent = time.Now()
-	for t.state.Slot < end {
-		from := t.state.Slot
-		if err := t.someSteps(end); err != nil {
-			return 0, 0, err
-		}
-		if err := t.reportSteps(from); err != nil {
-			return 0, 0, err
-		}
-		if ctx.Err() != nil && t.state.Slot < end {
-			return 0, 0, t.interrupted()
-		}
-	}
-	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
-	if err != nil {
-		return 0, 0, err
-	}
-	images := min(t.state.Slot*t.recipe.BatchSize, len(t.train))
-	return weightedMean(losses, t.recipe.BatchSize, images), float64(sum(correct)) / float64(images), nil
-}
-
-// someSteps submits the next steps: full batches for about a quarter of a
-// second, or the epoch's last, smaller batch.
-func (t *training) someSteps(end int) error {
-	full, last := model.Batches(len(t.train), t.recipe.BatchSize)
-	section, n := model.TrainSection(t.recipe.BatchSize), t.pace.next(min(full, end)-t.state.Slot)
-	if t.state.Slot >= full {
-		section, n = model.TrainSection(last), 1
-	}
-	start := time.Now()
-	if err := t.run(section, n); err != nil {
-		return err
-	}
+// ran records n steps, which took d.
+func (t *training) ran(n int, d time.Duration) {
 	if t.firstStep.IsZero() {
 		t.firstStep = time.Now()
 	}
-	t.state.Seconds += time.Since(start).Seconds()
+	t.state.Seconds += d.Seconds()
 	t.state.Slot += n
 	t.state.Step += n
-	return nil
 }
 
 // reportSteps reads the losses of the epoch's steps, logs and reports them. Those from
@@ -561,9 +476,8 @@ func (t *training) diverged(loss float64, step int) error {
 	return fmt.Errorf("%w: the loss is %v at step %d; try a lower learning rate (lr) than %v", ErrDiverged, loss, step, t.recipe.LR)
 }
 
-// interrupted saves a run in the middle of an epoch. It returns
-// ErrInterrupted only if everything is saved.
-func (t *training) interrupted() error {
+// saveInterrupted saves a run in the middle of an epoch.
+func (t *training) saveInterrupted() error {
 	losses, _, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
@@ -573,57 +487,35 @@ func (t *training) interrupted() error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(logged, t.saveCheckpoint(), t.export(last, false)); err != nil {
-		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
-	}
-	return ErrInterrupted
+	return errors.Join(logged, t.saveCheckpoint(), t.export(last, false))
 }
 
-// finish evaluates the best epoch's weights on the test set. On cancellation it
-// returns ErrInterrupted: the checkpoint is complete, and a resume does the rest.
-func (t *training) finish(ctx context.Context, stopped string) (*Result, error) {
-	if err := t.best.write(t.net, t.prog); err != nil {
-		return nil, err
-	}
-	debug.FreeOSMemory() // makes room for the images by freeing the last checkpoint's memory
-	test, err := t.testSplit()
-	if err != nil {
-		return nil, err
-	}
-	m, probs, err := t.measure(ctx, t.test, test.Labels)
-	if ctx.Err() != nil {
-		return nil, ErrInterrupted
-	}
-	if err != nil {
-		return nil, err
-	}
+// finish writes what a run has come to, with the test of its best weights.
+func (t *training) finish(test dataset.Split, of tested) error {
+	m := of.metrics
 	t.describeTraining(m)
-	if err := t.folder.writePredictions(t.testIndices(), test.Labels, probs); err != nil {
-		return nil, err
+	if err := t.folder.writePredictions(t.testIndices(), test.Labels, of.probs); err != nil {
+		return err
 	}
-	// Only the pictures are left to draw: free the training's memory first, or they
-	// would add to the peak.
-	if err := t.close(); err != nil {
-		return nil, err
-	}
-	debug.FreeOSMemory()
 	trained := t.model(t.best, t.state.BestEpoch)
-	if err := t.draw(classified{trained, test, probs, m, HiResCAM}); err != nil {
-		return nil, err
+	if err := t.draw(classified{trained, test, of.probs, m, HiResCAM}); err != nil {
+		return err
 	}
 	if err := t.writeOutcome(m); err != nil {
-		return nil, err
+		return err
 	}
 	// This comes last because a run with metrics.json counts as finished.
 	if err := t.folder.writeMetrics(m); err != nil {
-		return nil, err
+		return err
 	}
 	if t.options.DropCheckpoint && t.options.Dir != "" {
 		if err := DropCheckpoint(t.options.Dir); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}, nil
+	stopped, _ := t.state.stop(t.recipe)
+	t.outcome.Result = &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}
+	return nil
 }
 
 // draw writes the run's pictures.

@@ -170,6 +170,7 @@ func wantSameFiles(t *testing.T, whole, resumed string) {
 func TestResumeIsExact(t *testing.T) {
 	c := small()
 	c.Dropout, c.Scheduler = new(.25), "onecycle"
+	c.Augment, c.Erase = "original", new(.25) // whose tables are no part of the checkpoint
 	whole, parts := t.TempDir(), t.TempDir()
 	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
 		t.Fatal(err)

@@ -33,7 +33,8 @@ type Model struct {
 // Load reads a model from a checkpoint: a run's folder, for its best weights, or a
 // .safetensors or PyTorch .pth file. What the file's metadata does not say about the
 // network, the names and shapes of its tensors do, if the network is built in. The
-// error is [checkpoint.ErrBadCheckpoint].
+// error is [checkpoint.ErrBadCheckpoint]. Without a backend, nil, the model can be
+// looked at, but not classify.
 func Load(path string, backend kernels.Backend) (*Model, error) {
 	return load(path, backend, (*Model).describe)
 }
@@ -107,6 +108,9 @@ func (m *Model) info() dataset.Info {
 // open compiles the network, as the rest of the configuration says, with its weights
 // and the images on the device.
 func (m *Model) open(images dataset.Split, c model.Config) (*session, error) {
+	if m.backend == nil {
+		return nil, usage("the model was loaded without a backend, so it cannot compute")
+	}
 	c.Network, c.Normalization = m.Network, m.Normalization
 	s, err := open(m.backend, c, images)
 	if err != nil {

@@ -141,7 +141,7 @@ func TestExplainRefuses(t *testing.T) {
 func TestRehearse(t *testing.T) {
 	c, data := onColour()
 	dir := filepath.Join(t.TempDir(), "run")
-	got, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{Dir: dir})
+	got, err := Rehearse([]Replica{{c.Recipe, Options{Dir: dir}}}, c.network(t, colour), data, openBackend(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,14 +155,14 @@ func TestRehearse(t *testing.T) {
 	if !reflect.DeepEqual(got, p.Summary) || got.TrainImages != 111 || got.SelectImages != 9 || got.StepsPerEpoch != 6 {
 		t.Errorf("%+v, want %+v", got, p.Summary)
 	}
-	if _, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{InitFrom: filepath.Join(dir, "none.pth")}); err == nil {
+	if _, err := Rehearse([]Replica{{c.Recipe, Options{InitFrom: filepath.Join(dir, "none.pth")}}}, c.network(t, colour), data, openBackend(t)); err == nil {
 		t.Error("weights that do not exist are no error")
 	}
 	data.Train.Labels[2] = 1 // of class 2, one image is left
 	for i := 8; i < data.Train.N; i += 3 {
 		data.Train.Labels[i] = 1
 	}
-	if _, err := Rehearse(c.Recipe, c.network(t, colour), data, openBackend(t), Options{}); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "class 2 has one image") {
+	if _, err := Rehearse([]Replica{{c.Recipe, Options{}}}, c.network(t, colour), data, openBackend(t)); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "class 2 has one image") {
 		t.Errorf("a class of one image: %v", err)
 	}
 }
@@ -182,6 +182,9 @@ func TestSaveAndLoad(t *testing.T) {
 	}
 	if !sameNetwork(t, got.Network, m.Network) || !reflect.DeepEqual(got.Normalization, m.Normalization) || got.Framing != m.Framing || got.Origin != m.Origin {
 		t.Errorf("loaded %+v, %v, %v, %+v", got.Network, got.Normalization, got.Framing, got.Origin)
+	}
+	if n, err := ReadNetwork(path); err != nil || !sameNetwork(t, n, m.Network) {
+		t.Errorf("without weights, %+v, %v", n, err)
 	}
 	want, err := m.PredictBatch(pictures(data.Test))
 	if err != nil {
@@ -290,6 +293,20 @@ func TestPredictBatch(t *testing.T) {
 	cancel()
 	if _, err := m.Classify(ctx, data.Test); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+	if _, err := m.Predict(nil); !errors.Is(err, ErrUsage) {
+		t.Errorf("no picture: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "model.safetensors")
+	if err := m.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	idle, err := Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := idle.Predict(images[0]); !errors.Is(err, ErrUsage) {
+		t.Errorf("without a backend: %v", err)
 	}
 }
 

@@ -49,7 +49,7 @@ train-images.idx3-ubyte.`,
 	}
 	bind(flagGroup{c.PersistentFlags(), groupData}, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	bind(flagGroup{c.Flags(), groupOutput}, &asJSON, "json", setting.Bool(), "print JSON")
-	c.AddCommand(newDataFetchCommand(&dataDir), newDataShowCommand(&dataDir))
+	c.AddCommand(newDataFetchCommand(&dataDir), newDataShowCommand(&dataDir), newDataAuditCommand(&dataDir))
 	return c
 }
 

@@ -101,6 +101,7 @@ var forbidden = map[string][]string{
 	"trainer/model":      {"trainer", "trainer/dataset", "trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/dataset":    {"trainer", "trainer/model", "trainer/study", "trainer/report", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer":            {"trainer/study", "trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
+	"trainer/audit":      {"trainer/study", "trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/study":      {"trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/report":     {"trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},
 	"trainer/live":       {"trainer/report", "trainer/bench", "cpuref", "gpu", "kernels/vulkan", "shaders"},

@@ -11,14 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/audit"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newEvalCommand() *cobra.Command {
 	var checkpoint checkpointFlags
-	var dataDir, predictions, out string
+	var dataDir, predictions, out, twins string
+	together, tta := []string(nil), "none"
 	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
 	var asJSON bool
 	var f deviceFlags
@@ -35,10 +38,18 @@ one that has such tensors.
 --out writes metrics, every image's probabilities and pictures to a folder:
 confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
 mistakes, the first layer's filters, and the regions of images that speak for the
-predicted class (see --cam).`,
+predicted class (see --cam).
+
+--ensemble PATH adds a model: the mean of all models' probabilities is evaluated. --tta
+does so with views of each image: its mirror image (flip), its shifts by one pixel
+(shift), or both (flip-shift).
+
+--without FILE also gives the accuracy without the test images that have a twin among
+the training images, by the list that "data audit" wrote for the same dataset.`,
 		Example: `  fmnist-gpu eval --checkpoint runs/fashioncnn
   fmnist-gpu eval --checkpoint model.pth --out evaluation
   fmnist-gpu eval --checkpoint mynet.pth --model mynet.yaml
+  fmnist-gpu eval --checkpoint runs/seed1 --ensemble runs/seed2 --tta flip
   fmnist-gpu eval --checkpoint runs/fashioncnn/weights/last.safetensors --json`,
 		Args: noArguments(func(_ *cobra.Command, argument string) string {
 			return "name the checkpoint with --checkpoint " + argument
@@ -58,7 +69,11 @@ predicted class (see --cam).`,
 				return err
 			}
 			config.Quiet = asJSON
-			e, d, err := evaluate(c, f, config, checkpoint, out, trainer.CAM(cam))
+			views, err := trainer.Views(tta)
+			if err != nil {
+				return err
+			}
+			e, d, err := evaluate(c, f, config, evaluation{checkpoint, together, views, out, trainer.CAM(cam)})
 			if err != nil {
 				return err
 			}
@@ -67,21 +82,41 @@ predicted class (see --cam).`,
 					return err
 				}
 			}
+			var rest *remainder
+			if twins != "" {
+				if rest, err = withoutSeen(e, twins); err != nil {
+					return err
+				}
+			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), e.Metrics)
+				return printJSON(c.OutOrStdout(), struct {
+					*metrics.Metrics
+					Rest *remainder `json:"without_seen_in_training,omitempty"`
+				}{e.Metrics, rest})
 			}
 			fmt.Fprintln(c.OutOrStdout(), d.announce())
-			if err := printMetrics(c.OutOrStdout(), e); err != nil || out == "" {
+			if err := printMetrics(c.OutOrStdout(), e); err != nil {
 				return err
+			}
+			if rest != nil {
+				fmt.Fprintf(c.OutOrStdout(), "without the test images that have a twin among the training images (%s): accuracy %.2f %%  macro F1 %.4f\n",
+					humanize.Comma(int64(e.Images.N-rest.Images)), 100*rest.Accuracy, rest.MacroF1)
+			}
+			if out == "" {
+				return nil
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "metrics, predictions and pictures are in %s\n", out)
 			return err
 		},
 	}
-	checkpoint.add(flagGroup{c.Flags(), groupModel}, "weights to evaluate")
+	models := flagGroup{c.Flags(), groupModel}
+	checkpoint.add(models, "weights to evaluate")
+	bindEach(models, &together, "ensemble", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights of another model, whose probabilities are averaged with the first's; may be repeated")
+	bind(models, &tta, "tta", setting.Choice(trainer.ViewNames()...), "test-time augmentation: average over views of each image: none, flip, shift or flip-shift")
 	data := flagGroup{c.Flags(), groupData}
 	data.setting("dataset", datasetUsage)
 	data.setting("skip-bad", skipBadUsage)
+	bind(data, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give the accuracy without test images that have a twin among the training images in this list")
 	bind(data, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
 	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
 	output := flagGroup{c.Flags(), groupOutput}
@@ -105,17 +140,26 @@ func addBackendFlags(g flagGroup, f *deviceFlags) {
 	bind(g, &f.validate, "validate", setting.Bool(), validateUsage)
 }
 
-func evaluate(c *cobra.Command, f deviceFlags, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, *device, error) {
+// evaluation says what to evaluate and where to write it.
+type evaluation struct {
+	checkpoint checkpointFlags
+	together   []string // checkpoints of further models
+	views      []trainer.View
+	out        string // "" for no files
+	cam        trainer.CAM
+}
+
+func evaluate(c *cobra.Command, f deviceFlags, config study.Config, v evaluation) (*trainer.Evaluation, *device, error) {
 	d, err := openDevice(f)
 	if err != nil {
 		return nil, nil, err
 	}
-	e, err := evaluateOn(c, d, config, checkpoint, out, cam)
+	e, err := v.on(c, d, config)
 	return e, d, closeDevice(d, err)
 }
 
-func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint checkpointFlags, out string, cam trainer.CAM) (*trainer.Evaluation, error) {
-	m, data, err := modelAndData(c, d, config, checkpoint)
+func (v evaluation) on(c *cobra.Command, d *device, config study.Config) (*trainer.Evaluation, error) {
+	m, data, err := modelAndData(c, d, config, v.checkpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -128,16 +172,51 @@ func evaluateOn(c *cobra.Command, d *device, config study.Config, checkpoint che
 			break
 		}
 	}
-	if out != "" {
-		if err := makeEvaluationDir(out); err != nil {
+	models := []*trainer.Model{m}
+	for _, path := range v.together {
+		other := v.checkpoint
+		other.path = path
+		m, err := other.load(c, d.Backend, data.Info)
+		if err != nil {
+			return nil, err
+		}
+		models = append(models, m)
+	}
+	if v.out != "" {
+		if err := makeEvaluationDir(v.out); err != nil {
 			return nil, err
 		}
 	}
-	e, err := m.Evaluate(c.Context(), data.Test)
-	if err != nil || out == "" {
+	e, err := trainer.EvaluateEnsemble(c.Context(), models, data.Test, v.views)
+	if err != nil || v.out == "" {
 		return e, err
 	}
-	return e, e.Write(out, cam)
+	return e, e.Write(v.out, v.cam)
+}
+
+// remainder holds the figures of the test images that have no twin in training.
+type remainder struct {
+	Images   int     `json:"images"`
+	Accuracy float64 `json:"accuracy"`
+	MacroF1  float64 `json:"macro_f1"`
+}
+
+// withoutSeen computes the figures of an evaluation without the test images that have a
+// twin among the training images, by the list in a file.
+func withoutSeen(e *trainer.Evaluation, path string) (*remainder, error) {
+	list, err := audit.ReadTwins(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
+	}
+	seen := audit.SeenInTraining(list)
+	if n := len(seen); n > 0 && seen[n-1] >= e.Images.N {
+		return nil, fmt.Errorf("%w: --without %s names test image %d, but there are %d: it is the list of another dataset", dataset.ErrBadData, path, seen[n-1], e.Images.N)
+	}
+	m, err := e.Without(seen)
+	if err != nil {
+		return nil, fmt.Errorf("%w: --without %s leaves no test image: %v", dataset.ErrBadData, path, err)
+	}
+	return &remainder{m.Images, m.Accuracy, m.Macro.F1}, nil
 }
 
 // modelAndData reads the model and the dataset to evaluate it on. Pictures are scaled to

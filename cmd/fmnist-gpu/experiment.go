@@ -27,6 +27,7 @@ type experimentFlags struct {
 	device     deviceFlags
 	devices    []string // selectors, in place of device.selector
 	parallel   int
+	replicas   int
 	out        string
 	dataDir    string
 	noProgress bool
@@ -34,7 +35,7 @@ type experimentFlags struct {
 }
 
 func newExperimentCommand() *cobra.Command {
-	var f experimentFlags
+	f := experimentFlags{replicas: 1}
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
 		Short: "Run a set of trainings and compare them",
@@ -55,11 +56,14 @@ in grid: for example, --seeds 0-4 or --set epochs=2.
 
 Several trainings run at a time: one per --device or, on the CPU, one per core, at
 most 16 (cores that train separately are faster than cores that share a training).
+With --replicas K, a device trains up to K runs that differ only in the seed at once,
+each as it would train alone: small networks leave most of a GPU idle.
 The results do not depend on this. If an experiment is interrupted or killed, the
 same command resumes it; finished runs are not repeated.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
+  fmnist-gpu experiment original --seeds 42-57 --replicas 16
   fmnist-gpu experiment rates.yaml --out runs/rates
   fmnist-gpu experiment rates.yaml --seeds 0-1 --set epochs=1 --max-steps 100`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
@@ -95,6 +99,7 @@ func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
 	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
 	addBackendFlags(g, &f.device)
 	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 means one per device or, on the CPU, one per core")
+	bindReplicas(g, &f.replicas, "trainings that differ only in the seed")
 	g = flagGroup{flags, groupOutput}
 	bind(g, &f.out, "out", kindOf("out"), "folder in which to create the runs' folders (default: runs/NAME)")
 	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")
@@ -218,14 +223,15 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	if err := e.WriteIndex(f.out); err != nil {
 		return err
 	}
-	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1}
+	r := study.Runner{Dir: f.out, Data: data, Replicas: replicasOn(devices, f.replicas)}
+	w := &trainingWriter{screen: newScreen(log, cmd.ErrOrStderr(), !f.noProgress), total: total, together: len(devices) > 1 || r.Replicas > 1}
 	defer w.screen.close()
-	announceAll(w.screen, devices)
-	r := study.Runner{Dir: f.out, Data: data, Begin: w.begin}
+	announceAll(w.screen, devices, r.Replicas)
+	r.Begin = w.begin
 	for i, d := range devices {
 		r.Workers = append(r.Workers, study.Worker{Backend: d.Backend, Environment: d.environment, Place: func(c *study.Config) { f.place(c, i) }})
 	}
-	return r.Train(cmd.Context(), e)
+	return fewerReplicas(r.Train(cmd.Context(), e))
 }
 
 // place sets how and where a worker's runs run.
@@ -238,7 +244,7 @@ func (f experimentFlags) place(c *study.Config, worker int) {
 }
 
 // announceAll prints each device once, and how many trainings run at a time.
-func announceAll(w io.Writer, workers []*device) {
+func announceAll(w io.Writer, workers []*device, replicas int) {
 	printed := map[string]bool{}
 	for _, d := range workers {
 		if line := d.announce(); !printed[line] {
@@ -249,16 +255,19 @@ func announceAll(w io.Writer, workers []*device) {
 			d.environment.Together = len(workers)
 		}
 	}
-	if n := len(workers); n > 1 {
+	switch n := len(workers) * replicas; {
+	case replicas > 1:
+		fmt.Fprintf(w, "up to %d trainings at a time\n", n)
+	case n > 1:
 		fmt.Fprintf(w, "%d trainings at a time\n", n)
-	} else {
+	default:
 		fmt.Fprintln(w, "one training at a time")
 	}
 }
 
-// maxReplicas is the most trainings that the CPU runs at a time by default: each
+// maxOnCPU is the most trainings that the CPU runs at a time by default: each
 // takes some 170 MB.
-const maxReplicas = 16
+const maxOnCPU = 16
 
 // openWorkers opens a backend for each concurrent training, at most one per run:
 // the devices asked for in turn, or the CPU with an equal share of its threads.
@@ -276,7 +285,7 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 	workers, n := []*device{first}, f.parallel
 	if first.environment.Backend == "cpu" {
 		if n == 0 {
-			n = min(first.environment.Threads, maxReplicas)
+			n = min(first.environment.Threads, maxOnCPU)
 		}
 		if n = min(n, runs); n == 1 {
 			return workers, nil
@@ -345,7 +354,9 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 	w.lock.Lock()
 	defer w.lock.Unlock()
 	w.begun++
-	fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
+	if !c.Quiet {
+		fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
+	}
 	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
 	if w.together {
 		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}

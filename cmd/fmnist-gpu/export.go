@@ -37,7 +37,7 @@ func newExportCommand() *cobra.Command {
 		Use:   "export --checkpoint PATH --out FILE",
 		Short: "Write a model for other programs: ONNX, safetensors",
 		Long: `Write the model of a checkpoint to one file that other programs read. An existing
-file is replaced.
+file is replaced; a device or pipe, such as /dev/stdout, is written to.
 
 onnx is for ONNX Runtime 1.12 and newer, and whatever else takes opset 17. "input" is
 a batch of any size; "logits" and "probabilities" are (batch, classes). By default,
@@ -76,6 +76,9 @@ func runExport(c *cobra.Command, f exportFlags) error {
 	if f.out == "" {
 		return &commandLineError{"--out is missing: name the file to write, such as model.onnx"}
 	}
+	if f.out == "-" {
+		return &commandLineError{`--out is "-": name a file, or /dev/stdout`}
+	}
 	format, err := f.exportFormat()
 	if err != nil {
 		return err
@@ -106,7 +109,12 @@ func runExport(c *cobra.Command, f exportFlags) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "%s: %s, for images of %v and %d classes, %s\n", f.out, m.Network.Name, m.Network.Input, len(m.Network.Classes), humanize.IBytes(uint64(info.Size())))
+	text := fmt.Sprintf("%s: %s, for images of %v and %d classes", f.out, m.Network.Name, m.Network.Input, len(m.Network.Classes))
+	if !info.Mode().IsRegular() { // it may be standard output, which then holds the model
+		_, err = fmt.Fprintln(c.ErrOrStderr(), text)
+		return err
+	}
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s, %s\n", text, humanize.IBytes(uint64(info.Size())))
 	return err
 }
 

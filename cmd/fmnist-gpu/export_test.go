@@ -74,6 +74,7 @@ func TestExportFailures(t *testing.T) {
 		{nil, exitUsage, []string{"--checkpoint is missing"}},
 		{[]string{bare}, exitUsage, []string{"takes no arguments", "--checkpoint", "--out"}},
 		{[]string{"--checkpoint", bare}, exitUsage, []string{"--out is missing", "model.onnx"}},
+		{[]string{"--checkpoint", bare, "--out", "-", "--format", "onnx"}, exitUsage, []string{`--out is "-"`, "/dev/stdout"}},
 		{[]string{"--checkpoint", bare, "--out", onnx, "--format", "tflite"}, exitUsage, []string{`--format is "tflite"`, "onnx or safetensors"}},
 		{[]string{"--checkpoint", bare, "--out", onnx, "--input", "int8"}, exitUsage, []string{`--input is "int8"`, "float32 or uint8"}},
 		{[]string{"--checkpoint", bare, "--out", filepath.Join(dir, "model")}, exitUsage, []string{"ends with neither", "--format onnx"}},

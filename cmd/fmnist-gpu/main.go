@@ -96,6 +96,9 @@ func addCompletionCommand(root *cobra.Command) {
 			shell.Long = shell.Short + `. The example loads it
 into the current shell; to load it in every shell, add that line to your shell's
 startup file.`
+			if shell.Name() == "bash" {
+				shell.Long += "\n\nIt needs the package bash-completion."
+			}
 			shell.Example = "  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}
 	}

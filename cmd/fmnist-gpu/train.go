@@ -26,8 +26,10 @@ import (
 
 func newTrainCommand() *cobra.Command {
 	var c study.Config
-	var file, resume string
+	var file string
+	var resume []string
 	var dryRun bool
+	replicas := 1
 	page := trainingPage{logFormat: logText}
 	cmd := &cobra.Command{
 		Use:   "train",
@@ -49,6 +51,11 @@ continues an interrupted run or, with a larger --epochs, a finished one. For thi
 a run keeps the folder "checkpoint", which you may delete. If the run's dataset has
 moved, --dataset names its new folder.
 
+--replicas K trains with K consecutive seeds at once on one GPU, which a small network
+leaves mostly idle. Each is the training of its seed alone, in a folder of its own,
+and can be resumed alone or, with several --resume, at once with others. The CPU
+trains one on each core.
+
 On a slow device, evaluation can take longer than training. --eval-images N
 evaluates only N images of each split, the same ones each time; the best epoch,
 the plateau scheduler, --patience and the final metrics then depend on those.
@@ -66,6 +73,7 @@ epoch, until Ctrl-C.`,
   fmnist-gpu train --dataset pictures               pictures in pictures/CLASS/
   fmnist-gpu train --config runs/fashioncnn/args.yaml --seed 43 --name seed43
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
+  fmnist-gpu train --replicas 16 --seed 42          seeds 42 to 57 at once
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500
   fmnist-gpu train --log-format json | jq -c .epoch`,
 		Args: noArguments(trainHint),
@@ -75,33 +83,37 @@ epoch, until Ctrl-C.`,
 			}
 			defer func() { err = page.close(cmd, err) }()
 			page.logTo(cmd)
-			if resume != "" {
+			if len(resume) > 0 {
 				if err := checkResume(cmd.Flags()); err != nil {
 					return err
 				}
-				if c, err = study.ReadArgs(resume); err != nil {
+				if len(resume) > 1 {
+					return resumeReplicas(cmd, resume, &page)
+				}
+				if c, err = resumedConfig(cmd, resume[0]); err != nil {
 					return err
 				}
-				if err := applyFlags(cmd, &c); err != nil {
-					return err
-				}
-				return resumeTraining(cmd, c, resume, &page)
+				return resumeTraining(cmd, c, resume[0], &page)
 			}
 			if err := resolve(cmd, &c, file); err != nil {
 				return err
 			}
-			if dryRun {
-				return rehearse(cmd, c)
+			switch {
+			case dryRun:
+				return rehearse(cmd, c, replicas)
+			case replicas > 1:
+				return trainReplicas(cmd, c, replicas, &page)
 			}
 			return train(cmd, c, &page)
 		},
 	}
 	run := flagGroup{cmd.Flags(), groupRun}
 	bind(run, &file, "config", setting.Path("FILE", "a YAML file"), "read settings from this YAML file, whose keys are names of flags; - is standard input")
-	bind(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished")
+	bindEach(run, &resume, "resume", setting.Path("FOLDER", "the folder of a run"), "continue the run in this folder, interrupted or finished; may be repeated, for replicas")
 	bind(run, &dryRun, "dry-run", setting.Bool(), "check everything that training needs and print the plan, but do not train")
 	page.add(run, flagGroup{cmd.Flags(), groupOutput})
 	addTrainFlags(cmd.Flags())
+	bindReplicas(flagGroup{cmd.Flags(), groupDevice}, &replicas, "trainings, with the seeds from --seed on,")
 	return cmd
 }
 
@@ -251,6 +263,15 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 // resumable are the flags that can change in the middle of a run.
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "dataset", "data-dir", "epochs", "patience",
 	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen", "log-format"}
+
+// resumedConfig returns the settings of the run in a folder, with those that flags change.
+func resumedConfig(cmd *cobra.Command, dir string) (study.Config, error) {
+	c, err := study.ReadArgs(dir)
+	if err != nil {
+		return c, err
+	}
+	return c, applyFlags(cmd, &c)
+}
 
 // checkResume refuses flags that cannot change in a resumed run.
 func checkResume(flags *pflag.FlagSet) error {
@@ -435,18 +456,25 @@ func printAccuracy(w io.Writer, c study.Config, r *trainer.Result) {
 
 // rehearse implements --dry-run: it prepares the training, refuses what training
 // would refuse, and prints the plan.
-func rehearse(cmd *cobra.Command, c study.Config) error {
+func rehearse(cmd *cobra.Command, c study.Config, replicas int) error {
 	return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
-		n, err := c.BuildNetwork(data.Info)
-		if err != nil {
+		if err := c.CheckFor(data.Info); err != nil {
 			return err
 		}
-		if err := study.TryFolder(c); err != nil {
+		runs := []study.Config{c}
+		if replicas > 1 {
+			var err error
+			if runs, err = c.Replicas(replicas); err != nil {
+				return err
+			}
+			runs = runs[:replicasOn([]*device{d}, replicas)]
+		}
+		if err := study.TryFolder(runs[0]); err != nil {
 			return err
 		}
-		s, err := trainer.Rehearse(c.Recipe, n, data, d.Backend, trainer.Options{InitFrom: c.InitFrom})
+		s, err := study.Rehearse(runs, data, d.Backend)
 		if err != nil {
-			return err
+			return fewerReplicas(err)
 		}
 		return printPlan(cmd.OutOrStdout(), c, s, data.Dir)
 	})

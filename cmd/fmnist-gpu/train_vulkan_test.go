@@ -4,9 +4,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
@@ -38,5 +40,46 @@ func TestTrainOnVulkan(t *testing.T) {
 	t.Logf("accuracy %v and %v, loss %v and %v", vulkan.Accuracy, cpu.Accuracy, vulkan.Loss, cpu.Loss)
 	if !(cpu.Accuracy > .6) || !(math.Abs(vulkan.Accuracy-cpu.Accuracy) <= 1e-3) || !(math.Abs(vulkan.Loss-cpu.Loss) <= 1e-4*cpu.Loss) {
 		t.Errorf("accuracy %v and loss %v on Vulkan, %v and %v on the CPU", vulkan.Accuracy, vulkan.Loss, cpu.Accuracy, cpu.Loss)
+	}
+	mixed := metrics("mixed", "--device", testDevice(), "--precision", "mixed")
+	if mixed.Loss == vulkan.Loss || !(math.Abs(mixed.Accuracy-cpu.Accuracy) <= 1e-2) || !(math.Abs(mixed.Loss-cpu.Loss) <= 1e-2*cpu.Loss) {
+		t.Errorf("accuracy %v and loss %v in mixed precision, %v and %v on the CPU in float32", mixed.Accuracy, mixed.Loss, cpu.Accuracy, cpu.Loss)
+	}
+}
+
+// Replicas are the trainings of their seeds alone, also if they are resumed, and also
+// on the CPU, which trains them side by side.
+func TestReplicas(t *testing.T) {
+	datasettest.Full(t)
+	for _, device := range [][]string{{"--device", testDevice()}, {"--cpu"}} {
+		if device[0] == "--cpu" && testing.Short() {
+			t.Skip("skipped by -short: the CPU, as an experiment trains on it")
+		}
+		out := t.TempDir()
+		train := func(args ...string) (stdout string) {
+			t.Helper()
+			args = append(append([]string{"train", "--no-progress"}, device...), args...)
+			stdout, stderr, code := run(t, args...)
+			if code == exitNoDevice && os.Getenv("FMNIST_REQUIRE_VULKAN") != "1" {
+				t.Skip("no Vulkan device: ", stderr)
+			}
+			if code != 0 {
+				t.Fatalf("%v: exit code %d: %s\n%s", args, code, stderr, stdout)
+			}
+			return stdout
+		}
+		recipe := []string{"--model", "logistic", "--augment", "original", "--eval-images", "200", "--out", out}
+		train(append(recipe, "--seed", "8", "--max-steps", "9", "--name", "alone")...)
+		if stdout := train(append(recipe, "--seed", "7", "--max-steps", "5", "--replicas", "2")...); !strings.Contains(stdout, "logistic-seed8: test accuracy on 200 images") {
+			t.Errorf("two replicas print\n%s", stdout)
+		}
+		train("--max-steps", "9", "--resume", filepath.Join(out, "logistic-seed7"), "--resume", filepath.Join(out, "logistic-seed8"))
+		for _, file := range []string{"weights/best.safetensors", "predictions.csv"} {
+			alone, err1 := os.ReadFile(filepath.Join(out, "alone", file))
+			replica, err2 := os.ReadFile(filepath.Join(out, "logistic-seed8", file))
+			if err := errors.Join(err1, err2); err != nil || string(alone) != string(replica) {
+				t.Errorf("%v: %s of a replica differs (%v)", device, file, err)
+			}
+		}
 	}
 }

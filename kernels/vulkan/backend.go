@@ -24,6 +24,7 @@ type Backend struct {
 	target target
 
 	tuningFile string // where choices are kept, "" for nowhere
+	validates  bool   // the validation layer is on
 
 	mu        sync.Mutex
 	pipelines map[string]*gpu.Pipeline // by variant.key, shared by all programs
@@ -44,7 +45,7 @@ func Open(selector string, o Options) (*Backend, error) {
 		return nil, err
 	}
 	b := &Backend{device: device, target: newTarget(device.Info()), pipelines: map[string]*gpu.Pipeline{},
-		tuningFile: tuningPath(device.Info(), o.CacheDir)}
+		tuningFile: tuningPath(device.Info(), o.CacheDir), validates: o.Validate}
 	if b.target.tuned, err = readTuning(b.tuningFile); err != nil && o.Log != nil {
 		o.Log(fmt.Sprintf("ignoring the results of an earlier tuning: %v", err))
 	}

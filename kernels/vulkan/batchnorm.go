@@ -27,11 +27,8 @@ func (l *lowering) normalize(n normalization, mean, variance arg) {
 	if rows > 1 {
 		unbias = float64(rows) / float64(rows-1)
 	}
-	// Outputs that are not wanted are left alone by the shader, so their
-	// bindings can hold Y.
 	training, withIndex := !n.invStd.Absent(), !n.index.Absent()
-	y := l.write(n.y)
-	index, invStd, runningMean, runningVar := y, y, y, y
+	var index, invStd, runningMean, runningVar arg
 	if withIndex {
 		index = l.write(n.index)
 	}
@@ -41,7 +38,7 @@ func (l *lowering) normalize(n normalization, mean, variance arg) {
 	l.each(windows*ceilDiv(c, 4), shaders.BatchNormForward(
 		shaders.BatchNormForwardSpec{H: h, W: w, C: c, Size: n.window, WithReLU: n.relu, WithIndex: withIndex, Training: training},
 		shaders.BatchNormForwardPush{Windows: windows, Keep: float32(1 - float64(n.momentum)), Momentum: n.momentum, Eps: n.eps, Unbias: float32(unbias)},
-		shaders.BatchNormForwardBuffers[arg]{X: l.read(n.x), Mean: mean, Var: variance, Gamma: l.read(n.gamma), Beta: l.read(n.beta), Y: y,
+		shaders.BatchNormForwardBuffers[arg]{X: l.read(n.x), Mean: mean, Var: variance, Gamma: l.read(n.gamma), Beta: l.read(n.beta), Y: l.write(n.y),
 			Index: index, InvStd: invStd, RunningMean: runningMean, RunningVar: runningVar}))
 }
 
@@ -93,7 +90,7 @@ func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu 
 	c := l.planColumns(op.DY.Matrix())
 	// One chunk's sums are the result, several go to scratch.
 	dbeta, dgamma := l.write(op.DBeta), l.write(op.DGamma)
-	partsBeta, partsGamma, counters := dbeta, dgamma, dbeta
+	partsBeta, partsGamma, counters := dbeta, dgamma, arg{}
 	if c.chunks > 1 {
 		partsBeta = arg{l.partials(c.chunks * c.cols), kernels.Write}
 		partsGamma = arg{l.partials(c.chunks * c.cols), kernels.Write}
@@ -105,7 +102,7 @@ func (l *lowering) normalizeBackward(op kernels.BatchNormReLUPoolBackward, relu 
 	l.reduce(c, shaders.BatchNormBackwardSums(
 		shaders.BatchNormBackwardSumsSpec{Columns: c.width, H: h, W: w, Size: op.Size, WithReLU: relu, SumChunks: sumChunks},
 		shaders.BatchNormBackwardSumsPush{Rows: c.rows, Cols: c.cols, ChunkRows: c.chunkRows, Chunks: c.chunks},
-		shaders.BatchNormBackwardSumsBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readOr(op.Index, op.DY),
+		shaders.BatchNormBackwardSumsBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readIf(op.Index),
 			Mean: l.read(op.Mean), InvStd: l.read(op.InvStd), PartsBeta: partsBeta, PartsGamma: partsGamma, Counters: counters,
 			DBeta: dbeta, DGamma: dgamma}))
 	if c.chunks > 1 && !l.lastGroup {
@@ -122,7 +119,7 @@ func (l *lowering) normalizeBackwardInput(op kernels.BatchNormReLUPoolBackward, 
 	l.each(pixels*ceilDiv(channels, 4), shaders.BatchNormBackwardInput(
 		shaders.BatchNormBackwardInputSpec{H: h, W: w, C: channels, Size: op.Size, WithReLU: relu},
 		shaders.BatchNormBackwardInputPush{Pixels: pixels},
-		shaders.BatchNormBackwardInputBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readOr(op.Index, op.DY),
+		shaders.BatchNormBackwardInputBuffers[arg]{X: l.read(op.X), Y: l.read(op.Y), DY: l.read(op.DY), Index: l.readIf(op.Index),
 			Gamma: l.read(op.Gamma), Mean: l.read(op.Mean), InvStd: l.read(op.InvStd), DGamma: l.read(op.DGamma), DBeta: l.read(op.DBeta),
 			DX: l.write(op.DX)}))
 }
@@ -138,18 +135,16 @@ type gradientSums struct {
 
 // gradientSumsOf returns the sums that the product p takes along: those of the
 // gradient of a batch-norm that joins it, none for other ops.
-func (l *lowering) gradientSumsOf(result kernels.Tensor, p product, joined kernels.Op) gradientSums {
+func (l *lowering) gradientSumsOf(p product, joined kernels.Op) gradientSums {
 	op, wanted := joined.(kernels.BatchNormReLUPoolBackward)
 	if !wanted {
-		c := l.write(result) // left alone by the shader
-		return gradientSums{spec: shaders.MatrixGradientSumsSpec{GradientSums: false, BNH: 1, BNW: 1, BNC: 4, BNSize: 1},
-			buffers: shaders.MatrixGradientSumsBuffers[arg]{NormX: c, NormY: c, NormIndex: c, NormMean: c, NormInvStd: c, NormParts: c, DBeta: c, DGamma: c}}
+		return gradientSums{spec: shaders.MatrixGradientSumsSpec{GradientSums: false, BNH: 1, BNW: 1, BNC: 4, BNSize: 1}}
 	}
 	h, w, channels := planes(op.X)
 	chunks := ceilDiv(p.m, p.bm) * (p.n / channels)
 	return gradientSums{op: op, counters: p.combineCounters(chunks, ceilDiv(channels, p.bn)),
 		spec: shaders.MatrixGradientSumsSpec{GradientSums: true, BNH: h, BNW: w, BNC: channels, BNSize: op.Size},
-		buffers: shaders.MatrixGradientSumsBuffers[arg]{NormX: l.read(op.X), NormY: l.read(op.Y), NormIndex: l.readOr(op.Index, op.Y),
+		buffers: shaders.MatrixGradientSumsBuffers[arg]{NormX: l.read(op.X), NormY: l.read(op.Y), NormIndex: l.readIf(op.Index),
 			NormMean: l.read(op.Mean), NormInvStd: l.read(op.InvStd), NormParts: arg{l.partials(2 * chunks * channels), kernels.Write},
 			DBeta: l.write(op.DBeta), DGamma: l.write(op.DGamma)}}
 }

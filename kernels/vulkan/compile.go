@@ -3,11 +3,14 @@
 package vulkan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
 // Compile implements [kernels.Backend].
@@ -24,20 +27,20 @@ func (b *Backend) Compile(p *kernels.Plan) (kernels.Program, error) {
 
 func (p *Program) compile(plan *kernels.Plan) error {
 	var all []dispatch
-	scratch, counters := int64(0), int64(0)
+	scratch := int64(0) // sections do not share any, or they would spoil each other's counters
 	for _, s := range plan.Sections {
-		l := lowering{target: p.backend.target, layout: p.layout}
+		l := lowering{target: p.backend.target, layout: p.layout, scratchEnd: scratch}
 		if err := l.section(s); err != nil {
 			return err
 		}
 		p.sections[s.Name] = &section{source: s, dispatches: l.out}
 		all = append(all, l.out...)
-		scratch, counters = max(scratch, l.scratchEnd), max(counters, l.counterEnd)
+		scratch = l.scratchEnd
 	}
 	if err := p.backend.createPipelines(all); err != nil {
 		return err
 	}
-	if err := p.allocate(append(p.layout.arenas, scratch, counters)); err != nil {
+	if err := p.allocate(append(p.layout.arenas, scratch)); err != nil {
 		return err
 	}
 	for _, s := range p.sections {
@@ -48,7 +51,7 @@ func (p *Program) compile(plan *kernels.Plan) error {
 	return nil
 }
 
-// allocate makes the arenas, those of scratch and of counters last.
+// allocate makes the arenas, that of scratch last.
 func (p *Program) allocate(sizes []int64) error {
 	for _, size := range sizes {
 		if size == 0 {
@@ -87,7 +90,12 @@ func (p *Program) recordLevels(r *gpu.Recorder, s *section, barrier func()) erro
 		if i > 0 {
 			barrier()
 		}
-		for _, d := range level {
+		ordered := 0
+		for j, d := range level {
+			if p.backend.validates && slices.ContainsFunc(level[ordered:j], func(before dispatch) bool { return seemToConflict(&before, &d) }) {
+				r.Barrier()
+				ordered = j
+			}
 			if err := p.put(r, d); err != nil {
 				return opError(s.source, d.op, err)
 			}
@@ -101,12 +109,59 @@ func (p *Program) put(r *gpu.Recorder, d dispatch) error {
 	if d.isFill() {
 		return r.Fill(p.region(d.args[0].span), d.word)
 	}
-	regions := make([]gpu.Region, len(d.args))
-	for i, a := range d.args {
+	bound, offsets, err := bind(&d)
+	if err != nil {
+		return err
+	}
+	regions := make([]gpu.Region, len(bound))
+	for i, a := range bound {
 		regions[i] = p.binding(a.span)
 	}
 	x, y := p.backend.target.grid(d.groups)
-	return r.Dispatch(p.backend.pipeline(&d), regions, d.push, x, y, d.splits)
+	return r.Dispatch(p.backend.pipeline(&d), regions, append(slices.Clone(d.push), offsets...), x, y, d.splits)
+}
+
+// bind returns what a dispatch's bindings hold, and the offsets of buffers that share
+// one, as push constants (see shaders.Buffer).
+func bind(d *dispatch) (bound []arg, offsets []byte, err error) {
+	m, err := shaders.Get(d.shader)
+	if err != nil {
+		return nil, nil, err
+	}
+	bound = make([]arg, m.Bindings)
+	for i, a := range d.args {
+		if b := &bound[m.Buffers[i].Binding]; !a.unused() {
+			if !b.unused() && b.arena != a.arena {
+				return nil, nil, fmt.Errorf("the buffers of binding %d lie in different allocations; use a smaller batch or network", m.Buffers[i].Binding)
+			}
+			*b = b.with(a)
+		}
+	}
+	written := d.args[slices.IndexFunc(d.args, func(a arg) bool { return a.access&kernels.Write != 0 })]
+	for i := range bound {
+		if bound[i].unused() { // but a binding must hold something
+			bound[i] = written
+		}
+	}
+	for i, b := range m.Buffers {
+		if b.Shared {
+			at := int64(0)
+			if a := d.args[i]; !a.unused() {
+				at = (a.offset - bound[b.Binding].offset) / int64(b.Stride)
+			}
+			offsets = binary.LittleEndian.AppendUint32(offsets, uint32(at))
+		}
+	}
+	return bound, offsets, nil
+}
+
+// with returns the smallest arg that spans two of one arena; a may be unused.
+func (a arg) with(b arg) arg {
+	if a.unused() {
+		return b
+	}
+	start, end := min(a.offset, b.offset), max(a.offset+a.size, b.offset+b.size)
+	return arg{span{a.arena, start, end - start}, a.access | b.access}
 }
 
 // region is a span as the device knows it.

@@ -19,20 +19,20 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	ofTiles := statistics && (p.splits == 1 || l.lastGroup)
 	combine := ofTiles && l.lastGroup
 	c := columns{rows: pixels, cols: o, chunkRows: p.bm, chunks: ceilDiv(pixels, p.bm)}
-	y := l.write(op.Y)
-	partials, mean, variance, counters := y, y, y, 0 // placeholders that the shader does not access
+	var partials, mean, variance arg
+	counters := 0
 	if ofTiles {
 		partials = arg{l.partials(2 * c.chunks * o), kernels.Write}
 	}
 	if combine {
 		mean, variance, counters = l.write(op.Mean), l.write(op.Var), p.combineCounters(c.chunks, ceilDiv(o, p.bn))
 	}
-	l.multiply(multiplication{product: p, c: op.Y, bias: op.Bias, counters: counters,
+	l.multiply(multiplication{product: p, c: op.Y, bias: op.Bias, mixed: mixed(op), counters: counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvForward(shaders.ConvForwardSpec{MatrixTileSpec: s.tile, ConvShapeSpec: convShape(op.X, op.W, op.Stride, op.Pad),
 				WithStatistics: ofTiles, Combine: combine},
 				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias)},
-				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: l.readOr(op.Bias, op.W), Y: s.result,
+				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: s.bias, Y: s.result,
 					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance})
 		}})
 	switch {
@@ -48,8 +48,8 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 // gradient of a batch-norm that joins it.
 func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernels.Op) {
 	p := l.inputGradientProduct(op)
-	sums := l.gradientSumsOf(op.DX, p, joined)
-	l.multiply(multiplication{product: p, c: op.DX, counters: sums.counters,
+	sums := l.gradientSumsOf(p, joined)
+	l.multiply(multiplication{product: p, c: op.DX, mixed: mixed(op), counters: sums.counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardInput(shaders.ConvBackwardInputSpec{MatrixTileSpec: s.tile,
 				ConvShapeSpec: convShape(op.DX, op.W, op.Stride, op.Pad), MatrixGradientSumsSpec: sums.spec},
@@ -69,7 +69,7 @@ func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
 	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels)
-	l.multiply(multiplication{product: p, c: op.DW, rowSums: op.DBias,
+	l.multiply(multiplication{product: p, c: op.DW, mixed: mixed(op), rowSums: op.DBias,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardWeight(shaders.ConvBackwardWeightSpec{MatrixTileSpec: s.tile,
 				ConvShapeSpec: convShape(op.X, op.DW, op.Stride, op.Pad)},

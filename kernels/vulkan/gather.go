@@ -23,5 +23,5 @@ func (l *lowering) gather(op kernels.Gather) {
 			Angles: angles, Rectangles: rectangles},
 		shaders.GatherBuffers[arg]{Images: l.read(op.Images), Labels: l.read(op.Labels), Order: l.read(op.Order), State: l.read(op.State),
 			Table: l.read(op.Table), X: l.write(op.X), Y: l.write(op.Y),
-			Rotations: l.readOr(op.Rotations, op.State), Erasures: l.readOr(op.Erasures, op.State)}))
+			Rotations: l.readIf(op.Rotations), Erasures: l.readIf(op.Erasures)}))
 }

@@ -14,16 +14,16 @@ func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 		return
 	}
 	p, e := l.gemmProduct(op), epilogueOf(joined)
-	sums := l.gradientSumsOf(op.C, p, joined)
-	l.multiply(multiplication{product: p, c: op.C, bias: op.Bias, accumulate: op.Accumulate, rowSums: op.RowSums, counters: sums.counters,
+	sums := l.gradientSumsOf(p, joined)
+	l.multiply(multiplication{product: p, c: op.C, bias: op.Bias, accumulate: op.Accumulate, mixed: mixed(op), rowSums: op.RowSums, counters: sums.counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.GEMM(shaders.GEMMSpec{MatrixTileSpec: s.tile, TransA: op.TransA, TransB: op.TransB,
 				VectorA: op.A.Dim(-1)%4 == 0, VectorB: op.B.Dim(-1)%4 == 0, Epilogue: e.kind, MatrixGradientSumsSpec: sums.spec},
 				shaders.GEMMPush{M: p.m, N: p.n, K: p.k, SplitK: p.splitK, WithBias: flag(s.withBias), Accumulate: flag(s.accumulate),
 					Threshold: e.threshold, Layer: e.layer, Scale: e.scale},
-				shaders.GEMMBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: s.result, Parts: s.parts,
-					Counters: s.counters, RowParts: s.rowParts, RowSums: s.rowSums, State: l.readOr(e.state, op.A),
-					Output: l.readOr(e.output, op.A), MatrixGradientSumsBuffers: sums.buffers})
+				shaders.GEMMBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: s.bias, C: s.result, Parts: s.parts,
+					Counters: s.counters, RowParts: s.rowParts, RowSums: s.rowSums, State: l.readIf(e.state),
+					Output: l.readIf(e.output), MatrixGradientSumsBuffers: sums.buffers})
 		}})
 	l.finish(sums)
 }
@@ -33,6 +33,9 @@ func (l *lowering) gemmProduct(op kernels.GEMM) product {
 	m, n, k := op.MNK()
 	return l.plan("gemm"+transposes(op), m, n, k)
 }
+
+// mixed reports whether an op is in mixed precision.
+func mixed(op kernels.Op) bool { return kernels.PrecisionOf(op) == kernels.Mixed }
 
 // transposes names the operands that are stored transposed: "NT" for B.
 func transposes(op kernels.GEMM) string {

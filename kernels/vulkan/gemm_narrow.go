@@ -28,13 +28,13 @@ func narrow(op kernels.GEMM) bool {
 func (l *lowering) gemmNarrow(op kernels.GEMM, joined kernels.Op) {
 	m, n, k := op.MNK()
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
-	c := l.write(op.C)
 	// Without a loss, the shader uses none of what is the loss's.
-	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false}
+	var none arg
+	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false, Mixed: mixed(op)}
 	push := shaders.GEMMNarrowPush{Samples: m, Classes: n, Slots: 0, ProbRows: 0, On: 0, Off: 0,
 		Quads: k / 4, WithBias: flag(!op.Bias.Absent())}
-	buffers := shaders.GEMMNarrowBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readOr(op.Bias, op.A), C: c,
-		Labels: c, State: c, Loss: c, Correct: c, DLogits: c, Probs: c, Losses: c, Counters: c}
+	buffers := shaders.GEMMNarrowBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readIf(op.Bias), C: l.write(op.C),
+		Labels: none, State: none, Loss: none, Correct: none, DLogits: none, Probs: none, Losses: none, Counters: none}
 	if loss, ok := joined.(kernels.SoftmaxCrossEntropy); ok {
 		s, p, b := lossSpec(loss), lossPush(loss), l.lossBuffers(loss)
 		spec.WithLoss, spec.WithDLogits, spec.WithProbs = true, s.WithDLogits, s.WithProbs

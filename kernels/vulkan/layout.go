@@ -3,7 +3,9 @@
 package vulkan
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -30,27 +32,32 @@ type layout struct {
 	arenas []int64 // size of each arena in bytes
 }
 
+// newLayout puts small buffers first: those that share a binding (shaders.Buffer) must
+// lie in one arena, near each other.
 func newLayout(p *kernels.Plan) layout {
-	l := layout{plan: p}
-	for _, b := range p.Buffers {
-		size := align(int64(b.Len) * int64(b.Type.Size()))
+	l := layout{plan: p, spans: make([]span, len(p.Buffers))}
+	var order []int
+	for i, b := range p.Buffers {
+		l.spans[i].size = align(int64(b.Len) * int64(b.Type.Size()))
+		order = append(order, i)
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(l.spans[i].size, l.spans[j].size) })
+	for _, i := range order {
+		size := l.spans[i].size
 		last := len(l.arenas) - 1
 		if last < 0 || l.arenas[last]+size > arenaBytes {
 			l.arenas = append(l.arenas, 0)
 			last++
 		}
-		l.spans = append(l.spans, span{last, l.arenas[last], size})
+		l.spans[i] = span{last, l.arenas[last], size}
 		l.arenas[last] += size
 	}
 	return l
 }
 
-// scratch returns the index of the arena for intermediate results, after those
-// of the plan.
+// scratch returns the index of the arena for intermediate results and counters,
+// after those of the plan.
 func (l *layout) scratch() int { return len(l.arenas) }
-
-// counters returns the index of the arena for counters, after scratch.
-func (l *layout) counters() int { return len(l.arenas) + 1 }
 
 // tensor returns the span of a tensor.
 func (l *layout) tensor(t kernels.Tensor) span {

@@ -27,9 +27,8 @@ func lossPush(op kernels.SoftmaxCrossEntropy) shaders.SoftmaxCrossEntropyPush {
 }
 
 func (l *lowering) lossBuffers(op kernels.SoftmaxCrossEntropy) shaders.SoftmaxCrossEntropyBuffers[arg] {
-	loss := l.update(op.Loss)
 	b := shaders.SoftmaxCrossEntropyBuffers[arg]{Logits: l.read(op.Logits), Labels: l.read(op.Labels), State: l.read(op.State),
-		Loss: loss, Correct: l.update(op.Correct), DLogits: loss, Probs: loss} // the shader does not access the binding of an absent output
+		Loss: l.update(op.Loss), Correct: l.update(op.Correct), DLogits: arg{}, Probs: arg{}}
 	if !op.DLogits.Absent() {
 		b.DLogits = l.write(op.DLogits)
 	}

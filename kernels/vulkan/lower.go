@@ -25,11 +25,14 @@ type dispatch struct {
 	product *product // of a matrix product, else nil
 }
 
-// arg is a span of memory and its role in a dispatch.
+// arg is a span of memory and its role in a dispatch. The zero arg is a buffer that
+// the dispatch does not access.
 type arg struct {
 	span
 	access kernels.Access
 }
+
+func (a arg) unused() bool { return a.access == 0 }
 
 func (d *dispatch) isFill() bool { return d.shader == "" }
 
@@ -75,7 +78,6 @@ type lowering struct {
 	layout
 	op         int    // index of the op being lowered
 	scratchEnd int64  // bytes of scratch in use
-	counterEnd int64  // bytes of counters in use
 	planned    string // key of the product planned last
 	out        []dispatch
 }
@@ -84,9 +86,6 @@ type lowering struct {
 func (l *lowering) section(s *kernels.Section) error {
 	for i := 0; i < len(s.Ops); {
 		l.op = i
-		if kernels.PrecisionOf(s.Ops[i]) != kernels.FP32 {
-			return opError(s, i, &kernels.PrecisionError{Reason: "in this version only the CPU has mixed precision"})
-		}
 		joined := l.follower(s.Ops[i:])
 		if err := l.lower(s.Ops[i], joined); err != nil {
 			return opError(s, i, err)
@@ -189,31 +188,24 @@ func (l *lowering) read(t kernels.Tensor) arg   { return arg{l.tensor(t), kernel
 func (l *lowering) write(t kernels.Tensor) arg  { return arg{l.tensor(t), kernels.Write} }
 func (l *lowering) update(t kernels.Tensor) arg { return arg{l.tensor(t), kernels.ReadWrite} }
 
-// readOr is read for an optional tensor. Every binding must hold a buffer, so an
-// absent tensor is replaced by one that the dispatch reads anyway; the shader
-// does not access it through this binding.
-func (l *lowering) readOr(t, substitute kernels.Tensor) arg {
+// readIf is read for an optional tensor.
+func (l *lowering) readIf(t kernels.Tensor) arg {
 	if t.Absent() {
-		return l.read(substitute)
+		return arg{}
 	}
 	return l.read(t)
 }
 
-// partials reserves scratch for n floats until the end of the section. Ops do
-// not share scratch, so they need not wait for each other.
+// partials reserves scratch for n floats. Dispatches do not share scratch, so they
+// need not wait for each other.
 func (l *lowering) partials(n int) span {
 	s := span{l.scratch(), l.scratchEnd, 4 * int64(n)}
 	l.scratchEnd += align(s.size)
 	return s
 }
 
-// counters reserves n counters. They are 0 whenever no dispatch of any section
-// is running.
-func (l *lowering) counters(n int) arg {
-	s := span{l.layout.counters(), l.counterEnd, 4 * int64(n)}
-	l.counterEnd += align(s.size)
-	return arg{s, kernels.ReadWrite}
-}
+// counters reserves n counters in scratch. They are 0 whenever no dispatch is running.
+func (l *lowering) counters(n int) arg { return arg{l.partials(n), kernels.ReadWrite} }
 
 // dispatch appends a dispatch with the given number of threads per workgroup.
 func (l *lowering) dispatch(threads, groups, splits int, call shaders.Call[arg]) {

@@ -11,7 +11,7 @@ import (
 func (l *lowering) adam(op kernels.Adam, joined kernels.Op) {
 	beta1, rest1 := decay(op.Beta1)
 	beta2, rest2 := decay(op.Beta2)
-	counters := l.update(op.Param) // without an advance, the shader leaves its binding alone
+	var counters arg
 	advance, advances := joined.(kernels.AdvanceState)
 	if advances {
 		counters = l.counters(1)
@@ -30,7 +30,8 @@ func (l *lowering) adam(op kernels.Adam, joined kernels.Op) {
 
 func (l *lowering) sgd(op kernels.SGD) {
 	n := op.Param.Len()
-	m, withMomentum := l.update(op.Param), !op.M.Absent() // without one, the shader does not access the binding
+	withMomentum := !op.M.Absent()
+	var m arg
 	if withMomentum {
 		m = l.update(op.M)
 	}

@@ -15,7 +15,7 @@ import (
 type Program struct {
 	backend  *Backend
 	layout   layout
-	arenas   []*gpu.Buffer // of the layout, then scratch and counters; nil if empty
+	arenas   []*gpu.Buffer // of the layout, then scratch; nil if empty
 	sections map[string]*section
 }
 
@@ -79,7 +79,7 @@ func (p *Program) Read(t kernels.Tensor, dst []byte) error {
 	return p.backend.device.Download(p.arenas[s.arena], s.offset, dst)
 }
 
-// MemoryBytes implements [kernels.Program]. It counts arenas, scratch and counters.
+// MemoryBytes implements [kernels.Program]. It counts arenas and scratch.
 func (p *Program) MemoryBytes() int {
 	n := 0
 	for _, a := range p.arenas {

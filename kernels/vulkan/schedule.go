@@ -2,7 +2,10 @@
 
 package vulkan
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
+)
 
 // schedule orders dispatches in levels: each goes to the first level after all
 // earlier dispatches that it conflicts with. Dispatches of one level may
@@ -36,4 +39,32 @@ func conflict(a, b *dispatch) bool {
 		}
 	}
 	return false
+}
+
+// seemToConflict reports whether two dispatches conflict for an observer, such as the
+// validation layer, who sees bindings, but not which parts of them buffers occupy.
+func seemToConflict(a, b *dispatch) bool {
+	return conflict(&dispatch{args: seen(a)}, &dispatch{args: seen(b)})
+}
+
+// seen returns a dispatch's bindings. Those that buffers share are declared for all that
+// the shader may do with any of them, and so count as written.
+func seen(d *dispatch) []arg {
+	if d.isFill() {
+		return d.args
+	}
+	m, err := shaders.Get(d.shader)
+	if err != nil {
+		return d.args
+	}
+	bound, _, err := bind(d)
+	if err != nil {
+		return d.args
+	}
+	for _, b := range m.Buffers {
+		if b.Shared {
+			bound[b.Binding].access = kernels.ReadWrite
+		}
+	}
+	return bound
 }

@@ -147,6 +147,7 @@ type multiplication struct {
 	c          kernels.Tensor // result
 	bias       kernels.Tensor // may be absent
 	accumulate bool
+	mixed      bool           // see kernels.Mixed
 	rowSums    kernels.Tensor // of A, see matrix_row_sums.glsl; may be absent
 	counters   int            // that the shader needs in addition to those of splits
 }
@@ -155,6 +156,7 @@ type multiplication struct {
 type shared struct {
 	tile                 shaders.MatrixTileSpec
 	withBias, accumulate bool // the shader adds the bias and the old contents of the result; a second pass may do so
+	bias                 arg
 	result, parts        arg
 	counters             arg
 	rowParts, rowSums    arg
@@ -206,19 +208,20 @@ func (l *lowering) multiply(m multiplication) {
 		result = l.update(m.c)
 	}
 	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
-		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk)},
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed},
 		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
-		result: result, parts: result}
+		result: result}
+	if s.withBias {
+		s.bias = l.read(m.bias)
+	}
 	if m.splits > 1 {
 		s.parts = arg{l.partials(m.splits * m.m * m.n), kernels.Write}
 	}
 	if secondPass {
 		s.result = s.parts
 	}
-	s.counters, s.rowParts, s.rowSums = s.result, s.result, s.result // for bindings that the shader does not access
 	if !m.rowSums.Absent() {
 		s.rowSums = l.write(m.rowSums)
-		s.rowParts = s.rowSums
 		if m.splits > 1 {
 			s.rowParts = arg{l.partials(m.splits * m.m), kernels.Write}
 		}
@@ -238,14 +241,10 @@ func (l *lowering) multiply(m multiplication) {
 
 // sumSplits appends the second pass of a split product.
 func (l *lowering) sumSplits(m multiplication, parts, rowParts span, result arg) {
-	bias := arg{parts, kernels.Read}
-	if !m.bias.Absent() {
-		bias = l.read(m.bias)
-	}
 	s := l.single(m.splits, m.m*m.n)
 	l.reduce(s, shaders.SplitKSum(shaders.SplitKSumSpec{Columns: s.width, WithBias: !m.bias.Absent(), Accumulate: m.accumulate},
 		shaders.SplitKSumPush{Splits: m.splits, Len: m.m * m.n, N: m.n},
-		shaders.SplitKSumBuffers[arg]{Partials: arg{parts, kernels.Read}, Bias: bias, C: result}))
+		shaders.SplitKSumBuffers[arg]{Partials: arg{parts, kernels.Read}, Bias: l.readIf(m.bias), C: result}))
 	if !m.rowSums.Absent() {
 		l.sumColumns(l.single(m.splits, m.m), arg{rowParts, kernels.Read}, l.write(m.rowSums))
 	}

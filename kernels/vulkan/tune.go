@@ -140,7 +140,7 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 	}
 	buffers := len(p.layout.arenas)
 	own := &Program{backend: p.backend, layout: p.layout}
-	if err := own.allocate([]int64{l.scratchEnd, l.counterEnd}); err != nil {
+	if err := own.allocate([]int64{l.scratchEnd}); err != nil {
 		return 0, err
 	}
 	mine := own.arenas

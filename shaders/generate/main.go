@@ -139,12 +139,15 @@ func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error)
 	if err != nil {
 		return f, err
 	}
-	for kind, list := range map[string][]string{"constant": f.Constants, "push constant": f.Push, "buffer or texture": f.Buffers} {
+	for kind, list := range map[string][]string{"constant": f.Constants, "push constant": f.Push, "buffer or texture": f.Declarations()} {
 		for i, declaration := range list {
 			if _, id, _ := strings.Cut(declaration, " "); id == "" {
 				return f, fmt.Errorf("%s %d is missing or has no name", kind, i)
 			}
 		}
+	}
+	if err := orderShared(f); err != nil {
+		return f, err
 	}
 	return f, conforms(optimised, f)
 }

@@ -85,8 +85,10 @@ func TestConforms(t *testing.T) {
 	}
 	good := func() manifest.Interface {
 		return manifest.Interface{Constants: []string{"uint THREADS", "bool WITH_MOMENTUM", "bool NESTEROV"},
-			Push:    []string{"uint len", "float momentum", "float weight_decay"},
-			Buffers: []string{"buffer Param", "buffer Grad", "buffer State", "buffer LearningRates", "buffer M"}}
+			Push: []string{"uint len", "float momentum", "float weight_decay"},
+			Buffers: []manifest.Buffer{{Declaration: "buffer Param", Binding: 0, Stride: 16}, {Declaration: "buffer Grad", Binding: 1, Stride: 16},
+				{Declaration: "buffer State", Binding: 2, Stride: 4}, {Declaration: "buffer LearningRates", Binding: 3, Stride: 4},
+				{Declaration: "buffer M", Binding: 4, Stride: 16}}}
 	}
 	if err := conforms(code, good()); err != nil {
 		t.Error(err)
@@ -98,9 +100,36 @@ func TestConforms(t *testing.T) {
 		"too few push constants":        func(f *manifest.Interface) { f.Push = f.Push[:2] },
 		"too many push constants":       func(f *manifest.Interface) { f.Push = append(f.Push, "float scale") },
 		"too few buffers":               func(f *manifest.Interface) { f.Buffers = f.Buffers[:4] },
+		"buffer of another stride":      func(f *manifest.Interface) { f.Buffers[2].Stride = 16 },
+		"buffer at another binding":     func(f *manifest.Interface) { f.Buffers[2].Binding = 1 },
 	} {
 		f := good()
 		if change(&f); conforms(code, f) == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// The last push constants of a shader are the offsets of the buffers that share a
+// binding, in their order.
+func TestOrderShared(t *testing.T) {
+	with := func(push ...string) manifest.Interface {
+		return manifest.Interface{Push: push, Buffers: []manifest.Buffer{{Declaration: "buffer A", Binding: 0},
+			{Declaration: "buffer DBeta", Binding: 1}, {Declaration: "buffer InvStd", Binding: 1}}}
+	}
+	f := with("uint len", "uint inv_std_at", "uint dbeta_at")
+	if err := orderShared(f); err != nil || f.Buffers[1].Declaration != "buffer InvStd" {
+		t.Errorf("%v (%v)", f.Buffers, err)
+	}
+	for name, f := range map[string]manifest.Interface{
+		"one is missing":     with("uint len", "uint dbeta_at"),
+		"not the last":       with("uint inv_std_at", "uint dbeta_at", "uint len"),
+		"one between":        with("uint inv_std_at", "uint len", "uint dbeta_at"),
+		"of an unknown name": with("uint len", "uint inv_std_at", "uint beta_at"),
+		"no push constant":   with(),
+		"of a lone buffer":   with("uint a_at", "uint inv_std_at"),
+	} {
+		if orderShared(f) == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/shaders/internal/manifest"
@@ -29,9 +31,10 @@ const (
 	opDecorate          = 71
 	opMemberDecorate    = 72
 
-	decorationSpecID  = 1
-	decorationBinding = 33
-	decorationOffset  = 35
+	decorationSpecID      = 1
+	decorationArrayStride = 6
+	decorationBinding     = 33
+	decorationOffset      = 35
 
 	storagePushConstant = 9
 )
@@ -48,6 +51,7 @@ type module struct {
 	constants   map[uint32]uint32    // specialisation constants: their types
 	specIDs     map[uint32]int
 	bindings    map[uint32]int
+	strides     map[uint32]int  // of array types, in bytes
 	textures    map[uint32]bool // types
 	push        uint32          // struct of push constants, 0 for none
 }
@@ -63,7 +67,7 @@ func parse(code []byte) (*module, error) {
 	}
 	m := &module{names: map[uint32]string{}, memberNames: map[[2]uint32]string{}, offsets: map[[2]uint32]uint32{}, scalars: map[uint32]string{},
 		members: map[uint32][]uint32{}, pointees: map[uint32]uint32{}, variables: map[uint32]uint32{},
-		constants: map[uint32]uint32{}, specIDs: map[uint32]int{}, bindings: map[uint32]int{}, textures: map[uint32]bool{}}
+		constants: map[uint32]uint32{}, specIDs: map[uint32]int{}, bindings: map[uint32]int{}, strides: map[uint32]int{}, textures: map[uint32]bool{}}
 	for i := 5; i < len(words); {
 		n, op := int(words[i]>>16), words[i]&0xffff
 		if n == 0 || i+n > len(words) {
@@ -88,6 +92,8 @@ func (m *module) add(op uint32, arg []uint32) {
 		switch arg[1] {
 		case decorationBinding:
 			m.bindings[arg[0]] = int(arg[2])
+		case decorationArrayStride:
+			m.strides[arg[0]] = int(arg[2])
 		case decorationSpecID:
 			m.specIDs[arg[0]] = int(arg[2])
 		}
@@ -149,13 +155,18 @@ func reflectModule(code []byte) (manifest.Interface, error) {
 		}
 	}
 	for id, at := range m.bindings {
-		f.Buffers = grow(f.Buffers, at)
 		typ := m.pointees[m.variables[id]]
-		f.Buffers[at] = "buffer " + m.names[typ]
+		b := manifest.Buffer{Declaration: "buffer " + m.names[typ], Binding: at}
 		if m.textures[typ] {
-			f.Buffers[at] = "texture " + m.names[id]
+			b.Declaration = "texture " + m.names[id]
+		} else if array := m.members[typ]; len(array) > 0 {
+			b.Stride = m.strides[array[0]]
 		}
+		f.Buffers = append(f.Buffers, b)
 	}
+	slices.SortFunc(f.Buffers, func(a, b manifest.Buffer) int {
+		return cmp.Or(a.Binding-b.Binding, cmp.Compare(a.Declaration, b.Declaration))
+	})
 	for i, t := range m.members[m.push] {
 		member := [2]uint32{m.push, uint32(i)}
 		value, err := m.value(t, m.memberNames[member])
@@ -186,6 +197,39 @@ func grow(list []string, at int) []string {
 	return list
 }
 
+// offsetSuffix marks the push constant with the offset of a buffer in its binding.
+const offsetSuffix = "_at"
+
+// orderShared orders the buffers that share a binding like the push constants with
+// their offsets, and returns an error unless those are the last push constants, in
+// the order of the buffers.
+func orderShared(f manifest.Interface) error {
+	place := map[string]int{} // of a buffer's offset, by the buffer's name
+	for i, p := range f.Push {
+		if name, ok := strings.CutSuffix(p, offsetSuffix); ok {
+			place["buffer"+strings.TrimPrefix(plain(name), "uint")] = i
+		}
+	}
+	shared := f.Shared()
+	slices.SortFunc(f.Buffers, func(a, b manifest.Buffer) int {
+		return cmp.Or(a.Binding-b.Binding, place[plain(a.Declaration)]-place[plain(b.Declaration)])
+	})
+	next := len(f.Push) - len(shared)
+	for _, i := range f.Shared() {
+		b := f.Buffers[i]
+		if at, ok := place[plain(b.Declaration)]; !ok || at != next {
+			return fmt.Errorf("%s shares binding %d: want its offset as push constant %d", b.Declaration, b.Binding, next)
+		}
+		next++
+	}
+	return nil
+}
+
+// plain returns a name without what the cases of names differ in.
+func plain(name string) string {
+	return strings.ToLower(strings.NewReplacer("_", "", " ", "").Replace(name))
+}
+
 // conforms returns an error unless an optimised module has the interface f, but
 // for names and for what it does not use.
 func conforms(code []byte, f manifest.Interface) error {
@@ -196,13 +240,20 @@ func conforms(code []byte, f manifest.Interface) error {
 	for _, part := range []struct {
 		name      string
 		got, want []string
-	}{{"constants", got.Constants, f.Constants}, {"push constants", got.Push, f.Push}, {"buffers", got.Buffers, f.Buffers}} {
+	}{{"constants", got.Constants, f.Constants}, {"push constants", got.Push, f.Push}} {
 		same := len(part.got) <= len(part.want) && (part.name != "push constants" || len(part.got) == len(part.want))
 		for i := 0; same && i < len(part.got); i++ {
 			same = strings.HasPrefix(part.want[i], part.got[i])
 		}
 		if !same {
 			return fmt.Errorf("the SPIR-V has the %s %q, the manifest %q", part.name, part.got, part.want)
+		}
+	}
+	for _, b := range got.Buffers {
+		if !slices.ContainsFunc(f.Buffers, func(want manifest.Buffer) bool {
+			return b.Binding == want.Binding && b.Stride == want.Stride && strings.HasPrefix(want.Declaration, b.Declaration)
+		}) {
+			return fmt.Errorf("the SPIR-V has a buffer at binding %d with a stride of %d, the manifest %v", b.Binding, b.Stride, f.Buffers)
 		}
 	}
 	return nil

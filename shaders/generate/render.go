@@ -51,8 +51,8 @@ func (w *renderer) module(m manifest.Module, from map[string]string) {
 	var parameters, values []string
 	for i, p := range []part{
 		{suffix: "Spec", doc: "specialisation constants", fields: m.Constants[1:]},
-		{suffix: "Push", doc: "push constants", fields: m.Push},
-		{suffix: "Buffers", doc: "buffers", fields: m.Buffers, parameter: "T"},
+		{suffix: "Push", doc: "push constants", fields: m.Push[:len(m.Push)-len(m.Shared())]}, // the caller knows the offsets
+		{suffix: "Buffers", doc: "buffers", fields: m.Declarations(), parameter: "T"},
 	} {
 		variable := strings.ToLower(p.suffix)
 		value := "nil"

@@ -1,7 +1,8 @@
 // The pixel of an image that an output pixel copies, bit for bit as in
 // kernels.Augment. The including shader declares the constants ROTATE, FLIP and
 // CROP, the buffers state, rotations (angles, 2) and erasures (rectangles), and
-// the numbers angles and rectangles.
+// the numbers angles and rectangles, and where the tables begin, rotations_at and
+// erasures_at.
 #ifndef AUGMENT_GLSL
 #define AUGMENT_GLSL
 
@@ -27,7 +28,7 @@ ivec2 augmented_source(ivec2 at, uint i, uint image, ivec2 size, uint erase) {
     if (erase > 0) {
         uvec4 words = philox4x32(uvec4(1, i, state[STATE_STEP], PURPOSE_AUGMENT), key);
         if (words[0] < erase) {
-            uint entry = erasures[below(words[1], rectangles)];
+            uint entry = erasures[erasures_at + below(words[1], rectangles)];
             ivec2 extent = ivec2(entry >> 16, entry & 0xffffu);
             ivec2 corner = ivec2(below(words[2], uint(size.x - extent.x + 1)), below(words[3], uint(size.y - extent.y + 1)));
             if (all(greaterThanEqual(at, corner)) && all(lessThan(at, corner + extent))) {
@@ -52,7 +53,7 @@ ivec2 augmented_source(ivec2 at, uint i, uint image, ivec2 size, uint erase) {
         return at;
     }
     uint entry = below(words[0], angles);
-    int cosine = int(rotations[2 * entry]), sine = int(rotations[2 * entry + 1]);
+    int cosine = int(rotations[rotations_at + 2 * entry]), sine = int(rotations[rotations_at + 2 * entry + 1]);
     ivec2 p = 2 * at - (size - 1); // twice the distance from the centre
     ivec2 source = (cosine * p + sine * ivec2(-p.y, p.x) + (size << 16)) >> 17;
     return any(lessThan(source, ivec2(0))) || any(greaterThanEqual(source, size)) ? outside : source;

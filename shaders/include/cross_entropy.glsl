@@ -1,7 +1,7 @@
 // The cross-entropy of one sample, and the mean over a batch. The including shader
 // declares the constants WITH_DLOGITS and WITH_PROBS, the push constants samples,
-// classes, slots, prob_rows, on and off, the buffers labels, state, loss, correct,
-// dlogits and probs, and
+// classes, slots, prob_rows, on and off, the buffers dlogits and probs and, in a shared
+// binding, labels, state, loss and correct, and
 //   float logit(uint n, uint c)   returns the logit of sample n for class c
 #ifndef CROSS_ENTROPY_GLSL
 #define CROSS_ENTROPY_GLSL
@@ -15,7 +15,7 @@ shared uint correct_sums[THREADS];
 // Returns the loss of sample n and adds 1 to hits if the prediction is correct.
 // On request it writes the gradient and the probabilities.
 float sample_loss(uint n, inout uint hits) {
-    uint row = n * classes, label = labels[n], best = 0;
+    uint row = n * classes, label = labels[labels_at + n], best = 0;
     float largest = logit(n, 0);
     for (uint c = 1; c < classes; c++) {
         if (logit(n, c) > largest) {
@@ -30,7 +30,7 @@ float sample_loss(uint n, inout uint hits) {
         sum += exp(logit(n, c) - largest);
     }
     float log_sum = log(sum), total = 0.0;
-    uint prob_row = state[STATE_CURSOR] + n;
+    uint prob_row = state[state_at + STATE_CURSOR] + n;
     for (uint c = 0; c < classes; c++) {
         float shifted = logit(n, c) - largest;
         float p = exp(shifted) / sum;
@@ -60,10 +60,10 @@ void store_loss(float total, uint hits) {
         }
         barrier();
     }
-    uint slot = state[STATE_SLOT];
+    uint slot = state[state_at + STATE_SLOT];
     if (t == 0 && slot < slots) {
-        loss[slot] = loss_sums[0] / float(samples);
-        correct[slot] = correct_sums[0];
+        loss[loss_at + slot] = loss_sums[0] / float(samples);
+        correct[correct_at + slot] = correct_sums[0];
     }
 }
 

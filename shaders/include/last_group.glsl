@@ -37,19 +37,20 @@ uint tree_nodes(uint parts, uint fan) {
 
 // LAST_GROUP defines two functions, which all invocations must call.
 // is_last_group(counter, groups) reports whether this workgroup is the last of
-// groups to arrive at a counter in COUNTERS, which starts and ends at 0.
+// groups to arrive at a counter in COUNTERS, which starts and ends at 0. FIRST is
+// where the counters begin in their binding.
 // climb(t, fan, trees) moves t to the node above and reports whether this workgroup
 // is the last to arrive there; trees is the number of trees whose counters are
 // interleaved.
-#define LAST_GROUP(COUNTERS)                                                   \
+#define LAST_GROUP(COUNTERS, FIRST)                                                  \
     bool is_last_group(uint counter, uint groups) {                            \
         memoryBarrierBuffer(); /* own parts before the arrival */              \
         barrier();                                                             \
         if (gl_LocalInvocationID.x == 0) {                                     \
             memoryBarrierBuffer();                                             \
-            last_group = atomicAdd(COUNTERS[counter], 1) == groups - 1;        \
+            last_group = atomicAdd(COUNTERS[FIRST + counter], 1) == groups - 1;        \
             if (last_group) {                                                  \
-                COUNTERS[counter] = 0;                                         \
+                COUNTERS[FIRST + counter] = 0;                                         \
             }                                                                  \
         }                                                                      \
         barrier();                                                             \

@@ -3,7 +3,9 @@
 // the product holds n/BN_C windows of BN_C channels; a tile lies in one window. BN_C
 // is a multiple of 4.
 //
-// The including shader defines BN_CONSTANT and BN_BINDING, the first free numbers.
+// The including shader defines BN_CONSTANT and BN_BINDING, the first free numbers, and
+// SMALL and SCRATCH, bindings that it shares (matrix_store.glsl). Before that it
+// declares its push constants. NORM_Y_AT is where Y begins in its binding.
 #ifndef MATRIX_GRADIENT_SUMS_GLSL
 #define MATRIX_GRADIENT_SUMS_GLSL
 
@@ -16,11 +18,11 @@ layout(constant_id = BN_CONSTANT + 4) const uint BN_SIZE = 1; // Y is (N, H/SIZE
 layout(binding = BN_BINDING) readonly buffer NormX { float norm_x[]; };              // X's shape
 layout(binding = BN_BINDING + 1) readonly buffer NormY { vec4 norm_y[]; };           // Y's shape
 layout(binding = BN_BINDING + 2) readonly buffer NormIndex { uvec4 norm_index[]; };  // Y's shape
-layout(binding = BN_BINDING + 3) readonly buffer NormMean { vec4 norm_mean[]; };     // (C)
-layout(binding = BN_BINDING + 4) readonly buffer NormInvStd { vec4 norm_inv_std[]; }; // (C)
-layout(binding = BN_BINDING + 5) coherent buffer NormParts { vec4 norm_parts[]; };   // (chunks, 2, C)
-layout(binding = BN_BINDING + 6) writeonly buffer DBeta { vec4 dbeta_of[]; };        // (C)
-layout(binding = BN_BINDING + 7) writeonly buffer DGamma { vec4 dgamma_of[]; };      // (C)
+layout(binding = SMALL) readonly buffer NormMean { vec4 norm_mean[]; };              // (C)
+layout(binding = SMALL) readonly buffer NormInvStd { vec4 norm_inv_std[]; };         // (C)
+layout(binding = SMALL) writeonly buffer DBeta { vec4 dbeta_of[]; };                 // (C)
+layout(binding = SMALL) writeonly buffer DGamma { vec4 dgamma_of[]; };               // (C)
+layout(binding = SCRATCH) coherent buffer NormParts { vec4 norm_parts[]; };          // (chunks, 2, C)
 
 const bool COLUMN_SUMS = GRADIENT_SUMS;
 #include "matrix_columns.glsl"
@@ -38,7 +40,7 @@ vec4 normalized(uint window, uint c, uint at) {
     [[unroll]] for (uint j = 0; j < 4; j++) {
         x[j] = norm_x[pixel[j] * BN_C + c + j];
     }
-    return (x - norm_mean[c / 4]) * norm_inv_std[c / 4];
+    return (x - norm_mean[norm_mean_at + c / 4]) * norm_inv_std[norm_inv_std_at + c / 4];
 }
 
 // Writes the sums of the workgroup's tile.
@@ -50,7 +52,7 @@ void store_gradient_sums(Group g, uint m, uint n) {
         [[unroll]] for (uint i = 0; i < TM; i++) {
             uint row = g.m0 + row_of(i / 4) + i % 4, at = (row * n + col) / 4;
             if (row < m && col < n) {
-                vec4 gradient = mix(vec4(0.0), accumulator[i * (TN / 4) + q], greaterThan(norm_y[at], vec4(0.0)));
+                vec4 gradient = mix(vec4(0.0), accumulator[i * (TN / 4) + q], greaterThan(norm_y[NORM_Y_AT + at], vec4(0.0)));
                 beta += gradient;
                 gamma += gradient * normalized(row * (n / BN_C) + window_col, c, at);
             }
@@ -58,8 +60,8 @@ void store_gradient_sums(Group g, uint m, uint n) {
         beta = sum_rows(q, beta);
         gamma = sum_rows(q, gamma);
         if (gl_LocalInvocationID.x < THREADS_N && col < n) {
-            norm_parts[(2 * chunk * BN_C + c) / 4] = beta;
-            norm_parts[((2 * chunk + 1) * BN_C + c) / 4] = gamma;
+            norm_parts[norm_parts_at + (2 * chunk * BN_C + c) / 4] = beta;
+            norm_parts[norm_parts_at + ((2 * chunk + 1) * BN_C + c) / 4] = gamma;
         }
     }
 }
@@ -70,8 +72,8 @@ void combine_gradient_sums(uint c, Tree t, out vec4 beta, out vec4 gamma) {
     vec4 betas[COMBINE_AT_ONCE], gammas[COMBINE_AT_ONCE];
     [[unroll]] for (uint u = 0; u < COMBINE_AT_ONCE; u++) {
         uint at = 2 * child_part(t, u) * BN_C + own;
-        betas[u] = norm_parts[at / 4];
-        gammas[u] = norm_parts[(at + BN_C) / 4];
+        betas[u] = norm_parts[norm_parts_at + at / 4];
+        gammas[u] = norm_parts[norm_parts_at + (at + BN_C) / 4];
     }
     beta = vec4(0.0);
     gamma = vec4(0.0);
@@ -101,11 +103,11 @@ void combine_gradient_sums(uint c, Tree t, out vec4 beta, out vec4 gamma) {
             if (combine_depth() == 0 && c < BN_C) {                                           \
                 uint at = 2 * part_of(t) * BN_C + c;                                          \
                 if (t.nodes > 1) {                                                            \
-                    norm_parts[at / 4] = beta;                                                \
-                    norm_parts[(at + BN_C) / 4] = gamma;                                      \
+                    norm_parts[norm_parts_at + at / 4] = beta;                                \
+                    norm_parts[norm_parts_at + (at + BN_C) / 4] = gamma;                      \
                 } else {                                                                      \
-                    dbeta_of[c / 4] = beta;                                                   \
-                    dgamma_of[c / 4] = gamma;                                                 \
+                    dbeta_of[dbeta_at + c / 4] = beta;                                        \
+                    dgamma_of[dgamma_at + c / 4] = gamma;                                     \
                 }                                                                             \
             }                                                                                 \
         } while (t.nodes > 1);                                                                \

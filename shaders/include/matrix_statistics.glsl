@@ -10,7 +10,7 @@ const bool COLUMN_SUMS = WITH_STATISTICS;
 // STORE_STATISTICS defines store_statistics, which writes PARTIALS (row tiles, 2,
 // N). As in batchnorm_statistics, the sum of the deviations corrects the rounded
 // mean.
-#define STORE_STATISTICS(PARTIALS)                                                            \
+#define STORE_STATISTICS(PARTIALS, FIRST)                                                     \
     void store_statistics(Group g, uint m, uint n) {                                          \
         uint rows = min(BM, m - g.m0);                                                        \
         [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                        \
@@ -29,7 +29,7 @@ const bool COLUMN_SUMS = WITH_STATISTICS;
             deviation = sum_rows(q, deviation);                                               \
             square = sum_rows(q, square) - deviation * deviation / float(rows);               \
             mean += deviation / float(rows);                                                  \
-            uint at = g.m0 / BM * 2 * n, col = g.n0 + col_of(q);                              \
+            uint at = FIRST + g.m0 / BM * 2 * n, col = g.n0 + col_of(q);                      \
             [[unroll]] for (uint j = 0; j < 4; j++) {                                         \
                 if (gl_LocalInvocationID.x < THREADS_N && col + j < n) {                      \
                     PARTIALS[at + col + j] = mean[j];                                         \
@@ -42,11 +42,11 @@ const bool COLUMN_SUMS = WITH_STATISTICS;
 // COMBINE_STATISTICS defines take_statistics, which writes the statistics of the
 // workgroup and, if it is the last one, MEAN and VARIANCE (N) of all rows, combined
 // as in batchnorm_combine, level by level. counter is the first free counter.
-#define COMBINE_STATISTICS(PARTIALS, MEAN, VARIANCE)                                          \
+#define COMBINE_STATISTICS(PARTIALS, FIRST, MEAN, FIRST_MEAN, VARIANCE, FIRST_VARIANCE)       \
     vec4 partial_of(uint row, uint col, uint n) {                                             \
         vec4 v;                                                                               \
         [[unroll]] for (uint j = 0; j < 4; j++) {                                             \
-            v[j] = PARTIALS[row * n + min(col + j, n - 1)];                                   \
+            v[j] = PARTIALS[FIRST + row * n + min(col + j, n - 1)];                           \
         }                                                                                     \
         return v;                                                                             \
     }                                                                                         \
@@ -83,15 +83,15 @@ const bool COLUMN_SUMS = WITH_STATISTICS;
             }                                                                                 \
             vec4 mean, square;                                                                \
             combine_statistics(g, t, m, n, mean, square);                                     \
-            uint at = 2 * part_of(t) * n, col = g.n0 + combine_col();                         \
+            uint at = FIRST + 2 * part_of(t) * n, col = g.n0 + combine_col();                 \
             [[unroll]] for (uint j = 0; j < 4; j++) {                                         \
                 if (combine_depth() == 0 && col + j < n) {                                    \
                     if (t.nodes > 1) {                                                        \
                         PARTIALS[at + col + j] = mean[j];                                     \
                         PARTIALS[at + n + col + j] = square[j];                               \
                     } else {                                                                  \
-                        MEAN[col + j] = mean[j];                                              \
-                        VARIANCE[col + j] = square[j] / float(m);                             \
+                        MEAN[FIRST_MEAN + col + j] = mean[j];                                 \
+                        VARIANCE[FIRST_VARIANCE + col + j] = square[j] / float(m);            \
                     }                                                                         \
                 }                                                                             \
             }                                                                                 \

@@ -6,15 +6,17 @@
 
 #include "last_group.glsl"
 
+// The macros below take a buffer and where in its binding it begins, FIRST.
+//
 // ADD_BIAS defines add_bias, which adds BIAS (N) to every row of the tile.
-#define ADD_BIAS(BIAS)                                                                        \
+#define ADD_BIAS(BIAS, FIRST)                                                                   \
     void add_bias(Group g, uint n) {                                                          \
         [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                        \
             uint col = g.n0 + col_of(q);                                                      \
             vec4 v = vec4(0.0);                                                               \
             [[unroll]] for (uint j = 0; j < 4; j++) {                                         \
                 if (col + j < n) {                                                            \
-                    v[j] = BIAS[col + j];                                                     \
+                    v[j] = BIAS[FIRST + col + j];                                               \
                 }                                                                             \
             }                                                                                 \
             [[unroll]] for (uint i = 0; i < TM; i++) {                                        \
@@ -25,7 +27,7 @@
 
 // STORE_TILE defines NAME, which writes the tile to matrix part of RESULT, vec4s
 // (…, M, N), or adds it there.
-#define STORE_TILE(NAME, RESULT)                                                              \
+#define STORE_TILE(NAME, RESULT, FIRST)                                                       \
     void NAME(Group g, uint part, uint m, uint n, bool add) {                                 \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
@@ -37,13 +39,13 @@
                 uint at = (part * m + row) * n + col;                                         \
                 vec4 v = accumulator[i * (TN / 4) + q];                                       \
                 if (n % 4 == 0) {                                                             \
-                    RESULT[at / 4] = add ? RESULT[at / 4] + v : v;                            \
+                    RESULT[FIRST + at / 4] = add ? RESULT[FIRST + at / 4] + v : v;            \
                     continue;                                                                 \
                 }                                                                             \
                 [[unroll]] for (uint j = 0; j < 4; j++) {                                     \
                     uint e = at + j;                                                          \
                     if (col + j < n) {                                                        \
-                        RESULT[e / 4][e % 4] = add ? RESULT[e / 4][e % 4] + v[j] : v[j];      \
+                        RESULT[FIRST + e / 4][e % 4] = add ? RESULT[FIRST + e / 4][e % 4] + v[j] : v[j]; \
                     }                                                                         \
                 }                                                                             \
             }                                                                                 \
@@ -55,7 +57,7 @@ const uint SPLIT_FAN = 8; // fan of the tree that adds up splits; splitFan on th
 // SUM_PARTS defines sum_parts, which replaces the workgroup's tile by the sum, in
 // order, of the tree's parts, matrices in PARTS. It loads all before it uses the
 // first.
-#define SUM_PARTS(PARTS)                                                                      \
+#define SUM_PARTS(PARTS, FIRST)                                                               \
     void sum_parts(Group g, Tree t, uint m, uint n) {                                         \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
             uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
@@ -68,12 +70,12 @@ const uint SPLIT_FAN = 8; // fan of the tree that adds up splits; splitFan on th
                 [[unroll]] for (uint s = 0; s < SPLIT_FAN; s++) {                             \
                     uint at = ((t.first + min(s, t.count - 1) * t.gap) * m + row) * n + col;  \
                     if (n % 4 == 0) {                                                         \
-                        part[s] = PARTS[at / 4];                                              \
+                        part[s] = PARTS[FIRST + at / 4];                                      \
                         continue;                                                             \
                     }                                                                         \
                     [[unroll]] for (uint j = 0; j < 4; j++) {                                 \
                         uint e = min(at + j, at + n - 1 - col);                               \
-                        part[s][j] = PARTS[e / 4][e % 4];                                     \
+                        part[s][j] = PARTS[FIRST + e / 4][e % 4];                             \
                     }                                                                         \
                 }                                                                             \
                 vec4 sum = part[0];                                                           \
@@ -104,10 +106,10 @@ void sum_beside(Group g, Tree t, uint m);
 // WHOLE_TILE defines whole_tile, which reports whether the workgroup holds the
 // tile's sum over all of K: each does without splits; with splits, only the last
 // one to arrive does, after adding up the others in PARTS.
-#define WHOLE_TILE(PARTS, COUNTERS)                                                           \
-    LAST_GROUP(COUNTERS)                                                                      \
-    STORE_TILE(store_part, PARTS)                                                             \
-    SUM_PARTS(PARTS)                                                                          \
+#define WHOLE_TILE(PARTS, FIRST_PART, COUNTERS, FIRST_COUNTER)                                \
+    LAST_GROUP(COUNTERS, FIRST_COUNTER)                                                       \
+    STORE_TILE(store_part, PARTS, FIRST_PART)                                                 \
+    SUM_PARTS(PARTS, FIRST_PART)                                                              \
     bool whole_tile(Group g, uint m, uint n) {                                                \
         if (!SUM_SPLITS) {                                                                    \
             return true;                                                                      \

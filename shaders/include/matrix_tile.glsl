@@ -10,8 +10,8 @@
 //
 // The including shader defines constants: A_ALONG_K and B_ALONG_K, whether
 // neighbours in memory differ in k, rather than in m or n, and MASK_A and MASK_B,
-// whether load_a and load_b leave it to the caller to clear what is outside. And it
-// defines functions:
+// whether load_a and load_b leave it to the caller to clear what is outside. It also
+// defines MIXED_CONSTANT, a free number of a constant, and functions:
 //   void begin_a(uint v, uint m, uint kk, uint k0)
 //   vec4 load_a(uint v, uint m, uint kk, uint k, out uint valid)
 //   void advance()
@@ -24,6 +24,7 @@
 #ifndef MATRIX_TILE_GLSL
 #define MATRIX_TILE_GLSL
 
+#include "bfloat16.glsl"
 #include "common.glsl"
 
 layout(constant_id = 1) const uint BM = 64; // extents of a tile of C, multiples of TM and TN
@@ -35,6 +36,7 @@ layout(constant_id = 6) const bool SUM_SPLITS = false; // the last workgroup of 
 layout(constant_id = 7) const bool ROW_SUMS = false;   // whether row_sums is needed; A_ALONG_K must then be false
 layout(constant_id = 8) const bool WHOLE_K = false;    // K is a multiple of BK
 layout(constant_id = 9) const uint UNROLL = 4;         // columns multiplied without a branch, a multiple of 4 that divides BK
+layout(constant_id = MIXED_CONSTANT) const bool MIXED = false; // round both factors to bfloat16
 
 const uint THREADS_M = BM / TM; // THREADS = THREADS_M · THREADS_N
 const uint THREADS_N = BN / TN;
@@ -136,18 +138,21 @@ void load_tiles(uint m0, uint n0, uint k) {
 
 vec4 masked(vec4 v, uint valid) { return uintBitsToFloat(floatBitsToUint(v) & uvec4(valid)); }
 
+vec4 factor(vec4 v) { return MIXED ? round_bfloat16(v) : v; }
+
 void stage_tiles(uint step) {
     [[unroll]] for (uint v = 0; v < LOADS_A; v++) {
         vec4 next = MASK_A ? masked(next_a[v], valid_a[v]) : next_a[v];
         if (ROW_SUMS) {
             row_parts[v] += next;
         }
+        next = factor(next);
         if (QUADS_A % THREADS == 0 || v * THREADS + gl_LocalInvocationID.x < QUADS_A) {
             tile_a[step * SIZE_A + staged(v, BM, A_ALONG_K, SAME_K_A)] = next;
         }
     }
     [[unroll]] for (uint v = 0; v < LOADS_B; v++) {
-        vec4 next = MASK_B ? masked(next_b[v], valid_b[v]) : next_b[v];
+        vec4 next = factor(MASK_B ? masked(next_b[v], valid_b[v]) : next_b[v]);
         if (QUADS_B % THREADS == 0 || v * THREADS + gl_LocalInvocationID.x < QUADS_B) {
             tile_b[step * SIZE_B + staged(v, BN, B_ALONG_K, SAME_K_B)] = next;
         }

@@ -228,6 +228,35 @@ func TestFitRefusesNumbersThatAreNotFinite(t *testing.T) {
 	}
 }
 
+// LoadMetadata reads none of the tensors: it neither takes memory for them nor misses
+// them.
+func TestLoadMetadata(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f.safetensors")
+	tensors, metadata := fixture()
+	if err := Save(path, tensors, metadata); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	if got, err := LoadMetadata(path); err != nil || !maps.Equal(got, metadata) {
+		t.Errorf("%v, %v; want %v", got, err, metadata)
+	}
+	for name, text := range map[string]string{"empty": "", "short": "\x08\x00\x00\x00\x00\x00\x00\x00{}", "large": "PK\x03\x04\x00\x00\x00\x00", "damaged": "\x02\x00\x00\x00\x00\x00\x00\x00]["} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadMetadata(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, want ErrBadCheckpoint", name, err)
+		}
+	}
+	if _, err := LoadMetadata(filepath.Join(dir, "none")); !errors.Is(err, ErrBadCheckpoint) {
+		t.Errorf("of no file: %v, want ErrBadCheckpoint", err)
+	}
+}
+
 // TestLoadRefusesLargeFiles uses a sparse file, which takes no space.
 func TestLoadRefusesLargeFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")

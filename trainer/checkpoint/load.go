@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -20,11 +21,7 @@ import (
 func Load(path string) (*File, error) {
 	b, err := readLimited(path)
 	if err != nil {
-		var at *fs.PathError
-		if errors.As(err, &at) {
-			err = at.Err // without the path, which is added below
-		}
-		return nil, bad("checkpoint %s: %v", path, err)
+		return nil, bad("checkpoint %s: %v", path, cause(err))
 	}
 	read := decode
 	if bytes.HasPrefix(b, []byte(zipMagic)) {
@@ -37,6 +34,44 @@ func Load(path string) (*File, error) {
 		return nil, bad("checkpoint %s: %v", path, err)
 	}
 	return f, nil
+}
+
+// LoadMetadata reads the metadata of a safetensors file, and none of its tensors. The
+// error is [ErrBadCheckpoint].
+func LoadMetadata(path string) (map[string]string, error) {
+	header, err := readHeader(path)
+	if err != nil {
+		return nil, bad("checkpoint %s: %v", path, cause(err))
+	}
+	return header.Metadata(), nil
+}
+
+// cause returns an error without the path, which the message names already.
+func cause(err error) error {
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+func readHeader(path string) (h safetensors.Metadata, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return h, err
+	}
+	defer f.Close()
+	var n uint64
+	if err := binary.Read(f, binary.LittleEndian, &n); err != nil {
+		return h, err
+	}
+	if n > maxHeader {
+		return h, fmt.Errorf("not a safetensors file: its header would have %d bytes, more than %d", n, maxHeader)
+	}
+	text := make([]byte, n)
+	if _, err := io.ReadFull(f, text); err != nil {
+		return h, err
+	}
+	return h, h.UnmarshalJSON(text)
 }
 
 // Limits, in bytes, above which files and headers are refused unread. The largest

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
@@ -63,6 +64,26 @@ type Split struct {
 func (s Split) Image(i int) []byte {
 	size := s.Len()
 	return s.Images[i*size : (i+1)*size]
+}
+
+// Select returns copies of the images with the given indices, in that order.
+func (s Split) Select(indices []uint32) Split {
+	chosen := Split{N: len(indices), Shape: s.Shape}
+	for _, i := range indices {
+		chosen.Images, chosen.Labels = append(chosen.Images, s.Image(int(i))...), append(chosen.Labels, s.Labels[i])
+	}
+	return chosen
+}
+
+// Without returns copies of all images but those with the given indices, which ascend.
+func (s Split) Without(indices []uint32) Split {
+	var rest []uint32
+	for i := range uint32(s.N) {
+		if _, found := slices.BinarySearch(indices, i); !found {
+			rest = append(rest, i)
+		}
+	}
+	return s.Select(rest)
 }
 
 // Picture returns image i as a picture; see [Picture].

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -25,11 +26,9 @@ func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Pur
 	if part < 2 {
 		return nil, nil, fmt.Errorf("cannot hold out 1/%d of each class: want a half or less", part)
 	}
-	keys := make([]uint64, len(labels))
+	keys := keysOf(len(labels), seed, purpose)
 	var classes [MaxClasses][]uint64
 	for i, label := range labels {
-		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(purpose)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
-		keys[i] = uint64(words[1])<<32 | uint64(words[0])
 		classes[label] = append(classes[label], keys[i])
 	}
 	var last [MaxClasses]uint64 // the largest key that is held out
@@ -63,4 +62,41 @@ func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Pur
 		}
 	}
 	return train, held, nil
+}
+
+// keysOf returns the keys of n images; see [StratifiedHoldout].
+func keysOf(n int, seed uint64, purpose kernels.Purpose) []uint64 {
+	keys := make([]uint64, n)
+	for i := range keys {
+		words := kernels.Philox4x32([4]uint32{uint32(i), 0, 0, uint32(purpose)}, [2]uint32{uint32(seed), uint32(seed >> 32)})
+		keys[i] = uint64(words[1])<<32 | uint64(words[0])
+	}
+	return keys
+}
+
+// Folds deals the indices of labels into n folds, each ascending. Every fold gets the same
+// number of images of each class, or one more. The choice depends on the labels, the
+// seed and the purpose alone, by the keys of [StratifiedHoldout]. It is an error if a
+// class has fewer than n images, since a fold would not hold any, or all, of it.
+func Folds(labels []byte, n int, seed uint64, purpose kernels.Purpose) ([][]uint32, error) {
+	keys := keysOf(len(labels), seed, purpose)
+	var classes [MaxClasses][]uint32
+	for i, label := range labels {
+		classes[label] = append(classes[label], uint32(i))
+	}
+	folds, next := make([][]uint32, n), 0
+	for label, class := range classes {
+		if len(class) > 0 && len(class) < n {
+			return nil, badData("class %d has %d images: want at least %d, one for each fold", label, len(class), n)
+		}
+		slices.SortStableFunc(class, func(a, b uint32) int { return cmp.Compare(keys[a], keys[b]) })
+		for _, i := range class {
+			folds[next%n] = append(folds[next%n], i)
+			next++
+		}
+	}
+	for _, fold := range folds {
+		slices.Sort(fold)
+	}
+	return folds, nil
 }

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -76,5 +77,35 @@ func TestStratifiedHoldoutRefuses(t *testing.T) {
 		if _, _, err := StratifiedHoldout([]byte{0, 0}, part, 0, kernels.PurposeHoldout); err == nil {
 			t.Errorf("no error for part %d", part)
 		}
+	}
+}
+
+func TestFolds(t *testing.T) {
+	labels := make([]byte, 100)
+	for i := range labels {
+		labels[i] = byte(i * i % 7) // 0, 1, 2 and 4: 15, 29, 28 and 28 images
+	}
+	folds, err := Folds(labels, 3, 42, kernels.PurposeFolds)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := slices.Concat(folds...)
+	slices.Sort(all)
+	for i, index := range all {
+		if int(index) != i || len(all) != len(labels) {
+			t.Fatalf("image %d is missing or there twice", i)
+		}
+	}
+	for f, fold := range folds {
+		counts := map[byte]int{}
+		for _, i := range fold {
+			counts[labels[i]]++
+		}
+		if !slices.IsSorted(fold) || counts[0] != 5 || counts[1]/9 != 1 || counts[2]/9 != 1 || counts[4]/9 != 1 {
+			t.Errorf("fold %d has %v images of each class in the order %v", f, counts, fold)
+		}
+	}
+	if _, err := Folds([]byte{0, 0, 0, 1, 1}, 3, 42, kernels.PurposeFolds); !errors.Is(err, ErrBadData) {
+		t.Errorf("a class with fewer images than folds: %v", err)
 	}
 }

@@ -72,13 +72,12 @@ func replayStart(dir string) (*Start, error) {
 	if s.Device, err = readDevice(dir); err != nil {
 		return nil, err
 	}
-	m, err := trainer.Load(filepath.Join(dir, trainer.LastWeights), nil) // to look at, not to compute with
+	n, err := trainer.ReadNetwork(filepath.Join(dir, trainer.LastWeights)) // many pages may ask at once
 	if err != nil {
 		return s, nil // there are none yet
 	}
-	in := m.Network.Input
-	s.Classes, s.Shape = m.Network.Classes, [3]int{in.H, in.W, in.C}
-	if s.Layers, err = m.Network.Summary(); err != nil {
+	s.Classes, s.Shape = n.Classes, [3]int{n.Input.H, n.Input.W, n.Input.C}
+	if s.Layers, err = n.Summary(); err != nil {
 		return nil, err
 	}
 	for _, l := range s.Layers {

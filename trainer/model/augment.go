@@ -64,8 +64,12 @@ func (n *Net) allocateAugmentation() {
 	}
 }
 
-// writeAugmentation writes these tables.
-func (n *Net) writeAugmentation(p kernels.Program) error {
+// WriteTables writes the tables for normalisation and augmentation to a compiled
+// program.
+func (n *Net) WriteTables(p kernels.Program) error {
+	if err := p.Write(n.Table, kernels.AsBytes(n.Config.Normalization.Table())); err != nil {
+		return err
+	}
 	if !n.rotations.Absent() {
 		if err := p.Write(n.rotations, kernels.AsBytes(n.Config.Augment.rotations())); err != nil {
 			return err

@@ -65,8 +65,7 @@ func fill(v []float32, x float32) []float32 {
 }
 
 // WriteInit writes the initial state of training to a compiled program:
-// parameters, running statistics, and the tables for normalisation and
-// augmentation.
+// parameters, running statistics, and the tables of [Net.WriteTables].
 func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 	for i, par := range n.Params {
 		if err := p.Write(par.Tensor, kernels.AsBytes(n.Init(i, seed))); err != nil {
@@ -78,8 +77,5 @@ func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 			return err
 		}
 	}
-	if err := n.writeAugmentation(p); err != nil {
-		return err
-	}
-	return p.Write(n.Table, kernels.AsBytes(n.Config.Normalization.Table()))
+	return n.WriteTables(p)
 }

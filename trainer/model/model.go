@@ -153,9 +153,43 @@ func Steps(n, batch int) int { return (n + batch - 1) / batch }
 // configuration.
 func Build(c Config) (*Net, error) { return build(c, false) }
 
+// BuildReplicas writes one plan for several networks that train and evaluate
+// together: a section has the ops of all, one network's after the other's. They
+// share the dataset and its tables, and have every other tensor to themselves, so
+// that a device can overlap them and each computes what it would compute alone.
+func BuildReplicas(c Config, replicas int) ([]*Net, error) {
+	first, err := Build(c)
+	if err != nil {
+		return nil, err
+	}
+	nets := []*Net{first}
+	for len(nets) < replicas {
+		n, err := newNet(c, first.Plan, false)
+		if err != nil {
+			return nil, err
+		}
+		n.Images, n.Labels, n.Table, n.rotations, n.erasures = first.Images, first.Labels, first.Table, first.rotations, first.erasures
+		if err := n.write(); err != nil {
+			return nil, err
+		}
+		nets = append(nets, n)
+	}
+	return nets, nil
+}
+
 // build is Build; plain leaves every layer a block of its own, and no op works
 // in place, which must change no result.
 func build(c Config, plain bool) (*Net, error) {
+	n, err := newNet(c, &kernels.Plan{}, plain)
+	if err != nil {
+		return nil, err
+	}
+	n.allocateDataset()
+	return n, n.write()
+}
+
+// newNet returns a network of which nothing is in the plan yet.
+func newNet(c Config, p *kernels.Plan, plain bool) (*Net, error) {
 	if err := c.Network.Check(); err != nil {
 		return nil, err
 	}
@@ -166,11 +200,17 @@ func build(c Config, plain bool) (*Net, error) {
 	if c.Normalization.Mean == nil {
 		c.Normalization = DefaultNormalization(c.Network.Input.C)
 	}
-	n := &Net{Config: c, Plan: &kernels.Plan{}, plain: plain, activations: map[string]int{}}
+	n := &Net{Config: c, Plan: p, plain: plain, activations: map[string]int{}}
 	if n.blocks = join(layers); plain {
 		n.blocks = separate(layers)
 	}
-	n.allocateDataset()
+	return n, nil
+}
+
+// write adds all but the dataset to the plan.
+func (n *Net) write() error {
+	c := n.Config
+	n.allocateLoops()
 	n.allocateParameters()
 	for _, b := range c.TrainBatches {
 		n.writeTrain(b)
@@ -180,18 +220,18 @@ func build(c Config, plain bool) (*Net, error) {
 	}
 	if c.Explain > 0 {
 		if err := n.writeExplain(c.Explain); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if c.Trace > 0 {
 		if err := n.writeTrace(c.Trace); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := n.Plan.Check(); err != nil {
-		return nil, fmt.Errorf("network %s: %w", c.Network.Name, err)
+		return fmt.Errorf("network %s: %w", c.Network.Name, err)
 	}
-	return n, nil
+	return nil
 }
 
 // ParameterCount returns the number of trainable parameters.
@@ -230,6 +270,7 @@ func (n Normalization) Table() []float32 {
 	return table
 }
 
+// allocateDataset adds what sections only read, and replicas share.
 func (n *Net) allocateDataset() {
 	p, c := n.Plan, n.Config
 	in := c.Network.Input
@@ -237,10 +278,16 @@ func (n *Net) allocateDataset() {
 	n.Labels = p.Tensor("labels", kernels.Uint8, c.Images)
 	n.Table = p.Tensor("normalization", kernels.Float32, in.C, 256)
 	if len(c.TrainBatches) > 0 {
+		n.allocateAugmentation()
+	}
+}
+
+func (n *Net) allocateLoops() {
+	p, c := n.Plan, n.Config
+	if len(c.TrainBatches) > 0 {
 		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
 		n.Train = n.allocateLoop("train", c.TrainImages, steps)
 		n.LearningRates = p.Tensor("learning_rates", kernels.Float32, steps)
-		n.allocateAugmentation()
 	}
 	if len(c.EvalBatches) > 0 {
 		n.Eval = n.allocateLoop("eval", c.EvalImages, Steps(c.EvalImages, slices.Max(c.EvalBatches)))

@@ -30,7 +30,10 @@ func (s Shape) Len() int { return s.H * s.W * s.C }
 
 // String formats the shape: "28×28×1", or "6272 values" of a vector.
 func (s Shape) String() string {
-	if s.Flat {
+	switch {
+	case s.Flat && s.Len() == 1:
+		return "1 value"
+	case s.Flat:
 		return fmt.Sprintf("%d values", s.Len())
 	}
 	return fmt.Sprintf("%d×%d×%d", s.H, s.W, s.C)
@@ -138,7 +141,7 @@ const (
 	maxDepth      = 8       // of residual blocks inside each other
 	maxSide       = 1 << 12 // of an image, as augmentation has it
 	maxChannels   = 1 << 16
-	maxParameters = 1 << 29 // 2 GiB of float32
+	maxParameters = 1 << 30 // 4 GiB of float32
 	maxElements   = 1 << 28 // of one sample's activation
 )
 
@@ -156,7 +159,8 @@ func (n Network) Check() error {
 	if err != nil {
 		return err
 	}
-	out, err := n.shapes(named, s)
+	parameters := 0
+	out, err := n.shapes(named, s, &parameters)
 	if err != nil {
 		return err
 	}
@@ -220,8 +224,8 @@ func (c *namer) scope(layers []Layer, prefix, place string, numbers map[string]i
 		if c.layers++; c.layers > maxLayers || depth > maxDepth {
 			return nil, c.network.fault(at, Shape{}, fmt.Errorf("a network has at most %d layers, %d residual blocks deep", maxLayers, maxDepth))
 		}
-		if l == nil {
-			return nil, fmt.Errorf("layer %d of network %s is nil", i+1, c.network.Name)
+		if err := checkLayer(l); err != nil {
+			return nil, fmt.Errorf("layer %d of network %s %w", i+1, c.network.Name, err)
 		}
 		short := l.kind()
 		if p := prefixes[short]; p != "" {
@@ -231,6 +235,9 @@ func (c *namer) scope(layers []Layer, prefix, place string, numbers map[string]i
 		at.name = prefix + fmt.Sprintf("%s%d", short, numbers[short])
 		if given := givenName(l); given != "" {
 			at.name = prefix + given
+			if !validName(given) {
+				return nil, c.network.fault(at, Shape{}, fmt.Errorf("the name %q: want letters, digits, \"_\" and \"-\"", given))
+			}
 		}
 		if before, twice := c.used[at.name]; twice {
 			return nil, c.network.fault(at, Shape{}, fmt.Errorf("a layer%s has that name already: give one of them another", c.network.source.on(before)))
@@ -251,6 +258,18 @@ func (c *namer) scope(layers []Layer, prefix, place string, numbers map[string]i
 	return named, nil
 }
 
+// checkLayer refuses what is not a value of a layer type: pointers to such have the
+// methods of a [Layer], too.
+func checkLayer(l Layer) error {
+	switch l.(type) {
+	case Conv, BatchNorm, Activation, MaxPool, AvgPool, Residual, Flatten, Dropout, Linear:
+		return nil
+	case nil:
+		return fmt.Errorf("is nil")
+	}
+	return fmt.Errorf("is a %T: want a value of a layer type, not a pointer", l)
+}
+
 func givenName(l Layer) string {
 	switch l := l.(type) {
 	case Conv:
@@ -265,18 +284,20 @@ func givenName(l Layer) string {
 	return ""
 }
 
-// shapes follows a sample's shape through the layers.
-func (n Network) shapes(layers []namedLayer, in Shape) (Shape, error) {
+// shapes follows a sample's shape through the layers, and counts their parameters.
+func (n Network) shapes(layers []namedLayer, in Shape, parameters *int) (Shape, error) {
 	for _, l := range layers {
 		out, err := l.output(in, len(n.Classes))
 		if err == nil && l.body != nil {
-			out, err = n.residualShape(l, in)
+			out, err = n.residualShape(l, in, parameters)
 			if err != nil {
 				return out, err
 			}
 		}
-		if err == nil && out.Len() > maxElements {
-			err = fmt.Errorf("its output, %v, is too large", out)
+		if err == nil {
+			more, _ := cost(l.Layer, in, out)
+			*parameters += more
+			err = checkSize(out, more, *parameters)
 		}
 		if err != nil {
 			return out, n.fault(l, in, err)
@@ -286,13 +307,27 @@ func (n Network) shapes(layers []namedLayer, in Shape) (Shape, error) {
 	return in, nil
 }
 
+// checkSize refuses a layer that makes the network too large: of its parameters, and
+// of all so far.
+func checkSize(out Shape, parameters, all int) error {
+	switch {
+	case parameters > maxParameters:
+		return fmt.Errorf("it would have %d parameters: want at most %d", parameters, maxParameters)
+	case all > maxParameters:
+		return fmt.Errorf("with it, the network would have %d parameters: want at most %d", all, maxParameters)
+	case out.Len() > maxElements:
+		return fmt.Errorf("its output, %v, is too large: want at most %d values", out, maxElements)
+	}
+	return nil
+}
+
 // residualShape follows both branches, which must end alike.
-func (n Network) residualShape(l namedLayer, in Shape) (Shape, error) {
-	body, err := n.shapes(l.body, in)
+func (n Network) residualShape(l namedLayer, in Shape, parameters *int) (Shape, error) {
+	body, err := n.shapes(l.body, in, parameters)
 	if err != nil {
 		return body, err
 	}
-	shortcut, err := n.shapes(l.shortcut, in)
+	shortcut, err := n.shapes(l.shortcut, in, parameters)
 	if err != nil {
 		return body, err
 	}
@@ -356,11 +391,9 @@ func (l Conv) output(in Shape, _ int) (Shape, error) {
 	case l.Out < 1 || l.Out > maxChannels:
 		return in, fmt.Errorf("out is %d: want 1 to %d channels", l.Out, maxChannels)
 	case l.Kernel < 1 || l.Stride < 0 || l.Padding < 0 || l.Padding > maxSide || l.Stride > maxSide:
-		return in, fmt.Errorf("kernel %d, stride %d, padding %d: want a kernel and a stride of at least 1, and no negative padding", l.Kernel, stride, l.Padding)
+		return in, fmt.Errorf("kernel %d, stride %d, padding %d: want a kernel of at least 1, a stride of 1 to %d and a padding of 0 to %d", l.Kernel, stride, l.Padding, maxSide, maxSide)
 	case in.H+2*l.Padding < l.Kernel || in.W+2*l.Padding < l.Kernel:
 		return in, fmt.Errorf("a kernel of %d does not fit with padding %d: use at most %d, or more padding", l.Kernel, l.Padding, min(in.H, in.W)+2*l.Padding)
-	case l.Out*l.Kernel*l.Kernel*in.C > maxParameters:
-		return in, fmt.Errorf("it would have %d weights: want at most %d", l.Out*l.Kernel*l.Kernel*in.C, maxParameters)
 	}
 	return Shape{H: convOutput(in.H, l), W: convOutput(in.W, l), C: l.Out}, nil
 }
@@ -392,8 +425,8 @@ func poolOutput(in Shape, kernel, stride int) (Shape, error) {
 	switch {
 	case in.Flat:
 		return in, errFlat
-	case kernel < 1 || stride < 1:
-		return in, fmt.Errorf("kernel %d, stride %d: want both at least 1", kernel, stride)
+	case kernel < 1 || stride < 1 || stride > maxSide:
+		return in, fmt.Errorf("kernel %d, stride %d: want both at least 1, and a stride of at most %d", kernel, stride, maxSide)
 	case kernel > min(in.H, in.W):
 		return in, fmt.Errorf("a window of %d×%d does not fit: use at most %d", kernel, kernel, min(in.H, in.W))
 	}
@@ -426,8 +459,6 @@ func (l Linear) output(in Shape, classes int) (Shape, error) {
 		return in, fmt.Errorf("it needs a vector: put flatten before it")
 	case out < 1 || out > maxChannels:
 		return in, fmt.Errorf("out is %d: want 1 to %d units, or the word classes", l.Out, maxChannels)
-	case out*in.Len() > maxParameters:
-		return in, fmt.Errorf("it would have %d weights: want at most %d", out*in.Len(), maxParameters)
 	}
 	return Shape{H: 1, W: 1, C: out, Flat: true}, nil
 }

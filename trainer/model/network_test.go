@@ -100,6 +100,7 @@ func TestYAMLErrors(t *testing.T) {
 	end := "\n  - flatten\n  - linear: {out: classes}"
 	for text, want := range map[string]string{
 		"":                                "net.yaml is empty",
+		"# nothing":                       "net.yaml is empty",
 		"layers: []":                      "net.yaml: line 1: want a list of layers",
 		"layers: 3":                       "net.yaml: line 1: want a list of layers",
 		"layer: [relu]":                   `net.yaml: line 1: network has no setting "layer": want one of layers`,
@@ -128,6 +129,7 @@ func TestYAMLErrors(t *testing.T) {
 		"layers:\n  - residual: &a\n      body: [residual: *a]" + end:                                             "at most",
 		"layers: &a\n  - residual: {body: *a}" + end:                                                              "at most",
 		"layers: [" + strings.Repeat("relu, ", 10_000) + "flatten]":                                               "line 1: a network has at most 1000 layers",
+		"layers:" + end + "\n---\nlayers: [relu]":                                                                 "net.yaml holds more than one YAML document",
 		"layers:\n\t- relu": "net.yaml: not valid YAML: line 2",
 	} {
 		_, err := parse(text)
@@ -142,10 +144,16 @@ func TestCheck(t *testing.T) {
 	for want, layers := range map[string][]Layer{
 		"has no layers":                      {},
 		"layer 1 of network x is nil":        {nil},
+		"is a *model.Flatten: want a value":  {&Flatten{}},
+		`layer a.b (linear): the name "a.b"`: {Flatten{}, Linear{Name: "a.b", Out: AsClasses}},
+		"stride 5000: want":                  {MaxPool{Kernel: 2, Stride: 5000}},
+		"padding 5000: want a kernel":        {Conv{Out: 1, Kernel: 3, Padding: 5000}},
 		`the function "tanh" is unknown`:     {Activation{"tanh"}},
 		"out is 0: want 1 to":                {Conv{Kernel: 1}},
 		"padding -1":                         {Conv{Out: 1, Kernel: 1, Padding: -1}},
 		"it would have":                      {Conv{Out: 1 << 16, Kernel: 1}, Conv{Out: 1 << 16, Kernel: 1}},
+		"layer fc4 (linear, input 20000 values): with it, the network would have 1215": {
+			Flatten{}, Linear{Out: 20000}, Linear{Out: 20000}, Linear{Out: 20000}, Linear{Out: 20000}},
 		"the probability is NaN":             {Dropout{nan()}},
 		"the probability is 0.99999999999":   {Dropout{.99999999999}}, // 1 as a float32
 		"its body is empty":                  {Residual{}},

@@ -3,6 +3,7 @@ package model
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -36,14 +37,18 @@ func ParseYAML(file string, text []byte) (Network, error) {
 	base := filepath.Base(file)
 	r := reader{source: &source{file: file, lines: map[string]int{}}}
 	n := Network{Name: strings.TrimSuffix(base, filepath.Ext(base)), source: r.source}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(text, &doc); err != nil {
-		return n, fmt.Errorf("%s: not valid YAML: %s", file, strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "))
-	}
-	if len(doc.Content) == 0 {
+	var doc, more yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
+	err := decoder.Decode(&doc)
+	switch {
+	case err == io.EOF:
 		return n, fmt.Errorf("%s is empty: want the key layers with a list", file)
+	case err != nil:
+		return n, fmt.Errorf("%s: not valid YAML: %s", file, strings.Join(strings.Fields(strings.TrimPrefix(err.Error(), "yaml: ")), " "))
+	case decoder.Decode(&more) != io.EOF:
+		return n, fmt.Errorf("%s holds more than one YAML document: want one network", file)
 	}
-	err := r.settings(doc.Content[0], "network", fields{"layers": func(v *yaml.Node) (err error) {
+	err = r.settings(doc.Content[0], "network", fields{"layers": func(v *yaml.Node) (err error) {
 		n.Layers, err = r.layers(v, "", 0)
 		return err
 	}}, "layers")

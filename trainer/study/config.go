@@ -1,6 +1,7 @@
 package study
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -49,6 +50,8 @@ type Config struct {
 	LogEvery   int    `yaml:"log-every"`
 	NoProgress bool   `yaml:"no-progress"`
 	Quiet      bool   `yaml:"quiet"`
+
+	networkFile string // from which Network was read, for errors; "" if from nowhere
 }
 
 // DefaultConfig returns the default settings: fashioncnn on Fashion-MNIST with
@@ -87,7 +90,7 @@ func (c Config) BuildNetwork(d dataset.Info) (n model.Network, err error) {
 	if c.Network == "" {
 		n, err = trainer.BuiltIn(c.Model, d)
 	} else {
-		n, err = trainer.ParseNetwork("the network "+c.Model, []byte(c.Network), d)
+		n, err = trainer.ParseNetwork(cmp.Or(c.networkFile, "the network "+c.Model), []byte(c.Network), d)
 		n.Name = c.Model
 	}
 	if err == nil && c.Dropout != nil {
@@ -204,6 +207,36 @@ func NewFolder(c Config) (string, error) {
 				return dir, nil
 			}
 			return "", usage("the run %s already exists: choose another name, or resume it", dir)
+		}
+	}
+}
+
+// Replicas returns n runs with the seeds from c.Seed on, each named after its seed, for
+// [TrainReplicas]. If c has no Name, Replicas appends a number where needed to find
+// free names. A Name with which a run exists is [trainer.ErrUsage].
+func (c Config) Replicas(n int) ([]Config, error) {
+	for i := 1; ; i++ {
+		name := c.RunName()
+		if i > 1 {
+			name += "-" + strconv.Itoa(i)
+		}
+		var runs []Config
+		taken := ""
+		for j := range n {
+			run := c
+			run.Seed += uint64(j)
+			run.Name = fmt.Sprintf("%s-seed%d", name, run.Seed)
+			dir := filepath.Join(c.Out, run.Name)
+			if state, err := trainer.StateOfRun(dir); err != nil || state != trainer.RunNew {
+				taken = dir
+			}
+			runs = append(runs, run)
+		}
+		switch {
+		case taken == "":
+			return runs, nil
+		case c.Name != "":
+			return nil, usage("the run %s already exists: choose another name, or resume it", taken)
 		}
 	}
 }

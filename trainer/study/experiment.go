@@ -23,34 +23,32 @@ type Group struct {
 	Runs []Config
 }
 
-// Each calls train for every run in order, with at most workers calls at a time.
-// It passes each call a worker number, from 0 to workers−1, that no concurrent
-// call has. A training that diverges does not stop the others; Each returns all
+// each calls train for every batch of runs in order, with at most workers calls at a
+// time. It passes each call a worker number, from 0 to workers−1, that no concurrent
+// call has. A training that diverges does not stop the others; each returns all
 // such errors together. Any other error cancels the context of the other calls
 // and is returned when they have ended; a cancelled ctx is [trainer.ErrInterrupted].
-func (e Experiment) Each(ctx context.Context, workers int, train func(ctx context.Context, worker int, c Config) error) error {
-	runs := make(chan Config)
+func each(ctx context.Context, workers int, batches [][]Config, train func(ctx context.Context, worker int, runs []Config) error) error {
+	queue := make(chan []Config)
 	diverged := make([]error, workers)
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		defer close(runs)
-		for _, g := range e.Groups {
-			for _, c := range g.Runs {
-				select {
-				case runs <- c:
-				case <-inner.Done():
-					return trainer.ErrInterrupted // unless a worker's error came first: Wait returns that
-				}
+		defer close(queue)
+		for _, runs := range batches {
+			select {
+			case queue <- runs:
+			case <-inner.Done():
+				return trainer.ErrInterrupted // unless a worker's error came first: Wait returns that
 			}
 		}
 		return nil
 	})
 	for worker := range workers {
 		group.Go(func() error {
-			for c := range runs {
-				err := train(inner, worker, c)
+			for runs := range queue {
+				err := train(inner, worker, runs)
 				if errors.Is(err, trainer.ErrDiverged) {
-					diverged[worker] = errors.Join(diverged[worker], fmt.Errorf("%s: %w", c.Name, err))
+					diverged[worker] = errors.Join(diverged[worker], err)
 				} else if err != nil {
 					return err
 				}

@@ -241,31 +241,41 @@ func runsNamed(groups ...[]string) Experiment {
 	return e
 }
 
+// singly returns batches of one run.
+func singly(names ...string) [][]Config {
+	var batches [][]Config
+	for _, name := range names {
+		batches = append(batches, []Config{{Name: name}})
+	}
+	return batches
+}
+
 // Every run is trained once, with as many at a time as there are workers and one
 // per worker. A training that diverges does not affect the others.
 func TestEach(t *testing.T) {
-	e := runsNamed([]string{"a", "b", "c", "d"}, []string{"e", "f"})
+	batches := singly("a", "b", "c", "d", "e", "f")
 	const workers = 3
 	var busy [workers]atomic.Int32
 	var together sync.WaitGroup
 	together.Add(workers)
 	var lock sync.Mutex
 	trained := map[string]int{}
-	err := e.Each(context.Background(), workers, func(_ context.Context, worker int, c Config) error {
+	err := each(context.Background(), workers, batches, func(_ context.Context, worker int, runs []Config) error {
 		if busy[worker].Add(1) != 1 {
 			t.Errorf("worker %d trains twice at a time", worker)
 		}
 		defer busy[worker].Add(-1)
 		lock.Lock()
-		trained[c.Name]++
+		name := runs[0].Name
+		trained[name]++
 		first := len(trained) <= workers
 		lock.Unlock()
 		if first { // ends only if all workers are in here together
 			together.Done()
 			together.Wait()
 		}
-		if c.Name == "b" || c.Name == "e" {
-			return fmt.Errorf("%w: too fast", trainer.ErrDiverged)
+		if name == "b" || name == "e" {
+			return fmt.Errorf("%s: %w: too fast", name, trainer.ErrDiverged)
 		}
 		return nil
 	})
@@ -280,12 +290,12 @@ func TestEach(t *testing.T) {
 // Any other error ends all trainings and is reported, rather than the errors of
 // the trainings that it interrupted. An interruption ends them too.
 func TestEachEnds(t *testing.T) {
-	e := runsNamed([]string{"a", "b", "c", "d"})
+	batches := singly("a", "b", "c", "d")
 	broken := errors.New("disk full")
 	trained := atomic.Int32{}
-	err := e.Each(context.Background(), 2, func(ctx context.Context, _ int, c Config) error {
+	err := each(context.Background(), 2, batches, func(ctx context.Context, _ int, runs []Config) error {
 		trained.Add(1)
-		if c.Name == "a" {
+		if runs[0].Name == "a" {
 			return broken
 		}
 		<-ctx.Done()
@@ -295,7 +305,7 @@ func TestEachEnds(t *testing.T) {
 		t.Errorf("%d trained, error %v", trained.Load(), err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	err = e.Each(ctx, 1, func(context.Context, int, Config) error { cancel(); return nil })
+	err = each(ctx, 1, batches, func(context.Context, int, []Config) error { cancel(); return nil })
 	if !errors.Is(err, trainer.ErrInterrupted) {
 		t.Errorf("cancelled between two runs: %v, want an interruption", err)
 	}

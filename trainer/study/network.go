@@ -33,12 +33,13 @@ func (c *Config) ReadNetwork(read func(path string) ([]byte, error)) error {
 	if err != nil {
 		return usage("%v", err)
 	}
-	if c.Dataset == dataset.FashionMNIST.Name { // while file and lines are known
+	if c.Dataset == dataset.FashionMNIST.Name {
 		if n, err = trainer.ParseNetwork(c.Model, text, dataset.FashionMNIST); err != nil {
 			return err
 		}
 	}
-	c.Model, c.Network = n.Name, string(text) // as it is, so that errors about other datasets name the right line
+	// The text stays as it is, so that errors about other datasets name the right line.
+	c.networkFile, c.Model, c.Network = c.Model, n.Name, string(text)
 	return nil
 }
 

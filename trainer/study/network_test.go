@@ -88,7 +88,8 @@ func TestExperimentOfWrongNetworkFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Fit(dataset.FashionMNIST); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "wide: ") || !strings.Contains(err.Error(), "26 values, but there are 10 classes") {
+	if err := e.Fit(dataset.FashionMNIST); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "wide: ") ||
+		!strings.Contains(err.Error(), filepath.Join(dir, "wide.yaml")+": line 1: layer fc1") || !strings.Contains(err.Error(), "26 values, but there are 10 classes") {
 		t.Errorf("a network that does not fit the dataset: %v", err)
 	}
 }

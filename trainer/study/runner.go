@@ -5,17 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// Runner trains the runs of an experiment, each in its own folder inside Dir.
+// Runner trains the runs of an experiment, each in its own folder.
 type Runner struct {
-	Dir     string
+	Dir     string // where the runs' folders are; "" for where each run's Out says
 	Data    *dataset.Dataset
-	Workers []Worker // at least one; each trains one run at a time
+	Workers []Worker // at least one; each trains one batch of runs at a time
+	// Replicas is the most runs of a batch, which differ only in the seed and are
+	// trained at once; see [trainer.TrainReplicas]. 0 means 1.
+	Replicas int
+	// KeepCheckpoints lets finished runs be resumed with more epochs. The checkpoints
+	// of many runs take much space.
+	KeepCheckpoints bool
 	// Begin is called before each run with the state that it was found in. It returns
 	// what follows the run's progress, and what to call when the run has ended: with its
 	// result, or nil if it was finished before or has failed.
@@ -33,56 +42,170 @@ type Worker struct {
 
 // Train trains the runs that are not finished and resumes those in progress. It
 // trains none if the settings of one do not fit the dataset ([trainer.ErrUsage]). A
-// training that diverges does not stop the others. The error is
-// [trainer.ErrInterrupted] if ctx is cancelled; see [Experiment.Each].
+// training that diverges does not stop the others: Train returns all such errors
+// together. If ctx is cancelled, the error is [trainer.ErrInterrupted].
 func (r Runner) Train(ctx context.Context, e Experiment) error {
 	if err := e.Fit(r.Data.Info); err != nil {
 		return err
 	}
-	return e.Each(ctx, len(r.Workers), func(ctx context.Context, worker int, c Config) error {
-		w := r.Workers[worker]
-		c.Out = r.Dir
-		if w.Place != nil {
-			w.Place(&c)
-		}
-		return r.train(ctx, w, c)
-	})
-}
-
-// train trains one run, or resumes it.
-func (r Runner) train(ctx context.Context, w Worker, c Config) error {
-	dir := filepath.Join(r.Dir, c.Name)
-	found, err := trainer.StateOfRun(dir)
+	batches, err := r.batches(e)
 	if err != nil {
 		return err
 	}
-	if found == trainer.RunFinished { // a comparison of runs on different images would mislead
-		if err := trainer.CheckDataset(dir, r.Data); err != nil {
-			return err
+	return each(ctx, len(r.Workers), batches, func(ctx context.Context, worker int, runs []Config) error {
+		return r.train(ctx, r.Workers[worker], runs)
+	})
+}
+
+// place returns the settings of a run with the folder that it is in.
+func (r Runner) place(c Config) (placed Config, dir string) {
+	if r.Dir != "" {
+		c.Out = r.Dir
+	}
+	return c, filepath.Join(c.Out, c.Name)
+}
+
+// batches divides the experiment's runs into those that are trained at once: as few
+// batches as possible, of about the same size. A finished run is a batch of its own.
+func (r Runner) batches(e Experiment) ([][]Config, error) {
+	var keys []string
+	alike := map[string][]Config{}
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			key := c.recipe()
+			placed, dir := r.place(c)
+			if found, err := stateOf(dir, placed); err != nil {
+				return nil, err
+			} else if found == trainer.RunFinished || r.Replicas <= 1 {
+				key = dir
+			}
+			if alike[key] == nil {
+				keys = append(keys, key)
+			}
+			alike[key] = append(alike[key], c)
 		}
 	}
-	progress, end := r.Begin(c, dir, found)
-	if found == trainer.RunFinished {
-		return end(nil)
+	var batches [][]Config
+	for _, key := range keys {
+		runs, most := alike[key], max(1, r.Replicas)
+		n := (len(runs) + most - 1) / most
+		batches = slices.AppendSeq(batches, slices.Chunk(runs, (len(runs)+n-1)/n))
 	}
-	// The checkpoints of many finished runs take much space, and few are resumed.
-	result, err := Train(ctx, c, r.Data, w.Backend, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
-		Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: true})
-	return errors.Join(err, end(result))
+	return batches, nil
+}
+
+// stateOf is [trainer.StateOfRun], but a finished run is in progress if its settings
+// leave it more to train.
+func stateOf(dir string, c Config) (trainer.RunState, error) {
+	state, err := trainer.StateOfRun(dir)
+	if err != nil || state != trainer.RunFinished {
+		return state, err
+	}
+	if result, err := trainer.FinishedRun(dir, c.Recipe); err != nil || result == nil {
+		return trainer.RunInProgress, err
+	}
+	return state, nil
+}
+
+// train trains or resumes a batch of runs.
+func (r Runner) train(ctx context.Context, w Worker, runs []Config) error {
+	var options []trainer.Options
+	var ends []func(*trainer.Result) error
+	for i := range runs {
+		c, dir := r.place(runs[i])
+		if w.Place != nil {
+			w.Place(&c)
+		}
+		runs[i] = c
+		found, err := stateOf(dir, c)
+		if err != nil {
+			return err
+		}
+		if found == trainer.RunFinished { // a comparison of runs on different images would mislead
+			if err := trainer.CheckDataset(dir, r.Data); err != nil {
+				return err
+			}
+		}
+		progress, end := r.Begin(c, dir, found)
+		if found == trainer.RunFinished { // a batch of its own
+			return end(nil)
+		}
+		ends = append(ends, end)
+		options = append(options, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
+			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints})
+	}
+	outcomes, err := TrainReplicas(ctx, runs, r.Data, w.Backend, options)
+	var diverged error
+	for i, end := range ends {
+		var o trainer.Outcome // of a run that has not ended
+		if i < len(outcomes) {
+			o = outcomes[i]
+		}
+		if o.Err != nil {
+			diverged = errors.Join(diverged, fmt.Errorf("%s: %w", runs[i].Name, o.Err))
+		}
+		err = errors.Join(err, end(o.Result))
+	}
+	if err != nil {
+		return err
+	}
+	return diverged
 }
 
 // Train trains as the settings say, on the dataset and backend that were opened for
 // them; see [trainer.Train]. It sets the options that the settings determine.
 func Train(ctx context.Context, c Config, data *dataset.Dataset, backend kernels.Backend, o trainer.Options) (*trainer.Result, error) {
-	n, err := c.BuildNetwork(data.Info)
+	outcomes, err := TrainReplicas(ctx, []Config{c}, data, backend, []trainer.Options{o})
 	if err != nil {
 		return nil, err
 	}
-	if o.Settings, err = c.Absolute(); err != nil {
+	return outcomes[0].Result, outcomes[0].Err
+}
+
+// TrainReplicas is [Train] for runs that are trained at once; see
+// [trainer.TrainReplicas]. Their settings may differ only in the seed and in what does
+// not decide the weights ([trainer.ErrUsage]).
+func TrainReplicas(ctx context.Context, runs []Config, data *dataset.Dataset, backend kernels.Backend, options []trainer.Options) ([]trainer.Outcome, error) {
+	n, replicas, err := replicas(runs, data.Info)
+	if err != nil {
 		return nil, err
 	}
-	o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
-	return trainer.Train(ctx, c.Recipe, n, data, backend, o)
+	for i, c := range runs {
+		o := options[i]
+		if o.Settings, err = c.Absolute(); err != nil {
+			return nil, err
+		}
+		o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
+		replicas[i].Options = o
+	}
+	return trainer.TrainReplicas(ctx, replicas, n, data, backend)
+}
+
+// Rehearse does what [TrainReplicas] does before the first step; see
+// [trainer.Rehearse].
+func Rehearse(runs []Config, data *dataset.Dataset, backend kernels.Backend) (trainer.Summary, error) {
+	n, replicas, err := replicas(runs, data.Info)
+	if err != nil {
+		return trainer.Summary{}, err
+	}
+	for i, c := range runs {
+		replicas[i].Options.InitFrom = c.InitFrom
+	}
+	return trainer.Rehearse(replicas, n, data, backend)
+}
+
+// replicas returns the network and the recipes of runs that are trained at once.
+func replicas(runs []Config, d dataset.Info) (n model.Network, list []trainer.Replica, err error) {
+	for _, c := range runs {
+		like := runs[0]
+		like.Seed = c.Seed
+		if different := differences(like, c); len(different) > 0 {
+			return n, nil, usage("%s and %s differ in more than the seed (%s), so they cannot be trained at once", like.RunName(), c.RunName(), strings.Join(different, ", "))
+		}
+		list = append(list, trainer.Replica{Recipe: c.Recipe})
+	}
+	n, err = runs[0].BuildNetwork(d)
+	return n, list, err
 }
 
 // Count counts the experiment's runs in a folder, and those that are not finished. A

@@ -3,9 +3,11 @@ package study
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -259,5 +261,60 @@ func TestRunner(t *testing.T) {
 	e.Groups[0].Runs[1].LR = .5
 	if _, _, err := e.Count(dir); !errors.Is(err, trainer.ErrUsage) {
 		t.Errorf("counted with another learning rate: %v", err)
+	}
+}
+
+// Runs that differ only in the seed are trained at once, and give what they give alone.
+// A finished one takes no other's place.
+func TestRunnerTrainsReplicas(t *testing.T) {
+	e := Experiment{Name: "rates", Groups: []Group{{Name: "rates"}}}
+	for seed := range uint64(3) {
+		for _, lr := range []float64{.01, .1} {
+			c := quick()
+			c.Name, c.Seed, c.LR = fmt.Sprintf("lr%v-seed%d", lr, seed), seed, lr
+			e.Groups[0].Runs = append(e.Groups[0].Runs, c)
+		}
+	}
+	dir, alone := t.TempDir(), filepath.Join(t.TempDir(), "alone")
+	finished, other := e.Groups[0].Runs[2], e.Groups[0].Runs[3] // of seed 1
+	if _, err := train(t, finished, trainer.Options{Dir: filepath.Join(dir, finished.Name)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := train(t, other, trainer.Options{Dir: alone}); err != nil {
+		t.Fatal(err)
+	}
+	r := Runner{Dir: dir, Data: tinyData(), Workers: []Worker{{Backend: openBackend(t)}}, Replicas: 2, KeepCheckpoints: true}
+	r.Begin = func(c Config, _ string, found trainer.RunState) (trainer.Progress, func(*trainer.Result) error) {
+		return nil, func(result *trainer.Result) error {
+			if (result == nil) != (c.Name == finished.Name) || (found == trainer.RunFinished) != (c.Name == finished.Name) {
+				t.Errorf("%s was found in state %v and ended with %+v", c.Name, found, result)
+			}
+			return nil
+		}
+	}
+	if err := r.Train(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"lr0.01-seed0": 2, "lr0.01-seed1": 0, "lr0.01-seed2": 2, "lr0.1-seed0": 2, "lr0.1-seed1": 2, "lr0.1-seed2": 0} {
+		run, err := ReadRun(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if run.Environment.Together != want {
+			t.Errorf("%s was trained with %d others, want %d", name, run.Environment.Together, want)
+		}
+		if _, err := os.Stat(filepath.Join(run.Dir, "checkpoint")); err != nil {
+			t.Error(err)
+		}
+	}
+	want, err1 := os.ReadFile(filepath.Join(alone, trainer.PredictionsFile))
+	got, err2 := os.ReadFile(filepath.Join(dir, other.Name, trainer.PredictionsFile))
+	if err := errors.Join(err1, err2); err != nil || string(got) != string(want) {
+		t.Errorf("%s differs from the run alone (%v)", other.Name, err)
+	}
+	different := []Config{finished, other}
+	different[1].Seed++
+	if _, err := TrainReplicas(t.Context(), different, tinyData(), openBackend(t), make([]trainer.Options, 2)); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "differ in more than the seed (lr: 0.01)") {
+		t.Errorf("two learning rates: %v", err)
 	}
 }

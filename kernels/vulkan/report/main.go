@@ -11,10 +11,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -76,10 +76,10 @@ func spills(rows []row) error {
 
 // networks returns the built-in networks, for Fashion-MNIST's images.
 func networks() []model.Network {
-	input, classes := model.Shape{H: 28, W: 28, C: 1}, strings.Split("0123456789", "")
+	d := dataset.FashionMNIST
 	var all []model.Network
 	for _, name := range model.Names() {
-		n, _ := model.Zoo(name, input, classes)
+		n, _ := model.Zoo(name, model.Shape{H: d.H, W: d.W, C: d.C}, d.Classes)
 		all = append(all, n)
 	}
 	return all

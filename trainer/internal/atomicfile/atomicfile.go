@@ -38,29 +38,55 @@ func Write(path string, data []byte) error {
 // error, path is unchanged and the temporary file is removed; if the program is
 // killed, it remains for [RemoveTemporary]. An existing file keeps its permissions; a
 // new one gets 0666 less the umask. The error names path, not the temporary file.
+//
+// A link is followed. What is not a file, such as /dev/null or a pipe, cannot be
+// replaced: it is written to.
 func WriteFunc(path string, fill func(io.Writer) error) error {
-	err := replace(path, fill)
+	err := put(path, fill)
 	if err == nil {
 		return nil
 	}
 	if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
 		return fmt.Errorf("cannot write %s: a folder of that name is in the way", path)
 	}
-	return fmt.Errorf("cannot write %s: %w", path, cause(err))
+	return fmt.Errorf("cannot write %s: %w", path, cause(path, err))
 }
 
-// cause returns what was wrong with the temporary file, where an error is about
-// that one, or the error.
-func cause(err error) error {
+// cause returns what was wrong with the file at path or its temporary file, where an
+// error is about those, or the error.
+func cause(path string, err error) error {
 	var p *fs.PathError
 	var l *os.LinkError
 	switch {
-	case errors.As(err, &p) && IsTemporary(filepath.Base(p.Path)):
+	case errors.As(err, &p) && (p.Path == path || IsTemporary(filepath.Base(p.Path))):
 		return p.Err
 	case errors.As(err, &l) && IsTemporary(filepath.Base(l.Old)):
 		return l.Err
 	}
 	return err
+}
+
+func put(path string, fill func(io.Writer) error) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil || info.IsDir(): // nothing there yet, or an error to come
+		return replace(path, fill)
+	case !info.Mode().IsRegular():
+		return pour(path, fill)
+	}
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	return replace(path, fill)
+}
+
+// pour writes to a device or a pipe.
+func pour(path string, fill func(io.Writer) error) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(fill(f), f.Close())
 }
 
 func replace(path string, fill func(io.Writer) error) error {

@@ -87,6 +87,44 @@ func TestWriteErrors(t *testing.T) {
 	}
 }
 
+func TestWriteFollowsLinks(t *testing.T) {
+	dir := t.TempDir()
+	path, link := filepath.Join(dir, "f"), filepath.Join(dir, "link")
+	if err := os.Symlink("f", link); err != nil {
+		t.Skip("this system has no links:", err)
+	}
+	if err := errors.Join(Write(path, []byte("old")), Write(link, []byte("new"))); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "new" {
+		t.Errorf("%q, %v: want the new content", b, err)
+	}
+	if to, err := os.Readlink(link); err != nil || to != "f" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+}
+
+// What is not a file is written to, and stays what it is.
+func TestWriteToPipe(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	path := fmt.Sprintf("/proc/self/fd/%d", w.Fd()) // what /dev/stdout leads to
+	if _, err := os.Stat(path); err != nil {
+		t.Skip("this system has no files of its open files:", err)
+	}
+	if err := Write(path, []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if b, err := io.ReadAll(r); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v: want what was written", b, err)
+	}
+}
+
 func mode(t *testing.T, path string) os.FileMode {
 	t.Helper()
 	info, err := os.Stat(path)

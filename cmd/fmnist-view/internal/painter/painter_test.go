@@ -25,7 +25,7 @@ func open(t testing.TB) (*gpu.Device, *Painter) {
 		t.Skipf("no Vulkan device: %v", problems)
 	}
 	_, benchmark := t.(*testing.B)
-	d, err := gpu.Open("0", gpu.Options{Validate: !benchmark, CacheDir: "off"})
+	d, err := gpu.Open("0", gpu.Options{Validate: !benchmark})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -153,13 +153,17 @@ func (s *scene) loss(a area) {
 	if len(s.state.Steps) == 0 {
 		c.x, perEpoch, smooth.marks = "epoch", 1, true
 	}
+	most := math.Inf(1) // the last epoch may be cut short
+	if start := s.state.Start; start != nil && start.Steps > 0 && len(s.state.Steps) > 0 {
+		most = float64(start.Steps)
+	}
 	selected := line{name: s.selectedName(), colour: orange, width: 2, marks: true}
 	for _, e := range s.state.Epochs {
 		if len(s.state.Steps) == 0 {
 			smooth.xy = append(smooth.xy, float64(e.Epoch), e.TrainLoss)
 		}
 		if perEpoch > 0 {
-			selected.xy = append(selected.xy, float64(e.Epoch)*perEpoch, e.ValLoss)
+			selected.xy = append(selected.xy, min(float64(e.Epoch)*perEpoch, most), e.ValLoss)
 		}
 	}
 	c.lines = []line{steps, smooth, selected}

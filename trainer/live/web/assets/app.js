@@ -7,6 +7,7 @@ const make = (tag, properties = {}, ...children) => {
   element.append(...children);
   return element;
 };
+const family = getComputedStyle(document.body).fontFamily;
 const head = (scope, ...children) => make("th", {scope}, ...children);
 const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)}\u00a0%`;
 const fixed = x => x == null ? "–" : x.toFixed(4);
@@ -52,7 +53,7 @@ class Chart {
     if (key == this.key) return this.plot.setData(data);
     this.key = key;
     this.plot?.destroy();
-    const axis = {stroke: () => css("--ink"), grid: {stroke: () => css("--line"), width: 1}, ticks: {stroke: () => css("--line"), width: 1}};
+    const axis = {font: `12px ${family}`, labelFont: `bold 12px ${family}`, stroke: () => css("--ink"), grid: {stroke: () => css("--line"), width: 1}, ticks: {stroke: () => css("--line"), width: 1}};
     const options = {
       width, height, title: this.title, legend: {show: false}, cursor: {drag: {x: false}},
       scales: {x: {time: false, range: (_, low, high) => low == high ? [low - .5, high + .5] : [low, high]}},
@@ -88,7 +89,7 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => char
 const stepsChart = new Chart("chart-steps", {title: "Loss", x: "step", y: "mean cross-entropy", digits: 4, empty: "No step is finished yet."});
 const accuracyChart = new Chart("chart-accuracy", {title: "Accuracy", x: "epoch", y: "% of images", digits: 2, empty: "No epoch is finished yet."});
 const mostSteps = 4096;
-let run = null, source = null, dirty = false;
+let run = null, source = null, dirty = false, later = 0;
 
 const fresh = name => ({name, start: null, steps: [], step: null, epochs: [], matrix: null, samples: null, end: null});
 
@@ -140,13 +141,22 @@ function apply(event) {
     if (event.end.metrics) run.matrix = event.end.metrics.confusion_matrix;
     loadRuns();
   }
-  refresh();
+  if (event.step && run.steps.length > 1) refreshLater();
+  else refresh();
 }
 
-// refresh draws the run at most once per frame.
+// refresh draws the run with the next frame.
 function refresh() {
+  clearTimeout(later);
+  later = 0;
   if (!dirty) requestAnimationFrame(() => { dirty = false; drawRun(); });
   dirty = true;
+}
+
+// refreshLater draws the run within a second: drawing every step would take processor
+// time from a training on the same machine.
+function refreshLater() {
+  later ||= setTimeout(refresh, 1000);
 }
 
 // changed reports whether an element does not show this value yet, which it then does.
