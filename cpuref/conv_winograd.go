@@ -66,74 +66,78 @@ func (b *backend) winogradOf(op kernels.Op) *simd.Winograd {
 // multiple.
 const winogradVector = 16
 
-// The least number of tiles for which winogradPays. A trained network transforms
-// its filters once, so there fewer are enough: for 1×7×7, 64→128, Winograd's
-// algorithm takes 0.78 times the time of the direct one with AVX2, and as long with
-// AVX-512.
+// The least numbers of tiles for which winogradThatPays, of 2×2 outputs and of 4×4. A
+// trained network transforms its filters once, so there fewer are enough: for 1×7×7,
+// 64→128, F(2×2, 3×3) takes 0.78 times the time of the direct algorithm with AVX2, and
+// as long with AVX-512.
 const (
 	minTiles          = 48
 	minTilesInference = 12
+	minLargeTiles     = 128
 )
 
-// winogradPays reports whether Winograd's algorithm is faster than the direct one
-// for a convolution of x with w. It is if there are enough channels, minChannels,
-// that the products outweigh the transforms of the images, and enough tiles,
-// minTiles, that they outweigh those of the filters. The time of the direct algorithm divided by
-// that of Winograd's (forward, gradient of the input, of the weights), on an Intel
-// Xeon of the Sapphire Rapids generation, one thread, each the shortest of 60 runs
-// in turn with the other's (BenchmarkWinograd):
+// winogradThatPays returns the algorithm that is faster than the direct one for a
+// convolution of x with w, or nil. It is one if there are enough channels that the
+// products outweigh the transforms of the images, and enough tiles that they outweigh
+// those of the filters. minChannels and minTiles are those of F(2×2, 3×3). The time
+// of the direct algorithm divided by that of Winograd's (forward, gradient of the
+// input, of the weights), on an Intel Xeon of the Sapphire Rapids generation, one
+// thread, each the shortest of 40 runs in turn with the others' while other programs
+// ran (BenchmarkWinograd):
 //
-//	N×H×W, I→O            sse                 avx2                avx512
-//	64×14×14, 32→64       1.77  1.88  2.01    1.49  1.58  1.83    1.42  1.47  1.55
-//	64×7×7, 64→128        1.66  1.72  1.77    1.53  1.64  1.78    1.45  1.45  1.38
-//	64×16×16, 32→32       1.72  1.74  1.95    1.42  1.46  1.74    1.42  1.41  1.38
-//	64×8×8, 64→64         1.94  1.93  2.12    1.60  1.68  2.00    1.64  1.61  1.60
-//	64×4×4, 256→256       1.94  1.84  2.10    1.96  1.84  2.16    2.05  2.05  1.72
-//	64×2×2, 64→64         1.78  1.81  1.87    1.38  1.40  1.56    2.26  2.64  1.33
-//	1×14×14, 32→64        1.69  1.78  1.95    1.33  1.26  1.57    1.28  1.38  1.54
-//	4×7×7, 64→128         1.60  1.46  1.77    1.22  1.27  1.72    1.22  1.26  1.36
+//	N×H×W, I→O                      avx2                avx512
+//	64×14×14, 32→64    F(2×2, 3×3)  1.36  1.49  1.78    1.41  1.48  1.51
+//	                   F(4×4, 3×3)  1.88  1.93  2.09    1.79  1.82  1.67
+//	64×7×7, 64→128     F(2×2, 3×3)  1.57  1.71  1.67    1.36  1.40  1.44
+//	                   F(4×4, 3×3)  2.39  2.63  2.26    2.01  2.02  1.89
+//	64×8×8, 64→64      F(2×2, 3×3)  1.72  1.72  1.89    1.59  1.61  1.67
+//	                   F(4×4, 3×3)  2.58  2.59  2.60    2.37  2.43  2.13
+//	64×14×14, 32→16    F(2×2, 3×3)  1.23  1.10  1.46    1.04  1.11  1.12
+//	                   F(4×4, 3×3)  1.52  1.49  1.72    1.20  1.35  1.32
+//	64×28×28, 16→16    F(2×2, 3×3)                      1.05  0.81  1.09
+//	                   F(4×4, 3×3)                      1.42  1.25  1.70
+//	64×14×14, 32→64    F(2×2, 5×5)  2.18  1.85  2.11    1.64  1.71  1.84
+//	1×14×14, 32→64     F(2×2, 5×5)  1.27  1.30  1.97    1.40  1.50  1.85
+//	64×7×7, 64→64      F(2×2, 5×5)  1.72  1.77  2.60    1.62  1.60  2.14
 //
-// With 16 channels the gradient of the weights still gains; the other two ops stay
-// direct, also with AVX2, where in a training step, with cold caches, the direct
-// algorithm takes 3.0 ms on the third of these shapes and Winograd's 3.2:
+// With few tiles, F(2×2, 3×3) is as fast as F(4×4, 3×3) or faster:
 //
-//	64×32×32, 16→16       1.39  1.41  1.70    1.05  1.07  1.30    0.94  0.97  1.01
-//	64×14×14, 32→16       1.67  1.52  1.86    1.25  1.15  1.52    1.04  1.12  1.18
-//	64×28×28, 16→16                           1.01  1.07  1.32    0.88  0.85  1.10
+//	64×4×4, 256→256    F(2×2, 3×3)  1.91  1.89  2.72    2.57  1.90  3.22
+//	                   F(4×4, 3×3)  2.24  2.12  1.56    2.19  1.55  1.42
+//	1×14×14, 32→64     F(2×2, 3×3)  1.24  1.19  1.67    1.21  1.26  1.53
+//	                   F(4×4, 3×3)  1.06  1.06  1.75    0.94  1.04  1.54
+//	4×7×7, 64→128      F(2×2, 3×3)  1.24  1.33  1.67    1.24  1.28  1.38
+//	                   F(4×4, 3×3)  1.20  1.25  2.12    1.05  1.12  1.79
 //
 // It stays direct here:
 //
-//	64×1×1, 64→64         1.04  1.05  1.02    1.57  1.65  0.90    1.32  1.42  0.66
-//	1×7×7, 64→128         1.37  0.97  1.55    0.75  0.80  1.35    0.83  0.89  1.25
+//	64×1×1, 64→64      F(2×2, 3×3)  1.58  1.71  0.94    1.52  1.83  0.66
+//	1×7×7, 64→128      F(2×2, 3×3)  0.73  0.82  1.28    0.77  0.85  1.19
 //
-// Two threads give the same picture, and so does the portable tier (1.5 to 2.1 on
-// the first two shapes). The vector tiers transform whole vectors of channels.
+// The vector tiers transform whole vectors of channels. In the slower tiers products
+// weigh more, so the rule holds for them, too: with F(2×2, 3×3) SSE gains 1.7 to 2.1.
 //
 // Nobody has measured the speed on arm64. The rule holds for NEON too because its
 // tile and its transforms take as many instructions per vector as AVX2's, whose
 // rows and columns its tile has, and the caches, which bound the transforms,
 // deliver half as much per instruction: the transforms should weigh no more.
-func (b *backend) winogradThatPays(x, w kernels.Tensor, minChannels, minTiles, stride, pad int, precision kernels.Precision) *simd.Winograd {
-	k := b.simd
-	taps := w.Shape[1]
-	if precision != kernels.FP32 || stride != 1 || w.Shape[2] != taps || pad != taps/2 {
+func (b *backend) winogradThatPays(x, w kernels.Tensor, minChannels, minTiles2, stride, pad int, precision kernels.Precision) *simd.Winograd {
+	k, taps := b.simd, w.Shape[1]
+	o, i := w.Shape[0], w.Shape[3]
+	if precision != kernels.FP32 || stride != 1 || w.Shape[2] != taps || pad != taps/2 ||
+		o%winogradVector != 0 || i%winogradVector != 0 {
 		return nil
 	}
-	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]
-	for _, channels := range []int{w.Shape[0], w.Shape[3]} {
-		if channels < minChannels || channels%winogradVector != 0 {
-			return nil
-		}
+	n, height, width := x.Shape[0], x.Shape[1], x.Shape[2]
+	tiles := func(outputs int) int {
+		return n * ((height + outputs - 1) / outputs) * ((width + outputs - 1) / outputs)
 	}
-	if h == 1 || width == 1 || n*((h+1)/2)*((width+1)/2) < minTiles {
-		return nil
-	}
-	switch {
-	case taps == 3 && h > 3 && width > 3:
+	switch smaller := min(height, width); {
+	case taps == 3 && smaller > 3 && tiles(4) >= minLargeTiles:
 		return &k.Winograd4x3
-	case taps == 3:
+	case taps == 3 && smaller > 1 && tiles(2) >= minTiles2 && min(o, i) >= minChannels:
 		return &k.Winograd2x3
-	case taps == 5:
+	case taps == 5 && smaller > 1 && tiles(2) >= minTiles:
 		return &k.Winograd2x5
 	}
 	return nil

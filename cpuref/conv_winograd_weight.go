@@ -7,7 +7,7 @@ import (
 
 // winogradWeightElements is winogradElements for the gradient of the weights, whose
 // sums are loaded and stored once per block. On fashioncnn's layers (see
-// winogradPays for the machine) a quarter of it is 9 to 18 % slower with AVX2 and 5
+// winogradThatPays for the machine) a quarter of it is 9 to 18 % slower with AVX2 and 5
 // to 8 % with AVX-512, twice as much 6 to 8 % and 5 to 18 %.
 const winogradWeightElements = 1 << 18
 
