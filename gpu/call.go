@@ -95,6 +95,7 @@ func (e *loaderError) Is(target error) bool { return target == ErrNoVulkan }
 type entryPoints struct {
 	submit, write, barrier, copy, invalidate, pipeline unsafe.Pointer
 	families, deviceExtensions, properties, features   unsafe.Pointer
+	matrixShapes                                       unsafe.Pointer // nil if no device has VK_KHR_cooperative_matrix
 	createMessenger, destroyMessenger, name            unsafe.Pointer
 	drawing                                            drawingPoints
 	presentation                                       presentationPoints
@@ -154,6 +155,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 	e.name = procAddr(getProc, instance, "vkSetDebugUtilsObjectNameEXT")
 	e.presentation.load(getProc, instance)
 	e.executables = loadExecutableCalls(getProc, instance)
+	e.matrixShapes = procAddr(getProc, instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR")
 	return e, nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
+	"reflect"
 	"strings"
 	"testing"
 )
@@ -110,7 +111,7 @@ func TestListAndOpen(t *testing.T) {
 				t.Errorf("Open(%q): %v", selector, err)
 				continue
 			}
-			if d.Info() != want {
+			if !reflect.DeepEqual(d.Info(), want) {
 				t.Errorf("Open(%q) gave %+v, want %+v", selector, d.Info(), want)
 			}
 			for range 2 {

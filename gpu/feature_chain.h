@@ -76,6 +76,24 @@ typedef struct {
 	} executables;
 } device_features;
 
+typedef struct { // VkCooperativeMatrixPropertiesKHR
+	int32_t type;
+	void *next;
+	uint32_t m, n, k;
+	int32_t a, b, c, result; // VkComponentTypeKHR
+	uint32_t saturating;
+	int32_t scope;
+} matrix_shape;
+
+// matrix_shapes calls vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR.
+static inline int32_t matrix_shapes(void *f, void *device, uint32_t *count, matrix_shape *shapes) {
+	for (uint32_t i = 0; shapes && i < *count; i++) {
+		memset(&shapes[i], 0, sizeof shapes[i]);
+		shapes[i].type = 1000506001;
+	}
+	return ((int32_t (*)(void *, uint32_t *, matrix_shape *))f)(device, count, shapes);
+}
+
 static inline chain *chain_add(chain *tail, chain *link, int32_t type) {
 	link->type = type;
 	link->next = NULL;

@@ -70,6 +70,26 @@ func enabledExtensions(p physicalDevice) []string {
 	return on
 }
 
+// factorNames are the 16-bit floats among VkComponentTypeKHR.
+var factorNames = map[C.int32_t]string{0: "fp16", 1000141000: "bf16"}
+
+// shapesOf returns the shapes that multiply 16-bit floats and add up float32.
+func (e *entryPoints) shapesOf(d vk.PhysicalDevice) []MatrixShape {
+	const float32Sums, subgroupScope, most = 1, 3, 256
+	n := C.uint32_t(most)
+	shapes := make([]C.matrix_shape, most)
+	if e.matrixShapes == nil || C.matrix_shapes(e.matrixShapes, object(d), &n, &shapes[0]) < 0 {
+		return nil
+	}
+	var all []MatrixShape
+	for _, s := range shapes[:n] {
+		if name := factorNames[s.a]; name != "" && s.b == s.a && s.c == float32Sums && s.result == float32Sums && s.scope == subgroupScope {
+			all = append(all, MatrixShape{M: int(s.m), N: int(s.n), K: int(s.k), Factors: name})
+		}
+	}
+	return all
+}
+
 // describe fills in the parts of Info that need a chain of structures.
 func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, info *Info) {
 	driver := C.int(0)
@@ -93,6 +113,9 @@ func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, 
 	info.Int8 = f.float16_int8.int8 != 0
 	info.BFloat16 = f.bfloat16._type != 0
 	info.CooperativeMatrix = f.cooperative_matrix.matrix != 0
+	if info.CooperativeMatrix {
+		info.MatrixShapes = e.shapesOf(d)
+	}
 	info.Storage8 = f.storage8.storage_buffer != 0
 	info.Storage16 = f.storage16.storage_buffer != 0
 }

@@ -46,9 +46,12 @@ type Info struct {
 	Float16           bool `json:"float16"`            // arithmetic on 16-bit floats
 	BFloat16          bool `json:"bfloat16"`           // the bfloat16 type
 	CooperativeMatrix bool `json:"cooperative_matrix"` // VK_KHR_cooperative_matrix
-	Int8              bool `json:"int8"`               // arithmetic on 8-bit integers
-	Storage8          bool `json:"storage8"`           // 8-bit loads and stores in storage buffers
-	Storage16         bool `json:"storage16"`          // 16-bit loads and stores in storage buffers
+	// MatrixShapes are the products with float32 sums that subgroups compute on
+	// matrix units; nil without CooperativeMatrix.
+	MatrixShapes []MatrixShape `json:"matrix_shapes,omitempty"`
+	Int8         bool          `json:"int8"`      // arithmetic on 8-bit integers
+	Storage8     bool          `json:"storage8"`  // 8-bit loads and stores in storage buffers
+	Storage16    bool          `json:"storage16"` // 16-bit loads and stores in storage buffers
 
 	Limits Limits `json:"limits"`
 
@@ -56,6 +59,14 @@ type Info struct {
 	// submitted; otherwise Why says what is wrong.
 	Usable bool   `json:"usable"`
 	Why    string `json:"why,omitempty"`
+}
+
+// MatrixShape is a product (M, K)·(K, N) that a subgroup computes at once.
+type MatrixShape struct {
+	M       int    `json:"m"`
+	N       int    `json:"n"`
+	K       int    `json:"k"`
+	Factors string `json:"factors"` // fp16 or bf16
 }
 
 // refuse records that the device cannot be used.
@@ -77,6 +88,10 @@ type Limits struct {
 	// queue has no timestamps.
 	TimestampPeriod float64 `json:"timestamp_period"`
 }
+
+// MinStorageBuffers is the least [Limits].StorageBuffers of a usable device. Vulkan
+// guarantees 4.
+const MinStorageBuffers = 8
 
 // Options tell [Open] how to set up a device.
 type Options struct {

@@ -2,6 +2,7 @@ package gpu
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -21,7 +22,7 @@ func TestSelectDevice(t *testing.T) {
 		"GPU-aaaaaaaa-0000-0000-0000-0000000000cc": second, "11111111111111111111111111111111": intel,
 		"LLVM": llvmpipe, "intel(r)": intel, "nvidia rtx 4080": desktop, "4080 laptop": laptop,
 	} {
-		if got, err := selectDevices(all, selector, false); err != nil || len(got) != 1 || got[0] != want {
+		if got, err := selectDevices(all, selector, false); err != nil || len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 			t.Errorf("%q: %v, %v, want %v", selector, got, err, want)
 		}
 	}

@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"sync"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -10,6 +11,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Model is a trained network, ready to classify images on a backend, which must stay
@@ -72,8 +74,16 @@ func load(path string, backend kernels.Backend, describe func(*Model, *checkpoin
 
 // Save writes the weights to a safetensors file, with the names and layout of a
 // PyTorch state_dict, and everything that [Load] needs to know in its metadata. The
-// file is written whole or not at all.
+// file is written whole or not at all. A name that says another format (.pth, .pt or
+// .onnx), or none, is [ErrUsage].
 func (m *Model) Save(path string) error {
+	switch filepath.Ext(path) {
+	case ".pth", ".pt", ".onnx":
+		return usage("cannot save weights as %s: the file is safetensors, so let its name end in .safetensors", setting.Shown(path))
+	}
+	if path == "" {
+		return usage("cannot save weights in a file without a name")
+	}
 	about, err := m.Metadata()
 	if err != nil {
 		return err

@@ -173,6 +173,11 @@ func TestSaveAndLoad(t *testing.T) {
 	m.Framing = picture.FrameObject
 	m.Normalization = model.Normalization{Mean: []float64{.5, .4, 1. / 3}, Std: []float64{.5, .25, .7}}
 	path := filepath.Join(t.TempDir(), "m.safetensors")
+	for _, wrong := range []string{"", filepath.Join(t.TempDir(), "model.pth"), filepath.Join(t.TempDir(), "model.onnx")} {
+		if err := m.Save(wrong); !errors.Is(err, ErrUsage) {
+			t.Errorf("saved as %q: %v", wrong, err)
+		}
+	}
 	if err := m.Save(path); err != nil {
 		t.Fatal(err)
 	}
