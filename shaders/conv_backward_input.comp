@@ -32,7 +32,7 @@ layout(binding = SCRATCH) coherent buffer Counters { uint counters[]; }; // (nod
 #include "matrix_gradient_sums.glsl"
 
 const uint K = KH * KW * O;
-STORE_TILE(store_tile, dx, 0)
+STORE_TILE(store_tile, dx, 0, row_of_product)
 WHOLE_TILE(parts, parts_at, counters, counters_at)
 NOTHING_BESIDE
 TAKE_GRADIENT_SUMS

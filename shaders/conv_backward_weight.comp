@@ -27,7 +27,7 @@ layout(binding = 3) coherent buffer Counters { uint counters[]; };      // (node
 layout(binding = 3) coherent buffer RowParts { float row_parts_of[]; }; // (splits, O)
 layout(binding = 4) writeonly buffer DBias { float dbias[]; };          // (O)
 
-STORE_TILE(store_tile, dw, 0)
+STORE_TILE(store_tile, dw, 0, row_of_product)
 WHOLE_TILE(parts, parts_at, counters, counters_at)
 ROWS_BESIDE(row_parts_of, row_parts_at)
 STORE_ROWS(store_row_sums, dbias, 0)

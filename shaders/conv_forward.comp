@@ -3,14 +3,18 @@
 // Y = patches(X)·Wᵀ + Bias: M = N·OH·OW pixels, N = O channels, K = KH·KW·I
 // taps. On request it also computes the statistics of each row tile; the last
 // workgroup of a column of tiles combines them, or else batchnorm_combine does.
-// In inference it normalises by given statistics instead, on request with ReLU.
+// In inference it normalises by given statistics instead, on request with ReLU, and
+// can then pool: four consecutive rows of the product are the pixels of a window of
+// 2×2, so that a thread has whole windows. OH and OW must then be even.
 #include "common.glsl"
+#include "max_window.glsl"
 #include "relu.glsl"
 
 layout(constant_id = 18) const bool WITH_STATISTICS = false;
 layout(constant_id = 19) const bool COMBINE = false; // the last workgroup combines them
 layout(constant_id = 21) const bool NORMALIZE = false; // as batchnorm_forward does in inference
 layout(constant_id = 22) const bool WITH_RELU = false; // after that
+layout(constant_id = 23) const bool POOL = false; // after that too
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
@@ -30,7 +34,7 @@ layout(push_constant) uniform Push {
 };
 layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
-layout(binding = 2) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
+layout(binding = 2) buffer Y { vec4 y[]; };                 // (pixels, O), (pixels/4, O) if pooled, or (splits, pixels, O)
 layout(binding = 3) readonly buffer Bias { float bias[]; }; // (O)
 layout(binding = 3) buffer Mean { float mean_of[]; };                    // (O), read where NORMALIZE is set, else written
 layout(binding = 3) buffer Variance { float variance_of[]; };            // (O), biased; likewise
@@ -46,11 +50,28 @@ const uint UNIT = I % 4 == 0 ? 4 : 1; // of addresses in X
 bool in_row(uint h, uint kh) { return h + kh < H; }
 bool in_column(uint w, uint kw) { return w + kw < W; }
 ADD_BIAS(bias, bias_at)
-STORE_TILE(store_tile, y, 0)
+
+// Returns where the thread's row i goes: a window's maximum is in the first of its rows.
+uint stored_row(Group g, uint i) {
+    uint row = row_of_product(g, i);
+    return !POOL ? row : i % 4 == 0 ? row / 4 : ~0u;
+}
+
+STORE_TILE(store_tile, y, 0, stored_row)
 WHOLE_TILE(parts, parts_at, counters, counters_at)
 NOTHING_BESIDE
 STORE_STATISTICS(partials, partials_at)
 COMBINE_STATISTICS(partials, partials_at, mean_of, mean_at, variance_of, variance_at)
+
+// Returns the pixel, of (N, OH, OW), that a row of the product is. Rows that are
+// pooled are (N, OH/2, OW/2, 2, 2), with the window's pixels last.
+uint pixel_at(uint row) {
+    if (!POOL) {
+        return row;
+    }
+    uint window = row / 4, pairs = OW / 2;
+    return (window / pairs * 2 + row % 4 / 2) * OW + window % pairs * 2 + row % 2;
+}
 
 // Returns how many pixels a position of the kernel is after the first.
 uint pixels_to(uint position) { return position / KW * W + position % KW; }
@@ -58,7 +79,7 @@ uint pixels_to(uint position) { return position / KW * W + position % KW; }
 uint base_a[LOADS_A], base_b[LOADS_B]; // where the rows begin in X and W
 
 void begin_a(uint v, uint m, uint kk, uint k0) {
-    uint pixel = min(m, pixels - 1);
+    uint pixel = pixel_at(min(m, pixels - 1));
     uint h = pixel / OW % OH * STRIDE - PAD, w = pixel % OW * STRIDE - PAD; // wraps around above the image
     base_a[v] = ((pixel / (OW * OH) * H + h) * W + w) * (I / UNIT) + (ONE_POSITION ? kk / 4 : 0);
     note_window(v, h, w);
@@ -117,6 +138,20 @@ void normalize_tile(Group g) {
     }
 }
 
+// Replaces the first of each four rows of the tile by the largest.
+void pool_tile() {
+    [[unroll]] for (uint i = 0; i < TM; i += 4) {
+        [[unroll]] for (uint q = 0; q < TN / 4; q++) {
+            vec4 best = accumulator[i * (TN / 4) + q];
+            uvec4 best_at = uvec4(0);
+            [[unroll]] for (uint p = 1; p < 4; p++) {
+                take_max(accumulator[(i + p) * (TN / 4) + q], p, best, best_at);
+            }
+            accumulator[i * (TN / 4) + q] = best;
+        }
+    }
+}
+
 void main() {
     Group g = group_of(O);
     if (g.m0 >= pixels) {
@@ -132,7 +167,10 @@ void main() {
     if (NORMALIZE) {
         normalize_tile(g);
     }
-    store_tile(g, SUM_SPLITS ? 0 : g.split, pixels, O, false);
+    if (POOL) {
+        pool_tile();
+    }
+    store_tile(g, SUM_SPLITS ? 0 : g.split, POOL ? pixels / 4 : pixels, O, false);
     if (COMBINE) {
         take_statistics(g, free_counter(pixels, O), pixels, O);
     } else if (WITH_STATISTICS) {

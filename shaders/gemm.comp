@@ -81,7 +81,7 @@ OPERAND(a, VECTOR_A, A_ALONG_K, m, LOADS_A, base_a, begin_a, load_a)
 OPERAND(b, VECTOR_B, B_ALONG_K, n, LOADS_B, base_b, begin_b, load_b)
 void advance() {}
 ADD_BIAS(bias, bias_at)
-STORE_TILE(store_tile, c, 0)
+STORE_TILE(store_tile, c, 0, row_of_product)
 WHOLE_TILE(parts, parts_at, counters, counters_at)
 ROWS_BESIDE(row_parts_of, row_parts_at)
 STORE_ROWS(store_row_sums, row_sums_of, row_sums_at)

@@ -466,6 +466,7 @@ type ConvForwardSpec struct {
 	Combine        bool
 	Normalize      bool
 	WithReLU       bool
+	Pool           bool
 }
 
 // ConvForwardPush holds the push constants of conv_forward.comp.
@@ -494,7 +495,7 @@ type ConvForwardBuffers[T any] struct {
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed), flag(spec.Normalize), flag(spec.WithReLU)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed), flag(spec.Normalize), flag(spec.WithReLU), flag(spec.Pool)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias), math.Float32bits(push.Eps)),
 		Buffers: []T{buffers.X, buffers.Weight, buffers.Y, buffers.Bias, buffers.Mean, buffers.Variance, buffers.Gamma, buffers.Beta, buffers.Parts, buffers.Counters, buffers.Partials}}
 }

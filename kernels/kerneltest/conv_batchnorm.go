@@ -63,7 +63,8 @@ func convBatchNormBounds(op kernels.ConvBatchNormInference) map[string]Bound {
 }
 
 // convBatchNormCases are convolutions with and without bias and ReLU, and with
-// pools up to 3×3 where they fit; then the models' layers.
+// pools up to 3×3 where they fit; whole windows of 2×2, with channels and strides of
+// all kinds; then the models' layers.
 func convBatchNormCases() []Case {
 	var all []ConvBatchNormInference
 	for i, c := range convShapes {
@@ -72,6 +73,13 @@ func convBatchNormCases() []Case {
 			norm.Pool = min(1+i%3, z[1], z[2])
 		}
 		all = append(all, norm)
+	}
+	for i, c := range []Conv{
+		{N: 3, H: 8, W: 6, I: 5, O: 7, KH: 3, KW: 3, Stride: 1, Pad: 1},
+		{N: 2, H: 11, W: 15, I: 36, O: 33, KH: 3, KW: 3, Stride: 2, Pad: 1},
+		{N: 5, H: 4, W: 2, I: 8, O: 12, KH: 1, KW: 1, Stride: 1},
+	} {
+		all = append(all, ConvBatchNormInference{c, i%2 == 0, true, 2})
 	}
 	for _, batch := range []int{1, 8} {
 		for i, c := range modelConvs(batch) {

@@ -30,7 +30,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	l.multiply(multiplication{product: p, c: op.Y, bias: op.Bias, mixed: mixed(op), counters: counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvForward(shaders.ConvForwardSpec{MatrixTileSpec: s.tile, ConvShapeSpec: convShape(op.X, op.W, op.Stride, op.Pad),
-				WithStatistics: ofTiles, Combine: combine, Normalize: false, WithReLU: false},
+				WithStatistics: ofTiles, Combine: combine, Normalize: false, WithReLU: false, Pool: false},
 				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias), Eps: 0},
 				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: s.bias, Y: s.result,
 					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance, Gamma: arg{}, Beta: arg{}})

@@ -16,10 +16,13 @@ func (b *Backend) ForceTile(i int) any {
 }
 
 // ForceSplits makes the backend split a product's K in so many ranges, by the
-// first of its variants.
+// first of its variants; of several products, once for each.
 func (b *Backend) ForceSplits(kind string, m, n, k, splits int) {
 	t := b.target.tiles[0]
-	b.target.tuned = tuning{productKey(kind, m, n, k): {Rows: t.bm, Columns: t.bn, ThreadRows: t.tm, ThreadColumns: t.tn, Splits: splits}}
+	if b.target.tuned == nil {
+		b.target.tuned = tuning{}
+	}
+	b.target.tuned[productKey(kind, m, n, k)] = choice{Rows: t.bm, Columns: t.bn, ThreadRows: t.tm, ThreadColumns: t.tn, Splits: splits}
 }
 
 // BoundGrid makes the backend believe that a grid's x axis is n long.

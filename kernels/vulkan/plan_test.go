@@ -307,37 +307,60 @@ func TestBind(t *testing.T) {
 	}
 }
 
-// In inference a convolution without a pool normalises its own result: FashionCNN's
-// third, and all of ResNet-20.
+// In inference a convolution normalises and pools its own result: all of FashionCNN
+// and ResNet-20.
 func TestInferenceDispatches(t *testing.T) {
 	const batch = 100
-	for name, saved := range map[string]int{"fashioncnn": 1, "resnet20": 21} {
-		network, _ := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, []string{"a", "b", "c"})
-		net, err := model.Build(model.Config{Network: network, Images: batch, EvalImages: batch, EvalBatches: []int{batch}})
+	together := targets()["desktop"]
+	apart := together
+	apart.unfused = true
+	for name, want := range map[string]struct{ together, apart int }{"fashioncnn": {9, 12}, "resnet20": {35, 56}} {
+		net, err := model.Build(model.Config{Network: network(name), Images: batch, EvalImages: batch, EvalBatches: []int{batch}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := net.Plan.Find(model.EvalSection(batch))
-		dispatches := func(pool int) int { // with the pools of all convolutions set to one, if that is above 1
-			n := 0
-			for _, op := range s.Ops {
-				l := lowering{target: targets()["desktop"], layout: newLayout(net.Plan)}
-				conv, ok := op.(kernels.ConvBatchNormInference)
-				if ok && pool > 1 {
-					conv.Pool = pool
-					op = conv
-				}
-				if err := l.lower(op, nil); err != nil {
-					t.Fatal(err)
-				}
-				n += len(l.out)
+		dispatches := func(on target) (n int) {
+			for _, op := range net.Plan.Find(model.EvalSection(batch)).Ops {
+				n += dispatchesOf(t, on, newLayout(net.Plan), op)
 			}
 			return n
 		}
-		if with, without := dispatches(1), dispatches(2); without-with != saved {
-			t.Errorf("%s: %d dispatches, %d if none normalised its own result, want %d fewer", name, with, without, saved)
-		} else {
-			t.Logf("%s: %d dispatches, %d without", name, with, without)
+		if one, two := dispatches(together), dispatches(apart); one != want.together || two != want.apart {
+			t.Errorf("%s: %d dispatches, %d if none normalised its own result, want %+v", name, one, two, want)
 		}
 	}
+}
+
+// A convolution pools its own result only where windows of 2×2 cover it.
+func TestConvolutionsThatPool(t *testing.T) {
+	twoPasses := targets()["desktop"]
+	twoPasses.lastGroup = false
+	for _, c := range []struct {
+		h, w, pool, splits, want int
+	}{{8, 6, 1, 1, 1}, {8, 6, 2, 1, 1}, {9, 6, 2, 1, 2}, {8, 7, 2, 1, 2}, {8, 8, 4, 1, 2}, {9, 9, 3, 1, 2}, {8, 6, 2, 4, 3}} {
+		var p kernels.Plan
+		tensor := func(shape ...int) kernels.Tensor {
+			return p.Tensor(fmt.Sprint(len(p.Buffers)), kernels.Float32, shape...)
+		}
+		op := kernels.ConvBatchNormInference{X: tensor(2, c.h, c.w, 64), W: tensor(8, 3, 3, 64), Gamma: tensor(8), Beta: tensor(8),
+			RunningMean: tensor(8), RunningVar: tensor(8), Z: tensor(2, c.h, c.w, 8), Y: tensor(2, c.h/c.pool, c.w/c.pool, 8),
+			Stride: 1, Pad: 1, ReLU: true, Pool: c.pool}
+		on := twoPasses
+		on.tiles = on.tiles[:1]
+		t1 := on.tiles[0]
+		on.tuned = tuning{productKey("conv_forward", 2*c.h*c.w, 8, 9*64): {Rows: t1.bm, Columns: t1.bn, ThreadRows: t1.tm, ThreadColumns: t1.tn, Splits: c.splits}}
+		if got := dispatchesOf(t, on, newLayout(&p), op); got != c.want {
+			t.Errorf("%+v: %d dispatches", c, got)
+		}
+	}
+}
+
+// dispatchesOf returns the number of dispatches of an op by itself.
+func dispatchesOf(t *testing.T, on target, plan layout, op kernels.Op) int {
+	t.Helper()
+	l := lowering{target: on, layout: plan}
+	if err := l.lower(op, nil); err != nil {
+		t.Fatal(err)
+	}
+	return len(l.out)
 }

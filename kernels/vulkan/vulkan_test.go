@@ -4,6 +4,7 @@ package vulkan_test
 
 import (
 	"errors"
+	"math"
 	"os"
 	"strings"
 	"sync"
@@ -63,6 +64,47 @@ func TestCasesAsOnGPU(t *testing.T) {
 			change(b)
 			t.Log("\n", suite.RunSample(t, b, gpuSample))
 		})
+	}
+}
+
+// A NaN anywhere in a window of a convolution's pool makes the window NaN, and no other.
+func TestConvolutionPoolsNaN(t *testing.T) {
+	const n, c = 5, 4 // images of 2×2, the last without NaN
+	x, w := make([]float32, n*4*4), make([]float32, c*4)
+	for i := range x {
+		x[i] = float32(i%7) - 3
+	}
+	for i := range n - 1 {
+		x[i*16+i*4] = float32(math.NaN()) // at position i of the window
+	}
+	for i := range w {
+		w[i] = 1
+	}
+	b := open(t, vulkan.Options{Validate: true})
+	var plan kernels.Plan
+	tensor := func(name string, shape ...int) kernels.Tensor { return plan.Tensor(name, kernels.Float32, shape...) }
+	op := kernels.ConvBatchNormInference{X: tensor("x", n, 2, 2, 4), W: tensor("w", c, 1, 1, 4), Gamma: tensor("gamma", c), Beta: tensor("beta", c),
+		RunningMean: tensor("mean", c), RunningVar: tensor("variance", c), Z: tensor("z", n, 2, 2, c), Y: tensor("y", n, 1, 1, c),
+		Stride: 1, ReLU: true, Pool: 2, Eps: 1}
+	plan.Section("all").Add(kernels.Fill{X: op.Gamma, Value: 1}, kernels.Fill{X: op.Beta, Value: 5}, op)
+	p, err := b.Compile(&plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	write(t, p, op.X, kernels.AsBytes(x))
+	write(t, p, op.W, kernels.AsBytes(w))
+	if err := p.Run("all", 1); err != nil {
+		t.Fatal(err)
+	}
+	y := make([]float32, n*c)
+	if err := p.Read(op.Y, kernels.AsBytes(y)); err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range y {
+		if isNaN, want := v != v, i/c < n-1; isNaN != want {
+			t.Errorf("image %d, channel %d: %g", i/c, i%c, v)
+		}
 	}
 }
 

@@ -25,12 +25,16 @@
         }                                                                                     \
     }
 
+// Returns the row of the product that the thread's row i is.
+uint row_of_product(Group g, uint i) { return g.m0 + row_of(i / 4) + i % 4; }
+
 // STORE_TILE defines NAME, which writes the tile to matrix part of RESULT, vec4s
-// (…, M, N), or adds it there.
-#define STORE_TILE(NAME, RESULT, FIRST)                                                       \
+// (…, M, N), or adds it there. ROW_AT(g, i) is where the thread's row i goes; m or
+// more is nowhere.
+#define STORE_TILE(NAME, RESULT, FIRST, ROW_AT)                                               \
     void NAME(Group g, uint part, uint m, uint n, bool add) {                                 \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
-            uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
+            uint row = ROW_AT(g, i);                                                          \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
                 uint col = g.n0 + col_of(q);                                                  \
                 if (row >= m || col >= n) {                                                   \
@@ -60,7 +64,7 @@ const uint SPLIT_FAN = 8; // fan of the tree that adds up splits; splitFan on th
 #define SUM_PARTS(PARTS, FIRST)                                                               \
     void sum_parts(Group g, Tree t, uint m, uint n) {                                         \
         [[unroll]] for (uint i = 0; i < TM; i++) {                                            \
-            uint row = g.m0 + row_of(i / 4) + i % 4;                                          \
+            uint row = row_of_product(g, i);                                                  \
             [[unroll]] for (uint q = 0; q < TN / 4; q++) {                                    \
                 uint col = g.n0 + col_of(q);                                                  \
                 if (row >= m || col >= n) {                                                   \
@@ -108,7 +112,7 @@ void sum_beside(Group g, Tree t, uint m);
 // one to arrive does, after adding up the others in PARTS.
 #define WHOLE_TILE(PARTS, FIRST_PART, COUNTERS, FIRST_COUNTER)                                \
     LAST_GROUP(COUNTERS, FIRST_COUNTER)                                                       \
-    STORE_TILE(store_part, PARTS, FIRST_PART)                                                 \
+    STORE_TILE(store_part, PARTS, FIRST_PART, row_of_product)                                 \
     SUM_PARTS(PARTS, FIRST_PART)                                                              \
     bool whole_tile(Group g, uint m, uint n) {                                                \
         if (!SUM_SPLITS) {                                                                    \
