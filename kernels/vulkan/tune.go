@@ -42,11 +42,11 @@ func (l *lowering) plan(kind string, m, n, k int) product {
 	return l.planProduct(m, n, k)
 }
 
-// candidates returns the ways to compute a product that are worth measuring:
-// every variant with 1, 2, 4, … splits of K, unless the splits are too short or
+// candidates returns the ways to compute a product that are worth measuring: that
+// of planProduct, and every variant with 1, 2, 4, … splits of K, unless the splits are too short or
 // their workgroups too many.
 func (t *target) candidates(m, n, k int) []product {
-	var all []product
+	all := []product{t.planProduct(m, n, k)}
 	for _, v := range t.tiles {
 		for splits := 1; splits <= max(1, k/minSplit); splits *= 2 {
 			p := product{m: m, n: n, k: k, tile: v}.split(splits)
