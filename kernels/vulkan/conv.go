@@ -12,7 +12,7 @@ import (
 
 func (l *lowering) convForward(op kernels.ConvForward) {
 	pixels, o := op.Y.Matrix()
-	p := l.plan("conv_forward", pixels, o, op.W.Len()/o)
+	p := l.plan("conv_forward", pixels, o, op.W.Len()/o, op.Precision)
 	// The product itself computes the statistics of its tiles, unless a
 	// workgroup ends up with only a partial sum.
 	statistics := !op.Mean.Absent()
@@ -63,12 +63,12 @@ func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernel
 // inputGradientProduct plans the gradient of the input.
 func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
 	pixels, i := op.DX.Matrix()
-	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
+	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i, op.Precision)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
-	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels)
+	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels, op.Precision)
 	l.multiply(multiplication{product: p, c: op.DW, mixed: mixed(op), rowSums: op.DBias,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardWeight(shaders.ConvBackwardWeightSpec{MatrixTileSpec: s.tile,

@@ -37,6 +37,13 @@ func (b *Backend) PlanAsGPU() {
 // a device where no workgroup can know that it is the last.
 func (b *Backend) TwoPasses() { b.target.lastGroup = false }
 
+// UseUnits makes the backend use the device's matrix units, and reports whether it
+// has any.
+func (b *Backend) UseUnits() bool {
+	b.target.units = newUnits(b.device.Info())
+	return b.target.units != nil
+}
+
 // Unfused gives each op of a plan dispatches of its own.
 func (b *Backend) Unfused() { b.target.unfused = true }
 

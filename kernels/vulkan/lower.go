@@ -46,6 +46,8 @@ type target struct {
 	threads int  // default workgroup size, a power of two
 	wanted  int  // workgroups that keep the device busy
 	tiles   []tile
+	units   *units // for products in mixed precision; nil without usable ones
+	onUnits bool   // whether tiles are those of units
 
 	// lastGroup: the last workgroup to arrive may finish the work of all
 	// (shaders/include/last_group.glsl). That needs fences between workgroups,

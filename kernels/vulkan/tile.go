@@ -87,6 +87,8 @@ type product struct {
 	bk     int // step along k
 	splits int // ranges of k for separate workgroups (split-K)
 	splitK int // length of a range, a multiple of bk
+
+	units bool // whether matrix units multiply
 }
 
 // minSplit is the smallest range of k that is worth a separate workgroup.
@@ -109,7 +111,7 @@ func (t *target) planProduct(m, n, k int) product {
 	for _, v := range t.tiles {
 		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
 		for _, splits := range []int{1, min(t.wanted/tiles, k/minSplit)} {
-			p := product{m: m, n: n, k: k, tile: v}.split(max(1, splits))
+			p := product{m: m, n: n, k: k, tile: v, units: t.onUnits}.split(max(1, splits))
 			if cost := t.cost(p); cost < least {
 				best, least = p, cost
 			}
@@ -121,6 +123,9 @@ func (t *target) planProduct(m, n, k int) product {
 // split divides K into at most the given number of ranges.
 func (p product) split(splits int) product {
 	p.bk = min(p.step, ceilDiv(p.k, 4)*4)
+	if p.units {
+		p.bk = p.step // a multiple of the units' shape
+	}
 	p.splitK = ceilDiv(ceilDiv(p.k, splits), p.bk) * p.bk
 	p.splits = ceilDiv(p.k, p.splitK)
 	return p
@@ -229,10 +234,17 @@ func (l *lowering) multiply(m multiplication) {
 			s.rowSums = s.rowParts
 		}
 	}
+	if u := l.units; m.product.units {
+		s.tile.SubgroupSize, s.tile.SubgroupsM, s.tile.UnitM, s.tile.UnitN, s.tile.UnitK = u.subgroup, u.regions(m.tile), u.M, u.N, u.K
+	}
 	if n := m.counters + l.splitCounters(m.product); n > 0 {
 		s.counters = l.counters(n)
 	}
-	l.dispatch(m.threads(), m.groups(), m.splits, m.call(s))
+	call := m.call(s)
+	if m.product.units {
+		call.Shader += "_" + l.units.Factors
+	}
+	l.dispatch(m.threads(), m.groups(), m.splits, call)
 	l.out[len(l.out)-1].product = &m.product
 	if secondPass {
 		l.sumSplits(m, s.parts.span, s.rowParts.span, result)
