@@ -37,11 +37,9 @@ func (b *Backend) PlanAsGPU() {
 // a device where no workgroup can know that it is the last.
 func (b *Backend) TwoPasses() { b.target.lastGroup = false }
 
-// UseUnits makes the backend use the device's matrix units, and reports whether it
-// has any.
+// UseUnits reports whether products in mixed precision run on matrix units.
 func (b *Backend) UseUnits() bool {
-	b.target.units = newUnits(b.device.Info())
-	return b.target.units != nil
+	return b.testedUnits() != nil
 }
 
 // Unfused gives each op of a plan dispatches of its own.
