@@ -212,8 +212,13 @@ func (l *lowering) multiply(m multiplication) {
 	if m.accumulate {
 		result = l.update(m.c)
 	}
+	u, regions := units{}, 0
+	if m.product.units {
+		u, regions = *l.units, l.units.regions(m.tile)
+	}
 	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
-		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed},
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed,
+		SubgroupSize: u.subgroup, SubgroupsM: regions, UnitM: u.M, UnitN: u.N, UnitK: u.K},
 		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
 		result: result}
 	if s.withBias {
@@ -233,9 +238,6 @@ func (l *lowering) multiply(m multiplication) {
 		if secondPass {
 			s.rowSums = s.rowParts
 		}
-	}
-	if u := l.units; m.product.units {
-		s.tile.SubgroupSize, s.tile.SubgroupsM, s.tile.UnitM, s.tile.UnitN, s.tile.UnitK = u.subgroup, u.regions(m.tile), u.M, u.N, u.K
 	}
 	if n := m.counters + l.splitCounters(m.product); n > 0 {
 		s.counters = l.counters(n)

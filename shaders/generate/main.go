@@ -80,8 +80,7 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	forUnits := cmp.Or(os.Getenv(unitsCompiler), "glslc")
-	unitsVersion, err := compilerVersion(forUnits)
+	forUnits, err := compilerVersion(unitsGLSLC())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -89,28 +88,39 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &manifest.Manifest{Compiler: compiler, Flags: flags, UnitsCompiler: unitsVersion}
+	m := &manifest.Manifest{Compiler: compiler, Flags: flags, UnitsCompiler: forUnits}
 	code := map[string][]byte{}
 	for _, name := range names {
-		source, more := sourceOf(name)
-		if more != nil {
-			code[name], err = compile(dir, forUnits, source, append(slices.Clone(flags), more...)...)
-			if err != nil {
-				return nil, nil, fmt.Errorf("%w\n%s may be too old for matrix units: set %s to a glslc of 2025.3 or later", err, unitsVersion, unitsCompiler)
-			}
-		} else if code[name], err = compile(dir, "glslc", name, flags...); err != nil {
+		e, words, err := buildModule(dir, name)
+		if err != nil {
 			return nil, nil, err
 		}
-		e := manifest.Module{Name: name, SPIRVSHA256: hash(code[name])}
-		if e.Interface, err = interfaceOf(dir, name, code[name]); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if e.SourceSHA256, err = sourceHash(dir, name); err != nil {
-			return nil, nil, err
-		}
-		m.Modules = append(m.Modules, e)
+		m.Modules, code[name] = append(m.Modules, e), words
 	}
 	return m, code, nil
+}
+
+// unitsGLSLC is the compiler of the modules for matrix units.
+func unitsGLSLC() string { return cmp.Or(os.Getenv(unitsCompiler), "glslc") }
+
+// buildModule compiles a module.
+func buildModule(dir, name string) (m manifest.Module, code []byte, err error) {
+	m.Name = name
+	source, more := sourceOf(name)
+	if more == nil {
+		code, err = compile(dir, "glslc", source, flags...)
+	} else if code, err = compile(dir, unitsGLSLC(), source, append(slices.Clone(flags), more...)...); err != nil {
+		err = fmt.Errorf("%w\nset %s to a glslc of 2025.3 or later, which knows matrix units", err, unitsCompiler)
+	}
+	if err != nil {
+		return m, nil, err
+	}
+	m.SPIRVSHA256 = hash(code)
+	if m.Interface, err = interfaceOf(dir, name, code); err != nil {
+		return m, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	m.SourceSHA256, err = sourceHash(dir, name)
+	return m, code, err
 }
 
 // modules returns the names of the modules in dir: of compute shaders without their

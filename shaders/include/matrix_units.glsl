@@ -5,7 +5,7 @@
 // blocks of the units' shape. Both factors are rounded to bfloat16 and staged as 16-bit
 // numbers; sums are float32. Units for float16_t get the bfloat16 factors scaled by
 // powers of two, one for all of A and one for all of B, that are such that the largest
-// factor of the workgroup so far lies below 2¹⁶: then factors down to 2⁻²⁸ of the
+// factor of the workgroup so far lies below 2¹⁶: then factors down to 2⁻²⁷ of the
 // largest are exact, smaller ones lose bits. If a step has much larger factors, the
 // scale becomes smaller and the sums with it.
 #ifndef MATRIX_UNITS_GLSL
