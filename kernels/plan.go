@@ -12,6 +12,10 @@ type Buffer struct {
 	Name string
 	Type DType
 	Len  int // elements
+
+	// Replica numbers networks that one plan runs side by side. An op has buffers of
+	// one replica, and may also read those of replica 0.
+	Replica int
 }
 
 // Section is a named list of ops that run in order, as a whole.
@@ -25,19 +29,25 @@ type Section struct {
 type Plan struct {
 	Buffers  []Buffer
 	Sections []*Section
+
+	replica int // of new buffers
 }
+
+// NextReplica says that the buffers added from now on are those of another replica
+// (see [Buffer]).
+func (p *Plan) NextReplica() { p.replica++ }
 
 // Tensor adds a buffer to the plan and returns a view of all of it.
 func (p *Plan) Tensor(name string, t DType, shape ...int) Tensor {
 	v := Tensor{Buffer: len(p.Buffers), Type: t, Shape: append([]int{}, shape...)}
-	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t, Len: v.Len()})
+	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t, Len: v.Len(), Replica: p.replica})
 	return v
 }
 
 // Arena adds a buffer that grows by one view at a time, so that many tensors
 // (such as all parameters) are also one flat tensor.
 func (p *Plan) Arena(name string, t DType) *Arena {
-	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t})
+	p.Buffers = append(p.Buffers, Buffer{Name: name, Type: t, Replica: p.replica})
 	return &Arena{plan: p, buffer: len(p.Buffers) - 1, typ: t}
 }
 

@@ -469,6 +469,8 @@ type ConvForwardSpec struct {
 	ConvShapeSpec
 	WithStatistics bool
 	Combine        bool
+	Normalize      bool
+	WithReLU       bool
 }
 
 // ConvForwardPush holds the push constants of conv_forward.comp.
@@ -476,6 +478,7 @@ type ConvForwardPush struct {
 	Pixels   int
 	SplitK   int
 	WithBias int
+	Eps      float32
 }
 
 // ConvForwardBuffers holds the buffers of conv_forward.comp.
@@ -486,6 +489,8 @@ type ConvForwardBuffers[T any] struct {
 	Bias     T
 	Mean     T
 	Variance T
+	Gamma    T
+	Beta     T
 	Parts    T
 	Counters T
 	Partials T
@@ -494,9 +499,9 @@ type ConvForwardBuffers[T any] struct {
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
-		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias)),
-		Buffers: []T{buffers.X, buffers.Weight, buffers.Y, buffers.Bias, buffers.Mean, buffers.Variance, buffers.Parts, buffers.Counters, buffers.Partials}}
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Normalize), flag(spec.WithReLU), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
+		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias), math.Float32bits(push.Eps)),
+		Buffers: []T{buffers.X, buffers.Weight, buffers.Y, buffers.Bias, buffers.Mean, buffers.Variance, buffers.Gamma, buffers.Beta, buffers.Parts, buffers.Counters, buffers.Partials}}
 }
 
 // DropoutSpec holds the specialisation constants of dropout.comp.

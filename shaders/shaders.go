@@ -24,8 +24,8 @@ import (
 //go:embed spv
 var spv embed.FS
 
-// What shaders ask of a device at most. Vulkan guarantees as many bytes, but only 4
-// bindings; all drivers known have 8 or more.
+// What shaders ask of a device at most. Vulkan guarantees as many bytes; package gpu
+// refuses devices that have fewer bindings (gpu.MinStorageBuffers).
 const (
 	MaxBindings  = 8
 	MaxPushBytes = 128

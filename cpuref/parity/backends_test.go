@@ -43,7 +43,7 @@ func withOracle(t *testing.T, f func(t *testing.T, b kernels.Backend)) {
 
 // openVulkan opens the device under test, or skips the test. The validation
 // layer is on, unless FMNIST_VALIDATION=off says that the machine has none.
-func openVulkan(t *testing.T) kernels.Backend {
+func openVulkan(t testing.TB) kernels.Backend {
 	t.Helper()
 	selector := os.Getenv("FMNIST_DEVICE")
 	if selector == "" {
@@ -72,7 +72,7 @@ func pipelineCache() string {
 
 // closeAfter closes b after the test. On Vulkan, an error contains the
 // validation layer's messages.
-func closeAfter(t *testing.T, b kernels.Backend) {
+func closeAfter(t testing.TB, b kernels.Backend) {
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Errorf("close: %v", err)

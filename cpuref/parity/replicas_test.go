@@ -5,14 +5,18 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"testing"
+	"time"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // smallLayers are of networks that a device soon compiles; -short trains the first.
@@ -103,4 +107,58 @@ func wantSameRun(t *testing.T, got, want string) {
 	if a, b := epochs(got), epochs(want); !reflect.DeepEqual(a, b) {
 		t.Errorf("results of a replica: %v, alone %v", a, b)
 	}
+}
+
+// BenchmarkReplicas measures a training step of one and of several replicas at once,
+// and the time to compile their program once the device has its pipelines: what a
+// device gains where one network leaves it idle, and loses to more dispatches where it
+// does not. -short leaves out all but the smallest network.
+func BenchmarkReplicas(b *testing.B) {
+	device := openVulkan(b)
+	for _, name := range []string{"logistic", "alternative", "fashioncnn"} {
+		for _, replicas := range []int{1, 4, 16} {
+			b.Run(fmt.Sprintf("%s/%d", name, replicas), func(b *testing.B) { benchmarkReplicas(b, device, name, replicas) })
+		}
+		if testing.Short() {
+			break
+		}
+	}
+}
+
+func benchmarkReplicas(b *testing.B, device kernels.Backend, name string, replicas int) {
+	const batch, steps = 64, 128
+	images, labels := synthetic(batch * steps)
+	network, _ := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, make([]string, 10))
+	nets, err := model.BuildReplicas(model.Config{Network: network, Optimizer: model.DefaultAdam(),
+		Images: batch * steps, TrainBatches: []int{batch}, TrainImages: batch * steps}, replicas)
+	if err != nil {
+		b.Fatal(err)
+	}
+	start := time.Now()
+	program, err := device.Compile(nets[0].Plan)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(1e3*time.Since(start).Seconds(), "compile-ms")
+	defer program.Close()
+	begin := func() {
+		for _, net := range nets {
+			if err := initialise(net, program, images, labels); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	begin()
+	if err := program.Run(model.TrainSection(batch), 1); err != nil { // warms up
+		b.Fatal(err)
+	}
+	for done := 0; done < b.N; done += steps {
+		b.StopTimer()
+		begin()
+		b.StartTimer()
+		if err := program.Run(model.TrainSection(batch), min(steps, b.N-done)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(replicas*batch*b.N)/b.Elapsed().Seconds(), "images/s")
 }

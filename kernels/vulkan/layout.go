@@ -32,20 +32,29 @@ type layout struct {
 	arenas []int64 // size of each arena in bytes
 }
 
-// newLayout puts small buffers first: those that share a binding (shaders.Buffer) must
-// lie in one arena, near each other.
+// newLayout puts each replica's buffers together, in one arena if they fit there, and
+// small ones first: those that share a binding (shaders.Buffer) must lie in one arena,
+// near each other.
 func newLayout(p *kernels.Plan) layout {
 	l := layout{plan: p, spans: make([]span, len(p.Buffers))}
 	var order []int
+	replicas := map[int]int64{} // bytes of each
 	for i, b := range p.Buffers {
 		l.spans[i].size = align(int64(b.Len) * int64(b.Type.Size()))
+		replicas[b.Replica] += l.spans[i].size
 		order = append(order, i)
 	}
-	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(l.spans[i].size, l.spans[j].size) })
-	for _, i := range order {
-		size := l.spans[i].size
+	slices.SortStableFunc(order, func(i, j int) int {
+		return cmp.Or(cmp.Compare(p.Buffers[i].Replica, p.Buffers[j].Replica), cmp.Compare(l.spans[i].size, l.spans[j].size))
+	})
+	for at, i := range order {
+		size, replica := l.spans[i].size, p.Buffers[i].Replica
+		together := size
+		if at > 0 && p.Buffers[order[at-1]].Replica != replica {
+			together = replicas[replica]
+		}
 		last := len(l.arenas) - 1
-		if last < 0 || l.arenas[last]+size > arenaBytes {
+		if last < 0 || l.arenas[last]+together > arenaBytes {
 			l.arenas = append(l.arenas, 0)
 			last++
 		}

@@ -3,11 +3,13 @@
 package vulkan
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -120,6 +122,51 @@ func TestUnfusedOpsHaveDispatchesOfTheirOwn(t *testing.T) {
 	}
 }
 
+// Each of several replicas has the dispatches that one network has, between the same
+// barriers as the others', and bindings as large, however many replicas there are.
+func TestReplicasAreAsOneNetwork(t *testing.T) {
+	levels := func(name string, n int) (list [][]dispatch, widest int64) {
+		nets, err := model.BuildReplicas(model.Config{Network: network(name), Optimizer: model.DefaultAdam(),
+			Images: 64, TrainBatches: []int{64}, TrainImages: 64}, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := lowering{target: targets()["desktop"], layout: newLayout(nets[0].Plan)}
+		if err := l.section(nets[0].Plan.Find(model.TrainSection(64))); err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range l.out {
+			if d.isFill() {
+				continue
+			}
+			bound, _, err := bind(&d)
+			if err != nil {
+				t.Fatalf("%s, %d replicas: %v", name, n, err)
+			}
+			for _, a := range bound {
+				widest = max(widest, a.size)
+			}
+		}
+		return schedule(l.out), widest
+	}
+	for name, replicas := range map[string]int{"logistic": 300, "alternative": 120, "fashioncnn": 30, "resnet20": 10} { // gigabytes of each
+		one, narrow := levels(name, 1)
+		all, widest := levels(name, replicas)
+		if len(all) != len(one) || widest > narrow+narrow/10 {
+			t.Errorf("%s: %d replicas have %d levels and a binding of %d bytes, want %d and some %d", name, replicas, len(all), widest, len(one), narrow)
+			continue
+		}
+		for i, level := range all {
+			for j, d := range level {
+				alone := one[i][j%len(one[i])]
+				if len(level) != replicas*len(one[i]) || fmt.Sprint(d.key(), d.push, d.groups, d.splits) != fmt.Sprint(alone.key(), alone.push, alone.groups, alone.splits) {
+					t.Fatalf("%s, level %d of %d dispatches: dispatch %d is %+v, want those of one network's %d", name, i, len(level), j, d, len(one[i]))
+				}
+			}
+		}
+	}
+}
+
 // launches returns what the dispatches of each op of a section launch.
 func launches(t *testing.T, on target, plan layout, s *kernels.Section) map[int][]string {
 	t.Helper()
@@ -219,5 +266,78 @@ func TestLayout(t *testing.T) {
 	}
 	if len(l.arenas) != 3 || l.arenas[0] != 7*kernels.Alignment {
 		t.Errorf("arenas of %v bytes, want one before the two large ones", l.arenas)
+	}
+}
+
+// A device that package gpu accepts has the bindings of every shader.
+func TestUsableDevicesHaveEnoughBindings(t *testing.T) {
+	if gpu.MinStorageBuffers < shaders.MaxBindings {
+		t.Errorf("devices with %d storage buffers are usable, but shaders take %d", gpu.MinStorageBuffers, shaders.MaxBindings)
+	}
+}
+
+// Buffers that share a binding are bound as one span, and each is found at its offset
+// in elements. An unused one is not part of it, and an unused binding holds what the
+// dispatch writes.
+func TestBind(t *testing.T) {
+	m, err := shaders.Get("conv_forward")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := make([]arg, len(m.Buffers)) // X, Weight, Y, then Bias, Mean, Variance, then scratch
+	for i := range 3 {
+		args[i] = arg{span{0, int64(4096 * i), 100}, kernels.Read}
+	}
+	args[2].access = kernels.Write
+	args[3] = arg{span{0, 1024, 128}, kernels.Read}
+	args[5] = arg{span{0, 512, 64}, kernels.Write}
+	bound, offsets, err := bind(&dispatch{shader: "conv_forward", args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (arg{span{0, 512, 640}, kernels.ReadWrite}); bound[3] != want || bound[4] != args[2] {
+		t.Errorf("bindings 3 and 4 hold %+v, want %+v and %+v", bound[3:], want, args[2])
+	}
+	if want := []byte{128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}; !bytes.Equal(offsets[:12], want) {
+		t.Errorf("offsets %v, want %v", offsets[:12], want)
+	}
+	args[3].arena = 1
+	if _, _, err := bind(&dispatch{shader: "conv_forward", args: args}); err == nil {
+		t.Error("buffers of two arenas share a binding")
+	}
+}
+
+// In inference a convolution without a pool normalises its own result: FashionCNN's
+// third, and all of ResNet-20.
+func TestInferenceDispatches(t *testing.T) {
+	const batch = 100
+	for name, saved := range map[string]int{"fashioncnn": 1, "resnet20": 21} {
+		network, _ := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, []string{"a", "b", "c"})
+		net, err := model.Build(model.Config{Network: network, Images: batch, EvalImages: batch, EvalBatches: []int{batch}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := net.Plan.Find(model.EvalSection(batch))
+		dispatches := func(pool int) int { // with the pools of all convolutions set to one, if that is above 1
+			n := 0
+			for _, op := range s.Ops {
+				l := lowering{target: targets()["desktop"], layout: newLayout(net.Plan)}
+				conv, ok := op.(kernels.ConvBatchNormInference)
+				if ok && pool > 1 {
+					conv.Pool = pool
+					op = conv
+				}
+				if err := l.lower(op, nil); err != nil {
+					t.Fatal(err)
+				}
+				n += len(l.out)
+			}
+			return n
+		}
+		if with, without := dispatches(1), dispatches(2); without-with != saved {
+			t.Errorf("%s: %d dispatches, %d if none normalised its own result, want %d fewer", name, with, without, saved)
+		} else {
+			t.Logf("%s: %d dispatches, %d without", name, with, without)
+		}
 	}
 }

@@ -164,6 +164,7 @@ func BuildReplicas(c Config, replicas int) ([]*Net, error) {
 	}
 	nets := []*Net{first}
 	for len(nets) < replicas {
+		first.Plan.NextReplica()
 		n, err := newNet(c, first.Plan, false)
 		if err != nil {
 			return nil, err
