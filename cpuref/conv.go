@@ -10,8 +10,8 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // conv_winograd_weight.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
-	if p.backend.UsesWinograd(op) {
-		return p.winogradForward(op, nil)
+	if f := p.backend.winogradOf(op); f != nil {
+		return p.winogradForward(f, op, nil)
 	}
 	return p.directForward(op, nil)
 }
@@ -42,8 +42,8 @@ func (p *program) directForward(op kernels.ConvForward, e *epilogue) func() erro
 }
 
 func (p *program) convBackwardWeight(op kernels.ConvBackwardWeight) func() error {
-	if p.backend.UsesWinograd(op) {
-		return p.winogradWeight(op)
+	if f := p.backend.winogradOf(op); f != nil {
+		return p.winogradWeight(f, op)
 	}
 	return p.directBackwardWeight(op)
 }

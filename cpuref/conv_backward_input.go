@@ -7,8 +7,8 @@ import (
 )
 
 func (p *program) convBackwardInput(op kernels.ConvBackwardInput) func() error {
-	if p.backend.UsesWinograd(op) {
-		return p.winogradBackwardInput(op)
+	if f := p.backend.winogradOf(op); f != nil {
+		return p.winogradBackwardInput(f, op)
 	}
 	return p.directBackwardInput(op)
 }

@@ -6,11 +6,12 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // it is in the cache, and does not store it.
 func (p *program) convBatchNormInference(op kernels.ConvBatchNormInference) func() error {
 	e, update := newEpilogue(p, op)
-	run := p.directForward
-	if p.backend.UsesWinograd(op) {
-		run = p.winogradForward
+	var conv func() error
+	if f := p.backend.winogradOf(op); f != nil {
+		conv = p.winogradForward(f, op.Conv(), e)
+	} else {
+		conv = p.directForward(op.Conv(), e)
 	}
-	conv := run(op.Conv(), e)
 	return func() error {
 		update()
 		return conv()

@@ -1,23 +1,22 @@
 package cpuref
 
 import (
+	"fmt"
+
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
-
-// winogradPoints is the number of products per channel and tile of Winograd's
-// convolution F(2×2, 3×3), which computes four outputs of nine taps each (see
-// simd/winograd.go).
-const winogradPoints = 16
 
 // winogradElements is the number of elements of all points that are processed at
 // once, about half of a core's second-level cache.
 const winogradElements = 1 << 16
 
-// winograd correlates images with 3×3 filters, at stride 1 and inside a border of
-// one zero, by Winograd's algorithm. It computes the forward convolution, and the
-// gradient of its input with rotated filters.
+// winograd correlates images with filters, at stride 1 and inside a border of zeros
+// that keeps the images' extents, by Winograd's algorithm. It computes the forward
+// convolution, and the gradient of its input with rotated filters.
 type winograd struct {
 	p        *program
+	f        *simd.Winograd
 	tiling   tiling
 	c, out   int // channels of an image and of its result
 	src, dst []float32
@@ -30,97 +29,127 @@ type winograd struct {
 	splits   int                // tasks per panel that transform filters
 
 	// The private scratch holds, in order, the points of the input, those of one
-	// panel of the products, an image's frame, a row of pixels, and the block's
-	// result if there is an epilogue.
-	inputs, products             int // distance between points
-	framesAt, pixelsAt, resultAt int
+	// panel of the products, an image's frame, and the block's result if there is an
+	// epilogue.
+	inputs, products   int // distance between points
+	framesAt, resultAt int
 }
 
-// UsesWinograd reports whether the backend computes op by Winograd's algorithm.
-func (b *backend) UsesWinograd(op kernels.Op) bool {
+// WinogradOutputs returns the extent of the tiles by which the backend computes op
+// if that is by Winograd's algorithm, or else 0.
+func (b *backend) WinogradOutputs(op kernels.Op) int {
+	if f := b.winogradOf(op); f != nil {
+		return f.Outputs
+	}
+	return 0
+}
+
+// winogradOf returns the algorithm by which the backend computes op, or nil if it is
+// the direct one.
+func (b *backend) winogradOf(op kernels.Op) *simd.Winograd {
 	switch op := op.(type) {
 	case kernels.ConvForward:
-		return b.winogradPays(op.X, op.W, 2*winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
+		return b.winogradThatPays(op.X, op.W, 2*winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBatchNormInference: // parts of images are whole rows of windows
-		return op.Pool <= 2 && b.winogradPays(op.X, op.W, 2*winogradVector, minTilesInference, op.Stride, op.Pad, op.Precision)
+		if op.Pool <= 2 {
+			return b.winogradThatPays(op.X, op.W, 2*winogradVector, minTilesInference, op.Stride, op.Pad, op.Precision)
+		}
 	case kernels.ConvBackwardInput:
-		return b.winogradPays(op.DX, op.W, 2*winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
+		return b.winogradThatPays(op.DX, op.W, 2*winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
 	case kernels.ConvBackwardWeight:
-		return b.winogradPays(op.X, op.DW, winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
+		return b.winogradThatPays(op.X, op.DW, winogradVector, minTiles, op.Stride, op.Pad, op.Precision)
 	}
-	return false
+	return nil
 }
 
 // winogradVector is the number of channels of which the vector tiers transform a
 // multiple.
 const winogradVector = 16
 
-// The least number of tiles for which winogradPays. A trained network transforms
-// its filters once, so there fewer are enough: for 1×7×7, 64→128, Winograd's
-// algorithm takes 0.78 times the time of the direct one with AVX2, and as long with
-// AVX-512.
+// The least numbers of tiles for which winogradThatPays, of 2×2 outputs and of 4×4. A
+// trained network transforms its filters once, so there fewer are enough: for 1×7×7,
+// 64→128, F(2×2, 3×3) takes 0.78 times the time of the direct algorithm with AVX2, and
+// as long with AVX-512.
 const (
 	minTiles          = 48
 	minTilesInference = 12
+	minLargeTiles     = 128
 )
 
-// winogradPays reports whether Winograd's algorithm is faster than the direct one
-// for a convolution of x with w. It is if there are enough channels, minChannels,
-// that the products outweigh the transforms of the images, and enough tiles,
-// minTiles, that they outweigh those of the filters. The time of the direct algorithm divided by
-// that of Winograd's (forward, gradient of the input, of the weights), on an Intel
-// Xeon of the Sapphire Rapids generation, one thread, each the shortest of 60 runs
-// in turn with the other's (BenchmarkWinograd):
+// winogradThatPays returns the algorithm that is faster than the direct one for a
+// convolution of x with w, or nil. It is one if there are enough channels that the
+// products outweigh the transforms of the images, and enough tiles that they outweigh
+// those of the filters. minChannels and minTiles are those of F(2×2, 3×3). The time
+// of the direct algorithm divided by that of Winograd's (forward, gradient of the
+// input, of the weights), on an Intel Xeon of the Sapphire Rapids generation, one
+// thread, each the shortest of 40 runs in turn with the others' while other programs
+// ran (BenchmarkWinograd):
 //
-//	N×H×W, I→O            sse                 avx2                avx512
-//	64×14×14, 32→64       1.77  1.88  2.01    1.49  1.58  1.83    1.42  1.47  1.55
-//	64×7×7, 64→128        1.66  1.72  1.77    1.53  1.64  1.78    1.45  1.45  1.38
-//	64×16×16, 32→32       1.72  1.74  1.95    1.42  1.46  1.74    1.42  1.41  1.38
-//	64×8×8, 64→64         1.94  1.93  2.12    1.60  1.68  2.00    1.64  1.61  1.60
-//	64×4×4, 256→256       1.94  1.84  2.10    1.96  1.84  2.16    2.05  2.05  1.72
-//	64×2×2, 64→64         1.78  1.81  1.87    1.38  1.40  1.56    2.26  2.64  1.33
-//	1×14×14, 32→64        1.69  1.78  1.95    1.33  1.26  1.57    1.28  1.38  1.54
-//	4×7×7, 64→128         1.60  1.46  1.77    1.22  1.27  1.72    1.22  1.26  1.36
+//	N×H×W, I→O                      avx2                avx512
+//	64×14×14, 32→64    F(2×2, 3×3)  1.36  1.49  1.78    1.41  1.48  1.51
+//	                   F(4×4, 3×3)  1.88  1.93  2.09    1.79  1.82  1.67
+//	64×7×7, 64→128     F(2×2, 3×3)  1.57  1.71  1.67    1.36  1.40  1.44
+//	                   F(4×4, 3×3)  2.39  2.63  2.26    2.01  2.02  1.89
+//	64×8×8, 64→64      F(2×2, 3×3)  1.72  1.72  1.89    1.59  1.61  1.67
+//	                   F(4×4, 3×3)  2.58  2.59  2.60    2.37  2.43  2.13
+//	64×14×14, 32→16    F(2×2, 3×3)  1.23  1.10  1.46    1.04  1.11  1.12
+//	                   F(4×4, 3×3)  1.52  1.49  1.72    1.20  1.35  1.32
+//	64×28×28, 16→16    F(2×2, 3×3)                      1.05  0.81  1.09
+//	                   F(4×4, 3×3)                      1.42  1.25  1.70
+//	64×14×14, 32→64    F(2×2, 5×5)  2.18  1.85  2.11    1.64  1.71  1.84
+//	1×14×14, 32→64     F(2×2, 5×5)  1.27  1.30  1.97    1.40  1.50  1.85
+//	64×7×7, 64→64      F(2×2, 5×5)  1.72  1.77  2.60    1.62  1.60  2.14
 //
-// With 16 channels the gradient of the weights still gains; the other two ops stay
-// direct, also with AVX2, where in a training step, with cold caches, the direct
-// algorithm takes 3.0 ms on the third of these shapes and Winograd's 3.2:
+// With few tiles, F(2×2, 3×3) is as fast as F(4×4, 3×3) or faster:
 //
-//	64×32×32, 16→16       1.39  1.41  1.70    1.05  1.07  1.30    0.94  0.97  1.01
-//	64×14×14, 32→16       1.67  1.52  1.86    1.25  1.15  1.52    1.04  1.12  1.18
-//	64×28×28, 16→16                           1.01  1.07  1.32    0.88  0.85  1.10
+//	64×4×4, 256→256    F(2×2, 3×3)  1.91  1.89  2.72    2.57  1.90  3.22
+//	                   F(4×4, 3×3)  2.24  2.12  1.56    2.19  1.55  1.42
+//	1×14×14, 32→64     F(2×2, 3×3)  1.24  1.19  1.67    1.21  1.26  1.53
+//	                   F(4×4, 3×3)  1.06  1.06  1.75    0.94  1.04  1.54
+//	4×7×7, 64→128      F(2×2, 3×3)  1.24  1.33  1.67    1.24  1.28  1.38
+//	                   F(4×4, 3×3)  1.20  1.25  2.12    1.05  1.12  1.79
 //
 // It stays direct here:
 //
-//	64×1×1, 64→64         1.04  1.05  1.02    1.57  1.65  0.90    1.32  1.42  0.66
-//	1×7×7, 64→128         1.37  0.97  1.55    0.75  0.80  1.35    0.83  0.89  1.25
+//	64×1×1, 64→64      F(2×2, 3×3)  1.58  1.71  0.94    1.52  1.83  0.66
+//	1×7×7, 64→128      F(2×2, 3×3)  0.73  0.82  1.28    0.77  0.85  1.19
 //
-// Two threads give the same picture, and so does the portable tier (1.5 to 2.1 on
-// the first two shapes). The vector tiers transform whole vectors of channels.
+// The vector tiers transform whole vectors of channels. In the slower tiers products
+// weigh more, so the rule holds for them, too: with F(2×2, 3×3) SSE gains 1.7 to 2.1.
 //
 // Nobody has measured the speed on arm64. The rule holds for NEON too because its
 // tile and its transforms take as many instructions per vector as AVX2's, whose
 // rows and columns its tile has, and the caches, which bound the transforms,
 // deliver half as much per instruction: the transforms should weigh no more.
-func (b *backend) winogradPays(x, w kernels.Tensor, minChannels, minTiles, stride, pad int, precision kernels.Precision) bool {
-	if precision != kernels.FP32 || stride != 1 || pad != 1 || w.Shape[1] != 3 || w.Shape[2] != 3 {
-		return false
+func (b *backend) winogradThatPays(x, w kernels.Tensor, minChannels, minTiles2, stride, pad int, precision kernels.Precision) *simd.Winograd {
+	k, taps := b.simd, w.Shape[1]
+	o, i := w.Shape[0], w.Shape[3]
+	if precision != kernels.FP32 || stride != 1 || w.Shape[2] != taps || pad != taps/2 ||
+		o%winogradVector != 0 || i%winogradVector != 0 {
+		return nil
 	}
-	n, h, width := x.Shape[0], x.Shape[1], x.Shape[2]
-	for _, channels := range []int{w.Shape[0], w.Shape[3]} {
-		if channels < minChannels || channels%winogradVector != 0 {
-			return false
-		}
+	n, height, width := x.Shape[0], x.Shape[1], x.Shape[2]
+	tiles := func(outputs int) int {
+		return n * ((height + outputs - 1) / outputs) * ((width + outputs - 1) / outputs)
 	}
-	return h > 1 && width > 1 && n*((h+1)/2)*((width+1)/2) >= minTiles
+	switch smaller := min(height, width); {
+	case taps == 3 && smaller > 3 && tiles(4) >= minLargeTiles:
+		return &k.Winograd4x3
+	case taps == 3 && smaller > 1 && tiles(2) >= minTiles2 && min(o, i) >= minChannels:
+		return &k.Winograd2x3
+	case taps == 5 && smaller > 1 && tiles(2) >= minTiles:
+		return &k.Winograd2x5
+	}
+	return nil
 }
 
 // winogradForward computes the convolution, followed by the epilogue if e is not
 // nil.
-func (p *program) winogradForward(op kernels.ConvForward, e *epilogue) func() error {
+func (p *program) winogradForward(f *simd.Winograd, op kernels.ConvForward, e *epilogue) func() error {
 	o, i := op.W.Shape[0], op.W.Shape[3]
 	w, k := p.floats(op.W), p.backend.simd
-	x := p.newWinograd(op.X, op.Y, e)
+	taps := f.Taps * f.Taps
+	x := p.newWinograd(f, op.X, op.Y, e)
 	if !op.Bias.Absent() {
 		x.bias = p.floats(op.Bias)
 	}
@@ -129,41 +158,41 @@ func (p *program) winogradForward(op kernels.ConvForward, e *epilogue) func() er
 	}
 	return x.compile(op.W, "winograd filters", func(packed []float32, panel, tap, from, to int) {
 		j := panel * k.Cols
-		k.Transpose(packed, k.Cols, w[(j*9+tap)*i+from:], 9*i, min(k.Cols, o-j), to-from)
+		k.Transpose(packed, k.Cols, w[(j*taps+tap)*i+from:], taps*i, min(k.Cols, o-j), to-from)
 	})
 }
 
 // winogradBackwardInput correlates DY with the filters rotated by 180° and their
 // channels exchanged.
-func (p *program) winogradBackwardInput(op kernels.ConvBackwardInput) func() error {
+func (p *program) winogradBackwardInput(f *simd.Winograd, op kernels.ConvBackwardInput) func() error {
 	i := op.W.Shape[3]
 	w, k := p.floats(op.W), p.backend.simd
-	return p.newWinograd(op.DY, op.DX, nil).compile(op.W, "rotated winograd filters", func(packed []float32, panel, tap, from, to int) {
+	taps := f.Taps * f.Taps
+	return p.newWinograd(f, op.DY, op.DX, nil).compile(op.W, "rotated winograd filters", func(packed []float32, panel, tap, from, to int) {
 		j := panel * k.Cols
 		for o := from; o < to; o++ {
-			copy(packed[(o-from)*k.Cols:], w[(o*9+8-tap)*i+j:][:min(k.Cols, i-j)])
+			copy(packed[(o-from)*k.Cols:], w[((o+1)*taps-1-tap)*i+j:][:min(k.Cols, i-j)])
 		}
 	})
 }
 
 // newWinograd returns a correlation over images, without a bias.
-func (p *program) newWinograd(images, result kernels.Tensor, e *epilogue) *winograd {
+func (p *program) newWinograd(f *simd.Winograd, images, result kernels.Tensor, e *epilogue) *winograd {
 	k, wanted := p.backend.simd, tasksPerWorker*p.backend.pool.workers
 	c, out := images.Dim(-1), result.Dim(-1)
-	x := &winograd{p: p, tiling: newTiling(images, c+k.Cols, winogradElements, wanted), c: c, out: out, epilogue: e,
+	x := &winograd{p: p, f: f, tiling: newTiling(f, images, c+k.Cols, winogradElements, wanted), c: c, out: out, epilogue: e,
 		src: p.floats(images), dst: p.floats(result), bias: make([]float32, out)}
 	x.panels = (out + k.Cols - 1) / k.Cols
 	x.splits = min(c, (wanted+x.panels-1)/x.panels)
 	tiles := x.tiling.maxTiles()
 	x.inputs, x.products = oddLines(tiles*c), oddLines(tiles*k.Cols)
-	x.framesAt = winogradPoints * (x.inputs + x.products)
-	x.pixelsAt = x.framesAt + x.tiling.frameSize(c)
-	x.resultAt = x.pixelsAt + max(images.Shape[2], 4)*out
+	x.framesAt = f.Points() * (x.inputs + x.products)
+	x.resultAt = x.framesAt + x.tiling.frameSize(c)
 	block := 0
 	if e != nil {
-		block = 4 * tiles * out
+		block = x.tiling.perBlock * f.Outputs * x.tiling.maxRows() * images.Shape[2] * out
 	}
-	p.scratch.reservePrivate(max(x.resultAt+block, 9*(c/x.splits+1)*k.Cols))
+	p.scratch.reservePrivate(max(x.resultAt+block, f.Taps*f.Taps*(c/x.splits+1)*k.Cols))
 	return x
 }
 
@@ -179,7 +208,7 @@ func oddLines(n int) int {
 // columns]. form names the resulting order.
 func (x *winograd) compile(w kernels.Tensor, form string, pack func(packed []float32, panel, tap, from, to int)) func() error {
 	pool := x.p.backend.pool
-	x.filters = x.p.newWeights(w, form, 0, (x.panels*winogradPoints*x.c+1)*x.p.backend.simd.Cols)
+	x.filters = x.p.newWeights(w, fmt.Sprintf("%s F(%d, %d)", form, x.f.Outputs, x.f.Taps), 0, (x.panels*x.f.Points()*x.c+1)*x.p.backend.simd.Cols)
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute
 	x.joined = x.p.takeJoined()
@@ -208,11 +237,12 @@ func (x *winograd) transformFilters(worker, task int, pack func(packed []float32
 	panel := task / x.splits
 	from, to := chunk(x.c, x.splits, task%x.splits)
 	n := (to - from) * k.Cols
-	packed := x.p.scratch.private[worker][:9*n]
-	for tap := range 9 {
+	taps := x.f.Taps * x.f.Taps
+	packed := x.p.scratch.private[worker][:taps*n]
+	for tap := range taps {
 		pack(packed[tap*n:(tap+1)*n], panel, tap, from, to)
 	}
-	k.WinogradFilter(x.filters.data()[(panel*winogradPoints*x.c+from)*k.Cols:], packed, n, x.c*k.Cols, n)
+	x.f.Filter(x.filters.data()[(panel*x.f.Points()*x.c+from)*k.Cols:], packed, n, x.c*k.Cols, n)
 }
 
 // compute is a task: one block of tiles.
@@ -220,7 +250,7 @@ func (x *winograd) compute(worker, task int) {
 	b := x.tiling.block(task)
 	scratch := x.p.scratch.private[worker]
 	for n := range b.images {
-		b.transformInput(x.p.backend.simd, scratch, scratch[x.framesAt:], x.src, n, x.c, x.inputs)
+		b.transformInput(scratch, scratch[x.framesAt:], x.src, n, x.c, x.inputs)
 	}
 	for panel := range x.panels {
 		x.multiply(worker, &b, panel)
@@ -230,7 +260,7 @@ func (x *winograd) compute(worker, task int) {
 	}
 	if x.epilogue != nil {
 		for n := range b.images {
-			x.epilogue.apply(x.result(worker, &b, n), b.first+n, 2*b.top, b.pixelRows())
+			x.epilogue.apply(x.result(worker, &b, n), b.first+n, x.f.Outputs*b.top, b.pixelRows())
 		}
 	}
 	if x.stats != nil && x.tiling.parts == 1 { // the images are whole, and still in the cache
@@ -248,15 +278,15 @@ func (x *winograd) compute(worker, task int) {
 func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	k := x.p.backend.simd
 	points := x.p.scratch.private[worker]
-	products, filters := points[winogradPoints*x.inputs:], x.filters.data()
+	products, filters := points[x.f.Points()*x.inputs:], x.filters.data()
 	t := &x.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
 	cols := min(k.Cols, x.out-panel*k.Cols)
-	for point := range winogradPoints {
+	for point := range x.f.Points() {
 		from, to := b.needed(point)
 		rows := newRowTiles(k.Group, to-from)
-		t.B = &filters[(panel*winogradPoints+point)*x.c*k.Cols]
+		t.B = &filters[(panel*x.f.Points()+point)*x.c*k.Cols]
 		for i := range rows.count {
 			tile, n := rows.bounds(i)
 			tile += from
@@ -278,32 +308,24 @@ func (x *winograd) result(worker int, b *tileBlock, n int) []float32 {
 	if x.epilogue != nil {
 		return x.p.scratch.private[worker][x.resultAt+n*size:][:size]
 	}
-	return x.dst[((b.first+n)*b.h+2*b.top)*row:][:size]
+	return x.dst[((b.first+n)*b.h+x.f.Outputs*b.top)*row:][:size]
 }
 
-// transformOutput computes the result of image n of a block, in one panel. The
-// half of a half tile that lies outside goes to scratch.
+// transformOutput computes the result of image n of a block, in one panel.
 func (x *winograd) transformOutput(worker int, b *tileBlock, n, panel int) {
-	k := x.p.backend.simd
-	j := panel * k.Cols
-	cols := min(k.Cols, x.out-j)
-	scratch, bias := x.p.scratch.private[worker], x.bias[j:j+cols]
-	products, outside := scratch[winogradPoints*x.inputs:], scratch[x.pixelsAt:]
+	cols := x.p.backend.simd.Cols
+	j, m := panel*cols, x.f.Outputs
+	bias := x.bias[j:min(j+cols, x.out)]
+	products := x.p.scratch.private[worker][x.f.Points()*x.inputs:]
 	row, result := b.w*x.out, x.result(worker, b, n)
-	for r := range b.rows + b.halfRow {
-		tile, half := b.position(n, r)
-		y0, y1 := result[2*r*row+j:], outside
-		if r < b.rows {
-			y1 = result[(2*r+1)*row+j:]
-		}
+	for r := range b.tileRows() {
+		tile, last := b.position(n, r)
+		y, rows := result[m*r*row+j:], min(m, b.pixelRows()-m*r)
 		if b.cols > 0 {
-			k.WinogradOutput(y0, y1, products[tile*k.Cols:], bias, b.cols, cols, x.out, k.Cols, x.products)
+			x.f.Output(y, products[tile*cols:], bias, b.cols, len(bias), x.out, row, cols, x.products, rows, m)
 		}
-		if b.halfCol > 0 {
-			last := 2 * b.cols * x.out
-			k.WinogradOutput(outside, outside[2*cols:], products[half*k.Cols:], bias, 1, cols, cols, k.Cols, x.products)
-			copy(y0[last:last+cols], outside)
-			copy(y1[last:last+cols], outside[2*cols:])
+		if b.restCol > 0 {
+			x.f.Output(y[m*b.cols*x.out:], products[last*cols:], bias, 1, len(bias), x.out, row, cols, x.products, rows, b.restCol)
 		}
 	}
 }

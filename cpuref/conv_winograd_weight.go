@@ -1,19 +1,23 @@
 package cpuref
 
-import "github.com/fmnist-gpu/fmnist-gpu/kernels"
+import (
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+)
 
 // winogradWeightElements is winogradElements for the gradient of the weights, whose
 // sums are loaded and stored once per block. On fashioncnn's layers (see
-// winogradPays for the machine) a quarter of it is 9 to 18 % slower with AVX2 and 5
+// winogradThatPays for the machine) a quarter of it is 9 to 18 % slower with AVX2 and 5
 // to 8 % with AVX-512, twice as much 6 to 8 % and 5 to 18 %.
 const winogradWeightElements = 1 << 18
 
-// winogradWeight is a [kernels.ConvBackwardWeight] with 3×3 filters, stride 1 and
-// pad 1, by Winograd's algorithm. At each of its points, the sum over the tiles
+// winogradWeight is a [kernels.ConvBackwardWeight] at stride 1, inside a border that
+// keeps the images' extents, by Winograd's algorithm. At each of its points, the sum over the tiles
 // of a group of images is a matrix product, as in weightGradient:
 // M (O, I) += DYᵀ · X.
 type winogradWeight struct {
 	p             *program
+	f             *simd.Winograd
 	batch, groups int
 	tiling        tiling // of a group
 	i, o          int
@@ -32,21 +36,21 @@ type winogradWeight struct {
 // multiple: whole vectors, and at least a tile's rows.
 const splitChannels = 16
 
-func (p *program) winogradWeight(op kernels.ConvBackwardWeight) func() error {
+func (p *program) winogradWeight(f *simd.Winograd, op kernels.ConvBackwardWeight) func() error {
 	pool, k := p.backend.pool, p.backend.simd
-	g := &winogradWeight{p: p, batch: op.X.Shape[0], i: op.X.Dim(-1), o: op.DY.Dim(-1),
+	g := &winogradWeight{p: p, f: f, batch: op.X.Shape[0], i: op.X.Dim(-1), o: op.DY.Dim(-1),
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
 	if !op.DBias.Absent() {
 		g.dbias = newBiasGradient(p, op)
 	}
 	g.groups = (g.batch + imagesPerGroup - 1) / imagesPerGroup
-	g.tiling = newTiling(op.X.First(min(g.batch, imagesPerGroup)), g.i+g.o, winogradWeightElements, 1)
+	g.tiling = newTiling(f, op.X.First(min(g.batch, imagesPerGroup)), g.i+g.o, winogradWeightElements, 1)
 	g.splits = min((g.o+splitChannels-1)/splitChannels, (pool.workers+g.groups-1)/g.groups)
 	tiles := g.tiling.maxTiles()
 	g.inputs, g.gradients = oddLines(tiles*g.i+k.Cols), oddLines(tiles*g.o)
-	g.framesAt = winogradPoints * (g.inputs + g.gradients)
+	g.framesAt = f.Points() * (g.inputs + g.gradients)
 	g.sums = oddLines(g.i * g.o)
-	p.scratch.reserveShared(g.groups * winogradPoints * g.sums)
+	p.scratch.reserveShared(g.groups * f.Points() * g.sums)
 	p.scratch.reservePrivate(g.framesAt + g.tiling.frameSize(max(g.i, g.o)))
 	compute := g.compute
 	finishTasks := min(g.o, tasksPerWorker*pool.workers)
@@ -65,7 +69,7 @@ func (g *winogradWeight) compute(worker, task int) {
 	units := (g.o + splitChannels - 1) / splitChannels
 	from, to := chunk(units, g.splits, task%g.splits)
 	from, to = from*splitChannels, min(to*splitChannels, g.o)
-	k, scratch := g.p.backend.simd, g.p.scratch.private[worker]
+	scratch := g.p.scratch.private[worker]
 	t := &g.p.scratch.tiles[worker]
 	t.Accumulate = 0
 	for i := range g.tiling.blocks() {
@@ -76,12 +80,12 @@ func (g *winogradWeight) compute(worker, task int) {
 			break
 		}
 		for n := range b.images {
-			b.transformInput(k, scratch, scratch[g.framesAt:], g.x, n, g.i, g.inputs)
+			b.transformInput(scratch, scratch[g.framesAt:], g.x, n, g.i, g.inputs)
 			g.transformGradient(scratch, &b, n, from, to)
 		}
 		g.multiply(worker, &b, group, from, to)
 		t.Accumulate = 1
-		if from == 0 && b.top+b.rows+b.halfRow == g.tiling.tileRows() {
+		if from == 0 && b.top+b.tileRows() == g.tiling.tileRows() {
 			g.dbias.measure(b.first, b.first+b.images)
 		}
 	}
@@ -90,23 +94,23 @@ func (g *winogradWeight) compute(worker, task int) {
 // transformGradient computes the points of output channels [from, to) of DY of
 // image n of a block.
 func (g *winogradWeight) transformGradient(scratch []float32, b *tileBlock, n, from, to int) {
-	rows, row := b.rows+b.halfRow, b.w*g.o
-	dy := g.dy[((b.first+n)*b.h+2*b.top)*row:][:(2*b.rows+b.halfRow)*row]
-	if b.halfRow+b.halfCol > 0 {
-		f := frame{h: 2*b.rows + b.halfRow, w: b.w, c: g.o, fh: 2 * rows, fw: 2 * (b.cols + b.halfCol)}
+	m, row := g.f.Outputs, b.w*g.o
+	dy := g.dy[((b.first+n)*b.h+m*b.top)*row:][:b.pixelRows()*row]
+	if b.restRow+b.restCol > 0 {
+		f := frame{h: b.pixelRows(), w: b.w, c: g.o, fh: m * b.tileRows(), fw: m * b.tileCols()}
 		framed := scratch[g.framesAt:]
 		f.fill(framed, dy)
 		dy, row = framed, f.fw*f.c
 	}
-	points, c := scratch[winogradPoints*g.inputs:], to-from
-	for r := range rows {
-		tile, half := b.position(n, r)
-		line := dy[2*r*row+from:]
+	points, c := scratch[g.f.Points()*g.inputs:], to-from
+	for r := range b.tileRows() {
+		tile, last := b.position(n, r)
+		line := dy[m*r*row+from:]
 		if b.cols > 0 {
-			g.p.backend.simd.WinogradGradient(points[tile*c:], line, b.cols, c, g.o, row, g.gradients)
+			g.f.Gradient(points[tile*c:], line, b.cols, c, g.o, row, g.gradients)
 		}
-		if b.halfCol > 0 {
-			g.p.backend.simd.WinogradGradient(points[half*c:], line[2*b.cols*g.o:], 1, c, g.o, row, g.gradients)
+		if b.restCol > 0 {
+			g.f.Gradient(points[last*c:], line[m*b.cols*g.o:], 1, c, g.o, row, g.gradients)
 		}
 	}
 }
@@ -116,11 +120,11 @@ func (g *winogradWeight) transformGradient(scratch []float32, b *tileBlock, n, f
 func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int) {
 	k, c := g.p.backend.simd, to-from
 	inputs := g.p.scratch.private[worker]
-	gradients := inputs[winogradPoints*g.inputs:]
+	gradients := inputs[g.f.Points()*g.inputs:]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias = 1, g.i, nil
 	rows := newRowTiles(k.Group, c)
-	for point := range winogradPoints {
+	for point := range g.f.Points() {
 		first, end := b.needed(point)
 		if first == end {
 			if t.Accumulate == 0 {
@@ -149,19 +153,19 @@ func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int)
 
 // pointSums returns a group's sums at a point: (O, I).
 func (g *winogradWeight) pointSums(group, point int) []float32 {
-	return g.p.scratch.shared[(group*winogradPoints+point)*g.sums:][:g.i*g.o]
+	return g.p.scratch.shared[(group*g.f.Points()+point)*g.sums:][:g.i*g.o]
 }
 
 // finish adds up the groups of output channels [from, to), in order, and
 // transforms the sums to DW.
 func (g *winogradWeight) finish(from, to int) {
-	k := g.p.backend.simd
+	k, taps := g.p.backend.simd, g.f.Taps*g.f.Taps
 	for group := 1; group < g.groups; group++ {
-		for point := range winogradPoints {
+		for point := range g.f.Points() {
 			k.Add(g.pointSums(0, point)[from*g.i:to*g.i], g.pointSums(group, point)[from*g.i:to*g.i])
 		}
 	}
 	for o := from; o < to; o++ {
-		k.WinogradWeight(g.dw[o*9*g.i:], g.p.scratch.shared[o*g.i:], g.i, g.i, g.sums)
+		g.f.Weight(g.dw[o*taps*g.i:], g.p.scratch.shared[o*g.i:], g.i, g.i, g.sums)
 	}
 }

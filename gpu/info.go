@@ -92,6 +92,10 @@ type Limits struct {
 	TimestampPeriod float64 `json:"timestamp_period"`
 }
 
+// MinStorageBuffers is the least [Limits].StorageBuffers of a usable device. Vulkan
+// guarantees 4.
+const MinStorageBuffers = 8
+
 // Options tell [Open] how to set up a device.
 type Options struct {
 	// Validate switches on the Khronos validation layer and its checks of

@@ -275,6 +275,8 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 		return d
 	case family < 0:
 		d.info.refuse("it has no queue for compute shaders")
+	case d.info.Limits.StorageBuffers < MinStorageBuffers:
+		d.info.refuse(fmt.Sprintf("its driver lets a shader have %d storage buffers, but %d are needed", d.info.Limits.StorageBuffers, MinStorageBuffers))
 	}
 	if d.extensions, err = in.calls.extensionsOf(h); err != nil {
 		d.info.refuse(err.Error())
@@ -311,7 +313,7 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 		SharedMemoryBytes:       int(l.MaxComputeSharedMemorySize),
 		StorageBufferRange:      int64(l.MaxStorageBufferRange),
 		StorageBufferAlignment:  int(l.MinStorageBufferOffsetAlignment),
-		StorageBuffers:          int(min(l.MaxPerStageDescriptorStorageBuffers, l.MaxDescriptorSetStorageBuffers)),
+		StorageBuffers:          int(min(l.MaxPerStageDescriptorStorageBuffers, l.MaxDescriptorSetStorageBuffers, l.MaxPerStageResources)),
 		PushConstantBytes:       int(l.MaxPushConstantsSize),
 		MaxAllocations:          int(l.MaxMemoryAllocationCount),
 	}

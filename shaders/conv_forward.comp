@@ -3,32 +3,39 @@
 // Y = patches(X)·Wᵀ + Bias: M = N·OH·OW pixels, N = O channels, K = KH·KW·I
 // taps. On request it also computes the statistics of each row tile; the last
 // workgroup of a column of tiles combines them, or else batchnorm_combine does.
+// In inference it normalises by given statistics instead, on request with ReLU.
 #include "common.glsl"
+#include "relu.glsl"
 
 layout(constant_id = 18) const bool WITH_STATISTICS = false;
 layout(constant_id = 19) const bool COMBINE = false; // the last workgroup combines them
+layout(constant_id = 20) const bool NORMALIZE = false; // as batchnorm_forward does in inference
+layout(constant_id = 21) const bool WITH_RELU = false; // after that
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
 #include "conv_shape.glsl"
 #define MASK_A (I % 4 == 0)
 #define MASK_B (!WHOLE_K)
-#define MIXED_CONSTANT 20
+#define MIXED_CONSTANT 22
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"
 
 layout(push_constant) uniform Push {
     uint pixels, split_k, with_bias;
-    uint bias_at, mean_at, variance_at;
+    float eps; // added to the variance
+    uint bias_at, mean_at, variance_at, gamma_at, beta_at;
     uint parts_at, counters_at, partials_at;
 };
 layout(binding = 0) readonly buffer X { vec4 x[]; };        // (N, H, W, I)
 layout(binding = 1) readonly buffer Weight { vec4 w[]; };   // (O, KH·KW·I)
 layout(binding = 2) buffer Y { vec4 y[]; };                 // (pixels, O) or (splits, pixels, O)
 layout(binding = 3) readonly buffer Bias { float bias[]; }; // (O)
-layout(binding = 3) writeonly buffer Mean { float mean_of[]; };          // (O)
-layout(binding = 3) writeonly buffer Variance { float variance_of[]; };  // (O), biased
+layout(binding = 3) buffer Mean { float mean_of[]; };                    // (O), read where NORMALIZE is set, else written
+layout(binding = 3) buffer Variance { float variance_of[]; };            // (O), biased; likewise
+layout(binding = 3) readonly buffer Gamma { float gamma[]; };            // (O)
+layout(binding = 3) readonly buffer Beta { float beta[]; };              // (O)
 layout(binding = 4) coherent buffer Parts { vec4 parts[]; };             // (splits, pixels, O)
 layout(binding = 4) coherent buffer Counters { uint counters[]; };       // (nodes, tiles), then (nodes, columns of tiles)
 layout(binding = 4) coherent buffer Partials { float partials[]; };      // (tiles of rows, 2, O)
@@ -91,6 +98,25 @@ vec4 load_b(uint v, uint n, uint kk, uint k, out uint valid) {
 
 void advance() {}
 
+// Normalises the tile.
+void normalize_tile(Group g) {
+    [[unroll]] for (uint q = 0; q < TN / 4; q++) {
+        vec4 mean, variance, scale, shift;
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            uint c = min(g.n0 + col_of(q) + j, O - 1);
+            mean[j] = mean_of[mean_at + c];
+            variance[j] = variance_of[variance_at + c];
+            scale[j] = gamma[gamma_at + c];
+            shift[j] = beta[beta_at + c];
+        }
+        vec4 inv_std = 1.0 / sqrt(variance + eps);
+        [[unroll]] for (uint i = 0; i < TM; i++) {
+            vec4 v = (accumulator[i * (TN / 4) + q] - mean) * inv_std * scale + shift;
+            accumulator[i * (TN / 4) + q] = WITH_RELU ? relu(v) : v;
+        }
+    }
+}
+
 void main() {
     Group g = group_of(O);
     if (g.m0 >= pixels) {
@@ -102,6 +128,9 @@ void main() {
     }
     if (with_bias != 0) {
         add_bias(g, O);
+    }
+    if (NORMALIZE) {
+        normalize_tile(g);
     }
     store_tile(g, SUM_SPLITS ? 0 : g.split, pixels, O, false);
     if (COMBINE) {

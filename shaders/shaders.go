@@ -5,7 +5,8 @@
 // push constants and its buffers by name, and returns them in the shader's order
 // as a [Call].
 //
-// After changing a source run go generate, which needs glslc; the tests of
+// After changing a source run go generate, which needs glslc, and for the variants for
+// matrix units a glslc of 2025.3 or later, named by the variable GLSLC_UNITS; the tests of
 // package generate fail until then.
 package shaders
 
@@ -23,8 +24,8 @@ import (
 //go:embed spv
 var spv embed.FS
 
-// What shaders ask of a device at most. Vulkan guarantees as many bytes, but only 4
-// bindings; all drivers known have 8 or more.
+// What shaders ask of a device at most. Vulkan guarantees as many bytes; package gpu
+// refuses devices that have fewer bindings (gpu.MinStorageBuffers).
 const (
 	MaxBindings  = 8
 	MaxPushBytes = 128

@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -76,18 +77,18 @@ func TrainReplicas(ctx context.Context, replicas []Replica, n model.Network, dat
 		}
 		outcomes[i].Result = t.finishedBefore()
 	}
-	for len(left) > 0 {
-		var members []*training
-		members, left = atOneStep(left)
-		images := data
-		if len(left) == 0 {
-			data = nil // now only the caller may keep its 55 MB in memory
-		}
-		if err := trainGroup(ctx, members, n, images, backend); err != nil {
+	if len(left) == 0 {
+		return outcomes, nil
+	}
+	groups := byStep(left)
+	last := len(groups) - 1
+	for _, members := range groups[:last] {
+		if err := trainGroup(ctx, members, n, data, backend); err != nil {
 			return outcomes, err
 		}
 	}
-	return outcomes, nil
+	// This is the last use of data, whose 55 MB only the caller may now keep in memory.
+	return outcomes, trainGroup(ctx, groups[last], n, data, backend)
 }
 
 // checkReplicas refuses arguments that cannot be trained with.
@@ -110,15 +111,15 @@ func checkReplicas(replicas []Replica, n model.Network, data *dataset.Dataset, b
 	return checkArguments(first, n, data, backend)
 }
 
-// atOneStep returns the trainings that are at the same step as the first, and the
-// others.
-func atOneStep(list []*training) (members, others []*training) {
+// byStep returns trainings in groups that are at the same step.
+func byStep(list []*training) [][]*training {
+	var groups [][]*training
 	for _, t := range list {
-		if t.state.Step == list[0].state.Step && t.state.Slot == list[0].state.Slot {
-			members = append(members, t)
-		} else {
-			others = append(others, t)
+		at := slices.IndexFunc(groups, func(g []*training) bool { return g[0].state.Step == t.state.Step && g[0].state.Slot == t.state.Slot })
+		if at < 0 {
+			at, groups = len(groups), append(groups, nil)
 		}
+		groups[at] = append(groups[at], t)
 	}
-	return members, others
+	return groups
 }

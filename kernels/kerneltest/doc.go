@@ -25,5 +25,6 @@
 // and gets Σ|aᵢbᵢ| by running the reference on absolute values. If K is large,
 // that bound is wide enough to hide a lost term, so each shape also runs on
 // small integers, whose sums are exact in float32 in any order and must match
-// exactly. The other ops' bounds are derived next to their cases.
+// exactly, unless the backend computes the case in large tiles (see [Winograd]). The
+// other ops' bounds are derived next to their cases.
 package kerneltest

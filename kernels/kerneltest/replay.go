@@ -32,7 +32,7 @@ func Replay(t *testing.T, plan *kernels.Plan, section string, backend, reference
 	report := &Report{Backend: backend.Name()}
 	for i, op := range ops {
 		name := fmt.Sprintf("op %d", i)
-		worst, err := r.step(name, op, usesWinograd(backend, op))
+		worst, err := r.step(name, op, winogradOutputs(backend, op))
 		if err != nil {
 			t.Errorf("%s, %s (%s): %v", section, name, op.Kind(), err)
 		}
@@ -57,7 +57,7 @@ func stepwise(plan *kernels.Plan, section string) (*kernels.Plan, []kernels.Op) 
 type replay struct{ backend, reference, absolute kernels.Program }
 
 // step runs one op on all three and compares; winograd is as in [Results].
-func (r *replay) step(section string, op kernels.Op, winograd bool) (worst float64, err error) {
+func (r *replay) step(section string, op kernels.Op, winograd int) (worst float64, err error) {
 	results := &Results{Steps: 1, Winograd: winograd}
 	if results.In, err = r.spread(op); err != nil {
 		return 0, err

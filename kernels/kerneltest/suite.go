@@ -107,7 +107,7 @@ func (s *Suite) check(backend kernels.Backend, c Case, trial *Trial) (worst floa
 	}
 	for _, op := range trial.ops() {
 		r := &Results{In: trial.values(op, kernels.ReadWrite, before), Ref: trial.values(op, changed, want.after),
-			Abs: trial.values(op, changed, want.absolute), Steps: trial.steps, Winograd: usesWinograd(backend, op)}
+			Abs: trial.values(op, changed, want.absolute), Steps: trial.steps, Winograd: winogradOutputs(backend, op)}
 		ratio, err := compareOutputs(op, trial.values(op, kernels.Write, after[0]), r, trial.exact)
 		worst, problems = max(worst, ratio), append(problems, err)
 	}

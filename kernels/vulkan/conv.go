@@ -12,7 +12,7 @@ import (
 
 func (l *lowering) convForward(op kernels.ConvForward) {
 	pixels, o := op.Y.Matrix()
-	p := l.plan("conv_forward", pixels, o, op.W.Len()/o)
+	p := l.outputProduct(op)
 	// The product itself computes the statistics of its tiles, unless a
 	// workgroup ends up with only a partial sum.
 	statistics := !op.Mean.Absent()
@@ -30,10 +30,10 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	l.multiply(multiplication{product: p, c: op.Y, bias: op.Bias, mixed: mixed(op), counters: counters,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvForward(shaders.ConvForwardSpec{MatrixTileSpec: s.tile, ConvShapeSpec: convShape(op.X, op.W, op.Stride, op.Pad),
-				WithStatistics: ofTiles, Combine: combine},
-				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias)},
+				WithStatistics: ofTiles, Combine: combine, Normalize: false, WithReLU: false},
+				shaders.ConvForwardPush{Pixels: pixels, SplitK: p.splitK, WithBias: flag(s.withBias), Eps: 0},
 				shaders.ConvForwardBuffers[arg]{X: l.read(op.X), Weight: l.read(op.W), Bias: s.bias, Y: s.result,
-					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance})
+					Parts: s.parts, Counters: s.counters, Partials: partials, Mean: mean, Variance: variance, Gamma: arg{}, Beta: arg{}})
 		}})
 	switch {
 	case combine:
@@ -42,6 +42,12 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 	case statistics:
 		l.statistics(op.Y, l.write(op.Mean), l.write(op.Var))
 	}
+}
+
+// outputProduct plans a convolution.
+func (l *lowering) outputProduct(op kernels.ConvForward) product {
+	pixels, o := op.Y.Matrix()
+	return l.plan("conv_forward", pixels, o, op.W.Len()/o, op.Precision)
 }
 
 // convBackwardInput lowers the gradient of the input, with the sums of the
@@ -63,12 +69,12 @@ func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernel
 // inputGradientProduct plans the gradient of the input.
 func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
 	pixels, i := op.DX.Matrix()
-	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i)
+	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i, op.Precision)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
-	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels)
+	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels, op.Precision)
 	l.multiply(multiplication{product: p, c: op.DW, mixed: mixed(op), rowSums: op.DBias,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardWeight(shaders.ConvBackwardWeightSpec{MatrixTileSpec: s.tile,

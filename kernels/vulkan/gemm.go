@@ -31,7 +31,7 @@ func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 // gemmProduct plans a matrix product that is not narrow.
 func (l *lowering) gemmProduct(op kernels.GEMM) product {
 	m, n, k := op.MNK()
-	return l.plan("gemm"+transposes(op), m, n, k)
+	return l.plan("gemm"+transposes(op), m, n, k, op.Precision)
 }
 
 // mixed reports whether an op is in mixed precision.

@@ -50,6 +50,8 @@ type target struct {
 	wanted   int  // workgroups of that size that keep the device busy
 	core     core
 	tiles    []tile
+	units    *units // for products in mixed precision; nil without usable ones
+	onUnits  bool   // whether tiles are those of units
 
 	// lastGroup: the last workgroup to arrive may finish the work of all
 	// (shaders/include/last_group.glsl). That needs fences between workgroups,

@@ -3,11 +3,13 @@
 package vulkan
 
 import (
+	"bytes"
 	"fmt"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -264,5 +266,78 @@ func TestLayout(t *testing.T) {
 	}
 	if len(l.arenas) != 3 || l.arenas[0] != 7*kernels.Alignment {
 		t.Errorf("arenas of %v bytes, want one before the two large ones", l.arenas)
+	}
+}
+
+// A device that package gpu accepts has the bindings of every shader.
+func TestUsableDevicesHaveEnoughBindings(t *testing.T) {
+	if gpu.MinStorageBuffers < shaders.MaxBindings {
+		t.Errorf("devices with %d storage buffers are usable, but shaders take %d", gpu.MinStorageBuffers, shaders.MaxBindings)
+	}
+}
+
+// Buffers that share a binding are bound as one span, and each is found at its offset
+// in elements. An unused one is not part of it, and an unused binding holds what the
+// dispatch writes.
+func TestBind(t *testing.T) {
+	m, err := shaders.Get("conv_forward")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := make([]arg, len(m.Buffers)) // X, Weight, Y, then Bias, Mean, Variance, then scratch
+	for i := range 3 {
+		args[i] = arg{span{0, int64(4096 * i), 100}, kernels.Read}
+	}
+	args[2].access = kernels.Write
+	args[3] = arg{span{0, 1024, 128}, kernels.Read}
+	args[5] = arg{span{0, 512, 64}, kernels.Write}
+	bound, offsets, err := bind(&dispatch{shader: "conv_forward", args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (arg{span{0, 512, 640}, kernels.ReadWrite}); bound[3] != want || bound[4] != args[2] {
+		t.Errorf("bindings 3 and 4 hold %+v, want %+v and %+v", bound[3:], want, args[2])
+	}
+	if want := []byte{128, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}; !bytes.Equal(offsets[:12], want) {
+		t.Errorf("offsets %v, want %v", offsets[:12], want)
+	}
+	args[3].arena = 1
+	if _, _, err := bind(&dispatch{shader: "conv_forward", args: args}); err == nil {
+		t.Error("buffers of two arenas share a binding")
+	}
+}
+
+// In inference a convolution without a pool normalises its own result: FashionCNN's
+// third, and all of ResNet-20.
+func TestInferenceDispatches(t *testing.T) {
+	const batch = 100
+	for name, saved := range map[string]int{"fashioncnn": 1, "resnet20": 21} {
+		network, _ := model.Zoo(name, model.Shape{H: 28, W: 28, C: 1}, []string{"a", "b", "c"})
+		net, err := model.Build(model.Config{Network: network, Images: batch, EvalImages: batch, EvalBatches: []int{batch}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := net.Plan.Find(model.EvalSection(batch))
+		dispatches := func(pool int) int { // with the pools of all convolutions set to one, if that is above 1
+			n := 0
+			for _, op := range s.Ops {
+				l := lowering{target: targets()["desktop"], layout: newLayout(net.Plan)}
+				conv, ok := op.(kernels.ConvBatchNormInference)
+				if ok && pool > 1 {
+					conv.Pool = pool
+					op = conv
+				}
+				if err := l.lower(op, nil); err != nil {
+					t.Fatal(err)
+				}
+				n += len(l.out)
+			}
+			return n
+		}
+		if with, without := dispatches(1), dispatches(2); without-with != saved {
+			t.Errorf("%s: %d dispatches, %d if none normalised its own result, want %d fewer", name, with, without, saved)
+		} else {
+			t.Logf("%s: %d dispatches, %d without", name, with, without)
+		}
 	}
 }

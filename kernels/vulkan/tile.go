@@ -88,6 +88,8 @@ type product struct {
 	bk     int // step along k
 	splits int // ranges of k for separate workgroups (split-K)
 	splitK int // length of a range, a multiple of bk
+
+	units bool // whether matrix units multiply
 }
 
 // minSplit is the smallest range of k that is worth a separate workgroup.
@@ -128,7 +130,7 @@ func (t *target) planProduct(m, n, k int) product {
 	var best product
 	least := math.Inf(1)
 	for _, v := range t.tiles {
-		p := product{m: m, n: n, k: k, tile: v}
+		p := product{m: m, n: n, k: k, tile: v, units: t.onUnits}
 		splits := []int{1}
 		for _, load := range t.core.loads {
 			splits = append(splits, max(1, min(load*t.cores/p.groups(), k/minSplit)))
@@ -145,6 +147,9 @@ func (t *target) planProduct(m, n, k int) product {
 // split divides K into at most the given number of ranges.
 func (p product) split(splits int) product {
 	p.bk = min(p.step, ceilDiv(p.k, 4)*4)
+	if p.units {
+		p.bk = p.step // a multiple of the units' shape
+	}
 	p.splitK = ceilDiv(ceilDiv(p.k, splits), p.bk) * p.bk
 	p.splits = ceilDiv(p.k, p.splitK)
 	return p
@@ -258,8 +263,13 @@ func (l *lowering) multiply(m multiplication) {
 	if m.accumulate {
 		result = l.update(m.c)
 	}
+	u, regions := units{}, 0
+	if m.product.units {
+		u, regions = *l.units, l.units.regions(m.tile)
+	}
 	s := shared{tile: shaders.MatrixTileSpec{BM: m.bm, BN: m.bn, BK: m.bk, TM: m.tm, TN: m.tn,
-		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed},
+		SumSplits: l.sumsSplits(m.product), RowSums: !m.rowSums.Absent(), WholeK: m.k%m.bk == 0, Unroll: l.unroll(m.bk), Mixed: m.mixed,
+		SubgroupSize: u.subgroup, SubgroupsM: regions, UnitM: u.M, UnitN: u.N, UnitK: u.K},
 		withBias: !m.bias.Absent() && !secondPass, accumulate: m.accumulate && !secondPass,
 		result: result}
 	if s.withBias {
@@ -283,7 +293,11 @@ func (l *lowering) multiply(m multiplication) {
 	if n := m.counters + l.splitCounters(m.product); n > 0 {
 		s.counters = l.counters(n)
 	}
-	l.dispatch(m.threads(), m.groups(), m.splits, m.call(s))
+	call := m.call(s)
+	if m.product.units {
+		call.Shader += "_" + l.units.Factors
+	}
+	l.dispatch(m.threads(), m.groups(), m.splits, call)
 	l.out[len(l.out)-1].product = &m.product
 	if secondPass {
 		l.sumSplits(m, s.parts.span, s.rowParts.span, result)

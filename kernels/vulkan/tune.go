@@ -30,7 +30,12 @@ type tuning map[string]choice
 func productKey(kind string, m, n, k int) string { return fmt.Sprintf("%s %dx%dx%d", kind, m, n, k) }
 
 // plan returns the tuned choice for a product, or else that of planProduct.
-func (l *lowering) plan(kind string, m, n, k int) product {
+func (l *lowering) plan(kind string, m, n, k int, precision kernels.Precision) product {
+	if precision == kernels.Mixed && l.units != nil {
+		onUnits := l.target
+		onUnits.tiles, onUnits.onUnits = l.units.tiles, true
+		return onUnits.planProduct(m, n, k)
+	}
 	l.planned = productKey(kind, m, n, k)
 	if c, ok := l.tuned[l.planned]; ok {
 		for _, v := range l.tiles {

@@ -6,6 +6,27 @@
 // Many parts are combined as a tree: the last of every fan neighbours combines
 // those and then represents them at the next level. So no workgroup reads many
 // parts one after the other, and several read at the same time.
+//
+// Why the last workgroup sees the parts of all, by the memory model of the Vulkan
+// specification (appendix B, "Vulkan Memory Model"):
+//   - Parts are coherent: writes are made available, and reads are made visible, to
+//     other workgroups ("Availability, Visibility, and Domain Operations"; without the
+//     extension, coherent means the queue family's scope, the shader domain).
+//   - A thread's writes of parts come before its memoryBarrierBuffer(), a release and
+//     acquire fence at device scope, in program order; barrier() orders the fences of
+//     all threads of the workgroup before thread 0's, which again releases
+//     ("Synchronizes-With", fences cumulate over barrier()).
+//   - Thread 0's atomicAdd, relaxed by itself, follows the fence. Atomics on one
+//     counter have a single order, and each reads the one before ("Atomic Operation",
+//     "Scoped Modification Order"); an unbroken chain of them is a release sequence.
+//     So the arrival that reads groups − 1 reads from that of every other workgroup.
+//   - In the last workgroup, barrier() orders the other threads after thread 0, and
+//     memoryBarrierBuffer() acquires: every part's write happens before every read of
+//     it ("Happens-Before", "Location-Ordered").
+//   - The counter goes back to 0 in the thread whose atomicAdd was the last one, so that
+//     no other workgroup accesses it until a pipeline barrier of the host has passed.
+// What it does not need is progress: no workgroup waits for another. Drivers for which
+// it is switched off are in newTarget, in lower.go.
 #ifndef LAST_GROUP_GLSL
 #define LAST_GROUP_GLSL
 

@@ -231,60 +231,59 @@ func reluPoolBackwardWith(lanes int, vector func(dx0, dx1, dy, y *float32, index
 	}
 }
 
-// Winograd's transforms of the input and of the output's gradient use the kernels
-// only for whole vectors of channels. The others process any remainder in
-// portable code.
+// winogradVectors are the kernels of the transforms of a [Winograd].
+type winogradVectors struct {
+	filter   func(u, filter *float32, n, du, dg int)
+	input    func(v, x *float32, tiles, c, row, dv int)
+	output   func(y, m, bias *float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
+	gradient func(v, y *float32, tiles, c, ldy, row, dv int)
+	weight   func(dw, m *float32, n, ddw, dm int)
+}
 
-func winogradFilterWith(lanes int, vector func(u, g *float32, n, du, dg int)) func(u, g []float32, n, du, dg int) {
-	return func(u, g []float32, n, du, dg int) {
+// winogradWith uses the kernels of the input and of the output's gradient only for
+// whole vectors of channels.
+func winogradWith(rest Winograd, lanes int, vector winogradVectors) Winograd {
+	w := Winograd{Outputs: rest.Outputs, Taps: rest.Taps}
+	w.Filter = func(u, g []float32, n, du, dg int) {
 		whole := n &^ (lanes - 1)
 		if whole > 0 {
-			vector(&u[0], &g[0], whole, du, dg)
-		}
-		winogradFilterGeneric(u[whole:], g[whole:], n-whole, du, dg)
-	}
-}
-
-func winogradInputWith(lanes int, vector func(v, x *float32, tiles, c, row, dv int)) func(v, x []float32, tiles, c, row, dv int) {
-	return func(v, x []float32, tiles, c, row, dv int) {
-		if c%lanes != 0 {
-			winogradInputGeneric(v, x, tiles, c, row, dv)
-			return
-		}
-		vector(&v[0], &x[0], tiles, c, row, dv)
-	}
-}
-
-func winogradOutputWith(lanes int, vector func(y0, y1, m, bias *float32, tiles, c, ldy, ldm, dm int)) func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int) {
-	return func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int) {
-		whole := c &^ (lanes - 1)
-		if whole > 0 {
-			vector(&y0[0], &y1[0], &m[0], &bias[0], tiles, whole, ldy, ldm, dm)
-		}
-		if whole < c {
-			winogradOutputGeneric(y0[whole:], y1[whole:], m[whole:], bias[whole:], tiles, c-whole, ldy, ldm, dm)
-		}
-	}
-}
-
-func winogradGradientWith(lanes int, vector func(v, y *float32, tiles, c, ldy, row, dv int)) func(v, y []float32, tiles, c, ldy, row, dv int) {
-	return func(v, y []float32, tiles, c, ldy, row, dv int) {
-		if c%lanes != 0 {
-			winogradGradientGeneric(v, y, tiles, c, ldy, row, dv)
-			return
-		}
-		vector(&v[0], &y[0], tiles, c, ldy, row, dv)
-	}
-}
-
-func winogradWeightWith(lanes int, vector func(dw, m *float32, n, ddw, dm int)) func(dw, m []float32, n, ddw, dm int) {
-	return func(dw, m []float32, n, ddw, dm int) {
-		whole := n &^ (lanes - 1)
-		if whole > 0 {
-			vector(&dw[0], &m[0], whole, ddw, dm)
+			vector.filter(&u[0], &g[0], whole, du, dg)
 		}
 		if whole < n {
-			winogradWeightGeneric(dw[whole:], m[whole:], n-whole, ddw, dm)
+			rest.Filter(u[whole:], g[whole:], n-whole, du, dg)
 		}
 	}
+	w.Input = func(v, x []float32, tiles, c, row, dv int) {
+		if c%lanes != 0 {
+			rest.Input(v, x, tiles, c, row, dv)
+			return
+		}
+		vector.input(&v[0], &x[0], tiles, c, row, dv)
+	}
+	w.Output = func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+		whole := c &^ (lanes - 1)
+		if whole > 0 {
+			vector.output(&y[0], &m[0], &bias[0], tiles, whole, ldy, row, ldm, dm, rows, cols)
+		}
+		if whole < c {
+			rest.Output(y[whole:], m[whole:], bias[whole:], tiles, c-whole, ldy, row, ldm, dm, rows, cols)
+		}
+	}
+	w.Gradient = func(v, y []float32, tiles, c, ldy, row, dv int) {
+		if c%lanes != 0 {
+			rest.Gradient(v, y, tiles, c, ldy, row, dv)
+			return
+		}
+		vector.gradient(&v[0], &y[0], tiles, c, ldy, row, dv)
+	}
+	w.Weight = func(dw, m []float32, n, ddw, dm int) {
+		whole := n &^ (lanes - 1)
+		if whole > 0 {
+			vector.weight(&dw[0], &m[0], whole, ddw, dm)
+		}
+		if whole < n {
+			rest.Weight(dw[whole:], m[whole:], n-whole, ddw, dm)
+		}
+	}
+	return w
 }

@@ -78,25 +78,8 @@ type Kernels struct {
 	// to the element at index, and the others get none.
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
-	// The transforms of Winograd's convolution F(2×2, 3×3); see winograd.go.
-	// The 16 points of a matrix are dv, dm or du apart.
-	// WinogradFilter transforms n filters g (9, dg) to points u (16, du).
-	WinogradFilter func(u, g []float32, n, du, dg int)
-	// WinogradInput transforms a row of tiles, each two pixels to the right of
-	// the one before, to points v (16, dv), of c channels each. x is the first
-	// tile's first pixel; its rows are row apart.
-	WinogradInput func(v, x []float32, tiles, c, row, dv int)
-	// WinogradOutput transforms points m (16, dm), tiles ldm apart, to the rows
-	// y0 and y1 of the output, whose pixels are ldy apart, and adds the bias of
-	// the c channels.
-	WinogradOutput func(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int)
-	// WinogradGradient transforms a row of tiles of c channels of the gradient of
-	// the output, whose pixels are ldy and whose rows are row apart, to points v
-	// (16, dv).
-	WinogradGradient func(v, y []float32, tiles, c, ldy, row, dv int)
-	// WinogradWeight transforms points m (16, dm) of the gradients of n filters
-	// to their taps dw (9, ddw).
-	WinogradWeight func(dw, m []float32, n, ddw, dm int)
+	// The transforms of Winograd's convolution F(m×m, r×r), by m and r.
+	Winograd2x3, Winograd4x3, Winograd2x5 Winograd
 
 	// Dropout zeroes or scales the units of one sample.
 	Dropout func(y, x []float32, sample uint32, d *Dropout)

@@ -529,30 +529,80 @@ func reluPool2x2DotsSSE(sum *float32, dot *float32, dy *float32, y *float32, ind
 //go:noescape
 func reluPool2x2BackwardSSE(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
-// winogradFilterSSE transforms n filters, a multiple of the lanes.
+// winogradFilter2x3SSE transforms n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradFilterSSE(u *float32, filter *float32, n int, du int, dg int)
+func winogradFilter2x3SSE(u *float32, filter *float32, n int, du int, dg int)
 
-// winogradInputSSE transforms a row of input tiles of c channels, a multiple of the lanes.
+// winogradInput2x3SSE transforms a row of input tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradInputSSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+func winogradInput2x3SSE(v *float32, x *float32, tiles int, c int, row int, dv int)
 
-// winogradOutputSSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
+// winogradOutput2x3SSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradOutputSSE(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+func winogradOutput2x3SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
-// winogradGradientSSE transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+// winogradGradient2x3SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradGradientSSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+func winogradGradient2x3SSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
 
-// winogradWeightSSE transforms the points of n filters, a multiple of the lanes.
+// winogradWeight2x3SSE transforms the points of n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradWeightSSE(dw *float32, m *float32, n int, ddw int, dm int)
+func winogradWeight2x3SSE(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter4x3SSE transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x3SSE(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x3SSE transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x3SSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x3SSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x3SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x3SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x3SSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x3SSE transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x3SSE(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter2x5SSE transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter2x5SSE(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput2x5SSE transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput2x5SSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput2x5SSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput2x5SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient2x5SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient2x5SSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight2x5SSE transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight2x5SSE(dw *float32, m *float32, n int, ddw int, dm int)
 
 // addAVX2 adds x to y.
 //
@@ -684,30 +734,80 @@ func reluPool2x2DotsAVX2(sum *float32, dot *float32, dy *float32, y *float32, in
 //go:noescape
 func reluPool2x2BackwardAVX2(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
-// winogradFilterAVX2 transforms n filters, a multiple of the lanes.
+// winogradFilter2x3AVX2 transforms n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradFilterAVX2(u *float32, filter *float32, n int, du int, dg int)
+func winogradFilter2x3AVX2(u *float32, filter *float32, n int, du int, dg int)
 
-// winogradInputAVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
+// winogradInput2x3AVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradInputAVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+func winogradInput2x3AVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
 
-// winogradOutputAVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+// winogradOutput2x3AVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradOutputAVX2(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+func winogradOutput2x3AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
-// winogradGradientAVX2 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+// winogradGradient2x3AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradGradientAVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+func winogradGradient2x3AVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
 
-// winogradWeightAVX2 transforms the points of n filters, a multiple of the lanes.
+// winogradWeight2x3AVX2 transforms the points of n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradWeightAVX2(dw *float32, m *float32, n int, ddw int, dm int)
+func winogradWeight2x3AVX2(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter4x3AVX2 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x3AVX2(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x3AVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x3AVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x3AVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x3AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x3AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x3AVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x3AVX2 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x3AVX2(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter2x5AVX2 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter2x5AVX2(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput2x5AVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput2x5AVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput2x5AVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput2x5AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient2x5AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient2x5AVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight2x5AVX2 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight2x5AVX2(dw *float32, m *float32, n int, ddw int, dm int)
 
 // addAVX512 adds x to y.
 //
@@ -839,30 +939,80 @@ func reluPool2x2DotsAVX512(sum *float32, dot *float32, dy *float32, y *float32, 
 //go:noescape
 func reluPool2x2BackwardAVX512(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
-// winogradFilterAVX512 transforms n filters, a multiple of the lanes.
+// winogradFilter2x3AVX512 transforms n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradFilterAVX512(u *float32, filter *float32, n int, du int, dg int)
+func winogradFilter2x3AVX512(u *float32, filter *float32, n int, du int, dg int)
 
-// winogradInputAVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
+// winogradInput2x3AVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradInputAVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+func winogradInput2x3AVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
 
-// winogradOutputAVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+// winogradOutput2x3AVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradOutputAVX512(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+func winogradOutput2x3AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
-// winogradGradientAVX512 transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+// winogradGradient2x3AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradGradientAVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+func winogradGradient2x3AVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
 
-// winogradWeightAVX512 transforms the points of n filters, a multiple of the lanes.
+// winogradWeight2x3AVX512 transforms the points of n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradWeightAVX512(dw *float32, m *float32, n int, ddw int, dm int)
+func winogradWeight2x3AVX512(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter4x3AVX512 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x3AVX512(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x3AVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x3AVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x3AVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x3AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x3AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x3AVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x3AVX512 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x3AVX512(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter2x5AVX512 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter2x5AVX512(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput2x5AVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput2x5AVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput2x5AVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput2x5AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient2x5AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient2x5AVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight2x5AVX512 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight2x5AVX512(dw *float32, m *float32, n int, ddw int, dm int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

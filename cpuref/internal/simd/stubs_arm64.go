@@ -109,30 +109,80 @@ func reluPool2x2DotsNEON(sum *float32, dot *float32, dy *float32, y *float32, in
 //go:noescape
 func reluPool2x2BackwardNEON(dx0 *float32, dx1 *float32, dy *float32, y *float32, index *uint32, x0 *float32, x1 *float32, mean *float32, scale *float32, slope *float32, shift *float32, c int, windows int)
 
-// winogradFilterNEON transforms n filters, a multiple of the lanes.
+// winogradFilter2x3NEON transforms n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradFilterNEON(u *float32, filter *float32, n int, du int, dg int)
+func winogradFilter2x3NEON(u *float32, filter *float32, n int, du int, dg int)
 
-// winogradInputNEON transforms a row of input tiles of c channels, a multiple of the lanes.
+// winogradInput2x3NEON transforms a row of input tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradInputNEON(v *float32, x *float32, tiles int, c int, row int, dv int)
+func winogradInput2x3NEON(v *float32, x *float32, tiles int, c int, row int, dv int)
 
-// winogradOutputNEON transforms a row of products to output tiles of c channels, a multiple of the lanes.
+// winogradOutput2x3NEON transforms a row of products to output tiles of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradOutputNEON(y0 *float32, y1 *float32, m *float32, bias *float32, tiles int, c int, ldy int, ldm int, dm int)
+func winogradOutput2x3NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
-// winogradGradientNEON transforms a row of 2×2 tiles of c channels, a multiple of the lanes.
+// winogradGradient2x3NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
-func winogradGradientNEON(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+func winogradGradient2x3NEON(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
 
-// winogradWeightNEON transforms the points of n filters, a multiple of the lanes.
+// winogradWeight2x3NEON transforms the points of n filters, a multiple of the lanes.
 //
 //go:noescape
-func winogradWeightNEON(dw *float32, m *float32, n int, ddw int, dm int)
+func winogradWeight2x3NEON(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter4x3NEON transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x3NEON(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x3NEON transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x3NEON(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x3NEON transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x3NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x3NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x3NEON(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x3NEON transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x3NEON(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter2x5NEON transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter2x5NEON(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput2x5NEON transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput2x5NEON(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput2x5NEON transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput2x5NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient2x5NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient2x5NEON(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight2x5NEON transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight2x5NEON(dw *float32, m *float32, n int, ddw int, dm int)
 
 // transpose4NEON transposes 4 rows of 4·blocks elements.
 //

@@ -1,99 +1,215 @@
 package simd
 
-// The portable transforms of Winograd's convolution F(2×2, 3×3) (Lavin & Gray,
-// "Fast algorithms for convolutional neural networks", 2016). A 2×2 tile of the
+import "math"
+
+// Winograd holds the transforms of Winograd's convolution F(m×m, r×r) (Lavin & Gray,
+// "Fast algorithms for convolutional neural networks", 2016). An m×m tile of the
 // output is
 //
 //	Y = Aᵀ·[Σ_channels (G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A
 //
-// of the 3×3 filters g and the 4×4 tiles d of the input, with
-//
-//	     1  0 −1  0         1   0   0
-//	Bᵀ = 0  1  1  0    G =  ½   ½   ½    Aᵀ = 1  1  1  0
-//	     0 −1  1  0         ½  −½   ½         0  1 −1 −1
-//	     0  1  0 −1         0   0   1
-//
-// The 16 elements of a transformed tile are its points. The gradient of the filters
-// is the adjoint: dg = Gᵀ·[Σ_tiles (A·dY·Aᵀ) ⊙ (Bᵀ·d·B)]·G.
+// of the r×r filters g and the n×n tiles d of the input, n = m+r−1. The gradient of
+// the filters is the adjoint: dg = Gᵀ·[Σ_tiles (A·dY·Aᵀ) ⊙ (Bᵀ·d·B)]·G. The n²
+// elements of a transformed tile are its points; those of the transforms' operands
+// are du, dv or dm apart.
+type Winograd struct {
+	Outputs, Taps int // m and r
 
-// winogradFilterGeneric rounds as the vector code does: halves are exact.
-func winogradFilterGeneric(u, g []float32, n, du, dg int) {
-	for e := range n {
-		var rows [4][3]float32 // G·g
-		for j := range 3 {
-			a, b, c := g[j*dg+e], g[(3+j)*dg+e], g[(6+j)*dg+e]
-			rows[0][j], rows[1][j], rows[2][j], rows[3][j] = a, (a+c)*.5+b*.5, (a+c)*.5-b*.5, c
+	// Filter transforms n filters g (r², dg) to points u.
+	Filter func(u, g []float32, n, du, dg int)
+	// Input transforms a row of tiles, each m pixels to the right of the one
+	// before, to points v, of c channels each. x is the first tile's first pixel;
+	// its rows are row apart.
+	Input func(v, x []float32, tiles, c, row, dv int)
+	// Output transforms points m, tiles ldm apart, to tiles of the output, whose
+	// pixels are ldy and whose rows are row apart, and adds the bias of the c
+	// channels. It stores the first rows and cols of each tile.
+	Output func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
+	// Gradient transforms a row of tiles of c channels of the gradient of the
+	// output, whose pixels are ldy and whose rows are row apart, to points v.
+	Gradient func(v, y []float32, tiles, c, ldy, row, dv int)
+	// Weight transforms points m of the gradients of n filters to their taps dw
+	// (r², ddw).
+	Weight func(dw, m []float32, n, ddw, dm int)
+}
+
+// Extent returns the extent n of the input's tiles.
+func (w *Winograd) Extent() int { return w.Outputs + w.Taps - 1 }
+
+// Points returns the number of points of a tile.
+func (w *Winograd) Points() int { return w.Extent() * w.Extent() }
+
+// WinogradMatrices are the matrices of Winograd's convolution.
+type WinogradMatrices struct {
+	Output [][]float64 // Aᵀ (m, n)
+	Filter [][]float64 // G (n, r)
+	Input  [][]float64 // Bᵀ (n, n)
+}
+
+// winogradRoots are the finite numbers at which the algorithm evaluates
+// polynomials, by n; infinity is the last. With 6 they decide the error: the usual
+// 0, ±1, ±2 and ∞ have more than twice that of these, which are close to the best
+// of Alam et al., "Winograd convolution for deep neural networks: efficient point
+// selection", 2022. float32 holds them and their products in A and B exactly.
+var winogradRoots = map[int][]float64{4: {0, 1, -1}, 6: {0, 5. / 8, -5. / 8, 3. / 2, -3. / 2}}
+
+// NewWinogradMatrices returns the matrices of F(outputs×outputs, taps×taps) by the
+// construction of Toom and Cook.
+func NewWinogradMatrices(outputs, taps int) WinogradMatrices {
+	n := outputs + taps - 1
+	roots := winogradRoots[n]
+	m := WinogradMatrices{Output: newMatrix(outputs, n), Filter: newMatrix(n, taps), Input: newMatrix(n, n)}
+	for i, root := range roots {
+		others := append(append([]float64{}, roots[:i]...), roots[i+1:]...)
+		scale := 1.
+		for _, other := range others {
+			scale *= root - other
 		}
-		for i, r := range rows {
-			to := u[4*i*du+e:]
-			to[0], to[du], to[2*du], to[3*du] = r[0], (r[0]+r[2])*.5+r[1]*.5, (r[0]+r[2])*.5-r[1]*.5, r[2]
+		for k := range outputs {
+			m.Output[k][i] = math.Pow(root, float64(k))
 		}
+		for k := range taps {
+			m.Filter[i][k] = math.Pow(root, float64(k)) / math.Abs(scale)
+		}
+		for k, c := range polynomial(others) {
+			m.Input[i][k] = math.Copysign(c, c*scale)
+		}
+	}
+	m.Output[outputs-1][n-1], m.Filter[n-1][taps-1] = 1, 1
+	copy(m.Input[n-1], polynomial(roots))
+	return m
+}
+
+// polynomial returns the coefficients, from that of 1 on, of the product of x − root.
+func polynomial(roots []float64) []float64 {
+	c := []float64{1}
+	for _, root := range roots {
+		c = append([]float64{0}, c...)
+		for i := range len(c) - 1 {
+			c[i] -= root * c[i+1]
+		}
+	}
+	return c
+}
+
+func newMatrix(rows, cols int) [][]float64 {
+	m := make([][]float64, rows)
+	for i := range m {
+		m[i] = make([]float64, cols)
+	}
+	return m
+}
+
+// Transposed returns mᵀ.
+func Transposed(m [][]float64) [][]float64 {
+	t := newMatrix(len(m[0]), len(m))
+	for i, row := range m {
+		for j, v := range row {
+			t[j][i] = v
+		}
+	}
+	return t
+}
+
+// winogradGeneric returns the portable transforms of F(outputs×outputs, taps×taps).
+func winogradGeneric(outputs, taps int) Winograd {
+	m := NewWinogradMatrices(outputs, taps)
+	n := outputs + taps - 1
+	filter, input, output := newSandwich(m.Filter), newSandwich(m.Input), newSandwich(m.Output)
+	gradient, weight := newSandwich(Transposed(m.Output)), newSandwich(Transposed(m.Filter))
+	return Winograd{Outputs: outputs, Taps: taps,
+		Filter: func(u, g []float32, count, du, dg int) {
+			filter.apply(u, n*du, du, n, n, g, taps*dg, dg, count)
+		},
+		Input: func(v, x []float32, tiles, c, row, dv int) {
+			for t := range tiles {
+				input.apply(v[t*c:], n*dv, dv, n, n, x[t*outputs*c:], row, c, c)
+			}
+		},
+		Output: func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+			for t := range tiles {
+				to := y[t*outputs*ldy:]
+				output.apply(to, row, ldy, rows, cols, m[t*ldm:], n*dm, dm, c)
+				for i := range rows * cols {
+					addGeneric(to[i/cols*row+i%cols*ldy:], bias[:c])
+				}
+			}
+		},
+		Gradient: func(v, y []float32, tiles, c, ldy, row, dv int) {
+			for t := range tiles {
+				gradient.apply(v[t*c:], n*dv, dv, n, n, y[t*outputs*ldy:], row, ldy, c)
+			}
+		},
+		Weight: func(dw, m []float32, count, ddw, dm int) {
+			weight.apply(dw, taps*ddw, ddw, taps, taps, m, n*dm, dm, count)
+		},
 	}
 }
 
-func winogradInputGeneric(v, x []float32, tiles, c, row, dv int) {
-	for t := range tiles {
-		for ch := range c {
-			var d [4][4]float32 // Bᵀ·d
-			for j := range 4 {
-				from := x[(2*t+j)*c+ch:]
-				a, b, e, f := from[0], from[row], from[2*row], from[3*row]
-				d[0][j], d[1][j], d[2][j], d[3][j] = a-e, b+e, e-b, b-f
-			}
-			for i, r := range d {
-				to := v[4*i*dv+t*c+ch:]
-				to[0], to[dv], to[2*dv], to[3*dv] = r[0]-r[2], r[1]+r[2], r[2]-r[1], r[1]-r[3]
+// sandwich is a matrix L that computes Y = L·X·Lᵀ, as its coefficients that are not
+// 0, by row.
+type sandwich [][]coefficient
+
+type coefficient struct {
+	at    int
+	value float32
+}
+
+func newSandwich(l [][]float64) sandwich {
+	s := make(sandwich, len(l))
+	for i, row := range l {
+		for j, v := range row {
+			if v != 0 {
+				s[i] = append(s[i], coefficient{j, float32(v)})
 			}
 		}
 	}
+	return s
 }
 
-func winogradOutputGeneric(y0, y1, m, bias []float32, tiles, c, ldy, ldm, dm int) {
-	for t := range tiles {
-		for ch := range c {
-			var p [4][2]float32 // M·A
-			for i := range p {
-				from := m[4*i*dm+t*ldm+ch:]
-				p[i][0] = from[dm] + from[2*dm] + from[0]
-				p[i][1] = from[dm] - from[2*dm] - from[3*dm]
-			}
-			for j := range 2 {
-				y0[(2*t+j)*ldy+ch] = p[0][j] + bias[ch] + p[1][j] + p[2][j]
-				y1[(2*t+j)*ldy+ch] = p[1][j] + bias[ch] - p[2][j] - p[3][j]
-			}
-		}
-	}
-}
+// sandwichLanes is the number of matrices that apply computes at once.
+const sandwichLanes = 8
 
-func winogradGradientGeneric(v, y []float32, tiles, c, ldy, row, dv int) {
-	for t := range tiles {
-		for ch := range c {
-			from := y[2*t*ldy+ch:]
-			left, right := gradientPoints(from[0], from[row]), gradientPoints(from[ldy], from[ldy+row])
-			for i := range 4 {
-				to := v[4*i*dv+t*c+ch:]
-				for j, p := range gradientPoints(left[i], right[i]) {
-					to[j*dv] = p
+// apply computes the first rows and cols of Y for c matrices, whose elements are
+// rowX, rowY and colX, colY apart.
+func (s sandwich) apply(y []float32, rowY, colY, rows, cols int, x []float32, rowX, colX, c int) {
+	var xl [6][sandwichLanes]float32 // X·(column of Lᵀ)
+	for from := 0; from < c; from += sandwichLanes {
+		lanes := min(sandwichLanes, c-from)
+		for k := range cols {
+			for i := range s.extent() {
+				s.combine(xl[i][:lanes], s[k], x[from+i*rowX:], colX)
+			}
+			for i := range rows {
+				to := y[from+i*rowY+k*colY:][:lanes]
+				clear(to)
+				for _, l := range s[i] {
+					for lane, v := range xl[l.at][:lanes] {
+						to[lane] += l.value * v
+					}
 				}
 			}
 		}
 	}
 }
 
-// gradientPoints returns A·d.
-func gradientPoints(d0, d1 float32) [4]float32 { return [4]float32{d0, d0 + d1, d0 - d1, 0 - d1} }
-
-func winogradWeightGeneric(dw, m []float32, n, ddw, dm int) {
-	for e := range n {
-		var columns [3][4]float32 // Gᵀ·M
-		for j := range 4 {
-			from := m[j*dm+e:]
-			a, b, c, d := from[0], from[4*dm], from[8*dm], from[12*dm]
-			columns[0][j], columns[1][j], columns[2][j] = (b+c)*.5+a, (b-c)*.5, (b+c)*.5+d
-		}
-		for i, p := range columns {
-			to := dw[3*i*ddw+e:]
-			to[0], to[ddw], to[2*ddw] = (p[1]+p[2])*.5+p[0], (p[1]-p[2])*.5, (p[1]+p[2])*.5+p[3]
+// combine computes the sum of the elements of x, distance apart, times coefficients.
+func (s sandwich) combine(to []float32, coefficients []coefficient, x []float32, distance int) {
+	clear(to)
+	for _, l := range coefficients {
+		for lane, v := range x[l.at*distance:][:len(to)] {
+			to[lane] += l.value * v
 		}
 	}
+}
+
+// extent returns the number of columns of L: its last is not empty.
+func (s sandwich) extent() int {
+	n := 0
+	for _, row := range s {
+		for _, l := range row {
+			n = max(n, l.at+1)
+		}
+	}
+	return n
 }

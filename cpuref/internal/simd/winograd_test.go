@@ -6,80 +6,97 @@ import (
 	"testing"
 )
 
+// winograds returns the tier's transforms.
+func (k *Kernels) winograds() []*Winograd {
+	return []*Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5}
+}
+
 // The transforms of every tier match the portable ones, for channels around the
 // vectors and odd distances, and write nothing else.
 func TestWinogradTransforms(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(11, 12))
-		for _, c := range []int{1, 4, 7, 8, 12, 16, 17, 24, 32, 48} {
-			for tiles := 1; tiles < 4; tiles++ {
-				compareWinograd(t, k, r, c, tiles)
+		for i := range k.winograds() {
+			for _, c := range []int{1, 4, 7, 8, 12, 16, 17, 24, 32, 48} {
+				for tiles := 1; tiles < 4; tiles++ {
+					compareWinograd(t, k, r, i, c, tiles)
+				}
 			}
 		}
 	})
 }
 
-func compareWinograd(t *testing.T, k *Kernels, r *rand.Rand, c, tiles int) {
+func compareWinograd(t *testing.T, k *Kernels, r *rand.Rand, i, c, tiles int) {
 	t.Helper()
-	what := fmt.Sprintf("%d tiles of %d channels", tiles, c)
-	distance, row := tiles*c+r.IntN(5), (2*tiles+2)*c+r.IntN(5)
-	points, ldy, ldm := 16*distance, c+r.IntN(5), c
-	compare(t, "WinogradInput, "+what, r, []int{points, 4 * row}, func(k *Kernels, v [][]float32) {
-		k.WinogradInput(v[0], v[1], tiles, c, row, distance)
+	w := k.winograds()[i]
+	what := fmt.Sprintf("F(%d, %d), %d tiles of %d channels", w.Outputs, w.Taps, tiles, c)
+	width := tiles*w.Outputs + w.Taps - 1 // pixels
+	distance, row := tiles*c+r.IntN(5), width*c+r.IntN(5)
+	points, ldy, ldm := w.Points()*distance, c+r.IntN(5), c
+	compare(t, "Input, "+what, r, []int{points, w.Extent() * row}, func(k *Kernels, v [][]float32) {
+		k.winograds()[i].Input(v[0], v[1], tiles, c, row, distance)
 	}, k)
-	compare(t, "WinogradOutput, "+what, r, []int{2 * tiles * ldy, 2 * tiles * ldy, points, c}, func(k *Kernels, v [][]float32) {
-		k.WinogradOutput(v[0], v[1], v[2], v[3], tiles, c, ldy, ldm, distance)
+	rowY := tiles*w.Outputs*ldy + 3
+	rows, cols := 1+r.IntN(w.Outputs), 1+r.IntN(w.Outputs)
+	compare(t, fmt.Sprintf("Output, %s, %d×%d", what, rows, cols), r, []int{w.Outputs * rowY, points, c}, func(k *Kernels, v [][]float32) {
+		k.winograds()[i].Output(v[0], v[1], v[2], tiles, c, ldy, rowY, ldm, distance, rows, cols)
 	}, k)
-	compare(t, "WinogradGradient, "+what, r, []int{points, 2 * (2*tiles*ldy + 3)}, func(k *Kernels, v [][]float32) {
-		k.WinogradGradient(v[0], v[1], tiles, c, ldy, 2*tiles*ldy+3, distance)
+	compare(t, "Gradient, "+what, r, []int{points, w.Outputs * rowY}, func(k *Kernels, v [][]float32) {
+		k.winograds()[i].Gradient(v[0], v[1], tiles, c, ldy, rowY, distance)
 	}, k)
 	n, taps := tiles*c, tiles*c+r.IntN(5)
-	compare(t, "WinogradFilter, "+what, r, []int{points, 9 * taps}, func(k *Kernels, v [][]float32) {
-		k.WinogradFilter(v[0], v[1], n, distance, taps)
+	compare(t, "Filter, "+what, r, []int{points, w.Taps * w.Taps * taps}, func(k *Kernels, v [][]float32) {
+		k.winograds()[i].Filter(v[0], v[1], n, distance, taps)
 	}, k)
-	compare(t, "WinogradWeight, "+what, r, []int{9 * taps, points}, func(k *Kernels, v [][]float32) {
-		k.WinogradWeight(v[0], v[1], n, taps, distance)
+	compare(t, "Weight, "+what, r, []int{w.Taps * w.Taps * taps, points}, func(k *Kernels, v [][]float32) {
+		k.winograds()[i].Weight(v[0], v[1], n, taps, distance)
 	}, k)
 }
 
-// The transforms around a product per point are a 3×3 correlation of 4×4 pixels.
+// The transforms around a product per point are a correlation.
 func TestWinogradIsACorrelation(t *testing.T) {
 	r := rand.New(rand.NewPCG(13, 14))
-	x, w := values(r, 16), values(r, 9)
-	u, v, y0, y1 := make([]float32, 16), make([]float32, 16), make([]float32, 2), make([]float32, 2)
-	winogradFilterGeneric(u, w, 1, 1, 1)
-	winogradInputGeneric(v, x, 1, 1, 4, 1)
-	for i := range v {
-		v[i] *= u[i]
-	}
-	winogradOutputGeneric(y0, y1, v, []float32{.5}, 1, 1, 1, 1, 1)
-	for i, got := range append(y0, y1...) {
-		want := .5
-		for tap := range 9 {
-			want += float64(w[tap]) * float64(x[(i/2+tap/3)*4+i%2+tap%3])
+	for _, f := range generic.winograds() {
+		n, m, taps := f.Extent(), f.Outputs, f.Taps
+		x, w := values(r, n*n), values(r, taps*taps)
+		u, v, y := make([]float32, n*n), make([]float32, n*n), make([]float32, m*m)
+		f.Filter(u, w, 1, 1, 1)
+		f.Input(v, x, 1, 1, n, 1)
+		for i := range v {
+			v[i] *= u[i]
 		}
-		if !isClose(float64(got), want, 20, 16) {
-			t.Errorf("element %d is %v, want %v", i, got, want)
+		f.Output(y, v, []float32{.5}, 1, 1, 1, m, 1, 1, m, m)
+		for i, got := range y {
+			want := .5
+			for tap := range taps * taps {
+				want += float64(w[tap]) * float64(x[(i/m+tap/taps)*n+i%m+tap%taps])
+			}
+			if !isClose(float64(got), want, 20, 16) {
+				t.Errorf("F(%d, %d): element %d is %v, want %v", m, taps, i, got, want)
+			}
 		}
 	}
 }
 
-// WinogradGradient and WinogradWeight are the adjoints of WinogradOutput and
-// WinogradFilter: ⟨A·dy·Aᵀ, m⟩ = ⟨dy, Aᵀ·m·A⟩ and ⟨Gᵀ·m·G, g⟩ = ⟨m, G·g·Gᵀ⟩.
+// Gradient and Weight are the adjoints of Output and Filter:
+// ⟨A·dy·Aᵀ, m⟩ = ⟨dy, Aᵀ·m·A⟩ and ⟨Gᵀ·m·G, g⟩ = ⟨m, G·g·Gᵀ⟩.
 func TestWinogradAdjoints(t *testing.T) {
 	r := rand.New(rand.NewPCG(15, 16))
-	dy, m, w := values(r, 4), values(r, 16), values(r, 9)
-	points, y := make([]float32, 16), make([]float32, 4)
-	winogradGradientGeneric(points, dy, 1, 1, 1, 2, 1)
-	winogradOutputGeneric(y, y[2:], m, []float32{0}, 1, 1, 1, 1, 1)
-	if got, want := dot(points, m), dot(dy, y); !isClose(got, want, 100, 16) {
-		t.Errorf("WinogradGradient: the products are %v and %v", got, want)
-	}
-	dw := make([]float32, 9)
-	winogradWeightGeneric(dw, m, 1, 1, 1)
-	winogradFilterGeneric(points, w, 1, 1, 1)
-	if got, want := dot(dw, w), dot(m, points); !isClose(got, want, 100, 16) {
-		t.Errorf("WinogradWeight: the products are %v and %v", got, want)
+	for _, f := range generic.winograds() {
+		n, outputs := f.Points(), f.Outputs
+		dy, m, w := values(r, outputs*outputs), values(r, n), values(r, f.Taps*f.Taps)
+		points, y := make([]float32, n), make([]float32, len(dy))
+		f.Gradient(points, dy, 1, 1, 1, outputs, 1)
+		f.Output(y, m, []float32{0}, 1, 1, 1, outputs, 1, 1, outputs, outputs)
+		if got, want := dot(points, m), dot(dy, y); !isClose(got, want, 100, 16) {
+			t.Errorf("F(%d, %d), Gradient: the products are %v and %v", outputs, f.Taps, got, want)
+		}
+		dw := make([]float32, len(w))
+		f.Weight(dw, m, 1, 1, 1)
+		f.Filter(points, w, 1, 1, 1)
+		if got, want := dot(dw, w), dot(m, points); !isClose(got, want, 100, 16) {
+			t.Errorf("F(%d, %d), Weight: the products are %v and %v", outputs, f.Taps, got, want)
+		}
 	}
 }
 

@@ -72,25 +72,24 @@ func passes(v vector) {
 	normalizeReLUPool(v, false)
 	reluPoolDots(v)
 	reluPoolBackward(v)
-	winogradFilter(v)
-	winogradInput(v)
-	winogradOutput(v)
-	winogradGradient(v)
-	winogradWeight(v)
+	winograd(v, 2, 3)
+	winograd(v, 4, 3)
+	winograd(v, 2, 5)
 }
 
 // vector is a width of vector registers.
 type vector struct {
-	suffix string
-	lanes  int
-	new    func() reg.VecVirtual
+	suffix    string
+	lanes     int
+	registers int
+	new       func() reg.VecVirtual
 }
 
 var (
-	sse    = vector{"SSE", 4, XMM}
-	neon   = vector{"NEON", 4, XMM}
-	avx2   = vector{"AVX2", 8, YMM}
-	avx512 = vector{"AVX512", 16, ZMM}
+	sse    = vector{"SSE", 4, 16, XMM}
+	neon   = vector{"NEON", 4, 16, XMM}
+	avx2   = vector{"AVX2", 8, 16, YMM}
+	avx512 = vector{"AVX512", 16, 32, ZMM}
 )
 
 // bytes returns the width of a register in bytes.

@@ -228,6 +228,9 @@ func (t *translation) general(opcode string, o []Op) error {
 	case "LEAQ":
 		base, offset := t.addressOf(o[0].(Mem))
 		t.emit("ADD $%d, R%d, R%d", offset, base, register(o[1]))
+	case "IMUL3Q":
+		t.emit("MOVD %s, R%d", o[0].Asm(), address)
+		t.emit("MUL R%d, R%d, R%d", address, register(o[1]), register(o[2]))
 	case "SHLQ":
 		t.emit("LSL %s, R%d, R%[2]d", o[0].Asm(), register(o[1]))
 	case "ADDQ":

@@ -115,7 +115,7 @@ func (t *tile) reduce() {
 		a = append(a, field("t", "A1"))
 	}
 	b := field("t", "B")
-	rowA := t.rowDistances()
+	rowA := multiples(bytesOf(field("t", "RowA")), max(t.rows0, t.rows1))
 	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
 	ahead, stepAhead := field("t", "Ahead"), bytesOf(field("t", "StepAhead"))
 	TESTQ(ahead, ahead)
@@ -151,30 +151,6 @@ func (t *tile) reduce() {
 	t.jump(a, b, "BlockJumpA", "BlockJumpB")
 	DECQ(blocks)
 	JNZ(LabelRef("blocks"))
-}
-
-// rowDistances returns a function that gives the address of row i, 0 to 6, of a
-// group that starts at base.
-func (t *tile) rowDistances() func(base reg.GPVirtual, i int) Mem {
-	one := bytesOf(field("t", "RowA"))
-	multiple := map[int]reg.GPVirtual{}
-	for _, n := range []int{3, 5} {
-		if max(t.rows0, t.rows1) > n {
-			multiple[n] = GP64()
-			LEAQ(Mem{Base: one, Index: one, Scale: uint8(n - 1)}, multiple[n])
-		}
-	}
-	return func(base reg.GPVirtual, i int) Mem {
-		switch i {
-		case 0:
-			return Mem{Base: base}
-		case 1, 2, 4:
-			return Mem{Base: base, Index: one, Scale: uint8(i)}
-		case 6:
-			return Mem{Base: base, Index: multiple[3], Scale: 2}
-		}
-		return Mem{Base: base, Index: multiple[i], Scale: 1}
-	}
 }
 
 // multiply adds the product of element a and the row of B to the sums of a row.
