@@ -89,7 +89,8 @@ type product struct {
 	splits int // ranges of k for separate workgroups (split-K)
 	splitK int // length of a range, a multiple of bk
 
-	units bool // whether matrix units multiply
+	units  bool // whether matrix units multiply
+	window int  // columns whose sums are taken along (see gradientSumsJoin) unless a tile straddles two windows; 0: none
 }
 
 // minSplit is the smallest range of k that is worth a separate workgroup.
@@ -99,7 +100,7 @@ const minSplit = 128
 // multiplications that it performs in the same time, if it has nothing to wait for.
 type core struct {
 	registers, groups, shared int     // that workgroups share; shared memory in multiples of a workgroup's limit
-	loads                     []int   // workgroups per core worth splitting K for
+	loadStep, mostLoad        int     // the numbers of workgroups worth splitting K for: multiples, up to the most
 	fill                      int     // workgroups with less take as long as these
 	stepLatency               float64 // of a step along K, however little it multiplies
 	passCost                  float64 // launch and barrier of a second pass, or the levels of the tree
@@ -107,13 +108,14 @@ type core struct {
 
 // gpuCore holds roughly for a multiprocessor of NVIDIA, a compute unit of AMD, and a
 // core of Intel's or Apple's: 128 lanes at 1.6 GHz, 500 cycles to load a step, 4 µs a pass.
-var gpuCore = core{registers: 64 * 1024, groups: 16, shared: 2, loads: []int{1, 2, 3, 4, 6, 8, 12, 16},
+var gpuCore = core{registers: 64 * 1024, groups: 16, shared: 2, loadStep: 1, mostLoad: 16,
 	stepLatency: 128 * 500, passCost: 8e5}
 
 // softwareCore stands for all threads of a software driver, which spreads workgroups
-// evenly: it takes any number of them, and the wanted keep it busy.
+// evenly: it takes any number of them, and as many as are wanted keep it busy.
 func softwareCore(wanted int) core {
-	return core{registers: math.MaxInt, groups: math.MaxInt, shared: math.MaxInt >> 32, loads: []int{wanted}, fill: wanted, passCost: 2e7}
+	return core{registers: math.MaxInt, groups: math.MaxInt, shared: 1 << 20, loadStep: wanted, mostLoad: wanted,
+		fill: wanted, passCost: 2e7}
 }
 
 // ownRegisters is what a thread has in addition to its part of the tile
@@ -124,20 +126,18 @@ const ownRegisters = 64
 // (at 0.6 bytes for each), as parts of a split product are.
 const trafficCost = 32
 
-// planProduct picks the variant with the lowest estimated time. It depends on nothing
-// but the device's properties.
-func (t *target) planProduct(m, n, k int) product {
-	var best product
+// planProduct picks the variant for a product of which only extents and window are
+// known: that with the lowest estimated time. It depends on nothing but the device's
+// properties.
+func (t *target) planProduct(of product) (best product) {
 	least := math.Inf(1)
 	for _, v := range t.tiles {
-		p := product{m: m, n: n, k: k, tile: v, units: t.onUnits}
-		splits := []int{1}
-		for _, load := range t.core.loads {
-			splits = append(splits, max(1, min(load*t.cores/p.groups(), k/minSplit)))
-		}
-		for _, s := range splits {
-			if cost := t.cost(p.split(s)); cost < least {
-				best, least = p.split(s), cost
+		p := of
+		p.tile, p.units = v, t.onUnits
+		for load := 0; load <= t.core.mostLoad; load += t.core.loadStep {
+			p = p.split(max(1, min(load*t.cores/p.groups(), p.k/minSplit)))
+			if cost := t.cost(p); cost < least {
+				best, least = p, cost
 			}
 		}
 	}
@@ -160,14 +160,21 @@ func (p product) split(splits int) product {
 func (t *target) cost(p product) float64 {
 	perCore, fit := ceilDiv(p.groups()*p.splits, t.cores), t.resident(p)
 	time := float64(perCore/fit)*t.wave(p, fit) + t.wave(p, perCore%fit)
+	traffic := 0
 	if p.splits > 1 {
 		time += t.core.passCost
+		traffic += 2 * p.splits * p.m * p.n
 	}
-	cost := time * float64(t.cores)
-	if p.splits > 1 {
-		cost += float64(2*p.splits*p.m*p.n) * trafficCost
+	if p.window > 0 && !p.inOneWindow() {
+		time += t.core.passCost
+		traffic += 3 * p.m * p.n
 	}
-	return cost
+	return time*float64(t.cores) + float64(traffic)*trafficCost
+}
+
+// inOneWindow reports whether each tile lies in one of the windows of columns.
+func (p product) inOneWindow() bool {
+	return p.n == p.window || p.window%p.bn == 0 && p.n%p.window == 0
 }
 
 // wave returns the time that a core takes for the given number of workgroups at once:
