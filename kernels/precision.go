@@ -16,7 +16,7 @@ const (
 	// Mixed rounds both factors of every product with [RoundBFloat16], then
 	// multiplies and adds in float32. Biases and the old contents of an output
 	// are not rounded. Factors, products and sums below 2⁻¹²⁶ in magnitude may
-	// be flushed to 0.
+	// be flushed to 0, and factors below 2⁻²⁷ of their tensor's largest may lose bits.
 	Mixed
 )
 

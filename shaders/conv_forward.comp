@@ -12,16 +12,16 @@
 
 layout(constant_id = 18) const bool WITH_STATISTICS = false;
 layout(constant_id = 19) const bool COMBINE = false; // the last workgroup combines them
-layout(constant_id = 21) const bool NORMALIZE = false; // as batchnorm_forward does in inference
-layout(constant_id = 22) const bool WITH_RELU = false; // after that
-layout(constant_id = 23) const bool POOL = false; // after that too
+layout(constant_id = 20) const bool NORMALIZE = false; // as batchnorm_forward does in inference
+layout(constant_id = 21) const bool WITH_RELU = false; // after that
+layout(constant_id = 22) const bool POOL = false; // after that too
 
 const bool A_ALONG_K = true;
 const bool B_ALONG_K = true;
 #include "conv_shape.glsl"
 #define MASK_A (I % 4 == 0)
 #define MASK_B (!WHOLE_K)
-#define MIXED_CONSTANT 20
+#define MIXED_CONSTANT 23
 #include "matrix_tile.glsl"
 #include "matrix_store.glsl"
 #include "matrix_statistics.glsl"

@@ -351,16 +351,21 @@ func ColumnSum[T any](spec ColumnSumSpec, push ColumnSumPush, buffers ColumnSumB
 
 // MatrixTileSpec holds the specialisation constants of matrix_tile.glsl.
 type MatrixTileSpec struct {
-	BM        int
-	BN        int
-	BK        int
-	TM        int
-	TN        int
-	SumSplits bool
-	RowSums   bool
-	WholeK    bool
-	Unroll    int
-	Mixed     bool
+	BM           int
+	BN           int
+	BK           int
+	TM           int
+	TN           int
+	SumSplits    bool
+	RowSums      bool
+	WholeK       bool
+	Unroll       int
+	Mixed        bool
+	SubgroupSize int
+	SubgroupsM   int
+	UnitM        int
+	UnitN        int
+	UnitK        int
 }
 
 // ConvShapeSpec holds the specialisation constants of conv_shape.glsl.
@@ -422,7 +427,7 @@ type ConvBackwardInputBuffers[T any] struct {
 // ConvBackwardInput calls conv_backward_input.comp.
 func ConvBackwardInput[T any](spec ConvBackwardInputSpec, push ConvBackwardInputPush, buffers ConvBackwardInputBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_input",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.DY, buffers.Weight, buffers.DX, buffers.NormX, buffers.NormY, buffers.NormIndex, buffers.NormMean, buffers.NormInvStd, buffers.DBeta, buffers.DGamma, buffers.Parts, buffers.Counters, buffers.NormParts}}
 }
@@ -453,7 +458,7 @@ type ConvBackwardWeightBuffers[T any] struct {
 // ConvBackwardWeight calls conv_backward_weight.comp.
 func ConvBackwardWeight[T any](spec ConvBackwardWeightSpec, push ConvBackwardWeightPush, buffers ConvBackwardWeightBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_backward_weight",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.Mixed)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK)),
 		Buffers: []T{buffers.X, buffers.DY, buffers.DW, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.DBias}}
 }
@@ -495,7 +500,7 @@ type ConvForwardBuffers[T any] struct {
 // ConvForward calls conv_forward.comp.
 func ConvForward[T any](spec ConvForwardSpec, push ConvForwardPush, buffers ConvForwardBuffers[T]) Call[T] {
 	return Call[T]{Shader: "conv_forward",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Mixed), flag(spec.Normalize), flag(spec.WithReLU), flag(spec.Pool)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), uint32(spec.H), uint32(spec.W), uint32(spec.I), uint32(spec.O), uint32(spec.KH), uint32(spec.KW), uint32(spec.Stride), uint32(spec.Pad), flag(spec.WithStatistics), flag(spec.Combine), flag(spec.Normalize), flag(spec.WithReLU), flag(spec.Pool), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
 		Push:    bytesOf(uint32(push.Pixels), uint32(push.SplitK), uint32(push.WithBias), math.Float32bits(push.Eps)),
 		Buffers: []T{buffers.X, buffers.Weight, buffers.Y, buffers.Bias, buffers.Mean, buffers.Variance, buffers.Gamma, buffers.Beta, buffers.Parts, buffers.Counters, buffers.Partials}}
 }
@@ -651,7 +656,7 @@ type GEMMBuffers[T any] struct {
 // GEMM calls gemm.comp.
 func GEMM[T any](spec GEMMSpec, push GEMMPush, buffers GEMMBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm",
-		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed)},
+		Spec:    []uint32{uint32(spec.BM), uint32(spec.BN), uint32(spec.BK), uint32(spec.TM), uint32(spec.TN), flag(spec.SumSplits), flag(spec.RowSums), flag(spec.WholeK), uint32(spec.Unroll), flag(spec.TransA), flag(spec.TransB), flag(spec.VectorA), flag(spec.VectorB), uint32(spec.Epilogue), flag(spec.GradientSums), uint32(spec.BNH), uint32(spec.BNW), uint32(spec.BNC), uint32(spec.BNSize), flag(spec.Mixed), uint32(spec.SubgroupSize), uint32(spec.SubgroupsM), uint32(spec.UnitM), uint32(spec.UnitN), uint32(spec.UnitK)},
 		Push:    bytesOf(uint32(push.M), uint32(push.N), uint32(push.K), uint32(push.SplitK), uint32(push.WithBias), uint32(push.Accumulate), uint32(push.Threshold), uint32(push.Layer), math.Float32bits(push.Scale)),
 		Buffers: []T{buffers.A, buffers.B, buffers.C, buffers.NormX, buffers.Output, buffers.NormY, buffers.NormIndex, buffers.Bias, buffers.RowSums, buffers.State, buffers.NormMean, buffers.NormInvStd, buffers.DBeta, buffers.DGamma, buffers.Parts, buffers.Counters, buffers.RowParts, buffers.NormParts}}
 }

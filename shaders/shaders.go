@@ -5,7 +5,8 @@
 // push constants and its buffers by name, and returns them in the shader's order
 // as a [Call].
 //
-// After changing a source run go generate, which needs glslc; the tests of
+// After changing a source run go generate, which needs glslc, and for the variants for
+// matrix units a glslc of 2025.3 or later, named by the variable GLSLC_UNITS; the tests of
 // package generate fail until then.
 package shaders
 

@@ -43,9 +43,9 @@ func TestCall(t *testing.T) {
 	conv := ConvBackwardInput(ConvBackwardInputSpec{
 		MatrixGradientSumsSpec: MatrixGradientSumsSpec{GradientSums: true, BNH: 16, BNW: 17, BNC: 18, BNSize: 19},
 		ConvShapeSpec:          ConvShapeSpec{H: 8, W: 9, I: 10, O: 11, KH: 12, KW: 13, Stride: 14, Pad: 15},
-		MatrixTileSpec:         MatrixTileSpec{BM: 2, BN: 3, BK: 4, TM: 5, TN: 6, SumSplits: true, WholeK: true, Unroll: 7, Mixed: true},
+		MatrixTileSpec:         MatrixTileSpec{BM: 2, BN: 3, BK: 4, TM: 5, TN: 6, SumSplits: true, WholeK: true, Unroll: 7, Mixed: true, SubgroupSize: 20, SubgroupsM: 21, UnitM: 22, UnitN: 23, UnitK: 24},
 	}, ConvBackwardInputPush{}, ConvBackwardInputBuffers[int]{})
-	if want := []uint32{2, 3, 4, 5, 6, 1, 0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1, 16, 17, 18, 19, 1}; !reflect.DeepEqual(conv.Spec, want) {
+	if want := []uint32{2, 3, 4, 5, 6, 1, 0, 1, 7, 8, 9, 10, 11, 12, 13, 14, 15, 1, 16, 17, 18, 19, 1, 20, 21, 22, 23, 24}; !reflect.DeepEqual(conv.Spec, want) {
 		t.Errorf("constants %v, want %v", conv.Spec, want)
 	}
 }

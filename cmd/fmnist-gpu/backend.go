@@ -52,6 +52,9 @@ func openDevice(f deviceFlags) (*device, error) {
 	if err != nil {
 		return nil, closeDevice(d, err)
 	}
+	if v, ok := d.Backend.(interface{ MatrixUnits() string }); ok && f.precision == kernels.Mixed {
+		d.why += "; mixed precision: " + v.MatrixUnits()
+	}
 	return d, nil
 }
 

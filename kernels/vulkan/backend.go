@@ -26,6 +26,10 @@ type Backend struct {
 	tuningFile string // where choices are kept, "" for nowhere
 	validates  bool   // the validation layer is on
 
+	testUnits sync.Once // guards the two below
+	units     *units    // that passed the test
+	unitsWhy  string    // what MatrixUnits returns
+
 	mu        sync.Mutex
 	pipelines map[string]*gpu.Pipeline // by variant.key, shared by all programs
 }

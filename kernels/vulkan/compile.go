@@ -28,8 +28,9 @@ func (b *Backend) Compile(p *kernels.Plan) (kernels.Program, error) {
 func (p *Program) compile(plan *kernels.Plan) error {
 	var all []dispatch
 	scratch := int64(0) // sections do not share any, or they would spoil each other's counters
+	target := p.backend.targetFor(plan)
 	for _, s := range plan.Sections {
-		l := lowering{target: p.backend.target, layout: p.layout, scratchEnd: scratch}
+		l := lowering{target: target, layout: p.layout, scratchEnd: scratch}
 		if err := l.section(s); err != nil {
 			return err
 		}

@@ -40,6 +40,11 @@ func (b *Backend) PlanAsGPU() {
 // a device where no workgroup can know that it is the last.
 func (b *Backend) TwoPasses() { b.target.lastGroup = false }
 
+// UseUnits reports whether products in mixed precision run on matrix units.
+func (b *Backend) UseUnits() bool {
+	return b.testedUnits() != nil
+}
+
 // Unfused gives each op of a plan dispatches of its own.
 func (b *Backend) Unfused() { b.target.unfused = true }
 

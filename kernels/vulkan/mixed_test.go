@@ -4,9 +4,12 @@ package vulkan_test
 
 import (
 	"math"
+	"os"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref/oracle"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
 )
 
@@ -76,3 +79,17 @@ func outer(t *testing.T, backend kernels.Backend, a, b []float32) []float32 {
 	}
 	return c
 }
+
+// Products on matrix units agree with the oracle. Few software drivers have them.
+func TestCasesOnUnits(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: os.Getenv("FMNIST_VALIDATION") != "off"})
+	if !b.UseUnits() {
+		t.Skip("skipped: the device has no matrix units")
+	}
+	reference := oracle.New()
+	defer reference.Close()
+	t.Log("\n", kerneltest.NewSuite(reference).RunSample(t, b, unitsSample))
+}
+
+// unitsSample: one of so many cases of an op runs on matrix units.
+const unitsSample = 15

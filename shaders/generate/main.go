@@ -5,6 +5,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -21,6 +22,17 @@ import (
 
 // flags are the arguments of glslc, except those for input and output.
 var flags = []string{"-O", "--target-env=vulkan1.1", "-I", "include"}
+
+// unitsFlags are further arguments for the modules for matrix units, by the suffix of
+// their name.
+var unitsFlags = map[string][]string{
+	"_bf16": {"-DFACTOR=bfloat16_t"},
+	"_fp16": {"-DFACTOR=float16_t", "-DSCALED"},
+}
+
+// unitsCompiler is the environment variable that names a glslc of 2025.3 or later,
+// which knows the extensions for matrix units, if the one in the path is older.
+const unitsCompiler = "GLSLC_UNITS"
 
 func main() {
 	if err := generate("."); err != nil {
@@ -64,7 +76,11 @@ func generate(dir string) error {
 // build compiles every source in dir and returns the manifest, and the SPIR-V by
 // name.
 func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
-	compiler, err := compilerVersion()
+	compiler, err := compilerVersion("glslc")
+	if err != nil {
+		return nil, nil, err
+	}
+	forUnits, err := compilerVersion(unitsGLSLC())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,22 +88,39 @@ func build(dir string) (*manifest.Manifest, map[string][]byte, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	m := &manifest.Manifest{Compiler: compiler, Flags: flags}
+	m := &manifest.Manifest{Compiler: compiler, Flags: flags, UnitsCompiler: forUnits}
 	code := map[string][]byte{}
 	for _, name := range names {
-		if code[name], err = compile(dir, name, flags...); err != nil {
+		e, words, err := buildModule(dir, name)
+		if err != nil {
 			return nil, nil, err
 		}
-		e := manifest.Module{Name: name, SPIRVSHA256: hash(code[name])}
-		if e.Interface, err = interfaceOf(dir, name, code[name]); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
-		}
-		if e.SourceSHA256, err = sourceHash(dir, name); err != nil {
-			return nil, nil, err
-		}
-		m.Modules = append(m.Modules, e)
+		m.Modules, code[name] = append(m.Modules, e), words
 	}
 	return m, code, nil
+}
+
+// unitsGLSLC is the compiler of the modules for matrix units.
+func unitsGLSLC() string { return cmp.Or(os.Getenv(unitsCompiler), "glslc") }
+
+// buildModule compiles a module.
+func buildModule(dir, name string) (m manifest.Module, code []byte, err error) {
+	m.Name = name
+	source, more := sourceOf(name)
+	if more == nil {
+		code, err = compile(dir, "glslc", source, flags...)
+	} else if code, err = compile(dir, unitsGLSLC(), source, append(slices.Clone(flags), more...)...); err != nil {
+		err = fmt.Errorf("%w\nset %s to a glslc of 2025.3 or later, which knows matrix units", err, unitsCompiler)
+	}
+	if err != nil {
+		return m, nil, err
+	}
+	m.SPIRVSHA256 = hash(code)
+	if m.Interface, err = interfaceOf(dir, name, code); err != nil {
+		return m, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	m.SourceSHA256, err = sourceHash(dir, name)
+	return m, code, err
 }
 
 // modules returns the names of the modules in dir: of compute shaders without their
@@ -103,13 +136,36 @@ func modules(dir string) ([]string, error) {
 			names = append(names, strings.TrimSuffix(filepath.Base(path), ".comp"))
 		}
 	}
+	for _, name := range names {
+		units := false
+		err := eachSource(dir, name, func(file string, _ []byte) { units = units || file == "matrix_units.glsl" })
+		if err != nil {
+			return nil, err
+		}
+		for suffix := range unitsFlags {
+			if units {
+				names = append(names, name+suffix)
+			}
+		}
+	}
 	slices.Sort(names)
 	return names, nil
 }
 
+// sourceOf returns the module that a module for matrix units is a variant of, and its
+// further flags; for other modules their own name.
+func sourceOf(name string) (source string, more []string) {
+	for suffix, more := range unitsFlags {
+		if source, ok := strings.CutSuffix(name, suffix); ok {
+			return source, more
+		}
+	}
+	return name, nil
+}
+
 // sourceFile returns the name of a module's source.
 func sourceFile(name string) string {
-	if isCompute(name) {
+	if name, _ = sourceOf(name); isCompute(name) {
 		return name + ".comp"
 	}
 	return name
@@ -117,21 +173,23 @@ func sourceFile(name string) string {
 
 func isCompute(name string) bool { return filepath.Ext(name) == "" }
 
-// compilerVersion returns the first line of glslc --version, which names the
+// compilerVersion returns the first line of a glslc's --version, which names the
 // release.
-func compilerVersion() (string, error) {
-	text, err := exec.Command("glslc", "--version").Output()
+func compilerVersion(compiler string) (string, error) {
+	text, err := exec.Command(compiler, "--version").Output()
 	if err != nil {
-		return "", fmt.Errorf("glslc: %w (install the package glslc)", err)
+		return "", fmt.Errorf("%s: %w (install the package glslc)", compiler, err)
 	}
 	line, _, _ := strings.Cut(string(text), "\n")
 	return line, nil
 }
 
 // interfaceOf returns what a shader takes. Its names come from another
-// compilation, because glslc strips them when it optimises.
+// compilation, because glslc strips them when it optimises. A variant for matrix units
+// takes what its source's other module does.
 func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error) {
-	named, err := compile(dir, name, append(slices.Clone(flags), "-O0")...)
+	name, _ = sourceOf(name)
+	named, err := compile(dir, "glslc", name, append(slices.Clone(flags), "-O0")...)
 	if err != nil {
 		return manifest.Interface{}, err
 	}
@@ -152,8 +210,8 @@ func interfaceOf(dir, name string, optimised []byte) (manifest.Interface, error)
 	return f, conforms(optimised, f)
 }
 
-func compile(dir, name string, flags ...string) ([]byte, error) {
-	cmd := exec.Command("glslc", append(slices.Clone(flags), "-o", "-", sourceFile(name))...)
+func compile(dir, compiler, name string, flags ...string) ([]byte, error) {
+	cmd := exec.Command(compiler, append(slices.Clone(flags), "-o", "-", sourceFile(name))...)
 	cmd.Dir = dir
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems

@@ -7,11 +7,15 @@ type Manifest struct {
 	Compiler string   `json:"compiler"` // first line of the compiler's --version
 	Flags    []string `json:"flags"`
 	Modules  []Module `json:"modules"` // sorted by name
+
+	// UnitsCompiler compiled the modules for matrix units, which the compiler of the
+	// others may be too old for.
+	UnitsCompiler string `json:"units_compiler"`
 }
 
 // Module describes one SPIR-V module.
 type Module struct {
-	Name         string `json:"name"`          // of the source, without ".comp"
+	Name         string `json:"name"`          // of the source, without ".comp"; with its suffix if it is for matrix units
 	SourceSHA256 string `json:"source_sha256"` // of the source and its includes
 	SPIRVSHA256  string `json:"spirv_sha256"`  // of the compiled module
 	Interface
