@@ -34,7 +34,9 @@ func TestCallsNameEverything(t *testing.T) {
 			given := map[string]bool{}
 			for _, e := range literal.Elts {
 				if pair, ok := e.(*ast.KeyValueExpr); ok {
-					given[pair.Key.(*ast.Ident).Name] = true
+					if field, ok := pair.Key.(*ast.Ident); ok { // not the key of a map
+						given[field.Name] = true
+					}
 				}
 			}
 			for _, field := range fields[name] {
