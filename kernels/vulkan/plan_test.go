@@ -40,7 +40,7 @@ func TestPlanProduct(t *testing.T) {
 		for _, m := range sizes {
 			for _, n := range sizes {
 				for _, k := range sizes {
-					if err := checkProduct(&target, target.planProduct(m, n, k), m, n, k); err != nil {
+					if err := checkProduct(&target, target.planProduct(product{m: m, n: n, k: k}), m, n, k); err != nil {
 						t.Fatalf("%s: (%d, %d, %d): %v", name, m, n, k, err)
 					}
 				}
