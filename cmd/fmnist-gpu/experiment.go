@@ -363,7 +363,10 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 	}
 	return p, func(r *trainer.Result) error {
 		p.end()
-		if r == nil {
+		switch {
+		case found == trainer.RunFinished:
+			return completeReport(dir)
+		case r == nil:
 			return nil
 		}
 		printAccuracy(p.out, c, r)
