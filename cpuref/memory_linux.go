@@ -1,6 +1,7 @@
 package cpuref
 
 import (
+	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -24,5 +25,5 @@ func systemMemory() int {
 	if unix.Sysinfo(&info) != nil {
 		return 0
 	}
-	return int((uint64(info.Totalram) + uint64(info.Totalswap)) * uint64(info.Unit))
+	return int(min((uint64(info.Totalram)+uint64(info.Totalswap))*uint64(info.Unit), math.MaxInt))
 }

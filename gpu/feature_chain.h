@@ -37,6 +37,19 @@ typedef struct {
 		char name[256], info[256];
 		uint8_t conformance[4];
 	} driver;
+	struct { // VkPhysicalDeviceShaderCorePropertiesAMD
+		chain link;
+		uint32_t engines, arrays_per_engine, units_per_array, of_unit[11];
+	} amd;
+	struct { // VkPhysicalDeviceShaderSMBuiltinsPropertiesNV
+		chain link;
+		uint32_t multiprocessors, warps_per_multiprocessor;
+	} nvidia;
+	struct { // VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM
+		chain link;
+		uint64_t mask;
+		uint32_t cores, warps_per_core;
+	} arm;
 } device_properties;
 
 // device_features holds the features that a device is asked for and, in the
@@ -101,15 +114,18 @@ static inline chain *chain_add(chain *tail, chain *link, int32_t type) {
 	return link;
 }
 
-// properties_query reads the properties; those of the driver only if the
-// device has VK_KHR_driver_properties.
-static inline void properties_query(void *f, void *device, int driver, device_properties *p) {
+// properties_query reads the properties, those of extensions only if the device
+// has the extension.
+static inline void properties_query(void *f, void *device, int driver, int amd, int nvidia, int arm, device_properties *p) {
 	memset(p, 0, sizeof *p);
 	chain *tail = chain_add(NULL, &p->head.link, 1000059001);
 	tail = chain_add(tail, &p->id.link, 1000071004);
 	tail = chain_add(tail, &p->subgroup.link, 1000094000);
 	tail = chain_add(tail, &p->maintenance3.link, 1000168000);
-	if (driver) chain_add(tail, &p->driver.link, 1000196000);
+	if (driver) tail = chain_add(tail, &p->driver.link, 1000196000);
+	if (amd) tail = chain_add(tail, &p->amd.link, 1000185000);
+	if (nvidia) tail = chain_add(tail, &p->nvidia.link, 1000154001);
+	if (arm) chain_add(tail, &p->arm.link, 1000497001);
 	((void (*)(void *, void *))f)(device, &p->head);
 }
 

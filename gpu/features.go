@@ -16,7 +16,8 @@ import (
 	vk "github.com/vulkan-go/vulkan"
 )
 
-// Device extensions that are switched on if the device has them.
+// Device extensions that are switched on if the device has them, and some that only
+// have properties.
 const (
 	extStorage8          = "VK_KHR_8bit_storage"
 	extFloat16Int8       = "VK_KHR_shader_float16_int8"
@@ -24,6 +25,9 @@ const (
 	extCooperativeMatrix = "VK_KHR_cooperative_matrix" // needs the memory model
 	extBFloat16          = "VK_KHR_shader_bfloat16"
 	extDriverProperties  = "VK_KHR_driver_properties"
+	extCoresAMD          = "VK_AMD_shader_core_properties"
+	extCoresNVIDIA       = "VK_NV_shader_sm_builtins"
+	extCoresARM          = "VK_ARM_shader_core_builtins"
 	extSwapchain         = "VK_KHR_swapchain"                      // for devices that present
 	extPortability       = "VK_KHR_portability_subset"             // mandatory if it is listed
 	extExecutables       = "VK_KHR_pipeline_executable_properties" // only for inspection: it keeps drivers from caching
@@ -41,15 +45,17 @@ func cAlloc(bytes uintptr) unsafe.Pointer {
 
 func cFree(p unsafe.Pointer) { C.free(p) }
 
+func flag(b bool) C.int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // featureChain asks a device which features it has. The result is the chain
 // that switches them on when the device is created; free it with cFree.
 func (e *entryPoints) featureChain(d vk.PhysicalDevice, extensions map[string]bool) *C.device_features {
-	has := func(name string) C.int {
-		if extensions[name] {
-			return 1
-		}
-		return 0
-	}
+	has := func(name string) C.int { return flag(extensions[name]) }
 	f := (*C.device_features)(cAlloc(unsafe.Sizeof(C.device_features{})))
 	C.features_query(e.features, object(d), has(extStorage8), has(extFloat16Int8), has(extMemoryModel),
 		has(extCooperativeMatrix), has(extBFloat16), has(extExecutables), f)
@@ -92,18 +98,16 @@ func (e *entryPoints) shapesOf(d vk.PhysicalDevice) []MatrixShape {
 
 // describe fills in the parts of Info that need a chain of structures.
 func (e *entryPoints) describe(d vk.PhysicalDevice, extensions map[string]bool, info *Info) {
-	driver := C.int(0)
-	if extensions[extDriverProperties] {
-		driver = 1
-	}
+	has := func(name string) C.int { return flag(extensions[name]) }
 	p := (*C.device_properties)(cAlloc(unsafe.Sizeof(C.device_properties{})))
 	defer cFree(unsafe.Pointer(p))
-	C.properties_query(e.properties, object(d), driver, p)
+	C.properties_query(e.properties, object(d), has(extDriverProperties), has(extCoresAMD), has(extCoresNVIDIA), has(extCoresARM), p)
 	u := C.GoBytes(unsafe.Pointer(&p.id.device_uuid), 16)
 	info.UUID = fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 	info.SubgroupSize = int(p.subgroup.size)
 	info.Limits.MaxAllocationBytes = int64(min(p.maintenance3.max_memory_allocation_size, 1<<62))
-	if driver == 1 {
+	info.Cores = int(p.amd.engines*p.amd.arrays_per_engine*p.amd.units_per_array + p.nvidia.multiprocessors + p.arm.cores)
+	if extensions[extDriverProperties] {
 		info.Driver = oneLine(strings.TrimSpace(C.GoString(&p.driver.name[0]) + " " + C.GoString(&p.driver.info[0])))
 	}
 

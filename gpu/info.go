@@ -40,6 +40,9 @@ type Info struct {
 	DriverVersion uint32 `json:"driver_version"` // in the vendor's encoding
 	MemoryBytes   int64  `json:"memory_bytes"`   // largest device-local heap
 	SubgroupSize  int    `json:"subgroup_size"`  // invocations that run in lockstep
+	// Cores is the number of units that run workgroups independently (compute
+	// units, streaming multiprocessors), or 0 if the driver does not tell.
+	Cores int `json:"cores,omitempty"`
 
 	// What shaders may use beyond the core of Vulkan 1.1. [Open] switches on
 	// each that the device has.

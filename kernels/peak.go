@@ -4,12 +4,13 @@ package kernels
 // in microbenchmarks: the ceilings to compare ops with.
 type Peak struct {
 	FLOPs float64 `json:"flops"` // float32 operations per second; a fused multiply-add counts as two
-	// MixedFLOPs is FLOPs in mixed precision; 0 if the device lacks it.
+	// MixedFLOPs is FLOPs in mixed precision; 0 if the device lacks it or it was not measured.
 	MixedFLOPs float64 `json:"mixed_flops,omitempty"`
 	Bytes      float64 `json:"bytes"` // bytes per second, reads plus writes, of a copy larger than the caches
 }
 
-// Ceiling returns the most operations per second that an op can reach.
+// Ceiling returns the most operations per second that an op can reach, or 0 if that is
+// unknown.
 func (p Peak) Ceiling(precision Precision) float64 {
 	if precision == Mixed {
 		return p.MixedFLOPs

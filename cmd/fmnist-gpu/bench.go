@@ -191,7 +191,9 @@ func printBench(w io.Writer, r bench.Result, peers []peer) error {
 		ofPeak, ofCopy := "", ""
 		if r.Peak != nil {
 			ofCopy = fmt.Sprintf("%.0f %%", 100*op.GBs*1e9/r.Peak.Bytes)
-			ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/r.Peak.Ceiling(op.Precision))
+			if ceiling := r.Peak.Ceiling(op.Precision); ceiling > 0 {
+				ofPeak = fmt.Sprintf("%.0f %%", 100*op.GFLOPs*1e9/ceiling)
+			}
 		}
 		fmt.Fprintf(t, "%s\t%s\t%.1f\t%.1f %%\t%.1f\t%s\t%.1f\t%s\n", op.Kind, op.Shape, op.Micros, 100*op.Share, op.GFLOPs, ofPeak, op.GBs, ofCopy)
 	}

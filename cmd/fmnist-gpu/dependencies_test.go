@@ -132,6 +132,7 @@ func TestTrainerLayers(t *testing.T) {
 var readsEnvironment = map[string]string{
 	"gpu":                          "finds the Vulkan loader's drivers as the loader does",
 	"gpu/gputest":                  "is of tests",
+	"shaders/generate":             "is a program",
 	"trainer/dataset/datasettest":  "is of tests",
 	"trainer/internal/browsertest": "is of tests",
 }

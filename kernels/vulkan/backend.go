@@ -108,6 +108,14 @@ func (b *Backend) createPipelines(dispatches []dispatch) error {
 	return errors.Join(errs...)
 }
 
+// closePipelines destroys the pipelines, of which no program may be left.
+func (b *Backend) closePipelines() {
+	for _, p := range b.pipelines {
+		p.Close()
+	}
+	clear(b.pipelines)
+}
+
 func (b *Backend) createPipeline(d dispatch) (*gpu.Pipeline, error) {
 	m, err := shaders.Get(d.shader)
 	if err != nil {

@@ -47,7 +47,7 @@ func (l *lowering) convForward(op kernels.ConvForward) {
 // outputProduct plans a convolution.
 func (l *lowering) outputProduct(op kernels.ConvForward) product {
 	pixels, o := op.Y.Matrix()
-	return l.plan("conv_forward", pixels, o, op.W.Len()/o, op.Precision)
+	return l.plan("conv_forward", product{m: pixels, n: o, k: op.W.Len() / o}, op.Precision)
 }
 
 // convBackwardInput lowers the gradient of the input, with the sums of the
@@ -69,12 +69,12 @@ func (l *lowering) convBackwardInput(op kernels.ConvBackwardInput, joined kernel
 // inputGradientProduct plans the gradient of the input.
 func (l *lowering) inputGradientProduct(op kernels.ConvBackwardInput) product {
 	pixels, i := op.DX.Matrix()
-	return l.plan("conv_backward_input", pixels, i, op.W.Len()/i, op.Precision)
+	return l.plan("conv_backward_input", product{m: pixels, n: i, k: op.W.Len() / i}, op.Precision)
 }
 
 func (l *lowering) convBackwardWeight(op kernels.ConvBackwardWeight) {
 	pixels, o := op.DY.Matrix()
-	p := l.plan("conv_backward_weight", o, op.DW.Len()/o, pixels, op.Precision)
+	p := l.plan("conv_backward_weight", product{m: o, n: op.DW.Len() / o, k: pixels}, op.Precision)
 	l.multiply(multiplication{product: p, c: op.DW, mixed: mixed(op), rowSums: op.DBias,
 		call: func(s shared) shaders.Call[arg] {
 			return shaders.ConvBackwardWeight(shaders.ConvBackwardWeightSpec{MatrixTileSpec: s.tile,

@@ -30,7 +30,7 @@ func (l *lowering) joins(op, next kernels.Op) bool {
 		if narrow(op) {
 			return l.lossJoins(op, next)
 		}
-		p := l.gemmProduct(op)
+		p := l.gemmProduct(op, next)
 		return l.epilogueJoins(op, p, next) ||
 			!op.Accumulate && op.RowSums.Absent() && l.gradientSumsJoin(op.C, p, next)
 	case kernels.ConvBackwardInput:
@@ -71,9 +71,19 @@ func (l *lowering) gradientSumsJoin(result kernels.Tensor, p product, next kerne
 	if !ok || !l.lastGroup || l.tensor(op.DY) != l.tensor(result) {
 		return false
 	}
+	p.window = l.sumsWindow(next)
+	return p.window%4 == 0 && p.inOneWindow()
+}
+
+// sumsWindow returns the columns over which the next op takes sums that a product may
+// take along, 0 if it does not.
+func (l *lowering) sumsWindow(next kernels.Op) int {
+	op, ok := next.(kernels.BatchNormReLUPoolBackward)
+	if !ok || !l.lastGroup {
+		return 0
+	}
 	_, _, channels := planes(op.X)
-	inOneWindow := p.n == channels || channels%p.bn == 0 && p.n%channels == 0
-	return channels%4 == 0 && inOneWindow
+	return channels
 }
 
 // lossJoins reports whether next is the cross-entropy of a narrow product.

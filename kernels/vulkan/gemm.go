@@ -13,7 +13,7 @@ func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 		l.gemmNarrow(op, joined)
 		return
 	}
-	p, e := l.gemmProduct(op), epilogueOf(joined)
+	p, e := l.gemmProduct(op, joined), epilogueOf(joined)
 	sums := l.gradientSumsOf(p, joined)
 	l.multiply(multiplication{product: p, c: op.C, bias: op.Bias, accumulate: op.Accumulate, mixed: mixed(op), rowSums: op.RowSums, counters: sums.counters,
 		call: func(s shared) shaders.Call[arg] {
@@ -28,10 +28,10 @@ func (l *lowering) gemm(op kernels.GEMM, joined kernels.Op) {
 	l.finish(sums)
 }
 
-// gemmProduct plans a matrix product that is not narrow.
-func (l *lowering) gemmProduct(op kernels.GEMM) product {
+// gemmProduct plans a matrix product that is not narrow, before an op that may join it.
+func (l *lowering) gemmProduct(op kernels.GEMM, next kernels.Op) product {
 	m, n, k := op.MNK()
-	return l.plan("gemm"+transposes(op), m, n, k, op.Precision)
+	return l.plan("gemm"+transposes(op), product{m: m, n: n, k: k, window: l.sumsWindow(next)}, op.Precision)
 }
 
 // mixed reports whether an op is in mixed precision.

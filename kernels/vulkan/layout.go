@@ -33,10 +33,11 @@ type layout struct {
 }
 
 // newLayout puts each replica's buffers together, in one arena if they fit there, and
-// small ones first: those that share a binding (shaders.Buffer) must lie in one arena,
-// near each other.
+// those with small tensors first, such as the parameters with their biases: tensors that
+// share a binding (shaders.Buffer) are small and must lie in one arena, near each other.
 func newLayout(p *kernels.Plan) layout {
 	l := layout{plan: p, spans: make([]span, len(p.Buffers))}
+	smallest := smallestTensors(p)
 	var order []int
 	replicas := map[int]int64{} // bytes of each
 	for i, b := range p.Buffers {
@@ -45,7 +46,7 @@ func newLayout(p *kernels.Plan) layout {
 		order = append(order, i)
 	}
 	slices.SortStableFunc(order, func(i, j int) int {
-		return cmp.Or(cmp.Compare(p.Buffers[i].Replica, p.Buffers[j].Replica), cmp.Compare(l.spans[i].size, l.spans[j].size))
+		return cmp.Or(cmp.Compare(p.Buffers[i].Replica, p.Buffers[j].Replica), cmp.Compare(smallest[i], smallest[j]))
 	})
 	for at, i := range order {
 		size, replica := l.spans[i].size, p.Buffers[i].Replica
@@ -62,6 +63,25 @@ func newLayout(p *kernels.Plan) layout {
 		l.arenas[last] += size
 	}
 	return l
+}
+
+// smallestTensors returns the bytes of the smallest tensor in each buffer that an op
+// has.
+func smallestTensors(p *kernels.Plan) []int {
+	smallest := make([]int, len(p.Buffers))
+	for i, b := range p.Buffers {
+		smallest[i] = b.Len * b.Type.Size()
+	}
+	for _, s := range p.Sections {
+		for _, op := range s.Ops {
+			for _, o := range op.Operands() {
+				if t := o.Tensor; !t.Absent() {
+					smallest[t.Buffer] = min(smallest[t.Buffer], t.Bytes())
+				}
+			}
+		}
+	}
+	return smallest
 }
 
 // scratch returns the index of the arena for intermediate results and counters,

@@ -3,6 +3,7 @@
 package vulkan
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 
@@ -41,13 +42,16 @@ func (d *dispatch) key() string { return fmt.Sprint(d.shader, d.spec) }
 
 // target describes the device to the lowering.
 type target struct {
-	limits  gpu.Limits
-	cpu     bool // a software driver, which prefers few, long workgroups
-	threads int  // default workgroup size, a power of two
-	wanted  int  // workgroups that keep the device busy
-	tiles   []tile
-	units   *units // for products in mixed precision; nil without usable ones
-	onUnits bool   // whether tiles are those of units
+	limits   gpu.Limits
+	cpu      bool // a software driver, which prefers few, long workgroups
+	threads  int  // default workgroup size, a power of two
+	subgroup int  // threads that run in lockstep
+	cores    int  // units that run workgroups independently
+	wanted   int  // workgroups of that size that keep the device busy
+	core     core
+	tiles    []tile
+	units    *units // for products in mixed precision; nil without usable ones
+	onUnits  bool   // whether tiles are those of units
 
 	// lastGroup: the last workgroup to arrive may finish the work of all
 	// (shaders/include/last_group.glsl). That needs fences between workgroups,
@@ -57,14 +61,16 @@ type target struct {
 	unfused   bool // each op has dispatches of its own; for tests
 }
 
-// wantedGroups gives a GPU with 30 to 130 cores two or more workgroups per core.
-const wantedGroups = 256
+// usualCores are the cores of a device, by its type, whose driver does not tell.
+var usualCores = map[string]int{"discrete": 32, "virtual": 32, "integrated": 8}
 
 func newTarget(info gpu.Info) target {
-	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, wanted: wantedGroups,
-		lastGroup: runtime.GOOS != "darwin"}
+	t := target{limits: info.Limits, cpu: info.Type == "cpu", threads: 1, lastGroup: runtime.GOOS != "darwin",
+		subgroup: max(1, info.SubgroupSize), cores: cmp.Or(info.Cores, usualCores[info.Type], 1), core: gpuCore}
+	t.wanted = 2 * t.cores
 	if t.cpu {
 		t.wanted = 4 * runtime.NumCPU()
+		t.cores, t.core = 1, softwareCore(t.wanted)
 	}
 	most := min(256, t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0])
 	for 2*t.threads <= most {

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -39,7 +40,7 @@ func TestPlanProduct(t *testing.T) {
 		for _, m := range sizes {
 			for _, n := range sizes {
 				for _, k := range sizes {
-					if err := checkProduct(&target, target.planProduct(m, n, k), m, n, k); err != nil {
+					if err := checkProduct(&target, target.planProduct(product{m: m, n: n, k: k}), m, n, k); err != nil {
 						t.Fatalf("%s: (%d, %d, %d): %v", name, m, n, k, err)
 					}
 				}
@@ -304,6 +305,51 @@ func TestBind(t *testing.T) {
 	args[3].arena = 1
 	if _, _, err := bind(&dispatch{shader: "conv_forward", args: args}); err == nil {
 		t.Error("buffers of two arenas share a binding")
+	}
+}
+
+// Buffers that share a binding lie in one arena even if gigabytes of activations are
+// smaller than the buffers of all parameters.
+func TestBindingsAreNarrowInLargeNetworks(t *testing.T) {
+	n, err := model.ParseYAML("large.yaml", []byte("layers: ["+strings.Repeat("conv: {out: 64, kernel: 3, padding: 1}, batchnorm, relu, ", 24)+
+		"maxpool: 4, conv: {out: 1024, kernel: 3, padding: 1}, batchnorm, relu, conv: {out: 1024, kernel: 3, padding: 1}, batchnorm, relu, flatten, linear: {out: classes}]"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Input, n.Classes = model.Shape{H: 28, W: 28, C: 1}, make([]string, 10)
+	const batch = 128
+	net, err := model.Build(model.Config{Network: n, Optimizer: model.DefaultAdam(), Images: batch, TrainBatches: []int{batch}, TrainImages: batch})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lowering{target: targets()["desktop"], layout: newLayout(net.Plan)}
+	if err := l.section(net.Plan.Find(model.TrainSection(batch))); err != nil {
+		t.Fatal(err)
+	}
+	parameters := int64(0)
+	for i, d := range l.out {
+		if d.isFill() {
+			continue
+		}
+		bound, _, err := bind(&d)
+		if err != nil {
+			t.Fatalf("dispatch %d, %s: %v", i, d.shader, err)
+		}
+		if d.shader == "adam" {
+			parameters = d.args[0].size
+		}
+		m, err := shaders.Get(d.shader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range m.Buffers {
+			if a := bound[b.Binding]; b.Shared && a.arena != l.scratch() && a.size > 1<<28 {
+				t.Errorf("dispatch %d, %s: binding %d has %d bytes", i, d.shader, b.Binding, a.size)
+			}
+		}
+	}
+	if total := net.Plan.Bytes(); total < arenaBytes*3/2 || parameters < 28*28*64*batch*4 {
+		t.Errorf("a plan of %d bytes and parameters of %d: too small to test anything", total, parameters)
 	}
 }
 

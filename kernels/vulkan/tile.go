@@ -47,6 +47,7 @@ var gpuTiles = []tile{
 	{32, 64, 4, 4, 16, .75},
 	{32, 32, 4, 4, 16, .6},
 	{64, 16, 4, 4, 16, .5},
+	{16, 64, 4, 4, 16, .5},
 	{32, 16, 4, 4, 16, .4},
 	{16, 16, 4, 4, 16, .25},
 }
@@ -88,30 +89,53 @@ type product struct {
 	splits int // ranges of k for separate workgroups (split-K)
 	splitK int // length of a range, a multiple of bk
 
-	units bool // whether matrix units multiply
+	units  bool // whether matrix units multiply
+	window int  // columns whose sums are taken along (see gradientSumsJoin) unless a tile straddles two windows; 0: none
 }
 
 // minSplit is the smallest range of k that is worth a separate workgroup.
 const minSplit = 128
 
-// Cost of splits, in the number of multiplications that a medium-sized GPU
-// (5·10¹² per second, 600 GB/s) performs in the same time.
-const (
-	trafficCost = 32   // per float written or read
-	passCost    = 20e6 // launch and barrier of the second pass, or the levels of the tree: about 4 µs
-)
+// core describes one of the units that run workgroups. Times are numbers of
+// multiplications that it performs in the same time, if it has nothing to wait for.
+type core struct {
+	registers, groups, shared int     // that workgroups share; shared memory in multiples of a workgroup's limit
+	loadStep, mostLoad        int     // the numbers of workgroups worth splitting K for: multiples, up to the most
+	fill                      int     // workgroups with less take as long as these
+	stepLatency               float64 // of a step along K, however little it multiplies
+	passCost                  float64 // launch and barrier of a second pass, or the levels of the tree
+}
 
-// planProduct picks the variant with the lowest estimated time, in
-// multiplications: the padded work, divided by the variant's speed and by the
-// share of the device that its workgroups fill, plus the cost of adding up
-// splits.
-func (t *target) planProduct(m, n, k int) product {
-	var best product
+// gpuCore holds roughly for a multiprocessor of NVIDIA, a compute unit of AMD, and a
+// core of Intel's or Apple's: 128 lanes at 1.6 GHz, 500 cycles to load a step, 4 µs a pass.
+var gpuCore = core{registers: 64 * 1024, groups: 16, shared: 2, loadStep: 1, mostLoad: 16,
+	stepLatency: 128 * 500, passCost: 8e5}
+
+// softwareCore stands for all threads of a software driver, which spreads workgroups
+// evenly: it takes any number of them, and as many as are wanted keep it busy.
+func softwareCore(wanted int) core {
+	return core{registers: math.MaxInt, groups: math.MaxInt, shared: 1 << 20, loadStep: wanted, mostLoad: wanted,
+		fill: wanted, passCost: 2e7}
+}
+
+// ownRegisters is what a thread has in addition to its part of the tile
+// (report/report.csv).
+const ownRegisters = 64
+
+// trafficCost is the time, in multiplications of the device, to write or read a float
+// (at 0.6 bytes for each), as parts of a split product are.
+const trafficCost = 32
+
+// planProduct picks the variant for a product of which only extents and window are
+// known: that with the lowest estimated time. It depends on nothing but the device's
+// properties.
+func (t *target) planProduct(of product) (best product) {
 	least := math.Inf(1)
 	for _, v := range t.tiles {
-		tiles := ceilDiv(m, v.bm) * ceilDiv(n, v.bn)
-		for _, splits := range []int{1, min(t.wanted/tiles, k/minSplit)} {
-			p := product{m: m, n: n, k: k, tile: v, units: t.onUnits}.split(max(1, splits))
+		p := of
+		p.tile, p.units = v, t.onUnits
+		for load := 0; load <= t.core.mostLoad; load += t.core.loadStep {
+			p = p.split(max(1, min(load*t.cores/p.groups(), p.k/minSplit)))
 			if cost := t.cost(p); cost < least {
 				best, least = p, cost
 			}
@@ -131,14 +155,48 @@ func (p product) split(splits int) product {
 	return p
 }
 
+// cost estimates the time of a product, in multiplications of the device. Each core
+// runs its workgroups in waves of as many as fit on it; the last wave may have fewer.
 func (t *target) cost(p product) float64 {
-	groups := p.groups() * p.splits
-	busy := min(1, float64(groups)/float64(t.wanted))
-	cost := float64(p.groups()*p.bm*p.bn) * float64(p.k) / (p.speed * busy)
+	perCore, fit := ceilDiv(p.groups()*p.splits, t.cores), t.resident(p)
+	time := float64(perCore/fit)*t.wave(p, fit) + t.wave(p, perCore%fit)
+	traffic := 0
 	if p.splits > 1 {
-		cost += float64(2*p.splits*p.m*p.n)*trafficCost + passCost
+		time += t.core.passCost
+		traffic += 2 * p.splits * p.m * p.n
 	}
-	return cost
+	if p.window > 0 && !p.inOneWindow() {
+		time += t.core.passCost
+		traffic += 3 * p.m * p.n
+	}
+	return time*float64(t.cores) + float64(traffic)*trafficCost
+}
+
+// inOneWindow reports whether each tile lies in one of the windows of columns.
+func (p product) inOneWindow() bool {
+	return p.n == p.window || p.window%p.bn == 0 && p.n%p.window == 0
+}
+
+// wave returns the time that a core takes for the given number of workgroups at once:
+// about the longer of that of their arithmetic, padding and idle lanes included, and
+// that of waiting for the loads of each step.
+func (t *target) wave(p product, groups int) float64 {
+	if groups == 0 {
+		return 0
+	}
+	k := float64(p.k) / float64(p.splits)
+	busy := float64(p.threads()) / float64(t.lanes(p.tile))
+	arithmetic := float64(max(groups, t.core.fill)*p.bm*p.bn) * k / (p.speed * busy)
+	return math.Hypot(arithmetic, k/float64(p.bk)*t.core.stepLatency)
+}
+
+// lanes returns a workgroup's threads and those that idle in its last subgroup.
+func (t *target) lanes(v tile) int { return ceilDiv(v.threads(), t.subgroup) * t.subgroup }
+
+// resident returns how many workgroups of a product fit on a core at a time.
+func (t *target) resident(p product) int {
+	registers := t.lanes(p.tile) * (p.tm*p.tn + ownRegisters)
+	return max(1, min(t.core.groups, t.core.registers/registers, t.core.shared*t.limits.SharedMemoryBytes/p.sharedBytes(p.bk)))
 }
 
 // groups returns the number of tiles of the result.

@@ -91,11 +91,13 @@ func trialPlan() (*kernels.Plan, []kernels.Tensor) {
 	return &p, []kernels.Tensor{y, dx, dw, c, d}
 }
 
-// runTrial returns the outputs of a plan whose other buffers hold small integers.
+// runTrial returns the outputs of a plan whose other buffers hold small integers, larger
+// ones in the second half, for which units for fp16 must change their scale.
 func (b *Backend) runTrial(plan *kernels.Plan, outputs []kernels.Tensor, u *units) (results [][]byte, err error) {
-	trial := &Backend{device: b.device, target: b.target, pipelines: map[string]*gpu.Pipeline{}}
+	trial := &Backend{device: b.device, target: b.target, validates: b.validates, pipelines: map[string]*gpu.Pipeline{}}
 	trial.target.units = u
 	trial.testUnits.Do(func() {}) // so that u is all there is
+	defer trial.closePipelines()
 	p, err := trial.Compile(plan)
 	if err != nil {
 		return nil, err
@@ -105,6 +107,9 @@ func (b *Backend) runTrial(plan *kernels.Plan, outputs []kernels.Tensor, u *unit
 		v := make([]float32, buffer.Len)
 		for e := range v {
 			v[e] = float32(kernels.Philox4x32([4]uint32{uint32(e), uint32(i)}, [2]uint32{})[0]%15) - 7
+			if e >= len(v)/2 {
+				v[e] *= 16
+			}
 		}
 		all := kernels.Tensor{Buffer: i, Type: buffer.Type, Shape: []int{buffer.Len}}
 		if err := p.Write(all, kernels.AsBytes(v)); err != nil {

@@ -30,28 +30,29 @@ type tuning map[string]choice
 func productKey(kind string, m, n, k int) string { return fmt.Sprintf("%s %dx%dx%d", kind, m, n, k) }
 
 // plan returns the tuned choice for a product, or else that of planProduct.
-func (l *lowering) plan(kind string, m, n, k int, precision kernels.Precision) product {
+func (l *lowering) plan(kind string, of product, precision kernels.Precision) product {
 	if precision == kernels.Mixed && l.units != nil {
 		onUnits := l.target
 		onUnits.tiles, onUnits.onUnits = l.units.tiles, true
-		return onUnits.planProduct(m, n, k)
+		return onUnits.planProduct(of)
 	}
-	l.planned = productKey(kind, m, n, k)
+	l.planned = productKey(kind, of.m, of.n, of.k)
 	if c, ok := l.tuned[l.planned]; ok {
 		for _, v := range l.tiles {
 			if v.bm == c.Rows && v.bn == c.Columns && v.tm == c.ThreadRows && v.tn == c.ThreadColumns {
-				return product{m: m, n: n, k: k, tile: v}.split(c.Splits)
+				of.tile = v
+				return of.split(c.Splits)
 			}
 		}
 	}
-	return l.planProduct(m, n, k)
+	return l.planProduct(of)
 }
 
-// candidates returns the ways to compute a product that are worth measuring:
-// every variant with 1, 2, 4, … splits of K, unless the splits are too short or
-// their workgroups too many.
+// candidates returns the ways to compute a product that are worth measuring: that of
+// planProduct, and every variant with 1, 2, 4, … splits of K, unless the splits are too
+// short or their workgroups too many.
 func (t *target) candidates(m, n, k int) []product {
-	var all []product
+	all := []product{t.planProduct(product{m: m, n: n, k: k})}
 	for _, v := range t.tiles {
 		for splits := 1; splits <= max(1, k/minSplit); splits *= 2 {
 			p := product{m: m, n: n, k: k, tile: v}.split(splits)

@@ -1,0 +1,184 @@
+//go:build cgo
+
+package vulkan
+
+import (
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// knownGPU is a GPU with the limits that its driver reports: cores is 0 where it does
+// not tell. Metal has no fences between workgroups before version 3.2.
+type knownGPU struct {
+	name, kind      string
+	cores, subgroup int
+	invocations     int
+	groups          [3]int
+	shared          int
+	lacksFences     bool
+}
+
+var knownGPUs = []knownGPU{
+	{"H100", "discrete", 132, 32, 1024, [3]int{1<<31 - 1, 65535, 65535}, 49152, false},
+	{"RTX 4060", "discrete", 24, 32, 1024, [3]int{1<<31 - 1, 65535, 65535}, 49152, false},
+	{"RX 7900 XTX", "discrete", 96, 64, 1024, [3]int{65535, 65535, 65535}, 65536, false},
+	{"Arc A770", "discrete", 0, 32, 1024, [3]int{65535, 65535, 65535}, 65536, false},
+	{"Vega 8", "integrated", 8, 64, 1024, [3]int{65535, 65535, 65535}, 65536, false},
+	{"M2", "integrated", 0, 32, 1024, [3]int{1 << 30, 1 << 30, 1 << 30}, 32768, true},
+	{"M2, of 10 cores", "integrated", 10, 32, 1024, [3]int{1 << 30, 1 << 30, 1 << 30}, 32768, true},
+	{"least limits", "integrated", 0, 4, 128, [3]int{65535, 65535, 65535}, 16384, false},
+}
+
+func (g knownGPU) target() target {
+	t := newTarget(gpu.Info{Type: g.kind, Cores: g.cores, SubgroupSize: g.subgroup, Limits: gpu.Limits{
+		MaxWorkgroupSize: [3]int{g.invocations, g.invocations, 64}, MaxWorkgroupInvocations: g.invocations,
+		MaxWorkgroupCount: g.groups, SharedMemoryBytes: g.shared}})
+	t.lastGroup = !g.lacksFences
+	return t
+}
+
+// Every dispatch of every built-in network, training and evaluating, fits every GPU,
+// and every level fills half of it where the arithmetic allows: see atLeastHalf.
+func TestPlansForKnownGPUs(t *testing.T) {
+	for _, name := range model.Names() {
+		for _, batch := range []int{64, 1024} {
+			net, err := model.Build(model.Config{Network: network(name), Optimizer: model.DefaultAdam(), Images: batch,
+				TrainBatches: []int{batch}, TrainImages: batch, EvalBatches: []int{batch}, EvalImages: batch})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, g := range knownGPUs {
+				for _, s := range net.Plan.Sections {
+					l := lowering{target: g.target(), layout: newLayout(net.Plan)}
+					if err := l.section(s); err != nil {
+						t.Fatal(err)
+					}
+					if err := checkPlan(&l); err != nil {
+						t.Errorf("%s, %s, %s: %v", g.name, name, s.Name, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+func checkPlan(l *lowering) error {
+	for _, d := range l.out {
+		if err := fits(&l.target, &d); err != nil {
+			return fmt.Errorf("op %d: %s: %w", d.op, d.shader, err)
+		}
+	}
+	for i, level := range schedule(l.out) {
+		if err := atLeastHalf(&l.target, level); err != nil {
+			return fmt.Errorf("level %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// fits returns an error for a dispatch that a device cannot run.
+func fits(t *target, d *dispatch) error {
+	if d.isFill() {
+		return nil
+	}
+	bound, _, err := bind(d)
+	x, y := t.grid(d.groups)
+	threads := int(d.spec[0])
+	switch {
+	case err != nil:
+		return err
+	case len(bound) > gpu.MinStorageBuffers:
+		return fmt.Errorf("%d bindings", len(bound))
+	case threads < 1 || threads > t.limits.MaxWorkgroupInvocations || threads > t.limits.MaxWorkgroupSize[0]:
+		return fmt.Errorf("%d threads", threads)
+	case x < 1 || y < 1 || d.splits < 1 || x > t.limits.MaxWorkgroupCount[0] || y > t.limits.MaxWorkgroupCount[1] || d.splits > t.limits.MaxWorkgroupCount[2]:
+		return fmt.Errorf("a grid of %d × %d × %d", x, y, d.splits)
+	case d.product != nil:
+		return checkProduct(t, *d.product, d.product.m, d.product.n, d.product.k)
+	}
+	return nil
+}
+
+// atLeastHalf returns an error for a level with fewer than half as many workgroups as
+// the device has cores, if one of its products allows more: if its K could be cut in
+// twice as many ranges of at least minSplit.
+func atLeastHalf(t *target, level []dispatch) error {
+	groups := 0
+	for _, d := range level {
+		groups += d.groups * d.splits
+	}
+	for _, d := range level {
+		if p := d.product; p != nil && 2*groups < t.cores && p.k/(2*p.splits) >= minSplit {
+			return fmt.Errorf("%d workgroups, though there is more to split: %+v", groups, *p)
+		}
+	}
+	return nil
+}
+
+// The plan of a product is among the best of all variants with any number of splits,
+// and leaves no lane of a subgroup idle.
+func TestPlansAreNearTheBest(t *testing.T) {
+	for _, g := range knownGPUs {
+		on := g.target()
+		for _, p := range productsOf(t, "fashioncnn", &on) {
+			least := math.Inf(1)
+			for _, v := range on.tiles {
+				for s := range max(1, p.k/minSplit) {
+					least = min(least, on.cost(product{m: p.m, n: p.n, k: p.k, tile: v}.split(s+1)))
+				}
+			}
+			if cost := on.cost(p); !(cost <= 1.05*least) {
+				t.Errorf("%s: %+v takes %.3g, the best %.3g", g.name, p, cost, least)
+			}
+			if p.threads() < g.subgroup {
+				t.Errorf("%s: %+v has workgroups of %d threads", g.name, p, p.threads())
+			}
+		}
+	}
+}
+
+// productsOf returns the matrix products of a training step.
+func productsOf(t *testing.T, name string, on *target) []product {
+	t.Helper()
+	net, err := model.Build(model.Config{Network: network(name), Optimizer: model.DefaultAdam(), Images: 64, TrainBatches: []int{64}, TrainImages: 64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lowering{target: *on, layout: newLayout(net.Plan)}
+	if err := l.section(net.Plan.Find(model.TrainSection(64))); err != nil {
+		t.Fatal(err)
+	}
+	var all []product
+	for _, d := range l.out {
+		if d.product != nil {
+			all = append(all, *d.product)
+		}
+	}
+	return all
+}
+
+// A workgroup more than fits on the cores at a time costs another wave.
+func TestCostCountsWaves(t *testing.T) {
+	on := knownGPUs[0].target()
+	rows := func(tiles int) product {
+		v := gpuTiles[0]
+		return product{m: tiles * v.bm, n: v.bn, k: 1024, tile: v}.split(1)
+	}
+	fit := on.resident(rows(1))
+	if fit < 2 {
+		t.Fatalf("%d workgroups fit on a core, want several", fit)
+	}
+	wave, one := on.wave(rows(1), fit), on.wave(rows(1), 1)
+	for tiles, want := range map[int]float64{1: one, 132: one, 132 * fit: wave, 132*fit + 1: wave + one, 2 * 132 * fit: 2 * wave} {
+		if got := on.cost(rows(tiles)) / 132; !(math.Abs(got-want) <= 1e-9*want) {
+			t.Errorf("%d tiles on 132 cores take %g, want %g", tiles, got, want)
+		}
+	}
+	if !(one < wave && wave < float64(fit)*one) {
+		t.Errorf("a workgroup takes %g, %d at the same time %g: want more, but less than in turn", one, fit, wave)
+	}
+}
