@@ -58,6 +58,9 @@ all the time.`,
 			if err := applyFlags(c, &config); err != nil {
 				return err
 			}
+			if a.folds == 1 {
+				return &commandLineError{"--folds is 1, which would leave no images to train on: want 0 for no networks, or 2 or more"}
+			}
 			config.DataDir, config.NoEval, config.Quiet = *dataDir, true, a.asJSON
 			return withDevice(c, config, func(d *device, data *dataset.Dataset) error {
 				return a.run(c, d, config, data)
@@ -125,7 +128,7 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(a.out, 0o777); err != nil {
+	if err := study.MakeOut(a.out); err != nil {
 		return err
 	}
 	summary := auditSummary{Dataset: data.Name, Distance: a.distance}
@@ -148,7 +151,7 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 
 // findTwins writes the list and the picture of twins, and counts them.
 func (a *auditSettings) findTwins(c *cobra.Command, d *device, data *dataset.Dataset, to *auditSummary) error {
-	bar := newAuditMeter(c, "twins")
+	bar := &auditMeter{c: c, name: "twins"}
 	list, err := audit.FindTwins(c.Context(), d, data, a.distance, bar.set)
 	bar.end()
 	if err != nil {
@@ -166,7 +169,7 @@ func (a *auditSettings) findTwins(c *cobra.Command, d *device, data *dataset.Dat
 func (a *auditSettings) judgeLabels(c *cobra.Command, d *device, config study.Config, n model.Network, data *dataset.Dataset, to *auditSummary) error {
 	// Each fold's network is tested on its fold, and stopped only by --epochs.
 	config.SelectOn = "test"
-	bar := newAuditMeter(c, "trainings")
+	bar := &auditMeter{c: c, name: "trainings"}
 	judged, err := audit.Judge(c.Context(), data, a.folds, config.Seed, func(fold int, part *dataset.Dataset) (*trainer.Model, error) {
 		progress := &foldProgress{meter: bar, fold: fold, folds: a.folds}
 		result, err := trainer.Train(c.Context(), config.Recipe, n, part, d.Backend, trainer.Options{Progress: progress})
@@ -263,12 +266,8 @@ func (s auditSummary) print(w io.Writer, dir string) error {
 	return err
 }
 
-// newAuditMeter returns a bar, or nil if standard error is no terminal.
-func newAuditMeter(c *cobra.Command, name string) *auditMeter {
-	return &auditMeter{c: c, name: name}
-}
-
-// auditMeter is a bar that appears with its first report.
+// auditMeter is a bar that appears with its first report, if standard error is a
+// terminal.
 type auditMeter struct {
 	c    *cobra.Command
 	name string

@@ -18,22 +18,32 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
+// evalSettings are the flags of the command eval.
+type evalSettings struct {
+	checkpoint  checkpointFlags
+	together    []string // checkpoints of further models
+	tta         string
+	twins       string // file, or "" for none
+	dataDir     string
+	device      deviceFlags
+	out         string // "" for no files
+	cam         string
+	predictions string
+	asJSON      bool
+}
+
 func newEvalCommand() *cobra.Command {
-	var checkpoint checkpointFlags
-	var dataDir, predictions, out, twins string
-	together, tta := []string(nil), "none"
-	cam, config := string(trainer.HiResCAM), study.DefaultConfig()
-	var asJSON bool
-	var f deviceFlags
+	f := evalSettings{tta: "none", cam: string(trainer.HiResCAM)}
+	config := study.DefaultConfig()
 	c := &cobra.Command{
 		Use:   "eval --checkpoint PATH",
 		Short: "Evaluate a checkpoint on the test set",
 		Long: `Classify test images with the weights of a checkpoint, and print all metrics. The
 images are those that the run was trained with, or Fashion-MNIST's if the checkpoint
-is a file, unless --dataset names others. A checkpoint is a run's folder, or a .safetensors or PyTorch .pth file
-that contains a state_dict, which may be nested (no code in the file is run). The
-network is that of the file's metadata, or else that of --model, or else the built-in
-one that has such tensors.
+is a file, unless --dataset names others. A checkpoint is a run's folder, or a
+.safetensors or PyTorch .pth file that contains a state_dict, which may be nested (no
+code in the file is run). The network is that of the file's metadata, or else that of
+--model, or else the built-in one that has such tensors.
 
 --out writes metrics, every image's probabilities and pictures to a folder:
 confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
@@ -55,76 +65,99 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			return "name the checkpoint with --checkpoint " + argument
 		}),
 		RunE: func(c *cobra.Command, _ []string) error {
-			if err := checkpoint.check(); err != nil {
+			if err := f.checkpoint.check(); err != nil {
 				return err
 			}
-			if c.Flags().Changed("cam") && out == "" {
+			if c.Flags().Changed("cam") && f.out == "" {
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
-			config.DataDir = dataDir
-			if run, err := study.ReadArgs(checkpoint.path); err == nil {
+			config.DataDir = f.dataDir
+			if run, err := study.ReadArgs(f.checkpoint.path); err == nil {
 				config.Dataset = run.Dataset // unless a flag names another
 			}
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
-			config.Quiet = asJSON
-			views, err := trainer.Views(tta)
-			if err != nil {
-				return err
-			}
-			e, d, err := evaluate(c, f, config, evaluation{checkpoint, together, views, out, trainer.CAM(cam)})
-			if err != nil {
-				return err
-			}
-			if predictions != "" {
-				if err := e.WritePredictions(predictions); err != nil {
-					return err
-				}
-			}
-			var rest *remainder
-			if twins != "" {
-				if rest, err = withoutSeen(e, twins); err != nil {
-					return err
-				}
-			}
-			if asJSON {
-				return printJSON(c.OutOrStdout(), struct {
-					*metrics.Metrics
-					Rest *remainder `json:"without_seen_in_training,omitempty"`
-				}{e.Metrics, rest})
-			}
-			fmt.Fprintln(c.OutOrStdout(), d.announce())
-			if err := printMetrics(c.OutOrStdout(), e); err != nil {
-				return err
-			}
-			if rest != nil {
-				fmt.Fprintf(c.OutOrStdout(), "without the test images that have a twin among the training images (%s): accuracy %.2f %%  macro F1 %.4f\n",
-					humanize.Comma(int64(e.Images.N-rest.Images)), 100*rest.Accuracy, rest.MacroF1)
-			}
-			if out == "" {
-				return nil
-			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "metrics, predictions and pictures are in %s\n", out)
-			return err
+			config.Quiet = f.asJSON
+			return f.run(c, config)
 		},
 	}
+	f.add(c)
+	return c
+}
+
+// add adds the flags to the command.
+func (f *evalSettings) add(c *cobra.Command) {
 	models := flagGroup{c.Flags(), groupModel}
-	checkpoint.add(models, "weights to evaluate")
-	bindEach(models, &together, "ensemble", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights of another model, whose probabilities are averaged with the first's; may be repeated")
-	bind(models, &tta, "tta", setting.Choice(trainer.ViewNames()...), "test-time augmentation: average over views of each image: none, flip, shift or flip-shift")
+	f.checkpoint.add(models, "weights to evaluate")
+	bindEach(models, &f.together, "ensemble", setting.Path("PATH", "a run's folder, or a .safetensors or .pth file"), "weights of another model, whose probabilities are averaged with the first's; may be repeated")
+	bind(models, &f.tta, "tta", setting.Choice(trainer.ViewNames()...), "test-time augmentation: average over views of each image: none, flip, shift or flip-shift")
 	data := flagGroup{c.Flags(), groupData}
 	data.setting("dataset", datasetUsage)
 	data.setting("skip-bad", skipBadUsage)
-	bind(data, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give the accuracy without test images that have a twin among the training images in this list")
-	bind(data, &dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
-	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f)
+	bind(data, &f.twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give the accuracy without test images that have a twin among the training images in this list")
+	bind(data, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
+	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f.device)
 	output := flagGroup{c.Flags(), groupOutput}
-	bind(output, &out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
-	bind(output, &cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "method of the class activation maps in gradcam.png: hirescam or gradcam")
-	bind(output, &predictions, "predictions", setting.Path("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
-	bind(output, &asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
-	return c
+	bind(output, &f.out, "out", kindOf("out"), "write metrics, predictions and pictures to this folder")
+	bind(output, &f.cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "method of the class activation maps in gradcam.png: hirescam or gradcam")
+	bind(output, &f.predictions, "predictions", setting.Path("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
+	bind(output, &f.asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
+}
+
+// run evaluates, writes what the flags ask for, and prints the figures.
+func (f *evalSettings) run(c *cobra.Command, config study.Config) error {
+	views, err := trainer.Views(f.tta)
+	if err != nil {
+		return err
+	}
+	var seen []int // test images
+	if f.twins != "" {
+		list, err := audit.ReadTwins(f.twins)
+		if err != nil {
+			return fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
+		}
+		seen = audit.SeenInTraining(list)
+	}
+	e, d, err := evaluate(c, f.device, config, evaluation{f.checkpoint, f.together, views, f.out, trainer.CAM(f.cam)})
+	if err != nil {
+		return err
+	}
+	if f.predictions != "" {
+		if err := e.WritePredictions(f.predictions); err != nil {
+			return err
+		}
+	}
+	var rest *remainder
+	if f.twins != "" {
+		if rest, err = withoutSeen(e, seen, f.twins); err != nil {
+			return err
+		}
+	}
+	return f.print(c, d, e, rest)
+}
+
+// print prints the figures, and those of the remainder unless it is nil.
+func (f *evalSettings) print(c *cobra.Command, d *device, e *trainer.Evaluation, rest *remainder) error {
+	if f.asJSON {
+		return printJSON(c.OutOrStdout(), struct {
+			*metrics.Metrics
+			Rest *remainder `json:"without_seen_in_training,omitempty"`
+		}{e.Metrics, rest})
+	}
+	fmt.Fprintln(c.OutOrStdout(), d.announce())
+	if err := printMetrics(c.OutOrStdout(), e); err != nil {
+		return err
+	}
+	if rest != nil {
+		fmt.Fprintf(c.OutOrStdout(), "without the test images that have a twin among the training images (%s): accuracy %.2f %%  macro F1 %.4f\n",
+			humanize.Comma(int64(e.Images.N-rest.Images)), 100*rest.Accuracy, rest.MacroF1)
+	}
+	if f.out == "" {
+		return nil
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), "metrics, predictions and pictures are in %s\n", f.out)
+	return err
 }
 
 // addDeviceFlags adds the flags that choose a backend.
@@ -202,13 +235,8 @@ type remainder struct {
 }
 
 // withoutSeen computes the figures of an evaluation without the test images that have a
-// twin among the training images, by the list in a file.
-func withoutSeen(e *trainer.Evaluation, path string) (*remainder, error) {
-	list, err := audit.ReadTwins(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
-	}
-	seen := audit.SeenInTraining(list)
+// twin among the training images: those that the file at path lists.
+func withoutSeen(e *trainer.Evaluation, seen []int, path string) (*remainder, error) {
 	if n := len(seen); n > 0 && seen[n-1] >= e.Images.N {
 		return nil, fmt.Errorf("%w: --without %s names test image %d, but there are %d: it is the list of another dataset", dataset.ErrBadData, path, seen[n-1], e.Images.N)
 	}

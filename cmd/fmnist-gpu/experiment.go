@@ -231,7 +231,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	for i, d := range devices {
 		r.Workers = append(r.Workers, study.Worker{Backend: d.Backend, Environment: d.environment, Place: func(c *study.Config) { f.place(c, i) }})
 	}
-	return fewerReplicas(r.Train(cmd.Context(), e))
+	return fewerReplicas(r.Train(cmd.Context(), e), useReplicas)
 }
 
 // place sets how and where a worker's runs run.
@@ -363,7 +363,10 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 	}
 	return p, func(r *trainer.Result) error {
 		p.end()
-		if r == nil {
+		switch {
+		case found == trainer.RunFinished:
+			return completeReport(dir)
+		case r == nil:
 			return nil
 		}
 		printAccuracy(p.out, c, r)

@@ -3,7 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,24 +30,29 @@ func replicasOn(devices []*device, wanted int) int {
 	return wanted
 }
 
-// fewerReplicas adds the remedy to the error of replicas that do not fit on a device.
-func fewerReplicas(err error) error {
+// fewerReplicas adds the remedy, a format of a number, to the error of replicas that do
+// not fit on a device.
+func fewerReplicas(err error, remedy string) error {
 	if few := (*trainer.ReplicasError)(nil); errors.As(err, &few) {
-		return fmt.Errorf("%w; use --replicas %d", err, few.Fit)
+		return fmt.Errorf("%w; "+remedy, err, few.Fit)
 	}
 	return err
 }
+
+// useReplicas is the remedy of commands with --replicas.
+const useReplicas = "use --replicas %d"
 
 // trainReplicas trains n new runs with consecutive seeds at once.
 func trainReplicas(cmd *cobra.Command, c study.Config, n int, page *trainingPage) error {
 	if err := study.MakeOut(c.Out); err != nil {
 		return err
 	}
+	defer os.Remove(c.Out) // does nothing if it is not empty
 	runs, err := c.Replicas(n)
 	if err != nil {
 		return err
 	}
-	return trainRuns(cmd, runs, page)
+	return fewerReplicas(trainRuns(cmd, runs, page), useReplicas)
 }
 
 // resumeReplicas continues the runs in several folders at once.
@@ -59,7 +66,7 @@ func resumeReplicas(cmd *cobra.Command, dirs []string, page *trainingPage) error
 		c.Out, c.Name = filepath.Dir(filepath.Clean(dir)), filepath.Base(filepath.Clean(dir))
 		runs = append(runs, c)
 	}
-	return trainRuns(cmd, runs, page)
+	return fewerReplicas(trainRuns(cmd, runs, page), "resume at most %d at once")
 }
 
 // trainRuns trains or resumes runs that differ only in the seed, each in the folder that
@@ -70,13 +77,31 @@ func trainRuns(cmd *cobra.Command, runs []study.Config, page *trainingPage) erro
 	}
 	err := trainAtOnce(cmd, runs)
 	if errors.Is(err, trainer.ErrInterrupted) {
-		how := "resume with: fmnist-gpu train"
-		for _, c := range runs {
-			how += " --resume " + filepath.Join(c.Out, c.Name)
-		}
-		printInterrupted(cmd, how)
+		printInterrupted(cmd, howToResume(runs))
 	}
-	return fewerReplicas(err)
+	return err
+}
+
+// howToResume says how to go on with interrupted runs. On the CPU, some may not have
+// begun: these have no folder yet.
+func howToResume(runs []study.Config) string {
+	resume, seeds := "", ""
+	for _, c := range runs {
+		dir := filepath.Join(c.Out, c.Name)
+		if state, err := trainer.StateOfRun(dir); err == nil && state == trainer.RunNew {
+			seeds += fmt.Sprintf(" %d", c.Seed)
+		} else {
+			resume += " --resume " + dir
+		}
+	}
+	var how []string
+	if resume != "" {
+		how = append(how, "resume with: fmnist-gpu train"+resume)
+	}
+	if seeds != "" {
+		how = append(how, "not begun, to be trained anew: seeds"+seeds)
+	}
+	return strings.Join(how, "; ")
 }
 
 // trainAtOnce trains the runs at once on a GPU, side by side on the CPU.

@@ -474,7 +474,7 @@ func rehearse(cmd *cobra.Command, c study.Config, replicas int) error {
 		}
 		s, err := study.Rehearse(runs, data, d.Backend)
 		if err != nil {
-			return fewerReplicas(err)
+			return fewerReplicas(err, useReplicas)
 		}
 		return printPlan(cmd.OutOrStdout(), c, s, data.Dir)
 	})

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -156,6 +157,11 @@ func TestTwins(t *testing.T) {
 	}
 	if _, err := TwinsPicture(d, found); err != nil {
 		t.Error(err)
+	}
+	defer func(n int) { maxTwins = n }(maxTwins)
+	maxTwins = 2
+	if _, err := FindTwins(t.Context(), openCPU(t), d, .05, nil); err == nil || !strings.Contains(err.Error(), "more than 2 pairs") {
+		t.Errorf("more twins than can be held: %v", err)
 	}
 }
 

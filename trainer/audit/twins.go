@@ -27,6 +27,7 @@ type Twins struct {
 // FindTwins returns the pairs of images, within and between all splits, whose distance
 // is at most the given one, nearest first. An image of one brightness has a twin only in
 // another such. progress, which may be nil, is told how many of all comparisons are done.
+// More pairs than 4 million are an error: they would fill the memory.
 //
 // It compares first the images' means over blocks, by matrix products on the backend.
 // They are coordinates of an orthogonal projection, which makes no distance larger, so
@@ -54,7 +55,9 @@ func FindTwins(ctx context.Context, backend kernels.Backend, d *dataset.Dataset,
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, found...)
+			if list = append(list, found...); len(list) > maxTwins {
+				return nil, fmt.Errorf("audit: the distance is %g, at which more than %d pairs are twins: choose a smaller one", most, maxTwins)
+			}
 			if done++; progress != nil {
 				progress(done, total)
 			}
@@ -63,6 +66,9 @@ func FindTwins(ctx context.Context, backend kernels.Backend, d *dataset.Dataset,
 	slices.SortStableFunc(list, func(a, b Twins) int { return cmp.Compare(a.Distance, b.Distance) })
 	return list, nil
 }
+
+// maxTwins is the most pairs that FindTwins returns; they take 300 MB.
+var maxTwins = 4_000_000 // tests lower it
 
 // tileSize is the number of images that are compared with as many others at a time.
 const tileSize = 1024

@@ -76,9 +76,12 @@ func keysOf(n int, seed uint64, purpose kernels.Purpose) []uint64 {
 
 // Folds deals the indices of labels into n folds, each ascending. Every fold gets the same
 // number of images of each class, or one more. The choice depends on the labels, the
-// seed and the purpose alone, by the keys of [StratifiedHoldout]. It is an error if a
-// class has fewer than n images, since a fold would not hold any, or all, of it.
+// seed and the purpose alone, by the keys of [StratifiedHoldout]. It is an error if n is
+// below 2, or if a class has fewer than n images, since some folds would hold none of it.
 func Folds(labels []byte, n int, seed uint64, purpose kernels.Purpose) ([][]uint32, error) {
+	if n < 2 {
+		return nil, fmt.Errorf("cannot deal images into %d folds: want at least 2", n)
+	}
 	keys := keysOf(len(labels), seed, purpose)
 	var classes [MaxClasses][]uint32
 	for i, label := range labels {

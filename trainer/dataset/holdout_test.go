@@ -108,4 +108,9 @@ func TestFolds(t *testing.T) {
 	if _, err := Folds([]byte{0, 0, 0, 1, 1}, 3, 42, kernels.PurposeFolds); !errors.Is(err, ErrBadData) {
 		t.Errorf("a class with fewer images than folds: %v", err)
 	}
+	for _, n := range []int{-1, 0, 1} {
+		if _, err := Folds(labels, n, 42, kernels.PurposeFolds); err == nil {
+			t.Errorf("%d folds are accepted", n)
+		}
+	}
 }
