@@ -12,8 +12,8 @@ import (
 const winogradWeightElements = 1 << 18
 
 // winogradWeight is a [kernels.ConvBackwardWeight] at stride 1, inside a border that
-// keeps the images' extents, by Winograd's algorithm. At each of its points, the sum over the tiles
-// of a group of images is a matrix product, as in weightGradient:
+// keeps the images' extents, by Winograd's algorithm. At each of its points, the sum
+// over the tiles of a group of images is a matrix product, as in weightGradient:
 // M (O, I) += DYᵀ · X.
 type winogradWeight struct {
 	p             *program

@@ -74,15 +74,16 @@ func put(path string, fill func(io.Writer) error) error {
 	case !info.Mode().IsRegular():
 		return pour(path, fill)
 	}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil { // an open file without a name, to which /dev/stdout may lead
+		return pour(path, fill)
 	}
-	return replace(path, fill)
+	return replace(target, fill)
 }
 
-// pour writes to a device or a pipe.
+// pour writes to what has no name of its own, or must keep it: a device, a pipe.
 func pour(path string, fill func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
 	if err != nil {
 		return err
 	}

@@ -125,6 +125,32 @@ func TestWriteToPipe(t *testing.T) {
 	}
 }
 
+// A link to an open file whose name is gone stays a link.
+func TestWriteToRemovedFile(t *testing.T) {
+	dir := t.TempDir()
+	f, err := os.Create(filepath.Join(dir, "f"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	link := filepath.Join(dir, "link")
+	if err := errors.Join(os.Remove(f.Name()), os.Symlink(fmt.Sprintf("/proc/self/fd/%d", f.Fd()), link)); err != nil {
+		t.Skip("this system has no links, or does not remove open files:", err)
+	}
+	if _, err := os.Stat(link); err != nil {
+		t.Skip("this system has no files of its open files:", err)
+	}
+	if err := Write(link, []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(f); err != nil || string(b) != "text" {
+		t.Errorf("%q, %v: want what was written", b, err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("%s is no link any more: %v", link, err)
+	}
+}
+
 func mode(t *testing.T, path string) os.FileMode {
 	t.Helper()
 	info, err := os.Stat(path)
