@@ -37,8 +37,9 @@ func (m *Model) Predict(img image.Image) (Prediction, error) {
 	return list[0], nil
 }
 
-// PredictBatch classifies pictures. It is faster than calling Predict for each. A nil
-// among them is [ErrUsage].
+// PredictBatch classifies pictures. It is faster than calling Predict for each, and gives
+// the same probabilities but for rounding: a backend may compute many images by another
+// algorithm than one. A nil among them is [ErrUsage].
 func (m *Model) PredictBatch(images []image.Image) ([]Prediction, error) {
 	s := dataset.Split{N: len(images), Shape: imageShape(m.Network), Labels: make([]byte, len(images))}
 	for i, img := range images {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -264,7 +265,19 @@ func TestFramingOfAModel(t *testing.T) {
 	}
 }
 
-// However many pictures are classified at a time, the probabilities are the same bits.
+// alike reports whether predictions are the same but for rounding: with few or many images,
+// the CPU backend computes a convolution by different algorithms, which differ by some
+// 1e-6 of its largest sums.
+func alike(a, b []Prediction) bool {
+	return slices.EqualFunc(a, b, func(p, q Prediction) bool {
+		return slices.EqualFunc(p, q, func(x, y ClassProbability) bool {
+			return x.Class == y.Class && x.Label == y.Label && math.Abs(float64(x.Probability-y.Probability)) <= 1e-5
+		})
+	})
+}
+
+// However many pictures are classified at a time, the probabilities are the same but for
+// rounding; with two or more at a time they are the same bits.
 func TestPredictBatch(t *testing.T) {
 	m, data := trained(t)
 	images := pictures(data.Test)[:100]
@@ -276,10 +289,21 @@ func TestPredictBatch(t *testing.T) {
 		}
 		want = append(want, p)
 	}
-	for _, n := range []int{0, 1, 32, 33, 100, 2} { // the last after larger ones
-		if got, err := m.PredictBatch(images[:n]); err != nil || len(got) != n || n > 0 && !reflect.DeepEqual(got, want[:n]) {
-			t.Errorf("%d pictures: other probabilities than one by one (%v)", n, err)
+	all, err := m.PredictBatch(images)
+	if err != nil || !alike(all, want) {
+		t.Errorf("100 pictures: other probabilities than one by one (%v)", err)
+	}
+	for _, n := range []int{0, 1, 32, 31, 100, 2} { // the last after larger ones
+		expected := all[:n]
+		if n == 1 {
+			expected = want[:n]
 		}
+		if got, err := m.PredictBatch(images[:n]); err != nil || len(got) != n || n > 0 && !reflect.DeepEqual(got, expected) {
+			t.Errorf("%d pictures: other probabilities than of 100 or, if it is one, alone (%v)", n, err)
+		}
+	}
+	if got, err := m.PredictBatch(images[:33]); err != nil || !alike(got, want[:33]) { // the last one is alone
+		t.Errorf("33 pictures: other probabilities than one by one (%v)", err)
 	}
 	if err := m.Close(); err != nil {
 		t.Fatal(err)

@@ -120,14 +120,15 @@ func TestJoinedOpsAreTheSame(t *testing.T) {
 	plan := joins()
 	got, want := runOnIntegers(t, joined, plan), runOnIntegers(t, apart, plan)
 	for i, buffer := range plan.Buffers {
-		if !bytes.Equal(got[i], want[i]) {
+		// What an op leaves in its scratch is undefined: a joined one needs none.
+		if buffer.Name != "scratch" && !bytes.Equal(got[i], want[i]) {
 			t.Errorf("%s differs", buffer.Name)
 		}
 	}
-	// Four element-wise ops, two sums of a batch-norm's gradient, a loss and an
-	// advance join.
-	if saved := dispatches(t, apart, plan) - dispatches(t, joined, plan); saved != 8 {
-		t.Errorf("joins save %d dispatches, want 8", saved)
+	// Four element-wise ops, two sums of a batch-norm's gradient, a loss, an advance
+	// and a trained batch-norm join.
+	if saved := dispatches(t, apart, plan) - dispatches(t, joined, plan); saved != 9 {
+		t.Errorf("joins save %d dispatches, want 9", saved)
 	}
 }
 
