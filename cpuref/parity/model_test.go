@@ -256,8 +256,9 @@ func precisions(t *testing.T, b kernels.Backend, list []network) []network {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.HasSuffix(t.Name(), "/cpu-generic") && testing.Short() {
-		return list // portable code takes seconds to round
+	if testing.Short() && (strings.HasSuffix(t.Name(), "/cpu-generic") || strings.HasSuffix(t.Name(), "/vulkan")) {
+		t.Log("only in float32, by -short: portable code takes seconds to round, and a software driver to compile twice as many shaders")
+		return list
 	}
 	for _, c := range list {
 		c.name += "-mixed"
