@@ -65,6 +65,6 @@ func TestDataAudit(t *testing.T) {
 	writeFile(t, twins, header+"\ntrain,3,0,test,2000,0,0.01,false\n")
 	wantFailure(t, eval, exitBadFile, "test image 2000", "another dataset")
 	writeFile(t, twins, "index\n")
-	wantFailure(t, eval, exitBadFile, "--without", "is no list of twins")
+	wantFailure(t, eval, exitBadFile, "--without", "is not a list of twins")
 	wantFailure(t, append(args, "--distance", "1"), exitUsage, "--distance")
 }

@@ -268,7 +268,7 @@ func ReadTwins(path string) ([]Twins, error) {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(rows) == 0 || !slices.Equal(rows[0], twinsHeader) {
-		return nil, fmt.Errorf("%s: is no list of twins: want a header with %v", path, twinsHeader)
+		return nil, fmt.Errorf("%s: is not a list of twins: want a header with %v", path, twinsHeader)
 	}
 	var list []Twins
 	for i, row := range rows[1:] {
