@@ -23,11 +23,11 @@ import (
 
 var (
 	update         = flag.Bool("update", false, "rewrite testdata/networks; then run testdata/networks.py")
-	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU's fastest tier, 60 on its others and 12 on Vulkan; with -short 30, 6 and 3)")
+	randomNetworks = flag.Uint64("random-networks", 0, "test `N` random networks on every backend (default 300 on the CPU's fastest tier, 60 on its others and 6 on Vulkan; with -short 30, 6 and 1)")
 )
 
 // networksFor returns how many random networks to test on b. A software driver takes
-// about 3 s to compile one, so all 300 on Vulkan are for -random-networks 300. The
+// 3 to 18 s to compile one, so all 300 on Vulkan are for -random-networks 300. The
 // CPU's tiers differ in their inner loops only, so the fastest stands for them.
 func networksFor(b kernels.Backend) uint64 {
 	if *randomNetworks > 0 {
@@ -40,7 +40,7 @@ func networksFor(b kernels.Backend) uint64 {
 	tiers := cpuref.Tiers()
 	switch _, onGPU := b.(*vulkan.Backend); {
 	case onGPU:
-		return min(12, n/10)
+		return min(6, n/30)
 	case !strings.Contains(b.Name(), "(CPU, "+tiers[len(tiers)-1]+","):
 		return n / 5
 	}
