@@ -66,7 +66,7 @@ func newFaultSweep(t *testing.T) *faultSweep {
 	f.keep(t)
 	gputest.Use(t, gputest.Driver{Name: "GTX", Type: "discrete", UUIDByte: 1, Control: f.control}.Build(t))
 	t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes if extensions cannot be listed
-	for range 2 { // the first fills the caches
+	for range 2 {                    // the first fills the caches
 		f.control.Order(t, 0, 0)
 		f.keep(t)
 	}
