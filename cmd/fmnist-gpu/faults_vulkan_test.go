@@ -53,16 +53,18 @@ func TestVulkanFaults(t *testing.T) {
 
 // faultSweep is a training on a driver that fails when it is told to.
 type faultSweep struct {
-	control gputest.Control
-	letters string
-	calls   int                          // of a training without a fault
-	want    map[string]map[string]string // the files of a training without a fault, by its device
+	control  gputest.Control
+	settings string
+	calls    int                          // of a training without a fault
+	want     map[string]map[string]string // the files of a training without a fault, by its device
 }
 
 func newFaultSweep(t *testing.T) *faultSweep {
-	f := &faultSweep{control: gputest.NewControl(t), letters: t.TempDir(), want: map[string]map[string]string{}}
-	writeLetters(t, f.letters, 260, 52)
-	gputest.Use(t, filepath.Join(f.letters, "none.json"))
+	dir := t.TempDir()
+	f := &faultSweep{control: gputest.NewControl(t), settings: filepath.Join(dir, "settings.yaml"), want: map[string]map[string]string{}}
+	writeLetters(t, dir, 260, 52)
+	writeFile(t, f.settings, "{model: logistic, epochs: 2, checkpoint-every: 0.000001, dataset: "+dir+"}")
+	gputest.Use(t, filepath.Join(dir, "none.json"))
 	f.keep(t)
 	gputest.Use(t, gputest.Driver{Name: "GTX", Type: "discrete", UUIDByte: 1, Control: f.control}.Build(t))
 	t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes if extensions cannot be listed
@@ -81,7 +83,7 @@ func newFaultSweep(t *testing.T) *faultSweep {
 func (f *faultSweep) keep(t *testing.T) {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "r")
-	stdout, stderr, code := runTrainOnly(t, dir, f.letters)
+	stdout, stderr, code := runTrainOnly(t, dir, f.settings)
 	if code != exitInterrupted {
 		t.Fatalf("exit code %d: %s", code, stderr)
 	}
@@ -100,7 +102,7 @@ func deviceOf(stdout string) string {
 func (f *faultSweep) try(t *testing.T, call int, name string, result int32) (outcome string) {
 	dir := filepath.Join(t.TempDir(), "r")
 	f.control.Order(t, call, result)
-	stdout, stderr, code := runTrainOnly(t, dir, f.letters)
+	stdout, stderr, code := runTrainOnly(t, dir, f.settings)
 	_, failed, live := f.control.Report(t)
 	what := fmt.Sprintf("call %d, %s: %s", call, failed, name)
 	outcome = "error"
@@ -119,7 +121,7 @@ func (f *faultSweep) try(t *testing.T, call int, name string, result int32) (out
 	}
 	f.control.Order(t, 0, 0)
 	if outcome == "error" {
-		if stdout, stderr, code = runTrainOnly(t, dir, f.letters); code != exitInterrupted {
+		if stdout, stderr, code = runTrainOnly(t, dir, f.settings); code != exitInterrupted {
 			t.Errorf("%s: afterwards: exit code %d, %s", what, code, stderr)
 		}
 	}

@@ -12,31 +12,36 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
-// trainsOnly makes the test binary behave as trainOnly, with the arguments dir and
-// letters.
+// trainsOnly makes the test binary behave as trainOnly.
 const trainsOnly = "trains only"
 
-// trainOnly trains logistic on the best device, or goes on with the training in dir,
-// until the last epoch, and returns the exit code that the program would. What the
-// program does after the training, above all its pictures, takes longer than all the
-// rest, so this training is interrupted before.
-func trainOnly(dir, letters string) int {
+// trainOnly trains in dir, or goes on there, with the settings in a file. It ends after
+// the last epoch with the exit code that the program would: what the program does then,
+// above all its pictures, takes longer than all the rest.
+func trainOnly(dir, settings string) int {
 	err := func() error {
 		c := study.DefaultConfig()
-		c.Model, c.Dataset, c.Epochs, c.CheckpointEvery = "logistic", letters, 2, 1e-6
-		d, err := openDevice(deviceFlags{})
+		if err := c.LoadYAML(settings); err != nil {
+			return err
+		}
+		precision, err := kernels.ParsePrecision(c.Precision)
+		if err != nil {
+			return err
+		}
+		d, err := openDevice(deviceFlags{selector: c.Device, cpu: c.CPU, threads: c.Threads, precision: precision})
 		if err != nil {
 			return err
 		}
 		fmt.Println(d.announce())
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		data, err := dataset.OpenFolder(ctx, letters, dataset.FolderOptions{})
+		data, err := dataset.OpenFolder(ctx, c.Dataset, dataset.FolderOptions{})
 		if err == nil {
 			_, begun := study.ReadArgs(dir)
 			_, err = study.Train(ctx, c, data, d.Backend, trainer.Options{Dir: dir, Environment: d.environment,
@@ -75,9 +80,9 @@ func (u untilEpoch) Epoch(r trainer.EpochReport) {
 }
 
 // runTrainOnly executes trainOnly in a process of its own.
-func runTrainOnly(t *testing.T, dir, letters string) (stdout, stderr string, code int) {
+func runTrainOnly(t *testing.T, dir, settings string) (stdout, stderr string, code int) {
 	t.Helper()
-	c := program(dir, letters)
+	c := program(dir, settings)
 	c.Env = append(c.Env, asProgram+"="+trainsOnly)
 	var out, err bytes.Buffer
 	c.Stdout, c.Stderr = &out, &err
