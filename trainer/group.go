@@ -44,6 +44,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 		if err := t.start(); err != nil {
 			return err
 		}
+		t.saved = time.Now()
 		if t.options.Progress != nil {
 			t.options.Progress.Start(t.summary())
 		}
@@ -204,11 +205,22 @@ func (g *group) steps(ctx context.Context) error {
 		if err := g.each(func(t *training) error { return t.reportSteps(from) }); err != nil {
 			return err
 		}
+		if err := atOnce(g.due(), (*training).saveCheckpoint); err != nil {
+			return err
+		}
 		if ctx.Err() != nil && t.state.Slot < end {
 			return g.interrupted()
 		}
 	}
 	return nil
+}
+
+// due returns the members whose last checkpoint is older than they allow.
+func (g *group) due() []*training {
+	return slices.DeleteFunc(g.going(), func(t *training) bool {
+		every := t.options.CheckpointEvery
+		return every == 0 || time.Since(t.saved) < every
+	})
 }
 
 // someSteps submits the next steps: full batches for about a quarter of a

@@ -38,6 +38,9 @@ type Options struct {
 	// .safetensors or PyTorch .pth file. "" for random weights.
 	InitFrom string
 	LogEvery int // write every Nth step to steps.csv; 0 for none
+	// CheckpointEvery also saves a checkpoint between the steps of an epoch, if the
+	// last one is so old. 0 saves only after epochs.
+	CheckpointEvery time.Duration
 	// Resume continues the run in Dir from its checkpoint, or starts again from
 	// the beginning if the run ended before its first checkpoint.
 	Resume bool
@@ -58,6 +61,8 @@ func (o Options) check() error {
 		return usage("there is no folder of a run to resume: name it in Options.Dir")
 	case o.LogEvery < 0:
 		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	case o.CheckpointEvery < 0:
+		return usage("Options.CheckpointEvery is %v: want 0 or more", o.CheckpointEvery)
 	}
 	return nil
 }
@@ -134,6 +139,7 @@ type training struct {
 
 	firstStep time.Time // when the first steps finished
 	recent    time.Time // time of the last StepReport
+	saved     time.Time // time of the last checkpoint, or of the start
 }
 
 // Train trains a network on a dataset and, if Options.Dir names a folder, writes
