@@ -55,7 +55,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 // newGroup returns the trainings, which are at one step, on the device.
 func newGroup(members []*training, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*group, error) {
 	n.Classes = data.Classes
-	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition)}
+	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition, backend)}
 	if err := g.open(members, data.Train, data.Val, data.Test); err != nil {
 		return nil, err
 	}

@@ -255,8 +255,8 @@ func indices(first, n int) []uint32 {
 	return s
 }
 
-// modelConfig returns the model's configuration for a training.
-func modelConfig(r Recipe, n model.Network, p partition) model.Config {
+// modelConfig returns the model's configuration for a training on a backend.
+func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend) model.Config {
 	full, last := model.Batches(len(p.train), r.BatchSize)
 	var batches []int
 	if full > 0 {
@@ -265,9 +265,9 @@ func modelConfig(r Recipe, n model.Network, p partition) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
-		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
-		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
+	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
+		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train)}
+	return evaluating(c, backend, len(p.selected), len(p.test))
 }
 
 // newTraining returns a training that is not on the device yet, at the step that its
