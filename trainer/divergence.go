@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -249,8 +250,8 @@ func (t *training) checkSteps(from int) error {
 // evaluationOf prepares the batch of an evaluation that had the first bad loss in t, and
 // returns its section.
 func (t *training) evaluationOf(of *training) (string, error) {
-	full, last := model.Batches(len(t.selected), evalBatch)
-	losses, _, err := of.logs(of.net.Eval, 0, model.Steps(len(t.selected), evalBatch))
+	size := slices.Max(t.net.Config.EvalBatches)
+	losses, _, err := of.logs(of.net.Eval, 0, model.Steps(len(t.selected), size))
 	if err != nil {
 		return "", err
 	}
@@ -258,11 +259,8 @@ func (t *training) evaluationOf(of *training) (string, error) {
 	if err := t.prepareEvaluation(t.selected); err != nil {
 		return "", err
 	}
-	section := model.EvalSection(evalBatch)
-	if batch >= full {
-		section = model.EvalSection(last)
-	}
-	state := kernels.State{Cursor: uint32(batch * evalBatch), Slot: uint32(batch)}
+	state := kernels.State{Cursor: uint32(batch * size), Slot: uint32(batch)}
+	section := model.EvalSection(min(size, len(t.selected)-batch*size))
 	return section, t.prog.Write(t.net.Eval.State, kernels.AsBytes(state.Words()))
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -163,6 +164,19 @@ func TestReplicaDiverges(t *testing.T) {
 		t.Fatal(outcomes[1].Err)
 	}
 	wantSameRun(t, dirs[1], alone[1])
+}
+
+// Checkpoints within an epoch are replayed from, too.
+func TestDivergenceAfterCheckpointInEpoch(t *testing.T) {
+	checkOften(t)
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1 // one step at a time
+	r, n, data := onTiny(t)
+	backend := &poisoning{Backend: openBackend(t), step: 9, buffer: "parameters", value: float32(math.NaN()), programs: 2}
+	_, err := Train(t.Context(), r, n, data, backend, Options{Dir: folders(t, 1)[0], CheckpointEvery: 1, noPictures: true})
+	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "it began at step 9: conv1.weight holds NaN; the checkpoint of step 8 is kept") {
+		t.Errorf("error %v", err)
+	}
 }
 
 // A checkpoint never holds what is not finite, nor is one read that does.

@@ -44,6 +44,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 		if err := t.start(); err != nil {
 			return err
 		}
+		t.saved = time.Now()
 		if t.options.Progress != nil {
 			t.options.Progress.Start(t.summary())
 		}
@@ -54,7 +55,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 // newGroup returns the trainings, which are at one step, on the device.
 func newGroup(members []*training, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*group, error) {
 	n.Classes = data.Classes
-	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition)}
+	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition, backend)}
 	if err := g.open(members, data.Train, data.Val, data.Test); err != nil {
 		return nil, err
 	}
@@ -211,11 +212,23 @@ func (g *group) steps(ctx context.Context) error {
 		if err := g.each(ctx, func(t *training) error { return t.reportSteps(from) }); err != nil {
 			return err
 		}
+		err := atOnce(g.due(), func(t *training) error { return t.note(ctx, t.saveCheckpoint()) })
+		if err != nil {
+			return err
+		}
 		if ctx.Err() != nil && t.state.Slot < end && len(g.going()) > 0 {
 			return g.interrupted(ctx)
 		}
 	}
 	return nil
+}
+
+// due returns the members whose last checkpoint is older than they allow.
+func (g *group) due() []*training {
+	return slices.DeleteFunc(g.going(), func(t *training) bool {
+		every := t.options.CheckpointEvery
+		return every == 0 || time.Since(t.saved) < every
+	})
 }
 
 // someSteps submits the next steps: full batches for about a quarter of a

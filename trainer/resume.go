@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -99,6 +100,7 @@ func (t *training) saveCheckpoint() error {
 	if err := t.folder.writeState(&t.state); err != nil {
 		return err
 	}
+	t.saved = time.Now()
 	return t.folder.removeTensors(name)
 }
 

@@ -40,6 +40,9 @@ type Options struct {
 	// .safetensors or PyTorch .pth file. "" for random weights.
 	InitFrom string
 	LogEvery int // write every Nth step to steps.csv; 0 for none
+	// CheckpointEvery also saves a checkpoint between the steps of an epoch, if the
+	// last one is so old. 0 saves only after epochs.
+	CheckpointEvery time.Duration
 	// Resume continues the run in Dir from its checkpoint, or starts again from
 	// the beginning if the run ended before its first checkpoint.
 	Resume bool
@@ -60,6 +63,8 @@ func (o Options) check() error {
 		return usage("there is no folder of a run to resume: name it in Options.Dir")
 	case o.LogEvery < 0:
 		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	case o.CheckpointEvery < 0:
+		return usage("Options.CheckpointEvery is %v: want 0 or more", o.CheckpointEvery)
 	}
 	return nil
 }
@@ -136,6 +141,7 @@ type training struct {
 
 	firstStep time.Time // when the first steps finished
 	recent    time.Time // time of the last StepReport
+	saved     time.Time // time of the last checkpoint, or of the start
 	weighed   time.Time // when the weights were last checked
 	scanned   []float32 // a tensor that is being checked
 }
@@ -243,8 +249,8 @@ func indices(first, n int) []uint32 {
 	return s
 }
 
-// modelConfig returns the model's configuration for a training.
-func modelConfig(r Recipe, n model.Network, p partition) model.Config {
+// modelConfig returns the model's configuration for a training on a backend.
+func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend) model.Config {
 	full, last := model.Batches(len(p.train), r.BatchSize)
 	var batches []int
 	if full > 0 {
@@ -253,9 +259,9 @@ func modelConfig(r Recipe, n model.Network, p partition) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
-		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
-		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
+	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
+		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train)}
+	return evaluating(c, backend, len(p.selected), len(p.test))
 }
 
 // newTraining returns a training that is not on the device yet, at the step that its

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
@@ -176,6 +177,7 @@ func TrainReplicas(ctx context.Context, runs []Config, data *dataset.Dataset, ba
 			return nil, err
 		}
 		o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
+		o.CheckpointEvery = time.Duration(c.CheckpointEvery * float64(time.Second))
 		replicas[i].Options = o
 	}
 	return trainer.TrainReplicas(ctx, replicas, n, data, backend)
