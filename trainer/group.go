@@ -305,19 +305,21 @@ type tested struct {
 	probs   []float32 // (images, classes)
 }
 
-// leave finishes the members that have ended and continues with those that go on. On
+// leave finishes the members that have ended and continues with those that go on. It
+// tests the best weights, except where Options.StopAfter leaves the run in progress. On
 // cancellation it returns ErrInterrupted: the checkpoints are complete, and a resume
 // does the rest.
 func (g *group) leave(ctx context.Context, ended, going []*training) error {
 	var images dataset.Split
 	var results map[*training]tested
 	var err error
-	if len(ended) > 0 {
+	finished := slices.DeleteFunc(slices.Clone(ended), func(t *training) bool { return t.options.StopAfter > 0 })
+	if len(finished) > 0 {
 		debug.FreeOSMemory() // makes room for the images by freeing the last checkpoint's memory
-		if images, err = ended[0].testSplit(); err != nil {
+		if images, err = finished[0].testSplit(); err != nil {
 			return err
 		}
-		if results, err = g.test(ctx, ended, images.Labels); err != nil {
+		if results, err = g.test(ctx, finished, images.Labels); err != nil {
 			return err
 		}
 	}
@@ -327,7 +329,13 @@ func (g *group) leave(ctx context.Context, ended, going []*training) error {
 		return err
 	}
 	debug.FreeOSMemory()
-	return atOnce(ended, func(t *training) error { return t.finish(images, results[t]) })
+	return atOnce(ended, func(t *training) error {
+		if of, ok := results[t]; ok {
+			return t.finish(images, of)
+		}
+		t.outcome.Result = t.result(t.model(t.best, t.state.BestEpoch), nil)
+		return nil
+	})
 }
 
 // test evaluates the best weights of the given members on the test set.

@@ -52,6 +52,13 @@ type Options struct {
 	// DropCheckpoint removes the checkpoint when the run is finished. The run can
 	// then no longer be resumed with more epochs.
 	DropCheckpoint bool
+	// StopAfter ends the training after this epoch, or earlier if nothing is left to
+	// train, and leaves the run in progress: its weights are not tested, and a resume
+	// goes on. 0 means no such end.
+	StopAfter int
+	// Started is when the program began that trains this run and no other; see
+	// [metrics.Metrics.SecondsToWeights]. Zero if that does not apply.
+	Started time.Time
 
 	noPictures bool // for tests of other things: drawing takes most of a small training's time
 }
@@ -63,6 +70,8 @@ func (o Options) check() error {
 		return usage("there is no folder of a run to resume: name it in Options.Dir")
 	case o.LogEvery < 0:
 		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	case o.StopAfter < 0:
+		return usage("Options.StopAfter is %d: want 0 or more", o.StopAfter)
 	case o.CheckpointEvery < 0:
 		return usage("Options.CheckpointEvery is %v: want 0 or more", o.CheckpointEvery)
 	}
@@ -109,7 +118,7 @@ type StepReport struct {
 type Result struct {
 	Epochs    []EpochReport
 	BestEpoch int
-	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
+	Metrics   *metrics.Metrics // of the best epoch's weights on the test set; nil with Options.StopAfter
 	Model     *Model           // the best epoch's weights; nil if the run had finished before and they cannot be read
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first steps finished; zero if none were left to do
@@ -140,6 +149,7 @@ type training struct {
 	notes  []string
 
 	firstStep time.Time // when the first steps finished
+	written   time.Time // when the latest epoch's weights were on the disk
 	recent    time.Time // time of the last StepReport
 	saved     time.Time // time of the last checkpoint, or of the start
 	weighed   time.Time // when the weights were last checked
@@ -339,7 +349,8 @@ func (t *training) summary() Summary {
 // ended reports whether no step is left to train and no epoch to evaluate.
 func (t *training) ended() bool {
 	_, stop := t.state.stop(t.recipe)
-	return stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs)
+	far := t.options.StopAfter > 0 && len(t.state.Epochs) >= t.options.StopAfter
+	return (stop || far) && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs)
 }
 
 // stepsDone begins the report of an epoch whose steps are done.
@@ -402,7 +413,11 @@ func (t *training) epochDone() error {
 			return err
 		}
 	}
-	return t.export(last, r.Best)
+	if err := t.export(last, r.Best); err != nil {
+		return err
+	}
+	t.written = time.Now()
+	return nil
 }
 
 // prepareEpoch writes what the device needs for the epoch's steps: the order of
@@ -533,9 +548,14 @@ func (t *training) finish(test dataset.Split, of tested) error {
 			return err
 		}
 	}
-	stopped, _ := t.state.stop(t.recipe)
-	t.outcome.Result = &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}
+	t.outcome.Result = t.result(trained, m)
 	return nil
+}
+
+// result returns the outcome of a training that has ended.
+func (t *training) result(trained *Model, m *metrics.Metrics) *Result {
+	stopped, _ := t.state.stop(t.recipe)
+	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}
 }
 
 // draw writes the run's pictures.
@@ -559,6 +579,10 @@ func (t *training) describeTraining(m *metrics.Metrics) {
 	}
 	if m.TrainingSeconds > 0 {
 		m.ImagesPerSecond = images / m.TrainingSeconds
+	}
+	// Neither a run that was resumed nor one beside others has a time of its own.
+	if o := t.options; !o.Started.IsZero() && o.Dir != "" && t.found.state == nil && o.Environment.Together <= 1 {
+		m.SecondsToWeights = t.written.Sub(o.Started).Seconds()
 	}
 }
 

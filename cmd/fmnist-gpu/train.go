@@ -411,7 +411,7 @@ func printInterrupted(cmd *cobra.Command, how string) {
 // fails, it returns the result with the error.
 func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
-	o.Environment, o.Progress = d.environment, page.progress(p)
+	o.Environment, o.Progress, o.Started = d.environment, page.progress(p), started
 	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err
