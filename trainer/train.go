@@ -20,7 +20,9 @@ import (
 // steps are finished and everything that a resume needs is saved.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrDiverged is returned by [Train] if the loss becomes NaN or infinite.
+// ErrDiverged is returned by [Train] if the loss, a weight or a running statistic
+// becomes NaN or infinite. The run keeps its last checkpoint. The message says in which
+// step and tensor it began, which takes as long as training from that checkpoint did.
 var ErrDiverged = errors.New("training diverged")
 
 // Options says where a training writes its files and reports its progress.
@@ -150,6 +152,8 @@ type training struct {
 	written   time.Time // when the latest epoch's weights were on the disk
 	recent    time.Time // time of the last StepReport
 	saved     time.Time // time of the last checkpoint, or of the start
+	weighed   time.Time // when the weights were last checked
+	scanned   []float32 // a tensor that is being checked
 }
 
 // Train trains a network on a dataset and, if Options.Dir names a folder, writes
@@ -160,8 +164,8 @@ type training struct {
 // dataset, if the folder holds a run but Options.Resume is not set, or if another
 // training is running in it. Data or a checkpoint that cannot be used is
 // [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], as is a dataset that is not the
-// one that the resumed run was trained on; see [CheckDataset]. A loss that is not finite
-// is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
+// one that the resumed run was trained on; see [CheckDataset]. A loss or a
+// weight that is not finite is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
 // everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
 	outcomes, err := TrainReplicas(ctx, []Replica{{r, o}}, n, data, backend)
@@ -285,7 +289,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 		return nil, err
 	}
 	t.notes = t.found.notes
-	t.state = runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps()}}
+	t.state = *t.beginning()
 	if s := t.found.state; s != nil {
 		if err := s.check(t.recipe, t.stepsPerEpoch()); err != nil {
 			return nil, t.folder.damaged(stateFile, err)
@@ -293,6 +297,11 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 		t.state = *s
 	}
 	return t, nil
+}
+
+// beginning returns the state before the first step.
+func (t *training) beginning() *runState {
+	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps()}}
 }
 
 // finishedBefore returns the result of a run that had finished, with its model if that
@@ -346,6 +355,9 @@ func (t *training) ended() bool {
 
 // stepsDone begins the report of an epoch whose steps are done.
 func (t *training) stepsDone() error {
+	if err := t.checkWeights(); err != nil {
+		return err
+	}
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
@@ -368,7 +380,7 @@ func (t *training) stepsDone() error {
 // evaluated adds the evaluation of the weights to the epoch's report.
 func (t *training) evaluated(e evaluation) error {
 	if math.IsNaN(e.loss) || math.IsInf(e.loss, 0) {
-		return t.diverged(e.loss, t.state.Step)
+		return &divergence{fmt.Sprintf("the loss of the evaluated images is %v", e.loss), t.state.Step, true}
 	}
 	t.report.ValLoss, t.report.ValAccuracy, t.report.Best = e.loss, e.accuracy, e.accuracy > t.state.Best
 	return t.observe()
@@ -469,15 +481,18 @@ func (t *training) ran(n int, d time.Duration) {
 }
 
 // reportSteps reads the losses of the epoch's steps, logs and reports them. Those from
-// slot from on are new. A loss that is not finite ends the training.
+// slot from on are new. A loss or a weight that is not finite ends the training.
 func (t *training) reportSteps(from int) error {
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
 	}
-	for i, l := range losses[from:] {
-		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
-			return t.diverged(float64(l), t.state.Step-t.state.Slot+from+i+1)
+	if err := t.checkLosses(losses, from); err != nil {
+		return err
+	}
+	if time.Since(t.weighed) >= weighEvery {
+		if err := t.checkWeights(); err != nil {
+			return err
 		}
 	}
 	if err := t.logSteps(losses); err != nil || t.options.Progress == nil {
@@ -493,12 +508,11 @@ func (t *training) reportSteps(from int) error {
 	return nil
 }
 
-func (t *training) diverged(loss float64, step int) error {
-	return fmt.Errorf("%w: the loss is %v at step %d; try a lower learning rate (lr) than %v", ErrDiverged, loss, step, t.recipe.LR)
-}
-
 // saveInterrupted saves a run in the middle of an epoch.
 func (t *training) saveInterrupted() error {
+	if err := t.checkWeights(); err != nil {
+		return err
+	}
 	losses, _, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
