@@ -54,7 +54,7 @@ func (t *training) writeArgs() error {
 		}
 		settings = a
 	}
-	e := t.options.Environment
+	e := t.found.environment
 	if e.Data != "" {
 		var err error
 		if e.Data, err = filepath.Abs(e.Data); err != nil {
@@ -104,11 +104,11 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 // the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
 // tell.
 func CheckDataset(dir string, data *dataset.Dataset) error {
-	var had struct{ Environment Environment }
-	if err := ReadArgs(dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) }); err != nil {
+	had, err := folder{dir}.readEnvironment()
+	if err != nil {
 		return err
 	}
-	was := had.Environment.SHA256
+	was := had.SHA256
 	if len(was) == 0 || len(data.SHA256) == 0 {
 		return nil
 	}
@@ -129,6 +129,13 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 	slices.Sort(changed)
 	return fmt.Errorf("%w: %s is not the dataset that %s was trained on (changed: %s): restore that, or start a new run",
 		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
+}
+
+// readEnvironment reads where the run was trained last.
+func (f folder) readEnvironment() (Environment, error) {
+	var had struct{ Environment Environment }
+	err := ReadArgs(f.dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) })
+	return had.Environment, err
 }
 
 // readArgs reads what args.yaml says about the run's weights.

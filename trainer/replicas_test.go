@@ -229,7 +229,7 @@ func TestReplicasThatFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := modelConfig(r, n, p)
+	c := modelConfig(r, n, p, nil)
 	c.Images = data.Train.N + data.Test.N
 	for _, room := range []int{1, 3, 4, 5} {
 		nets, err := model.BuildReplicas(c, room)

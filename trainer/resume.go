@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
@@ -45,6 +46,29 @@ func (t *training) resumable() []kernels.Tensor {
 	return list
 }
 
+// readResumable reads the resumable tensors from the device.
+func (t *training) readResumable() ([][]byte, error) {
+	var parts [][]byte
+	for _, x := range t.resumable() {
+		part := make([]byte, x.Bytes())
+		if err := t.prog.Read(x, part); err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+// writeResumable writes what readResumable has read.
+func (t *training) writeResumable(parts [][]byte) error {
+	for i, x := range t.resumable() {
+		if err := t.prog.Write(x, parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // bestIsCurrent reports whether the weights on the device are the best epoch's.
 func (s *runState) bestIsCurrent() bool { return s.Slot == 0 && s.BestEpoch == len(s.Epochs) }
 
@@ -76,6 +100,7 @@ func (t *training) saveCheckpoint() error {
 	if err := t.folder.writeState(&t.state); err != nil {
 		return err
 	}
+	t.saved = time.Now()
 	return t.folder.removeTensors(name)
 }
 
@@ -89,17 +114,17 @@ func (f folder) writeState(s *runState) error {
 }
 
 // writeTensors writes the checkpoint's tensors and log, each part preceded by its
-// length in bytes.
+// length in bytes. If a number is not finite, the error is [ErrDiverged].
 func (t *training) writeTensors(w io.Writer) error {
-	var buffer []byte
 	for _, x := range t.resumable() {
-		if len(buffer) < x.Bytes() {
-			buffer = make([]byte, x.Bytes())
-		}
-		if err := t.prog.Read(x, buffer[:x.Bytes()]); err != nil {
+		words, err := t.read(x)
+		if err != nil {
 			return err
 		}
-		if err := writePart(w, buffer[:x.Bytes()]); err != nil {
+		if i := notFinite(words); x.Type == kernels.Float32 && i >= 0 {
+			return t.holds(x, i, words[i])
+		}
+		if err := writePart(w, kernels.AsBytes(words)); err != nil {
 			return err
 		}
 	}
@@ -203,6 +228,9 @@ func (t *training) readTensors(p *parts) error {
 			return err
 		}
 		if err := t.prog.Write(x, part); err != nil {
+			return err
+		}
+		if err := t.checkTensors(x); err != nil {
 			return err
 		}
 	}

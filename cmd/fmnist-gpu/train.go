@@ -166,6 +166,7 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g.setting("out", "folder in which to create the run's folder")
 	g.setting("name", "name of the run's folder (default: that of the preset or model, numbered)")
 	g.setting("log-every", "write every Nth step to steps.csv; 0 means none")
+	g.setting("checkpoint-every", "within an epoch, save a checkpoint every `SECONDS`; 0 means only after epochs")
 	g.setting("quiet", "print only the result")
 	g.setting("no-progress", noProgressUsage)
 }
@@ -262,7 +263,7 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 
 // resumable are the flags that can change in the middle of a run.
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "dataset", "data-dir", "epochs", "patience",
-	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen", "log-format"}
+	"max-steps", "log-every", "checkpoint-every", "quiet", "no-progress", "serve", "listen", "log-format"}
 
 // resumedConfig returns the settings of the run in a folder, with those that flags change.
 func resumedConfig(cmd *cobra.Command, dir string) (study.Config, error) {
@@ -410,7 +411,7 @@ func printInterrupted(cmd *cobra.Command, how string) {
 // fails, it returns the result with the error.
 func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
-	o.Environment, o.Progress = d.environment, page.progress(p)
+	o.Environment, o.Progress, o.Started = d.environment, page.progress(p), started
 	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err

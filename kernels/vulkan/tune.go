@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -180,7 +183,18 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 }
 
 // Tuned implements [kernels.Tuner].
-func (b *Backend) Tuned() bool { return len(b.target.tuned) > 0 }
+func (b *Backend) Tuned() string {
+	if len(b.target.tuned) == 0 {
+		return ""
+	}
+	sum := crc32.NewIEEE()
+	for _, key := range slices.Sorted(maps.Keys(b.target.tuned)) {
+		c := b.target.tuned[key]
+		c.Micros = 0 // does not change how results are rounded
+		fmt.Fprintln(sum, key, c)
+	}
+	return fmt.Sprintf("%08x", sum.Sum32())
+}
 
 // keep adds choices to those in use and writes them all to the tuning file.
 func (b *Backend) keep(found tuning) error {

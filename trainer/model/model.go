@@ -32,6 +32,7 @@ type Config struct {
 	EvalImages   int   // most images per evaluation
 	Explain      int   // batch size of ExplainSection; 0: no such section
 	Trace        int   // batch size of TraceSection; 0: no such section
+	ByOp         bool  // also write the sections of OpSection
 }
 
 // Optimizer holds the hyperparameters of Adam, AdamW or SGD.
@@ -236,6 +237,9 @@ func (n *Net) write() error {
 	}
 	for _, b := range c.EvalBatches {
 		n.writeEval(b)
+	}
+	if c.ByOp {
+		n.writeByOp()
 	}
 	if c.Explain > 0 {
 		if err := n.writeExplain(c.Explain); err != nil {

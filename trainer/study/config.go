@@ -39,17 +39,21 @@ type Config struct {
 
 	trainer.Recipe `yaml:",inline"`
 
-	InitFrom   string `yaml:"init,omitempty"`
-	Device     string `yaml:"device,omitempty"`
-	CPU        bool   `yaml:"cpu"`
-	Threads    int    `yaml:"threads"`
-	Validate   bool   `yaml:"validate"`
-	DataDir    string `yaml:"data-dir,omitempty"`
-	Out        string `yaml:"out,omitempty"`
-	Name       string `yaml:"name,omitempty"`
-	LogEvery   int    `yaml:"log-every"`
-	NoProgress bool   `yaml:"no-progress"`
-	Quiet      bool   `yaml:"quiet"`
+	InitFrom string `yaml:"init,omitempty"`
+	Device   string `yaml:"device,omitempty"`
+	CPU      bool   `yaml:"cpu"`
+	Threads  int    `yaml:"threads"`
+	Validate bool   `yaml:"validate"`
+	DataDir  string `yaml:"data-dir,omitempty"`
+	Out      string `yaml:"out,omitempty"`
+	Name     string `yaml:"name,omitempty"`
+	LogEvery int    `yaml:"log-every"`
+	// CheckpointEvery is how many seconds old a checkpoint may become within an epoch;
+	// 0 saves only after epochs.
+	CheckpointEvery float64 `yaml:"checkpoint-every"`
+
+	NoProgress bool `yaml:"no-progress"`
+	Quiet      bool `yaml:"quiet"`
 
 	networkFile string // from which Network was read, for errors; "" if from nowhere
 }
@@ -57,7 +61,7 @@ type Config struct {
 // DefaultConfig returns the default settings: fashioncnn on Fashion-MNIST with
 // [trainer.DefaultRecipe].
 func DefaultConfig() Config {
-	return Config{Model: "fashioncnn", Dataset: dataset.FashionMNIST.Name, Recipe: trainer.DefaultRecipe(), Out: "runs"}
+	return Config{Model: "fashioncnn", Dataset: dataset.FashionMNIST.Name, Recipe: trainer.DefaultRecipe(), Out: "runs", CheckpointEvery: 60}
 }
 
 // Check returns an error ([trainer.ErrUsage]) that names the first wrong setting

@@ -32,6 +32,7 @@ var settings = slices.Concat(
 		{Name: "out", Kind: setting.Path("FOLDER", "a folder")},
 		{Name: "name", Kind: setting.FolderName("a name for the run's folder, not a path")},
 		{Name: "log-every", Kind: setting.Whole(0, 1<<31-1)},
+		{Name: "checkpoint-every", Kind: setting.Number("0 or a number of seconds up to 1000000", func(x float64) bool { return x >= 0 && x <= 1e6 })},
 		{Name: "no-progress", Kind: setting.Bool()},
 		{Name: "quiet", Kind: setting.Bool()},
 	})
@@ -44,7 +45,7 @@ func optional(k setting.Kind) setting.Kind {
 
 // placeSettings are the settings that say where a run's files are and how it runs.
 // All others decide its weights.
-var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "no-progress", "quiet"}
+var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "checkpoint-every", "no-progress", "quiet"}
 
 // Apply makes the assignments: presets first, since the others adapt a preset's
 // values, then the rest in order, and networks last, since setting a model replaces
