@@ -165,7 +165,7 @@ func (a *args) parse(file string, text []byte) error {
 // differences lists the settings of a recorded run that decide its weights and differ
 // from the given ones. It ignores those that a resume may change.
 func (a args) differences(r Recipe, n model.Network) ([]string, error) {
-	was, now := args{Recipe: a.Recipe}, args{Recipe: r}
+	was, now := args{Recipe: a.Recipe.Resolved()}, args{Recipe: r.Resolved()}
 	for _, limits := range []*Recipe{&was.Recipe, &now.Recipe} {
 		limits.Epochs, limits.Patience, limits.MaxSteps = 0, 0, 0
 	}

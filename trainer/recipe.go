@@ -19,14 +19,17 @@ var usage = setting.Errorf
 // Recipe holds what decides a training's weights, besides the network and the
 // dataset, and nothing else. Start from [DefaultRecipe]: zero values mean zero.
 type Recipe struct {
-	Epochs      int     `yaml:"epochs"`
-	BatchSize   int     `yaml:"batch-size"`
-	LR          float64 `yaml:"lr"`
-	Optimizer   string  `yaml:"optimizer"` // adam or sgd
-	Momentum    float64 `yaml:"momentum"`  // Nesterov's, of sgd
-	WeightDecay float64 `yaml:"weight-decay"`
-	Scheduler   string  `yaml:"scheduler"` // plateau, none, onecycle or cosine
-	Augment     string  `yaml:"augment"`   // none, original or light
+	Epochs    int     `yaml:"epochs"`
+	BatchSize int     `yaml:"batch-size"`
+	LR        float64 `yaml:"lr"`
+	Optimizer string  `yaml:"optimizer"` // adam, adamw or sgd
+	Momentum  float64 `yaml:"momentum"`  // Nesterov's, of sgd
+	// WeightDecay of adam applies to all parameters, that of adamw and sgd not to
+	// biases and the parameters of batch-norm. nil for the optimizer's default: .01 for
+	// adamw, 0 for the others.
+	WeightDecay *float64 `yaml:"weight-decay,omitempty"`
+	Scheduler   string   `yaml:"scheduler"` // plateau, none, onecycle or cosine
+	Augment     string   `yaml:"augment"`   // none, original or light
 	// Each of these four overrides one of Augment's transforms.
 	Rotate    *float64 `yaml:"rotate,omitempty"` // degrees
 	Flip      *string  `yaml:"flip,omitempty"`   // none, random or alternating
@@ -92,6 +95,15 @@ func within(low, high float64) func(x float64) bool {
 // what would be right.
 func (r Recipe) Check() error { return recipeSettings.Check(&r) }
 
+// Resolved returns the recipe with the optimizer's default weight decay if it has
+// none.
+func (r Recipe) Resolved() Recipe {
+	if optimizer, ok := optimizers[r.Optimizer]; ok && r.WeightDecay == nil {
+		r.WeightDecay = new(optimizer(&r).WeightDecay)
+	}
+	return r
+}
+
 // CheckFor is [Recipe.Check] for a training on images of the given shape.
 func (r Recipe) CheckFor(s dataset.Shape) error {
 	if err := r.Check(); err != nil {
@@ -111,7 +123,8 @@ func (r *Recipe) precision() kernels.Precision {
 
 // optimizers are the values of the setting optimizer.
 var optimizers = map[string]func(r *Recipe) model.Optimizer{
-	"adam": func(*Recipe) model.Optimizer { return model.DefaultAdam() },
+	"adam":  func(*Recipe) model.Optimizer { return model.DefaultAdam() },
+	"adamw": func(*Recipe) model.Optimizer { return model.DefaultAdamW() },
 	"sgd": func(r *Recipe) model.Optimizer {
 		o := model.DefaultSGD()
 		o.Momentum = float32(r.Momentum)
@@ -124,6 +137,8 @@ var optimizers = map[string]func(r *Recipe) model.Optimizer{
 // Check has validated them.
 func (r *Recipe) optimizer() model.Optimizer {
 	o := optimizers[r.Optimizer](r)
-	o.WeightDecay = float32(r.WeightDecay)
+	if r.WeightDecay != nil {
+		o.WeightDecay = *r.WeightDecay
+	}
 	return o
 }

@@ -98,7 +98,15 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { return e.Key == environmentKey })
-	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" || e.Key == "grid" }) {
+	for _, e := range entries {
+		switch e.Key {
+		case "ranges":
+			return usage("%s describes a search, not one training: run it with the search command", file)
+		case "grid":
+			return usage("%s describes an experiment, not one training: run it with the experiment command", file)
+		}
+	}
+	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" }) {
 		return usage("%s describes an experiment, not one training: run it with the experiment command", file)
 	}
 	assignments, err := settings.Assignments(entries)
