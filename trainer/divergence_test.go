@@ -129,7 +129,7 @@ func TestDivergenceIsLocated(t *testing.T) {
 func TestRealDivergenceIsLocated(t *testing.T) {
 	checkOften(t)
 	r, n, data := onTiny(t)
-	r.Optimizer, r.LR, r.WeightDecay, r.Epochs = "sgd", 1000, 1000, 20
+	r.Optimizer, r.LR, r.WeightDecay, r.Epochs = "sgd", 1000, new(1000.), 20
 	for _, precision := range []string{"fp32", "mixed"} {
 		r.Precision = precision
 		err := kernels.CheckPrecision(openBackend(t), r.precision())

@@ -279,7 +279,7 @@ func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend
 func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*training, error) {
 	o := r.Options
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
-	t := &training{backend: backend, recipe: r.Recipe, data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
+	t := &training{backend: backend, recipe: r.Recipe.Resolved(), data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
 		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, outcome: new(Outcome)}
 	var err error
 	if t.found, err = t.folder.progressOf(r.Recipe, n, data, o); err != nil || t.found.finished != nil {
@@ -301,7 +301,8 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 
 // beginning returns the state before the first step.
 func (t *training) beginning() *runState {
-	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps()}}
+	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps(),
+		Warmup: int(math.Round(t.recipe.Warmup * float64(t.stepsPerEpoch())))}}
 }
 
 // finishedBefore returns the result of a run that had finished, with its model if that

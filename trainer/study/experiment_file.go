@@ -2,20 +2,20 @@ package study
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // LoadExperiment reads a file that describes an experiment; see [ParseExperiment].
 // A file that cannot be read is [trainer.ErrUsage].
 func LoadExperiment(path string, overrides ...setting.Assignment) (Experiment, error) {
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return Experiment{}, usage("cannot read the experiment %s: %v", path, cause(err))
 	}
@@ -312,7 +312,7 @@ func (r networkReader) read(path string) ([]byte, error) {
 	if text, ok := r[path]; ok {
 		return text, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return nil, usage("cannot read the network %s: %v", path, cause(err))
 	}
