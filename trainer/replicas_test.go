@@ -20,7 +20,7 @@ import (
 
 // onTiny returns the recipe of a training of four epochs of 6 steps, with all that
 // depends on the seed, its network and its dataset.
-func onTiny(t *testing.T) (Recipe, model.Network, *dataset.Dataset) {
+func onTiny(t testing.TB) (Recipe, model.Network, *dataset.Dataset) {
 	t.Helper()
 	tiny := dataset.Info{Name: "tiny", Classes: []string{"high", "middle", "low"}, Shape: dataset.Shape{H: 8, W: 6, C: 1}}
 	n, err := ParseNetwork("tiny.yaml", []byte("layers: [conv: {out: 4, kernel: 3, padding: 1}, batchnorm, relu, maxpool: 2, flatten, linear: {out: 16}, relu, dropout: 0.3, linear: {out: classes}]"), tiny)
@@ -229,7 +229,7 @@ func TestReplicasThatFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := modelConfig(r, n, p)
+	c := modelConfig(r, n, p, nil)
 	c.Images = data.Train.N + data.Test.N
 	for _, room := range []int{1, 3, 4, 5} {
 		nets, err := model.BuildReplicas(c, room)

@@ -42,11 +42,15 @@ type Metrics struct {
 	// ConfusionMatrix counts images; rows are true classes, columns predicted ones.
 	ConfusionMatrix [][]int `json:"confusion_matrix"`
 
-	Parameters            int     `json:"parameters"`
-	ModelBytes            int64   `json:"model_bytes"`
-	FLOPsPerImage         int     `json:"flops_per_image"`             // multiplications and additions of classifying one
-	TrainingSeconds       float64 `json:"training_seconds,omitempty"`  // absent in an evaluation alone
-	ImagesPerSecond       float64 `json:"images_per_second,omitempty"` // in training; of classifying in an evaluation alone
+	Parameters      int     `json:"parameters"`
+	ModelBytes      int64   `json:"model_bytes"`
+	FLOPsPerImage   int     `json:"flops_per_image"`             // multiplications and additions of classifying one
+	TrainingSeconds float64 `json:"training_seconds,omitempty"`  // absent in an evaluation alone
+	ImagesPerSecond float64 `json:"images_per_second,omitempty"` // in training; of classifying in an evaluation alone
+	// SecondsToWeights is the time from the program's start until the last epoch's
+	// weights were on the disk: all that a training takes but the test. It is absent
+	// unless the program trained this run alone and without an interruption.
+	SecondsToWeights      float64 `json:"seconds_to_weights,omitempty"`
 	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
 }
