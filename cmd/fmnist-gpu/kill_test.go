@@ -45,7 +45,7 @@ var (
 	}
 )
 
-// However often, whenever and however a training, replicas or an experiment are killed
+// However often, whenever and however a training, replicas, an experiment or a search are killed
 // or interrupted, what goes on ends with the files of what was never disturbed, and no
 // others; and no file is ever unreadable.
 func TestKills(t *testing.T) {
@@ -64,7 +64,8 @@ func TestKills(t *testing.T) {
 				t.Skip(stderr)
 			}
 			s := sweep{count: map[string]int{}, exits: map[int]int{}}
-			victims := []*victim{newVictim(t, letters, device, 1), newVictim(t, letters, device, 2), newExperimentVictim(t, letters, device)}
+			victims := []*victim{newVictim(t, letters, device, 1), newVictim(t, letters, device, 2),
+				newListVictim(t, "experiment", "grid: {lr: [0.001, 0.01]}", letters, device), newListVictim(t, "search", "ranges: {lr: [1e-4, 0.001, 0.01]}\ntrials: 3\nmax-epochs: 3", letters, device)}
 			for i := 0; s.count[killing.name] < *kills; i++ {
 				s.torture(t, victims[i%len(victims)])
 			}
@@ -73,13 +74,12 @@ func TestKills(t *testing.T) {
 	}
 }
 
-// victim is what TestKills trains: one training, replicas, or an experiment.
+// victim is what TestKills trains: one training, replicas, an experiment or a search.
 type victim struct {
 	name     string
-	runs     []string            // their folders
+	runs     []string            // folders of what goes on with --resume; none if the same command line goes on
 	begin    []string            // the command line
 	restart  map[string][]string // that of a run whose folder is not one yet
-	resumes  bool                // goes on with --resume, not with the same command line
 	want     map[string]string
 	duration time.Duration
 }
@@ -90,7 +90,7 @@ func newVictim(t *testing.T, letters string, device []string, n int) *victim {
 	for _, set := range device[1:] {
 		args = append(args, "--"+strings.TrimPrefix(set, "--set="))
 	}
-	v := &victim{name: "train", resumes: true, restart: map[string][]string{}}
+	v := &victim{name: "train", restart: map[string][]string{}}
 	for i := range n {
 		dir := fmt.Sprintf("runs/r-seed%d", 7+i)
 		v.runs = append(v.runs, dir)
@@ -104,11 +104,17 @@ func newVictim(t *testing.T, letters string, device []string, n int) *victim {
 	return v
 }
 
-// newExperimentVictim returns an experiment of two runs.
-func newExperimentVictim(t *testing.T, letters string, device []string) *victim {
+// newListVictim returns an experiment or a search, whose command line goes on with it.
+func newListVictim(t *testing.T, command, list, letters string, device []string) *victim {
 	file := filepath.Join(t.TempDir(), "e.yaml")
-	writeFile(t, file, "base: {model: logistic, augment: original, checkpoint-every: 0.2, dataset: "+letters+"}\ngrid: {lr: [0.001, 0.01]}\n")
-	v := &victim{name: "experiment", runs: []string{"runs/lr0.001", "runs/lr0.01"}, begin: append([]string{"experiment", file, "--out", "runs"}, device...)}
+	base := "checkpoint-every: 0.2"
+	for _, set := range device[1:] {
+		if key, value, _ := strings.Cut(strings.TrimPrefix(set, "--set="), "="); key != "epochs" || command == "experiment" {
+			base += ", " + key + ": " + value
+		}
+	}
+	writeFile(t, file, "base: {model: logistic, augment: original, dataset: "+letters+", "+base+"}\n"+list+"\n")
+	v := &victim{name: command, begin: []string{command, file, "--out", "runs", device[0]}}
 	v.measure(t)
 	return v
 }
@@ -130,17 +136,15 @@ func (v *victim) measure(t *testing.T) {
 // files are filesOf, without what depends on how a run came to its end.
 func (v *victim) files(t *testing.T, dir string) map[string]string {
 	list := filesOf(t, dir)
-	if v.name == "replicas" {
-		for _, run := range v.runs {
-			delete(list, filepath.Join(run, trainer.ArgsFile)) // says how many trained together
-		}
+	if v.name != "train" {
+		maps.DeleteFunc(list, func(path, _ string) bool { return filepath.Base(path) == trainer.ArgsFile }) // says how many trained together
 	}
 	return list
 }
 
 // next returns the command line that goes on with what is in a folder.
 func (v *victim) next(dir string) []string {
-	if !v.resumes {
+	if len(v.runs) == 0 {
 		return v.begin
 	}
 	var resume, missing []string
@@ -184,7 +188,7 @@ func (s *sweep) torture(t *testing.T, v *victim) {
 		readable(t, dir, told)
 	}
 	s.trainings++
-	for range len(v.runs) { // of replicas that had not begun, one at a time, then all
+	for range max(1, len(v.runs)) { // of replicas that had not begun, one at a time, then all
 		args := v.next(dir)
 		c := program(args...)
 		c.Dir = dir

@@ -116,7 +116,7 @@ func filesOf(t *testing.T, dir string) map[string]string {
 }
 
 // timedKeys are the keys in a run's JSON files whose values depend on time or on memory.
-var timedKeys = []string{"seconds", "images_per_second", "training_seconds", "peak_host_memory_bytes", "peak_device_memory_bytes"}
+var timedKeys = []string{"seconds", "images_per_second", "training_seconds", "seconds_to_weights", "peak_host_memory_bytes", "peak_device_memory_bytes"}
 
 // untimed returns the text of a file without what depends on time.
 func untimed(t *testing.T, path string, text []byte) string {
@@ -170,6 +170,19 @@ func withoutKeys(value any, keys []string) any {
 	return value
 }
 
+// firstDifference shows where two texts begin to differ, unless they are long.
+func firstDifference(got, want string) string {
+	if max(len(got), len(want)) > 1<<14 {
+		return ""
+	}
+	at := 0
+	for at < min(len(got), len(want)) && got[at] == want[at] {
+		at++
+	}
+	from := max(0, at-30)
+	return fmt.Sprintf(" (%q, want %q)", got[from:min(len(got), at+30)], want[from:min(len(want), at+30)])
+}
+
 // difference names the files that differ, are missing or are left behind.
 func difference(got, want map[string]string) string {
 	var list []string
@@ -177,7 +190,7 @@ func difference(got, want map[string]string) string {
 		if other, ok := got[name]; !ok {
 			list = append(list, name+" is missing")
 		} else if other != text {
-			list = append(list, name+" differs")
+			list = append(list, name+" differs"+firstDifference(other, text))
 		}
 	}
 	for name := range got {
