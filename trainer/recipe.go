@@ -29,7 +29,10 @@ type Recipe struct {
 	// adamw, 0 for the others.
 	WeightDecay *float64 `yaml:"weight-decay,omitempty"`
 	Scheduler   string   `yaml:"scheduler"` // plateau, none, onecycle or cosine
-	Augment     string   `yaml:"augment"`   // none, original or light
+	// Warmup is the number of epochs, which may be a fraction, that raise the learning
+	// rate from near 0: see [Schedule].
+	Warmup  float64 `yaml:"warmup"`
+	Augment string  `yaml:"augment"` // none, original or light
 	// Each of these four overrides one of Augment's transforms.
 	Rotate    *float64 `yaml:"rotate,omitempty"` // degrees
 	Flip      *string  `yaml:"flip,omitempty"`   // none, random or alternating
@@ -71,6 +74,7 @@ var recipeSettings = setting.Table{
 	{Name: "momentum", Kind: setting.Fraction()},
 	{Name: "weight-decay", Kind: setting.Number("0 or a positive number up to 1000", within(0, 1000))},
 	{Name: "scheduler", Kind: setting.Choice("plateau", "none", "onecycle", "cosine")},
+	{Name: "warmup", Kind: setting.Number("0 or a positive number of epochs", within(0, 1<<20))},
 	{Name: "augment", Kind: setting.Choice(names(augmentations)...)},
 	{Name: "rotate", Kind: setting.Number("a number of degrees from 0 to 180", within(0, 180))},
 	{Name: "flip", Kind: setting.Choice(names(flips)...)},
@@ -93,7 +97,15 @@ func within(low, high float64) func(x float64) bool {
 
 // Check returns an error ([ErrUsage]) that names the first wrong setting and says
 // what would be right.
-func (r Recipe) Check() error { return recipeSettings.Check(&r) }
+func (r Recipe) Check() error {
+	if err := recipeSettings.Check(&r); err != nil {
+		return err
+	}
+	if r.Warmup > float64(r.Epochs) {
+		return usage("warmup is %v: want at most the number of epochs, %d", r.Warmup, r.Epochs)
+	}
+	return nil
+}
 
 // Resolved returns the recipe with the optimizer's default weight decay if it has
 // none.

@@ -78,7 +78,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newLRFindCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newSearchCommand(), newCompareCommand(), newReportCommand(), newExportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newLRFindCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newSearchCommand(), newCompareCommand(), newReportCommand(), newRecordCommand(), newExportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)

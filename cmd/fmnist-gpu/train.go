@@ -205,6 +205,7 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("momentum", "Nesterov momentum of sgd")
 	g.setting("weight-decay", "weight decay: an L2 penalty with adam and sgd, decoupled with adamw; adam's applies to all parameters, the others' not to biases and batch-norm (default: 0.01 with adamw, else 0)")
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
+	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; of onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
