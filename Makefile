@@ -150,6 +150,29 @@ DEVICE ?= 0
 bench-gpu: gpu-bundle ## images/s of a GPU, in turn with PyTorch
 	cd gpu-bundle && ONLY=bench PYTHON=$(PYTHON) ./gpu-check $(DEVICE)
 
+# Each seed is a process of its own, one after the other, on an otherwise idle machine:
+# the record holds its seconds. NAME is a preset, unless RECIPE holds other flags of
+# train, such as --config FILE. DEVICE=cpu or DEVICE=0 chooses where; otherwise train
+# does. An interrupted target continues; a new record needs a new folder, so remove
+# runs/record-NAME first. The program names its commit.
+RECORDS := trainer/report/records
+SEEDS ?= 42-46
+RECIPE ?= --preset $*
+ON = $(if $(filter file,$(origin DEVICE)),,$(if $(filter cpu,$(DEVICE)),--cpu,--device $(DEVICE)))
+record-fast: ## train the preset fast with the seeds SEEDS=42-46, one by one, and write its record
+record-small: ## likewise small, and any preset NAME with record-NAME
+record-best: ## likewise best
+record-%:
+	$(GO) build -buildvcs=true -o $(BINARY) ./cmd/fmnist-gpu
+	test -f runs/audit/twins.csv || ./$(BINARY) data audit --folds 0 --out runs/audit $(ON)
+	for seed in $$(seq $(firstword $(subst -, ,$(SEEDS))) $(lastword $(subst -, ,$(SEEDS)))); do \
+		run=runs/record-$*/seed$$seed; \
+		if [ -f $$run/args.yaml ]; then ./$(BINARY) train --resume $$run $(ON) || exit; \
+		else ./$(BINARY) train $(RECIPE) --seed $$seed --out runs/record-$* --name seed$$seed $(ON) || exit; fi; \
+	done
+	mkdir -p $(RECORDS)
+	./$(BINARY) record runs/record-$* --without runs/audit/twins.csv --out $(RECORDS)/$*
+
 generate: ## regenerate the shaders (needs glslc), the CPU's assembly and the protobuf messages (needs protoc)
 	$(GO) generate ./shaders ./cpuref/internal/simd ./trainer/export/... ./trainer/tensorboard/...
 
