@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sort"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -68,28 +67,18 @@ func newGroup(members []*training, n model.Network, data *dataset.Dataset, backe
 }
 
 // open compiles a program for the given members. If they do not fit on the device, the
-// error is a [ReplicasError], unless not even one does.
+// error is a [ReplicasError] or, if not even one does, a [BatchError], unless no batch
+// does.
 func (g *group) open(members []*training, splits ...dataset.Split) error {
 	sessions, err := openReplicas(g.backend, g.config, len(members), splits...)
 	if err != nil {
-		if fit := g.fitting(len(members), splits); fit > 0 {
-			return &ReplicasError{len(members), fit, err}
-		}
-		return err
+		return g.tooLarge(members, splits, err)
 	}
 	for i, t := range members {
 		t.session = sessions[i]
 	}
 	g.members = members
 	return nil
-}
-
-// fitting returns how many replicas fit on the device where so many do not.
-func (g *group) fitting(tooMany int, splits []dataset.Split) int {
-	return sort.Search(tooMany-1, func(i int) bool {
-		replicas, err := openReplicas(g.backend, g.config, i+1, splits...)
-		return err != nil || replicas[0].close() != nil
-	})
 }
 
 // close frees the program. A second close does nothing.

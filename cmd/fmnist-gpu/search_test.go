@@ -44,7 +44,7 @@ func TestSearch(t *testing.T) {
 	if plan := wantSuccess(t, "train", "--cpu", "--dry-run", "--config", filepath.Join(out, study.BestFile)); !strings.Contains(plan, "\nlr: 0.01\n") {
 		t.Errorf("the settings of the best:\n%s", plan)
 	}
-	wantFailure(t, append(args, "--trials", "3"), exitUsage, "holds the search rates with other trials")
+	wantFailure(t, append(args, "--trials", "3"), exitUsage, "is of the search \"rates\" with other trials")
 	wantFailure(t, append(args, "--trials", "5"), exitUsage, "the ranges have no more than about 4 different trials")
 	wantFailure(t, []string{"search"}, exitUsage, "name one YAML file")
 	wantFailure(t, []string{"search", filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml: no such file")

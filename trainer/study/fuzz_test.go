@@ -1,6 +1,7 @@
 package study
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"reflect"
@@ -71,6 +72,63 @@ func FuzzExperiment(f *testing.F) {
 		if !isFolderName(e.Name) {
 			t.Errorf("the experiment %q", e.Name)
 		}
+	})
+}
+
+// FuzzSearch checks that every trial of a search has a folder of its own, inside that of
+// the search, and settings in its ranges that can be written and read again.
+func FuzzSearch(f *testing.F) {
+	for _, text := range []string{"base: {optimizer: sgd}\nranges:\n  lr: {log-uniform: [0.01, 1]}\n  crop: {uniform: [0, 4]}\n  augment: [none, light]\n", "ranges: {lr: {uniform: [1e-45, 1e-44]}}",
+		"ranges: {batch-size: {log-uniform: [1, 16384]}}\nmax-epochs: 1048576", "name: ../x\nranges: {lr: [1, 2, 3]}", "ranges: {lr: {uniform: &a [*a, 1]}}", "ranges: {patience: {uniform: [0, 9223372036854775807]}}"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := ParseSearch("search.yaml", text, setting.Assignment{Name: "trials", Value: "3", Source: "3"})
+		if err != nil {
+			wantOneLine(t, err)
+			return
+		}
+		if !isFolderName(s.Name) || len(s.trials) != 3 || len(s.Rungs) == 0 {
+			t.Errorf("%+v", s)
+		}
+		for _, trial := range s.trials {
+			if !isFolderName(trial.config.Name) {
+				t.Errorf("the trial %q", trial.config.Name)
+			}
+			if err := trial.config.Check(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+// FuzzSearchResult checks that a search goes on from any state that it accepts.
+func FuzzSearchResult(f *testing.F) {
+	s, err := ParseSearch("x.yaml", []byte("ranges: {augment: [none, light]}\ntrials: 2\nmax-epochs: 3"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	begun, err := json.Marshal(s.begun())
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, accuracies := range []string{"null", "[0.5]", "[0.5,0.25]", "[0.5,0.25,1e300]"} {
+		f.Add([]byte(strings.Replace(string(begun), `"accuracies":null`, `"accuracies":`+accuracies, 1)))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		r, err := s.parseResult("search.json", text)
+		if err != nil {
+			wantOneLine(t, err)
+			return
+		}
+		if left := r.Left(); left < 0 || left > 3 {
+			t.Errorf("%d trainings are left", left)
+		}
+		if header, rows := r.Table(func(float64) string { return "" }); len(rows) != 2 || len(rows[0]) != len(header) {
+			t.Errorf("%q", rows)
+		}
+		r.Best()
+		r.in(1)
 	})
 }
 

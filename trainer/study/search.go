@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
@@ -79,6 +79,34 @@ func (s Search) Experiment() Experiment {
 // Read returns what the search has found in a folder, where it may not have begun. A
 // folder that holds another search, or other trainings, is [trainer.ErrUsage].
 func (s Search) Read(dir string) (*SearchResult, error) {
+	if _, _, err := s.Experiment().Count(dir); err != nil {
+		return nil, err
+	}
+	path := filepath.Join(dir, SearchFile)
+	text, err := limitedfile.Read(path, limitedfile.JSON)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s.begun(), nil
+	}
+	if err != nil {
+		return nil, usage("cannot read %s: %v: restore it, or choose another folder", path, cause(err))
+	}
+	return s.parseResult(path, text)
+}
+
+// parseResult reads the text of a SearchFile.
+func (s Search) parseResult(path string, text []byte) (*SearchResult, error) {
+	var had SearchResult
+	if err := json.Unmarshal(text, &had); err != nil {
+		return nil, usage("%s is damaged: %v: restore it, or choose another folder", path, err)
+	}
+	if !had.continues(s.begun()) {
+		return nil, usage("%s is of the search %s with other trials or rungs: choose another folder, or delete that one", path, setting.Shown(had.Name))
+	}
+	return &had, nil
+}
+
+// begun returns what a search has found at its beginning.
+func (s Search) begun() *SearchResult {
 	r := &SearchResult{Name: s.Name, Rungs: s.Rungs}
 	for _, span := range s.ranges {
 		r.Searched = append(r.Searched, span.name)
@@ -92,25 +120,7 @@ func (s Search) Read(dir string) (*SearchResult, error) {
 		}
 		r.Trials = append(r.Trials, TrialResult{Name: t.config.Name, Settings: values})
 	}
-	if _, _, err := s.Experiment().Count(dir); err != nil {
-		return nil, err
-	}
-	path := filepath.Join(dir, SearchFile)
-	text, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return r, nil
-	}
-	var had SearchResult
-	if err == nil {
-		err = json.Unmarshal(text, &had)
-	}
-	if err != nil {
-		return nil, usage("cannot read %s: %v: restore it, or choose another folder", path, cause(err))
-	}
-	if !had.continues(r) {
-		return nil, usage("%s holds the search %s with other trials or rungs: choose another folder, or delete that one", dir, had.Name)
-	}
-	return &had, nil
+	return r
 }
 
 // continues reports whether a result is of the same search as another.

@@ -134,7 +134,7 @@ func TestSearchRefuses(t *testing.T) {
 		"ranges:\n  lr:\n    uniform:\n    - 0.1\n    - 2000": "line 5: lr is 2000: want a positive number up to 1000",
 		"ranges:\n  weight-decay: {log-uniform: [0, 0.1]}":    "line 2: weight-decay: 0 has no logarithm",
 		"ranges:\n  batch-size: {uniform: [1.5, 8]}":          "line 2: batch-size is 1.5: want a whole number",
-		"ranges:\n  optimizer: {uniform: [1, 2]}":             "line 2: optimizer is 1: want adam or sgd",
+		"ranges:\n  optimizer: {uniform: [1, 2]}":             "line 2: optimizer is 1: want adam",
 		"ranges:\n  model: {uniform: [1, 2]}":                 "line 2: model is not a number: want a list of values",
 		"ranges:\n  lr: []":                                   "line 2: lr: want a list of values",
 		"ranges:\n  lr: [0.1, -1]":                            "line 2: lr is -1",
