@@ -6,7 +6,9 @@ import "math"
 
 // AdamSpec holds the specialisation constants of adam.comp.
 type AdamSpec struct {
-	Advance bool
+	Advance    bool
+	Decoupled  bool
+	WithShares bool
 }
 
 // AdamPush holds the push constants of adam.comp.
@@ -35,14 +37,15 @@ type AdamBuffers[T any] struct {
 	State         T
 	LearningRates T
 	Counters      T
+	Shares        T
 }
 
 // Adam calls adam.comp.
 func Adam[T any](spec AdamSpec, push AdamPush, buffers AdamBuffers[T]) Call[T] {
 	return Call[T]{Shader: "adam",
-		Spec:    []uint32{flag(spec.Advance)},
+		Spec:    []uint32{flag(spec.Advance), flag(spec.Decoupled), flag(spec.WithShares)},
 		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Beta1), math.Float32bits(push.OneMinusBeta1), math.Float32bits(push.Beta2), math.Float32bits(push.OneMinusBeta2), math.Float32bits(push.Eps), math.Float32bits(push.WeightDecay), uint32(push.Groups), uint32(push.Batch), math.Float32bits(push.AdvanceBeta1), math.Float32bits(push.AdvanceRest1), math.Float32bits(push.AdvanceBeta2), math.Float32bits(push.AdvanceRest2)),
-		Buffers: []T{buffers.Param, buffers.Grad, buffers.M, buffers.V, buffers.State, buffers.LearningRates, buffers.Counters}}
+		Buffers: []T{buffers.Param, buffers.Grad, buffers.M, buffers.V, buffers.State, buffers.LearningRates, buffers.Counters, buffers.Shares}}
 }
 
 // AddSpec holds the specialisation constants of add.comp.
@@ -847,6 +850,7 @@ func ReLUForward[T any](push ReLUForwardPush, buffers ReLUForwardBuffers[T]) Cal
 type SGDSpec struct {
 	WithMomentum bool
 	Nesterov     bool
+	WithShares   bool
 }
 
 // SGDPush holds the push constants of sgd.comp.
@@ -863,14 +867,15 @@ type SGDBuffers[T any] struct {
 	State         T
 	LearningRates T
 	M             T
+	Shares        T
 }
 
 // SGD calls sgd.comp.
 func SGD[T any](spec SGDSpec, push SGDPush, buffers SGDBuffers[T]) Call[T] {
 	return Call[T]{Shader: "sgd",
-		Spec:    []uint32{flag(spec.WithMomentum), flag(spec.Nesterov)},
+		Spec:    []uint32{flag(spec.WithMomentum), flag(spec.Nesterov), flag(spec.WithShares)},
 		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Momentum), math.Float32bits(push.WeightDecay)),
-		Buffers: []T{buffers.Param, buffers.Grad, buffers.State, buffers.LearningRates, buffers.M}}
+		Buffers: []T{buffers.Param, buffers.Grad, buffers.State, buffers.LearningRates, buffers.M, buffers.Shares}}
 }
 
 // SiLUBackwardPush holds the push constants of silu_backward.comp.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
@@ -348,16 +349,24 @@ func (t *training) export(last snapshot, best bool) error {
 // than this version writes: missing figures are NaN. Best is not set.
 func ReadEpochs(dir string) ([]EpochReport, error) {
 	path := folder{dir}.path(resultsFile)
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
+	epochs, err := parseEpochs(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
+	}
+	return epochs, nil
+}
+
+func parseEpochs(text []byte) ([]EpochReport, error) {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err == nil && len(rows) == 0 {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
+		return nil, err
 	}
 	var epochs []EpochReport
 	for i, row := range rows[1:] {

@@ -127,6 +127,73 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 }
 
+// A run that stops after an epoch is not tested. Resumed, it ends as one that was never
+// stopped, also if it had stopped early or after its last epoch.
+func TestStopAfter(t *testing.T) {
+	for name, c := range map[string]config{"onecycle": quick(), "early stop": quick(), "max-steps": quick()} {
+		c.Epochs, c.SelectOn = 3, "val"
+		switch name {
+		case "onecycle":
+			c.Scheduler, c.Warmup = name, 1.3
+		case "early stop":
+			c.Patience, c.LR = 1, 1e-9
+		case "max-steps":
+			c.MaxSteps = 25 // of 20 per epoch
+		}
+		whole, dir := t.TempDir(), t.TempDir()
+		want, err := train(t, t.Context(), c, Options{noPictures: true, Dir: whole})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stop := range []int{1, 4} {
+			r, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: stop > 1, StopAfter: stop})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := min(stop, len(want.Epochs)); len(r.Epochs) != n || r.Metrics != nil || r.Epochs[n-1].ValAccuracy != want.Epochs[n-1].ValAccuracy {
+				t.Errorf("%s, stopped after epoch %d: %+v", name, stop, r)
+			}
+			if state, err := StateOfRun(dir); err != nil || state != RunInProgress {
+				t.Errorf("%s, stopped after epoch %d: the run is in state %v (%v)", name, stop, state, err)
+			}
+		}
+		if _, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+			t.Fatal(err)
+		}
+		wantSameFolder(t, name, files(t, dir), files(t, whole))
+	}
+}
+
+// Only a run that one program has trained from the beginning, and alone, says how long
+// that took.
+func TestSecondsToWeights(t *testing.T) {
+	began := time.Now().Add(-time.Hour)
+	o := Options{noPictures: true, Started: began}
+	seconds := func(o Options) float64 {
+		t.Helper()
+		r, err := train(t, t.Context(), quick(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Metrics == nil {
+			return 0
+		}
+		return r.Metrics.SecondsToWeights
+	}
+	o.Dir = t.TempDir()
+	if s := seconds(o); !(s > 3600 && s < time.Since(began).Seconds()) {
+		t.Errorf("%v seconds, want a little more than an hour", s)
+	}
+	o.Dir, o.StopAfter = t.TempDir(), 1
+	seconds(o)
+	o.Resume, o.StopAfter = true, 0
+	resumed := seconds(o)
+	o = Options{noPictures: true, Started: began, Dir: t.TempDir(), Environment: Environment{Together: 2}}
+	if together := seconds(o); resumed != 0 || together != 0 {
+		t.Errorf("resumed: %v seconds; beside others: %v; want none", resumed, together)
+	}
+}
+
 // Checkpoints within an epoch are as frequent as the options say.
 func TestCheckpointsWithinEpochs(t *testing.T) {
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)

@@ -53,7 +53,7 @@ func (c config) network(t *testing.T, d dataset.Info) model.Network {
 	return n
 }
 
-func openBackend(t *testing.T) kernels.Backend {
+func openBackend(t testing.TB) kernels.Backend {
 	t.Helper()
 	b, err := cpuref.Open(cpuref.Options{})
 	if err != nil {

@@ -203,8 +203,9 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("lr", "learning rate")
 	g.setting("optimizer", "optimiser: "+kindOf("optimizer").Want)
 	g.setting("momentum", "Nesterov momentum of sgd")
-	g.setting("weight-decay", "L2 penalty")
+	g.setting("weight-decay", "weight decay: an L2 penalty with adam and sgd, decoupled with adamw; adam's applies to all parameters, the others' not to biases and batch-norm (default: 0.01 with adamw, else 0)")
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
+	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; of onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
@@ -411,7 +412,7 @@ func printInterrupted(cmd *cobra.Command, how string) {
 // fails, it returns the result with the error.
 func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
-	o.Environment, o.Progress = d.environment, page.progress(p)
+	o.Environment, o.Progress, o.Started = d.environment, page.progress(p), started
 	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err

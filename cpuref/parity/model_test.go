@@ -289,7 +289,11 @@ func networks(t *testing.T) []network {
 		if name == "resnet20" || testing.Short() && name == "fashioncnn" {
 			continue
 		}
-		list = append(list, network{name, model.Config{Network: zoo(t, name), Optimizer: model.DefaultAdam()}})
+		optimizer := model.DefaultAdam()
+		if name == "alternative" {
+			optimizer = model.DefaultAdamW()
+		}
+		list = append(list, network{name, model.Config{Network: zoo(t, name), Optimizer: optimizer}})
 	}
 	sgd := model.DefaultSGD()
 	sgd.WeightDecay = 1e-3

@@ -25,6 +25,7 @@ type Driver struct {
 	UUIDByte  byte             // every byte of its device's UUID
 	OldVulkan bool             // its device has Vulkan 1.0 only
 	NoPeriod  bool             // its device's timestamp period is infinite
+	Budget    int64            // bytes of memory that are free on its device, if not 0
 	Faults    map[string]int32 // Vulkan functions that do nothing but return this VkResult
 	Control   Control          // counts its calls and makes one of them fail, if not ""
 }
@@ -115,7 +116,7 @@ func (d Driver) Build(t testing.TB) (manifest string) {
 	}
 	compile(t, library, file, "-I", strings.TrimSpace(string(headers)),
 		fmt.Sprintf("-DREAL=%q", softwareDriver(t)), fmt.Sprintf("-DNAME=%q", d.Name), fmt.Sprintf("-DTYPE=%d", types[d.Type]),
-		fmt.Sprintf("-DCONTROL=%q", d.Control), "-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
+		fmt.Sprintf("-DCONTROL=%q", d.Control), "-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DBUDGET=%dLL", d.Budget), fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
 	manifest = filepath.Join(dir, "driver.json")
 	text, err := json.Marshal(map[string]any{"file_format_version": "1.0.0", "ICD": map[string]string{"library_path": library, "api_version": "1.3.0"}})
 	if err == nil {

@@ -241,13 +241,23 @@ func readTuning(path string) (tuning, error) {
 	if err != nil {
 		return nil, err
 	}
-	var t tuning
-	if err := json.Unmarshal(text, &t); err != nil {
+	t, err := parseTuning(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return t, nil
+}
+
+// maxSplits is far above what [target.candidates] measures.
+const maxSplits = 1 << 20
+
+func parseTuning(text []byte) (t tuning, err error) {
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, err
+	}
 	for key, c := range t {
-		if c.Splits < 1 {
-			return nil, fmt.Errorf("%s: %q has %d splits", path, key, c.Splits)
+		if c.Splits < 1 || c.Splits > maxSplits {
+			return nil, fmt.Errorf("%q has %d splits: want 1 to %d", key, c.Splits, maxSplits)
 		}
 	}
 	return t, nil

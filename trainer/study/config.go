@@ -114,11 +114,12 @@ func (c *Config) RunName() string {
 }
 
 // YAML returns the settings as YAML that [Config.ParseYAML] reads. It includes the
-// dropout of a built-in network even if it was not set.
+// dropout of a built-in network and the weight decay even if they were not set.
 func (c Config) YAML() (string, error) {
 	if c.Dropout == nil && c.Network == "" {
 		c.Dropout = new(model.DefaultDropout)
 	}
+	c.Recipe = c.Recipe.Resolved()
 	text, err := yaml.Marshal(c)
 	return string(text), err
 }
@@ -150,9 +151,10 @@ func (c Config) mustYAML() string {
 	return text
 }
 
-// Absolute returns the settings with absolute paths, for args.yaml, so that the run
-// can be resumed from any folder.
+// Absolute returns the settings for args.yaml: with absolute paths, so that the run
+// can be resumed from any folder, and with the weight decay even if it was not set.
 func (c Config) Absolute() (Config, error) {
+	c.Recipe = c.Recipe.Resolved()
 	for _, path := range []*string{&c.DataDir, &c.InitFrom, &c.Dataset} {
 		if *path == "" || *path == dataset.FashionMNIST.Name {
 			continue

@@ -1,11 +1,11 @@
 package study
 
 import (
-	"os"
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
@@ -78,7 +78,7 @@ func (c Config) Value(name string) string { return setting.Value(&c, name) }
 // LoadYAML reads a settings file; see [Config.ParseYAML]. A file that cannot be
 // read is [trainer.ErrUsage].
 func (c *Config) LoadYAML(path string) error {
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return usage("cannot read the settings in %s: %v", path, cause(err))
 	}
@@ -98,7 +98,15 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { return e.Key == environmentKey })
-	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" || e.Key == "grid" }) {
+	for _, e := range entries {
+		switch e.Key {
+		case "ranges":
+			return usage("%s describes a search, not one training: run it with the search command", file)
+		case "grid":
+			return usage("%s describes an experiment, not one training: run it with the experiment command", file)
+		}
+	}
+	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" }) {
 		return usage("%s describes an experiment, not one training: run it with the experiment command", file)
 	}
 	assignments, err := settings.Assignments(entries)

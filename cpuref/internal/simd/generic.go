@@ -252,7 +252,7 @@ func adamGeneric(param, grad, m, v []float32, s *AdamStep) {
 		m[i] = s.Beta1*m[i] + s.OneMinusBeta1*g
 		v[i] = s.Beta2*v[i] + s.OneMinusBeta2*(g*g)
 		root := float32(math.Sqrt(float64(v[i])))
-		param[i] -= s.StepSize * m[i] / (root/s.RootCorrection + s.Eps)
+		param[i] = s.Keep*param[i] - s.StepSize*m[i]/(root/s.RootCorrection+s.Eps)
 	}
 }
 

@@ -176,6 +176,7 @@ type AdamStep struct {
 	StepSize             float32 // lr / (1−β₁ᵗ)
 	RootCorrection       float32 // √(1−β₂ᵗ)
 	Eps, WeightDecay     float32
+	Keep                 float32 // what decoupled weight decay leaves of a parameter, or 1
 }
 
 // SGDStep holds the parameters of one step of SGD: with the momentum buffer

@@ -7,6 +7,8 @@
 //   API       VkPhysicalDeviceProperties.apiVersion, 0 for the real one
 //   UUID_BYTE every byte of the device's UUID
 //   PERIOD    timestampPeriod
+//   BUDGET    bytes of each memory heap that are free for all processes, 0 for
+//             what the real driver says
 //   FAULTS    FAULT(vkFunction, VkResult) ...: functions that do nothing but
 //             return the result
 //   CONTROL   path of a file with a struct control, by which a test counts calls
@@ -33,6 +35,7 @@ static PFN_vkGetInstanceProcAddr real_instance_proc;
 static PFN_vkGetDeviceProcAddr real_device_proc;
 static PFN_vkGetPhysicalDeviceProperties real_properties;
 static PFN_vkGetPhysicalDeviceProperties2 real_properties2;
+static PFN_vkGetPhysicalDeviceMemoryProperties2 real_memory2;
 
 static void *real(const char *name) {
 	static void *library;
@@ -59,6 +62,34 @@ static VKAPI_ATTR void VKAPI_CALL properties2(VkPhysicalDevice d, VkPhysicalDevi
 	for (VkBaseOutStructure *s = p->pNext; s; s = s->pNext)
 		if (s->sType == VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES)
 			memset(((VkPhysicalDeviceIDProperties *)s)->deviceUUID, UUID_BYTE, VK_UUID_SIZE);
+}
+
+typedef struct { // VkPhysicalDeviceMemoryBudgetPropertiesEXT, which vulkan-go's headers lack
+	VkStructureType sType;
+	void *pNext;
+	VkDeviceSize budget[VK_MAX_MEMORY_HEAPS], usage[VK_MAX_MEMORY_HEAPS];
+} memory_budget;
+
+static VKAPI_ATTR void VKAPI_CALL memory2(VkPhysicalDevice d, VkPhysicalDeviceMemoryProperties2 *p) {
+	real_memory2(d, p);
+	for (VkBaseOutStructure *s = p->pNext; s; s = s->pNext)
+		if (s->sType == 1000237000)
+			for (int i = 0; BUDGET && i < VK_MAX_MEMORY_HEAPS; i++) {
+				((memory_budget *)s)->budget[i] = BUDGET + (64 << 20);
+				((memory_budget *)s)->usage[i] = 64 << 20;
+			}
+}
+
+static PFN_vkEnumerateDeviceExtensionProperties real_extensions;
+
+// extensions adds VK_EXT_memory_budget.
+static VKAPI_ATTR VkResult VKAPI_CALL extensions(VkPhysicalDevice d, const char *layer, uint32_t *n, VkExtensionProperties *p) {
+	uint32_t room = p ? *n : 0;
+	VkResult r = real_extensions(d, layer, n, p);
+	if (p && *n == room) return VK_INCOMPLETE;
+	if (p) p[*n] = (VkExtensionProperties){"VK_EXT_memory_budget", 1};
+	++*n;
+	return r;
 }
 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL device_proc(VkDevice d, const char *name);
@@ -195,6 +226,14 @@ EXPORT VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL vk_icdGetInstanceProcAddr(VkInst
 	if (!strcmp(name, "vkGetPhysicalDeviceProperties2") || !strcmp(name, "vkGetPhysicalDeviceProperties2KHR")) {
 		real_properties2 = (PFN_vkGetPhysicalDeviceProperties2)f;
 		return (PFN_vkVoidFunction)properties2;
+	}
+	if (!strcmp(name, "vkGetPhysicalDeviceMemoryProperties2") || !strcmp(name, "vkGetPhysicalDeviceMemoryProperties2KHR")) {
+		real_memory2 = (PFN_vkGetPhysicalDeviceMemoryProperties2)f;
+		return (PFN_vkVoidFunction)memory2;
+	}
+	if (BUDGET && !strcmp(name, "vkEnumerateDeviceExtensionProperties")) {
+		real_extensions = (PFN_vkEnumerateDeviceExtensionProperties)f;
+		return (PFN_vkVoidFunction)extensions;
 	}
 	if (!strcmp(name, "vkGetDeviceProcAddr")) {
 		real_device_proc = (PFN_vkGetDeviceProcAddr)f;
