@@ -7,6 +7,7 @@ GO      ?= go
 MODULE  := github.com/fmnist-gpu/fmnist-gpu
 BINARY  := fmnist-gpu
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # For training: the Vulkan loader, Mesa's drivers (AMD, Intel, and the software
 # driver that tests use) and the dataset. For tests: the validation layer and the
@@ -17,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint race fuzz stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -101,6 +102,14 @@ lint: ## gofmt, go vet, staticcheck
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-clean:"; gofmt -l .; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+# Without a network there is no database of vulnerabilities, and nothing to compare with.
+dependencies: ## check that modules are as released, and without known vulnerabilities
+	$(GO) mod verify
+	@found=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); code=$$?; echo "$$found"; case "$$found" in \
+		*"fetching vulnerabilities:"*) echo "dependencies: NOT CHECKED for vulnerabilities: the database cannot be reached" ;; \
+		*) exit $$code ;; \
+	esac
 
 race: setup ## test everything concurrent under the race detector
 	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./cmd/fmnist-view/... \

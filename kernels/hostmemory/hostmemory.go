@@ -10,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Limit is an upper bound of the memory that a process can use.
@@ -30,8 +31,8 @@ func (l Limit) String() string {
 	return size + " that this machine has"
 }
 
-// Of returns the limit of this process.
-func Of() Limit { return limit(os.DirFS("/"), total) }
+// Of returns the limit of this process, as it was at the first call.
+var Of = sync.OnceValue(func() Limit { return limit(os.DirFS("/"), total) })
 
 // Left returns the bytes of the limit that this process does not use yet.
 func (l Limit) Left() int64 {

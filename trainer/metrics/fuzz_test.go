@@ -1,6 +1,27 @@
 package metrics
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
+
+// FuzzMetrics checks that in metrics that are accepted every class has its row and column.
+func FuzzMetrics(f *testing.F) {
+	for _, text := range []string{`{"accuracy":0.5,"per_class":[{"name":"a"},{"name":"b"}],"confusion_matrix":[[1,2],[3,4]]}`, `{"confusion_matrix":[[1],[2]]}`, `{"confusion_matrix":[[1]],"per_class":[]}`, `{}`, `null`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var m Metrics
+		if json.Unmarshal(text, &m) != nil {
+			return
+		}
+		for i, row := range m.ConfusionMatrix {
+			if len(row) != len(m.ConfusionMatrix) || len(m.PerClass) > 0 && i >= len(m.PerClass) {
+				t.Errorf("row %d of %d has %d columns; %d classes", i, len(m.ConfusionMatrix), len(row), len(m.PerClass))
+			}
+		}
+	})
+}
 
 // FuzzPredictions checks that a predictions.csv gives a class and as many probabilities
 // for each image, or an error.

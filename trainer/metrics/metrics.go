@@ -55,6 +55,24 @@ type Metrics struct {
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
 }
 
+// UnmarshalJSON implements [json.Unmarshaler]. It refuses metrics whose parts have
+// different numbers of classes.
+func (m *Metrics) UnmarshalJSON(text []byte) error {
+	type plain Metrics
+	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
+		return err
+	}
+	if n := len(m.ConfusionMatrix); !IsSquare(m.ConfusionMatrix) || n > 0 && len(m.PerClass) > 0 && len(m.PerClass) != n {
+		return fmt.Errorf("the confusion matrix does not fit %d classes", len(m.PerClass))
+	}
+	return nil
+}
+
+// IsSquare reports whether each row of a matrix has as many columns as there are rows.
+func IsSquare(matrix [][]int) bool {
+	return !slices.ContainsFunc(matrix, func(row []int) bool { return len(row) != len(matrix) })
+}
+
 // Average holds precision, recall and F1 averaged over the classes.
 type Average struct {
 	Precision float64 `json:"precision"`
