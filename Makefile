@@ -7,6 +7,7 @@ GO      ?= go
 MODULE  := github.com/fmnist-gpu/fmnist-gpu
 BINARY  := fmnist-gpu
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
 # For training: the Vulkan loader, Mesa's drivers (AMD, Intel, and the software
 # driver that tests use) and the dataset. For tests: the validation layer and the
@@ -17,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint race stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -77,8 +78,10 @@ TIMEOUT := -timeout 60m
 test: setup ## run the tests in 5 minutes: no large shapes, few cases on Vulkan
 	$(GO) test -short $(TIMEOUT) ./...
 
-test-all: setup ## run nearly all tests, as CI does
-	$(GO) test $(TIMEOUT) ./...
+# Packages whose tests -short shortens. The results of the others stand from make test.
+LONG = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testing\.Short()' .)))
+test-all: test ## run nearly all tests, as CI does
+	$(GO) test $(TIMEOUT) $(LONG)
 
 # SwiftShader shares no code with the drivers above, and asks for the coarsest
 # alignment that Vulkan allows. Chromium brings it along. The trajectory, which
@@ -100,10 +103,28 @@ lint: ## gofmt, go vet, staticcheck
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
+# Without a network there is no database of vulnerabilities, and nothing to compare with.
+dependencies: ## check that modules are as released, and without known vulnerabilities
+	$(GO) mod verify
+	@found=$$($(GO) run $(GOVULNCHECK) ./... 2>&1); code=$$?; echo "$$found"; case "$$found" in \
+		*"fetching vulnerabilities:"*) echo "dependencies: NOT CHECKED for vulnerabilities: the database cannot be reached" ;; \
+		*) exit $$code ;; \
+	esac
+
 race: setup ## test everything concurrent under the race detector
 	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./cmd/fmnist-view/... \
 		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
+
+# Inputs that it finds to fail land in testdata/fuzz, where every go test runs them.
+FUZZTIME ?= 20m
+fuzz: ## feed the readers of files and requests with damaged input, each for FUZZTIME
+	@for package in $$($(GO) list ./...); do \
+		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+			echo "== $$package $$target"; \
+			$(GO) test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) || exit 1; \
+		done; \
+	done
 
 stress: setup ## test the Vulkan layer under constant garbage collection
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu ./kernels/vulkan
@@ -137,6 +158,29 @@ bench-cpu: build ## compare the CPU backend with PyTorch and ONNX Runtime
 DEVICE ?= 0
 bench-gpu: gpu-bundle ## images/s of a GPU, in turn with PyTorch
 	cd gpu-bundle && ONLY=bench PYTHON=$(PYTHON) ./gpu-check $(DEVICE)
+
+# Each seed is a process of its own, one after the other, on an otherwise idle machine:
+# the record holds its seconds. NAME is a preset, unless RECIPE holds other flags of
+# train, such as --config FILE. DEVICE=cpu or DEVICE=0 chooses where; otherwise train
+# does. An interrupted target continues; a new record needs a new folder, so remove
+# runs/record-NAME first. The program names its commit.
+RECORDS := trainer/report/records
+SEEDS ?= 42-46
+RECIPE ?= --preset $*
+ON = $(if $(filter file,$(origin DEVICE)),,$(if $(filter cpu,$(DEVICE)),--cpu,--device $(DEVICE)))
+record-fast: ## train the preset fast with the seeds SEEDS=42-46, one by one, and write its record
+record-small: ## likewise small, and any preset NAME with record-NAME
+record-best: ## likewise best
+record-%:
+	$(GO) build -buildvcs=true -o $(BINARY) ./cmd/fmnist-gpu
+	test -f runs/audit/twins.csv || ./$(BINARY) data audit --folds 0 --out runs/audit $(ON)
+	for seed in $$(seq $(firstword $(subst -, ,$(SEEDS))) $(lastword $(subst -, ,$(SEEDS)))); do \
+		run=runs/record-$*/seed$$seed; \
+		if [ -f $$run/args.yaml ]; then ./$(BINARY) train --resume $$run $(ON) || exit; \
+		else ./$(BINARY) train $(RECIPE) --seed $$seed --out runs/record-$* --name seed$$seed $(ON) || exit; fi; \
+	done
+	mkdir -p $(RECORDS)
+	./$(BINARY) record runs/record-$* --without runs/audit/twins.csv --out $(RECORDS)/$*
 
 generate: ## regenerate the shaders (needs glslc), the CPU's assembly and the protobuf messages (needs protoc)
 	$(GO) generate ./shaders ./cpuref/internal/simd ./trainer/export/... ./trainer/tensorboard/...

@@ -3,33 +3,59 @@ package cpuref
 import (
 	"errors"
 	"fmt"
-	"math"
 	"unsafe"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 )
 
 // ErrOutOfMemory is the error of a plan that needs more memory than the machine has.
 var ErrOutOfMemory = errors.New("out of memory")
 
-// checkRoom rejects buffers that cannot fit. The system would let them be allocated,
-// and end the process when they are used.
-func checkRoom(buffers []kernels.Buffer) error {
-	has := systemMemory()
-	if has == 0 {
-		has = math.MaxInt / 2
+// budget is the memory that is left for a program. The system would let more be
+// allocated, and end the process when it is used.
+type budget struct {
+	limit hostmemory.Limit
+	left  int64
+}
+
+var memoryLimit = hostmemory.Of // tests replace it
+
+func newBudget() *budget {
+	limit := memoryLimit()
+	return &budget{limit, limit.Left()}
+}
+
+// take takes memory for elements of a size.
+func (b *budget) take(what string, elements, size int) error {
+	if int64(elements) > b.left/int64(size) {
+		return fmt.Errorf("%w: with %s the plan needs more than is left of the %v; use a smaller batch or network", ErrOutOfMemory, what, b.limit)
 	}
-	needs := 0
-	for _, b := range buffers {
-		size := b.Type.Size()
-		if b.Len > (has-needs)/size {
-			return fmt.Errorf("%w: with %s the plan needs more than the %.1f GiB that this machine has; use a smaller batch or network",
-				ErrOutOfMemory, b.Name, float64(has)/(1<<30))
+	b.left -= int64(elements) * int64(size)
+	return nil
+}
+
+// buffers takes memory for a plan's buffers.
+func (b *budget) buffers(list []kernels.Buffer) error {
+	for _, x := range list {
+		if err := b.take(x.Name, x.Len, x.Type.Size()); err != nil {
+			return err
 		}
-		needs += b.Len * size
 	}
 	return nil
 }
+
+// scratch takes memory for what ops use while they run.
+func (b *budget) scratch(s *scratch, workers int) error {
+	if err := b.take("intermediate results", s.sharedLength, 4); err != nil {
+		return err
+	}
+	return b.take("intermediate results of each thread", s.privateLength, 4*workers)
+}
+
+// Fits implements [kernels.Budgeter]. It does not count intermediate results, which
+// Compile does.
+func (b *backend) Fits(p *kernels.Plan) error { return newBudget().buffers(p.Buffers) }
 
 // cacheLine is the alignment of buffers and scratch in bytes, also the size of a
 // vector of 16 float32.

@@ -1,7 +1,6 @@
 package cpuref
 
 import (
-	"math"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -16,14 +15,4 @@ func adviseHugePages(b []byte) {
 	if skip+huge <= len(b) {
 		_ = unix.Madvise(b[skip:len(b)-(len(b)-skip)%huge], unix.MADV_HUGEPAGE)
 	}
-}
-
-// systemMemory returns the bytes of memory and swap that the machine has, or 0 if that
-// is unknown.
-func systemMemory() int {
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) != nil {
-		return 0
-	}
-	return int(min((uint64(info.Totalram)+uint64(info.Totalswap))*uint64(info.Unit), math.MaxInt))
 }

@@ -12,17 +12,21 @@ func (p *program) adam(op kernels.Adam) func() error {
 	param, grad, m, v := p.floats(op.Param), p.floats(op.Grad), p.floats(op.M), p.floats(op.V)
 	state, rates := p.words(op.State), p.floats(op.LearningRates)
 	var s simd.AdamStep
+	var rate float32
 	s.Beta1, s.OneMinusBeta1 = decay(op.Beta1)
 	s.Beta2, s.OneMinusBeta2 = decay(op.Beta2)
-	s.Eps, s.WeightDecay = op.Eps, op.WeightDecay
+	s.Eps = op.Eps
 	adam := p.backend.simd.Adam
-	update := p.elementwise(len(param), func(from, to int) {
+	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
+		s := s
+		if s.WeightDecay, s.Keep = decay, 1; op.Decoupled {
+			s.WeightDecay, s.Keep = 0, float32(1-float64(rate)*float64(decay))
+		}
 		adam(param[from:to], grad[from:to], m[from:to], v[from:to], &s)
 	})
-	return func() error {
+	return func() (err error) {
 		now := kernels.ParseState(state)
-		rate, err := learningRate(rates, now.Slot)
-		if err != nil {
+		if rate, err = learningRate(rates, now.Slot); err != nil {
 			return err
 		}
 		s.StepSize = float32(float64(rate) / float64(now.BiasCorrection1))
@@ -34,12 +38,14 @@ func (p *program) adam(op kernels.Adam) func() error {
 func (p *program) sgd(op kernels.SGD) func() error {
 	param, grad, m := p.floats(op.Param), p.floats(op.Grad), p.floats(op.M)
 	state, rates := p.words(op.State), p.floats(op.LearningRates)
-	s := simd.SGDStep{Momentum: op.Momentum, WeightDecay: op.WeightDecay, ShareM: 1}
+	s := simd.SGDStep{Momentum: op.Momentum, ShareM: 1}
 	if op.Nesterov {
 		s.ShareG, s.ShareM = 1, op.Momentum
 	}
 	sgd := p.backend.simd.SGD
-	update := p.elementwise(len(param), func(from, to int) {
+	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
+		s := s
+		s.WeightDecay = decay
 		if m == nil {
 			sgd(param[from:to], grad[from:to], nil, &s)
 			return
@@ -52,6 +58,27 @@ func (p *program) sgd(op kernels.SGD) func() error {
 		}
 		return update()
 	}
+}
+
+// byDecay returns the function that runs body on n parameters in parallel parts, in
+// each of which all parameters have the same weight decay.
+func (p *program) byDecay(n int, decay float32, shares kernels.Tensor, body func(from, to int, decay float32)) func() error {
+	share := p.floats(shares)
+	return p.elementwise(n, func(from, to int) {
+		if share == nil {
+			body(from, to, decay)
+			return
+		}
+		for from < to { // a multiple of DecayGroup
+			same, end := share[from/kernels.DecayGroup], from
+			for end < to && share[end/kernels.DecayGroup] == same {
+				end += kernels.DecayGroup
+			}
+			end = min(end, to)
+			body(from, end, decay*same)
+			from = end
+		}
+	})
 }
 
 // learningRate returns the learning rate of the given slot.

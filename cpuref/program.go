@@ -69,7 +69,8 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
-	if err := checkRoom(plan.Buffers); err != nil {
+	room := newBudget()
+	if err := room.buffers(plan.Buffers); err != nil {
 		return nil, err
 	}
 	p := &program{backend: b, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
@@ -88,6 +89,9 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 			steps = append(steps, more...)
 		}
 		p.sections[s.Name] = &section{steps, p.writes}
+	}
+	if err := room.scratch(&p.scratch, b.pool.workers); err != nil {
+		return nil, err
 	}
 	p.scratch.allocate(b.pool.workers)
 	return p, nil

@@ -57,14 +57,21 @@ func cachePath(d *Device, dir string) string {
 	return filepath.Join(dir, "pipelines", fmt.Sprintf("%08x-%08x-%08x-%x.bin", i.VendorID, i.DeviceID, i.DriverVersion, d.physical.cacheUUID))
 }
 
+// maxCache is the largest cache that is read, in bytes: hundreds of times a training's.
+const maxCache = 1 << 30
+
 // readCache returns the data of a cache file, or nil if there is none. Drivers
 // trust what they are given, so readCache checks the checksum and Vulkan's
 // header.
 func readCache(path string, p physicalDevice) ([]byte, error) {
-	file, err := os.ReadFile(path)
+	info, err := os.Stat(path)
 	if os.IsNotExist(err) {
 		return nil, nil
 	}
+	if err == nil && info.Size() > maxCache {
+		return nil, fmt.Errorf("it has more than %d bytes", maxCache)
+	}
+	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

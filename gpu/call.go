@@ -95,6 +95,7 @@ func (e *loaderError) Is(target error) bool { return target == ErrNoVulkan }
 type entryPoints struct {
 	submit, write, barrier, copy, invalidate, pipeline unsafe.Pointer
 	families, deviceExtensions, properties, features   unsafe.Pointer
+	memory                                             unsafe.Pointer
 	matrixShapes                                       unsafe.Pointer // nil if no device has VK_KHR_cooperative_matrix
 	createMessenger, destroyMessenger, name            unsafe.Pointer
 	drawing                                            drawingPoints
@@ -137,6 +138,7 @@ func loadEntryPoints(getProc unsafe.Pointer, instance vk.Instance) (*entryPoints
 		{"vkEnumerateDeviceExtensionProperties", &e.deviceExtensions},
 		{"vkGetPhysicalDeviceProperties2", &e.properties},
 		{"vkGetPhysicalDeviceFeatures2", &e.features},
+		{"vkGetPhysicalDeviceMemoryProperties2", &e.memory},
 		{"vkCreateGraphicsPipelines", &e.drawing.pipeline},
 		{"vkCmdBeginRenderPass", &e.drawing.begin},
 		{"vkCmdSetViewport", &e.drawing.viewport},

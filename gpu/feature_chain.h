@@ -107,6 +107,18 @@ static inline int32_t matrix_shapes(void *f, void *device, uint32_t *count, matr
 	return ((int32_t (*)(void *, uint32_t *, matrix_shape *))f)(device, count, shapes);
 }
 
+// device_memory holds VkPhysicalDeviceMemoryProperties2 with the budget of each heap.
+typedef struct {
+	struct { // VkPhysicalDeviceMemoryProperties2
+		chain link;
+		uint64_t core[65]; // VkPhysicalDeviceMemoryProperties
+	} head;
+	struct { // VkPhysicalDeviceMemoryBudgetPropertiesEXT
+		chain link;
+		uint64_t budget[16], usage[16];
+	} budget;
+} device_memory;
+
 static inline chain *chain_add(chain *tail, chain *link, int32_t type) {
 	link->type = type;
 	link->next = NULL;
@@ -127,6 +139,14 @@ static inline void properties_query(void *f, void *device, int driver, int amd, 
 	if (nvidia) tail = chain_add(tail, &p->nvidia.link, 1000154001);
 	if (arm) chain_add(tail, &p->arm.link, 1000497001);
 	((void (*)(void *, void *))f)(device, &p->head);
+}
+
+// memory_query reads the budget of each heap of a device with VK_EXT_memory_budget.
+static inline void memory_query(void *f, void *device, device_memory *m) {
+	memset(m, 0, sizeof *m);
+	chain *tail = chain_add(NULL, &m->head.link, 1000059006);
+	chain_add(tail, &m->budget.link, 1000237000);
+	((void (*)(void *, void *))f)(device, &m->head);
 }
 
 // features_query reads the features, those of extensions only if the device

@@ -28,6 +28,7 @@ const (
 	extCoresAMD          = "VK_AMD_shader_core_properties"
 	extCoresNVIDIA       = "VK_NV_shader_sm_builtins"
 	extCoresARM          = "VK_ARM_shader_core_builtins"
+	extMemoryBudget      = "VK_EXT_memory_budget"
 	extSwapchain         = "VK_KHR_swapchain"                      // for devices that present
 	extPortability       = "VK_KHR_portability_subset"             // mandatory if it is listed
 	extExecutables       = "VK_KHR_pipeline_executable_properties" // only for inspection: it keeps drivers from caching
@@ -74,6 +75,16 @@ func enabledExtensions(p physicalDevice) []string {
 		}
 	}
 	return on
+}
+
+// budget returns how many bytes of a heap this process can use in addition to those that
+// it uses. The device must have VK_EXT_memory_budget.
+func (e *entryPoints) budget(d vk.PhysicalDevice, heap int) int64 {
+	m := (*C.device_memory)(cAlloc(unsafe.Sizeof(C.device_memory{})))
+	defer cFree(unsafe.Pointer(m))
+	C.memory_query(e.memory, object(d), m)
+	budget, usage := m.budget.budget[heap], m.budget.usage[heap]
+	return int64(min(budget-min(usage, budget), 1<<62))
 }
 
 // factorNames are the 16-bit floats among VkComponentTypeKHR.

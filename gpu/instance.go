@@ -255,6 +255,7 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	p := getProperties(h)
 	families := in.calls.queueFamilies(h)
 	family, timestampBits := computeFamily(families)
+	_, memory := largestLocalHeap(getMemoryProperties(h))
 	d := physicalDevice{handle: h, family: family, graphics: family >= 0 && families[family].graphics, timestampMask: 1<<timestampBits - 1, cacheUUID: p.PipelineCacheUUID, info: Info{
 		Index:         index,
 		Name:          oneLine(vk.ToString(p.DeviceName[:])),
@@ -264,7 +265,7 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 		VendorID:      p.VendorID,
 		DeviceID:      p.DeviceID,
 		DriverVersion: p.DriverVersion,
-		MemoryBytes:   largestLocalHeap(getMemoryProperties(h)),
+		MemoryBytes:   memory,
 		Limits:        limitsOf(p.Limits, timestampBits),
 		Usable:        true,
 	}}
@@ -297,14 +298,15 @@ func computeFamily(families []queueFamily) (family, timestampBits int) {
 	return family, timestampBits
 }
 
-func largestLocalHeap(p vk.PhysicalDeviceMemoryProperties) int64 {
-	var largest int64
-	for _, h := range p.MemoryHeaps[:p.MemoryHeapCount] {
-		if vk.MemoryHeapFlagBits(h.Flags)&vk.MemoryHeapDeviceLocalBit != 0 {
-			largest = max(largest, int64(min(h.Size, 1<<62)))
+// largestLocalHeap returns the index of the largest device-local heap and its size in
+// bytes.
+func largestLocalHeap(p vk.PhysicalDeviceMemoryProperties) (heap int, bytes int64) {
+	for i, h := range p.MemoryHeaps[:p.MemoryHeapCount] {
+		if size := int64(min(h.Size, 1<<62)); vk.MemoryHeapFlagBits(h.Flags)&vk.MemoryHeapDeviceLocalBit != 0 && size > bytes {
+			heap, bytes = i, size
 		}
 	}
-	return largest
+	return heap, bytes
 }
 
 func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {

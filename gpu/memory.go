@@ -4,6 +4,7 @@ package gpu
 
 import (
 	"fmt"
+	"strings"
 
 	vk "github.com/vulkan-go/vulkan"
 )
@@ -37,7 +38,7 @@ func (d *Device) NewBuffer(bytes int64) (*Buffer, error) {
 	if err := d.runs(); err != nil {
 		return nil, err
 	}
-	if err := d.checkRoom(bytes); err != nil {
+	if err := d.Fits([]int64{bytes}); err != nil {
 		return nil, err
 	}
 	size := (bytes + 3) / 4 * 4 // whole words, for the fill
@@ -70,19 +71,43 @@ func (b *Buffer) destroy() {
 	b.device.allocations.Add(-1)
 }
 
-// checkRoom rejects what cannot fit. Drivers reject it too, except software
-// ones, which let the system run out of memory later.
-func (d *Device) checkRoom(bytes int64) error {
-	heap, limits := d.physical.info.MemoryBytes, d.physical.info.Limits
-	used := d.allocated.Load()
-	if bytes > limits.MaxAllocationBytes || bytes > heap-used {
-		return fmt.Errorf("%w: %d bytes requested from %s, which has %d of %d in use and allows at most %d at a time; use a smaller batch or another device",
-			ErrOutOfMemory, bytes, d.physical.info.Name, used, heap, limits.MaxAllocationBytes)
+// Fits returns nil if there is room for new buffers of the given sizes, and otherwise an
+// error that wraps [ErrOutOfMemory]. Drivers reject what does not fit too, except
+// software ones, which let the system run out of memory later.
+func (d *Device) Fits(sizes []int64) error {
+	info, free := d.physical.info, d.FreeBytes()
+	left := free
+	for _, bytes := range sizes {
+		if bytes > info.Limits.MaxAllocationBytes || bytes > left {
+			return fmt.Errorf("%w: %s has %d MiB of %d free and allows buffers of at most %d MiB, but %s are needed; use a smaller batch or another device",
+				ErrOutOfMemory, info.Name, free>>20, info.MemoryBytes>>20, info.Limits.MaxAllocationBytes>>20, listSizes(sizes))
+		}
+		left -= bytes
 	}
-	if int(d.allocations.Load()) >= limits.MaxAllocations {
-		return fmt.Errorf("%w: %s allows %d buffers at a time", ErrOutOfMemory, d.physical.info.Name, limits.MaxAllocations)
+	if int(d.allocations.Load())+len(sizes) > info.Limits.MaxAllocations {
+		return fmt.Errorf("%w: %s allows %d buffers at a time", ErrOutOfMemory, info.Name, info.Limits.MaxAllocations)
 	}
 	return nil
+}
+
+func listSizes(sizes []int64) string {
+	var list []string
+	for _, bytes := range sizes {
+		list = append(list, fmt.Sprintf("%d MiB", bytes>>20))
+	}
+	return strings.Join(list, ", ")
+}
+
+// FreeBytes returns how much memory buffers can still take: of the largest device-local
+// heap what the open ones leave, or what the driver says that this and other processes
+// leave, if it does.
+func (d *Device) FreeBytes() int64 {
+	heap, bytes := largestLocalHeap(d.memory)
+	free := bytes - d.allocated.Load()
+	if d.physical.extensions[extMemoryBudget] {
+		free = min(free, d.instance.calls.budget(d.physical.handle, heap))
+	}
+	return max(0, free)
 }
 
 // allocate makes a buffer and binds it to new memory of a type that has the

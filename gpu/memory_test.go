@@ -6,6 +6,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/gpu/gputest"
 )
 
 func TestOutOfMemory(t *testing.T) {
@@ -23,6 +25,28 @@ func TestOutOfMemory(t *testing.T) {
 	}
 	if _, err := d.NewBuffer(16); err != nil {
 		t.Errorf("after running out of memory: %v", err)
+	}
+}
+
+// What other processes use of a device is not free.
+func TestBudget(t *testing.T) {
+	busy := gtx()
+	busy.Budget = 100 << 20
+	gputest.Use(t, busy.Build(t))
+	d, err := Open("", Options{})
+	must(t, err)
+	defer d.Close()
+	if free := d.FreeBytes(); free != 100<<20 {
+		t.Errorf("%d bytes are free, want 100 MiB", free)
+	}
+	must(t, d.Fits([]int64{60 << 20, 40 << 20}))
+	for _, sizes := range [][]int64{{101 << 20}, {60 << 20, 41 << 20}} {
+		if err := d.Fits(sizes); !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "GTX has 100 MiB of ") {
+			t.Errorf("%v: %v, want ErrOutOfMemory", sizes, err)
+		}
+	}
+	if _, err := d.NewBuffer(101 << 20); !errors.Is(err, ErrOutOfMemory) {
+		t.Errorf("a buffer of 101 MiB: %v", err)
 	}
 }
 

@@ -7,6 +7,6 @@ type Tuner interface {
 	// Tune measures the products of a section and reports how many are done
 	// to progress, unless that is nil.
 	Tune(p *Plan, section string, progress func(done, of int)) error
-	// Tuned reports whether the backend uses the results of a Tune.
-	Tuned() bool
+	// Tuned identifies the results of a Tune that the backend uses; "" if it uses none.
+	Tuned() string
 }

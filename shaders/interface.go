@@ -6,7 +6,9 @@ import "math"
 
 // AdamSpec holds the specialisation constants of adam.comp.
 type AdamSpec struct {
-	Advance bool
+	Advance    bool
+	Decoupled  bool
+	WithShares bool
 }
 
 // AdamPush holds the push constants of adam.comp.
@@ -35,14 +37,15 @@ type AdamBuffers[T any] struct {
 	State         T
 	LearningRates T
 	Counters      T
+	Shares        T
 }
 
 // Adam calls adam.comp.
 func Adam[T any](spec AdamSpec, push AdamPush, buffers AdamBuffers[T]) Call[T] {
 	return Call[T]{Shader: "adam",
-		Spec:    []uint32{flag(spec.Advance)},
+		Spec:    []uint32{flag(spec.Advance), flag(spec.Decoupled), flag(spec.WithShares)},
 		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Beta1), math.Float32bits(push.OneMinusBeta1), math.Float32bits(push.Beta2), math.Float32bits(push.OneMinusBeta2), math.Float32bits(push.Eps), math.Float32bits(push.WeightDecay), uint32(push.Groups), uint32(push.Batch), math.Float32bits(push.AdvanceBeta1), math.Float32bits(push.AdvanceRest1), math.Float32bits(push.AdvanceBeta2), math.Float32bits(push.AdvanceRest2)),
-		Buffers: []T{buffers.Param, buffers.Grad, buffers.M, buffers.V, buffers.State, buffers.LearningRates, buffers.Counters}}
+		Buffers: []T{buffers.Param, buffers.Grad, buffers.M, buffers.V, buffers.State, buffers.LearningRates, buffers.Counters, buffers.Shares}}
 }
 
 // AddSpec holds the specialisation constants of add.comp.
@@ -534,6 +537,27 @@ func Dropout[T any](spec DropoutSpec, push DropoutPush, buffers DropoutBuffers[T
 		Buffers: []T{buffers.X, buffers.State, buffers.Y}}
 }
 
+// EMAPush holds the push constants of ema.comp.
+type EMAPush struct {
+	Len       int
+	LeastRate float32
+}
+
+// EMABuffers holds the buffers of ema.comp.
+type EMABuffers[T any] struct {
+	Param   T
+	Average T
+	State   T
+}
+
+// EMA calls ema.comp.
+func EMA[T any](push EMAPush, buffers EMABuffers[T]) Call[T] {
+	return Call[T]{Shader: "ema",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.LeastRate)),
+		Buffers: []T{buffers.Param, buffers.Average, buffers.State}}
+}
+
 // GatherSpec holds the specialisation constants of gather.comp.
 type GatherSpec struct {
 	Augment bool
@@ -847,6 +871,7 @@ func ReLUForward[T any](push ReLUForwardPush, buffers ReLUForwardBuffers[T]) Cal
 type SGDSpec struct {
 	WithMomentum bool
 	Nesterov     bool
+	WithShares   bool
 }
 
 // SGDPush holds the push constants of sgd.comp.
@@ -863,14 +888,15 @@ type SGDBuffers[T any] struct {
 	State         T
 	LearningRates T
 	M             T
+	Shares        T
 }
 
 // SGD calls sgd.comp.
 func SGD[T any](spec SGDSpec, push SGDPush, buffers SGDBuffers[T]) Call[T] {
 	return Call[T]{Shader: "sgd",
-		Spec:    []uint32{flag(spec.WithMomentum), flag(spec.Nesterov)},
+		Spec:    []uint32{flag(spec.WithMomentum), flag(spec.Nesterov), flag(spec.WithShares)},
 		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Momentum), math.Float32bits(push.WeightDecay)),
-		Buffers: []T{buffers.Param, buffers.Grad, buffers.State, buffers.LearningRates, buffers.M}}
+		Buffers: []T{buffers.Param, buffers.Grad, buffers.State, buffers.LearningRates, buffers.M, buffers.Shares}}
 }
 
 // SiLUBackwardPush holds the push constants of silu_backward.comp.

@@ -34,9 +34,9 @@ func TestGet(t *testing.T) {
 // conv_backward_input.comp.
 func TestCall(t *testing.T) {
 	got := SGD(SGDSpec{Nesterov: true}, SGDPush{WeightDecay: .5, Momentum: 2, Len: 7},
-		SGDBuffers[string]{M: "m", Param: "param", Grad: "grad", State: "state", LearningRates: "rates"})
-	want := Call[string]{Shader: "sgd", Spec: []uint32{0, 1}, Push: bytesOf(7, math.Float32bits(2), math.Float32bits(.5)),
-		Buffers: []string{"param", "grad", "state", "rates", "m"}}
+		SGDBuffers[string]{M: "m", Param: "param", Grad: "grad", State: "state", LearningRates: "rates", Shares: "shares"})
+	want := Call[string]{Shader: "sgd", Spec: []uint32{0, 1, 0}, Push: bytesOf(7, math.Float32bits(2), math.Float32bits(.5)),
+		Buffers: []string{"param", "grad", "state", "rates", "m", "shares"}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}

@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
@@ -54,7 +55,7 @@ func (t *training) writeArgs() error {
 		}
 		settings = a
 	}
-	e := t.options.Environment
+	e := t.found.environment
 	if e.Data != "" {
 		var err error
 		if e.Data, err = filepath.Abs(e.Data); err != nil {
@@ -84,7 +85,7 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return badCheckpoint("%s is a file; name the folder of a run", dir)
 	}
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if errors.Is(err, fs.ErrNotExist) {
 		return badCheckpoint("%s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run", dir, ArgsFile)
 	}
@@ -104,11 +105,11 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 // the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
 // tell.
 func CheckDataset(dir string, data *dataset.Dataset) error {
-	var had struct{ Environment Environment }
-	if err := ReadArgs(dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) }); err != nil {
+	had, err := folder{dir}.readEnvironment()
+	if err != nil {
 		return err
 	}
-	was := had.Environment.SHA256
+	was := had.SHA256
 	if len(was) == 0 || len(data.SHA256) == 0 {
 		return nil
 	}
@@ -131,30 +132,40 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
 }
 
+// readEnvironment reads where the run was trained last.
+func (f folder) readEnvironment() (Environment, error) {
+	var had struct{ Environment Environment }
+	err := ReadArgs(f.dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) })
+	return had.Environment, err
+}
+
 // readArgs reads what args.yaml says about the run's weights.
 func (f folder) readArgs() (args, error) {
 	a := args{Recipe: DefaultRecipe()}
-	err := ReadArgs(f.dir, func(file string, text []byte) error {
-		entries, err := setting.ParseEntries(file, text)
-		if err != nil {
-			return err
-		}
-		entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { _, known := argsSettings.Find(e.Key); return !known })
-		assignments, err := argsSettings.Assignments(entries)
-		for _, one := range assignments {
-			if err == nil {
-				err = argsSettings.Assign(&a, one)
-			}
-		}
-		return err
-	})
+	err := ReadArgs(f.dir, a.parse)
 	return a, err
+}
+
+// parse sets what the text of an args.yaml says.
+func (a *args) parse(file string, text []byte) error {
+	entries, err := setting.ParseEntries(file, text)
+	if err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { _, known := argsSettings.Find(e.Key); return !known })
+	assignments, err := argsSettings.Assignments(entries)
+	for _, one := range assignments {
+		if err == nil {
+			err = argsSettings.Assign(a, one)
+		}
+	}
+	return err
 }
 
 // differences lists the settings of a recorded run that decide its weights and differ
 // from the given ones. It ignores those that a resume may change.
 func (a args) differences(r Recipe, n model.Network) ([]string, error) {
-	was, now := args{Recipe: a.Recipe}, args{Recipe: r}
+	was, now := args{Recipe: a.Recipe.Resolved()}, args{Recipe: r.Resolved()}
 	for _, limits := range []*Recipe{&was.Recipe, &now.Recipe} {
 		limits.Epochs, limits.Patience, limits.MaxSteps = 0, 0, 0
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
@@ -49,14 +50,47 @@ type Environment struct {
 	Backend string `yaml:"backend"` // vulkan or cpu
 	Device  string `yaml:"device"`
 	Driver  string `yaml:"driver,omitempty"`
-	Tuned   bool   `yaml:"tuned,omitempty"` // the shader variants are those of a tuning file
+	Tier    string `yaml:"tier,omitempty"`  // instruction set of the CPU backend
+	Tuned   string `yaml:"tuned,omitempty"` // identifies the tuning file that chose the shader variants; "" if none did
 	Threads int    `yaml:"threads,omitempty"`
+	// Earlier lists where a resumed run was trained before, the last first, if the
+	// roundings differ there.
+	Earlier []string `yaml:"earlier,omitempty"`
 	// Together is the number of trainings that ran at the same time in this
 	// process, or 0 for one. Timings and memory figures cover all of them.
 	Together int `yaml:"together,omitempty"`
 	// Data and SHA256 are the dataset's folder and hashes, which [Train] sets.
 	Data   string            `yaml:"data"`
 	SHA256 map[string]string `yaml:"sha256"`
+}
+
+// rounding describes what decides the roundings of a training. Threads do not.
+func (e Environment) rounding() string {
+	where := e.Device
+	if e.Backend == "cpu" {
+		where = fmt.Sprintf("the CPU (%s, %s)", e.OS, e.Tier)
+	}
+	for _, part := range []string{e.Driver, e.Version} {
+		if part != "" {
+			where += ", " + part
+		}
+	}
+	if e.Tuned != "" {
+		where += ", tuned " + e.Tuned
+	}
+	return where
+}
+
+// movedFrom returns the environment of a run that was trained in another one so far, and
+// a note if the roundings differ.
+func (e Environment) movedFrom(had Environment) (moved Environment, note string) {
+	e.Earlier = had.Earlier
+	was, now := had.rounding(), e.rounding()
+	if was == now {
+		return e, ""
+	}
+	e.Earlier = append([]string{was}, had.Earlier...)
+	return e, fmt.Sprintf("until now the run was trained on %s, and now on %s: its weights will differ, by roundings, from those of a run that stayed", was, now)
 }
 
 // cause strips the operation and path from an os error: the message names them
@@ -163,15 +197,17 @@ func StateOfRun(dir string) (RunState, error) {
 
 // progressed is how far the run of a folder has come.
 type progressed struct {
-	state    *runState // from its checkpoint; nil if it has none
-	finished *Result   // not nil if nothing is left to train
-	notes    []string
+	state       *runState // from its checkpoint; nil if it has none
+	finished    *Result   // not nil if nothing is left to train
+	environment Environment
+	notes       []string
 }
 
 // progressOf reads how far the run of a folder has come, and checks that it can
 // continue with the recipe, the network and the dataset. Without o.Resume the folder must not hold
 // a run.
 func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o Options) (p progressed, err error) {
+	p.environment = o.Environment
 	if f.dir == "" {
 		return p, nil
 	}
@@ -212,6 +248,15 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		return p, f.damaged(MetricsFile, errors.New("it cannot be read"))
 	}
 	p.notes = resumeNotes(p.state, had.Recipe, r)
+	was, err := f.readEnvironment()
+	if err != nil {
+		return p, err
+	}
+	moved, note := o.Environment.movedFrom(was)
+	if note != "" {
+		p.notes = append(p.notes, note)
+	}
+	p.environment = moved
 	return p, nil
 }
 
@@ -304,16 +349,24 @@ func (t *training) export(last snapshot, best bool) error {
 // than this version writes: missing figures are NaN. Best is not set.
 func ReadEpochs(dir string) ([]EpochReport, error) {
 	path := folder{dir}.path(resultsFile)
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
+	epochs, err := parseEpochs(text)
+	if err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
+	}
+	return epochs, nil
+}
+
+func parseEpochs(text []byte) ([]EpochReport, error) {
 	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
 	if err == nil && len(rows) == 0 {
 		err = errors.New("it is empty")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
+		return nil, err
 	}
 	var epochs []EpochReport
 	for i, row := range rows[1:] {

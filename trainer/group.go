@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
-	"sort"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -44,6 +43,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 		if err := t.start(); err != nil {
 			return err
 		}
+		t.saved = time.Now()
 		if t.options.Progress != nil {
 			t.options.Progress.Start(t.summary())
 		}
@@ -54,7 +54,7 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 // newGroup returns the trainings, which are at one step, on the device.
 func newGroup(members []*training, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*group, error) {
 	n.Classes = data.Classes
-	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition)}
+	g := &group{backend: backend, config: modelConfig(members[0].recipe, n, members[0].partition, backend)}
 	if err := g.open(members, data.Train, data.Val, data.Test); err != nil {
 		return nil, err
 	}
@@ -67,28 +67,18 @@ func newGroup(members []*training, n model.Network, data *dataset.Dataset, backe
 }
 
 // open compiles a program for the given members. If they do not fit on the device, the
-// error is a [ReplicasError], unless not even one does.
+// error is a [ReplicasError] or, if not even one does, a [BatchError], unless no batch
+// does.
 func (g *group) open(members []*training, splits ...dataset.Split) error {
 	sessions, err := openReplicas(g.backend, g.config, len(members), splits...)
 	if err != nil {
-		if fit := g.fitting(len(members), splits); fit > 0 {
-			return &ReplicasError{len(members), fit, err}
-		}
-		return err
+		return g.tooLarge(members, splits, err)
 	}
 	for i, t := range members {
 		t.session = sessions[i]
 	}
 	g.members = members
 	return nil
-}
-
-// fitting returns how many replicas fit on the device where so many do not.
-func (g *group) fitting(tooMany int, splits []dataset.Split) int {
-	return sort.Search(tooMany-1, func(i int) bool {
-		replicas, err := openReplicas(g.backend, g.config, i+1, splits...)
-		return err != nil || replicas[0].close() != nil
-	})
 }
 
 // close frees the program. A second close does nothing.
@@ -101,16 +91,23 @@ func (g *group) going() []*training {
 
 // each calls do for the members that have not diverged, one after the other, and notes
 // which do now.
-func (g *group) each(do func(t *training) error) error {
+func (g *group) each(ctx context.Context, do func(t *training) error) error {
 	for _, t := range g.going() {
-		err := do(t)
-		if errors.Is(err, ErrDiverged) {
-			t.outcome.Err = err
-		} else if err != nil {
+		if err := t.note(ctx, do(t)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// note makes a divergence the outcome of a training, which ends it and no other. It
+// returns any other error.
+func (t *training) note(ctx context.Context, err error) error {
+	if errors.Is(err, ErrDiverged) {
+		t.outcome.Err = t.explain(ctx, err)
+		return nil
+	}
+	return err
 }
 
 // atOnce calls do for several trainings at a time, to write their files. It returns
@@ -156,13 +153,13 @@ func (g *group) train(ctx context.Context) error {
 
 // epoch trains one epoch, or the rest of it, evaluates and saves.
 func (g *group) epoch(ctx context.Context) error {
-	if err := g.each((*training).prepareEpoch); err != nil {
+	if err := g.each(ctx, (*training).prepareEpoch); err != nil {
 		return err
 	}
 	if err := g.steps(ctx); err != nil || len(g.going()) == 0 {
 		return err
 	}
-	if err := g.each((*training).stepsDone); err != nil {
+	if err := g.each(ctx, (*training).stepsDone); err != nil {
 		return err
 	}
 	if !g.members[0].recipe.NoEval {
@@ -170,14 +167,14 @@ func (g *group) epoch(ctx context.Context) error {
 			return err
 		}
 	}
-	err := atOnce(g.going(), (*training).epochDone)
+	err := atOnce(g.going(), func(t *training) error { return t.note(ctx, t.epochDone()) })
 	// Files are written from copies of the weights: the epochs' copies would
 	// pile up to about 100 MB before Go collects them on its own.
 	debug.FreeOSMemory()
 	if err != nil {
 		return err
 	}
-	return g.each(func(t *training) error {
+	return g.each(ctx, func(t *training) error {
 		if t.options.Progress != nil {
 			t.options.Progress.Epoch(t.report)
 		}
@@ -201,25 +198,34 @@ func (g *group) steps(ctx context.Context) error {
 		if err := g.someSteps(end); err != nil {
 			return err
 		}
-		if err := g.each(func(t *training) error { return t.reportSteps(from) }); err != nil {
+		if err := g.each(ctx, func(t *training) error { return t.reportSteps(from) }); err != nil {
 			return err
 		}
-		if ctx.Err() != nil && t.state.Slot < end {
-			return g.interrupted()
+		err := atOnce(g.due(), func(t *training) error { return t.note(ctx, t.saveCheckpoint()) })
+		if err != nil {
+			return err
+		}
+		if ctx.Err() != nil && t.state.Slot < end && len(g.going()) > 0 {
+			return g.interrupted(ctx)
 		}
 	}
 	return nil
+}
+
+// due returns the members whose last checkpoint is older than they allow.
+func (g *group) due() []*training {
+	return slices.DeleteFunc(g.going(), func(t *training) bool {
+		every := t.options.CheckpointEvery
+		return every == 0 || time.Since(t.saved) < every
+	})
 }
 
 // someSteps submits the next steps: full batches for about a quarter of a
 // second, or the epoch's last, smaller batch.
 func (g *group) someSteps(end int) error {
 	t := g.members[0]
-	full, last := model.Batches(len(t.train), t.recipe.BatchSize)
-	section, n := model.TrainSection(t.recipe.BatchSize), t.pace.next(min(full, end)-t.state.Slot)
-	if t.state.Slot >= full {
-		section, n = model.TrainSection(last), 1
-	}
+	section, most := t.nextSection(end)
+	n := t.pace.next(most)
 	start := time.Now()
 	if err := t.run(section, n); err != nil {
 		return err
@@ -231,17 +237,27 @@ func (g *group) someSteps(end int) error {
 	return nil
 }
 
+// nextSection returns the section of the epoch's next steps, before slot end, and how
+// often it can run: for full batches, or for the epoch's last, smaller one.
+func (t *training) nextSection(end int) (section string, steps int) {
+	full, last := model.Batches(len(t.train), t.recipe.BatchSize)
+	if t.state.Slot >= full {
+		return model.TrainSection(last), 1
+	}
+	return model.TrainSection(t.recipe.BatchSize), min(full, end) - t.state.Slot
+}
+
 // evaluate evaluates the weights for the epoch's reports. On cancellation it saves and
 // returns ErrInterrupted: a resume evaluates again.
 func (g *group) evaluate(ctx context.Context) error {
 	evals, err := g.classify(ctx, func(t *training) []uint32 { return t.selected })
 	if err != nil {
 		if ctx.Err() != nil {
-			return g.interrupted()
+			return g.interrupted(ctx)
 		}
 		return err
 	}
-	return g.each(func(t *training) error { return t.evaluated(evals[t]) })
+	return g.each(ctx, func(t *training) error { return t.evaluated(evals[t]) })
 }
 
 // classify evaluates all members on the images that each selects.
@@ -264,8 +280,9 @@ func (g *group) classify(ctx context.Context, images func(t *training) []uint32)
 
 // interrupted saves the runs in the middle of an epoch. It returns ErrInterrupted
 // only if everything is saved.
-func (g *group) interrupted() error {
-	if err := atOnce(g.going(), (*training).saveInterrupted); err != nil {
+func (g *group) interrupted(ctx context.Context) error {
+	err := atOnce(g.going(), func(t *training) error { return t.note(ctx, t.saveInterrupted()) })
+	if err != nil {
 		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
 	}
 	return ErrInterrupted
@@ -277,19 +294,21 @@ type tested struct {
 	probs   []float32 // (images, classes)
 }
 
-// leave finishes the members that have ended and continues with those that go on. On
+// leave finishes the members that have ended and continues with those that go on. It
+// tests the best weights, except where Options.StopAfter leaves the run in progress. On
 // cancellation it returns ErrInterrupted: the checkpoints are complete, and a resume
 // does the rest.
 func (g *group) leave(ctx context.Context, ended, going []*training) error {
 	var images dataset.Split
 	var results map[*training]tested
 	var err error
-	if len(ended) > 0 {
+	finished := slices.DeleteFunc(slices.Clone(ended), func(t *training) bool { return t.options.StopAfter > 0 })
+	if len(finished) > 0 {
 		debug.FreeOSMemory() // makes room for the images by freeing the last checkpoint's memory
-		if images, err = ended[0].testSplit(); err != nil {
+		if images, err = finished[0].testSplit(); err != nil {
 			return err
 		}
-		if results, err = g.test(ctx, ended, images.Labels); err != nil {
+		if results, err = g.test(ctx, finished, images.Labels); err != nil {
 			return err
 		}
 	}
@@ -299,7 +318,13 @@ func (g *group) leave(ctx context.Context, ended, going []*training) error {
 		return err
 	}
 	debug.FreeOSMemory()
-	return atOnce(ended, func(t *training) error { return t.finish(images, results[t]) })
+	return atOnce(ended, func(t *training) error {
+		if of, ok := results[t]; ok {
+			return t.finish(images, of)
+		}
+		t.outcome.Result = t.result(t.model(t.best, t.state.BestEpoch), nil)
+		return nil
+	})
 }
 
 // test evaluates the best weights of the given members on the test set.
@@ -333,19 +358,14 @@ func (g *group) keep(going []*training) error {
 	if len(going) == 0 {
 		return g.close()
 	}
-	t := going[0]
-	all := dataset.Split{N: len(t.classes), Shape: t.data.Shape, Images: make([]byte, t.net.Images.Len()), Labels: t.classes}
-	if err := t.prog.Read(t.net.Images, all.Images); err != nil {
+	all, err := going[0].allImages()
+	if err != nil {
 		return err
 	}
 	saved := map[*training][][]byte{}
 	for _, t := range going {
-		for _, x := range t.resumable() {
-			part := make([]byte, x.Bytes())
-			if err := t.prog.Read(x, part); err != nil {
-				return err
-			}
-			saved[t] = append(saved[t], part)
+		if saved[t], err = t.readResumable(); err != nil {
+			return err
 		}
 	}
 	if err := g.close(); err != nil {
@@ -355,11 +375,15 @@ func (g *group) keep(going []*training) error {
 		return err
 	}
 	for _, t := range going {
-		for i, x := range t.resumable() {
-			if err := t.prog.Write(x, saved[t][i]); err != nil {
-				return err
-			}
+		if err := t.writeResumable(saved[t]); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// allImages reads the dataset back from the device: the host may no longer hold it.
+func (t *training) allImages() (dataset.Split, error) {
+	all := dataset.Split{N: len(t.classes), Shape: t.data.Shape, Images: make([]byte, t.net.Images.Len()), Labels: t.classes}
+	return all, t.prog.Read(t.net.Images, all.Images)
 }

@@ -18,8 +18,8 @@ const lockFile = ".lock"
 // LockFolder locks a folder, which must exist, against other trainings and
 // experiments until unlock is called or the process ends. It removes the
 // temporary files that a killed process left there. If the folder is locked
-// already, the error is [ErrUsage] and names the folder and who: "training" or
-// "experiment". On a file system without locks, LockFolder does not lock.
+// already, the error is [ErrUsage] and names the folder and who: "training",
+// "experiment" or "search". On a file system without locks, LockFolder does not lock.
 func LockFolder(dir, who string) (unlock func(), err error) {
 	unlock, err = lock(dir, who)
 	if err != nil {

@@ -19,21 +19,31 @@ var usage = setting.Errorf
 // Recipe holds what decides a training's weights, besides the network and the
 // dataset, and nothing else. Start from [DefaultRecipe]: zero values mean zero.
 type Recipe struct {
-	Epochs      int     `yaml:"epochs"`
-	BatchSize   int     `yaml:"batch-size"`
-	LR          float64 `yaml:"lr"`
-	Optimizer   string  `yaml:"optimizer"` // adam or sgd
-	Momentum    float64 `yaml:"momentum"`  // Nesterov's, of sgd
-	WeightDecay float64 `yaml:"weight-decay"`
-	Scheduler   string  `yaml:"scheduler"` // plateau, none, onecycle or cosine
-	Augment     string  `yaml:"augment"`   // none, original or light
+	Epochs    int     `yaml:"epochs"`
+	BatchSize int     `yaml:"batch-size"`
+	LR        float64 `yaml:"lr"`
+	Optimizer string  `yaml:"optimizer"` // adam, adamw or sgd
+	Momentum  float64 `yaml:"momentum"`  // Nesterov's, of sgd
+	// WeightDecay of adam applies to all parameters, that of adamw and sgd not to
+	// biases and the parameters of batch-norm. nil for the optimizer's default: .01 for
+	// adamw, 0 for the others.
+	WeightDecay *float64 `yaml:"weight-decay,omitempty"`
+	Scheduler   string   `yaml:"scheduler"` // plateau, none, onecycle or cosine
+	// Warmup is the number of epochs, which may be a fraction, that raise the learning
+	// rate from near 0: see [Schedule].
+	Warmup  float64 `yaml:"warmup"`
+	Augment string  `yaml:"augment"` // none, original or light
 	// Each of these four overrides one of Augment's transforms.
 	Rotate    *float64 `yaml:"rotate,omitempty"` // degrees
 	Flip      *string  `yaml:"flip,omitempty"`   // none, random or alternating
 	Crop      *int     `yaml:"crop,omitempty"`   // pixels
 	Erase     *float64 `yaml:"erase,omitempty"`  // probability
 	Smoothing float64  `yaml:"label-smoothing"`
-	Seed      uint64   `yaml:"seed"`
+	// EMA is the decay of an exponential moving average of the weights, one step of
+	// which follows each of the optimizer's. The averaged weights are those that are
+	// evaluated and kept. 0 for none.
+	EMA  float64 `yaml:"ema"`
+	Seed uint64  `yaml:"seed"`
 	// SelectOn names the images that select the best epoch: val (the dataset's
 	// validation images, or held-out training images) or test.
 	SelectOn  string `yaml:"select-on"`
@@ -68,12 +78,14 @@ var recipeSettings = setting.Table{
 	{Name: "momentum", Kind: setting.Fraction()},
 	{Name: "weight-decay", Kind: setting.Number("0 or a positive number up to 1000", within(0, 1000))},
 	{Name: "scheduler", Kind: setting.Choice("plateau", "none", "onecycle", "cosine")},
+	{Name: "warmup", Kind: setting.Number("0 or a positive number of epochs", within(0, 1<<20))},
 	{Name: "augment", Kind: setting.Choice(names(augmentations)...)},
 	{Name: "rotate", Kind: setting.Number("a number of degrees from 0 to 180", within(0, 180))},
 	{Name: "flip", Kind: setting.Choice(names(flips)...)},
 	{Name: "crop", Kind: setting.Whole(0, maxCrop)},
 	{Name: "erase", Kind: setting.Number("a probability from 0 to 1", within(0, 1))},
 	{Name: "label-smoothing", Kind: setting.Fraction()},
+	{Name: "ema", Kind: setting.Fraction()},
 	{Name: "seed", Kind: setting.Unsigned()},
 	{Name: "select-on", Kind: setting.Choice("val", "test")},
 	{Name: "patience", Kind: setting.Whole(0, 1<<20)},
@@ -90,7 +102,24 @@ func within(low, high float64) func(x float64) bool {
 
 // Check returns an error ([ErrUsage]) that names the first wrong setting and says
 // what would be right.
-func (r Recipe) Check() error { return recipeSettings.Check(&r) }
+func (r Recipe) Check() error {
+	if err := recipeSettings.Check(&r); err != nil {
+		return err
+	}
+	if r.Warmup > float64(r.Epochs) {
+		return usage("warmup is %v: want at most the number of epochs, %d", r.Warmup, r.Epochs)
+	}
+	return nil
+}
+
+// Resolved returns the recipe with the optimizer's default weight decay if it has
+// none.
+func (r Recipe) Resolved() Recipe {
+	if optimizer, ok := optimizers[r.Optimizer]; ok && r.WeightDecay == nil {
+		r.WeightDecay = new(optimizer(&r).WeightDecay)
+	}
+	return r
+}
 
 // CheckFor is [Recipe.Check] for a training on images of the given shape.
 func (r Recipe) CheckFor(s dataset.Shape) error {
@@ -111,7 +140,8 @@ func (r *Recipe) precision() kernels.Precision {
 
 // optimizers are the values of the setting optimizer.
 var optimizers = map[string]func(r *Recipe) model.Optimizer{
-	"adam": func(*Recipe) model.Optimizer { return model.DefaultAdam() },
+	"adam":  func(*Recipe) model.Optimizer { return model.DefaultAdam() },
+	"adamw": func(*Recipe) model.Optimizer { return model.DefaultAdamW() },
 	"sgd": func(r *Recipe) model.Optimizer {
 		o := model.DefaultSGD()
 		o.Momentum = float32(r.Momentum)
@@ -124,6 +154,8 @@ var optimizers = map[string]func(r *Recipe) model.Optimizer{
 // Check has validated them.
 func (r *Recipe) optimizer() model.Optimizer {
 	o := optimizers[r.Optimizer](r)
-	o.WeightDecay = float32(r.WeightDecay)
+	if r.WeightDecay != nil {
+		o.WeightDecay = *r.WeightDecay
+	}
 	return o
 }

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -23,20 +22,6 @@ type Outcome struct {
 	Err    error   // ErrDiverged
 }
 
-// ReplicasError is the error of replicas of which a device can hold only some at once.
-type ReplicasError struct {
-	Wanted, Fit int
-	Err         error // why the next one does not fit
-}
-
-// Error says how many fit.
-func (e *ReplicasError) Error() string {
-	return fmt.Sprintf("%d replicas do not fit on the device at once, but %d would: %v", e.Wanted, e.Fit, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *ReplicasError) Unwrap() error { return e.Err }
-
 // TrainReplicas trains several replicas at once, whose recipes differ only in the
 // seed: a step of the device's program is a step of each. A small network leaves most
 // of a GPU idle; several fill it. Each replica is, bit for bit, the training that
@@ -47,7 +32,7 @@ func (e *ReplicasError) Unwrap() error { return e.Err }
 // Resumed replicas that are at different steps train one after the other.
 //
 // The errors are those of Train, except that a divergence is the Err of its replica's
-// outcome and does not stop the others, and a [ReplicasError]. Outcomes that come with
+// outcome and does not stop the others, and a [ReplicasError] or [BatchError]. Outcomes that come with
 // an error are those of the replicas that had ended before.
 func TrainReplicas(ctx context.Context, replicas []Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) ([]Outcome, error) {
 	if err := checkReplicas(replicas, n, data, backend); err != nil {

@@ -20,7 +20,7 @@ import (
 
 // onTiny returns the recipe of a training of four epochs of 6 steps, with all that
 // depends on the seed, its network and its dataset.
-func onTiny(t *testing.T) (Recipe, model.Network, *dataset.Dataset) {
+func onTiny(t testing.TB) (Recipe, model.Network, *dataset.Dataset) {
 	t.Helper()
 	tiny := dataset.Info{Name: "tiny", Classes: []string{"high", "middle", "low"}, Shape: dataset.Shape{H: 8, W: 6, C: 1}}
 	n, err := ParseNetwork("tiny.yaml", []byte("layers: [conv: {out: 4, kernel: 3, padding: 1}, batchnorm, relu, maxpool: 2, flatten, linear: {out: 16}, relu, dropout: 0.3, linear: {out: classes}]"), tiny)
@@ -115,6 +115,7 @@ func trainedAlone(t *testing.T, r Recipe, n model.Network, data *dataset.Dataset
 // interrupted and one is resumed alone before the others join it.
 func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 	r, n, data := onTiny(t)
+	r.Optimizer, r.Warmup, r.EMA = "adamw", 1.5, .9
 	const replicas = 3
 	alone := trainedAlone(t, r, n, data, replicas)
 	together := folders(t, replicas)
@@ -167,7 +168,7 @@ func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 // Replicas that stop early, or diverge, leave the others what they are alone.
 func TestReplicasEndApart(t *testing.T) {
 	r, n, data := onTiny(t)
-	r.Epochs, r.Patience, r.LR = 12, 2, .001
+	r.Epochs, r.Patience, r.LR, r.EMA = 12, 2, .001, .5
 	const replicas = 4
 	alone := trainedAlone(t, r, n, data, replicas)
 	dirs := folders(t, replicas+1)
@@ -229,7 +230,7 @@ func TestReplicasThatFit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := modelConfig(r, n, p)
+	c := modelConfig(r, n, p, nil)
 	c.Images = data.Train.N + data.Test.N
 	for _, room := range []int{1, 3, 4, 5} {
 		nets, err := model.BuildReplicas(c, room)
@@ -249,6 +250,57 @@ func TestReplicasThatFit(t *testing.T) {
 		}
 	}
 	if _, err := Rehearse(seeded(r, folders(t, 5)), n, data, limited{openBackend(t), 1}); !errors.Is(err, errFull) || errors.As(err, new(*ReplicasError)) {
+		t.Errorf("room for none: %v", err)
+	}
+}
+
+// budgeted is a limited backend that tells what fits, but for what it takes to compile.
+type budgeted struct {
+	limited
+	compile int // percent of the plan's bytes in addition
+}
+
+func (b budgeted) Fits(p *kernels.Plan) error {
+	if p.Bytes() > b.bytes {
+		return errFull
+	}
+	return nil
+}
+
+func (b budgeted) Compile(p *kernels.Plan) (kernels.Program, error) {
+	if p.Bytes()*(100+b.compile)/100 > b.bytes {
+		return nil, errFull
+	}
+	return b.Backend.Compile(p)
+}
+
+// If the device has no room for a batch, the error says for which it has.
+func TestBatchThatFits(t *testing.T) {
+	r, n, data := onTiny(t)
+	p, err := newPartition(r, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	room := func(batch int) int {
+		small := r
+		small.BatchSize = batch
+		c := modelConfig(small, n, p, openBackend(t))
+		c.Images = data.Train.N + data.Test.N
+		net, err := model.Build(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return net.Plan.Bytes()
+	}
+	for _, c := range []struct{ wanted, room, compile, least, most int }{{100, 20, 0, 20, 20}, {100, 99, 0, 64, 64}, {100, 50, 5, 20, 49}, {9, 1, 0, 1, 8}} {
+		r.BatchSize = c.wanted
+		_, err := Rehearse(seeded(r, folders(t, 1)), n, data, budgeted{limited{openBackend(t), room(c.room)}, c.compile})
+		var batch *BatchError
+		if !errors.As(err, &batch) || batch.Wanted != c.wanted || batch.Fit < c.least || batch.Fit > c.most || !errors.Is(err, errFull) {
+			t.Errorf("a batch of %d with room for %d: %v", c.wanted, c.room, err)
+		}
+	}
+	if _, err := Rehearse(seeded(r, folders(t, 1)), n, data, budgeted{limited{openBackend(t), 1}, 0}); !errors.Is(err, errFull) || errors.As(err, new(*BatchError)) {
 		t.Errorf("room for none: %v", err)
 	}
 }

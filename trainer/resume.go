@@ -12,12 +12,14 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
@@ -35,14 +37,40 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // resumable lists the tensors that an exact resume restores, except empty ones.
 func (t *training) resumable() []kernels.Tensor {
-	var list []kernels.Tensor
-	for _, x := range []kernels.Tensor{t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
-		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.State} {
+	var averages, list []kernels.Tensor
+	if t.recipe.EMA > 0 {
+		averages = []kernels.Tensor{t.net.EvalValues, t.net.EvalRunning}
+	}
+	for _, x := range append(averages, t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
+		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.State) {
 		if x.Len() > 0 {
 			list = append(list, x)
 		}
 	}
 	return list
+}
+
+// readResumable reads the resumable tensors from the device.
+func (t *training) readResumable() ([][]byte, error) {
+	var parts [][]byte
+	for _, x := range t.resumable() {
+		part := make([]byte, x.Bytes())
+		if err := t.prog.Read(x, part); err != nil {
+			return nil, err
+		}
+		parts = append(parts, part)
+	}
+	return parts, nil
+}
+
+// writeResumable writes what readResumable has read.
+func (t *training) writeResumable(parts [][]byte) error {
+	for i, x := range t.resumable() {
+		if err := t.prog.Write(x, parts[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // bestIsCurrent reports whether the weights on the device are the best epoch's.
@@ -76,6 +104,7 @@ func (t *training) saveCheckpoint() error {
 	if err := t.folder.writeState(&t.state); err != nil {
 		return err
 	}
+	t.saved = time.Now()
 	return t.folder.removeTensors(name)
 }
 
@@ -89,17 +118,17 @@ func (f folder) writeState(s *runState) error {
 }
 
 // writeTensors writes the checkpoint's tensors and log, each part preceded by its
-// length in bytes.
+// length in bytes. If a number is not finite, the error is [ErrDiverged].
 func (t *training) writeTensors(w io.Writer) error {
-	var buffer []byte
 	for _, x := range t.resumable() {
-		if len(buffer) < x.Bytes() {
-			buffer = make([]byte, x.Bytes())
-		}
-		if err := t.prog.Read(x, buffer[:x.Bytes()]); err != nil {
+		words, err := t.read(x)
+		if err != nil {
 			return err
 		}
-		if err := writePart(w, buffer[:x.Bytes()]); err != nil {
+		if i := notFinite(words); x.Type == kernels.Float32 && i >= 0 {
+			return t.holds(x, i, words[i])
+		}
+		if err := writePart(w, kernels.AsBytes(words)); err != nil {
 			return err
 		}
 	}
@@ -114,6 +143,25 @@ func (t *training) writeTensors(w io.Writer) error {
 	}
 	return writePart(w, log.Bytes())
 }
+
+// tensorsBytes returns the size of what writeTensors writes at the run's state.
+func (t *training) tensorsBytes() int64 {
+	parts := []int{t.state.Logged * binary.Size(loggedStep{})}
+	for _, x := range t.resumable() {
+		parts = append(parts, x.Bytes())
+	}
+	if t.state.BestEpoch > 0 && !t.state.bestIsCurrent() {
+		parts = append(parts, t.net.Values.Bytes(), t.net.Running.Bytes())
+	}
+	total := 0
+	for _, n := range parts {
+		total += lengthBytes + n
+	}
+	return int64(total)
+}
+
+// lengthBytes is the size of the length before each part.
+const lengthBytes = 8
 
 func writePart(w io.Writer, data []byte) error {
 	if err := binary.Write(w, binary.LittleEndian, uint64(len(data))); err != nil {
@@ -147,7 +195,7 @@ func DropCheckpoint(dir string) error { return os.RemoveAll(filepath.Join(dir, c
 // readState reads state.json. It returns nil if there is none, because the run
 // ended before its first checkpoint.
 func (f folder) readState() (*runState, error) {
-	text, err := os.ReadFile(f.path(stateFile))
+	text, err := limitedfile.Read(f.path(stateFile), limitedfile.JSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -173,7 +221,7 @@ func (f folder) damaged(file string, err error) error {
 func (t *training) restore() error {
 	s := t.found.state
 	name := fmt.Sprintf(tensors, s.Step)
-	data, err := os.ReadFile(t.folder.path(name))
+	data, err := limitedfile.Read(t.folder.path(name), t.tensorsBytes())
 	if err != nil {
 		return t.folder.damaged(name, cause(err))
 	}
@@ -205,6 +253,9 @@ func (t *training) readTensors(p *parts) error {
 		if err := t.prog.Write(x, part); err != nil {
 			return err
 		}
+		if err := t.checkTensors(x); err != nil {
+			return err
+		}
 	}
 	t.best = snapshot{make([]float32, t.net.Values.Len()), make([]float32, t.net.Running.Len()), t.state.BestEpoch * t.stepsPerEpoch()}
 	for _, values := range t.separateBest() {
@@ -220,14 +271,14 @@ func (t *training) readTensors(p *parts) error {
 			return err
 		}
 	}
-	t.log = make([]loggedStep, t.state.Logged)
-	part, err := p.next(binary.Size(t.log))
+	part, err := p.next(t.state.Logged * binary.Size(loggedStep{}))
 	if err != nil {
 		return err
 	}
 	if len(p.rest) > 0 {
 		return fmt.Errorf("it has %d bytes too many", len(p.rest))
 	}
+	t.log = make([]loggedStep, t.state.Logged)
 	return binary.Read(bytes.NewReader(part), binary.LittleEndian, t.log)
 }
 
@@ -251,11 +302,11 @@ type parts struct{ rest []byte }
 
 // next returns the next part, which must have the given size.
 func (p *parts) next(size int) ([]byte, error) {
-	if len(p.rest) < 8 || binary.LittleEndian.Uint64(p.rest) != uint64(size) || len(p.rest)-8 < size {
+	if len(p.rest) < lengthBytes || binary.LittleEndian.Uint64(p.rest) != uint64(size) || len(p.rest)-lengthBytes < size {
 		return nil, fmt.Errorf("it does not match the settings in %s, or another version wrote it", ArgsFile)
 	}
-	part := p.rest[8:][:size]
-	p.rest = p.rest[8+size:]
+	part := p.rest[lengthBytes:][:size]
+	p.rest = p.rest[lengthBytes+size:]
 	return part, nil
 }
 
@@ -280,7 +331,7 @@ func (e *LostError) Is(target error) bool { return target == checkpoint.ErrBadCh
 // the limits of the run but its checkpoint is gone, the error is a [LostError].
 func FinishedRun(dir string, r Recipe) (*Result, error) {
 	f := folder{dir}
-	text, err := os.ReadFile(f.path(MetricsFile))
+	text, err := limitedfile.Read(f.path(MetricsFile), limitedfile.JSON)
 	if err != nil {
 		return nil, nil
 	}

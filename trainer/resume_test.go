@@ -111,7 +111,7 @@ func TestKilledAnywhere(t *testing.T) {
 	points := 0
 	for ; ; points++ {
 		dir := t.TempDir()
-		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir})
+		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir, CheckpointEvery: 1})
 		if !was {
 			break
 		}
@@ -124,6 +124,140 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	if points < 30 {
 		t.Errorf("only %d points", points)
+	}
+}
+
+// A run that stops after an epoch is not tested. Resumed, it ends as one that was never
+// stopped, also if it had stopped early or after its last epoch.
+func TestStopAfter(t *testing.T) {
+	for name, c := range map[string]config{"onecycle": quick(), "early stop": quick(), "max-steps": quick()} {
+		c.Epochs, c.SelectOn = 3, "val"
+		switch name {
+		case "onecycle":
+			c.Scheduler, c.Warmup, c.EMA = name, 1.3, .9
+		case "early stop":
+			c.Patience, c.LR = 1, 1e-9
+		case "max-steps":
+			c.MaxSteps = 25 // of 20 per epoch
+		}
+		whole, dir := t.TempDir(), t.TempDir()
+		want, err := train(t, t.Context(), c, Options{noPictures: true, Dir: whole})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, stop := range []int{1, 4} {
+			r, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: stop > 1, StopAfter: stop})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := min(stop, len(want.Epochs)); len(r.Epochs) != n || r.Metrics != nil || r.Epochs[n-1].ValAccuracy != want.Epochs[n-1].ValAccuracy {
+				t.Errorf("%s, stopped after epoch %d: %+v", name, stop, r)
+			}
+			if state, err := StateOfRun(dir); err != nil || state != RunInProgress {
+				t.Errorf("%s, stopped after epoch %d: the run is in state %v (%v)", name, stop, state, err)
+			}
+		}
+		if _, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+			t.Fatal(err)
+		}
+		wantSameFolder(t, name, files(t, dir), files(t, whole))
+	}
+}
+
+// Only a run that one program has trained from the beginning, and alone, says how long
+// that took.
+func TestSecondsToWeights(t *testing.T) {
+	began := time.Now().Add(-time.Hour)
+	o := Options{noPictures: true, Started: began}
+	seconds := func(o Options) float64 {
+		t.Helper()
+		r, err := train(t, t.Context(), quick(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Metrics == nil {
+			return 0
+		}
+		return r.Metrics.SecondsToWeights
+	}
+	o.Dir = t.TempDir()
+	if s := seconds(o); !(s > 3600 && s < time.Since(began).Seconds()) {
+		t.Errorf("%v seconds, want a little more than an hour", s)
+	}
+	o.Dir, o.StopAfter = t.TempDir(), 1
+	seconds(o)
+	o.Resume, o.StopAfter = true, 0
+	resumed := seconds(o)
+	o = Options{noPictures: true, Started: began, Dir: t.TempDir(), Environment: Environment{Together: 2}}
+	if together := seconds(o); resumed != 0 || together != 0 {
+		t.Errorf("resumed: %v seconds; beside others: %v; want none", resumed, together)
+	}
+}
+
+// Checkpoints within an epoch are as frequent as the options say.
+func TestCheckpointsWithinEpochs(t *testing.T) {
+	defer func(d time.Duration) { paceTarget = d }(paceTarget)
+	paceTarget = 1 // a step at a time
+	defer func() { atomicfile.Failpoint = nil }()
+	var every []int
+	for step := 1; step <= 44; step++ {
+		every = append(every, step)
+	}
+	for interval, want := range map[time.Duration][]int{0: {22, 44}, time.Hour: {22, 44}, 1: every} {
+		dir := t.TempDir()
+		var saved []int
+		atomicfile.Failpoint = func(path string) {
+			if path != filepath.Join(dir, stateFile) {
+				return
+			}
+			s, err := folder{dir}.readState()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s != nil && !slices.Contains(saved, s.Step) {
+				saved = append(saved, s.Step)
+			}
+		}
+		if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir, CheckpointEvery: interval}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(saved, want) {
+			t.Errorf("every %v: checkpoints at steps %v, want %v", interval, saved, want)
+		}
+	}
+}
+
+// A run that goes on where roundings differ says so, and its settings keep it.
+func TestMovedRunSaysSo(t *testing.T) {
+	c, dir := quick(), t.TempDir()
+	wide := Environment{Backend: "cpu", OS: "linux/amd64", Tier: "avx512", Device: "A (CPU, avx512, 1 thread)", Version: "v1", Threads: 1}
+	threads, narrow, tuned := wide, wide, wide
+	threads.Device, threads.Threads = "A (CPU, avx512, 2 threads)", 2
+	narrow.Tier = "avx2"
+	tuned.Backend, tuned.Device, tuned.Driver, tuned.Tuned = "vulkan", "GTX (Vulkan)", "RADV", "0123abcd"
+	for i, step := range []struct {
+		environment Environment
+		says        string
+	}{
+		{wide, ""},
+		{threads, ""},
+		{narrow, "trained on the CPU (linux/amd64, avx512), v1, and now on the CPU (linux/amd64, avx2), v1"},
+		{narrow, ""},
+		{tuned, "and now on GTX (Vulkan), RADV, v1, tuned 0123abcd"},
+	} {
+		c.MaxSteps = 5 * (i + 1)
+		n := &notes{}
+		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: i > 0, Environment: step.environment, Progress: n}); err != nil {
+			t.Fatal(err)
+		}
+		said := strings.Join(n.list, "; ")
+		if moved := strings.Contains(said, "by roundings"); moved != (step.says != "") || !strings.Contains(said, step.says) {
+			t.Errorf("training %d says %q, want %q", i, said, step.says)
+		}
+	}
+	e, err := folder{dir}.readEnvironment()
+	if want := []string{narrow.rounding(), wide.rounding()}; err != nil || !slices.Equal(e.Earlier, want) || e.Tuned != "0123abcd" {
+		t.Errorf("recorded %+v (%v), want earlier %v", e, err, want)
 	}
 }
 

@@ -11,6 +11,10 @@ type Schedule struct {
 	Kind  string  `json:"kind"`  // plateau, none, onecycle or cosine
 	Rate  float64 `json:"rate"`  // the initial rate; plateau lowers it
 	Steps int     `json:"steps"` // optimiser steps of the whole run
+	// Warmup is the number of steps that raise the rate from near 0: linearly, before
+	// the schedule of the remaining steps, but for onecycle, which has such steps of its
+	// own, 30 % of all where Warmup is 0.
+	Warmup int `json:"warmup,omitempty"`
 
 	Best      float64 `json:"best"`       // of plateau: highest accuracy so far
 	BadEpochs int     `json:"bad_epochs"` // of plateau: epochs without improvement
@@ -24,7 +28,7 @@ const (
 	plateauThreshold = 1e-4 // relative
 	plateauMinChange = 1e-8
 
-	onecycleWarmUp   = .3 // share of the steps that raise the rate
+	onecycleWarmup   = .3 // share of the steps that raise the rate
 	onecycleStart    = 25 // peak rate / first rate
 	onecycleFinalDiv = 1e4
 )
@@ -39,6 +43,8 @@ func (s *Schedule) check(r Recipe) error {
 		return fmt.Errorf("the schedule's rate is %v, want more than 0 and at most %v", s.Rate, r.LR)
 	case s.Steps < 1:
 		return fmt.Errorf("the schedule has %d steps, want at least 1", s.Steps)
+	case s.Warmup < 0 || s.Warmup > 0 && r.Warmup == 0:
+		return fmt.Errorf("the schedule's warmup is %d steps, but that of the run is %v epochs", s.Warmup, r.Warmup)
 	case !(s.Best >= 0 && s.Best <= 1):
 		return fmt.Errorf("the schedule's best is %v, want an accuracy from 0 to 1", s.Best)
 	case s.BadEpochs < 0 || s.BadEpochs > plateauPatience:
@@ -56,21 +62,32 @@ func (s *Schedule) resize(steps int) bool {
 }
 
 // At returns the learning rate of an optimiser step, counted from 0.
-// cosine is Loshchilov & Hutter's (2017) annealing to 0 without restarts,
-// onecycle Smith & Topin's (2018) in PyTorch's form with cosine ramps.
+// cosine is Loshchilov & Hutter's (2017) annealing to 0 without restarts. The warm-up
+// is Goyal et al.'s (2017), in PyTorch's terms SequentialLR of a
+// LinearLR(start_factor=1/(Warmup+1), total_iters=Warmup) and of the schedule.
 func (s *Schedule) At(step int) float64 {
-	switch s.Kind {
-	case "cosine":
-		return anneal(s.Rate, 0, float64(step)/float64(s.Steps))
-	case "onecycle":
-		first, last := s.Rate/onecycleStart, s.Rate/onecycleStart/onecycleFinalDiv
-		peak := onecycleWarmUp*float64(s.Steps) - 1
-		if float64(step) <= peak {
-			return anneal(first, s.Rate, float64(step)/peak)
-		}
-		return anneal(s.Rate, last, (float64(step)-peak)/(float64(s.Steps-1)-peak))
+	switch {
+	case s.Kind == "onecycle":
+		return s.onecycle(float64(step))
+	case step < s.Warmup:
+		return s.Rate * float64(step+1) / float64(s.Warmup+1)
+	case s.Kind == "cosine":
+		return anneal(s.Rate, 0, float64(step-s.Warmup)/float64(max(1, s.Steps-s.Warmup)))
 	}
 	return s.Rate
+}
+
+// onecycle is Smith & Topin's (2018) schedule in PyTorch's form with cosine ramps.
+func (s *Schedule) onecycle(step float64) float64 {
+	first, last := s.Rate/onecycleStart, s.Rate/onecycleStart/onecycleFinalDiv
+	peak := onecycleWarmup*float64(s.Steps) - 1
+	if s.Warmup > 0 {
+		peak = float64(s.Warmup - 1)
+	}
+	if step <= peak {
+		return anneal(first, s.Rate, step/max(peak, 1))
+	}
+	return anneal(s.Rate, last, (step-peak)/(float64(s.Steps-1)-peak))
 }
 
 // anneal goes from a to b along half a cosine as t goes from 0 to 1.

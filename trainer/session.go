@@ -12,11 +12,6 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-// evalBatch is the batch size of evaluation. It divides the sizes of the
-// validation and test sets, and its activations take less memory than those of a
-// training step with a batch of 64.
-const evalBatch = 100
-
 // session is a network compiled on a backend, with images resident. The sessions of
 // replicas share a program: what one runs, all run.
 type session struct {
@@ -97,23 +92,6 @@ func (s *session) upload(splits []dataset.Split) error {
 
 func (s *session) close() error { return s.prog.Close() }
 
-// evalBatches lists the batch sizes needed to evaluate each of the given numbers
-// of images.
-func evalBatches(counts ...int) []int {
-	var sizes []int
-	for _, n := range counts {
-		full, last := model.Batches(n, evalBatch)
-		if full > 0 {
-			sizes = append(sizes, evalBatch)
-		}
-		if last > 0 {
-			sizes = append(sizes, last)
-		}
-	}
-	slices.Sort(sizes)
-	return slices.Compact(sizes)
-}
-
 // evaluation is the outcome of classifying some images.
 type evaluation struct {
 	loss     float64 // mean cross-entropy
@@ -139,10 +117,11 @@ func evaluateTogether(ctx context.Context, replicas []*session, indices [][]uint
 		}
 	}
 	s, n := replicas[0], len(indices[0])
-	full, last := model.Batches(n, evalBatch)
+	batch := slices.Max(s.net.Config.EvalBatches)
+	full, last := model.Batches(n, batch)
 	for done := 0; done < full; {
 		n := s.pace.next(full - done)
-		if err := s.run(model.EvalSection(evalBatch), n); err != nil {
+		if err := s.run(model.EvalSection(batch), n); err != nil {
 			return nil, err
 		}
 		done += n
@@ -157,11 +136,11 @@ func evaluateTogether(ctx context.Context, replicas []*session, indices [][]uint
 	}
 	evals := make([]evaluation, len(replicas))
 	for i, s := range replicas {
-		loss, correct, err := s.logs(s.net.Eval, 0, model.Steps(n, evalBatch))
+		loss, correct, err := s.logs(s.net.Eval, 0, model.Steps(n, batch))
 		if err != nil {
 			return nil, err
 		}
-		evals[i] = evaluation{loss: weightedMean(loss, evalBatch, n), accuracy: float64(sum(correct)) / float64(n)}
+		evals[i] = evaluation{loss: weightedMean(loss, batch, n), accuracy: float64(sum(correct)) / float64(n)}
 	}
 	return evals, nil
 }

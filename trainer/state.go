@@ -110,7 +110,7 @@ func (s *runState) stepsPerEpoch() int {
 	if len(s.Epochs) == 0 {
 		return s.Slot
 	}
-	return (s.Step - s.Slot) / len(s.Epochs)
+	return max(0, (s.Step-s.Slot)/len(s.Epochs))
 }
 
 // check returns an error that names the first value that a training with the given

@@ -20,7 +20,9 @@ import (
 // steps are finished and everything that a resume needs is saved.
 var ErrInterrupted = errors.New("interrupted")
 
-// ErrDiverged is returned by [Train] if the loss becomes NaN or infinite.
+// ErrDiverged is returned by [Train] if the loss, a weight or a running statistic
+// becomes NaN or infinite. The run keeps its last checkpoint. The message says in which
+// step and tensor it began, which takes as long as training from that checkpoint did.
 var ErrDiverged = errors.New("training diverged")
 
 // Options says where a training writes its files and reports its progress.
@@ -38,6 +40,9 @@ type Options struct {
 	// .safetensors or PyTorch .pth file. "" for random weights.
 	InitFrom string
 	LogEvery int // write every Nth step to steps.csv; 0 for none
+	// CheckpointEvery also saves a checkpoint between the steps of an epoch, if the
+	// last one is so old. 0 saves only after epochs.
+	CheckpointEvery time.Duration
 	// Resume continues the run in Dir from its checkpoint, or starts again from
 	// the beginning if the run ended before its first checkpoint.
 	Resume bool
@@ -47,6 +52,13 @@ type Options struct {
 	// DropCheckpoint removes the checkpoint when the run is finished. The run can
 	// then no longer be resumed with more epochs.
 	DropCheckpoint bool
+	// StopAfter ends the training after this epoch, or earlier if nothing is left to
+	// train, and leaves the run in progress: its weights are not tested, and a resume
+	// goes on. 0 means no such end.
+	StopAfter int
+	// Started is when the program began that trains this run and no other; see
+	// [metrics.Metrics.SecondsToWeights]. Zero if that does not apply.
+	Started time.Time
 
 	noPictures bool // for tests of other things: drawing takes most of a small training's time
 }
@@ -58,6 +70,10 @@ func (o Options) check() error {
 		return usage("there is no folder of a run to resume: name it in Options.Dir")
 	case o.LogEvery < 0:
 		return usage("Options.LogEvery is %d: want 0 or more", o.LogEvery)
+	case o.StopAfter < 0:
+		return usage("Options.StopAfter is %d: want 0 or more", o.StopAfter)
+	case o.CheckpointEvery < 0:
+		return usage("Options.CheckpointEvery is %v: want 0 or more", o.CheckpointEvery)
 	}
 	return nil
 }
@@ -102,7 +118,7 @@ type StepReport struct {
 type Result struct {
 	Epochs    []EpochReport
 	BestEpoch int
-	Metrics   *metrics.Metrics // of the best epoch's weights on the test set
+	Metrics   *metrics.Metrics // of the best epoch's weights on the test set; nil with Options.StopAfter
 	Model     *Model           // the best epoch's weights; nil if the run had finished before and they cannot be read
 	Stopped   string           // why it ended before its last epoch, or ""
 	FirstStep time.Time        // when the first steps finished; zero if none were left to do
@@ -133,7 +149,11 @@ type training struct {
 	notes  []string
 
 	firstStep time.Time // when the first steps finished
+	written   time.Time // when the latest epoch's weights were on the disk
 	recent    time.Time // time of the last StepReport
+	saved     time.Time // time of the last checkpoint, or of the start
+	weighed   time.Time // when the weights were last checked
+	scanned   []float32 // a tensor that is being checked
 }
 
 // Train trains a network on a dataset and, if Options.Dir names a folder, writes
@@ -144,8 +164,8 @@ type training struct {
 // dataset, if the folder holds a run but Options.Resume is not set, or if another
 // training is running in it. Data or a checkpoint that cannot be used is
 // [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], as is a dataset that is not the
-// one that the resumed run was trained on; see [CheckDataset]. A loss that is not finite
-// is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
+// one that the resumed run was trained on; see [CheckDataset]. A loss or a
+// weight that is not finite is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
 // everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
 	outcomes, err := TrainReplicas(ctx, []Replica{{r, o}}, n, data, backend)
@@ -239,8 +259,8 @@ func indices(first, n int) []uint32 {
 	return s
 }
 
-// modelConfig returns the model's configuration for a training.
-func modelConfig(r Recipe, n model.Network, p partition) model.Config {
+// modelConfig returns the model's configuration for a training on a backend.
+func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend) model.Config {
 	full, last := model.Batches(len(p.train), r.BatchSize)
 	var batches []int
 	if full > 0 {
@@ -249,9 +269,9 @@ func modelConfig(r Recipe, n model.Network, p partition) model.Config {
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	return model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
-		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train),
-		EvalBatches: evalBatches(len(p.selected), len(p.test)), EvalImages: max(len(p.selected), len(p.test))}
+	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing), EMA: r.EMA,
+		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train)}
+	return evaluating(c, backend, len(p.selected), len(p.test))
 }
 
 // newTraining returns a training that is not on the device yet, at the step that its
@@ -259,7 +279,7 @@ func modelConfig(r Recipe, n model.Network, p partition) model.Config {
 func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) (*training, error) {
 	o := r.Options
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
-	t := &training{backend: backend, recipe: r.Recipe, data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
+	t := &training{backend: backend, recipe: r.Recipe.Resolved(), data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
 		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, outcome: new(Outcome)}
 	var err error
 	if t.found, err = t.folder.progressOf(r.Recipe, n, data, o); err != nil || t.found.finished != nil {
@@ -269,7 +289,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 		return nil, err
 	}
 	t.notes = t.found.notes
-	t.state = runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps()}}
+	t.state = *t.beginning()
 	if s := t.found.state; s != nil {
 		if err := s.check(t.recipe, t.stepsPerEpoch()); err != nil {
 			return nil, t.folder.damaged(stateFile, err)
@@ -277,6 +297,12 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 		t.state = *s
 	}
 	return t, nil
+}
+
+// beginning returns the state before the first step.
+func (t *training) beginning() *runState {
+	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps(),
+		Warmup: int(math.Round(t.recipe.Warmup * float64(t.stepsPerEpoch())))}}
 }
 
 // finishedBefore returns the result of a run that had finished, with its model if that
@@ -324,11 +350,15 @@ func (t *training) summary() Summary {
 // ended reports whether no step is left to train and no epoch to evaluate.
 func (t *training) ended() bool {
 	_, stop := t.state.stop(t.recipe)
-	return stop && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs)
+	far := t.options.StopAfter > 0 && len(t.state.Epochs) >= t.options.StopAfter
+	return (stop || far) && (t.state.Slot == 0 || len(t.state.Epochs) >= t.recipe.Epochs)
 }
 
 // stepsDone begins the report of an epoch whose steps are done.
 func (t *training) stepsDone() error {
+	if err := t.checkWeights(); err != nil {
+		return err
+	}
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
@@ -351,7 +381,7 @@ func (t *training) stepsDone() error {
 // evaluated adds the evaluation of the weights to the epoch's report.
 func (t *training) evaluated(e evaluation) error {
 	if math.IsNaN(e.loss) || math.IsInf(e.loss, 0) {
-		return t.diverged(e.loss, t.state.Step)
+		return &divergence{fmt.Sprintf("the loss of the evaluated images is %v", e.loss), t.state.Step, true}
 	}
 	t.report.ValLoss, t.report.ValAccuracy, t.report.Best = e.loss, e.accuracy, e.accuracy > t.state.Best
 	return t.observe()
@@ -384,7 +414,11 @@ func (t *training) epochDone() error {
 			return err
 		}
 	}
-	return t.export(last, r.Best)
+	if err := t.export(last, r.Best); err != nil {
+		return err
+	}
+	t.written = time.Now()
+	return nil
 }
 
 // prepareEpoch writes what the device needs for the epoch's steps: the order of
@@ -448,15 +482,18 @@ func (t *training) ran(n int, d time.Duration) {
 }
 
 // reportSteps reads the losses of the epoch's steps, logs and reports them. Those from
-// slot from on are new. A loss that is not finite ends the training.
+// slot from on are new. A loss or a weight that is not finite ends the training.
 func (t *training) reportSteps(from int) error {
 	losses, correct, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
 	}
-	for i, l := range losses[from:] {
-		if math.IsNaN(float64(l)) || math.IsInf(float64(l), 0) {
-			return t.diverged(float64(l), t.state.Step-t.state.Slot+from+i+1)
+	if err := t.checkLosses(losses, from); err != nil {
+		return err
+	}
+	if time.Since(t.weighed) >= weighEvery {
+		if err := t.checkWeights(); err != nil {
+			return err
 		}
 	}
 	if err := t.logSteps(losses); err != nil || t.options.Progress == nil {
@@ -472,12 +509,11 @@ func (t *training) reportSteps(from int) error {
 	return nil
 }
 
-func (t *training) diverged(loss float64, step int) error {
-	return fmt.Errorf("%w: the loss is %v at step %d; try a lower learning rate (lr) than %v", ErrDiverged, loss, step, t.recipe.LR)
-}
-
 // saveInterrupted saves a run in the middle of an epoch.
 func (t *training) saveInterrupted() error {
+	if err := t.checkWeights(); err != nil {
+		return err
+	}
 	losses, _, err := t.logs(t.net.Train, 0, t.state.Slot)
 	if err != nil {
 		return err
@@ -513,9 +549,14 @@ func (t *training) finish(test dataset.Split, of tested) error {
 			return err
 		}
 	}
-	stopped, _ := t.state.stop(t.recipe)
-	t.outcome.Result = &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}
+	t.outcome.Result = t.result(trained, m)
 	return nil
+}
+
+// result returns the outcome of a training that has ended.
+func (t *training) result(trained *Model, m *metrics.Metrics) *Result {
+	stopped, _ := t.state.stop(t.recipe)
+	return &Result{Epochs: t.state.Epochs, BestEpoch: t.state.BestEpoch, Metrics: m, Model: trained, Stopped: stopped, FirstStep: t.firstStep}
 }
 
 // draw writes the run's pictures.
@@ -539,6 +580,10 @@ func (t *training) describeTraining(m *metrics.Metrics) {
 	}
 	if m.TrainingSeconds > 0 {
 		m.ImagesPerSecond = images / m.TrainingSeconds
+	}
+	// Neither a run that was resumed nor one beside others has a time of its own.
+	if o := t.options; !o.Started.IsZero() && o.Dir != "" && t.found.state == nil && o.Environment.Together <= 1 {
+		m.SecondsToWeights = t.written.Sub(o.Started).Seconds()
 	}
 }
 

@@ -119,7 +119,7 @@ func openCPU(f deviceFlags, why string) (*device, error) {
 		return nil, fmt.Errorf("%w (the tier is that of $%s)", err, tierEnvironment)
 	}
 	e := environment("cpu", b)
-	e.Threads = threads
+	e.Threads, e.Tier = threads, cpuInfo().Tier
 	return &device{b, e, "", why}, nil
 }
 

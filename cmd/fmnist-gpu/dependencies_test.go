@@ -1,10 +1,12 @@
 package main
 
 import (
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -89,6 +91,85 @@ func checkImport(t *testing.T, from, imported string) {
 	}
 	if first, _, _ := strings.Cut(imported, "/"); part(from) == "kernels" && strings.Contains(first, ".") {
 		t.Errorf("%s imports %s, but the contract uses the standard library alone", from, imported)
+	}
+}
+
+// licences are the licences of modules, with words that are only in their texts.
+var licences = map[string]string{
+	"MIT": "Permission is hereby granted, free of charge", "BSD-2-Clause": "Redistribution and use in source and binary forms",
+	"BSD-3-Clause": "Neither the name", "Apache-2.0": "Apache License", "Unlicense": "free and unencumbered", "OFL-1.1": "SIL OPEN FONT LICENSE",
+	"CC-BY-4.0": "Creative Commons Attribution 4.0", "FTL": "FreeType License",
+}
+
+// dependencies.md lists the modules of go.mod, no others, with their licences and what
+// each is for.
+func TestDependencyList(t *testing.T) {
+	text, err := os.ReadFile("dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string][]string{} // licences
+	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\| ([^|]+) \\| ([^|]*\\S) \\|$")
+	for _, m := range row.FindAllStringSubmatch(string(text), -1) {
+		listed[m[1]] = strings.Split(m[2], ", ")
+	}
+	if rows := strings.Count(string(text), "\n| `"); rows != len(listed) {
+		t.Errorf("%d of %d rows are a module, a licence and a reason, each once", len(listed), rows)
+	}
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mod struct{ Require []struct{ Path string } }
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range mod.Require {
+		if listed[r.Path] == nil {
+			t.Errorf("%s is not in dependencies.md", r.Path)
+			continue
+		}
+		checkLicences(t, r.Path, listed[r.Path])
+		delete(listed, r.Path)
+	}
+	for path := range listed {
+		t.Errorf("%s is in dependencies.md, but not in go.mod", path)
+	}
+}
+
+// checkLicences looks for the licences in a module's files, if it has been downloaded.
+func checkLicences(t *testing.T, module string, names []string) {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", module).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := strings.TrimSpace(string(out))
+	if dir == "" {
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, e := range entries {
+		if !strings.Contains(strings.ToLower(e.Name()), "licen") || e.IsDir() {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += strings.Join(strings.Fields(string(text)), " ")
+	}
+	for _, name := range names {
+		if words := licences[name]; words == "" || !strings.Contains(all, words) {
+			t.Errorf("%s is not a licence of %s", name, module)
+		}
+	}
+	if slices.Contains(names, "BSD-2-Clause") && strings.Contains(all, licences["BSD-3-Clause"]) {
+		t.Errorf("%s has BSD-3-Clause", module)
 	}
 }
 

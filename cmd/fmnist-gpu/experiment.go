@@ -94,15 +94,21 @@ func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
 	g.settingDefault("precision", "", precisionUsage)
 	g.settingDefault("max-steps", "", maxStepsUsage)
 	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "override a setting in all runs; may be repeated")
+	addWorkerFlags(flags, f, "the comparison")
+	bindReplicas(flagGroup{flags, groupDevice}, &f.replicas, "trainings that differ only in the seed")
+}
+
+// addWorkerFlags adds the flags that say where many runs are trained, and where their
+// folders and what they show is written.
+func addWorkerFlags(flags *pflag.FlagSet, f *experimentFlags, shown string) {
 	bind(flagGroup{flags, groupData}, &f.dataDir, "data-dir", kindOf("data-dir"), dataDirUsage)
-	g = flagGroup{flags, groupDevice}
+	g := flagGroup{flags, groupDevice}
 	bindEach(g, &f.devices, "device", kindOf("device"), deviceUsage+"; may be repeated")
 	addBackendFlags(g, &f.device)
 	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 means one per device or, on the CPU, one per core")
-	bindReplicas(g, &f.replicas, "trainings that differ only in the seed")
 	g = flagGroup{flags, groupOutput}
 	bind(g, &f.out, "out", kindOf("out"), "folder in which to create the runs' folders (default: runs/NAME)")
-	bind(g, &f.asJSON, "json", setting.Bool(), "print the comparison as JSON, and everything else to standard error")
+	bind(g, &f.asJSON, "json", setting.Bool(), "print "+shown+" as JSON, and everything else to standard error")
 	bind(g, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
 }
 
@@ -350,17 +356,7 @@ type trainingWriter struct {
 
 // begin prints that a run begins, and returns its progress and what to do at its end.
 func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunState) (trainer.Progress, func(*trainer.Result) error) {
-	state := map[trainer.RunState]string{trainer.RunFinished: ": already finished", trainer.RunInProgress: ": resumed"}[found]
-	w.lock.Lock()
-	defer w.lock.Unlock()
-	w.begun++
-	if !c.Quiet {
-		fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
-	}
-	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
-	if w.together {
-		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}
-	}
+	p := w.announce(c, dir, found)
 	return p, func(r *trainer.Result) error {
 		p.end()
 		switch {
@@ -373,6 +369,22 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 		_, err := report.Write(dir, "")
 		return err
 	}
+}
+
+// announce prints that a run begins, and returns its progress.
+func (w *trainingWriter) announce(c study.Config, dir string, found trainer.RunState) *progress {
+	state := map[trainer.RunState]string{trainer.RunFinished: ": already finished", trainer.RunInProgress: ": resumed"}[found]
+	w.lock.Lock()
+	defer w.lock.Unlock()
+	w.begun++
+	if !c.Quiet {
+		fmt.Fprintf(w.screen, "\n[%d of %d] %s%s\n", w.begun, w.total, c.Name, state)
+	}
+	p := &progress{screen: w.screen, out: w.screen, config: c, dir: dir}
+	if w.together {
+		p.name, p.out = c.Name, &prefixWriter{w, c.Name + ": "}
+	}
+	return p
 }
 
 // prefixWriter puts a prefix before each line; every Write is one line.

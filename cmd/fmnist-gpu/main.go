@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -37,6 +38,7 @@ var started = time.Now()
 func main() {
 	ctx, interrupt := context.WithCancel(context.Background())
 	watchSignals(interrupt)
+	limitMemory(hostmemory.Of())
 	root := newRootCommand()
 	root.SetOut(newStandardOutput(interrupt))
 	done := make(chan error, 1)
@@ -47,6 +49,14 @@ func main() {
 		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+remedied(err))
 	}
 	os.Exit(code)
+}
+
+// limitMemory makes Go collect garbage sooner where a control group would otherwise end
+// the program, unless the user has set a limit.
+func limitMemory(l hostmemory.Limit) {
+	if l.Group && os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(l.Bytes / 10 * 9)
+	}
 }
 
 func newRootCommand() *cobra.Command {
@@ -68,7 +78,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate(versionText())
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpFunc(printHelp)
-	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newCompareCommand(), newReportCommand(), newExportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
+	root.AddCommand(newDevicesCommand(), newDataCommand(), newTrainCommand(), newLRFindCommand(), newEvalCommand(), newPredictCommand(), newSummaryCommand(), newExperimentCommand(), newSearchCommand(), newCompareCommand(), newReportCommand(), newRecordCommand(), newExportCommand(), newServeCommand(), newBenchCommand(), newManCommand())
 	root.SetHelpCommand(newHelpCommand(root))
 	root.InitDefaultHelpCmd()
 	addCompletionCommand(root)

@@ -8,11 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
@@ -273,6 +275,25 @@ func writeExperiment(t *testing.T, text string) (file, out string) {
 		t.Fatal(err)
 	}
 	return file, filepath.Join(t.TempDir(), "runs")
+}
+
+// Go's limit is below that of a control group, unless the user sets one.
+func TestLimitMemory(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for _, c := range []struct {
+		limit hostmemory.Limit
+		user  string
+		want  int64
+	}{{hostmemory.Limit{Bytes: 1 << 40, Group: true}, "", (1 << 40) / 10 * 9}, {hostmemory.Limit{Bytes: 1 << 40}, "", before},
+		{hostmemory.Limit{Bytes: 1 << 40, Group: true}, "2GiB", before}} {
+		debug.SetMemoryLimit(before)
+		t.Setenv("GOMEMLIMIT", c.user)
+		limitMemory(c.limit)
+		if got := debug.SetMemoryLimit(-1); got != c.want {
+			t.Errorf("%v, GOMEMLIMIT %q: limit %d, want %d", c.limit, c.user, got, c.want)
+		}
+	}
 }
 
 // A training that diverges does not affect the others; the experiment says which one

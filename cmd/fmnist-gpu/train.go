@@ -166,6 +166,7 @@ func addTrainFlags(f *pflag.FlagSet) {
 	g.setting("out", "folder in which to create the run's folder")
 	g.setting("name", "name of the run's folder (default: that of the preset or model, numbered)")
 	g.setting("log-every", "write every Nth step to steps.csv; 0 means none")
+	g.setting("checkpoint-every", "within an epoch, save a checkpoint every `SECONDS`; 0 means only after epochs")
 	g.setting("quiet", "print only the result")
 	g.setting("no-progress", noProgressUsage)
 }
@@ -202,9 +203,11 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("lr", "learning rate")
 	g.setting("optimizer", "optimiser: "+kindOf("optimizer").Want)
 	g.setting("momentum", "Nesterov momentum of sgd")
-	g.setting("weight-decay", "L2 penalty")
+	g.setting("weight-decay", "weight decay: an L2 penalty with adam and sgd, decoupled with adamw; adam's applies to all parameters, the others' not to biases and batch-norm (default: 0.01 with adamw, else 0)")
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
+	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; of onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
+	g.setting("ema", "decay of a moving average of the weights, such as 0.999, which is then what is evaluated and saved; lower in the first steps, (1+t)/(10+t) after t; 0 means none")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
 	g.setting("no-eval", "do not evaluate after each epoch: use the last weights, never stop early")
@@ -262,7 +265,7 @@ func applyFlags(cmd *cobra.Command, c *study.Config) error {
 
 // resumable are the flags that can change in the middle of a run.
 var resumable = []string{"resume", "device", "cpu", "threads", "validate", "dataset", "data-dir", "epochs", "patience",
-	"max-steps", "log-every", "quiet", "no-progress", "serve", "listen", "log-format"}
+	"max-steps", "log-every", "checkpoint-every", "quiet", "no-progress", "serve", "listen", "log-format"}
 
 // resumedConfig returns the settings of the run in a folder, with those that flags change.
 func resumedConfig(cmd *cobra.Command, dir string) (study.Config, error) {
@@ -410,7 +413,7 @@ func printInterrupted(cmd *cobra.Command, how string) {
 // fails, it returns the result with the error.
 func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device, data *dataset.Dataset, o trainer.Options) (*trainer.Result, error) {
 	defer p.end()
-	o.Environment, o.Progress = d.environment, page.progress(p)
+	o.Environment, o.Progress, o.Started = d.environment, page.progress(p), started
 	result, err := study.Train(ctx, p.config, data, d.Backend, o)
 	if err != nil {
 		return nil, err

@@ -51,6 +51,24 @@ func TestTrainOnVulkan(t *testing.T) {
 	}
 }
 
+// A training that diverges says in one line where that began.
+func TestDivergenceOnVulkan(t *testing.T) {
+	datasettest.Full(t)
+	for _, device := range [][]string{{"--device", testDevice()}, {"--cpu"}} {
+		args := append([]string{"train", "--model", "logistic", "--optimizer", "sgd", "--lr", "1000", "--weight-decay", "1000",
+			"--no-progress", "--out", t.TempDir()}, device...)
+		_, stderr, code := run(t, args...)
+		if code == exitNoDevice && os.Getenv("FMNIST_REQUIRE_VULKAN") != "1" {
+			t.Skip("no Vulkan device: ", stderr)
+		}
+		if code != exitFailed || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, "; it began at step ") ||
+			!strings.Contains(stderr, "; try a lower learning rate") {
+			t.Errorf("%v: exit code %d: %s", device, code, stderr)
+		}
+		t.Log(stderr)
+	}
+}
+
 // Replicas are the trainings of their seeds alone, also if they are resumed, and also
 // on the CPU, which trains them side by side.
 func TestReplicas(t *testing.T) {

@@ -21,6 +21,7 @@ type opCase struct {
 	WeightDecay float32 `json:"weight_decay"`
 	Momentum    float32
 	Nesterov    bool
+	Decays      []float32
 }
 
 // The oracle agrees with PyTorch, in float64, for every op that PyTorch has.
@@ -30,7 +31,7 @@ func TestOracleAgainstPyTorch(t *testing.T) {
 	file := loadFixtures(t, "ops.safetensors")
 	tests := map[string]func(*torchCase){
 		"conv": torchConv, "linear": torchLinear, "batch_norm": torchBatchNorm, "relu": torchReLU, "gelu": torchGELU, "silu": torchSiLU, "residual": torchResidual, "avg_pool": torchAvgPool,
-		"max_pool": torchMaxPool, "cross_entropy": torchCrossEntropy, "adam": torchAdam, "sgd": torchSGD,
+		"max_pool": torchMaxPool, "cross_entropy": torchCrossEntropy, "adam": torchAdam, "adamw": torchAdam, "sgd": torchSGD,
 	}
 	seen := map[string]int{}
 	for _, c := range cases {
@@ -319,12 +320,26 @@ func torchCrossEntropy(c *torchCase) {
 func torchAdam(c *torchCase) {
 	param := c.input("param")
 	n := param.Len()
-	op := kernels.Adam{Param: param, Beta1: c.Betas[0], Beta2: c.Betas[1], Eps: c.Eps, WeightDecay: c.WeightDecay,
+	op := kernels.Adam{Param: param, Beta1: c.Betas[0], Beta2: c.Betas[1], Eps: c.Eps, WeightDecay: c.WeightDecay, Decoupled: c.Op == "adamw",
 		M: c.plan.Tensor("m", kernels.Float32, n), V: c.plan.Tensor("v", kernels.Float32, n)}
 	c.optimize(param, func(grad, state, rates kernels.Tensor) kernels.Op {
 		op.Grad, op.State, op.LearningRates = grad, state, rates
+		op.DecayShares = c.decayShares()
 		return op
 	})
+}
+
+// decayShares adds the weight decays of the case's groups of parameters, if it has
+// several, as shares of WeightDecay.
+func (c *torchCase) decayShares() kernels.Tensor {
+	if len(c.Decays) == 0 {
+		return kernels.Tensor{}
+	}
+	shares := make([]float32, len(c.Decays))
+	for i, d := range c.Decays {
+		shares[i] = d / c.WeightDecay
+	}
+	return c.floats("decay_shares", shares, len(shares))
 }
 
 func torchSGD(c *torchCase) {
@@ -335,6 +350,7 @@ func torchSGD(c *torchCase) {
 	}
 	c.optimize(param, func(grad, state, rates kernels.Tensor) kernels.Op {
 		op.Grad, op.State, op.LearningRates = grad, state, rates
+		op.DecayShares = c.decayShares()
 		return op
 	})
 }

@@ -3,7 +3,9 @@
 package gputest
 
 import (
+	"bytes"
 	_ "embed"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -23,7 +25,66 @@ type Driver struct {
 	UUIDByte  byte             // every byte of its device's UUID
 	OldVulkan bool             // its device has Vulkan 1.0 only
 	NoPeriod  bool             // its device's timestamp period is infinite
+	Budget    int64            // bytes of memory that are free on its device, if not 0
 	Faults    map[string]int32 // Vulkan functions that do nothing but return this VkResult
+	Control   Control          // counts its calls and makes one of them fail, if not ""
+}
+
+// Control is the file by which a test counts the calls of a driver, in this process or
+// another, and makes one of them fail.
+type Control string
+
+// NewControl returns a control that counts, for [Driver].Control.
+func NewControl(t testing.TB) Control {
+	t.Helper()
+	c := Control(filepath.Join(t.TempDir(), "control"))
+	c.Order(t, 0, 0)
+	return c
+}
+
+// kinds are the kinds of objects in the order of driver.c.
+var kinds = [...]string{"instance", "device", "buffer", "memory", "fence", "shader module", "set layout", "pipeline layout", "pipeline", "pipeline cache", "command pool", "descriptor pool", "query pool"}
+
+// control is the content of the file.
+type control struct {
+	Fault, Result, Calls int64
+	Live                 [len(kinds)]int64
+	Failed               [64]byte
+}
+
+// Order starts the counts anew. The call with the given number, from 1 on, will do
+// nothing but return the VkResult; 0 is none. No driver may be in use.
+func (c Control) Order(t testing.TB, call int, result int32) {
+	t.Helper()
+	var b bytes.Buffer
+	err := binary.Write(&b, binary.NativeEndian, control{Fault: int64(call), Result: int64(result)})
+	if err == nil {
+		err = os.WriteFile(string(c), b.Bytes(), 0o666)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Report returns the number of calls since the order, the function whose call failed,
+// or "", and how many objects of each kind have been created but not destroyed.
+func (c Control) Report(t testing.TB) (calls int, failed string, live map[string]int) {
+	t.Helper()
+	text, err := os.ReadFile(string(c))
+	var r control
+	if err == nil {
+		err = binary.Read(bytes.NewReader(text), binary.NativeEndian, &r)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	live = map[string]int{}
+	for i, n := range r.Live {
+		if n != 0 {
+			live[kinds[i]] = int(n)
+		}
+	}
+	return int(r.Calls), string(bytes.TrimRight(r.Failed[:], "\x00")), live
 }
 
 var types = map[string]int{"other": 0, "integrated": 1, "discrete": 2, "virtual": 3, "cpu": 4}
@@ -55,7 +116,7 @@ func (d Driver) Build(t testing.TB) (manifest string) {
 	}
 	compile(t, library, file, "-I", strings.TrimSpace(string(headers)),
 		fmt.Sprintf("-DREAL=%q", softwareDriver(t)), fmt.Sprintf("-DNAME=%q", d.Name), fmt.Sprintf("-DTYPE=%d", types[d.Type]),
-		"-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
+		fmt.Sprintf("-DCONTROL=%q", d.Control), "-DAPI="+api, "-DPERIOD="+period, fmt.Sprintf("-DBUDGET=%dLL", d.Budget), fmt.Sprintf("-DUUID_BYTE=%d", d.UUIDByte), "-DFAULTS="+faults.String())
 	manifest = filepath.Join(dir, "driver.json")
 	text, err := json.Marshal(map[string]any{"file_format_version": "1.0.0", "ICD": map[string]string{"library_path": library, "api_version": "1.3.0"}})
 	if err == nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
@@ -25,23 +26,44 @@ func (b *Backend) Compile(p *kernels.Plan) (kernels.Program, error) {
 	return program, nil
 }
 
-func (p *Program) compile(plan *kernels.Plan) error {
-	var all []dispatch
-	scratch := int64(0) // sections do not share any, or they would spoil each other's counters
-	target := p.backend.targetFor(plan)
-	for _, s := range plan.Sections {
-		l := lowering{target: target, layout: p.layout, scratchEnd: scratch}
-		if err := l.section(s); err != nil {
-			return err
+// Fits implements [kernels.Budgeter].
+func (b *Backend) Fits(plan *kernels.Plan) error {
+	p := &Program{backend: b, layout: newLayout(plan), sections: map[string]*section{}}
+	_, sizes, err := p.lower(plan)
+	if err != nil {
+		return err
+	}
+	return b.fit(sizes)
+}
+
+// fit returns an error if there is no room for buffers of the given sizes. Those of a
+// software driver are memory of this process.
+func (b *Backend) fit(sizes []int64) error {
+	sizes = slices.DeleteFunc(slices.Clone(sizes), func(size int64) bool { return size == 0 })
+	if b.target.cpu {
+		limit, needs := hostmemory.Of(), int64(0)
+		for _, size := range sizes {
+			needs += size
 		}
-		p.sections[s.Name] = &section{source: s, dispatches: l.out}
-		all = append(all, l.out...)
-		scratch = l.scratchEnd
+		if needs > limit.Left() {
+			return fmt.Errorf("%w: %s needs %d MiB, more than is left of the %v; use a smaller batch or network", gpu.ErrOutOfMemory, b.Name(), needs>>20, limit)
+		}
+	}
+	return b.device.Fits(sizes)
+}
+
+func (p *Program) compile(plan *kernels.Plan) error {
+	all, sizes, err := p.lower(plan)
+	if err != nil {
+		return err
+	}
+	if err := p.backend.fit(sizes); err != nil { // before pipelines, which take seconds
+		return err
 	}
 	if err := p.backend.createPipelines(all); err != nil {
 		return err
 	}
-	if err := p.allocate(append(p.layout.arenas, scratch)); err != nil {
+	if err := p.allocate(sizes); err != nil {
 		return err
 	}
 	for _, s := range p.sections {
@@ -50,6 +72,23 @@ func (p *Program) compile(plan *kernels.Plan) error {
 		}
 	}
 	return nil
+}
+
+// lower plans the dispatches of every section. It returns them and the sizes of the
+// arenas, that of scratch last.
+func (p *Program) lower(plan *kernels.Plan) (all []dispatch, sizes []int64, err error) {
+	scratch := int64(0) // sections do not share any, or they would spoil each other's counters
+	target := p.backend.targetFor(plan)
+	for _, s := range plan.Sections {
+		l := lowering{target: target, layout: p.layout, scratchEnd: scratch}
+		if err := l.section(s); err != nil {
+			return nil, nil, err
+		}
+		p.sections[s.Name] = &section{source: s, dispatches: l.out}
+		all = append(all, l.out...)
+		scratch = l.scratchEnd
+	}
+	return all, append(slices.Clone(p.layout.arenas), scratch), nil
 }
 
 // allocate makes the arenas, that of scratch last.

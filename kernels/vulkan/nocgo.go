@@ -28,5 +28,5 @@ func (b *Backend) PassedOver() []error { return nil }
 // Info describes the backend's device; Open returns none here.
 func (b *Backend) Info() gpu.Info { return gpu.Info{} }
 
-// Tuned returns false: this build has no devices.
-func (*Backend) Tuned() bool { return false }
+// Tuned returns "": this build has no devices.
+func (*Backend) Tuned() string { return "" }

@@ -20,12 +20,12 @@ func (l *lowering) adam(op kernels.Adam, joined kernels.Op) {
 	stateBeta2, stateRest2 := decay(advance.Beta2)
 	n := op.Param.Len()
 	groups := ceilDiv(ceilDiv(n, 4), l.threads)
-	l.dispatch(l.threads, groups, 1, shaders.Adam(shaders.AdamSpec{Advance: advances},
+	l.dispatch(l.threads, groups, 1, shaders.Adam(shaders.AdamSpec{Advance: advances, Decoupled: op.Decoupled, WithShares: !op.DecayShares.Absent()},
 		shaders.AdamPush{Len: n, Beta1: beta1, OneMinusBeta1: rest1, Beta2: beta2, OneMinusBeta2: rest2, Eps: op.Eps, WeightDecay: op.WeightDecay,
 			Groups: groups, Batch: advance.Batch,
 			AdvanceBeta1: stateBeta1, AdvanceRest1: stateRest1, AdvanceBeta2: stateBeta2, AdvanceRest2: stateRest2},
 		shaders.AdamBuffers[arg]{Param: l.update(op.Param), Grad: l.read(op.Grad), M: l.update(op.M), V: l.update(op.V),
-			State: l.update(op.State), LearningRates: l.read(op.LearningRates), Counters: counters}))
+			State: l.update(op.State), LearningRates: l.read(op.LearningRates), Counters: counters, Shares: l.readIf(op.DecayShares)}))
 }
 
 func (l *lowering) sgd(op kernels.SGD) {
@@ -35,10 +35,10 @@ func (l *lowering) sgd(op kernels.SGD) {
 	if withMomentum {
 		m = l.update(op.M)
 	}
-	l.each(ceilDiv(n, 4), shaders.SGD(shaders.SGDSpec{WithMomentum: withMomentum, Nesterov: op.Nesterov},
+	l.each(ceilDiv(n, 4), shaders.SGD(shaders.SGDSpec{WithMomentum: withMomentum, Nesterov: op.Nesterov, WithShares: !op.DecayShares.Absent()},
 		shaders.SGDPush{Len: n, Momentum: op.Momentum, WeightDecay: op.WeightDecay},
 		shaders.SGDBuffers[arg]{Param: l.update(op.Param), Grad: l.read(op.Grad), State: l.read(op.State),
-			LearningRates: l.read(op.LearningRates), M: m}))
+			LearningRates: l.read(op.LearningRates), M: m, Shares: l.readIf(op.DecayShares)}))
 }
 
 // decay rounds β and 1−β to float32, each once.

@@ -5,6 +5,7 @@ package vulkan
 import (
 	"fmt"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -138,6 +139,34 @@ func TestPlansAreNearTheBest(t *testing.T) {
 				t.Errorf("%s: %+v has workgroups of %d threads", g.name, p, p.threads())
 			}
 		}
+	}
+}
+
+// Evaluation in larger batches pays where they fill the device better: how much less
+// time FashionCNN takes per image in batches of 1,000 than of 100.
+func TestEstimatesOfBatches(t *testing.T) {
+	const images = 1000
+	net, err := model.Build(model.Config{Network: network("fashioncnn"), Images: images, EvalBatches: []int{100, images}, EvalImages: images})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string][2]float64{"H100": {1.8, 3}, "RX 7900 XTX": {1.6, 2.5}, "Arc A770": {1.2, 1.6}, "RTX 4060": {1.2, 1.6},
+		"Vega 8": {1, 1.25}, "M2": {1, 1.25}, "least limits": {1, 1.15}} {
+		on := knownGPUs[slices.IndexFunc(knownGPUs, func(g knownGPU) bool { return g.name == name })].target()
+		perImage := func(batch int) float64 {
+			took, err := on.estimate(net.Plan, net.Plan.Find(model.EvalSection(batch)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return took.Seconds() / float64(batch)
+		}
+		if gain := perImage(100) / perImage(images); !(gain >= want[0] && gain <= want[1]) {
+			t.Errorf("%s: %.2f times as fast in batches of %d as of 100, want %v", name, gain, images, want)
+		}
+	}
+	software := newTarget(gpu.Info{Type: "cpu", SubgroupSize: 8, Limits: knownGPUs[0].target().limits})
+	if took, err := software.estimate(net.Plan, net.Plan.Find(model.EvalSection(100))); err != nil || took != 0 {
+		t.Errorf("a software driver: %v, %v", took, err)
 	}
 }
 

@@ -6,9 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -180,7 +183,18 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 }
 
 // Tuned implements [kernels.Tuner].
-func (b *Backend) Tuned() bool { return len(b.target.tuned) > 0 }
+func (b *Backend) Tuned() string {
+	if len(b.target.tuned) == 0 {
+		return ""
+	}
+	sum := crc32.NewIEEE()
+	for _, key := range slices.Sorted(maps.Keys(b.target.tuned)) {
+		c := b.target.tuned[key]
+		c.Micros = 0 // does not change how results are rounded
+		fmt.Fprintln(sum, key, c)
+	}
+	return fmt.Sprintf("%08x", sum.Sum32())
+}
 
 // keep adds choices to those in use and writes them all to the tuning file.
 func (b *Backend) keep(found tuning) error {
@@ -227,13 +241,23 @@ func readTuning(path string) (tuning, error) {
 	if err != nil {
 		return nil, err
 	}
-	var t tuning
-	if err := json.Unmarshal(text, &t); err != nil {
+	t, err := parseTuning(text)
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return t, nil
+}
+
+// maxSplits is far above what [target.candidates] measures.
+const maxSplits = 1 << 20
+
+func parseTuning(text []byte) (t tuning, err error) {
+	if err := json.Unmarshal(text, &t); err != nil {
+		return nil, err
+	}
 	for key, c := range t {
-		if c.Splits < 1 {
-			return nil, fmt.Errorf("%s: %q has %d splits", path, key, c.Splits)
+		if c.Splits < 1 || c.Splits > maxSplits {
+			return nil, fmt.Errorf("%q has %d splits: want 1 to %d", key, c.Splits, maxSplits)
 		}
 	}
 	return t, nil

@@ -84,11 +84,11 @@ func TestConforms(t *testing.T) {
 		t.Fatal(err)
 	}
 	good := func() manifest.Interface {
-		return manifest.Interface{Constants: []string{"uint THREADS", "bool WITH_MOMENTUM", "bool NESTEROV"},
+		return manifest.Interface{Constants: []string{"uint THREADS", "bool WITH_MOMENTUM", "bool NESTEROV", "bool WITH_SHARES"},
 			Push: []string{"uint len", "float momentum", "float weight_decay"},
 			Buffers: []manifest.Buffer{{Declaration: "buffer Param", Binding: 0, Stride: 16}, {Declaration: "buffer Grad", Binding: 1, Stride: 16},
 				{Declaration: "buffer State", Binding: 2, Stride: 4}, {Declaration: "buffer LearningRates", Binding: 3, Stride: 4},
-				{Declaration: "buffer M", Binding: 4, Stride: 16}}}
+				{Declaration: "buffer M", Binding: 4, Stride: 16}, {Declaration: "buffer Shares", Binding: 5, Stride: 4}}}
 	}
 	if err := conforms(code, good()); err != nil {
 		t.Error(err)

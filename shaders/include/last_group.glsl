@@ -8,7 +8,7 @@
 // parts one after the other, and several read at the same time.
 //
 // Why the last workgroup sees the parts of all, by the memory model of the Vulkan
-// specification (appendix B, "Vulkan Memory Model"):
+// specification ("Appendix B: Memory Model"):
 //   - Parts are coherent: writes are made available, and reads are made visible, to
 //     other workgroups ("Availability, Visibility, and Domain Operations"; without the
 //     extension, coherent means the queue family's scope, the shader domain).

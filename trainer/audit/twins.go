@@ -1,18 +1,19 @@
 package audit
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // Twins are two images that are nearly the same.
@@ -258,17 +259,24 @@ func WriteTwins(path string, d *dataset.Dataset, list []Twins) error {
 // ReadTwins reads a file of [WriteTwins]. The error names the file and the line that is
 // wrong.
 func ReadTwins(path string) ([]Twins, error) {
-	f, err := os.Open(path)
+	text, err := limitedfile.Read(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
+	list, err := parseTwins(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return list, nil
+}
+
+func parseTwins(text []byte) ([]Twins, error) {
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		return nil, err
+	}
 	if len(rows) == 0 || !slices.Equal(rows[0], twinsHeader) {
-		return nil, fmt.Errorf("%s: is not a list of twins: want a header with %v", path, twinsHeader)
+		return nil, fmt.Errorf("is not a list of twins: want a header with %v", twinsHeader)
 	}
 	var list []Twins
 	for i, row := range rows[1:] {
@@ -277,7 +285,7 @@ func ReadTwins(path string) ([]Twins, error) {
 		distance, err3 := strconv.ParseFloat(row[6], 64)
 		same, err4 := strconv.ParseBool(row[7])
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %v: want two images, a distance and true or false", path, i+2, row)
+			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", i+2, row)
 		}
 		list = append(list, Twins{Image{row[0], int(a)}, Image{row[3], int(b)}, distance, same})
 	}

@@ -356,6 +356,40 @@ func FuzzLoadPyTorch(f *testing.F) {
 	})
 }
 
+// Any file gives an error or tensors of the right size, whatever it says about itself.
+func FuzzPyTorchArchive(f *testing.F) {
+	files, err := filepath.Glob("testdata/pytorch/*.pth")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("%d files (%v)", len(files), err)
+	}
+	for _, name := range files {
+		if b, err := os.ReadFile(name); err != nil {
+			f.Fatal(err)
+		} else if len(b) < 1<<14 {
+			f.Add(b)
+		}
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if what := foreign(b); strings.ContainsAny(what, "\n\x1b") {
+			t.Errorf("%q", what)
+		}
+		file, err := decodePyTorch(b)
+		if err != nil {
+			return
+		}
+		for _, s := range file.sets {
+			for _, e := range s.entries {
+				if e.read == nil {
+					continue
+				}
+				if tensor, err := e.read(); err == nil && (product(e.shape) != tensor.len() || tensor.len() > maxElements) {
+					t.Errorf("%s of shape %v has %d elements", e.name, e.shape, tensor.len())
+				}
+			}
+		}
+	})
+}
+
 // archived returns a PyTorch file of a pickle and three storages.
 func archived(t *testing.T, program []byte) []byte {
 	t.Helper()

@@ -10,10 +10,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // Decoding many pictures takes much longer than everything else before the first
@@ -65,7 +67,7 @@ func (c *classFolders) cacheKey() (folder, key string) {
 // readDecoded returns the n images stored at path, or nil. The file is a line of JSON,
 // which is a decoded, the pixels, and the SHA-256 of both.
 func readDecoded(path string, n int) *decoded {
-	content, err := os.ReadFile(path)
+	content, err := limitedfile.Read(path, maxBytes+limitedfile.JSON)
 	if err != nil || len(content) < sha256.Size {
 		return nil
 	}
@@ -75,7 +77,8 @@ func readDecoded(path string, n int) *decoded {
 	}
 	header, pixels, _ := bytes.Cut(content, []byte("\n"))
 	d := &decoded{pixels: pixels}
-	if json.Unmarshal(header, d) != nil || len(pixels) != n*d.Len() {
+	if json.Unmarshal(header, d) != nil || d.H < 1 || d.W < 1 || d.C < 1 || checkBytes(path, n, d.Shape) != nil || len(pixels) != n*d.Len() ||
+		slices.ContainsFunc(d.Bad, func(b badPicture) bool { return b.Index < 0 || b.Index >= n }) {
 		return nil
 	}
 	return d

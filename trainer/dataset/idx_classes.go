@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -69,16 +69,20 @@ func (s *idxSet) classNames(labels []byte, fashion bool) ([]string, error) {
 
 // readLines returns the lines of a text file without the space around them.
 func readLines(path string) ([]string, error) {
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return nil, err
 	}
+	return linesOf(text), nil
+}
+
+func linesOf(text []byte) []string {
 	text = bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff")))
 	lines := strings.Split(string(text), "\n")
 	for i := range lines {
 		lines[i] = strings.TrimSpace(lines[i])
 	}
-	return lines, nil
+	return lines
 }
 
 // namesFromLines returns names that a file lists: one for each label that occurs, or

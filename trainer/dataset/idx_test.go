@@ -3,6 +3,7 @@ package dataset
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"errors"
 	"os"
 	"path/filepath"
@@ -129,4 +130,76 @@ func TestIsIDX(t *testing.T) {
 	if IsIDX(dir) || IsIDX(filepath.Join(dir, "none")) {
 		t.Error("a folder or a missing file is taken for an IDX file")
 	}
+}
+
+// FuzzGunzip checks that no compressed file unpacks to more than the limit, or gives
+// labels that are no classes.
+func FuzzGunzip(f *testing.F) {
+	labels := "\x00\x00\x0c\x02\x00\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x00\x01\x00\x00\x00\x09\x00\x00\x00\x01"
+	for _, content := range []string{string(small), labels, strings.Repeat("x", 1<<17), ""} {
+		b := packed(f, []byte(content))
+		f.Add(b)
+		f.Add(b[:len(b)/2])
+		f.Add(append(b, b...)) // two members
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		const limit = 1 << 16
+		hint := unpackedSize(b)
+		if hint < 0 || hint > 1032*len(b) {
+			t.Fatalf("%d bytes are expected of %d", hint, len(b))
+		}
+		content, err := gunzip(b, min(hint, limit), limit)
+		if err != nil {
+			return
+		}
+		if len(content) > limit {
+			t.Fatalf("unpacked to %d bytes, more than %d", len(content), limit)
+		}
+		_, _ = parseLabels(content)
+	})
+}
+
+// FuzzClassNames checks that files of class names give one for each class, or an error.
+func FuzzClassNames(f *testing.F) {
+	for _, text := range []string{"a\nb\nc", "\ufeffone\r\ntwo\r\nthree\r\n", "1 65 97\n3 66\n", "0 1114112", "a\na"} {
+		f.Add([]byte(text), []byte{0, 1, 3})
+	}
+	f.Fuzz(func(t *testing.T, text, labels []byte) {
+		slices.Sort(labels)
+		if labels = slices.Compact(labels); len(labels) == 0 {
+			return
+		}
+		for _, read := range []func(string, []string, []byte) ([]string, error){namesFromLines, namesFromMapping} {
+			names, err := read("file", linesOf(text), labels)
+			if err == nil && len(names) != len(labels) {
+				t.Errorf("%d names of %d classes", len(names), len(labels))
+			}
+		}
+	})
+}
+
+// FuzzDecodedCache checks that a cache of pictures whose checksum is right gives images of
+// the right size, or nothing.
+func FuzzDecodedCache(f *testing.F) {
+	f.Add([]byte(`{"H":2,"W":3,"C":1,"Grey":0,"Scaled":1,"Bad":[{"Index":1,"Problem":"x"}]}`+"\n123456123456"), 2)
+	f.Add([]byte(`{"H":-1,"W":-6,"C":1}`+"\n123456123456"), 2)
+	f.Add([]byte(`{"H":2,"W":3,"C":1,"Bad":[{"Index":-1}]}`+"\n123456"), 1)
+	path := filepath.Join(f.TempDir(), "cache")
+	f.Fuzz(func(t *testing.T, content []byte, n int) {
+		if n < 1 {
+			return
+		}
+		sum := sha256.Sum256(content)
+		if err := os.WriteFile(path, append(content, sum[:]...), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		d := readDecoded(path, n)
+		if d == nil {
+			return
+		}
+		if d.image(n - 1); d.Len() < 1 {
+			t.Errorf("images of %v", d.Shape)
+		}
+		d.problems(make([]classPicture, n))
+	})
 }

@@ -7,13 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strconv"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -88,7 +88,7 @@ func replayStart(dir string) (*Start, error) {
 
 // readDevice returns the name of the device that the run was trained on.
 func readDevice(dir string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, trainer.ArgsFile))
+	text, err := limitedfile.Read(filepath.Join(dir, trainer.ArgsFile), limitedfile.Settings)
 	if err != nil {
 		return "", err
 	}
@@ -102,23 +102,31 @@ func readDevice(dir string) (string, error) {
 // readSteps reads steps.csv, which not every run has.
 func readSteps(dir string) ([]Step, error) {
 	path := filepath.Join(dir, trainer.StepsFile)
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Table)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	steps, err := parseSteps(text)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return steps, nil
+}
+
+func parseSteps(text []byte) ([]Step, error) {
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		return nil, err
 	}
 	var steps []Step
 	for _, row := range rows[min(1, len(rows)):] { // step, loss, learning rate
 		step, err1 := strconv.Atoi(row[0])
 		loss, err2 := strconv.ParseFloat(row[min(1, len(row)-1)], 64)
 		if err := errors.Join(err1, err2); err != nil {
-			return nil, fmt.Errorf("cannot read %s: %w", path, err)
+			return nil, err
 		}
 		steps = append(steps, Step{Step: step, RecentLoss: loss})
 	}
@@ -128,7 +136,7 @@ func readSteps(dir string) ([]Step, error) {
 // replayEnd returns the end of a finished run, nil of another.
 func replayEnd(dir string) (*End, error) {
 	path := filepath.Join(dir, trainer.MetricsFile)
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.JSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -42,13 +42,35 @@ type Metrics struct {
 	// ConfusionMatrix counts images; rows are true classes, columns predicted ones.
 	ConfusionMatrix [][]int `json:"confusion_matrix"`
 
-	Parameters            int     `json:"parameters"`
-	ModelBytes            int64   `json:"model_bytes"`
-	FLOPsPerImage         int     `json:"flops_per_image"`             // multiplications and additions of classifying one
-	TrainingSeconds       float64 `json:"training_seconds,omitempty"`  // absent in an evaluation alone
-	ImagesPerSecond       float64 `json:"images_per_second,omitempty"` // in training; of classifying in an evaluation alone
+	Parameters      int     `json:"parameters"`
+	ModelBytes      int64   `json:"model_bytes"`
+	FLOPsPerImage   int     `json:"flops_per_image"`             // multiplications and additions of classifying one
+	TrainingSeconds float64 `json:"training_seconds,omitempty"`  // absent in an evaluation alone
+	ImagesPerSecond float64 `json:"images_per_second,omitempty"` // in training; of classifying in an evaluation alone
+	// SecondsToWeights is the time from the program's start until the last epoch's
+	// weights were on the disk: all that a training takes but the test. It is absent
+	// unless the program trained this run alone and without an interruption.
+	SecondsToWeights      float64 `json:"seconds_to_weights,omitempty"`
 	PeakDeviceMemoryBytes int64   `json:"peak_device_memory_bytes"`
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
+}
+
+// UnmarshalJSON implements [json.Unmarshaler]. It refuses metrics whose parts have
+// different numbers of classes.
+func (m *Metrics) UnmarshalJSON(text []byte) error {
+	type plain Metrics
+	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
+		return err
+	}
+	if n := len(m.ConfusionMatrix); !IsSquare(m.ConfusionMatrix) || n > 0 && len(m.PerClass) > 0 && len(m.PerClass) != n {
+		return fmt.Errorf("the confusion matrix does not fit %d classes", len(m.PerClass))
+	}
+	return nil
+}
+
+// IsSquare reports whether each row of a matrix has as many columns as there are rows.
+func IsSquare(matrix [][]int) bool {
+	return !slices.ContainsFunc(matrix, func(row []int) bool { return len(row) != len(matrix) })
 }
 
 // Average holds precision, recall and F1 averaged over the classes.

@@ -6,11 +6,11 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // WritePredictions writes predictions.csv: a header and for each image its
@@ -92,24 +92,31 @@ type Predictions struct {
 // ReadPredictions reads a predictions.csv. The error names the file and what is
 // wrong in it.
 func ReadPredictions(path string) (*Predictions, error) {
-	f, err := os.Open(path)
+	text, err := limitedfile.Read(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
+	p, err := parsePredictions(text)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
+	return p, nil
+}
+
+func parsePredictions(text []byte) (*Predictions, error) {
+	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
+	if err != nil {
+		return nil, err
+	}
 	if len(rows) < 2 || len(rows[0]) < 3 || rows[0][1] != "label" || rows[0][2] != "predicted" {
-		return nil, fmt.Errorf("%s: want a header with index, label and predicted, and rows", path)
+		return nil, errors.New("want a header with index, label and predicted, and rows")
 	}
 	p := &Predictions{}
 	// Files without probabilities have no more to say about the number of classes.
 	classes := len(rows[0]) - firstProbability
 	for i, row := range rows[1:] {
 		if err := p.add(row, classes); err != nil {
-			return nil, fmt.Errorf("%s: line %d: %w", path, i+2, err)
+			return nil, fmt.Errorf("line %d: %w", i+2, err)
 		}
 	}
 	return p, nil

@@ -64,8 +64,8 @@ func (n *Net) allocateAugmentation() {
 	}
 }
 
-// WriteTables writes the tables for normalisation and augmentation to a compiled
-// program.
+// WriteTables writes the tables for normalisation, augmentation and weight decay to a
+// compiled program.
 func (n *Net) WriteTables(p kernels.Program) error {
 	if err := p.Write(n.Table, kernels.AsBytes(n.Config.Normalization.Table())); err != nil {
 		return err
@@ -75,8 +75,13 @@ func (n *Net) WriteTables(p kernels.Program) error {
 			return err
 		}
 	}
-	if n.erasures.Absent() {
+	if !n.erasures.Absent() {
+		if err := p.Write(n.erasures, kernels.AsBytes(erasures(n.Config.Network.Input.H, n.Config.Network.Input.W))); err != nil {
+			return err
+		}
+	}
+	if n.decayShares.Absent() {
 		return nil
 	}
-	return p.Write(n.erasures, kernels.AsBytes(erasures(n.Config.Network.Input.H, n.Config.Network.Input.W)))
+	return p.Write(n.decayShares, kernels.AsBytes(n.decayTable()))
 }

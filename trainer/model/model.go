@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Network   Network
 	Optimizer Optimizer
+	EMA       float64           // decay of the moving average of the weights; 0: none
 	Smoothing float32           // label smoothing of the training loss
 	Augment   Augmentation      // of the training images
 	Precision kernels.Precision // of convolutions and fully connected layers
@@ -32,23 +33,40 @@ type Config struct {
 	EvalImages   int   // most images per evaluation
 	Explain      int   // batch size of ExplainSection; 0: no such section
 	Trace        int   // batch size of TraceSection; 0: no such section
+	ByOp         bool  // also write the sections of OpSection
 }
 
-// Optimizer holds the hyperparameters of Adam or SGD.
+// Optimizer holds the hyperparameters of Adam, AdamW or SGD.
 type Optimizer struct {
-	Name         string  // "adam" or "sgd"
+	Name         string  // "adam", "adamw" or "sgd"
 	Beta1, Beta2 float64 // of Adam
 	Eps          float32 // of Adam
 	Momentum     float32 // of SGD
 	Nesterov     bool    // of SGD
-	WeightDecay  float32
+	// WeightDecay of Adam applies to every parameter, as in PyTorch. That of AdamW and
+	// SGD leaves out the vectors, which are biases and the parameters of batch-norm, as
+	// is customary with them: timm's optimisers do the same.
+	WeightDecay float64
 }
 
 // DefaultAdam returns PyTorch's defaults: β .9 and .999, ε 1e-8.
 func DefaultAdam() Optimizer { return Optimizer{Name: "adam", Beta1: .9, Beta2: .999, Eps: 1e-8} }
 
+// DefaultAdamW returns PyTorch's defaults, those of Adam and a weight decay of .01.
+func DefaultAdamW() Optimizer {
+	o := DefaultAdam()
+	o.Name, o.WeightDecay = "adamw", .01
+	return o
+}
+
 // DefaultSGD returns SGD with Nesterov momentum .9.
 func DefaultSGD() Optimizer { return Optimizer{Name: "sgd", Momentum: .9, Nesterov: true} }
+
+// adaptive reports whether the optimiser scales each parameter's steps.
+func (o Optimizer) adaptive() bool { return o.Name != "sgd" }
+
+// byGroup reports whether the weight decay differs between parameters.
+func (o Optimizer) byGroup() bool { return o.Name != "adam" && o.WeightDecay > 0 }
 
 // Net is a network's plan and the tensors that the training loop reads and
 // writes. Tensors for training are absent in a net built without TrainBatches.
@@ -65,6 +83,9 @@ type Net struct {
 	Moment1   kernels.Tensor // Adam's M, SGD's momentum buffer
 	Moment2   kernels.Tensor // Adam's V
 	Running   kernels.Tensor // of every Stat
+	// What evaluations use in place of Values and Running: with Config.EMA their moving
+	// averages, else they themselves.
+	EvalValues, EvalRunning kernels.Tensor
 
 	Images kernels.Tensor // (Images, H, W, C) uint8
 	Labels kernels.Tensor // (Images) uint8
@@ -88,6 +109,7 @@ type Net struct {
 	gradients           *kernels.Arena
 	values              *kernels.Arena
 	rotations, erasures kernels.Tensor // see Augmentation; absent if not needed
+	decayShares         kernels.Tensor // of each kernels.DecayGroup of Values; absent if not needed
 	running             *kernels.Arena
 }
 
@@ -169,7 +191,8 @@ func BuildReplicas(c Config, replicas int) ([]*Net, error) {
 		if err != nil {
 			return nil, err
 		}
-		n.Images, n.Labels, n.Table, n.rotations, n.erasures = first.Images, first.Labels, first.Table, first.rotations, first.erasures
+		n.Images, n.Labels, n.Table = first.Images, first.Labels, first.Table
+		n.rotations, n.erasures, n.decayShares = first.rotations, first.erasures, first.decayShares
 		if err := n.write(); err != nil {
 			return nil, err
 		}
@@ -218,6 +241,9 @@ func (n *Net) write() error {
 	}
 	for _, b := range c.EvalBatches {
 		n.writeEval(b)
+	}
+	if c.ByOp {
+		n.writeByOp()
 	}
 	if c.Explain > 0 {
 		if err := n.writeExplain(c.Explain); err != nil {
@@ -316,15 +342,24 @@ func (n *Net) allocateParameters() {
 	}
 	n.blocks.declare(n, n.Config.Network.Input)
 	n.Values, n.Running = n.values.All(), n.running.All()
+	n.EvalValues, n.EvalRunning = n.Values, n.Running
 	if !training {
 		return
 	}
 	n.Gradients = n.gradients.All()
-	if n.Config.Optimizer.Name == "adam" || n.Config.Optimizer.Momentum > 0 {
+	o := n.Config.Optimizer
+	if o.adaptive() || o.Momentum > 0 {
 		n.Moment1 = n.Plan.Tensor("moment1", kernels.Float32, n.Values.Len())
 	}
-	if n.Config.Optimizer.Name == "adam" {
+	if o.adaptive() {
 		n.Moment2 = n.Plan.Tensor("moment2", kernels.Float32, n.Values.Len())
+	}
+	if n.Config.EMA > 0 {
+		n.EvalValues = n.Plan.Tensor("average", kernels.Float32, n.Values.Len())
+		n.EvalRunning = n.Plan.Tensor("running_average", kernels.Float32, n.Running.Len())
+	}
+	if o.byGroup() && n.decayShares.Absent() { // replicas share it
+		n.decayShares = n.Plan.Tensor("decay_shares", kernels.Float32, n.Values.Len()/kernels.DecayGroup)
 	}
 }
 
@@ -384,6 +419,14 @@ type section struct {
 	state     kernels.Tensor
 }
 
+// weight returns the tensor of a parameter or running statistic that the section uses.
+func (s *section) weight(t kernels.Tensor) kernels.Tensor {
+	if s.training {
+		return t
+	}
+	return s.averageOf(t)
+}
+
 func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 	return s.activation(name, kernels.Float32, shape...)
 }
@@ -417,16 +460,67 @@ func (n *Net) writeTrain(batch int) {
 	s.blocks.backward(s, value{d, false}, false)
 	s.Add(n.optimizer())
 	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
+	s.Add(n.averaging()...)
 }
 
 func (n *Net) optimizer() kernels.Op {
 	o := n.Config.Optimizer
-	if o.Name == "sgd" {
-		return kernels.SGD{Param: n.Values, Grad: n.Gradients, M: n.Moment1, State: n.Train.State,
-			LearningRates: n.LearningRates, Momentum: o.Momentum, WeightDecay: o.WeightDecay, Nesterov: o.Nesterov}
+	if !o.adaptive() {
+		return kernels.SGD{Param: n.Values, Grad: n.Gradients, M: n.Moment1, State: n.Train.State, LearningRates: n.LearningRates,
+			DecayShares: n.decayShares, Momentum: o.Momentum, WeightDecay: float32(o.WeightDecay), Nesterov: o.Nesterov}
 	}
-	return kernels.Adam{Param: n.Values, Grad: n.Gradients, M: n.Moment1, V: n.Moment2, State: n.Train.State,
-		LearningRates: n.LearningRates, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: o.WeightDecay}
+	return kernels.Adam{Param: n.Values, Grad: n.Gradients, M: n.Moment1, V: n.Moment2, State: n.Train.State, LearningRates: n.LearningRates,
+		DecayShares: n.decayShares, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: float32(o.WeightDecay), Decoupled: o.Name == "adamw"}
+}
+
+// averaging returns the ops that update the moving averages. The running statistics of
+// batch-norm have theirs, as in timm's ModelEmaV2: those of the latest weights would
+// not fit the averaged weights.
+func (n *Net) averaging() (ops []kernels.Op) {
+	if n.Config.EMA == 0 {
+		return nil
+	}
+	for _, pair := range [][2]kernels.Tensor{{n.Values, n.EvalValues}, {n.Running, n.EvalRunning}} {
+		if pair[0].Len() > 0 {
+			ops = append(ops, kernels.EMA{Param: pair[0], Average: pair[1], State: n.Train.State, Decay: n.Config.EMA})
+		}
+	}
+	return ops
+}
+
+// copies returns the tensors that hold a view of Values or Running: itself and, with
+// Config.EMA, its moving average.
+func (n *Net) copies(t kernels.Tensor) []kernels.Tensor {
+	average := n.averageOf(t)
+	if average.Buffer == t.Buffer {
+		return []kernels.Tensor{t}
+	}
+	return []kernels.Tensor{t, average}
+}
+
+// averageOf returns what evaluations use in place of a view of Values or Running.
+func (n *Net) averageOf(t kernels.Tensor) kernels.Tensor {
+	switch { // a layer without a bias has an absent tensor
+	case t.Absent():
+	case t.Buffer == n.Values.Buffer:
+		t.Buffer = n.EvalValues.Buffer
+	case t.Buffer == n.Running.Buffer:
+		t.Buffer = n.EvalRunning.Buffer
+	}
+	return t
+}
+
+// decayTable returns the share of the weight decay of each group of parameters: 1 in
+// tensors of more than one axis, else 0.
+func (n *Net) decayTable() []float32 {
+	table := make([]float32, n.decayShares.Len())
+	for _, p := range n.Params {
+		if len(p.Layout.Shape) > 1 {
+			first, groups := p.Tensor.Offset/kernels.DecayGroup, Steps(p.Tensor.Len(), kernels.DecayGroup)
+			fill(table[first:][:groups], 1)
+		}
+	}
+	return table
 }
 
 // writeEval writes the classification of a batch and its loss.

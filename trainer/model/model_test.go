@@ -2,6 +2,7 @@ package model
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -116,6 +117,31 @@ func TestTrainSectionWritesEveryGradient(t *testing.T) {
 				if written[p.Grad.Offset] != 1 {
 					t.Errorf("%s, batch %d: the gradient of %s is written %d times", name, batch, p.Name, written[p.Grad.Offset])
 				}
+			}
+		}
+	}
+}
+
+// Weight decay by group reaches every weight and no other element.
+func TestDecayTable(t *testing.T) {
+	c := config("alternative")
+	if c.Optimizer.WeightDecay = .1; !mustBuild(t, c).decayShares.Absent() {
+		t.Error("Adam's weight decay differs between parameters")
+	}
+	c.Optimizer = DefaultAdamW()
+	n := mustBuild(t, c)
+	table := n.decayTable()
+	if want := (n.Values.Len() + kernels.DecayGroup - 1) / kernels.DecayGroup; len(table) != want {
+		t.Fatalf("the table has %d groups, want %d", len(table), want)
+	}
+	for _, p := range n.Params {
+		want := float32(0)
+		if strings.HasSuffix(p.Name, ".weight") && !strings.HasPrefix(p.Name, "bn") {
+			want = 1
+		}
+		for i := range p.Tensor.Len() {
+			if got := table[(p.Tensor.Offset+i)/kernels.DecayGroup]; got != want {
+				t.Fatalf("element %d of %s has %v of the weight decay, want %v", i, p.Name, got, want)
 			}
 		}
 	}

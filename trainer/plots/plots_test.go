@@ -746,3 +746,19 @@ func TestShortened(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// The average and the marks are drawn, also where the loss explodes.
+func TestRateCurve(t *testing.T) {
+	var rates, losses, smoothed []float64
+	for i := range 60 {
+		x := float64(i)
+		rates = append(rates, 1e-6*math.Pow(10, x/10))
+		losses, smoothed = append(losses, 2+math.Sin(x)/9), append(smoothed, 2.3-x/50)
+	}
+	losses[59], smoothed[59] = 1e30, 1e28
+	b, err := RateCurve(rates, losses, smoothed, []Mark{{"valley", 1e-3}, {"steepest", 1e-2}})
+	picture := decode(t, b, err)
+	if average, mark := count(picture, blue), count(picture, orange); average < 200 || mark < 100 {
+		t.Errorf("%d pixels of the average's colour and %d of a mark's", average, mark)
+	}
+}

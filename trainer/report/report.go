@@ -11,7 +11,6 @@ import (
 	"html/template"
 	"io/fs"
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"unicode"
@@ -20,6 +19,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	shared "github.com/fmnist-gpu/fmnist-gpu/trainer/internal/page"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -141,7 +141,7 @@ func (p *page) fill(dir string) error {
 // readPicture returns nil if the run does not have the picture: it was trained by a
 // version that did not draw it, or its network has no convolutions.
 func readPicture(dir, name, title, alt string) (*picture, error) {
-	png, err := os.ReadFile(filepath.Join(dir, name))
+	png, err := limitedfile.Read(filepath.Join(dir, name), limitedfile.JSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

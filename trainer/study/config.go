@@ -39,17 +39,21 @@ type Config struct {
 
 	trainer.Recipe `yaml:",inline"`
 
-	InitFrom   string `yaml:"init,omitempty"`
-	Device     string `yaml:"device,omitempty"`
-	CPU        bool   `yaml:"cpu"`
-	Threads    int    `yaml:"threads"`
-	Validate   bool   `yaml:"validate"`
-	DataDir    string `yaml:"data-dir,omitempty"`
-	Out        string `yaml:"out,omitempty"`
-	Name       string `yaml:"name,omitempty"`
-	LogEvery   int    `yaml:"log-every"`
-	NoProgress bool   `yaml:"no-progress"`
-	Quiet      bool   `yaml:"quiet"`
+	InitFrom string `yaml:"init,omitempty"`
+	Device   string `yaml:"device,omitempty"`
+	CPU      bool   `yaml:"cpu"`
+	Threads  int    `yaml:"threads"`
+	Validate bool   `yaml:"validate"`
+	DataDir  string `yaml:"data-dir,omitempty"`
+	Out      string `yaml:"out,omitempty"`
+	Name     string `yaml:"name,omitempty"`
+	LogEvery int    `yaml:"log-every"`
+	// CheckpointEvery is how many seconds old a checkpoint may become within an epoch;
+	// 0 saves only after epochs.
+	CheckpointEvery float64 `yaml:"checkpoint-every"`
+
+	NoProgress bool `yaml:"no-progress"`
+	Quiet      bool `yaml:"quiet"`
 
 	networkFile string // from which Network was read, for errors; "" if from nowhere
 }
@@ -57,7 +61,7 @@ type Config struct {
 // DefaultConfig returns the default settings: fashioncnn on Fashion-MNIST with
 // [trainer.DefaultRecipe].
 func DefaultConfig() Config {
-	return Config{Model: "fashioncnn", Dataset: dataset.FashionMNIST.Name, Recipe: trainer.DefaultRecipe(), Out: "runs"}
+	return Config{Model: "fashioncnn", Dataset: dataset.FashionMNIST.Name, Recipe: trainer.DefaultRecipe(), Out: "runs", CheckpointEvery: 60}
 }
 
 // Check returns an error ([trainer.ErrUsage]) that names the first wrong setting
@@ -110,11 +114,12 @@ func (c *Config) RunName() string {
 }
 
 // YAML returns the settings as YAML that [Config.ParseYAML] reads. It includes the
-// dropout of a built-in network even if it was not set.
+// dropout of a built-in network and the weight decay even if they were not set.
 func (c Config) YAML() (string, error) {
 	if c.Dropout == nil && c.Network == "" {
 		c.Dropout = new(model.DefaultDropout)
 	}
+	c.Recipe = c.Recipe.Resolved()
 	text, err := yaml.Marshal(c)
 	return string(text), err
 }
@@ -146,9 +151,10 @@ func (c Config) mustYAML() string {
 	return text
 }
 
-// Absolute returns the settings with absolute paths, for args.yaml, so that the run
-// can be resumed from any folder.
+// Absolute returns the settings for args.yaml: with absolute paths, so that the run
+// can be resumed from any folder, and with the weight decay even if it was not set.
 func (c Config) Absolute() (Config, error) {
+	c.Recipe = c.Recipe.Resolved()
 	for _, path := range []*string{&c.DataDir, &c.InitFrom, &c.Dataset} {
 		if *path == "" || *path == dataset.FashionMNIST.Name {
 			continue

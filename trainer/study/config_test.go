@@ -23,7 +23,7 @@ func TestCheckNamesTheSetting(t *testing.T) {
 		"dropout is":         func(c *Config) { c.Dropout = new(1.) },
 		"label-smoothing is": func(c *Config) { c.Smoothing = math.NaN() },
 		"momentum is":        func(c *Config) { c.Momentum = -1 },
-		"weight-decay is":    func(c *Config) { c.WeightDecay = math.Inf(1) },
+		"weight-decay is":    func(c *Config) { c.WeightDecay = new(math.Inf(1)) },
 		"optimizer is":       func(c *Config) { c.Optimizer = "lion" },
 		"crop is 29":         func(c *Config) { c.Crop = new(29) },
 		"threads is":         func(c *Config) { c.Threads = -1 },
@@ -98,7 +98,7 @@ func TestYAMLRoundTrip(t *testing.T) {
 	if err := got.LoadYAML(writeYAML(t, text)); err != nil {
 		t.Fatal(err)
 	}
-	c.Dropout = new(model.DefaultDropout) // which a built-in network has anyway
+	c.Dropout, c.WeightDecay = new(model.DefaultDropout), new(0.) // which they are anyway
 	if !reflect.DeepEqual(got, c) {
 		t.Errorf("got %+v, want %+v", got, c)
 	}

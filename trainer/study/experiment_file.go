@@ -2,20 +2,20 @@ package study
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // LoadExperiment reads a file that describes an experiment; see [ParseExperiment].
 // A file that cannot be read is [trainer.ErrUsage].
 func LoadExperiment(path string, overrides ...setting.Assignment) (Experiment, error) {
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return Experiment{}, usage("cannot read the experiment %s: %v", path, cause(err))
 	}
@@ -86,11 +86,7 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	for _, e := range entries {
 		switch e.Key {
 		case "name":
-			name, err := e.Assignment(setting.Setting{Name: "name", Kind: setting.Text("NAME", experimentName)})
-			if err != nil {
-				return nil, err
-			}
-			f.name = name.Value
+			f.name, err = readName(e)
 		case "base":
 			f.base, seeds, err = readBase(file, e)
 			f.base = fromFolder(filepath.Dir(file), f.base)
@@ -113,8 +109,17 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 // experimentName says what names an experiment can have.
 const experimentName = "a name for the folder of its runs, such as rates"
 
+// readName reads the name of an experiment.
+func readName(e setting.Entry) (string, error) {
+	name, err := e.Assignment(setting.Setting{Name: "name", Kind: setting.Text("NAME", experimentName)})
+	return name.Value, err
+}
+
 // unknownSection returns an error about a key outside the sections.
 func unknownSection(e setting.Entry) error {
+	if e.Key == "ranges" {
+		return usage("%s: ranges are of a search: run it with the search command, or give a grid", e.Source())
+	}
 	if _, ok := settings.Find(e.Key); ok {
 		return usage("%s: %s is outside base and grid: indent it under one of them", e.Source(), e.Key)
 	}
@@ -307,7 +312,7 @@ func (r networkReader) read(path string) ([]byte, error) {
 	if text, ok := r[path]; ok {
 		return text, nil
 	}
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return nil, usage("cannot read the network %s: %v", path, cause(err))
 	}

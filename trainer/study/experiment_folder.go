@@ -13,6 +13,8 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // CheckRun checks that the run in a folder, in progress or finished, is the
@@ -68,13 +70,24 @@ type groupIndex struct {
 
 func readIndex(dir string) (*experimentIndex, error) {
 	path := filepath.Join(dir, experimentFile)
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.JSON)
 	if err != nil {
 		return nil, err
 	}
+	return parseIndex(path, text)
+}
+
+func parseIndex(path string, text []byte) (*experimentIndex, error) {
 	var index experimentIndex
 	if err := yaml.Unmarshal(text, &index); err != nil {
 		return nil, usage("%s: %s: restore it, or choose another folder", path, yamlProblem(err))
+	}
+	for _, g := range index.Groups {
+		for _, run := range g.Runs { // not a path to elsewhere: the file may be anybody's
+			if err := setting.FolderName("the name of a run's folder").Check(path, run); err != nil {
+				return nil, usage("%v", err)
+			}
+		}
 	}
 	return &index, nil
 }

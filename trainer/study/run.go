@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
@@ -40,7 +41,7 @@ func ReadRun(dir string) (*Run, error) {
 		{trainer.ArgsFile, r.readEnvironment},
 		{trainer.MetricsFile, func(text []byte) error { return json.Unmarshal(text, &r.Metrics) }},
 	} {
-		text, err := os.ReadFile(filepath.Join(dir, file.name))
+		text, err := limitedfile.Read(filepath.Join(dir, file.name), limitedfile.JSON)
 		if err != nil {
 			return nil, usage("%s is not a finished run: %v", dir, err)
 		}

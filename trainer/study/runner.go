@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
@@ -25,6 +26,8 @@ type Runner struct {
 	// KeepCheckpoints lets finished runs be resumed with more epochs. The checkpoints
 	// of many runs take much space.
 	KeepCheckpoints bool
+	// StopAfter is the epoch after which runs stop; see [trainer.Options].
+	StopAfter int
 	// Begin is called before each run with the state that it was found in. It returns
 	// what follows the run's progress, and what to call when the run has ended: with its
 	// result, or nil if it was finished before or has failed.
@@ -132,7 +135,7 @@ func (r Runner) train(ctx context.Context, w Worker, runs []Config) error {
 		}
 		ends = append(ends, end)
 		options = append(options, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
-			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints})
+			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints, StopAfter: r.StopAfter})
 	}
 	outcomes, err := TrainReplicas(ctx, runs, r.Data, w.Backend, options)
 	var diverged error
@@ -176,6 +179,7 @@ func TrainReplicas(ctx context.Context, runs []Config, data *dataset.Dataset, ba
 			return nil, err
 		}
 		o.InitFrom, o.LogEvery = c.InitFrom, c.LogEvery
+		o.CheckpointEvery = time.Duration(c.CheckpointEvery * float64(time.Second))
 		replicas[i].Options = o
 	}
 	return trainer.TrainReplicas(ctx, replicas, n, data, backend)

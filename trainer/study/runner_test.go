@@ -114,6 +114,7 @@ func TestRunWithoutSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		want.Recipe = want.Recipe.Resolved()
 		for _, s := range trainer.RecipeSettings() {
 			if had.Value(s.Name) != want.Value(s.Name) {
 				t.Errorf("%s: %s is %s, want %s", n.Name, s.Name, had.Value(s.Name), want.Value(s.Name))

@@ -1,11 +1,11 @@
 package study
 
 import (
-	"os"
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
@@ -32,6 +32,7 @@ var settings = slices.Concat(
 		{Name: "out", Kind: setting.Path("FOLDER", "a folder")},
 		{Name: "name", Kind: setting.FolderName("a name for the run's folder, not a path")},
 		{Name: "log-every", Kind: setting.Whole(0, 1<<31-1)},
+		{Name: "checkpoint-every", Kind: setting.Number("0 or a number of seconds up to 1000000", func(x float64) bool { return x >= 0 && x <= 1e6 })},
 		{Name: "no-progress", Kind: setting.Bool()},
 		{Name: "quiet", Kind: setting.Bool()},
 	})
@@ -44,7 +45,7 @@ func optional(k setting.Kind) setting.Kind {
 
 // placeSettings are the settings that say where a run's files are and how it runs.
 // All others decide its weights.
-var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "no-progress", "quiet"}
+var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "checkpoint-every", "no-progress", "quiet"}
 
 // Apply makes the assignments: presets first, since the others adapt a preset's
 // values, then the rest in order, and networks last, since setting a model replaces
@@ -77,7 +78,7 @@ func (c Config) Value(name string) string { return setting.Value(&c, name) }
 // LoadYAML reads a settings file; see [Config.ParseYAML]. A file that cannot be
 // read is [trainer.ErrUsage].
 func (c *Config) LoadYAML(path string) error {
-	text, err := os.ReadFile(path)
+	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if err != nil {
 		return usage("cannot read the settings in %s: %v", path, cause(err))
 	}
@@ -97,7 +98,15 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { return e.Key == environmentKey })
-	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" || e.Key == "grid" }) {
+	for _, e := range entries {
+		switch e.Key {
+		case "ranges":
+			return usage("%s describes a search, not one training: run it with the search command", file)
+		case "grid":
+			return usage("%s describes an experiment, not one training: run it with the experiment command", file)
+		}
+	}
+	if slices.ContainsFunc(entries, func(e setting.Entry) bool { return e.Key == "base" }) {
 		return usage("%s describes an experiment, not one training: run it with the experiment command", file)
 	}
 	assignments, err := settings.Assignments(entries)

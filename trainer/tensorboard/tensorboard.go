@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/tensorboard/internal/eventpb"
 )
 
@@ -124,12 +125,24 @@ func Keep(dir string, keep func(step int64, tags []string) bool) error {
 
 // keepOf is Keep for one file.
 func keepOf(path string, keep func(step int64, tags []string) bool) error {
-	data, err := os.ReadFile(path)
+	data, err := limitedfile.Read(path, limitedfile.Table)
 	if err != nil {
 		return err
 	}
-	var kept []byte
-	values := false
+	kept, values, err := keptOf(data, keep)
+	switch {
+	case err != nil:
+		return fmt.Errorf("cannot read %s: %w", path, err)
+	case !values:
+		return atomicfile.Remove(path)
+	case len(kept) < len(data):
+		return atomicfile.Write(path, kept)
+	}
+	return nil
+}
+
+// keptOf returns the records to keep, and whether there are values among them.
+func keptOf(data []byte, keep func(step int64, tags []string) bool) (kept []byte, values bool, err error) {
 	for rest := data; ; {
 		payload, record, ok := nextRecord(rest)
 		if !ok {
@@ -138,7 +151,7 @@ func keepOf(path string, keep func(step int64, tags []string) bool) error {
 		rest = rest[len(record):]
 		var e eventpb.Event
 		if err := proto.Unmarshal(payload, &e); err != nil {
-			return fmt.Errorf("cannot read %s: %w", path, err)
+			return nil, false, err
 		}
 		if tags := tagsOf(&e); len(tags) > 0 {
 			if !keep(e.Step, tags) {
@@ -148,13 +161,7 @@ func keepOf(path string, keep func(step int64, tags []string) bool) error {
 		}
 		kept = append(kept, record...)
 	}
-	switch {
-	case !values:
-		return atomicfile.Remove(path)
-	case len(kept) < len(data):
-		return atomicfile.Write(path, kept)
-	}
-	return nil
+	return kept, values, nil
 }
 
 // tagsOf lists the names of an event's values.

@@ -86,6 +86,7 @@ type Kernels struct {
 
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
+	EMA  func(average, param []float32, s *EMAStep) // average += Rate·(param − average)
 
 	// The loops of mixed precision; nil if the tier has no bfloat16 arithmetic.
 	// A pair is two such numbers in the space of a float32, the first in its
@@ -176,6 +177,7 @@ type AdamStep struct {
 	StepSize             float32 // lr / (1−β₁ᵗ)
 	RootCorrection       float32 // √(1−β₂ᵗ)
 	Eps, WeightDecay     float32
+	Keep                 float32 // what decoupled weight decay leaves of a parameter, or 1
 }
 
 // SGDStep holds the parameters of one step of SGD: with the momentum buffer
@@ -184,6 +186,9 @@ type SGDStep struct {
 	Rate, Momentum, WeightDecay float32
 	ShareG, ShareM              float32 // 0 and 1; with Nesterov momentum, 1 and Momentum
 }
+
+// EMAStep holds the parameter of one step of a moving average.
+type EMAStep struct{ Rate float32 }
 
 // Tiers returns the tiers that this machine can run, slowest first.
 func Tiers() []*Kernels { return append([]*Kernels{&generic}, machineTiers()...) }

@@ -71,7 +71,7 @@ var tierSSE = Kernels{
 	Winograd4x5: winogradWith(generic.Winograd4x5, 4, winogradVectors{winogradFilter4x5SSE, winogradInput4x5SSE,
 		winogradOutput4x5SSE, winogradGradient4x5SSE, winogradWeight4x5SSE}),
 	Dropout: dropoutGeneric,
-	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE),
+	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE), EMA: emaWith(4, emaSSE),
 	Pause: pause,
 }
 
@@ -105,7 +105,7 @@ var tierAVX2 = Kernels{
 	Winograd4x5: winogradWith(generic.Winograd4x5, 8, winogradVectors{winogradFilter4x5AVX2, winogradInput4x5AVX2,
 		winogradOutput4x5AVX2, winogradGradient4x5AVX2, winogradWeight4x5AVX2}),
 	Dropout: dropoutWith(8, dropoutAVX2),
-	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2),
+	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2), EMA: emaWith(8, emaAVX2),
 	Pause: pause,
 }
 
@@ -139,7 +139,7 @@ var tierAVX512 = Kernels{
 	Winograd4x5: winogradWith(generic.Winograd4x5, 16, winogradVectors{winogradFilter4x5AVX512, winogradInput4x5AVX512,
 		winogradOutput4x5AVX512, winogradGradient4x5AVX512, winogradWeight4x5AVX512}),
 	Dropout: dropoutWith(16, dropoutAVX512),
-	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512),
+	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512), EMA: emaWith(16, emaAVX512),
 	Pause: pause,
 }
 

@@ -37,7 +37,7 @@ var tierNEON = Kernels{
 	Winograd4x5: winogradWith(generic.Winograd4x5, 4, winogradVectors{winogradFilter4x5NEON, winogradInput4x5NEON,
 		winogradOutput4x5NEON, winogradGradient4x5NEON, winogradWeight4x5NEON}),
 	Dropout: dropoutGeneric,
-	Adam:    adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON),
+	Adam:    adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON), EMA: emaWith(4, emaNEON),
 	Pause: generic.Pause,
 }
 

@@ -225,20 +225,25 @@ def cross_entropy(ops, n, c, smoothing, scale):
             correct=(zd.argmax(1) == labels).sum().reshape(1))
 
 
-def optimizer(ops, op, steps=6, length=10, **settings):
+DECAY_GROUP = 64  # parameters that share a weight decay
+
+
+def optimizer(ops, op, steps=6, length=10, decays=None, **settings):
     # Parameters no larger than the steps, so that a step's last digits show;
     # some gradients so small that Adam's epsilon counts.
     param, grads, rates = ops.normal(length, scale=1e-3), ops.normal(steps, length), [1e-3 * (i + 1) for i in range(steps)]
     grads[:, ::3] *= 1e-7
-    p = double(param)
-    optim = {"adam": torch.optim.Adam, "sgd": torch.optim.SGD}[op]([p], lr=1, **settings)
+    parts = [double(p) for p in param.split(DECAY_GROUP)]
+    groups = [{"params": [p], "weight_decay": d} for p, d in zip(parts, decays or [settings["weight_decay"]], strict=True)]
+    optim = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}[op](groups, lr=1, **settings)
     after = []
-    for g, rate in zip(grads, rates):
-        optim.param_groups[0]["lr"] = float(np.float32(rate))
-        p.grad = g.double()
+    for grad, rate in zip(grads, rates):
+        for p, group, g in zip(parts, optim.param_groups, grad.split(DECAY_GROUP)):
+            group["lr"] = float(np.float32(rate))
+            p.grad = g.double()
         optim.step()
-        after.append(p.detach().clone())
-    ops.add(op, settings, param=param, grads=grads, rates=torch.tensor(rates), after=torch.stack(after))
+        after.append(torch.cat([p.detach() for p in parts]))
+    ops.add(op, settings | ({"decays": decays} if decays else {}), param=param, grads=grads, rates=torch.tensor(rates), after=torch.stack(after))
 
 
 def write_ops():
@@ -274,6 +279,9 @@ def write_ops():
     avg_pool(ops, 2, 2, 7, 5, 3, 2, 2)
     avg_pool(ops, 1, 5, 4, 7, 4, 7, 1)
     avg_pool(ops, 1, 2, 5, 5, 3, 3, 1)
+    optimizer(ops, "adamw", betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01)
+    optimizer(ops, "adamw", length=150, betas=(0.8, 0.99), eps=1e-3, weight_decay=8.0, decays=[8.0, 0.0, 2.0])
+    optimizer(ops, "sgd", length=150, momentum=0.9, weight_decay=8.0, nesterov=True, decays=[0.0, 8.0, 4.0])
     (HERE / "ops.json").write_text("[\n" + ",\n".join(json.dumps(c) for c in ops.cases) + "\n]\n")
     save_safetensors(HERE / "ops.safetensors", ops.tensors)
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"math"
 	"net/http"
-	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -252,7 +252,7 @@ func (s *Server) figures(name string) (f figures, err error) {
 	}
 	f.Curve = newCurve(epochs)
 	var m struct{ Accuracy float64 }
-	text, err := os.ReadFile(filepath.Join(dir, trainer.MetricsFile))
+	text, err := limitedfile.Read(filepath.Join(dir, trainer.MetricsFile), limitedfile.JSON)
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}

@@ -65,7 +65,7 @@ func runs(t *testing.T) string {
 
 // trainRun trains for three epochs into the folder out/name. It tells the hub, unless
 // that is nil, how the training ended.
-func trainRun(t *testing.T, out, network, name string, progress trainer.Progress, hub *live.Hub) {
+func trainRun(t testing.TB, out, network, name string, progress trainer.Progress, hub *live.Hub) {
 	t.Helper()
 	backend, err := cpuref.Open(cpuref.Options{})
 	if err != nil {
@@ -88,7 +88,7 @@ func trainRun(t *testing.T, out, network, name string, progress trainer.Progress
 }
 
 // newServer returns a server of the folder.
-func newServer(t *testing.T, o Options) *Server {
+func newServer(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.OpenBackend == nil {
 		o.OpenBackend = openCPU
@@ -145,7 +145,7 @@ func text(t *testing.T, r *http.Response) string {
 }
 
 // boot returns the first test image, an ankle boot, as a PNG of its own size or larger.
-func boot(t *testing.T, scale int) []byte {
+func boot(t testing.TB, scale int) []byte {
 	t.Helper()
 	small := datasettest.Subset(t).Test.Picture(0)
 	large := image.NewGray(image.Rect(0, 0, scale*small.Bounds().Dx(), scale*small.Bounds().Dy()))
@@ -157,7 +157,7 @@ func boot(t *testing.T, scale int) []byte {
 	return encoded(t, large)
 }
 
-func encoded(t *testing.T, img image.Image) []byte {
+func encoded(t testing.TB, img image.Image) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	if err := png.Encode(&b, img); err != nil {

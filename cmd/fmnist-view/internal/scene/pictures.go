@@ -351,7 +351,7 @@ func (s *scene) probabilities(a area) {
 // confusion draws the confusion matrix as a heat map, each row by its share.
 func (s *scene) confusion(a area) {
 	matrix := s.state.Confusion
-	if matrix == nil {
+	if len(matrix) == 0 {
 		s.say(a, "The matrix comes with the first epoch's evaluation, or from the run's weights and dataset.")
 		return
 	}

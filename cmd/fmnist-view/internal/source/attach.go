@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -78,5 +79,6 @@ func get(ctx context.Context, address string, to any) error {
 	if response.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s answers %s: give the address that train --serve prints, with its token if it has one", address, response.Status)
 	}
-	return json.NewDecoder(response.Body).Decode(to)
+	const most = 64 << 20 // of a list of runs
+	return json.NewDecoder(io.LimitReader(response.Body, most)).Decode(to)
 }

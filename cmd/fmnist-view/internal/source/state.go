@@ -8,6 +8,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
 
 // State is what is known of a run. Its slices are shared: do not change them.
@@ -56,7 +57,7 @@ func (s *State) add(e live.Event) {
 		s.addStep(*e.Step)
 	case e.Epoch != nil:
 		s.Epochs = append(slices.Clone(s.Epochs), e.Epoch.Report)
-		if e.Epoch.ConfusionMatrix != nil {
+		if m := e.Epoch.ConfusionMatrix; m != nil && metrics.IsSquare(m) { // from another program
 			s.Confusion = e.Epoch.ConfusionMatrix
 			s.ConfusionLabel = fmt.Sprintf("epoch %d, %s images", e.Epoch.Report.Epoch, s.selected())
 		}

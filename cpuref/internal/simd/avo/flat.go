@@ -117,7 +117,7 @@ func adam(v vector) {
 	beta1, rest1 := v.broadcast("s", "Beta1"), v.broadcast("s", "OneMinusBeta1")
 	beta2, rest2 := v.broadcast("s", "Beta2"), v.broadcast("s", "OneMinusBeta2")
 	size, root := v.broadcast("s", "StepSize"), v.broadcast("s", "RootCorrection")
-	eps, decay := v.broadcast("s", "Eps"), v.broadcast("s", "WeightDecay")
+	eps, decay, keep := v.broadcast("s", "Eps"), v.broadcast("s", "WeightDecay"), v.broadcast("s", "Keep")
 	v.flat([]string{"param", "grad", "m", "v"}, func(m []Mem) {
 		p, g := v.load(m[0]), v.load(m[1])
 		VFMADD231PS(p, decay, g)
@@ -134,6 +134,7 @@ func adam(v vector) {
 		VADDPS(eps, square, square)
 		VMULPS(size, first, first)
 		VDIVPS(square, first, first)
+		VMULPS(keep, p, p)
 		VSUBPS(first, p, p)
 		VMOVUPS(p, m[0])
 	})
@@ -165,6 +166,17 @@ func sgdMomentum(v vector) {
 		VFMADD231PS(velocity, shareM, g)
 		VFNMADD231PS(g, rate, p)
 		VMOVUPS(p, m[0])
+	})
+}
+
+func ema(v vector) {
+	v.function("ema", "average, param *float32, n int, s *EMAStep", "performs one step of a moving average.")
+	rate := v.broadcast("s", "Rate")
+	v.flat([]string{"average", "param"}, func(m []Mem) {
+		a, p := v.load(m[0]), v.load(m[1])
+		VSUBPS(a, p, p)
+		VFMADD231PS(p, rate, a)
+		VMOVUPS(a, m[0])
 	})
 }
 

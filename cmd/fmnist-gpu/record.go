@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/audit"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
+)
+
+func newRecordCommand() *cobra.Command {
+	var out, twins string
+	asJSON := false
+	c := &cobra.Command{
+		Use:   "record FOLDER",
+		Short: "Write down what a recipe reaches over seeds, as JSON and Markdown",
+		Long: `Write down what the finished runs in a folder reached: date, version, device, recipe,
+the results of each seed, and their means with 95 % intervals. The runs must differ
+only in the seed. --without gives every accuracy a second time, without the test
+images that have a near twin among the training images.
+
+The seconds of a run are those from the start of its program until its weights were on
+the disk. A run has them if "train" trained it in one go, and alone: one that was
+interrupted and resumed has none, nor has one of an experiment or of --replicas.
+"make record-NAME" trains the seeds of a preset so, one after the other.`,
+		Example: `  fmnist-gpu record runs/record-main_no_aug
+  fmnist-gpu record runs/record-fast --without runs/audit/twins.csv --out fast`,
+		Args:              oneArgument("one folder of runs"),
+		ValidArgsFunction: completeRunFolders,
+		RunE: func(c *cobra.Command, args []string) error {
+			name := filepath.Base(out)
+			if out == "" {
+				name, out = filepath.Base(filepath.Clean(args[0])), filepath.Join(args[0], "record")
+			}
+			r, err := newRecord(name, args[0], twins)
+			if err != nil {
+				return err
+			}
+			if err := report.WriteRecord(out, r); err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(c.OutOrStdout(), r)
+			}
+			text, err := report.RecordMarkdown(r)
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s\nthe record is in %s.json and %s.md\n", text, out, out)
+			return err
+		},
+	}
+	bind(flagGroup{c.Flags(), groupData}, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give accuracies without test images that have a twin among the training images in this list")
+	g := flagGroup{c.Flags(), groupOutput}
+	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended (default: record in the folder)")
+	bind(g, &asJSON, "json", setting.Bool(), "print the record as JSON, not as Markdown")
+	return c
+}
+
+// newRecord returns the record of the runs in a folder; twins is a list of an audit, or
+// "" for none.
+func newRecord(name, dir, twins string) (*study.Record, error) {
+	var seen []int
+	if twins != "" {
+		list, err := audit.ReadTwins(twins)
+		if err != nil {
+			return nil, fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
+		}
+		seen = append([]int{}, audit.SeenInTraining(list)...) // not nil
+	}
+	groups, err := study.ReadGroups([]string{dir})
+	if err != nil {
+		return nil, err
+	}
+	var runs []*study.Run
+	for _, g := range groups {
+		if len(g.Unfinished) > 0 {
+			return nil, &commandLineError{fmt.Sprintf("the run %s of %s is not finished: run the experiment again to continue it", g.Unfinished[0], dir)}
+		}
+		runs = append(runs, g.Runs...)
+	}
+	return study.NewRecord(name, time.Now().UTC().Format(time.DateOnly), runs, seen)
+}

@@ -1,0 +1,42 @@
+package main
+
+import (
+	"encoding/json"
+	"image/color"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
+)
+
+// A training becomes a record, with seconds because it was trained in one go.
+func TestRecord(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, runs, twins := filepath.Join(dir, "pictures"), filepath.Join(dir, "runs"), filepath.Join(dir, "twins.csv")
+	writeClassFolders(t, pictures, 12, 24, color.White)
+	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--epochs", "1", "--out", runs)...)
+	writeFile(t, twins, "split_a,index_a,label_a,split_b,index_b,label_b,distance,same_bytes\ntrain,3,0,test,0,0,0.01,false\n")
+	var r study.Record
+	if err := json.Unmarshal([]byte(wantSuccess(t, "record", runs, "--json")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Twins != nil || len(r.Runs) != 1 || r.Name != "runs" || r.Seconds == nil || r.Seconds.Runs != 1 || !(r.Seconds.Mean > 0 && r.Seconds.Mean < 60) || r.Date == "" || r.Recipe["model"] != "logistic" {
+		t.Errorf("%+v", r)
+	}
+	for _, name := range []string{"record.json", "record.md"} {
+		if _, err := os.Stat(filepath.Join(runs, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := json.Unmarshal([]byte(wantSuccess(t, "record", runs, "--json", "--without", twins, "--out", filepath.Join(dir, "fast"))), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Name != "fast" || *r.Twins != 1 || r.TestImages != 12 || r.AccuracyWithout.Runs != 1 {
+		t.Errorf("without a twin: %+v", r)
+	}
+	wantFailure(t, []string{"record", runs, "--without", filepath.Join(dir, "none.csv")}, exitBadFile, "--without", "none.csv")
+	wantFailure(t, []string{"record"}, exitUsage, "name one folder of runs")
+	wantFailure(t, []string{"record", pictures}, exitUsage, "holds no finished run")
+}

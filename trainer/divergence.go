@@ -1,0 +1,288 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// A training whose loss or weights are no longer finite ends. To say where that began,
+// it is trained again from its last checkpoint, and the first bad step op by op.
+
+// weighEvery is the time between two checks of the weights, which are read back from
+// the device for it. The losses are checked at each report.
+var weighEvery = time.Second // tests shorten it
+
+// divergence is the [ErrDiverged] of a training before it is known where it began.
+type divergence struct {
+	what       string // "the loss is NaN", "conv1.weight holds NaN"
+	step       int    // by the end of which it had begun
+	evaluation bool   // seen in the evaluation after the step
+}
+
+func (d *divergence) Error() string {
+	return fmt.Sprintf("%v: %s at step %d", ErrDiverged, d.what, d.step)
+}
+
+// Is makes the error [ErrDiverged].
+func (d *divergence) Is(target error) bool { return target == ErrDiverged }
+
+// notFinite returns the index of the first NaN or infinity, or -1.
+func notFinite(values []float32) int {
+	for i, x := range values {
+		if x-x != 0 { // which is NaN for both
+			return i
+		}
+	}
+	return -1
+}
+
+// checkLosses returns a divergence if the loss of a step from slot from on is not
+// finite. losses are those of the epoch's steps so far.
+func (t *training) checkLosses(losses []float32, from int) error {
+	i := from + notFinite(losses[from:])
+	if i < from {
+		return nil
+	}
+	return &divergence{what: fmt.Sprintf("the loss is %v", losses[i]), step: t.state.Step - t.state.Slot + i + 1}
+}
+
+// checkWeights returns a divergence if a weight or running statistic on the device is
+// not finite. A loss can hide that: ReLU may turn NaN into 0.
+func (t *training) checkWeights() error {
+	t.weighed = time.Now()
+	return t.checkTensors(t.net.Values, t.net.Running)
+}
+
+// checkTensors is checkWeights for any tensors of float32.
+func (t *training) checkTensors(tensors ...kernels.Tensor) error {
+	for _, x := range tensors {
+		i, value, err := t.firstBad(x)
+		if err != nil {
+			return err
+		}
+		if i >= 0 {
+			return t.holds(x, i, value)
+		}
+	}
+	return nil
+}
+
+// holds returns the divergence of a tensor whose element i is not finite.
+func (t *training) holds(x kernels.Tensor, i int, value float32) error {
+	return &divergence{what: fmt.Sprintf("%s holds %v", t.net.NameOf(x, i), value), step: t.state.Step}
+}
+
+// firstBad returns the index and the value of the first element that is not finite, or
+// -1.
+func (t *training) firstBad(x kernels.Tensor) (int, float32, error) {
+	if x.Len() == 0 || x.Type != kernels.Float32 {
+		return -1, 0, nil
+	}
+	values, err := t.read(x)
+	if i := notFinite(values); i >= 0 {
+		return i, values[i], nil
+	}
+	return -1, 0, err
+}
+
+// read reads a tensor of words from the device, into memory that the next read uses
+// again.
+func (t *training) read(x kernels.Tensor) ([]float32, error) {
+	if len(t.scanned) < x.Len() {
+		t.scanned = make([]float32, x.Len())
+	}
+	words := t.scanned[:x.Len()]
+	return words, t.prog.Read(x, kernels.AsBytes(words))
+}
+
+// explain returns the error to show for a divergence: where it began, what is left of
+// the run and what to do.
+func (t *training) explain(ctx context.Context, err error) error {
+	d, ok := errors.AsType[*divergence](err)
+	if !ok {
+		return err
+	}
+	began, kept := "", ""
+	remedy := fmt.Sprintf("try a lower learning rate (lr) than %v", t.recipe.LR)
+	if t.recipe.precision() != kernels.FP32 {
+		remedy += ", or precision fp32"
+	}
+	start, err := t.lastSaved()
+	if err == nil {
+		began, err = t.origin(ctx, start, d)
+	}
+	switch {
+	case err != nil:
+		began = fmt.Sprintf("where it began is unknown: %v", err)
+	case began == "":
+		began = fmt.Sprintf("steps %d to %d, repeated, stay finite", start.Step+1, d.step)
+		remedy = "suspect the device's memory, and resume the run"
+	}
+	if start != nil && start.Step > 0 {
+		kept = fmt.Sprintf("the checkpoint of step %d is kept; ", start.Step)
+	}
+	return fmt.Errorf("%w; %s; %s%s", d, began, kept, remedy)
+}
+
+// lastSaved returns the state of the last checkpoint, or that of the beginning.
+func (t *training) lastSaved() (*runState, error) {
+	if t.folder.dir != "" {
+		if s, err := t.folder.readState(); err != nil || s != nil {
+			return s, err
+		}
+	}
+	if len(t.state.Epochs) > 0 {
+		return nil, errors.New("this training saves no checkpoint to repeat it from")
+	}
+	return t.beginning(), nil
+}
+
+// origin trains again from a state until the divergence, and says in which step and
+// tensor the first value was that is not finite: "" if this time all were finite.
+func (t *training) origin(ctx context.Context, start *runState, d *divergence) (string, error) {
+	r, err := t.replay(start)
+	if err != nil {
+		return "", err
+	}
+	defer r.close()
+	section := ""
+	found, err := r.until(ctx, d.step)
+	switch {
+	case err != nil:
+		return "", err
+	case found != nil:
+		section, _ = r.nextSection(r.state.Slot + 1)
+	case d.evaluation:
+		found = d
+		section, err = r.evaluationOf(t)
+	default:
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	where, err := r.dissect(section)
+	if where == "" {
+		where = found.what // the ops give other roundings by themselves than together
+	}
+	return fmt.Sprintf("it began at step %d: %s", found.step, where), err
+}
+
+// replay returns the training at a state, on a program of its own that can also run
+// each op by itself. It writes no files.
+func (t *training) replay(start *runState) (*training, error) {
+	images, err := t.allImages()
+	if err != nil {
+		return nil, err
+	}
+	c := t.net.Config
+	c.Images, c.ByOp = 0, true
+	s, err := open(t.backend, c, images)
+	if err != nil {
+		return nil, err
+	}
+	r := *t
+	r.session, r.state, r.found, r.events, r.log, r.notes, r.scanned = s, *start, progressed{}, nil, nil, nil, nil
+	if start.Step > 0 {
+		r.found.state = start
+	}
+	if err := errors.Join(r.initialise(), r.prepareEpoch()); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return &r, nil
+}
+
+// replayed is the number of steps that a replay runs between two checks.
+const replayed = 32
+
+// until trains to the given step, or to the one before the first bad step, of which it
+// returns the divergence.
+func (t *training) until(ctx context.Context, step int) (*divergence, error) {
+	most := replayed
+	for t.state.Step < step {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		state := t.state
+		before, err := t.readResumable()
+		if err != nil {
+			return nil, err
+		}
+		section, n := t.nextSection(state.Slot + min(most, step-state.Step))
+		if err := t.run(section, n); err != nil {
+			return nil, err
+		}
+		t.state.Step, t.state.Slot = state.Step+n, state.Slot+n
+		err = t.checkSteps(state.Slot)
+		d, bad := errors.AsType[*divergence](err)
+		switch {
+		case bad:
+			t.state = state
+			if err := t.writeResumable(before); err != nil || n == 1 {
+				return d, err
+			}
+			most = 1
+		case err != nil:
+			return nil, err
+		}
+	}
+	return nil, nil
+}
+
+// checkSteps checks all that the steps from slot from on have computed.
+func (t *training) checkSteps(from int) error {
+	losses, _, err := t.logs(t.net.Train, 0, t.state.Slot)
+	if err != nil {
+		return err
+	}
+	if err := t.checkLosses(losses, from); err != nil {
+		return err
+	}
+	return t.checkTensors(t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2)
+}
+
+// evaluationOf prepares the batch of an evaluation that had the first bad loss in t, and
+// returns its section.
+func (t *training) evaluationOf(of *training) (string, error) {
+	size := slices.Max(t.net.Config.EvalBatches)
+	losses, _, err := of.logs(of.net.Eval, 0, model.Steps(len(t.selected), size))
+	if err != nil {
+		return "", err
+	}
+	batch := max(0, notFinite(losses))
+	if err := t.prepareEvaluation(t.selected); err != nil {
+		return "", err
+	}
+	state := kernels.State{Cursor: uint32(batch * size), Slot: uint32(batch)}
+	section := model.EvalSection(min(size, len(t.selected)-batch*size))
+	return section, t.prog.Write(t.net.Eval.State, kernels.AsBytes(state.Words()))
+}
+
+// dissect runs a section op by op and names the first tensor that is not finite, "" if
+// all are.
+func (t *training) dissect(section string) (string, error) {
+	for i, op := range t.net.Plan.Find(section).Ops {
+		if err := t.prog.Run(model.OpSection(section, i), 1); err != nil {
+			return "", err
+		}
+		for _, o := range op.Operands() {
+			if o.Access&kernels.Write == 0 {
+				continue
+			}
+			at, value, err := t.firstBad(o.Tensor)
+			if err != nil {
+				return "", err
+			}
+			if at >= 0 {
+				return fmt.Sprintf("%s (%s of %s) holds %v", t.net.NameOf(o.Tensor, at), o.Name, op.Kind(), value), nil
+			}
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,105 @@
+package trainer
+
+import (
+	"slices"
+	"time"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
+)
+
+// evalBatchSizes are the batch sizes of evaluation to choose from. All divide the sizes
+// of Fashion-MNIST's validation and test sets. The activations of the first take less
+// memory than those of a training step with a batch of 64.
+var evalBatchSizes = []int{100, 250, 500, 1000, 2500}
+
+// A batch may take this much longer per image than the fastest, and this part of the
+// device's memory in addition to that of the smallest.
+const (
+	evalSlack  = 1.1
+	evalMemory = 1. / 32
+)
+
+// evaluating returns the configuration with sections to evaluate each of the given
+// numbers of images: with the smallest batch size that is nearly the fastest by the
+// backend's estimate, the first if it has none. Precision, replicas and a training
+// beside it change nothing, so that they evaluate alike.
+func evaluating(c model.Config, backend kernels.Backend, counts ...int) model.Config {
+	c.EvalImages = slices.Max(counts)
+	size := evalBatchSizes[0]
+	if e, ok := backend.(kernels.Estimator); ok {
+		size = bestEvalBatch(model.Config{Network: c.Network, Images: c.EvalImages, EvalImages: c.EvalImages}, e, counts)
+	}
+	c.EvalBatches = evalBatches(size, counts)
+	return c
+}
+
+func bestEvalBatch(c model.Config, e kernels.Estimator, counts []int) int {
+	type candidate struct {
+		size int
+		took time.Duration
+	}
+	var all []candidate
+	least := 0 // bytes of the plan with the smallest batch
+	for _, size := range evalBatchSizes {
+		c.EvalBatches = evalBatches(size, counts)
+		net, err := model.Build(c)
+		if err != nil {
+			break // whoever builds the plan says so
+		}
+		bytes := net.Plan.Bytes()
+		if len(all) == 0 {
+			least = bytes
+		}
+		took, err := estimate(e, net.Plan, size, counts)
+		if err != nil || float64(bytes-least) > evalMemory*float64(e.DeviceMemory()) {
+			break
+		}
+		all = append(all, candidate{size, took})
+	}
+	if len(all) == 0 {
+		return evalBatchSizes[0]
+	}
+	fastest := slices.MinFunc(all, func(a, b candidate) int { return int(a.took - b.took) })
+	for _, c := range all {
+		if float64(c.took) <= evalSlack*float64(fastest.took) {
+			return c.size
+		}
+	}
+	return fastest.size
+}
+
+// estimate returns about how long the evaluation of all images takes.
+func estimate(e kernels.Estimator, p *kernels.Plan, size int, counts []int) (total time.Duration, err error) {
+	for _, n := range counts {
+		full, last := model.Batches(n, size)
+		for _, s := range []struct{ batch, times int }{{size, full}, {last, min(last, 1)}} {
+			if s.times == 0 {
+				continue
+			}
+			took, err := e.Estimate(p, model.EvalSection(s.batch))
+			if err != nil {
+				return 0, err
+			}
+			total += took * time.Duration(s.times)
+		}
+	}
+	return total, nil
+}
+
+// evalBatches lists the batch sizes needed to evaluate each of the given numbers of
+// images, at most size at a time.
+func evalBatches(size int, counts []int) []int {
+	var sizes []int
+	for _, n := range counts {
+		full, last := model.Batches(n, size)
+		if full > 0 {
+			sizes = append(sizes, size)
+		}
+		if last > 0 {
+			sizes = append(sizes, last)
+		}
+	}
+	slices.Sort(sizes)
+	return slices.Compact(sizes)
+}

@@ -1,0 +1,43 @@
+package limitedfile
+
+import (
+	"bytes"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	content := bytes.Repeat([]byte("x"), 10)
+	if err := os.WriteFile(path, content, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := Read(path, 10); err != nil || !bytes.Equal(b, content) {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := Read(path, 9); err == nil || !strings.Contains(err.Error(), path+": it has more than 9 bytes") {
+		t.Errorf("a larger file: %v", err)
+	}
+	if _, err := Read(dir, 10); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a folder: %v", err)
+	}
+	if _, err := Read(filepath.Join(dir, "none"), 10); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	// Its size would fit on no machine: it must be refused unread.
+	sparse := filepath.Join(dir, "sparse")
+	if err := os.WriteFile(sparse, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(sparse, 1<<40); err != nil {
+		t.Skip("no sparse files here: ", err)
+	}
+	if _, err := Read(sparse, Table); err == nil {
+		t.Error("a terabyte was read")
+	}
+}

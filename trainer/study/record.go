@@ -1,0 +1,209 @@
+package study
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"gonum.org/v1/gonum/stat"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
+)
+
+// Record is what a recipe reaches over its seeds, with all that is needed to repeat it.
+type Record struct {
+	Name    string `json:"name"`
+	Date    string `json:"date"`    // of the record, such as 2026-11-27
+	Version string `json:"version"` // of the program that trained, which names its commit
+	Device  string `json:"device"`
+	Dataset string `json:"dataset"`
+	// Protocol says on which images the weights were selected; see
+	// [metrics.Metrics.Protocol].
+	Protocol   string `json:"protocol"`
+	Parameters int    `json:"parameters"`
+	TestImages int    `json:"test_images"`
+	// Twins is the number of test images with a near twin among the training images,
+	// if they were counted.
+	Twins *int `json:"test_images_with_twin,omitempty"`
+
+	Accuracy        Estimate  `json:"accuracy"` // on the test images, a fraction
+	AccuracyWithout *Estimate `json:"accuracy_without_twins,omitempty"`
+	Loss            Estimate  `json:"loss"`
+	// Seconds are from the program's start until the weights were on the disk, of the
+	// runs that have such a time; nil if none has.
+	Seconds *Estimate `json:"seconds,omitempty"`
+
+	Runs []RecordRun `json:"runs"` // by seed
+	// Recipe holds the settings of the runs but the seed, by their names, without those
+	// that say only where and how they ran.
+	Recipe map[string]any `json:"recipe"`
+}
+
+// RecordRun is the result of one seed.
+type RecordRun struct {
+	Seed            uint64   `json:"seed"`
+	Accuracy        float64  `json:"accuracy"`
+	AccuracyWithout *float64 `json:"accuracy_without_twins,omitempty"`
+	Loss            float64  `json:"loss"`
+	ValAccuracy     *float64 `json:"val_accuracy,omitempty"`
+	Epochs          int      `json:"epochs"`
+	BestEpoch       int      `json:"best_epoch"`
+	Seconds         *float64 `json:"seconds,omitempty"`      // see [metrics.Metrics.SecondsToWeights]
+	WithoutTime     string   `json:"without_time,omitempty"` // why there are none
+	TrainingSeconds float64  `json:"training_seconds"`       // of the steps alone
+	Version         string   `json:"version,omitempty"`      // if they differ
+	Device          string   `json:"device,omitempty"`       // if they differ
+	Earlier         []string `json:"earlier,omitempty"`      // where else the run was trained
+}
+
+// Estimate is the mean of a figure over runs.
+type Estimate struct {
+	Mean      float64  `json:"mean"`
+	PlusMinus *float64 `json:"plus_minus,omitempty"` // half of its 95 % interval; nil for one run
+	Runs      int      `json:"runs"`
+}
+
+func estimateOf(x []float64) Estimate {
+	e := Estimate{Mean: stat.Mean(x, nil), Runs: len(x)}
+	if interval, err := statistics.MeanInterval(x); err == nil {
+		e.PlusMinus = new((interval.High - interval.Low) / 2)
+	}
+	return e
+}
+
+// NewRecord returns the record of finished runs, which must be those of one recipe on the
+// same test images. twins are the indices of the test images that have a near twin among
+// the training images, in ascending order; nil if they are not known. The error is
+// [trainer.ErrUsage].
+func NewRecord(name, date string, runs []*Run, twins []int) (*Record, error) {
+	list, err := recipes(runs)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) > 1 {
+		return nil, usage("%s and %s are of different recipes: a record is of one, over its seeds", list[0].Name, list[1].Name)
+	}
+	runs = list[0].runs
+	first := runs[0]
+	r := &Record{Name: name, Date: date, Dataset: first.Config.Dataset, Protocol: first.Metrics.Protocol,
+		Parameters: first.Metrics.Parameters, TestImages: len(first.Labels)}
+	if r.Recipe, err = first.Config.recordedRecipe(); err != nil {
+		return nil, err
+	}
+	for _, run := range runs {
+		switch {
+		case !sameTest(first, run):
+			return nil, usage("%s and %s were tested on different images: a record is of one recipe on the same images", first.Dir, run.Dir)
+		case run.Config.EvalImages > 0:
+			return nil, usage("%s was tested on some of the test images alone (eval-images): a record needs all", run.Dir)
+		case len(twins) > 0 && twins[len(twins)-1] >= len(run.Labels):
+			return nil, usage("test image %d has a twin, but %s was tested on %d: the twins are of another dataset", twins[len(twins)-1], run.Dir, len(run.Labels))
+		case len(twins) == len(run.Labels):
+			return nil, usage("every test image has a twin: none is left")
+		}
+		r.Runs = append(r.Runs, recordRun(run, twins))
+	}
+	r.Version, r.Device = joined(runs, func(r *Run) string { return r.Environment.Version }), joined(runs, (*Run).device)
+	for i, run := range runs {
+		if run.Environment.Version != r.Version {
+			r.Runs[i].Version = run.Environment.Version
+		}
+		if run.device() != r.Device {
+			r.Runs[i].Device = run.device()
+		}
+	}
+	if twins != nil {
+		r.Twins = new(len(twins))
+	}
+	r.summarise()
+	return r, nil
+}
+
+// device returns the device, and the driver if there is one.
+func (r *Run) device() string {
+	return strings.Join(slices.DeleteFunc([]string{r.Environment.Device, r.Environment.Driver}, func(s string) bool { return s == "" }), ", ")
+}
+
+// joined returns the different texts of runs.
+func joined(runs []*Run, text func(r *Run) string) string {
+	var list []string
+	for _, r := range runs {
+		if t := text(r); !slices.Contains(list, t) {
+			list = append(list, t)
+		}
+	}
+	return strings.Join(list, "; ")
+}
+
+// recordRun returns the result of a run.
+func recordRun(run *Run, twins []int) RecordRun {
+	m := run.Metrics
+	r := RecordRun{Seed: run.Config.Seed, Accuracy: m.Accuracy, Loss: m.Loss, Epochs: len(run.Epochs), BestEpoch: run.BestEpoch(),
+		TrainingSeconds: m.TrainingSeconds, Earlier: run.Environment.Earlier}
+	if val, ok := run.ValAccuracy(); ok {
+		r.ValAccuracy = &val
+	}
+	switch {
+	case m.SecondsToWeights > 0:
+		r.Seconds = &m.SecondsToWeights
+	case run.Environment.Together > 1:
+		r.WithoutTime = "trained beside others"
+	default:
+		r.WithoutTime = "interrupted and resumed, or not alone in its program"
+	}
+	if twins != nil {
+		right, images := 0, 0
+		for i, ok := range run.Right {
+			if _, twin := slices.BinarySearch(twins, i); !twin {
+				images++
+				right += btoi(ok)
+			}
+		}
+		r.AccuracyWithout = new(float64(right) / float64(images))
+	}
+	return r
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// summarise computes the record's means from its runs.
+func (r *Record) summarise() {
+	var accuracies, without, losses, seconds []float64
+	for _, run := range r.Runs {
+		accuracies, losses = append(accuracies, run.Accuracy), append(losses, run.Loss)
+		if run.AccuracyWithout != nil {
+			without = append(without, *run.AccuracyWithout)
+		}
+		if run.Seconds != nil {
+			seconds = append(seconds, *run.Seconds)
+		}
+	}
+	r.Accuracy, r.Loss = estimateOf(accuracies), estimateOf(losses)
+	if without != nil {
+		r.AccuracyWithout = new(estimateOf(without))
+	}
+	if seconds != nil {
+		r.Seconds = new(estimateOf(seconds))
+	}
+}
+
+// recordedRecipe returns the settings that decide a run's weights, but the seed.
+func (c Config) recordedRecipe() (map[string]any, error) {
+	text, err := c.YAML()
+	if err != nil {
+		return nil, err
+	}
+	var all map[string]any
+	if err := yaml.Unmarshal([]byte(text), &all); err != nil {
+		return nil, err
+	}
+	for _, name := range append([]string{"seed"}, placeSettings...) {
+		delete(all, name)
+	}
+	return all, nil
+}
