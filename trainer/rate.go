@@ -88,7 +88,7 @@ func (c *RateCurve) add(rate, loss float64) bool {
 // It evaluates nothing and writes no files. The errors are those of [Train]; a ctx that
 // is cancelled gives its error.
 func FindRate(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, init string, s RateSweep) (*RateCurve, error) {
-	r.LR, r.Scheduler, r.Warmup, r.MaxSteps, r.NoEval = s.Start, "none", 0, 0, true
+	r.LR, r.Scheduler, r.Warmup, r.EMA, r.MaxSteps, r.NoEval = s.Start, "none", 0, 0, 0, true
 	if err := s.check(); err != nil {
 		return nil, err
 	}
@@ -152,7 +152,7 @@ func (g *group) sweepEpoch(ctx context.Context, s RateSweep, c *RateCurve) (bool
 
 // RateSuggestions are learning rates that a curve suggests.
 type RateSuggestions struct {
-	// Valley is about two thirds down the longest fall of the loss: fastai's default.
+	// Valley is in the middle of the longest fall of the loss: fastai's default.
 	Valley   float64 `json:"valley"`
 	Steepest float64 `json:"steepest"` // where the loss falls fastest
 	Minimum  float64 `json:"minimum"`  // a tenth of the rate of the lowest loss
@@ -183,9 +183,9 @@ func (c *RateCurve) Suggest() (RateSuggestions, error) {
 	return RateSuggestions{Valley: rates[at], Steepest: rates[steepest], Minimum: rates[lowest] / 10}, nil
 }
 
-// valley returns a place half-way between the first and the second third of the longest
-// valley, or -1 if there is none. The longest valley ends with the longest falling
-// subsequence of the losses and is, as in fastai, as long as that, wherever it began.
+// valley returns the middle of the longest valley, or -1 if there is none. The longest
+// valley ends with the longest falling subsequence of the losses and is, as in fastai,
+// as long as that, wherever it began.
 func valley(losses []float64) int {
 	longest := make([]int, len(losses)) // falling subsequence that ends here
 	end := 0

@@ -34,8 +34,8 @@ step, until the loss diverges, and look at the curve of the loss (Smith, 2017). 
 sweep, its moving average and the suggestions are fastai's; it keeps no weights and
 evaluates nothing.
 
-The suggestion is the valley, about two thirds down the longest fall of the loss. For
-the scheduler onecycle it is the peak. --out draws the curve, with the steepest place
+The suggestion is the valley, the middle of the longest fall of the loss. For the
+scheduler onecycle it is the peak. --out draws the curve, with the steepest place
 and a tenth of the rate of the lowest loss, which are other suggestions.
 
 It takes the flags of "train" that matter, and its settings files. --select-on val, the

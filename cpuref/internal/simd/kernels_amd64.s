@@ -16743,6 +16743,65 @@ one:
 done:
 	RET
 
+// func emaSSE(average *float32, param *float32, n int, s *EMAStep)
+// Requires: SSE
+TEXT ·emaSSE(SB), NOSPLIT, $0-32
+	MOVQ   s+24(FP), AX
+	MOVSS  (AX), X0
+	SHUFPS $0x00, X0, X0
+	MOVQ   average+0(FP), AX
+	MOVQ   param+8(FP), CX
+	MOVQ   n+16(FP), DX
+
+many:
+	CMPQ   DX, $0x00000010
+	JL     one
+	MOVUPS (AX), X1
+	MOVUPS (CX), X2
+	SUBPS  X1, X2
+	MULPS  X0, X2
+	ADDPS  X2, X1
+	MOVUPS X1, (AX)
+	MOVUPS 16(AX), X1
+	MOVUPS 16(CX), X2
+	SUBPS  X1, X2
+	MULPS  X0, X2
+	ADDPS  X2, X1
+	MOVUPS X1, 16(AX)
+	MOVUPS 32(AX), X1
+	MOVUPS 32(CX), X2
+	SUBPS  X1, X2
+	MULPS  X0, X2
+	ADDPS  X2, X1
+	MOVUPS X1, 32(AX)
+	MOVUPS 48(AX), X1
+	MOVUPS 48(CX), X2
+	SUBPS  X1, X2
+	MULPS  X0, X2
+	ADDPS  X2, X1
+	MOVUPS X1, 48(AX)
+	ADDQ   $0x00000040, AX
+	ADDQ   $0x00000040, CX
+	SUBQ   $0x00000010, DX
+	JMP    many
+
+one:
+	TESTQ  DX, DX
+	JZ     done
+	MOVUPS (AX), X1
+	MOVUPS (CX), X2
+	SUBPS  X1, X2
+	MULPS  X0, X2
+	ADDPS  X2, X1
+	MOVUPS X1, (AX)
+	ADDQ   $0x00000010, AX
+	ADDQ   $0x00000010, CX
+	SUBQ   $0x00000004, DX
+	JMP    one
+
+done:
+	RET
+
 // func columnSumSSE(sum *float32, x *float32, ld int, rows int)
 // Requires: SSE
 TEXT ·columnSumSSE(SB), NOSPLIT, $0-32
@@ -25355,6 +25414,60 @@ done:
 	VZEROUPPER
 	RET
 
+// func emaAVX2(average *float32, param *float32, n int, s *EMAStep)
+// Requires: AVX, FMA3
+TEXT ·emaAVX2(SB), NOSPLIT, $0-32
+	MOVQ         s+24(FP), AX
+	VBROADCASTSS (AX), Y0
+	MOVQ         average+0(FP), AX
+	MOVQ         param+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+many:
+	CMPQ        DX, $0x00000020
+	JL          one
+	VMOVUPS     (AX), Y1
+	VMOVUPS     (CX), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (AX)
+	VMOVUPS     32(AX), Y1
+	VMOVUPS     32(CX), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, 32(AX)
+	VMOVUPS     64(AX), Y1
+	VMOVUPS     64(CX), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, 64(AX)
+	VMOVUPS     96(AX), Y1
+	VMOVUPS     96(CX), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, 96(AX)
+	ADDQ        $0x00000080, AX
+	ADDQ        $0x00000080, CX
+	SUBQ        $0x00000020, DX
+	JMP         many
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Y1
+	VMOVUPS     (CX), Y2
+	VSUBPS      Y1, Y2, Y2
+	VFMADD231PS Y2, Y0, Y1
+	VMOVUPS     Y1, (AX)
+	ADDQ        $0x00000020, AX
+	ADDQ        $0x00000020, CX
+	SUBQ        $0x00000008, DX
+	JMP         one
+
+done:
+	VZEROUPPER
+	RET
+
 // func columnSumAVX2(sum *float32, x *float32, ld int, rows int)
 // Requires: AVX
 TEXT ·columnSumAVX2(SB), NOSPLIT, $0-32
@@ -32602,6 +32715,60 @@ one:
 	ADDQ         $0x00000040, DX
 	SUBQ         $0x00000010, BX
 	JMP          one
+
+done:
+	VZEROUPPER
+	RET
+
+// func emaAVX512(average *float32, param *float32, n int, s *EMAStep)
+// Requires: AVX, AVX512F
+TEXT ·emaAVX512(SB), NOSPLIT, $0-32
+	MOVQ         s+24(FP), AX
+	VBROADCASTSS (AX), Z0
+	MOVQ         average+0(FP), AX
+	MOVQ         param+8(FP), CX
+	MOVQ         n+16(FP), DX
+
+many:
+	CMPQ        DX, $0x00000040
+	JL          one
+	VMOVUPS     (AX), Z1
+	VMOVUPS     (CX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	VMOVUPS     64(AX), Z1
+	VMOVUPS     64(CX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 64(AX)
+	VMOVUPS     128(AX), Z1
+	VMOVUPS     128(CX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 128(AX)
+	VMOVUPS     192(AX), Z1
+	VMOVUPS     192(CX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, 192(AX)
+	ADDQ        $0x00000100, AX
+	ADDQ        $0x00000100, CX
+	SUBQ        $0x00000040, DX
+	JMP         many
+
+one:
+	TESTQ       DX, DX
+	JZ          done
+	VMOVUPS     (AX), Z1
+	VMOVUPS     (CX), Z2
+	VSUBPS      Z1, Z2, Z2
+	VFMADD231PS Z2, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        $0x00000040, AX
+	ADDQ        $0x00000040, CX
+	SUBQ        $0x00000010, DX
+	JMP         one
 
 done:
 	VZEROUPPER

@@ -86,6 +86,7 @@ type Kernels struct {
 
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
+	EMA  func(average, param []float32, s *EMAStep) // average += Rate·(param − average)
 
 	// The loops of mixed precision; nil if the tier has no bfloat16 arithmetic.
 	// A pair is two such numbers in the space of a float32, the first in its
@@ -185,6 +186,9 @@ type SGDStep struct {
 	Rate, Momentum, WeightDecay float32
 	ShareG, ShareM              float32 // 0 and 1; with Nesterov momentum, 1 and Momentum
 }
+
+// EMAStep holds the parameter of one step of a moving average.
+type EMAStep struct{ Rate float32 }
 
 // Tiers returns the tiers that this machine can run, slowest first.
 func Tiers() []*Kernels { return append([]*Kernels{&generic}, machineTiers()...) }

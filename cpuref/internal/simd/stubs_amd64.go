@@ -454,6 +454,11 @@ func sgdSSE(param *float32, grad *float32, n int, s *SGDStep)
 //go:noescape
 func sgdMomentumSSE(param *float32, grad *float32, m *float32, n int, s *SGDStep)
 
+// emaSSE performs one step of a moving average.
+//
+//go:noescape
+func emaSSE(average *float32, param *float32, n int, s *EMAStep)
+
 // columnSumSSE adds up the columns of one block.
 //
 //go:noescape
@@ -633,6 +638,11 @@ func sgdAVX2(param *float32, grad *float32, n int, s *SGDStep)
 //
 //go:noescape
 func sgdMomentumAVX2(param *float32, grad *float32, m *float32, n int, s *SGDStep)
+
+// emaAVX2 performs one step of a moving average.
+//
+//go:noescape
+func emaAVX2(average *float32, param *float32, n int, s *EMAStep)
 
 // columnSumAVX2 adds up the columns of one block.
 //
@@ -838,6 +848,11 @@ func sgdAVX512(param *float32, grad *float32, n int, s *SGDStep)
 //
 //go:noescape
 func sgdMomentumAVX512(param *float32, grad *float32, m *float32, n int, s *SGDStep)
+
+// emaAVX512 performs one step of a moving average.
+//
+//go:noescape
+func emaAVX512(average *float32, param *float32, n int, s *EMAStep)
 
 // columnSumAVX512 adds up the columns of one block.
 //

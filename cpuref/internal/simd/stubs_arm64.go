@@ -34,6 +34,11 @@ func sgdNEON(param *float32, grad *float32, n int, s *SGDStep)
 //go:noescape
 func sgdMomentumNEON(param *float32, grad *float32, m *float32, n int, s *SGDStep)
 
+// emaNEON performs one step of a moving average.
+//
+//go:noescape
+func emaNEON(average *float32, param *float32, n int, s *EMAStep)
+
 // columnSumNEON adds up the columns of one block.
 //
 //go:noescape

@@ -69,7 +69,7 @@ var tierSSE = Kernels{
 	Winograd2x5: winogradWith(generic.Winograd2x5, 4, winogradVectors{winogradFilter2x5SSE, winogradInput2x5SSE,
 		winogradOutput2x5SSE, winogradGradient2x5SSE, winogradWeight2x5SSE}),
 	Dropout: dropoutGeneric,
-	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE),
+	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE), EMA: emaWith(4, emaSSE),
 	Pause: pause,
 }
 
@@ -101,7 +101,7 @@ var tierAVX2 = Kernels{
 	Winograd2x5: winogradWith(generic.Winograd2x5, 8, winogradVectors{winogradFilter2x5AVX2, winogradInput2x5AVX2,
 		winogradOutput2x5AVX2, winogradGradient2x5AVX2, winogradWeight2x5AVX2}),
 	Dropout: dropoutWith(8, dropoutAVX2),
-	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2),
+	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2), EMA: emaWith(8, emaAVX2),
 	Pause: pause,
 }
 
@@ -133,7 +133,7 @@ var tierAVX512 = Kernels{
 	Winograd2x5: winogradWith(generic.Winograd2x5, 16, winogradVectors{winogradFilter2x5AVX512, winogradInput2x5AVX512,
 		winogradOutput2x5AVX512, winogradGradient2x5AVX512, winogradWeight2x5AVX512}),
 	Dropout: dropoutWith(16, dropoutAVX512),
-	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512),
+	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512), EMA: emaWith(16, emaAVX512),
 	Pause: pause,
 }
 

@@ -35,7 +35,7 @@ var tierNEON = Kernels{
 	Winograd2x5: winogradWith(generic.Winograd2x5, 4, winogradVectors{winogradFilter2x5NEON, winogradInput2x5NEON,
 		winogradOutput2x5NEON, winogradGradient2x5NEON, winogradWeight2x5NEON}),
 	Dropout: dropoutGeneric,
-	Adam:    adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON),
+	Adam:    adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON), EMA: emaWith(4, emaNEON),
 	Pause: generic.Pause,
 }
 

@@ -50,6 +50,7 @@ func passes(v vector) {
 	adam(v)
 	sgd(v)
 	sgdMomentum(v)
+	ema(v)
 	columnSum(v)
 	columnSquares(v)
 	columnDots(v)
