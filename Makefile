@@ -118,6 +118,7 @@ race: setup ## test everything concurrent under the race detector
 
 # Inputs that it finds to fail land in testdata/fuzz, where every go test runs them.
 FUZZTIME ?= 20m
+FUZZFLAGS ?= -fuzzminimizetime 1s # of each new input; large ones would take all the time
 fuzz: ## feed the readers of files and requests with damaged input, each for FUZZTIME
 	@for package in $$($(GO) list ./...); do \
 		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \

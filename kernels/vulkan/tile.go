@@ -53,13 +53,14 @@ var gpuTiles = []tile{
 }
 
 // cpuTiles suit software drivers, which run a thread as a vector lane and for
-// which loads are expensive: each thread gets more of the tile, but not so much
-// that compiling the unrolled code takes longer than running it.
+// which loads are expensive: a thread gets much of the tile, unless compiling the
+// unrolled code would take longer than running it.
 var cpuTiles = []tile{
+	{64, 64, 8, 8, 16, 1.1},
 	{64, 32, 8, 8, 16, 1},
-	{32, 64, 8, 8, 16, 1},
 	{128, 16, 8, 8, 16, .9},
 	{32, 32, 8, 8, 16, .9},
+	{32, 32, 4, 4, 16, .6},
 	{32, 16, 4, 4, 16, .5},
 	{16, 16, 4, 4, 16, .4},
 }
@@ -104,6 +105,7 @@ type core struct {
 	fill                      int     // workgroups with less take as long as these
 	stepLatency               float64 // of a step along K, however little it multiplies
 	passCost                  float64 // launch and barrier of a second pass, or the levels of the tree
+	compileCost               float64 // for each element of a thread's part of the tile, per run
 }
 
 // gpuCore holds roughly for a multiprocessor of NVIDIA, a compute unit of AMD, and a
@@ -112,10 +114,11 @@ var gpuCore = core{registers: 64 * 1024, groups: 16, shared: 2, loadStep: 1, mos
 	stepLatency: 128 * 500, passCost: 8e5}
 
 // softwareCore stands for all threads of a software driver, which spreads workgroups
-// evenly: it takes any number of them, and as many as are wanted keep it busy.
+// evenly: it takes any number of them, and as many as are wanted keep it busy. It takes
+// 8 ms for each element to compile a shader, which then runs some 100 times.
 func softwareCore(wanted int) core {
 	return core{registers: math.MaxInt, groups: math.MaxInt, shared: 1 << 20, loadStep: wanted, mostLoad: wanted,
-		fill: wanted, passCost: 2e7}
+		fill: wanted, passCost: 2e7, compileCost: 1.6e5}
 }
 
 // ownRegisters is what a thread has in addition to its part of the tile
@@ -169,7 +172,7 @@ func (t *target) cost(p product) float64 {
 		time += t.core.passCost
 		traffic += 3 * p.m * p.n
 	}
-	return time*float64(t.cores) + float64(traffic)*trafficCost
+	return time*float64(t.cores) + float64(traffic)*trafficCost + float64(p.tm*p.tn)*t.core.compileCost
 }
 
 // inOneWindow reports whether each tile lies in one of the windows of columns.
