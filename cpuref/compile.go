@@ -70,6 +70,8 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 		return p.adam(op), nil
 	case kernels.SGD:
 		return p.sgd(op), nil
+	case kernels.EMA:
+		return p.ema(op), nil
 	case kernels.AdvanceState:
 		return p.advanceState(op), nil
 	case kernels.Gather:

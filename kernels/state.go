@@ -62,7 +62,8 @@ func ParseState(w []uint32) State {
 
 // AdvanceState moves the state to the next step: it adds 1 to Step and Slot
 // and Batch to Cursor, and replaces each bias correction c by c·β + (1−β), with
-// β and 1−β each rounded once to float32. It is the last op of a section.
+// β and 1−β each rounded once to float32. Only [EMA], which counts the step that is
+// done, comes after it in a section.
 type AdvanceState struct {
 	State Tensor // (StateWords) uint32, updated
 

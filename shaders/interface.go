@@ -537,6 +537,27 @@ func Dropout[T any](spec DropoutSpec, push DropoutPush, buffers DropoutBuffers[T
 		Buffers: []T{buffers.X, buffers.State, buffers.Y}}
 }
 
+// EMAPush holds the push constants of ema.comp.
+type EMAPush struct {
+	Len       int
+	LeastRate float32
+}
+
+// EMABuffers holds the buffers of ema.comp.
+type EMABuffers[T any] struct {
+	Param   T
+	Average T
+	State   T
+}
+
+// EMA calls ema.comp.
+func EMA[T any](push EMAPush, buffers EMABuffers[T]) Call[T] {
+	return Call[T]{Shader: "ema",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.LeastRate)),
+		Buffers: []T{buffers.Param, buffers.Average, buffers.State}}
+}
+
 // GatherSpec holds the specialisation constants of gather.comp.
 type GatherSpec struct {
 	Augment bool

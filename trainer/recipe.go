@@ -39,7 +39,11 @@ type Recipe struct {
 	Crop      *int     `yaml:"crop,omitempty"`   // pixels
 	Erase     *float64 `yaml:"erase,omitempty"`  // probability
 	Smoothing float64  `yaml:"label-smoothing"`
-	Seed      uint64   `yaml:"seed"`
+	// EMA is the decay of an exponential moving average of the weights, one step of
+	// which follows each of the optimizer's. The averaged weights are those that are
+	// evaluated and kept. 0 for none.
+	EMA  float64 `yaml:"ema"`
+	Seed uint64  `yaml:"seed"`
 	// SelectOn names the images that select the best epoch: val (the dataset's
 	// validation images, or held-out training images) or test.
 	SelectOn  string `yaml:"select-on"`
@@ -81,6 +85,7 @@ var recipeSettings = setting.Table{
 	{Name: "crop", Kind: setting.Whole(0, maxCrop)},
 	{Name: "erase", Kind: setting.Number("a probability from 0 to 1", within(0, 1))},
 	{Name: "label-smoothing", Kind: setting.Fraction()},
+	{Name: "ema", Kind: setting.Fraction()},
 	{Name: "seed", Kind: setting.Unsigned()},
 	{Name: "select-on", Kind: setting.Choice("val", "test")},
 	{Name: "patience", Kind: setting.Whole(0, 1<<20)},

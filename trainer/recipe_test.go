@@ -16,8 +16,8 @@ import (
 func TestPlanTakesExtremes(t *testing.T) {
 	const least, most = "1.18e-38", "0.9999999"
 	for _, extreme := range []map[string]string{
-		{"lr": least, "weight-decay": least, "momentum": least, "dropout": least, "label-smoothing": least, "rotate": least, "erase": least},
-		{"lr": "1000", "weight-decay": "1000", "momentum": most, "dropout": most, "label-smoothing": most, "rotate": "180", "erase": "1", "crop": "28", "batch-size": "16384", "warmup": "10"},
+		{"lr": least, "weight-decay": least, "momentum": least, "dropout": least, "label-smoothing": least, "ema": least, "rotate": least, "erase": least},
+		{"lr": "1000", "weight-decay": "1000", "momentum": most, "dropout": most, "label-smoothing": most, "ema": most, "rotate": "180", "erase": "1", "crop": "28", "batch-size": "16384", "warmup": "10"},
 		{"weight-decay": "0", "momentum": "0", "dropout": "0", "label-smoothing": "0", "rotate": "0", "erase": "0", "crop": "0", "batch-size": "1"},
 	} {
 		for _, optimizer := range []string{"adam", "adamw", "sgd"} {
@@ -31,7 +31,7 @@ func TestPlanTakesExtremes(t *testing.T) {
 			if err := c.CheckFor(dataset.FashionMNIST.Shape); err != nil {
 				t.Fatal(err)
 			}
-			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(*c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing),
+			_, err := model.Build(model.Config{Network: mustNetwork(t, c.Model).WithDropout(*c.Dropout), Optimizer: c.optimizer(), Smoothing: float32(c.Smoothing), EMA: c.EMA,
 				Precision: c.precision(), Augment: c.augmentation(), TrainBatches: []int{c.BatchSize}, TrainImages: 55000, Images: 55000})
 			if err != nil {
 				t.Errorf("%s with %v: %v", optimizer, extreme, err)

@@ -115,6 +115,7 @@ func trainedAlone(t *testing.T, r Recipe, n model.Network, data *dataset.Dataset
 // interrupted and one is resumed alone before the others join it.
 func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 	r, n, data := onTiny(t)
+	r.Optimizer, r.Warmup, r.EMA = "adamw", 1.5, .9
 	const replicas = 3
 	alone := trainedAlone(t, r, n, data, replicas)
 	together := folders(t, replicas)
@@ -167,7 +168,7 @@ func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 // Replicas that stop early, or diverge, leave the others what they are alone.
 func TestReplicasEndApart(t *testing.T) {
 	r, n, data := onTiny(t)
-	r.Epochs, r.Patience, r.LR = 12, 2, .001
+	r.Epochs, r.Patience, r.LR, r.EMA = 12, 2, .001, .5
 	const replicas = 4
 	alone := trainedAlone(t, r, n, data, replicas)
 	dirs := folders(t, replicas+1)

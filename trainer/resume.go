@@ -37,9 +37,12 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // resumable lists the tensors that an exact resume restores, except empty ones.
 func (t *training) resumable() []kernels.Tensor {
-	var list []kernels.Tensor
-	for _, x := range []kernels.Tensor{t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
-		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.State} {
+	var averages, list []kernels.Tensor
+	if t.recipe.EMA > 0 {
+		averages = []kernels.Tensor{t.net.EvalValues, t.net.EvalRunning}
+	}
+	for _, x := range append(averages, t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
+		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.State) {
 		if x.Len() > 0 {
 			list = append(list, x)
 		}

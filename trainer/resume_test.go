@@ -134,7 +134,7 @@ func TestStopAfter(t *testing.T) {
 		c.Epochs, c.SelectOn = 3, "val"
 		switch name {
 		case "onecycle":
-			c.Scheduler, c.Warmup = name, 1.3
+			c.Scheduler, c.Warmup, c.EMA = name, 1.3, .9
 		case "early stop":
 			c.Patience, c.LR = 1, 1e-9
 		case "max-steps":

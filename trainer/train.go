@@ -269,7 +269,7 @@ func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend
 	if last > 0 {
 		batches = append(batches, last)
 	}
-	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing),
+	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing), EMA: r.EMA,
 		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train)}
 	return evaluating(c, backend, len(p.selected), len(p.test))
 }

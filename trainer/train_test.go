@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -170,7 +171,8 @@ func wantSameFiles(t *testing.T, whole, resumed string) {
 func TestResumeIsExact(t *testing.T) {
 	c := small()
 	c.Dropout, c.Scheduler = new(.25), "onecycle"
-	c.Augment, c.Erase = "original", new(.25) // whose tables are no part of the checkpoint
+	c.Augment, c.Erase, c.Optimizer = "original", new(.25), "adamw" // whose tables are no part of the checkpoint
+	c.EMA = .9
 	whole, parts := t.TempDir(), t.TempDir()
 	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
 		t.Fatal(err)
@@ -321,5 +323,54 @@ func TestDivergenceIsNamed(t *testing.T) {
 	_, err := train(t, context.Background(), c, Options{})
 	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "learning rate (lr)") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// With EMA, the weights that a run keeps are the averages, computed here by hand from
+// the weights after each step of the same training without it.
+func TestEMAByHand(t *testing.T) {
+	c := small()
+	c.NoEval, c.Epochs = true, 1
+	last := func(steps int, ema float64) snapshot {
+		t.Helper()
+		c.MaxSteps, c.EMA = steps, ema
+		r, err := train(t, t.Context(), c, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Model.weights
+	}
+	const steps, decay = 4, .3
+	net, err := model.Build(model.Config{Network: c.network(t, dataset.FashionMNIST)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := [2][]float64{make([]float64, net.Values.Len()), make([]float64, net.Running.Len())}
+	for i, p := range net.Params {
+		for j, x := range net.Init(i, c.Seed) {
+			want[0][p.Tensor.Offset+j] = float64(x)
+		}
+	}
+	for _, p := range net.Stats {
+		for j := range p.Tensor.Len() {
+			want[1][p.Tensor.Offset+j] = float64(p.Value)
+		}
+	}
+	for step := 1; step <= steps; step++ {
+		w := last(step, 0)
+		rate := max(1-decay, 9./(10+float64(step)))
+		for i, values := range [][]float32{w.values, w.running} {
+			for j, x := range values {
+				want[i][j] += rate * (float64(x) - want[i][j])
+			}
+		}
+	}
+	got := last(steps, decay)
+	for i, values := range [][]float32{got.values, got.running} {
+		for j, x := range values {
+			if !(math.Abs(float64(x)-want[i][j]) <= 1e-6*max(1, math.Abs(want[i][j]))) {
+				t.Fatalf("tensor %d, element %d: %v, want %v", i, j, x, want[i][j])
+			}
+		}
 	}
 }

@@ -13,31 +13,31 @@ import (
 
 // snapshot is a network's weights on the host, in the device's layout.
 type snapshot struct {
-	values, running []float32 // of net.Values and net.Running
+	values, running []float32 // of net.EvalValues and net.EvalRunning
 	steps           int       // number of optimiser steps taken
 }
 
 // readSnapshot copies the weights from the device.
 func readSnapshot(net *model.Net, prog kernels.Program, steps int) (snapshot, error) {
 	s := snapshot{make([]float32, net.Values.Len()), make([]float32, net.Running.Len()), steps}
-	if err := prog.Read(net.Values, kernels.AsBytes(s.values)); err != nil {
+	if err := prog.Read(net.EvalValues, kernels.AsBytes(s.values)); err != nil {
 		return snapshot{}, err
 	}
 	if net.Running.Len() == 0 {
 		return s, nil
 	}
-	return s, prog.Read(net.Running, kernels.AsBytes(s.running))
+	return s, prog.Read(net.EvalRunning, kernels.AsBytes(s.running))
 }
 
-// write copies the weights to the device.
+// write copies the weights to the device, also as their own moving average.
 func (s snapshot) write(net *model.Net, prog kernels.Program) error {
-	if err := prog.Write(net.Values, kernels.AsBytes(s.values)); err != nil {
+	if err := net.WriteWeights(prog, net.Values, s.values); err != nil {
 		return err
 	}
 	if net.Running.Len() == 0 {
 		return nil
 	}
-	return prog.Write(net.Running, kernels.AsBytes(s.running))
+	return net.WriteWeights(prog, net.Running, s.running)
 }
 
 // part returns the elements of a parameter or running statistic.

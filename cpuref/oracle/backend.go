@@ -126,6 +126,8 @@ func (p *program) execute(op kernels.Op) error {
 		return adam(m, op)
 	case kernels.SGD:
 		return sgd(m, op)
+	case kernels.EMA:
+		ema(m, op)
 	case kernels.AdvanceState:
 		advanceState(m, op)
 	case kernels.Gather:

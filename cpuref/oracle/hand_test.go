@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,6 +234,29 @@ func TestAdamWeightDecayByHand(t *testing.T) {
 		Beta1: 0.5, Beta2: 0.75, Eps: 4, WeightDecay: 0.5}
 	b.run(op)
 	b.want("Param", op.Param, 7.75)
+}
+
+func TestAdamDecoupledByHand(t *testing.T) {
+	b := newBench(t)
+	// The step is 0.25 as in TestAdamByHand; of the parameters remain 1 − ½·½, but only
+	// 1 − ½·½·½ in the second group.
+	n := kernels.DecayGroup + 1
+	op := kernels.Adam{Param: b.f32(slices.Repeat([]float32{8}, n), n), Grad: b.f32(slices.Repeat([]float32{4}, n), n), M: b.f32(nil, n), V: b.f32(nil, n),
+		State: b.state(kernels.State{BiasCorrection1: 0.5, BiasCorrection2: 0.25}), LearningRates: b.f32([]float32{0.5}, 1),
+		DecayShares: b.f32([]float32{1, 0.5}, 2), Beta1: 0.5, Beta2: 0.75, Eps: 4, WeightDecay: 0.5, Decoupled: true}
+	b.run(op)
+	want := slices.Repeat([]float64{6 - 0.25}, n)
+	want[n-1] = 7 - 0.25
+	b.want("Param", op.Param, want...)
+}
+
+func TestEMAByHand(t *testing.T) {
+	b := newBench(t)
+	early := kernels.EMA{Param: b.f32([]float32{8, -1}, 2), Average: b.f32([]float32{4, 1}, 2), State: b.state(kernels.State{Step: 8}), Decay: 0.75}
+	late := kernels.EMA{Param: b.f32([]float32{8, -1}, 2), Average: b.f32([]float32{4, 1}, 2), State: b.state(kernels.State{Step: 90}), Decay: 0.75}
+	b.run(early, late)
+	b.want("early", early.Average, 4+9./18*4, 1-9./18*2)
+	b.want("late", late.Average, 4+0.25*4, 1-0.25*2)
 }
 
 func TestSGDByHand(t *testing.T) {

@@ -298,7 +298,7 @@ func networks(t *testing.T) []network {
 	sgd := model.DefaultSGD()
 	sgd.WeightDecay = 1e-3
 	list = append(list, network{"alternative-sgd",
-		model.Config{Network: zoo(t, "alternative").WithDropout(.5), Smoothing: 0.1, Optimizer: sgd,
+		model.Config{Network: zoo(t, "alternative").WithDropout(.5), Smoothing: 0.1, Optimizer: sgd, EMA: .9,
 			Augment: model.Augmentation{Rotate: 10, Flip: kernels.FlipAlternating, Crop: 2, Erase: .25}}})
 	for i := range list {
 		c := &list[i].Config
@@ -447,7 +447,8 @@ func TestReload(t *testing.T) {
 
 // stored lists what a checkpoint keeps.
 func stored(net *model.Net) []kernels.Tensor {
-	all := []kernels.Tensor{net.Values, net.Running, net.Moment1, net.Moment2, net.Train.State, net.Train.Loss, net.Train.Correct}
+	all := []kernels.Tensor{net.Values, net.Running, net.EvalValues, net.EvalRunning, net.Moment1, net.Moment2,
+		net.Train.State, net.Train.Loss, net.Train.Correct}
 	var list []kernels.Tensor
 	for _, t := range all {
 		if t.Len() > 0 { // SGD has no second moment, logistic no running statistics

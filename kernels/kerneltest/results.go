@@ -86,6 +86,8 @@ func Bounds(op kernels.Op) map[string]Bound {
 		return adamBounds(op)
 	case kernels.SGD:
 		return sgdBounds(op)
+	case kernels.EMA:
+		return emaBounds(op)
 	case kernels.AdvanceState:
 		return map[string]Bound{"State": stateBound}
 	}

@@ -177,6 +177,8 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 		l.softmaxCrossEntropy(op)
 	case kernels.SGD:
 		l.sgd(op)
+	case kernels.EMA:
+		l.ema(op)
 	case kernels.Gather:
 		l.gather(op)
 	case kernels.ColumnSum:

@@ -150,7 +150,7 @@ func goType(typ string) string {
 
 // spellings of words whose Go form is not just a capital first.
 var spellings = map[string]string{"gemm": "GEMM", "batchnorm": "BatchNorm", "maxpool": "MaxPool", "avgpool": "AvgPool",
-	"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "sgd": "SGD", "fma": "FMA", "dlogits": "DLogits"}
+	"relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "sgd": "SGD", "ema": "EMA", "fma": "FMA", "dlogits": "DLogits"}
 
 // goName returns the Go form of a GLSL name or of a file's: TransA for TRANS_A.
 // Names of buffers are in Go's form already.

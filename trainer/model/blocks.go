@@ -302,7 +302,7 @@ func (l *linearBlock) declare(n *Net, in Shape) Shape {
 func (l *linearBlock) forward(s *section, x value) value {
 	l.x = x.Tensor
 	y := s.scratch(l.name, s.batch, l.w.Tensor.Dim(0))
-	s.Add(kernels.GEMM{A: x.Tensor, B: l.w.Tensor, Bias: l.b.Tensor, C: y, TransB: true, Precision: s.Config.Precision})
+	s.Add(kernels.GEMM{A: x.Tensor, B: s.weight(l.w.Tensor), Bias: s.weight(l.b.Tensor), C: y, TransB: true, Precision: s.Config.Precision})
 	return value{y, false}
 }
 
@@ -314,7 +314,7 @@ func (l *linearBlock) backward(s *section, dy value, needDX bool) value {
 		return value{}
 	}
 	dx := s.scratch(l.name+"/grad_input", l.x.Shape...)
-	s.Add(kernels.GEMM{A: dy.Tensor, B: l.w.Tensor, C: dx, Precision: s.Config.Precision})
+	s.Add(kernels.GEMM{A: dy.Tensor, B: s.weight(l.w.Tensor), C: dx, Precision: s.Config.Precision})
 	return value{dx, false}
 }
 

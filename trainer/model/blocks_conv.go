@@ -33,7 +33,7 @@ func (c *convolution) declare(n *Net, in Shape) Shape {
 func (c *convolution) forward(s *section, x value, mean, variance kernels.Tensor) {
 	c.x = x.Tensor
 	c.z = s.scratch(c.name, s.batch, convOutput(x.Dim(1), c.layer), convOutput(x.Dim(2), c.layer), c.layer.Out)
-	s.Add(kernels.ConvForward{X: c.x, W: c.w.Tensor, Bias: c.b.Tensor, Y: c.z, Mean: mean, Var: variance,
+	s.Add(kernels.ConvForward{X: c.x, W: s.weight(c.w.Tensor), Bias: s.weight(c.b.Tensor), Y: c.z, Mean: mean, Var: variance,
 		Stride: c.stride(), Pad: c.layer.Padding, Precision: s.Config.Precision})
 }
 
@@ -45,7 +45,7 @@ func (c *convolution) backward(s *section, dz kernels.Tensor, needDX bool) value
 		return value{}
 	}
 	dx := s.scratch(c.name+"/grad_input", c.x.Shape...)
-	s.Add(kernels.ConvBackwardInput{DY: dz, W: c.w.Tensor, DX: dx,
+	s.Add(kernels.ConvBackwardInput{DY: dz, W: s.weight(c.w.Tensor), DX: dx,
 		Stride: c.stride(), Pad: c.layer.Padding, Precision: s.Config.Precision})
 	return value{dx, false}
 }
@@ -56,8 +56,8 @@ func (c *convolution) inference(s *section, x value, m *normalization, relu bool
 	h, w := convOutput(x.Dim(1), c.layer), convOutput(x.Dim(2), c.layer)
 	z := s.scratch(c.name, s.batch, h, w, c.layer.Out)
 	y = s.scratch(m.name, s.batch, h/pool, w/pool, c.layer.Out)
-	s.Add(kernels.ConvBatchNormInference{X: x.Tensor, W: c.w.Tensor, Bias: c.b.Tensor, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor,
-		RunningMean: m.runningMean, RunningVar: m.runningVar, Z: z, Y: y,
+	s.Add(kernels.ConvBatchNormInference{X: x.Tensor, W: s.weight(c.w.Tensor), Bias: s.weight(c.b.Tensor), Gamma: s.weight(m.gamma.Tensor), Beta: s.weight(m.beta.Tensor),
+		RunningMean: s.weight(m.runningMean), RunningVar: s.weight(m.runningVar), Z: z, Y: y,
 		Stride: c.stride(), Pad: c.layer.Padding, Precision: s.Config.Precision, ReLU: relu, Pool: pool, Eps: BatchNormEps})
 	return y
 }
@@ -104,8 +104,8 @@ func (m *normalization) variance(s *section) kernels.Tensor {
 // and mean its mean, or variance is absent.
 func (m *normalization) forward(s *section, x, y, variance kernels.Tensor) {
 	if !s.training {
-		s.Add(kernels.BatchNormInference{X: x, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor,
-			RunningMean: m.runningMean, RunningVar: m.runningVar, Y: y, Eps: BatchNormEps})
+		s.Add(kernels.BatchNormInference{X: x, Gamma: s.weight(m.gamma.Tensor), Beta: s.weight(m.beta.Tensor),
+			RunningMean: s.weight(m.runningMean), RunningVar: s.weight(m.runningVar), Y: y, Eps: BatchNormEps})
 		return
 	}
 	s.Add(kernels.BatchNormForward{X: x, Gamma: m.gamma.Tensor, Beta: m.beta.Tensor, RunningMean: m.runningMean,
@@ -117,8 +117,8 @@ func (m *normalization) forward(s *section, x, y, variance kernels.Tensor) {
 func (m *normalization) backward(s *section, x, dy, dx kernels.Tensor) {
 	if !s.training {
 		zero := s.scratch(m.name+"/zero", m.gamma.Tensor.Len()) // never written
-		s.Add(kernels.BatchNormInference{X: dy, Gamma: m.gamma.Tensor, Beta: zero, RunningMean: zero,
-			RunningVar: m.runningVar, Y: dx, Eps: BatchNormEps})
+		s.Add(kernels.BatchNormInference{X: dy, Gamma: s.weight(m.gamma.Tensor), Beta: zero, RunningMean: zero,
+			RunningVar: s.weight(m.runningVar), Y: dx, Eps: BatchNormEps})
 		return
 	}
 	s.Add(kernels.BatchNormBackward{X: x, DY: dy, Gamma: m.gamma.Tensor, Mean: m.mean, InvStd: m.invStd,
@@ -230,8 +230,8 @@ func (l *convNormReLUPoolBlock) forward(s *section, x value) value {
 	if !s.training {
 		l.convolution.forward(s, x, kernels.Tensor{}, kernels.Tensor{})
 		l.y = s.scratch(l.normalization.name, l.outputShape()...)
-		s.Add(kernels.BatchNormReLUPoolInference{X: l.z, Gamma: l.gamma.Tensor, Beta: l.beta.Tensor,
-			RunningMean: l.runningMean, RunningVar: l.runningVar, Y: l.y, Size: l.pool, Eps: BatchNormEps})
+		s.Add(kernels.BatchNormReLUPoolInference{X: l.z, Gamma: s.weight(l.gamma.Tensor), Beta: s.weight(l.beta.Tensor),
+			RunningMean: s.weight(l.runningMean), RunningVar: s.weight(l.runningVar), Y: l.y, Size: l.pool, Eps: BatchNormEps})
 		return value{l.y, true}
 	}
 	l.batch(s)

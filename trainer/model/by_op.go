@@ -43,6 +43,10 @@ func (n *Net) NameOf(t kernels.Tensor, i int) string {
 		return "the optimiser's moment of " + parameter(n.Params)
 	case is(n.Running):
 		return parameter(n.Stats)
+	case is(n.EvalValues):
+		return "the average of " + parameter(n.Params)
+	case is(n.EvalRunning):
+		return "the average of " + parameter(n.Stats)
 	}
 	return strings.TrimPrefix(n.Plan.Buffers[t.Buffer].Name, "/")
 }

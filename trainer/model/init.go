@@ -65,17 +65,28 @@ func fill(v []float32, x float32) []float32 {
 }
 
 // WriteInit writes the initial state of training to a compiled program:
-// parameters, running statistics, and the tables of [Net.WriteTables].
+// parameters, running statistics, the averages of both, and the tables of
+// [Net.WriteTables].
 func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 	for i, par := range n.Params {
-		if err := p.Write(par.Tensor, kernels.AsBytes(n.Init(i, seed))); err != nil {
+		if err := n.WriteWeights(p, par.Tensor, n.Init(i, seed)); err != nil {
 			return err
 		}
 	}
 	for _, s := range n.Stats {
-		if err := p.Write(s.Tensor, kernels.AsBytes(fill(make([]float32, s.Tensor.Len()), s.Value))); err != nil {
+		if err := n.WriteWeights(p, s.Tensor, fill(make([]float32, s.Tensor.Len()), s.Value)); err != nil {
 			return err
 		}
 	}
 	return n.WriteTables(p)
+}
+
+// WriteWeights writes a view of Values or Running and, with Config.EMA, its average.
+func (n *Net) WriteWeights(p kernels.Program, t kernels.Tensor, values []float32) error {
+	for _, copy := range n.copies(t) {
+		if err := p.Write(copy, kernels.AsBytes(values)); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -19,6 +19,7 @@ import (
 type Config struct {
 	Network   Network
 	Optimizer Optimizer
+	EMA       float64           // decay of the moving average of the weights; 0: none
 	Smoothing float32           // label smoothing of the training loss
 	Augment   Augmentation      // of the training images
 	Precision kernels.Precision // of convolutions and fully connected layers
@@ -82,6 +83,9 @@ type Net struct {
 	Moment1   kernels.Tensor // Adam's M, SGD's momentum buffer
 	Moment2   kernels.Tensor // Adam's V
 	Running   kernels.Tensor // of every Stat
+	// What evaluations use in place of Values and Running: with Config.EMA their moving
+	// averages, else they themselves.
+	EvalValues, EvalRunning kernels.Tensor
 
 	Images kernels.Tensor // (Images, H, W, C) uint8
 	Labels kernels.Tensor // (Images) uint8
@@ -338,6 +342,7 @@ func (n *Net) allocateParameters() {
 	}
 	n.blocks.declare(n, n.Config.Network.Input)
 	n.Values, n.Running = n.values.All(), n.running.All()
+	n.EvalValues, n.EvalRunning = n.Values, n.Running
 	if !training {
 		return
 	}
@@ -348,6 +353,10 @@ func (n *Net) allocateParameters() {
 	}
 	if o.adaptive() {
 		n.Moment2 = n.Plan.Tensor("moment2", kernels.Float32, n.Values.Len())
+	}
+	if n.Config.EMA > 0 {
+		n.EvalValues = n.Plan.Tensor("average", kernels.Float32, n.Values.Len())
+		n.EvalRunning = n.Plan.Tensor("running_average", kernels.Float32, n.Running.Len())
 	}
 	if o.byGroup() && n.decayShares.Absent() { // replicas share it
 		n.decayShares = n.Plan.Tensor("decay_shares", kernels.Float32, n.Values.Len()/kernels.DecayGroup)
@@ -410,6 +419,14 @@ type section struct {
 	state     kernels.Tensor
 }
 
+// weight returns the tensor of a parameter or running statistic that the section uses.
+func (s *section) weight(t kernels.Tensor) kernels.Tensor {
+	if s.training {
+		return t
+	}
+	return s.averageOf(t)
+}
+
 func (s *section) scratch(name string, shape ...int) kernels.Tensor {
 	return s.activation(name, kernels.Float32, shape...)
 }
@@ -443,6 +460,7 @@ func (n *Net) writeTrain(batch int) {
 	s.blocks.backward(s, value{d, false}, false)
 	s.Add(n.optimizer())
 	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
+	s.Add(n.averaging()...)
 }
 
 func (n *Net) optimizer() kernels.Op {
@@ -453,6 +471,43 @@ func (n *Net) optimizer() kernels.Op {
 	}
 	return kernels.Adam{Param: n.Values, Grad: n.Gradients, M: n.Moment1, V: n.Moment2, State: n.Train.State, LearningRates: n.LearningRates,
 		DecayShares: n.decayShares, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: float32(o.WeightDecay), Decoupled: o.Name == "adamw"}
+}
+
+// averaging returns the ops that update the moving averages. The running statistics of
+// batch-norm have theirs, as in timm's ModelEmaV2: those of the latest weights would
+// not fit the averaged weights.
+func (n *Net) averaging() (ops []kernels.Op) {
+	if n.Config.EMA == 0 {
+		return nil
+	}
+	for _, pair := range [][2]kernels.Tensor{{n.Values, n.EvalValues}, {n.Running, n.EvalRunning}} {
+		if pair[0].Len() > 0 {
+			ops = append(ops, kernels.EMA{Param: pair[0], Average: pair[1], State: n.Train.State, Decay: n.Config.EMA})
+		}
+	}
+	return ops
+}
+
+// copies returns the tensors that hold a view of Values or Running: itself and, with
+// Config.EMA, its moving average.
+func (n *Net) copies(t kernels.Tensor) []kernels.Tensor {
+	average := n.averageOf(t)
+	if average.Buffer == t.Buffer {
+		return []kernels.Tensor{t}
+	}
+	return []kernels.Tensor{t, average}
+}
+
+// averageOf returns what evaluations use in place of a view of Values or Running.
+func (n *Net) averageOf(t kernels.Tensor) kernels.Tensor {
+	switch { // a layer without a bias has an absent tensor
+	case t.Absent():
+	case t.Buffer == n.Values.Buffer:
+		t.Buffer = n.EvalValues.Buffer
+	case t.Buffer == n.Running.Buffer:
+		t.Buffer = n.EvalRunning.Buffer
+	}
+	return t
 }
 
 // decayTable returns the share of the weight decay of each group of parameters: 1 in

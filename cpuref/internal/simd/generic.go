@@ -28,8 +28,9 @@ var generic = Kernels{
 	NormalizeReLUPool2x2: normalizeReLUPool2x2Generic, ReLUPool2x2Dots: reluPool2x2DotsGeneric,
 	ReLUPool2x2Backward: reluPool2x2BackwardGeneric,
 	Winograd2x3:         winogradGeneric(2, 3), Winograd4x3: winogradGeneric(4, 3), Winograd2x5: winogradGeneric(2, 5),
-	Dropout: dropoutGeneric,
-	Adam:    adamGeneric, SGD: sgdGeneric,
+	Winograd4x5: winogradGeneric(4, 5),
+	Dropout:     dropoutGeneric,
+	Adam:        adamGeneric, SGD: sgdGeneric, EMA: emaGeneric,
 	TilePairs: tilePairsGeneric, GroupPairs: 2, UnevenPairs: true, Pair: pairGeneric,
 	PairRows: pairRowsGeneric, PairPanels: pairPanelsGeneric,
 	Pause: func() {},
@@ -253,6 +254,12 @@ func adamGeneric(param, grad, m, v []float32, s *AdamStep) {
 		v[i] = s.Beta2*v[i] + s.OneMinusBeta2*(g*g)
 		root := float32(math.Sqrt(float64(v[i])))
 		param[i] = s.Keep*param[i] - s.StepSize*m[i]/(root/s.RootCorrection+s.Eps)
+	}
+}
+
+func emaGeneric(average, param []float32, s *EMAStep) {
+	for i, p := range param {
+		average[i] += s.Rate * (p - average[i])
 	}
 }
 

@@ -70,6 +70,16 @@ func adamWith(lanes int, vector func(param, grad, m, v *float32, n int, s *AdamS
 	}
 }
 
+func emaWith(lanes int, vector func(average, param *float32, n int, s *EMAStep)) func(average, param []float32, s *EMAStep) {
+	return func(average, param []float32, s *EMAStep) {
+		n := len(param) &^ (lanes - 1)
+		if n > 0 {
+			vector(&average[0], &param[0], n, s)
+		}
+		emaGeneric(average[n:], param[n:], s)
+	}
+}
+
 func sgdWith(lanes int, plain func(param, grad *float32, n int, s *SGDStep), momentum func(param, grad, m *float32, n int, s *SGDStep)) func(param, grad, m []float32, s *SGDStep) {
 	return func(param, grad, m []float32, s *SGDStep) {
 		n := len(grad) &^ (lanes - 1)

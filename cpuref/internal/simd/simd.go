@@ -79,13 +79,14 @@ type Kernels struct {
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
 	// The transforms of Winograd's convolution F(m×m, r×r), by m and r.
-	Winograd2x3, Winograd4x3, Winograd2x5 Winograd
+	Winograd2x3, Winograd4x3, Winograd2x5, Winograd4x5 Winograd
 
 	// Dropout zeroes or scales the units of one sample.
 	Dropout func(y, x []float32, sample uint32, d *Dropout)
 
 	Adam func(param, grad, m, v []float32, s *AdamStep)
 	SGD  func(param, grad, m []float32, s *SGDStep)
+	EMA  func(average, param []float32, s *EMAStep) // average += Rate·(param − average)
 
 	// The loops of mixed precision; nil if the tier has no bfloat16 arithmetic.
 	// A pair is two such numbers in the space of a float32, the first in its
@@ -185,6 +186,9 @@ type SGDStep struct {
 	Rate, Momentum, WeightDecay float32
 	ShareG, ShareM              float32 // 0 and 1; with Nesterov momentum, 1 and Momentum
 }
+
+// EMAStep holds the parameter of one step of a moving average.
+type EMAStep struct{ Rate float32 }
 
 // Tiers returns the tiers that this machine can run, slowest first.
 func Tiers() []*Kernels { return append([]*Kernels{&generic}, machineTiers()...) }

@@ -284,6 +284,9 @@ func TestElementwise(t *testing.T) {
 				k.Adam(v[0], v[1], v[2], v[3], &AdamStep{Beta1: .9, OneMinusBeta1: .1, Beta2: .999, OneMinusBeta2: .001,
 					StepSize: .01, RootCorrection: .5, Eps: 1e-8, WeightDecay: .1, Keep: .9})
 			}, k)
+			compare(t, fmt.Sprintf("EMA of %d", n), r, []int{n, n}, func(k *Kernels, v [][]float32) {
+				k.EMA(v[0], v[1], &EMAStep{Rate: .1})
+			}, k)
 			compare(t, fmt.Sprintf("SGD of %d", n), r, []int{n, n, n}, func(k *Kernels, v [][]float32) {
 				k.SGD(v[0], v[1], nil, &SGDStep{Rate: .1, WeightDecay: .1})
 				k.SGD(v[0], v[1], v[2], &SGDStep{Rate: .1, Momentum: .9, WeightDecay: .1, ShareG: 1, ShareM: .9})

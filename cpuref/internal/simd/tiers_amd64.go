@@ -68,8 +68,10 @@ var tierSSE = Kernels{
 		winogradOutput4x3SSE, winogradGradient4x3SSE, winogradWeight4x3SSE}),
 	Winograd2x5: winogradWith(generic.Winograd2x5, 4, winogradVectors{winogradFilter2x5SSE, winogradInput2x5SSE,
 		winogradOutput2x5SSE, winogradGradient2x5SSE, winogradWeight2x5SSE}),
+	Winograd4x5: winogradWith(generic.Winograd4x5, 4, winogradVectors{winogradFilter4x5SSE, winogradInput4x5SSE,
+		winogradOutput4x5SSE, winogradGradient4x5SSE, winogradWeight4x5SSE}),
 	Dropout: dropoutGeneric,
-	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE),
+	Adam:    adamWith(4, adamSSE), SGD: sgdWith(4, sgdSSE, sgdMomentumSSE), EMA: emaWith(4, emaSSE),
 	Pause: pause,
 }
 
@@ -100,8 +102,10 @@ var tierAVX2 = Kernels{
 		winogradOutput4x3AVX2, winogradGradient4x3AVX2, winogradWeight4x3AVX2}),
 	Winograd2x5: winogradWith(generic.Winograd2x5, 8, winogradVectors{winogradFilter2x5AVX2, winogradInput2x5AVX2,
 		winogradOutput2x5AVX2, winogradGradient2x5AVX2, winogradWeight2x5AVX2}),
+	Winograd4x5: winogradWith(generic.Winograd4x5, 8, winogradVectors{winogradFilter4x5AVX2, winogradInput4x5AVX2,
+		winogradOutput4x5AVX2, winogradGradient4x5AVX2, winogradWeight4x5AVX2}),
 	Dropout: dropoutWith(8, dropoutAVX2),
-	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2),
+	Adam:    adamWith(8, adamAVX2), SGD: sgdWith(8, sgdAVX2, sgdMomentumAVX2), EMA: emaWith(8, emaAVX2),
 	Pause: pause,
 }
 
@@ -132,8 +136,10 @@ var tierAVX512 = Kernels{
 		winogradOutput4x3AVX512, winogradGradient4x3AVX512, winogradWeight4x3AVX512}),
 	Winograd2x5: winogradWith(generic.Winograd2x5, 16, winogradVectors{winogradFilter2x5AVX512, winogradInput2x5AVX512,
 		winogradOutput2x5AVX512, winogradGradient2x5AVX512, winogradWeight2x5AVX512}),
+	Winograd4x5: winogradWith(generic.Winograd4x5, 16, winogradVectors{winogradFilter4x5AVX512, winogradInput4x5AVX512,
+		winogradOutput4x5AVX512, winogradGradient4x5AVX512, winogradWeight4x5AVX512}),
 	Dropout: dropoutWith(16, dropoutAVX512),
-	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512),
+	Adam:    adamWith(16, adamAVX512), SGD: sgdWith(16, sgdAVX512, sgdMomentumAVX512), EMA: emaWith(16, emaAVX512),
 	Pause: pause,
 }
 

@@ -169,6 +169,17 @@ func sgdMomentum(v vector) {
 	})
 }
 
+func ema(v vector) {
+	v.function("ema", "average, param *float32, n int, s *EMAStep", "performs one step of a moving average.")
+	rate := v.broadcast("s", "Rate")
+	v.flat([]string{"average", "param"}, func(m []Mem) {
+		a, p := v.load(m[0]), v.load(m[1])
+		VSUBPS(a, p, p)
+		VFMADD231PS(p, rate, a)
+		VMOVUPS(a, m[0])
+	})
+}
+
 func pause() {
 	begin("pause", "", "tells the core that the caller is spinning.")
 	PAUSE()
