@@ -8,10 +8,15 @@ import (
 )
 
 // A chunk's sums are taken about a shift, the mean of one row in
-// rowsPerShiftRow. A shift near the mean leaves little to cancel: whatever the
-// rows are, the variance's relative error grows by at most rowsPerShiftRow
-// roundings (Chan, Golub & LeVeque 1983, the shifted algorithm).
-const rowsPerShiftRow = 16
+// rowsPerShiftRow. A shift near the mean leaves little to cancel: the variance's
+// relative error grows by at most 1 + (shift − mean)²/variance times the rounding
+// (Chan, Golub & LeVeque 1983, the shifted algorithm). Where that is more than
+// 1 + mostCancelled, as with a huge value among the first rows, the sums are taken
+// again about the mean.
+const (
+	rowsPerShiftRow = 16
+	mostCancelled   = 8
+)
 
 // batchNormForward computes the statistics, unless they are given, in one pass
 // over X, by chunks of rows that are combined in float64, and normalises in a
@@ -71,12 +76,34 @@ func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
 	for c := range m.c {
 		shift[c] /= float32(rows * width / m.c)
 	}
+	m.squares(k, x, i, shift, sum, squares)
+	if n := float32(end - first); m.cancelled(n, sum, squares) {
+		for c := range m.c {
+			shift[c] += sum[c] / n
+		}
+		clear(s[m.width:])
+		m.squares(k, x, i, shift, sum, squares)
+	}
+}
+
+// squares adds up the differences of chunk i of x from a shift, and their squares.
+func (m *columns) squares(k *simd.Kernels, x []float32, i int, shift, sum, squares []float32) {
 	m.repeat(shift)
 	m.each(i, func(from, rows, width int) {
 		k.ColumnSquares(sum[:width], squares[:width], x[from:], shift[:width], width, rows)
 	})
 	m.foldSums(sum)
 	m.foldSums(squares)
+}
+
+// cancelled reports whether the shift of n rows was too far from a column's mean.
+func (m *columns) cancelled(n float32, sum, squares []float32) bool {
+	for c := range m.c {
+		if off := sum[c] * (sum[c] / n); off > mostCancelled*(squares[c]-off) && off > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // statistics combines the sums of all chunks into the mean and the biased

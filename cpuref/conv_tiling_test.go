@@ -12,7 +12,7 @@ import (
 // need it.
 func TestTiling(t *testing.T) {
 	k := simd.Tiers()[0]
-	for _, f := range []*simd.Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5} {
+	for _, f := range []*simd.Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5, &k.Winograd4x5} {
 		checkTiling(t, f)
 	}
 }

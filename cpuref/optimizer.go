@@ -13,23 +13,17 @@ func (p *program) adam(op kernels.Adam) func() error {
 	state, rates := p.words(op.State), p.floats(op.LearningRates)
 	var s simd.AdamStep
 	var rate float32
-	decayed := func(s *simd.AdamStep, decay float32) {
-		if s.WeightDecay, s.Keep = decay, 1; op.Decoupled {
-			s.WeightDecay, s.Keep = 0, float32(1-float64(rate)*float64(decay))
-		}
-	}
 	s.Beta1, s.OneMinusBeta1 = decay(op.Beta1)
 	s.Beta2, s.OneMinusBeta2 = decay(op.Beta2)
 	s.Eps = op.Eps
-	adam := p.backend.simd.Adam
-	update := p.byDecay(len(param), op.DecayShares, func(from, to int, share float32) {
-		step := &s
-		if share != 1 {
-			other := s
-			decayed(&other, op.WeightDecay*share)
-			step = &other
+	adam, steps := p.backend.simd.Adam, make([]simd.AdamStep, len(param)/elementsPerTask+1) // by task
+	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
+		s, common := &steps[from/elementsPerTask], s
+		*s = common
+		if s.WeightDecay, s.Keep = decay, 1; op.Decoupled {
+			s.WeightDecay, s.Keep = 0, float32(1-float64(rate)*float64(decay))
 		}
-		adam(param[from:to], grad[from:to], m[from:to], v[from:to], step)
+		adam(param[from:to], grad[from:to], m[from:to], v[from:to], s)
 	})
 	return func() (err error) {
 		now := kernels.ParseState(state)
@@ -38,7 +32,6 @@ func (p *program) adam(op kernels.Adam) func() error {
 		}
 		s.StepSize = float32(float64(rate) / float64(now.BiasCorrection1))
 		s.RootCorrection = float32(math.Sqrt(float64(now.BiasCorrection2)))
-		decayed(&s, op.WeightDecay)
 		return update()
 	}
 }
@@ -46,23 +39,20 @@ func (p *program) adam(op kernels.Adam) func() error {
 func (p *program) sgd(op kernels.SGD) func() error {
 	param, grad, m := p.floats(op.Param), p.floats(op.Grad), p.floats(op.M)
 	state, rates := p.words(op.State), p.floats(op.LearningRates)
-	s := simd.SGDStep{Momentum: op.Momentum, WeightDecay: op.WeightDecay, ShareM: 1}
+	s := simd.SGDStep{Momentum: op.Momentum, ShareM: 1}
 	if op.Nesterov {
 		s.ShareG, s.ShareM = 1, op.Momentum
 	}
-	sgd := p.backend.simd.SGD
-	update := p.byDecay(len(param), op.DecayShares, func(from, to int, share float32) {
-		step := &s
-		if share != 1 {
-			other := s
-			other.WeightDecay *= share
-			step = &other
-		}
+	sgd, steps := p.backend.simd.SGD, make([]simd.SGDStep, len(param)/elementsPerTask+1) // by task
+	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
+		s, common := &steps[from/elementsPerTask], s
+		*s = common
+		s.WeightDecay = decay
 		if m == nil {
-			sgd(param[from:to], grad[from:to], nil, step)
+			sgd(param[from:to], grad[from:to], nil, s)
 			return
 		}
-		sgd(param[from:to], grad[from:to], m[from:to], step)
+		sgd(param[from:to], grad[from:to], m[from:to], s)
 	})
 	return func() (err error) {
 		if s.Rate, err = learningRate(rates, state[kernels.StateSlot]); err != nil {
@@ -73,12 +63,12 @@ func (p *program) sgd(op kernels.SGD) func() error {
 }
 
 // byDecay returns the function that runs body on n parameters in parallel parts, in
-// each of which all parameters have the same share of the weight decay.
-func (p *program) byDecay(n int, shares kernels.Tensor, body func(from, to int, share float32)) func() error {
+// each of which all parameters have the same weight decay.
+func (p *program) byDecay(n int, decay float32, shares kernels.Tensor, body func(from, to int, decay float32)) func() error {
 	share := p.floats(shares)
 	return p.elementwise(n, func(from, to int) {
 		if share == nil {
-			body(from, to, 1)
+			body(from, to, decay)
 			return
 		}
 		for from < to { // a multiple of DecayGroup
@@ -87,7 +77,7 @@ func (p *program) byDecay(n int, shares kernels.Tensor, body func(from, to int, 
 				end += kernels.DecayGroup
 			}
 			end = min(end, to)
-			body(from, end, same)
+			body(from, end, decay*same)
 			from = end
 		}
 	})

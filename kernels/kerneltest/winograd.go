@@ -26,7 +26,7 @@ func winogradOutputs(backend kernels.Backend, op kernels.Op) int {
 
 // winogradRoots are the finite points of an algorithm whose input's tiles have n×n
 // pixels, by n; infinity is the last.
-var winogradRoots = map[int][]float64{4: {0, 1, -1}, 6: {0, 5. / 8, -5. / 8, 3. / 2, -3. / 2}}
+var winogradRoots = map[int][]float64{4: {0, 1, -1}, 6: {0, 5. / 8, -5. / 8, 3. / 2, -3. / 2}, 8: {0, 1, -1, 1. / 2, -1. / 2, 2, -2}}
 
 // winogradBounds are the absolute values of the matrices of F(m×m, r×r). A tile is
 // Y = Aᵀ·[Σ_c (G·g·Gᵀ) ⊙ (Bᵀ·d·B)]·A. Every step is a sum of products with

@@ -79,7 +79,7 @@ type Kernels struct {
 	ReLUPool2x2Backward func(dx0, dx1, dy, y []float32, index []uint32, x0, x1, mean, scale, slope, shift []float32, c int)
 
 	// The transforms of Winograd's convolution F(m×m, r×r), by m and r.
-	Winograd2x3, Winograd4x3, Winograd2x5 Winograd
+	Winograd2x3, Winograd4x3, Winograd2x5, Winograd4x5 Winograd
 
 	// Dropout zeroes or scales the units of one sample.
 	Dropout func(y, x []float32, sample uint32, d *Dropout)

@@ -609,6 +609,31 @@ func winogradGradient2x5SSE(v *float32, y *float32, tiles int, c int, ldy int, r
 //go:noescape
 func winogradWeight2x5SSE(dw *float32, m *float32, n int, ddw int, dm int)
 
+// winogradFilter4x5SSE transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x5SSE(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x5SSE transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x5SSE(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x5SSE transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x5SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x5SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x5SSE(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x5SSE transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x5SSE(dw *float32, m *float32, n int, ddw int, dm int)
+
 // addAVX2 adds x to y.
 //
 //go:noescape
@@ -819,6 +844,31 @@ func winogradGradient2x5AVX2(v *float32, y *float32, tiles int, c int, ldy int, 
 //go:noescape
 func winogradWeight2x5AVX2(dw *float32, m *float32, n int, ddw int, dm int)
 
+// winogradFilter4x5AVX2 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x5AVX2(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x5AVX2 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x5AVX2(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x5AVX2 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x5AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x5AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x5AVX2(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x5AVX2 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x5AVX2(dw *float32, m *float32, n int, ddw int, dm int)
+
 // addAVX512 adds x to y.
 //
 //go:noescape
@@ -1028,6 +1078,31 @@ func winogradGradient2x5AVX512(v *float32, y *float32, tiles int, c int, ldy int
 //
 //go:noescape
 func winogradWeight2x5AVX512(dw *float32, m *float32, n int, ddw int, dm int)
+
+// winogradFilter4x5AVX512 transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x5AVX512(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x5AVX512 transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x5AVX512(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x5AVX512 transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x5AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x5AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x5AVX512(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x5AVX512 transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x5AVX512(dw *float32, m *float32, n int, ddw int, dm int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

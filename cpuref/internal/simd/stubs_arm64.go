@@ -189,6 +189,31 @@ func winogradGradient2x5NEON(v *float32, y *float32, tiles int, c int, ldy int, 
 //go:noescape
 func winogradWeight2x5NEON(dw *float32, m *float32, n int, ddw int, dm int)
 
+// winogradFilter4x5NEON transforms n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradFilter4x5NEON(u *float32, filter *float32, n int, du int, dg int)
+
+// winogradInput4x5NEON transforms a row of input tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradInput4x5NEON(v *float32, x *float32, tiles int, c int, row int, dv int)
+
+// winogradOutput4x5NEON transforms a row of products to output tiles of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradOutput4x5NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradGradient4x5NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
+//
+//go:noescape
+func winogradGradient4x5NEON(v *float32, y *float32, tiles int, c int, ldy int, row int, dv int)
+
+// winogradWeight4x5NEON transforms the points of n filters, a multiple of the lanes.
+//
+//go:noescape
+func winogradWeight4x5NEON(dw *float32, m *float32, n int, ddw int, dm int)
+
 // transpose4NEON transposes 4 rows of 4·blocks elements.
 //
 //go:noescape

@@ -34,6 +34,8 @@ var tierNEON = Kernels{
 		winogradOutput4x3NEON, winogradGradient4x3NEON, winogradWeight4x3NEON}),
 	Winograd2x5: winogradWith(generic.Winograd2x5, 4, winogradVectors{winogradFilter2x5NEON, winogradInput2x5NEON,
 		winogradOutput2x5NEON, winogradGradient2x5NEON, winogradWeight2x5NEON}),
+	Winograd4x5: winogradWith(generic.Winograd4x5, 4, winogradVectors{winogradFilter4x5NEON, winogradInput4x5NEON,
+		winogradOutput4x5NEON, winogradGradient4x5NEON, winogradWeight4x5NEON}),
 	Dropout: dropoutGeneric,
 	Adam:    adamWith(4, adamNEON), SGD: sgdWith(4, sgdNEON, sgdMomentumNEON), EMA: emaWith(4, emaNEON),
 	Pause: generic.Pause,

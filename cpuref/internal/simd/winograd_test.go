@@ -8,7 +8,7 @@ import (
 
 // winograds returns the tier's transforms.
 func (k *Kernels) winograds() []*Winograd {
-	return []*Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5}
+	return []*Winograd{&k.Winograd2x3, &k.Winograd4x3, &k.Winograd2x5, &k.Winograd4x5}
 }
 
 // The transforms of every tier match the portable ones, for channels around the

@@ -76,6 +76,7 @@ func passes(v vector) {
 	winograd(v, 2, 3)
 	winograd(v, 4, 3)
 	winograd(v, 2, 5)
+	winograd(v, 4, 5)
 }
 
 // vector is a width of vector registers.

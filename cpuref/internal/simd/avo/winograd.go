@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -24,7 +25,9 @@ func winograd(v vector, outputs, taps int) {
 	winogradWeight(v, variant, simd.Transposed(m.Filter))
 }
 
-// sandwich generates Y = L·X·Lᵀ, a column at a time.
+// sandwich generates Y = L·X·Lᵀ, a column at a time. Where two of the algorithm's
+// roots differ only in their sign, L has two rows that differ only in the signs of
+// some elements, or two such columns, which share sums.
 type sandwich struct {
 	vector
 	l [][]float64
@@ -39,18 +42,36 @@ type sandwich struct {
 	bias    reg.VecVirtual // added to Y, or nil
 }
 
-// hold fills registers with the matrix's constants, as many as there are besides
-// those that the columns need.
+// hold fills registers with the matrix's constants, the most frequent ones first, as
+// many as fit beside those that the columns need.
 func (s *sandwich) hold() {
-	s.constants = map[float64]reg.VecVirtual{}
-	free := s.registers - len(s.l[0]) - 4 // sum, bias, a constant that is not held, and SSE's product
+	uses, order := map[float64]int{}, []float64{}
 	for _, row := range s.l {
 		for _, c := range row {
 			c = math.Abs(c)
-			if c != 0 && c != 1 && s.constants[c] == nil && len(s.constants) < free {
-				s.constants[c] = s.constant(c)
+			if c == 0 || c == 1 {
+				continue
 			}
+			if uses[c] == 0 {
+				order = append(order, c)
+			}
+			uses[c]++
 		}
+	}
+	slices.SortStableFunc(order, func(a, b float64) int { return uses[b] - uses[a] })
+	free := s.registers - len(s.l[0]) - 4 // sum, bias, a constant that is not held, and SSE's product
+	for i := range s.l {
+		if mirrored(s.l, i) { // two sums, and two columns
+			free--
+			if s.pairsColumns() {
+				free -= len(s.l[0])
+			}
+			break
+		}
+	}
+	s.constants = map[float64]reg.VecVirtual{}
+	for _, c := range order[:min(free, len(order))] {
+		s.constants[c] = s.constant(c)
 	}
 }
 
@@ -62,52 +83,159 @@ func (s *sandwich) constant(c float64) reg.VecVirtual {
 	return s.broadcastInt(U32(math.Float32bits(float32(c))))
 }
 
+// pairsColumns reports whether there are registers for two columns of X·Lᵀ.
+func (s *sandwich) pairsColumns() bool { return s.registers > 3*len(s.l[0]) }
+
+// mirrored reports whether rows i and i+1 of a matrix differ only in the signs of
+// some elements, and are long enough that to share sums saves instructions.
+func mirrored(m [][]float64, i int) bool {
+	terms, opposite := 0, 0
+	if i+1 >= len(m) {
+		return false
+	}
+	for j, v := range m[i] {
+		if math.Abs(v) != math.Abs(m[i+1][j]) {
+			return false
+		}
+		if v != 0 {
+			terms++
+		}
+		if v != m[i+1][j] {
+			opposite++
+		}
+	}
+	return terms > 2 && opposite > 0
+}
+
+// split splits mirrored row i of a matrix into the elements that row i+1 repeats and
+// those that it negates.
+func split(m [][]float64, i int) (same, opposite []float64) {
+	same, opposite = make([]float64, len(m[i])), make([]float64, len(m[i]))
+	for j, v := range m[i] {
+		if v == m[i+1][j] {
+			same[j] = v
+		} else {
+			opposite[j] = v
+		}
+	}
+	return same, opposite
+}
+
 // apply generates the transform from the address of X to that of Y, whose columns
 // are a distance apart. It changes column.
 func (s *sandwich) apply(x, column, distance reg.GPVirtual) {
-	for k := range s.l {
-		var sums []Op // X·(column k of Lᵀ)
-		line := GP64()
-		MOVQ(x, line)
-		for i := range s.l[0] {
-			var row []Op
-			for j := range s.l[0] {
-				row = append(row, s.x(line, j))
-			}
-			sums = append(sums, s.combine(s.l[k], row))
-			if i < len(s.l[0])-1 {
-				s.next(line)
-			}
+	for k := 0; k < len(s.l); k++ {
+		if s.pairsColumns() && mirrored(s.l, k) {
+			first, second := s.columnPair(x, k)
+			s.store(first, column, distance, k)
+			k++
+			s.store(second, column, distance, k)
+			continue
 		}
-		to := GP64()
-		MOVQ(column, to)
-		done := fmt.Sprintf("column%d", k)
-		for i, coefficients := range s.l {
-			y := s.combine(coefficients, sums)
-			if s.bias != nil {
-				y = s.sum(y, s.bias)
-			}
-			VMOVUPS(y, Mem{Base: to})
-			if i < len(s.l)-1 {
-				if s.partial != nil {
-					s.partial("rows", i+1, done)
-				}
-				s.below(to)
-			}
-		}
-		if s.partial != nil {
-			Label(done)
-		}
-		if k < len(s.l)-1 {
-			if s.partial != nil {
-				s.partial("cols", k+1, "done")
-			}
-			ADDQ(distance, column)
-		}
+		s.store(s.column(x, k), column, distance, k)
 	}
 	if s.partial != nil {
 		Label("done")
 	}
+}
+
+// eachLine generates body for every row of X.
+func (s *sandwich) eachLine(x reg.GPVirtual, body func(row []Op)) {
+	line := GP64()
+	MOVQ(x, line)
+	for i := range s.l[0] {
+		var row []Op
+		for j := range s.l[0] {
+			row = append(row, s.x(line, j))
+		}
+		body(row)
+		if i < len(s.l[0])-1 {
+			s.next(line)
+		}
+	}
+}
+
+// column returns column k of X·Lᵀ.
+func (s *sandwich) column(x reg.GPVirtual, k int) (sums []Op) {
+	held := maps.Clone(s.constants)
+	for _, c := range s.l[k] {
+		if c = math.Abs(c); c != 0 && c != 1 {
+			s.constants[c] = s.constant(c)
+		}
+	}
+	s.eachLine(x, func(row []Op) { sums = append(sums, s.combine(s.l[k], row)) })
+	s.constants = held
+	return sums
+}
+
+// columnPair returns columns k and k+1, which are mirrored.
+func (s *sandwich) columnPair(x reg.GPVirtual, k int) (first, second []Op) {
+	same, opposite := split(s.l, k)
+	s.eachLine(x, func(row []Op) {
+		a, b := s.combine(same, row), s.combine(opposite, row)
+		first = append(first, s.sum(a, b))
+		second = append(second, s.difference(a, b))
+	})
+	return first, second
+}
+
+// store stores L times column k of X·Lᵀ to Y, and moves on to the next column.
+func (s *sandwich) store(sums []Op, column, distance reg.GPVirtual, k int) {
+	l := s.shareColumns(sums)
+	to := GP64()
+	MOVQ(column, to)
+	done := fmt.Sprintf("column%d", k)
+	put := func(i int, y reg.VecVirtual) {
+		if s.bias != nil {
+			y = s.sum(y, s.bias)
+		}
+		VMOVUPS(y, Mem{Base: to})
+		if i < len(l)-1 {
+			if s.partial != nil {
+				s.partial("rows", i+1, done)
+			}
+			s.below(to)
+		}
+	}
+	for i := 0; i < len(l); i++ {
+		if !mirrored(l, i) {
+			put(i, s.combine(l[i], sums))
+			continue
+		}
+		same, opposite := split(l, i)
+		a, b := s.combine(same, sums), s.combine(opposite, sums)
+		put(i, s.sum(a, b))
+		i++
+		put(i, s.difference(a, b))
+	}
+	if s.partial != nil {
+		Label(done)
+	}
+	if k < len(s.l)-1 {
+		if s.partial != nil {
+			s.partial("cols", k+1, "done")
+		}
+		ADDQ(distance, column)
+	}
+}
+
+// shareColumns replaces the elements of mirrored columns of L by their sum and
+// difference, if there are enough rows that this saves instructions, and returns the
+// matrix that multiplies them.
+func (s *sandwich) shareColumns(x []Op) [][]float64 {
+	if len(s.l) < 3 {
+		return s.l
+	}
+	columns := simd.Transposed(s.l)
+	for j := 0; j+1 < len(columns); j++ {
+		if !mirrored(columns, j) {
+			continue
+		}
+		x[j], x[j+1] = s.sum(x[j], x[j+1]), s.difference(x[j], x[j+1])
+		columns[j], columns[j+1] = split(columns, j)
+		j++
+	}
+	return simd.Transposed(columns)
 }
 
 // combine returns the sum of vectors in registers or memory times coefficients.
@@ -163,14 +291,21 @@ func (v vector) begin(x Op, only bool) reg.VecVirtual {
 }
 
 // sum returns x + y.
-func (v vector) sum(x reg.VecVirtual, y Op) reg.VecVirtual {
+func (v vector) sum(x, y Op) reg.VecVirtual {
 	r := v.new()
 	VADDPS(y, x, r)
 	return r
 }
 
+// difference returns x − y.
+func (v vector) difference(x, y Op) reg.VecVirtual {
+	r := v.new()
+	VSUBPS(y, x, r)
+	return r
+}
+
 // multiples returns the function that gives the address of i times a distance, i at
-// most 6 and below n, after a base.
+// most 8 and below n, after a base.
 func multiples(one reg.GPVirtual, n int) func(base reg.GPVirtual, i int) Mem {
 	multiple := map[int]reg.GPVirtual{}
 	for _, m := range []int{3, 5} {
@@ -179,11 +314,15 @@ func multiples(one reg.GPVirtual, n int) func(base reg.GPVirtual, i int) Mem {
 			LEAQ(Mem{Base: one, Index: one, Scale: uint8(m - 1)}, multiple[m])
 		}
 	}
+	if n > 7 {
+		multiple[7] = GP64()
+		LEAQ(Mem{Base: one, Index: multiple[3], Scale: 2}, multiple[7])
+	}
 	return func(base reg.GPVirtual, i int) Mem {
 		switch i {
 		case 0:
 			return Mem{Base: base}
-		case 1, 2, 4:
+		case 1, 2, 4, 8:
 			return Mem{Base: base, Index: one, Scale: uint8(i)}
 		case 6:
 			return Mem{Base: base, Index: multiple[3], Scale: 2}
