@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz stress portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -127,9 +127,17 @@ fuzz: ## feed the readers of files and requests with damaged input, each for FUZ
 		done; \
 	done
 
-stress: setup ## test the Vulkan layer under constant garbage collection
-	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu ./kernels/vulkan
-	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) -run '^TestOps$$/^vulkan$$' ./cpuref/parity -args -vulkan-sample 15
+# What can go wrong is made to go wrong: programs are killed, disks are full, every
+# Vulkan call of a training fails, always under constant garbage collection (GOGC=1),
+# which finds memory that Vulkan uses but Go has freed. README.md has what came of it.
+TORTURE := GOGC=1 $(GO) test -count=1 -timeout 180m -v -run '^Test(Kills|VulkanFaults|DiskFull|SameBytes|Soak|Cycles|ServeSoak)$$' ./cmd/fmnist-gpu -args
+
+torture: setup ## kill, fill, fail and soak for an hour or two
+	$(TORTURE) -kills 200 -faults 3 -disk-sizes 40 -same 3 -soak 10m -cycles 1000 -requests 10000
+
+torture-short: setup ## a sample of torture, in three minutes
+	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
+	$(TORTURE) -kills 5 -faults 97 -disk-sizes 4 -same 1 -soak 3s -cycles 10 -requests 60
 
 portable: PACKAGES := qemu-user
 portable: setup ## test without cgo, assembly and AVX, and build for other systems
@@ -198,6 +206,11 @@ shader-report: setup ## what AMD's chips get from the shaders: registers, spills
 
 check-shader-report: setup ## fail if registers spill, or a share is below the committed table's
 	$(SHADER_REPORT) -check
+
+# DRIVER is the manifest of a driver that knows matrix units, if the system's does not:
+# that of Mesa 25 or newer (Debian 12: package mesa-vulkan-drivers of bookworm-backports).
+shader-report-mixed: ## the same of mixed precision on matrix units
+	$(SHADER_REPORT) -mixed $(if $(DRIVER),-driver $(DRIVER))
 
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity

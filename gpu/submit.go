@@ -133,12 +133,15 @@ func (d *Device) submit(c vk.CommandBuffer, times int, f vk.Fence) error {
 const forever = time.Duration(math.MaxInt64)
 
 // wait waits for a submission's fence, but no longer than limit, and resets the
-// fence for the next submission.
+// fence for the next submission. Even after an error nothing is executed any more,
+// unless the limit has passed: what the submission uses can be destroyed.
 func (d *Device) wait(f vk.Fence, limit time.Duration) error {
 	fences := []vk.Fence{f}
 	r := vk.WaitForFences(d.handle, 1, fences, vk.True, uint64(limit))
-	if r == vk.Timeout {
+	if r == vk.Timeout && limit != forever {
 		d.stuck, d.instance.stuck = true, true
+	} else if r != vk.Success {
+		vk.DeviceWaitIdle(d.handle) // the error of the first wait tells more
 	}
 	if err := check("vkWaitForFences", r); err != nil {
 		return err
