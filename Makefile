@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short portable arm64 shader-report check-shader-report bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -206,6 +206,11 @@ shader-report: setup ## what AMD's chips get from the shaders: registers, spills
 
 check-shader-report: setup ## fail if registers spill, or a share is below the committed table's
 	$(SHADER_REPORT) -check
+
+# DRIVER is the manifest of a driver that knows matrix units, if the system's does not:
+# that of Mesa 25 or newer (Debian 12: package mesa-vulkan-drivers of bookworm-backports).
+shader-report-mixed: ## the same of mixed precision on matrix units
+	$(SHADER_REPORT) -mixed $(if $(DRIVER),-driver $(DRIVER))
 
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity

@@ -16,13 +16,14 @@ func (p *program) adam(op kernels.Adam) func() error {
 	s.Beta1, s.OneMinusBeta1 = decay(op.Beta1)
 	s.Beta2, s.OneMinusBeta2 = decay(op.Beta2)
 	s.Eps = op.Eps
-	adam := p.backend.simd.Adam
+	adam, steps := p.backend.simd.Adam, make([]simd.AdamStep, len(param)/elementsPerTask+1) // by task
 	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
-		s := s
+		s, common := &steps[from/elementsPerTask], s
+		*s = common
 		if s.WeightDecay, s.Keep = decay, 1; op.Decoupled {
 			s.WeightDecay, s.Keep = 0, float32(1-float64(rate)*float64(decay))
 		}
-		adam(param[from:to], grad[from:to], m[from:to], v[from:to], &s)
+		adam(param[from:to], grad[from:to], m[from:to], v[from:to], s)
 	})
 	return func() (err error) {
 		now := kernels.ParseState(state)
@@ -42,15 +43,16 @@ func (p *program) sgd(op kernels.SGD) func() error {
 	if op.Nesterov {
 		s.ShareG, s.ShareM = 1, op.Momentum
 	}
-	sgd := p.backend.simd.SGD
+	sgd, steps := p.backend.simd.SGD, make([]simd.SGDStep, len(param)/elementsPerTask+1) // by task
 	update := p.byDecay(len(param), op.WeightDecay, op.DecayShares, func(from, to int, decay float32) {
-		s := s
+		s, common := &steps[from/elementsPerTask], s
+		*s = common
 		s.WeightDecay = decay
 		if m == nil {
-			sgd(param[from:to], grad[from:to], nil, &s)
+			sgd(param[from:to], grad[from:to], nil, s)
 			return
 		}
-		sgd(param[from:to], grad[from:to], m[from:to], &s)
+		sgd(param[from:to], grad[from:to], m[from:to], s)
 	})
 	return func() (err error) {
 		if s.Rate, err = learningRate(rates, state[kernels.StateSlot]); err != nil {

@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -25,7 +26,8 @@ type Kernel struct {
 }
 
 // Inspect compiles a plan's section, on a backend opened with
-// [gpu.Options.Inspect], and returns its dispatches.
+// [gpu.Options.Inspect], and returns its dispatches. Products in mixed precision are on
+// matrix units where the device has any: they cannot be tested here.
 func (b *Backend) Inspect(p *kernels.Plan, section string) ([]Kernel, error) {
 	if err := p.Check(); err != nil {
 		return nil, err
@@ -35,6 +37,9 @@ func (b *Backend) Inspect(p *kernels.Plan, section string) ([]Kernel, error) {
 		return nil, fmt.Errorf("the plan has no section %q", section)
 	}
 	l := lowering{target: b.target, layout: newLayout(p)}
+	if slices.ContainsFunc(s.Ops, mixed) {
+		l.units = newUnits(b.device.Info())
+	}
 	if err := l.section(s); err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func TestCompare(t *testing.T) {
 	product := func(fma float64) row {
 		return row{chip: "navi21", network: "fashioncnn", batch: 64, shader: "gemm", product: "8x8x8", loop: instructions{fma: fma, vector: 10}}
 	}
-	if err := write(path, "driver 1", []row{product(30), {chip: "navi21", shader: "adam"}}); err != nil {
+	if err := write(path, "driver 1", loopColumns, []row{product(30), {chip: "navi21", shader: "adam"}}); err != nil {
 		t.Fatal(err)
 	}
 	adam := row{chip: "navi21", shader: "adam"}

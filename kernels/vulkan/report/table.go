@@ -28,6 +28,7 @@ type row struct {
 	vgprs, sgprs, spills     int
 	sharedBytes, waves, code int          // waves: that fit on a SIMD unit at the same time
 	loop                     instructions // of a product
+	matrix                   int          // instructions of matrix units
 	multiplyAdds             float64      // of all dispatches
 }
 
@@ -42,6 +43,10 @@ func rowOf(chip, network string, batch int, k vulkan.Kernel) (row, error) {
 	}
 	r.product = fmt.Sprintf("%dx%dx%d", k.M, k.N, k.K)
 	r.multiplyAdds = float64(k.TotalMultiplyAdds)
+	if *mixed {
+		r.matrix = strings.Count(k.Executable.Representations["Assembly"], "v_wmma_")
+		return r, nil
+	}
 	var err error
 	if r.loop, err = innerLoop(k.Executable.Representations["Assembly"], k.StepMultiplyAdds); err != nil {
 		return r, fmt.Errorf("%s: %w", r.key(), err)
@@ -63,34 +68,48 @@ func (r *row) merge(o row) {
 	r.multiplyAdds = sum
 }
 
-var header = []string{"chip", "network", "batch", "shader", "product", "tile", "workgroups", "vgprs", "sgprs", "spills",
-	"shared_bytes", "waves", "code_bytes", "fma", "vector", "multiply", "shared", "memory", "waits", "share"}
+// columns are the last of a table's columns: their names, and a product's fields.
+type columns struct {
+	names  []string
+	fields func(row) []string
+}
+
+var loopColumns = columns{[]string{"fma", "vector", "multiply", "shared", "memory", "waits", "share"}, func(r row) (fields []string) {
+	for _, n := range []float64{r.loop.fma, r.loop.vector, r.loop.multiply, r.loop.shared, r.loop.memory, r.loop.waits} {
+		fields = append(fields, strconv.FormatFloat(n, 'f', 0, 64))
+	}
+	return append(fields, percent(r.loop.share()))
+}}
+
+var mixedColumns = columns{[]string{"matrix_instructions"}, func(r row) []string { return []string{strconv.Itoa(r.matrix)} }}
+
+func (c columns) header() []string {
+	return append([]string{"chip", "network", "batch", "shader", "product", "tile", "workgroups", "vgprs", "sgprs", "spills",
+		"shared_bytes", "waves", "code_bytes"}, c.names...)
+}
 
 // record returns the row as the table holds it.
-func (r row) record() []string {
+func (c columns) record(r row) []string {
 	record := []string{r.chip, r.network, strconv.Itoa(r.batch), r.shader, r.product, r.tile}
 	for _, n := range []int{r.workgroups, r.vgprs, r.sgprs, r.spills, r.sharedBytes, r.waves, r.code} {
 		record = append(record, strconv.Itoa(n))
 	}
 	if r.product == "" {
-		return append(record, make([]string, len(header)-len(record))...)
+		return append(record, make([]string, len(c.names))...)
 	}
-	for _, n := range []float64{r.loop.fma, r.loop.vector, r.loop.multiply, r.loop.shared, r.loop.memory, r.loop.waits} {
-		record = append(record, strconv.FormatFloat(n, 'f', 0, 64))
-	}
-	return append(record, percent(r.loop.share()))
+	return append(record, c.fields(r)...)
 }
 
 func percent(share float64) string { return strconv.FormatFloat(100*share, 'f', 1, 64) }
 
 // write writes the table: the driver's version, then the rows as CSV.
-func write(path, driver string, rows []row) error {
+func write(path, driver string, c columns, rows []row) error {
 	var text strings.Builder
 	fmt.Fprintf(&text, "# %s\n", driver)
 	w := csv.NewWriter(&text)
-	records := [][]string{header}
+	records := [][]string{c.header()}
 	for _, r := range rows {
-		records = append(records, r.record())
+		records = append(records, c.record(r))
 	}
 	if err := w.WriteAll(records); err != nil {
 		return err
@@ -112,12 +131,12 @@ func compare(path, driver string, rows []row) error {
 		return nil
 	}
 	records, err := csv.NewReader(strings.NewReader(rest)).ReadAll()
-	if err != nil || len(records) == 0 || !slices.Equal(records[0], header) {
+	if err != nil || len(records) == 0 || !slices.Equal(records[0], loopColumns.header()) {
 		return fmt.Errorf("%s is not a table of this program: %w", path, cmp.Or(err, errors.New("another header")))
 	}
 	now := map[string]row{}
 	for _, r := range rows {
-		now[strings.Join(r.record()[:5], ",")] = r
+		now[strings.Join(loopColumns.record(r)[:5], ",")] = r
 	}
 	var fell []error
 	for _, before := range records[1:] {

@@ -45,7 +45,7 @@ func openCPU() (kernels.Backend, error) { return cpuref.Open(cpuref.Options{Thre
 
 // runs returns a folder of the test's own with a finished run of a convolutional
 // network, "conv", and in the folder "more" one of logistic regression, "more/linear".
-func runs(t *testing.T) string {
+func runs(t testing.TB) string {
 	t.Helper()
 	trained.once.Do(func() {
 		source, err := os.MkdirTemp("", "web")
