@@ -69,9 +69,10 @@ func (s *strip) setRows(line int) {
 type correlation struct {
 	p        *program
 	tile     multiplier
-	channels int   // of an image
-	frame    frame // of the image; its channels are pairs in mixed precision
-	paired   bool  // mixed precision
+	channels int       // of an image
+	frame    frame     // of the image; its channels are pairs in mixed precision
+	paired   bool      // mixed precision, of several channels
+	zeros    []float32 // see round; nil unless mixed precision, of one channel
 	stride   int
 	out      int // channels of the result
 	apart    int // distance between a tile's pixels in the result
@@ -94,11 +95,20 @@ type correlation struct {
 func (p *program) newCorrelation(precision kernels.Precision, images kernels.Tensor, f frame) *correlation {
 	x := &correlation{p: p, tile: p.backend.multiplierOf(precision), channels: f.c, frame: f, stride: 1, apart: 1,
 		images: images.Shape[0], src: p.floats(images)}
-	if precision == kernels.Mixed {
+	switch {
+	case precision == kernels.Mixed && f.c == 1: // half of each pair would be 0
+		x.tile = p.backend.multiplierOf(kernels.FP32)
+		x.zeros = make([]float32, max(f.w, p.backend.simd.Cols))
+	case precision == kernels.Mixed:
 		x.paired = true
 		x.frame.c = pairs(f.c)
 	}
 	return x
+}
+
+// round rounds the factors of one channel to bfloat16; they stay float32.
+func (x *correlation) round(dst, src []float32) {
+	x.p.backend.simd.PairRows(dst, x.zeros[:len(src)], src)
 }
 
 // image returns image n in its frame, with the rows that the strips read: as it is, if
@@ -108,7 +118,7 @@ func (x *correlation) image(worker, n int, strips []strip) []float32 {
 	row := x.frame.w * x.channels
 	size := x.frame.h * row
 	image := x.src[n*size : (n+1)*size]
-	if !x.paired && size == x.frame.size() {
+	if !x.paired && x.zeros == nil && size == x.frame.size() {
 		return image
 	}
 	from, to := x.frame.fh, 0
@@ -117,11 +127,14 @@ func (x *correlation) image(worker, n int, strips []strip) []float32 {
 			from, to = min(from, s.top), max(to, s.bottom)
 		}
 	}
-	if x.paired {
+	switch {
+	case x.paired:
 		x.frame.fillRows(private, from, to, func(line []float32, h int) {
 			x.p.pairChannels(line, image[h*row:(h+1)*row], x.channels)
 		})
-	} else {
+	case x.zeros != nil:
+		x.frame.fillRows(private, from, to, func(line []float32, h int) { x.round(line, image[h*row:(h+1)*row]) })
+	default:
 		x.frame.fillRows(private, from, to, func(line []float32, h int) { copy(line, image[h*row:(h+1)*row]) })
 	}
 	return private
@@ -184,12 +197,18 @@ func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, p
 	x.panels = (x.out + k.Cols - 1) / k.Cols
 	if x.paired {
 		form += " pairs"
+	} else if x.zeros != nil {
+		form += " rounded"
 	}
 	x.weights = x.p.newWeights(w, form, 0, (x.panels*x.taps*x.frame.c+1)*k.Cols)
 	x.p.scratch.reservePrivate(max(x.frame.size(), k.Cols*x.frame.c))
 	packTask := func(worker, task int) {
 		panel, tap := task%x.panels, task/x.panels
-		pack(x.filters(panel, tap), x.p.scratch.private[worker], panel, tap)
+		packed := x.filters(panel, tap)
+		pack(packed, x.p.scratch.private[worker], panel, tap)
+		if cols := min(k.Cols, x.out-panel*k.Cols); x.zeros != nil {
+			x.round(packed[:cols], packed[:cols])
+		}
 	}
 	compute := x.compute
 	x.joined = x.p.takeJoined()

@@ -12,7 +12,8 @@ import (
 // Code that walks over elements walks over pairs in the same way, in half as
 // many steps; only the tile that multiplies them differs. Convolutions pair
 // neighbouring channels, weight gradients neighbouring images, and matrix
-// products neighbouring k. A factor without a neighbour is paired with 0.
+// products neighbouring k. A factor without a neighbour is paired with 0, but for
+// convolutions of one channel, which multiply rounded factors as float32.
 
 // checkPrecision returns an error if the tier lacks an op's arithmetic.
 func (b *backend) checkPrecision(op kernels.Op) error {
