@@ -137,7 +137,7 @@ torture: setup ## kill, fill, fail and soak for an hour or two
 
 torture-short: setup ## a sample of torture, in three minutes
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
-	$(TORTURE) -kills 5 -faults 97 -disk-sizes 4 -same 1 -soak 3s -cycles 10 -requests 60
+	$(TORTURE) -kills 4 -faults 131 -disk-sizes 3 -same 1 -soak 3s -cycles 5 -requests 40
 
 portable: PACKAGES := qemu-user
 portable: setup ## test without cgo, assembly and AVX, and build for other systems

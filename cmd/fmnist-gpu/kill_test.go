@@ -122,15 +122,13 @@ func newListVictim(t *testing.T, command, list, letters string, device []string)
 // measure trains undisturbed, to know how long that takes and what comes of it.
 func (v *victim) measure(t *testing.T) {
 	t.Helper()
-	for range 2 { // the first fills the caches
-		dir := t.TempDir()
-		c, began := program(v.begin...), time.Now()
-		c.Dir = dir
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("%v: %v\n%s", v.begin, err, out)
-		}
-		v.duration, v.want = time.Since(began), v.files(t, dir)
+	dir := t.TempDir()
+	c, began := program(v.begin...), time.Now()
+	c.Dir = dir
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", v.begin, err, out)
 	}
+	v.duration, v.want = time.Since(began), v.files(t, dir)
 }
 
 // files are filesOf, without what depends on how a run came to its end.
