@@ -100,9 +100,10 @@ const (
 //	1×14×14, 32→64     F(2×2, 5×5)  1.27  1.30  1.97    1.40  1.50  1.85
 //	64×7×7, 64→64      F(2×2, 5×5)  1.72  1.77  2.60    1.62  1.60  2.14
 //
-// F(4×4, 5×5) takes 0.67, 0.68 and 0.77 of the time of F(2×2, 5×5) with AVX2, and 0.64,
-// 0.62 and 0.75 with AVX-512, for 64×14×14, 16→32 (the shortest of 45 training steps
-// each). Its error is three times as large.
+// F(4×4, 5×5) takes 0.61, 0.61 and 0.68 of the time that F(2×2, 5×5) took with AVX2,
+// and 0.66, 0.67 and 0.75 with AVX-512, for 64×14×14, 16→32, when the transforms of
+// the latter shared no sums (the shortest of 36 training steps each). Its error is
+// three times as large.
 //
 // With few tiles, F(2×2, 3×3) is as fast as F(4×4, 3×3) or faster:
 //

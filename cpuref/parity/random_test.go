@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	randomCases  = flag.Int("random-cases", 0, "run `N` random shapes of each op on each CPU tier (default 200; with -short 5)")
+	randomCases  = flag.Int("random-cases", 0, "run `N` random shapes of each op on each CPU tier (default 40; with -short 5)")
 	randomVulkan = flag.Int("random-vulkan", 0, "run `N` random shapes of each op on Vulkan (default 0)")
 	randomSeed   = flag.Uint64("random-seed", 1, "choose other shapes")
 )
@@ -25,7 +25,7 @@ func TestRandomOps(t *testing.T) {
 	case testing.Short():
 		n = 5
 	default:
-		n = 200
+		n = 40
 	}
 	var tiers []kernels.Backend
 	for _, tier := range cpuref.Tiers() {

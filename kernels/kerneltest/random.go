@@ -199,8 +199,11 @@ var randomCases = map[string]func(r shaper) Case{
 		return SoftmaxCrossEntropy{N: r.dim(70), C: r.dim(40), Values: oneOf(r, "normal", "large", "ties"), Smoothing: oneOf(r, float32(0), .1),
 			Slot: r.IntN(5), Cursor: r.IntN(5), DLogits: r.coin(), Probs: r.coin()}
 	},
-	"Adam":         func(r shaper) Case { return r.adam() },
-	"SGD":          func(r shaper) Case { return r.sgd() },
+	"Adam": func(r shaper) Case { return r.adam() },
+	"SGD":  func(r shaper) Case { return r.sgd() },
+	"EMA": func(r shaper) Case {
+		return EMA{Len: r.dim(300), Decay: oneOf(r, 0, .5, .999, .99999), FirstStep: r.Uint32N(10000), Steps: 1 + r.IntN(4)}
+	},
 	"AdvanceState": func(r shaper) Case { return r.advance() },
 	"Gather":       func(r shaper) Case { return r.gather() },
 	"ColumnSum":    func(r shaper) Case { return ColumnSum{r.dim(200), r.dim(70), r.coin()} },
