@@ -24,8 +24,8 @@ func (s RateSweep) rate(step int) float64 {
 	return s.Start * math.Pow(s.End/s.Start, float64(step)/float64(s.Steps))
 }
 
-// check returns an error ([ErrUsage]) that names what is wrong.
-func (s RateSweep) check() error {
+// Check returns an error ([ErrUsage]) that names what is wrong.
+func (s RateSweep) Check() error {
 	lr, _ := recipeSettings.Find("lr")
 	for _, end := range []struct {
 		name string
@@ -38,14 +38,14 @@ func (s RateSweep) check() error {
 	if !(s.Start < s.End) {
 		return usage("start is %v and end is %v: want a start below the end", s.Start, s.End)
 	}
-	if s.Steps < minSweep || s.Steps > maxSweep {
-		return usage("steps is %d: want %d to %d", s.Steps, minSweep, maxSweep)
+	if s.Steps < MinSweepSteps || s.Steps > MaxSweepSteps {
+		return usage("steps is %d: want %d to %d", s.Steps, MinSweepSteps, MaxSweepSteps)
 	}
 	return nil
 }
 
 // The numbers of steps that make a sweep: fewer leave too few losses to judge.
-const minSweep, maxSweep = 20, 1 << 20
+const MinSweepSteps, MaxSweepSteps = 20, 1 << 20
 
 // RateCurve holds the loss at each learning rate of a sweep.
 type RateCurve struct {
@@ -89,7 +89,7 @@ func (c *RateCurve) add(rate, loss float64) bool {
 // is cancelled gives its error.
 func FindRate(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, init string, s RateSweep) (*RateCurve, error) {
 	r.LR, r.Scheduler, r.Warmup, r.EMA, r.MaxSteps, r.NoEval = s.Start, "none", 0, 0, 0, true
-	if err := s.check(); err != nil {
+	if err := s.Check(); err != nil {
 		return nil, err
 	}
 	if err := checkArguments(r, n, data, backend); err != nil {

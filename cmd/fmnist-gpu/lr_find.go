@@ -46,6 +46,9 @@ default, does not train on the held-out images.`,
   fmnist-gpu lr-find --start 1e-5 --end 1 --steps 200 --json`,
 		Args: noArguments(trainHint),
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := f.Check(); err != nil {
+				return err
+			}
 			var config study.Config
 			if err := resolve(c, &config, f.config); err != nil {
 				return err
@@ -58,7 +61,7 @@ default, does not train on the held-out images.`,
 	g := flagGroup{c.Flags(), "Sweep"}
 	bind(g, &f.Start, "start", kindOf("lr"), "first learning rate")
 	bind(g, &f.End, "end", kindOf("lr"), "learning rate at which to stop, if the loss has not diverged")
-	bind(g, &f.Steps, "steps", setting.Whole(20, 1<<20), "optimiser steps from --start to --end")
+	bind(g, &f.Steps, "steps", setting.Whole(trainer.MinSweepSteps, trainer.MaxSweepSteps), "optimiser steps from --start to --end")
 	addSweepFlags(c.Flags())
 	g = flagGroup{c.Flags(), groupOutput}
 	bind(g, &f.out, "out", setting.Path("FILE", "a PNG file"), "draw the curve to this PNG file")
@@ -68,7 +71,7 @@ default, does not train on the held-out images.`,
 
 // addSweepFlags adds the flags of train that matter to a sweep.
 func addSweepFlags(flags *pflag.FlagSet) {
-	without := []string{"epochs", "lr", "scheduler", "warmup", "patience", "max-steps", "no-eval", "eval-images",
+	without := []string{"epochs", "lr", "scheduler", "warmup", "ema", "patience", "max-steps", "no-eval", "eval-images",
 		"out", "name", "checkpoint-every", "log-every", "quiet", "no-progress"}
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addTrainFlags(all)

@@ -38,6 +38,12 @@ func TestLRFind(t *testing.T) {
 	}
 	wantFailure(t, append(args, "--start", "900", "--end", "1000"), exitUsage, "the loss")
 	wantFailure(t, append(args, "--start", "1", "--end", ".1"), exitUsage, "want a start below the end")
-	wantFailure(t, append(args, "--lr", "1"), exitUsage, "unknown flag --lr")
+	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"lr-find", "--cpu", "--dataset", filepath.Join(dir, "empty"), "--start", "1", "--end", "1"}, exitUsage, "want a start below the end")
+	for _, without := range []string{"lr", "ema"} { // which would change nothing
+		wantFailure(t, append(args, "--"+without, ".5"), exitUsage, "unknown flag --"+without)
+	}
 	wantFailure(t, append(args, "--steps", "3"), exitUsage, "--steps is 3: want a whole number from 20")
 }
