@@ -45,7 +45,7 @@ func TestSearch(t *testing.T) {
 		t.Errorf("the settings of the best:\n%s", plan)
 	}
 	wantFailure(t, append(args, "--trials", "3"), exitUsage, "is of the search \"rates\" with other trials")
-	wantFailure(t, append(args, "--trials", "5"), exitUsage, "the ranges have no more than about 4 different trials")
+	wantFailure(t, append(args, "--trials", "5"), exitUsage, "the ranges allow only about 4 different trials")
 	wantFailure(t, []string{"search"}, exitUsage, "name one YAML file")
 	wantFailure(t, []string{"search", filepath.Join(dir, "none.yaml")}, exitUsage, "none.yaml: no such file")
 	writeFile(t, file, strings.Replace(text, "[1e-9, 0.01]", "{log: [1e-9, 1]}", 1))

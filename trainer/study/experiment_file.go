@@ -194,7 +194,7 @@ var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "
 
 func refuseCommandKey(source, key string) error {
 	if slices.Contains(commandKeys, key) {
-		return usage("%s: %s cannot be set here, since it does not belong to the trainings: set it where the experiment is started", source, key)
+		return usage("%s: %s cannot be set here, since it does not belong to the trainings: set it where they are started", source, key)
 	}
 	if key == "quiet" {
 		return usage("%s: experiments have no %s: leave it out", source, key)
@@ -350,5 +350,8 @@ func runConfig(base, values []setting.Assignment, read func(path string) ([]byte
 		name = append(name, c.RunName())
 	}
 	c.Name = strings.NewReplacer("/", "_", `\`, "_").Replace(strings.Join(name, "-"))
-	return c, c.Check()
+	if err := c.Check(); err != nil { // settings that do not go together: each was right by itself
+		return c, fmt.Errorf("%s: %w", c.Name, err)
+	}
+	return c, nil
 }

@@ -83,7 +83,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"grid: {select-on: [val, test]}": "val and on test cannot be compared",
 		"grid: {dataset: [a, b]}":        "runs on different datasets or image sizes cannot be compared",
 		"grid: {image-size: [28, 32]}":   "runs on different datasets or image sizes cannot be compared",
-		"grid: {threads: [1, 2]}":        "line 1: threads cannot be set here, since it does not belong to the trainings: set it where the experiment is started",
+		"grid: {threads: [1, 2]}":        "line 1: threads cannot be set here, since it does not belong to the trainings: set it where they are started",
 		"base: {quiet: true}":            "line 1: experiments have no quiet",
 		"base: {cpu: true}":              "line 1: cpu cannot be set here",
 		"base: [model]":                  "line 1: base: want lines",

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
@@ -338,7 +340,7 @@ func (s Search) writeOutcome(dir string, r *SearchResult) error {
 	}
 	best := r.Best()
 	if best == nil {
-		return fmt.Errorf("%w in every trial", trainer.ErrDiverged)
+		return fmt.Errorf("%w in every trial: try lower learning rates (lr)", trainer.ErrDiverged)
 	}
 	i := slices.IndexFunc(s.trials, func(t trial) bool { return t.config.Name == best.Name })
 	c, err := s.trials[i].config.Absolute()
@@ -350,7 +352,7 @@ func (s Search) writeOutcome(dir string, r *SearchResult) error {
 	if err != nil {
 		return err
 	}
-	text = fmt.Sprintf("# The best of %d trials of the search %s, %s: validation accuracy %.4f after %d epochs.\n%s",
-		len(r.Trials), r.Name, best.Name, best.Accuracy(), best.Epochs, text)
+	text = fmt.Sprintf("# The best of %d trials of the search %s, %s: validation accuracy %.4f after %s.\n%s",
+		len(r.Trials), r.Name, best.Name, best.Accuracy(), english.Plural(best.Epochs, "epoch", ""), text)
 	return atomicfile.Write(filepath.Join(dir, BestFile), []byte(text))
 }

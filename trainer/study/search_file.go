@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -111,7 +112,7 @@ func ParseSearch(file string, text []byte, overrides ...setting.Assignment) (Sea
 		return s, usage("%s: there is nothing to search: give a setting under ranges, such as lr: {log-uniform: [0.001, 0.1]}", file)
 	}
 	if s.plan.MinEpochs > s.plan.MaxEpochs {
-		return s, usage("%s: min-epochs is %d and max-epochs is %d: want at most that", file, s.plan.MinEpochs, s.plan.MaxEpochs)
+		return s, usage("%s: min-epochs is %d and max-epochs is %d: want a min-epochs of at most max-epochs", file, s.plan.MinEpochs, s.plan.MaxEpochs)
 	}
 	s.Rungs = s.plan.rungs()
 	return s, s.draw(file, base)
@@ -291,7 +292,7 @@ func (s *Search) draw(file string, base []setting.Assignment) error {
 		r := rand.New(rand.NewPCG(s.plan.Seed, uint64(n)))
 		for again := 0; len(s.trials) < n; again++ {
 			if again == mostDraws {
-				return usage("%s: the ranges have no more than about %d different trials: want fewer trials than %d, or wider ranges", file, n-1, s.plan.Trials)
+				return usage("%s: the ranges allow only about %s: want fewer trials than %d, or wider ranges", file, english.Plural(n-1, "different trial", ""), s.plan.Trials)
 			}
 			t := trial{}
 			for _, span := range s.ranges {

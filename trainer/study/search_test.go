@@ -142,10 +142,10 @@ func TestSearchRefuses(t *testing.T) {
 		"ranges:\n  epochs: [1, 2]":                           "line 2: epochs cannot be searched, since max-epochs and min-epochs say",
 		"ranges:\n  cpu: [true, false]":                       "line 2: cpu cannot be set here",
 		"ranges: [1]":                                         "line 1: ranges: want lines",
-		"ranges: {lr: [0.1, 0.2]}\ntrials: 3":                 "the ranges have no more than about 2 different trials",
+		"ranges: {lr: [0.1, 0.2]}\ntrials: 3":                 "the ranges allow only about 2 different trials: want fewer",
 		"ranges: {lr: [0.1, 0.2]}\ntrials: none":              `line 2: trials is "none": want a whole number`,
 		"ranges: {lr: [0.1, 0.2]}\nreduction: 1":              "line 2: reduction is 1: want a whole number from 2",
-		"ranges: {lr: [0.1, 0.2]}\nmin-epochs: 10":            "min-epochs is 10 and max-epochs is 9: want at most that",
+		"ranges: {lr: [0.1, 0.2]}\nmin-epochs: 10":            "min-epochs is 10 and max-epochs is 9: want a min-epochs of at most max-epochs",
 		"ranges: {lr: [0.1, 0.2]}\ntrial: 2":                  `line 2: unknown key "trial": did you mean "trials"?`,
 		"ranges: {lr: [0.1, 0.2]}\nepochs: 2":                 "line 2: epochs is outside base and ranges",
 		"ranges: {lr: [0.1, 0.2]}\ngrid: {}":                  "line 2: a grid is of an experiment: run it with the experiment command",
@@ -155,6 +155,7 @@ func TestSearchRefuses(t *testing.T) {
 		"base:\n  seed: 1-2\nranges: {lr: [0.1, 0.2]}":        "line 2: seed is several numbers: want one",
 		"name: ../up\nranges: {lr: [0.1, 0.2]}":               `the search's name is "../up"`,
 		"ranges:\n  crop: [2, 40]\ntrials: 2":                 "crop is 40: want a whole number from 0 to 28 for images of 28×28×1",
+		"ranges:\n  warmup: [12]\ntrials: 1":                  "warmup12: warmup is 12: want at most the number of epochs, 9",
 		"ranges:\n  model: [none.yaml]\ntrials: 1":            "line 2: cannot read the network none.yaml",
 	} {
 		_, err := ParseSearch("rates.yml", []byte(text))
@@ -342,7 +343,7 @@ func TestSearchDiverges(t *testing.T) {
 		}
 	}
 	dir = t.TempDir()
-	if _, _, err := searchIn(t, dir, strings.Replace(text, "[0, 1000]", "[900, 1000]", 1), data, 1); !errors.Is(err, trainer.ErrDiverged) {
+	if _, _, err := searchIn(t, dir, strings.Replace(text, "[0, 1000]", "[900, 1000]", 1), data, 1); !errors.Is(err, trainer.ErrDiverged) || !strings.HasSuffix(err.Error(), "in every trial: try lower learning rates (lr)") {
 		t.Errorf("every trial diverges: %v", err)
 	}
 }
