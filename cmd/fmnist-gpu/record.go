@@ -20,9 +20,9 @@ func newRecordCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "record FOLDER",
 		Short: "Write down what a recipe reaches over seeds, as JSON and Markdown",
-		Long: `Write down what the finished runs in a folder reached: date, version, device, recipe,
-the results of each seed, and their means with 95 % intervals. The runs must differ
-only in the seed. --without gives every accuracy a second time, without the test
+		Long: `Write down what the runs in a folder reached: date, version, device, recipe, the
+results of each seed, and their means with 95 % intervals. The runs must be finished
+and differ only in the seed. --without gives every accuracy a second time, without the test
 images that have a near twin among the training images.
 
 The seconds of a run are those from the start of its program until its weights were on
@@ -34,11 +34,16 @@ interrupted and resumed has none, nor has one of an experiment or of --replicas.
 		Args:              oneArgument("one folder of runs"),
 		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
-			name := filepath.Base(out)
+			named := out
 			if out == "" {
-				name, out = filepath.Base(filepath.Clean(args[0])), filepath.Join(args[0], "record")
+				named, out = args[0], filepath.Join(args[0], "record")
 			}
-			r, err := newRecord(name, args[0], twins)
+			named, err := filepath.Abs(named) // "." has no name
+			if err != nil {
+				return err
+			}
+			out = filepath.Clean(out)
+			r, err := newRecord(filepath.Base(named), args[0], twins)
 			if err != nil {
 				return err
 			}
@@ -81,7 +86,7 @@ func newRecord(name, dir, twins string) (*study.Record, error) {
 	var runs []*study.Run
 	for _, g := range groups {
 		if len(g.Unfinished) > 0 {
-			return nil, &commandLineError{fmt.Sprintf("the run %s of %s is not finished: run the experiment again to continue it", g.Unfinished[0], dir)}
+			return nil, &commandLineError{fmt.Sprintf("the run %s in %s is not finished, and a record leaves out none: resume it, or remove it", g.Unfinished[0], dir)}
 		}
 		runs = append(runs, g.Runs...)
 	}

@@ -36,6 +36,17 @@ func TestRecord(t *testing.T) {
 	if r.Name != "fast" || *r.Twins != 1 || r.TestImages != 12 || r.AccuracyWithout.Runs != 1 {
 		t.Errorf("without a twin: %+v", r)
 	}
+	t.Chdir(runs)
+	if err := json.Unmarshal([]byte(wantSuccess(t, "record", ".", "--json")), &r); err != nil || r.Name != "runs" {
+		t.Errorf("the record of . is called %q (%v)", r.Name, err)
+	}
+	if err := os.CopyFS("stopped", os.DirFS("logistic")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join("stopped", "metrics.json")); err != nil {
+		t.Fatal(err)
+	}
+	wantFailure(t, []string{"record", runs}, exitUsage, "the run stopped in "+runs+" is not finished")
 	wantFailure(t, []string{"record", runs, "--without", filepath.Join(dir, "none.csv")}, exitBadFile, "--without", "none.csv")
 	wantFailure(t, []string{"record"}, exitUsage, "name one folder of runs")
 	wantFailure(t, []string{"record", pictures}, exitUsage, "holds no finished run")

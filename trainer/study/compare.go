@@ -76,8 +76,8 @@ type Comparison struct {
 	Pairs    []Pair       `json:"pairs"`              // every pair of recipes; empty if there is only one recipe
 	Together *Cochran     `json:"cochran"`            // nil unless there are three or more recipes with one run each
 	Findings []Finding    `json:"findings,omitempty"` // the original's conclusions, if its trainings are among the recipes
-	// Unfinished names the experiment's runs that are left out because they are
-	// in progress, diverged or missing.
+	// Unfinished names the runs of the experiment or folder that are left out because
+	// they are in progress, diverged or missing.
 	Unfinished []string `json:"unfinished,omitempty"`
 }
 

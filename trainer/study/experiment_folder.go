@@ -154,8 +154,8 @@ func (e Experiment) WriteIndex(dir string) error {
 type RunGroup struct {
 	Name string // of the experiment's group; "" for runs named one by one
 	Runs []*Run
-	// Unfinished names the experiment's runs that are in progress, diverged or
-	// missing.
+	// Unfinished names the other runs of the experiment or folder: they are in
+	// progress, have diverged or are missing.
 	Unfinished []string
 }
 
@@ -172,11 +172,11 @@ func ReadGroups(dirs []string) ([]RunGroup, error) {
 			return nil, err
 		}
 	}
-	found, err := FindRuns(dirs)
+	found, unfinished, err := FindRuns(dirs)
 	if err != nil {
 		return nil, err
 	}
-	group := RunGroup{}
+	group := RunGroup{Unfinished: unfinished}
 	for _, dir := range found {
 		if err := group.add(dir); err != nil {
 			return nil, err

@@ -372,7 +372,8 @@ func TestCheckRun(t *testing.T) {
 	}
 }
 
-// Runs are found in any folder, and anything else is skipped.
+// Runs are found in any folder, those that are not finished are named, and anything
+// else is skipped.
 func TestFindRuns(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "all [runs]")
 	finishedRun(t, filepath.Join(dir, "a"))
@@ -383,8 +384,8 @@ func TestFindRuns(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if found, err := FindRuns([]string{dir}); err != nil || len(found) != 1 || filepath.Base(found[0]) != "a" {
-		t.Errorf("%v (%v), want a alone", found, err)
+	if found, left, err := FindRuns([]string{dir}); err != nil || len(found) != 1 || filepath.Base(found[0]) != "a" || fmt.Sprint(left) != "[broken]" {
+		t.Errorf("%v, and unfinished %v (%v), want a alone and broken", found, left, err)
 	}
 	for _, wrong := range []string{filepath.Join(dir, "a", trainer.ArgsFile), filepath.Join(dir, "none"), t.TempDir()} {
 		if _, err := ReadGroups([]string{wrong}); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "not a run's folder") {

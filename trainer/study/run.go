@@ -108,10 +108,10 @@ func (r *Run) ValAccuracy() (float64, bool) {
 func (r *Run) Name() string { return filepath.Base(r.Dir) }
 
 // FindRuns returns the folders of runs: each of dirs that is one, and the finished
-// runs, sorted by name, in each that is not. It lists no folder twice. A folder
-// that neither is nor holds a run is [trainer.ErrUsage].
-func FindRuns(dirs []string) ([]string, error) {
-	var runs []string
+// runs, sorted by name, in each that is not. It lists no folder twice. unfinished are
+// the names of the other runs in these. A folder that neither is a run nor holds a
+// finished one is [trainer.ErrUsage].
+func FindRuns(dirs []string) (runs, unfinished []string, err error) {
 	add := func(dir string) {
 		if dir = filepath.Clean(dir); !slices.Contains(runs, dir) {
 			runs = append(runs, dir)
@@ -124,7 +124,7 @@ func FindRuns(dirs []string) ([]string, error) {
 		}
 		entries, err := os.ReadDir(dir)
 		if err != nil {
-			return nil, usage("%s is not a run's folder: %v", dir, cause(err))
+			return nil, nil, usage("%s is not a run's folder: %v", dir, cause(err))
 		}
 		before := len(runs)
 		for _, e := range entries {
@@ -134,11 +134,13 @@ func FindRuns(dirs []string) ([]string, error) {
 			}
 			if state, err := trainer.StateOfRun(inner); err == nil && state == trainer.RunFinished {
 				add(inner)
+			} else {
+				unfinished = append(unfinished, e.Name())
 			}
 		}
 		if len(runs) == before {
-			return nil, usage("%s is not a run's folder and holds no finished run", dir)
+			return nil, nil, usage("%s is not a run's folder and holds no finished run", dir)
 		}
 	}
-	return runs, nil
+	return runs, unfinished, nil
 }
