@@ -38,6 +38,9 @@ func TestLRFind(t *testing.T) {
 	}
 	wantFailure(t, append(args, "--start", "900", "--end", "1000"), exitUsage, "the loss")
 	wantFailure(t, append(args, "--start", "1", "--end", ".1"), exitUsage, "want a start below the end")
+	wantFailure(t, []string{"lr-find", "logistic"}, exitUsage, "did you mean --model logistic?")
+	writeFile(t, filepath.Join(dir, "args.yaml"), "")
+	wantFailure(t, []string{"lr-find", dir}, exitUsage, "did you mean --init "+dir)
 	if err := os.Mkdir(filepath.Join(dir, "empty"), 0o777); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ images that have a near twin among the training images.
 The seconds of a run are those from the start of its program until its weights were on
 the disk. A run has them if "train" trained it in one go, and alone: one that was
 interrupted and resumed has none, nor has one of an experiment or of --replicas.
-"make record-NAME" trains the seeds of a preset so, one after the other.`,
+"make record-NAME" trains the seeds of a preset in this way, one after the other.`,
 		Example: `  fmnist-gpu record runs/record-main_no_aug
   fmnist-gpu record runs/record-fast --without runs/audit/twins.csv --out fast`,
 		Args:              oneArgument("one folder of runs"),

@@ -28,8 +28,8 @@ func newSearchCommand() *cobra.Command {
 Jamieson and Talwalkar, 2016). A YAML file gives the settings that all trials share
 (base) and what the others may be (ranges): a list of values, or two ends between
 which all values (uniform), or their logarithms (log-uniform), are equally likely.
-Of whole numbers, such as batch-size, only these. Models can be the files of
-networks, relative to this file:
+A setting that wants whole numbers, such as batch-size, gets only these. Models can
+be the files of networks, relative to this file:
 
     base: {optimizer: sgd, scheduler: onecycle, augment: light}
     ranges:
@@ -42,8 +42,8 @@ networks, relative to this file:
 
 This trains 27 trials for 1 epoch, the best 9 of them up to epoch 3, and the best 3 of
 these up to epoch 9: 63 epochs, and not 243. Trials are ranked by their best validation
-accuracy; nothing is tested, and the test images are never looked at. The best
-trial's accuracy is optimistic, since it was chosen by it.
+accuracy; nothing is tested, and the test images are never looked at. The accuracy
+of the best trial is optimistic, since it is why that trial is the best.
 
 Schedules are those of --max-epochs from the beginning, so that a trial goes on where
 it stopped. The first rungs therefore judge onecycle and cosine before their rates
@@ -87,10 +87,10 @@ const groupSearch = "Search"
 
 // searchUsage describes the flags of a search's plan, which override its file.
 var searchUsage = map[string]string{
-	"trials":     "trials that begin",
-	"min-epochs": "epochs after which the first trials are out, at least",
-	"max-epochs": "epochs of the trials that are never out",
-	"reduction":  "one trial in so many goes on, for so many times the epochs",
+	"trials":     "trials to begin with",
+	"min-epochs": "fewest epochs that a trial is trained for",
+	"max-epochs": "most epochs, those of the last trials",
+	"reduction":  "the best one in `N` trials goes on, up to N times the epochs",
 	"seed":       "seed of the trials' settings (the seed of the trainings is under base)",
 }
 

@@ -118,7 +118,7 @@ epoch, until Ctrl-C.`,
 }
 
 // trainHint says which flag an argument was probably meant for.
-func trainHint(_ *cobra.Command, argument string) string {
+func trainHint(c *cobra.Command, argument string) string {
 	flag := ""
 	switch _, isPreset := study.FindPreset(argument); {
 	case isPreset:
@@ -133,7 +133,9 @@ func trainHint(_ *cobra.Command, argument string) string {
 		if _, err := os.Stat(filepath.Join(argument, trainer.ArgsFile)); err != nil {
 			return ""
 		}
-		flag = "resume"
+		if flag = "resume"; c.Flags().Lookup(flag) == nil { // lr-find cannot resume, but begin with a run's weights
+			flag = "init"
+		}
 	}
 	return fmt.Sprintf("did you mean --%s %s?", flag, argument)
 }
@@ -205,9 +207,9 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("momentum", "Nesterov momentum of sgd")
 	g.setting("weight-decay", "weight decay: an L2 penalty with adam and sgd, decoupled with adamw; adam's applies to all parameters, the others' not to biases and batch-norm (default: 0.01 with adamw, else 0)")
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
-	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; of onecycle, those of its own rise (0: 30% of the run)")
+	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; with onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
-	g.setting("ema", "decay of a moving average of the weights, such as 0.999, which is then what is evaluated and saved; lower in the first steps, (1+t)/(10+t) after t; 0 means none")
+	g.setting("ema", "decay of a moving average of the weights, such as 0.999, which is then what is evaluated and saved; in the first steps lower, (1+t)/(10+t) after t steps; 0 means none")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
 	g.setting("no-eval", "do not evaluate after each epoch: use the last weights, never stop early")

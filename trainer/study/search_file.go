@@ -17,10 +17,10 @@ import (
 
 // SearchPlan says how large a search is.
 type SearchPlan struct {
-	Trials    int    `yaml:"trials"`     // that begin
+	Trials    int    `yaml:"trials"`     // to begin with
 	MinEpochs int    `yaml:"min-epochs"` // the fewest that a trial is trained for
 	MaxEpochs int    `yaml:"max-epochs"` // the most
-	Reduction int    `yaml:"reduction"`  // one trial in so many goes on, for so many times the epochs
+	Reduction int    `yaml:"reduction"`  // the best one in so many trials goes on, up to so many times the epochs
 	Seed      uint64 `yaml:"seed"`       // of the trials' settings
 }
 
