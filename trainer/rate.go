@@ -162,6 +162,9 @@ type RateSuggestions struct {
 // the sweep, and the last five losses. The error is [ErrUsage] if too few are left, or
 // if the loss does not fall.
 func (c *RateCurve) Suggest() (RateSuggestions, error) {
+	if len(c.Rates) == 0 {
+		return RateSuggestions{}, usage("the loss is not finite before the first step: check the weights that training begins with")
+	}
 	last := len(c.Rates) - 5
 	if last-c.skip < 5 {
 		return RateSuggestions{}, usage("the loss diverged after %d learning rates, which are too few to judge: start with a lower one", len(c.Rates))

@@ -37,6 +37,7 @@ func TestSuggest(t *testing.T) {
 		}
 	}
 	for say, losses := range map[string][]float64{
+		"not finite before the first":     {},
 		"diverged after 9 learning rates": {9, 8, 7, 6, 5, 4, 3, 2, 1},
 		"does not fall":                   {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11},
 	} {

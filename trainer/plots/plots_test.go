@@ -761,4 +761,8 @@ func TestRateCurve(t *testing.T) {
 	if average, mark := count(picture, blue), count(picture, orange); average < 200 || mark < 100 {
 		t.Errorf("%d pixels of the average's colour and %d of a mark's", average, mark)
 	}
+	for n := range 2 { // a sweep may end at once
+		b, err := RateCurve(rates[:n], losses[:n], smoothed[:n], nil)
+		decode(t, b, err)
+	}
 }

@@ -37,6 +37,13 @@ func RateCurve(rates, losses, smoothed []float64, marks []Mark) ([]byte, error) 
 		}
 		f.explain(l.name, thumbs...)
 	}
+	if len(rates) < 2 { // a logarithmic axis cannot be widened by a constant, as others are
+		at := 1.
+		if len(rates) > 0 {
+			at = rates[0]
+		}
+		p.X.Min, p.X.Max = at/10, at*10
+	}
 	low, high := p.Y.Min, p.Y.Max
 	if len(smoothed) > 0 {
 		high = min(high, 1.5*smoothed[0])
