@@ -83,8 +83,8 @@ func (n *Net) WriteInit(p kernels.Program, seed uint64) error {
 
 // WriteWeights writes a view of Values or Running and, with Config.EMA, its average.
 func (n *Net) WriteWeights(p kernels.Program, t kernels.Tensor, values []float32) error {
-	for _, copy := range n.copies(t) {
-		if err := p.Write(copy, kernels.AsBytes(values)); err != nil {
+	for _, to := range n.copies(t) {
+		if err := p.Write(to, kernels.AsBytes(values)); err != nil {
 			return err
 		}
 	}

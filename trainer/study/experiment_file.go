@@ -52,7 +52,7 @@ func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) 
 	group := Group{Name: f.name}
 	networks := networkReader{}
 	for _, values := range combinations {
-		c, err := runConfig(f.base, values, networks.read)
+		c, err := runConfig(file, f.base, values, networks.read)
 		if err != nil {
 			return Experiment{}, err
 		}
@@ -320,9 +320,9 @@ func (r networkReader) read(path string) ([]byte, error) {
 	return text, nil
 }
 
-// runConfig returns the configuration of one combination, named after it. It reads the
-// file of a network with the function read.
-func runConfig(base, values []setting.Assignment, read func(path string) ([]byte, error)) (Config, error) {
+// runConfig returns the configuration of one combination of a file's values, named
+// after it. It reads the file of a network with the function read.
+func runConfig(file string, base, values []setting.Assignment, read func(path string) ([]byte, error)) (Config, error) {
 	c := DefaultConfig()
 	all := slices.Concat(base, values)
 	if err := c.Apply(all...); err != nil {
@@ -351,7 +351,7 @@ func runConfig(base, values []setting.Assignment, read func(path string) ([]byte
 	}
 	c.Name = strings.NewReplacer("/", "_", `\`, "_").Replace(strings.Join(name, "-"))
 	if err := c.Check(); err != nil { // settings that do not go together: each was right by itself
-		return c, fmt.Errorf("%s: %w", c.Name, err)
+		return c, usage("%s: %s: %v", file, c.Name, err)
 	}
 	return c, nil
 }

@@ -78,6 +78,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"grids: {lr: [1]}":               `line 1: unknown key "grids": did you mean "grid"?`,
 		"base: {}\nlr: 0.1":              "line 2: lr is outside base and grid: indent it",
 		"grid: {lr: [0.1, 0.1]}":         "a value is given twice",
+		"grid: {warmup: [0, 11]}":        "rates.yml: warmup11: warmup is 11: want at most the number of epochs, 10",
 		"grid: {lr: [0.1, 1e-1]}":        "lr0.1 and lr1e-1 are the same training",
 		"grid: {seed: [1, 0-2]}":         "a value is given twice",
 		"grid: {select-on: [val, test]}": "val and on test cannot be compared",

@@ -299,7 +299,7 @@ func (s *Search) draw(file string, base []setting.Assignment) error {
 				t.values = append(t.values, span.draw(r))
 			}
 			var err error
-			if t.config, err = runConfig(base, t.values, networks.read); err != nil {
+			if t.config, err = runConfig(file, base, t.values, networks.read); err != nil {
 				return err
 			}
 			if key := t.config.recipe(); !drawn[key] {

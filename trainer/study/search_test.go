@@ -155,7 +155,7 @@ func TestSearchRefuses(t *testing.T) {
 		"base:\n  seed: 1-2\nranges: {lr: [0.1, 0.2]}":        "line 2: seed is several numbers: want one",
 		"name: ../up\nranges: {lr: [0.1, 0.2]}":               `the search's name is "../up"`,
 		"ranges:\n  crop: [2, 40]\ntrials: 2":                 "crop is 40: want a whole number from 0 to 28 for images of 28×28×1",
-		"ranges:\n  warmup: [12]\ntrials: 1":                  "warmup12: warmup is 12: want at most the number of epochs, 9",
+		"ranges:\n  warmup: [12]\ntrials: 1":                  "rates.yml: warmup12: warmup is 12: want at most the number of epochs, 9",
 		"ranges:\n  model: [none.yaml]\ntrials: 1":            "line 2: cannot read the network none.yaml",
 	} {
 		_, err := ParseSearch("rates.yml", []byte(text))
