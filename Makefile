@@ -121,7 +121,8 @@ FUZZTIME ?= 20m
 FUZZFLAGS ?= -fuzzminimizetime 1s # of each new input; large ones would take all the time
 fuzz: ## feed the readers of files and requests with damaged input, each for FUZZTIME
 	@for package in $$($(GO) list ./...); do \
-		for target in $$($(GO) test -list '^Fuzz' $$package | grep '^Fuzz'); do \
+		list=$$($(GO) test -list '^Fuzz' $$package) || exit 1; \
+		for target in $$(echo "$$list" | grep '^Fuzz'); do \
 			echo "== $$package $$target"; \
 			$(GO) test $$package -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $(FUZZFLAGS) || exit 1; \
 		done; \

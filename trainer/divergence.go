@@ -85,10 +85,13 @@ func (t *training) firstBad(x kernels.Tensor) (int, float32, error) {
 		return -1, 0, nil
 	}
 	values, err := t.read(x)
+	if err != nil {
+		return -1, 0, err
+	}
 	if i := notFinite(values); i >= 0 {
 		return i, values[i], nil
 	}
-	return -1, 0, err
+	return -1, 0, nil
 }
 
 // read reads a tensor of words from the device, into memory that the next read uses

@@ -217,3 +217,20 @@ func (b cancelling) Compile(p *kernels.Plan) (kernels.Program, error) {
 	}
 	return b.poisoning.Compile(p)
 }
+
+// What cannot be read is not taken for what was read before it.
+func TestUnreadTensorIsNotBad(t *testing.T) {
+	lost := errors.New("lost")
+	r := &training{session: &session{prog: unreadable{err: lost}}, scanned: []float32{float32(math.NaN())}}
+	if i, _, err := r.firstBad(kernels.Tensor{Type: kernels.Float32, Shape: []int{1}}); i >= 0 || !errors.Is(err, lost) {
+		t.Errorf("element %d, error %v", i, err)
+	}
+}
+
+// unreadable is a program that cannot be read.
+type unreadable struct {
+	kernels.Program
+	err error
+}
+
+func (p unreadable) Read(kernels.Tensor, []byte) error { return p.err }

@@ -349,7 +349,7 @@ func (t *training) export(last snapshot, best bool) error {
 // than this version writes: missing figures are NaN. Best is not set.
 func ReadEpochs(dir string) ([]EpochReport, error) {
 	path := folder{dir}.path(resultsFile)
-	text, err := limitedfile.Read(path, limitedfile.Table)
+	text, err := limitedfile.Read(path, limitedfile.JSON)
 	if err != nil {
 		return nil, err
 	}

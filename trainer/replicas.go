@@ -32,8 +32,8 @@ type Outcome struct {
 // Resumed replicas that are at different steps train one after the other.
 //
 // The errors are those of Train, except that a divergence is the Err of its replica's
-// outcome and does not stop the others, and a [ReplicasError] or [BatchError]. Outcomes that come with
-// an error are those of the replicas that had ended before.
+// outcome and does not stop the others, and a [ReplicasError] or [BatchError]. Outcomes
+// that come with an error are those of the replicas that had ended before.
 func TrainReplicas(ctx context.Context, replicas []Replica, n model.Network, data *dataset.Dataset, backend kernels.Backend) ([]Outcome, error) {
 	if err := checkReplicas(replicas, n, data, backend); err != nil {
 		return nil, err

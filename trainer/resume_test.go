@@ -19,6 +19,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -739,5 +740,21 @@ func TestEvalImages(t *testing.T) {
 	}
 	if want := float64(right) / 20; r.Metrics.Accuracy != want {
 		t.Errorf("accuracy %v, want %v, that of every tenth test image", r.Metrics.Accuracy, want)
+	}
+}
+
+// A results.csv that no training of epochs has written is refused unread: its rows would
+// take many times its size of memory.
+func TestHugeResultsAreRefused(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, resultsFile)
+	if err := os.WriteFile(path, []byte("epoch\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, 100<<20); err != nil {
+		t.Skip("no sparse files here: ", err)
+	}
+	if _, err := ReadEpochs(dir); !errors.Is(err, limitedfile.ErrRefused) {
+		t.Errorf("error %v", err)
 	}
 }

@@ -164,9 +164,10 @@ type training struct {
 // dataset, if the folder holds a run but Options.Resume is not set, or if another
 // training is running in it. Data or a checkpoint that cannot be used is
 // [dataset.ErrBadData] or [checkpoint.ErrBadCheckpoint], as is a dataset that is not the
-// one that the resumed run was trained on; see [CheckDataset]. A loss or a
-// weight that is not finite is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps, saves
-// everything and returns [ErrInterrupted]; before the first step it returns ctx.Err().
+// one that the resumed run was trained on; see [CheckDataset]. A loss or a weight that is
+// not finite is [ErrDiverged]. If ctx is cancelled, Train ends after the current steps,
+// saves everything and returns [ErrInterrupted]; before the first step it returns
+// ctx.Err().
 func Train(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, o Options) (*Result, error) {
 	outcomes, err := TrainReplicas(ctx, []Replica{{r, o}}, n, data, backend)
 	if err != nil {

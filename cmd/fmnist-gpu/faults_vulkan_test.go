@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,7 +75,7 @@ func newFaultSweep(t *testing.T) *faultSweep {
 	}
 	calls, _, live := f.control.Report(t)
 	if f.calls = calls; len(live) > 0 || calls == 0 || len(f.want) != 2 {
-		t.Fatalf("without a fault: %d calls, %v left, devices %v", calls, live, maps.Keys(f.want))
+		t.Fatalf("without a fault: %d calls, %v left, devices %v", calls, live, slices.Collect(maps.Keys(f.want)))
 	}
 	return f
 }

@@ -93,8 +93,7 @@ func datasetOf(c *cobra.Command, network string, config *study.Config, flags []s
 // isNetwork reports whether a name is that of a preset, a built-in network or a YAML
 // file; otherwise it is that of a checkpoint.
 func isNetwork(name string) bool {
-	_, isPreset := study.FindPreset(name)
-	return isPreset || slices.Contains(model.Names(), name) || study.IsYAML(name)
+	return slices.Contains(study.PresetNames(), name) || slices.Contains(model.Names(), name) || study.IsYAML(name)
 }
 
 // findNetwork returns the network that an argument names: that of a checkpoint, or else

@@ -120,8 +120,8 @@ epoch, until Ctrl-C.`,
 // trainHint says which flag an argument was probably meant for.
 func trainHint(c *cobra.Command, argument string) string {
 	flag := ""
-	switch _, isPreset := study.FindPreset(argument); {
-	case isPreset:
+	switch {
+	case slices.Contains(study.PresetNames(), argument):
 		flag = "preset"
 	case slices.Contains(model.Names(), argument):
 		flag = "model"
@@ -143,7 +143,7 @@ func trainHint(c *cobra.Command, argument string) string {
 // addTrainFlags adds a flag for each setting of a training.
 func addTrainFlags(f *pflag.FlagSet) {
 	g := flagGroup{f, groupModel}
-	g.setting("preset", "model, augment and dropout of a training of the original study: "+kindOf("preset").Want)
+	g.setting("preset", "recipe by name, which other settings adapt: "+kindOf("preset").Want)
 	g.setting("model", "network: "+kindOf("model").Want)
 	g.setting("network", "layers of a network as YAML text, instead of a file for --model")
 	g.setting("init", "weights to start from, at this `PATH`: a run's folder, or a .safetensors or PyTorch .pth file")
@@ -491,14 +491,18 @@ func printPlan(w io.Writer, c study.Config, s trainer.Summary, dataDir string) e
 	if err != nil {
 		return err
 	}
+	evaluated := fmt.Sprintf("on %s images after each epoch (%s)", humanize.Comma(int64(s.SelectImages)), c.SelectOn)
+	if c.NoEval {
+		evaluated = "on the test images at the end"
+	}
 	_, err = fmt.Fprintf(w, `%s
 # dry run: nothing is trained
 parameters       %s
 training images  %s per epoch, in %s steps of %d
-evaluated on     %s images after each epoch (%s)
+evaluated        %s
 device memory    %s for weights, optimiser, activations and the dataset
 data             %s
 `, text, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.StepsPerEpoch)),
-		c.BatchSize, humanize.Comma(int64(s.SelectImages)), c.SelectOn, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
+		c.BatchSize, evaluated, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 
 	"github.com/nlpodyssey/safetensors"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // Load reads a safetensors file, or a file that torch.save of PyTorch 1.6 or later
@@ -55,7 +57,7 @@ func cause(err error) error {
 }
 
 func readHeader(path string) (h safetensors.Metadata, err error) {
-	f, err := os.Open(path)
+	f, err := limitedfile.Open(path)
 	if err != nil {
 		return h, err
 	}
@@ -86,14 +88,11 @@ func readLimited(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file; copy it to one")
-	}
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%d bytes; checkpoints of at most %d bytes are read; save only the weights, with torch.save(model.state_dict(), FILE)",
 			info.Size(), maxFile)
 	}
-	return os.ReadFile(path)
+	return limitedfile.Read(path, maxFile)
 }
 
 // decode finds the tensors of a safetensors file.

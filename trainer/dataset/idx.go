@@ -3,13 +3,15 @@ package dataset
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/klauspost/compress/gzip" // a quarter faster than the standard library's
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // maxContent is the largest uncompressed IDX file that is read, in bytes: twice the
@@ -60,10 +62,7 @@ func isTransposed(path string) bool {
 // IsIDX reports whether a file begins as an IDX file of unsigned bytes does, plain or
 // compressed with gzip. It is false if the file cannot be read.
 func IsIDX(path string) bool {
-	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
-		return false // opening a pipe would wait for its writer
-	}
-	f, err := os.Open(path)
+	f, err := limitedfile.Open(path)
 	if err != nil {
 		return false
 	}
@@ -177,26 +176,11 @@ func readContent(path string) ([]byte, error) {
 
 // readLimited reads a whole file of at most maxContent bytes.
 func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+	content, err := limitedfile.Read(path, maxContent)
+	if errors.Is(err, limitedfile.ErrRefused) {
+		err = badData("%v", err)
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, badData("%s is not a regular file", path)
-	}
-	if info.Size() > maxContent {
-		return nil, badData("%s has %d bytes; IDX files of at most %d bytes are read", path, info.Size(), maxContent)
-	}
-	raw := make([]byte, info.Size())
-	if _, err := io.ReadFull(f, raw); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return raw, nil
+	return content, err
 }
 
 func isGzip(b []byte) bool { return bytes.HasPrefix(b, []byte{0x1f, 0x8b}) }

@@ -4,12 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"io/fs"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // nameClasses makes the labels that occur classes, numbered from 0, and names them.

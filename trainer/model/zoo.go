@@ -20,6 +20,12 @@ var zoo = map[string][]Layer{
 		convReLU("1", 16, 5, 2), []Layer{MaxPool{Kernel: 2}},
 		convReLU("2", 32, 5, 2), []Layer{MaxPool{Kernel: 2}},
 		[]Layer{Flatten{}, Linear{Name: "fc1", Out: 128}, Activation{ReLU}, Dropout{DefaultDropout}, Linear{Name: "fc2", Out: AsClasses}}),
+	// The network of the preset fast.
+	"fastcnn": slices.Concat(
+		convNormReLU("1", 32), []Layer{MaxPool{Kernel: 2}},
+		convNormReLU("2", 64), convNormReLU("3", 64), []Layer{MaxPool{Kernel: 2}},
+		convNormReLU("4", 128),
+		[]Layer{Flatten{}, Dropout{DefaultDropout}, Linear{Name: "fc1", Out: 128}, Activation{ReLU}, Linear{Name: "fc2", Out: AsClasses}}),
 	"logistic": {Flatten{}, Linear{Name: "linear", Out: AsClasses}},
 	"resnet20": resNet(3),
 }
@@ -35,7 +41,7 @@ func convReLU(number string, out, kernel, padding int) []Layer {
 // convolution and batch-norm (their option B), as in torchvision. No convolution
 // has a bias.
 func resNet(blocks int) []Layer {
-	layers := slices.Concat(convNorm("1", 16, 1), []Layer{Activation{ReLU}})
+	layers := convNormReLU("1", 16)
 	for stage, out := range []int{16, 32, 64} {
 		for i := range blocks {
 			stride := 1
@@ -56,6 +62,11 @@ func resNet(blocks int) []Layer {
 // convNorm is a 3×3 convolution without a bias, and batch-norm.
 func convNorm(number string, out, stride int) []Layer {
 	return []Layer{Conv{Name: "conv" + number, Out: out, Kernel: 3, Stride: stride, Padding: 1, NoBias: true}, BatchNorm{Name: "bn" + number}}
+}
+
+// convNormReLU is convNorm and ReLU.
+func convNormReLU(number string, out int) []Layer {
+	return append(convNorm(number, out, 1), Activation{ReLU})
 }
 
 // Names returns the names of the built-in networks, sorted.

@@ -50,6 +50,37 @@ func TestPresets(t *testing.T) {
 	}
 }
 
+func TestOwnPresets(t *testing.T) {
+	for _, name := range PresetNames() {
+		if _, ok := FindPreset(name); ok {
+			continue
+		}
+		c, d := DefaultConfig(), DefaultConfig()
+		if err := c.ApplyPreset(name); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if c.Preset != name || c.RunName() != name {
+			t.Errorf("%s is called %q and its runs %q", name, c.Preset, c.RunName())
+		}
+		if c.Epochs == d.Epochs && c.Optimizer == d.Optimizer {
+			t.Errorf("%s trains as the default does", name)
+		}
+		adapted := DefaultConfig()
+		err := adapted.ParseYAML("", []byte("epochs: 3\npreset: "+name))
+		if err != nil || adapted.Epochs != 3 || adapted.Optimizer != c.Optimizer || adapted.Preset != name {
+			t.Errorf("%s with other epochs: %d epochs of %s, preset %q, %v", name, adapted.Epochs, adapted.Optimizer, adapted.Preset, err)
+		}
+		if text, err := c.YAML(); err != nil {
+			t.Error(err)
+		} else if again := DefaultConfig(); again.ParseYAML("args.yaml", []byte(text)) != nil || again.mustYAML() != text {
+			t.Errorf("%s: args.yaml does not repeat it:\n%s", name, text)
+		}
+	}
+}
+
 func writeYAML(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "c.yaml")

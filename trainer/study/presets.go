@@ -1,12 +1,16 @@
 package study
 
 import (
+	"embed"
+	"path"
 	"slices"
+	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
-// Preset is a named training of the original study.
+// Preset is a named training of the original study. The project's own presets are
+// files of settings; see [PresetNames].
 type Preset struct {
 	Name, Model, Augment string
 	Dropout              float64
@@ -25,7 +29,8 @@ func Presets() []Preset {
 	}
 }
 
-// FindPreset returns the preset with the given name and whether there is one.
+// FindPreset returns the original's preset with the given name and whether there is
+// one.
 func FindPreset(name string) (Preset, bool) {
 	all := Presets()
 	i := slices.IndexFunc(all, func(p Preset) bool { return p.Name == name })
@@ -35,20 +40,49 @@ func FindPreset(name string) (Preset, bool) {
 	return all[i], true
 }
 
-// ApplyPreset sets model, augmentation and dropout as the named preset does. An
-// unknown name is [trainer.ErrUsage].
-func (c *Config) ApplyPreset(name string) error {
-	if p, ok := FindPreset(name); ok {
-		c.Preset, c.Model, c.Network, c.Augment, c.Dropout = p.Name, p.Model, "", p.Augment, &p.Dropout
-		return nil
-	}
-	return setting.Choice(presetNames()...).Check("preset", name)
-}
+// ownPresets holds the project's own presets, each a file of settings.
+//
+//go:embed presets/*.yaml
+var ownPresets embed.FS
 
-func presetNames() []string {
+// presetFile returns the name in ownPresets of a preset's file.
+func presetFile(name string) string { return path.Join("presets", name+".yaml") }
+
+// PresetNames returns the values of the setting preset: the original's trainings,
+// then the project's own recipes.
+func PresetNames() []string {
 	var list []string
 	for _, p := range Presets() {
 		list = append(list, p.Name)
 	}
+	files, err := ownPresets.ReadDir("presets")
+	if err != nil {
+		panic(err) // cannot happen: the folder is embedded
+	}
+	for _, f := range files {
+		list = append(list, strings.TrimSuffix(f.Name(), ".yaml"))
+	}
 	return list
+}
+
+// ApplyPreset makes the settings of the named preset: model, augmentation and
+// dropout of a training of the original study, or all that a recipe of the
+// project's own names. An unknown name is [trainer.ErrUsage].
+func (c *Config) ApplyPreset(name string) error {
+	if err := setting.Choice(PresetNames()...).Check("preset", name); err != nil {
+		return err
+	}
+	if p, ok := FindPreset(name); ok {
+		c.Model, c.Network, c.Augment, c.Dropout = p.Model, "", p.Augment, &p.Dropout
+	} else {
+		text, err := ownPresets.ReadFile(presetFile(name))
+		if err != nil {
+			return err
+		}
+		if err := c.ParseYAML(name, text); err != nil {
+			return err
+		}
+	}
+	c.Preset = name
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 func Settings() setting.Table { return settings }
 
 var settings = slices.Concat(
-	setting.Table{{Name: "preset", Kind: optional(setting.Choice(presetNames()...))}},
+	setting.Table{{Name: "preset", Kind: optional(setting.Choice(PresetNames()...))}},
 	trainer.NetworkSettings(),
 	setting.Table{
 		{Name: "dataset", Kind: setting.Name([]string{dataset.FashionMNIST.Name}, "a folder of IDX files or of pictures in class folders")},
