@@ -66,7 +66,9 @@ func TestExplain(t *testing.T) {
 }
 
 // Both methods agree with PyTorch, from the image to the map, empty maps included,
-// within four times the error of PyTorch's float32.
+// within four times the error of PyTorch's float32 or, with alternative's 5×5 filters,
+// thirteen: the error of F(4×4, 5×5) by which the CPU convolves them, in terms of the
+// direct algorithm's, is at most that (TestWinogradErrors of package cpuref).
 func TestCAMAgainstPyTorch(t *testing.T) {
 	text, err := os.ReadFile("testdata/cam.json")
 	if err != nil {
@@ -96,6 +98,7 @@ func TestCAMAgainstPyTorch(t *testing.T) {
 		twice.Labels = append(twice.Labels, test.Labels[:want.Images]...)
 	}
 	for _, c := range want.Cases {
+		factor := map[string]float64{"fashioncnn": 4, "alternative": 13}[c.Model]
 		features, grads := explained(t, c.Model, want.Seed, twice, c.Classes)
 		places := c.Size[0] * c.Size[1]
 		size := len(features) / twice.N
@@ -107,7 +110,7 @@ func TestCAMAgainstPyTorch(t *testing.T) {
 					empty++
 				}
 				for k := range reference {
-					if diff := math.Abs(float64(got[k]) - reference[k]); !(diff <= 4*c.Error[cam]) {
+					if diff := math.Abs(float64(got[k]) - reference[k]); !(diff <= factor*c.Error[cam]) {
 						t.Fatalf("%s of %s, image %d, place %d: %v, want %v", cam, c.Model, i, k, got[k], reference[k])
 					}
 				}
