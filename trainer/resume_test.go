@@ -617,7 +617,7 @@ func TestTrainChecksItsArguments(t *testing.T) {
 			t.Errorf("%s: the folder was made", what)
 		}
 	}
-	if _, err := BuiltIn("transformer", data.Info); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), `model is "transformer": want one of alternative, fashioncnn, logistic`) {
+	if _, err := BuiltIn("transformer", data.Info); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), `model is "transformer": want one of `+strings.Join(model.Names(), ", ")) {
 		t.Errorf("an unknown network: %v", err)
 	}
 	r, n := quick().Recipe, mustNetwork(t, "logistic")
