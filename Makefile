@@ -112,7 +112,8 @@ dependencies: ## check that modules are as released, and without known vulnerabi
 	esac
 
 race: setup ## test everything concurrent under the race detector
-	$(GO) test -race -short $(TIMEOUT) ./cpuref ./cpuref/internal/... ./gpu ./kernels/... ./cmd/fmnist-view/... \
+	$(GO) test -race -short $(TIMEOUT) -run AMX ./cpuref/internal/simd
+	$(GO) test -race -short $(TIMEOUT) ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
 		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
