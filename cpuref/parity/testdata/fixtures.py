@@ -289,15 +289,15 @@ def write_ops():
 # --- models -----------------------------------------------------------------
 
 class Net(torch.nn.Module):
-    """fashioncnn or alternative, without dropout."""
+    """fashioncnn, alternative or fastcnn, without dropout; pooled holds the convolutions before a pool."""
 
-    def __init__(self, channels, kernel, pooled, hidden):
+    def __init__(self, channels, kernel, pooled, hidden, bias=True):
         super().__init__()
         self.pooled, side, before = pooled, 28, 1
         for i, c in enumerate(channels, 1):
-            setattr(self, f"conv{i}", torch.nn.Conv2d(before, c, kernel, padding=kernel // 2))
+            setattr(self, f"conv{i}", torch.nn.Conv2d(before, c, kernel, padding=kernel // 2, bias=bias))
             setattr(self, f"bn{i}", torch.nn.BatchNorm2d(c))
-            before, side = c, side // 2 if i <= pooled else side
+            before, side = c, side // 2 if i in pooled else side
         self.layers = len(channels)
         self.fc1 = torch.nn.Linear(before * side * side, hidden)
         self.fc2 = torch.nn.Linear(hidden, 10)
@@ -305,7 +305,7 @@ class Net(torch.nn.Module):
     def forward(self, x):
         for i in range(1, self.layers + 1):
             x = F.relu(getattr(self, f"bn{i}")(getattr(self, f"conv{i}")(x)))
-            x = F.max_pool2d(x, 2) if i <= self.pooled else x
+            x = F.max_pool2d(x, 2) if i in self.pooled else x
         return self.fc2(F.relu(self.fc1(x.flatten(1))))
 
 
@@ -357,10 +357,11 @@ class ResNet20(torch.nn.Module):
 
 
 MODELS = {
-    "fashioncnn": lambda: Net([32, 64, 128], 3, 2, 256),
-    "alternative": lambda: Net([16, 32], 5, 2, 128),
+    "fashioncnn": lambda: Net([32, 64, 128], 3, {1, 2}, 256),
+    "alternative": lambda: Net([16, 32], 5, {1, 2}, 128),
     "logistic": Logistic,
     "resnet20": ResNet20,
+    "fastcnn": lambda: Net([32, 64, 64, 128], 3, {1, 3}, 128, bias=False),
 }
 
 
