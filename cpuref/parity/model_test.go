@@ -279,14 +279,14 @@ type network struct {
 }
 
 // networks returns trainings of the models, with everything that a step can
-// contain, but not of resnet20: the oracle needs minutes for it, and
-// TestRandomNetworks covers its ops. -short, meant for the race detector, leaves out
+// contain, but not of resnet20 and fastcnn: the oracle needs minutes for them, and
+// TestRandomNetworks covers their ops. -short, meant for the race detector, leaves out
 // the largest, all of whose ops are also in alternative.
 func networks(t *testing.T) []network {
 	t.Helper()
 	var list []network
 	for _, name := range model.Names() {
-		if name == "resnet20" || testing.Short() && name == "fashioncnn" {
+		if name == "resnet20" || name == "fastcnn" || testing.Short() && name == "fashioncnn" {
 			continue
 		}
 		optimizer := model.DefaultAdam()
