@@ -79,7 +79,7 @@ type victim struct {
 	name     string
 	runs     []string            // folders of what goes on with --resume; none if the same command line goes on
 	begin    []string            // the command line
-	restart  map[string][]string // that of a run whose folder is not one yet
+	restart  map[string][]string // for a run that was ended before its folder could be resumed
 	want     map[string]string
 	duration time.Duration
 }

@@ -86,7 +86,7 @@ func newRecord(name, dir, twins string) (*study.Record, error) {
 	var runs []*study.Run
 	for _, g := range groups {
 		if len(g.Unfinished) > 0 {
-			return nil, &commandLineError{fmt.Sprintf("the run %s in %s is not finished, and a record leaves out none: resume it, or remove it", g.Unfinished[0], dir)}
+			return nil, &commandLineError{fmt.Sprintf("the run %s in %s is not finished, and a record needs all runs: resume it, or remove it", g.Unfinished[0], dir)}
 		}
 		runs = append(runs, g.Runs...)
 	}
