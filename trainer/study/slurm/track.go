@@ -275,14 +275,37 @@ func (t *tracker) submit(ctx context.Context, indices []int, tasks []task) error
 			return err
 		}
 	}
-	for _, block := range blocks(indices, t.arrays.size) {
-		for part := range slices.Chunk(block, t.batch) {
-			if more, err := t.submitPart(ctx, part, atOnce, len(tasks) > 0); err != nil || !more {
-				return err
-			}
+	for len(indices) > 0 {
+		part := blocks(indices, t.arrays.size)[0]
+		part = part[:min(len(part), t.batch)]
+		err := t.arrays.submit(ctx, part, atOnce)
+		refused := err != nil && strings.Contains(err.Error(), "policy") // such as too many jobs of one user
+		switch {
+		case err == nil:
+			t.submitted(part)
+			indices = indices[len(part):]
+		case refused && len(part) > 1:
+			t.batch = len(part) / 2
+		case refused && (len(tasks) > 0 || t.outcome.Submitted > 0):
+			t.noteOnce(err.Error() + "; trying on")
+			return nil
+		default:
+			return err
+		}
+		if err == nil && atOnce > 0 { // only one array may have tasks that wait
+			return nil
 		}
 	}
 	return nil
+}
+
+// submitted notes that jobs were submitted.
+func (t *tracker) submitted(part []int) {
+	for _, i := range part {
+		t.left[i].tracked = true
+	}
+	t.outcome.Submitted += len(part)
+	t.batch = min(2*t.batch, t.arrays.size)
 }
 
 // limit sets the time limit if it is known by now, and returns those of some jobs that can
@@ -297,27 +320,6 @@ func (t *tracker) limit(indices []int) []int {
 		return indices
 	}
 	return slices.DeleteFunc(indices, func(i int) bool { return !slices.Contains(first, i) })
-}
-
-// submitPart submits jobs as one job array. It reports whether more can be submitted now.
-func (t *tracker) submitPart(ctx context.Context, part []int, atOnce int, busy bool) (more bool, err error) {
-	err = t.arrays.submit(ctx, part, atOnce)
-	busy = busy || t.outcome.Submitted > 0
-	switch {
-	case err == nil:
-	case strings.Contains(err.Error(), "policy") && (busy || len(part) > 1): // too many jobs of one user
-		t.batch = max(1, len(part)/2)
-		t.noteOnce(err.Error() + "; submitting fewer jobs at a time")
-		return false, nil
-	default:
-		return false, err
-	}
-	for _, i := range part {
-		t.left[i].tracked = true
-	}
-	t.outcome.Submitted += len(part)
-	t.batch = min(2*t.batch, t.arrays.size)
-	return atOnce == 0, nil // with a limit on those that run, only one array may have tasks that wait
 }
 
 // share divides the places of the jobs that may run at a time: a job array whose tasks
