@@ -159,6 +159,8 @@ func run(ctx context.Context, name string, args ...string) (string, error) {
 		return "", ctx.Err()
 	case errors.As(err, &failed):
 		return "", &CommandError{name, strings.TrimSpace(string(failed.Stderr))}
+	case errors.Is(err, exec.ErrNotFound):
+		return "", &CommandError{name, "this machine does not have Slurm's commands: use one that has, such as a login node"}
 	case err != nil:
 		return "", &CommandError{name, err.Error()}
 	}

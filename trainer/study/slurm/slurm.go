@@ -13,9 +13,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +43,7 @@ type Arrays struct {
 	name  string // of the job arrays
 	size  int    // of a job array, at most
 	run   runner
-	pause func(ctx context.Context, unchanged time.Duration)
+	pause func(ctx context.Context, lasted time.Duration)
 }
 
 const (
@@ -224,26 +226,26 @@ func Cancel(ctx context.Context, dir string) (int, error) {
 	if err := atomicfile.Write(filepath.Join(dir, cancelledFile), nil); err != nil {
 		return 0, err
 	}
-	tasks, err := queue(ctx, run, name)
-	if err != nil {
-		return 0, err
-	}
-	arrays, n := map[int]bool{}, 0
-	for _, t := range tasks {
-		if t.live() {
-			arrays[t.array] = true
-			n++
+	ended := map[task]bool{}
+	for ; ; pause(ctx, 0) { // the process that tracks them may have submitted more just now
+		tasks, err := queue(ctx, run, name)
+		if err != nil {
+			return len(ended), err
+		}
+		arrays := map[string]bool{}
+		for _, t := range tasks {
+			if t.live() && t.state != "COMPLETING" {
+				arrays[strconv.Itoa(t.array)] = true
+				ended[task{array: t.array, number: t.number}] = true
+			}
+		}
+		if len(arrays) == 0 {
+			return len(ended), nil
+		}
+		if _, err := run(ctx, "scancel", slices.Collect(maps.Keys(arrays))...); err != nil {
+			return len(ended), err
 		}
 	}
-	if n == 0 {
-		return 0, nil
-	}
-	var args []string
-	for array := range arrays {
-		args = append(args, strconv.Itoa(array))
-	}
-	_, err = run(ctx, "scancel", args...)
-	return n, err
 }
 
 // cancelled reports whether [Cancel] was called since [Arrays.Open].

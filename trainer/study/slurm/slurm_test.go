@@ -321,7 +321,7 @@ func TestNeverTwice(t *testing.T) {
 func TestHopeless(t *testing.T) {
 	outcome, _, err := follow(t, 3, Arrays{}, func(s *scene, round int) {
 		if round == 1 {
-			s.slurm.end(0, "FAILED", 127)
+			s.slurm.end(0, "FAILED", 2)
 			s.slurm.end(1, "FAILED", 3)
 			s.jobs[1] = &study.JobStatus{State: study.JobFailed, Failure: &study.JobFailure{Error: "no device"}}
 			s.slurm.set(2, "PENDING", "launch_failed_requeued_held")
@@ -332,7 +332,7 @@ func TestHopeless(t *testing.T) {
 			s.jobs.done(1, 2)
 		}
 	})
-	if err != nil || len(outcome.Failed) != 1 || outcome.Failed[0] != "FAILED, exit code 127" || outcome.Submitted != 5 {
+	if err != nil || len(outcome.Failed) != 1 || outcome.Failed[0] != "FAILED, exit code 2" || outcome.Submitted != 5 {
 		t.Errorf("%+v (%v)", outcome, err)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
@@ -67,7 +67,7 @@ type tracker struct {
 	done      int
 	outcome   Outcome
 	counted   Counts
-	noted     map[string]bool // since Slurm last answered
+	noted     map[string]bool // what is told once
 	batch     int             // the most tasks to submit at once
 	throttles map[int]int     // of job arrays
 }
@@ -76,13 +76,14 @@ type tracker struct {
 type job struct {
 	live     bool      // in Slurm's queue
 	tracked  bool      // it was in the queue, or submitted, since tracking began
+	wanted   bool      // it is to be submitted
 	last     task      // that it was
 	attempts int       // since it last saved a checkpoint
 	saved    time.Time // when it had last saved one, as its last attempt began
 }
 
 func (t *tracker) track(ctx context.Context) error {
-	changed, answered := time.Now(), false
+	began, answered, silent := time.Now(), false, false
 	for len(t.left) > 0 {
 		if t.arrays.cancelled() {
 			t.outcome.Cancelled = true
@@ -94,28 +95,29 @@ func (t *tracker) track(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
-			answered = true
-			clear(t.noted)
+			answered, silent = true, false
 		case errors.As(err, &failed) && answered: // such as a controller that is restarted
-			t.noteOnce(err.Error() + "; trying on")
+			if !silent {
+				t.Note(err.Error() + "; trying on")
+			}
+			silent = true
 		default:
 			return err
 		}
-		if t.count() {
-			changed = time.Now()
-		}
+		t.count()
 		if len(t.left) > 0 {
-			t.arrays.pause(ctx, time.Since(changed))
+			t.arrays.pause(ctx, time.Since(began))
 		}
 	}
 	return nil
 }
 
-// pause waits between two looks at the queue: the longer nothing has changed, the longer.
-func pause(ctx context.Context, unchanged time.Duration) {
+// pause waits between two looks at the queue: the longer all this lasts, the longer, since
+// every look costs the cluster's controller some time.
+func pause(ctx context.Context, lasted time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(min(max(time.Second, unchanged/10), 30*time.Second)):
+	case <-time.After(min(max(time.Second, lasted/100), 30*time.Second)):
 	}
 }
 
@@ -126,8 +128,8 @@ func (t *tracker) noteOnce(text string) {
 	}
 }
 
-// count counts the jobs in each state, and reports whether that has changed.
-func (t *tracker) count() bool {
+// count counts the jobs in each state, and tells if that has changed.
+func (t *tracker) count() {
 	c := Counts{Done: t.done, Failed: len(t.outcome.Failed)}
 	for _, j := range t.left {
 		if j.live && j.last.running() {
@@ -136,12 +138,10 @@ func (t *tracker) count() bool {
 			c.Waiting++
 		}
 	}
-	if c == t.counted {
-		return false
+	if c != t.counted {
+		t.counted = c
+		t.Counted(c)
 	}
-	t.counted = c
-	t.Counted(c)
-	return true
 }
 
 // round looks at the queue once and submits what is missing there. It asks the queue
@@ -187,8 +187,12 @@ func (t *tracker) look(tasks []task) {
 // settle decides what follows for job i, and reports whether it is to be submitted.
 func (t *tracker) settle(ctx context.Context, i int) (submit bool, err error) {
 	j := t.left[i]
-	if j.live {
+	switch {
+	case j.live:
+		j.wanted = false
 		return false, t.unstick(ctx, i)
+	case j.wanted: // as far as limits allowed, it was submitted
+		return true, nil
 	}
 	s, err := t.jobs.State(i)
 	if err != nil {
@@ -205,7 +209,7 @@ func (t *tracker) settle(ctx context.Context, i int) (submit bool, err error) {
 	case j.tracked && !t.again(ctx, i, s):
 		return false, nil
 	}
-	j.saved = saved(s)
+	j.saved, j.wanted = saved(s), true
 	return true, t.jobs.RecordFailure(i, nil)
 }
 
@@ -233,7 +237,7 @@ func (t *tracker) again(ctx context.Context, i int, s study.JobStatus) bool {
 	switch {
 	case s.Failure != nil && code != codeNoDevice:
 		t.fail(i, s.Failure.Error)
-	case hopeless[code]:
+	case code == codeUsage:
 		t.fail(i, end)
 	case j.attempts >= t.Attempts:
 		t.fail(i, fmt.Sprintf("%s; gave up after %d attempts that saved no checkpoint", end, j.attempts))
@@ -251,11 +255,12 @@ func saved(s study.JobStatus) time.Time {
 	return *s.Saved
 }
 
-// Exit codes of workers. One that finds no device may find one on another node. The
-// hopeless ones are wrong usage, bad data, and a program that cannot be started.
-const codeNoDevice = 3
-
-var hopeless = map[int]bool{2: true, 4: true, 126: true, 127: true}
+// Exit codes of workers: wrong usage, which another attempt would not mend, and no usable
+// device, which another node may have.
+const (
+	codeUsage    = 2
+	codeNoDevice = 3
+)
 
 func (t *tracker) fail(i int, why string) {
 	delete(t.left, i)
@@ -279,7 +284,7 @@ func (t *tracker) submit(ctx context.Context, indices []int, tasks []task) error
 		part := blocks(indices, t.arrays.size)[0]
 		part = part[:min(len(part), t.batch)]
 		err := t.arrays.submit(ctx, part, atOnce)
-		refused := err != nil && strings.Contains(err.Error(), "policy") // such as too many jobs of one user
+		refused := err != nil && tooMany.MatchString(err.Error())
 		switch {
 		case err == nil:
 			t.submitted(part)
@@ -299,10 +304,13 @@ func (t *tracker) submit(ctx context.Context, indices []int, tasks []task) error
 	return nil
 }
 
+// tooMany is what sbatch says if the cluster, or one user, has as many jobs as it may.
+var tooMany = regexp.MustCompile(`policy|temporarily`)
+
 // submitted notes that jobs were submitted.
 func (t *tracker) submitted(part []int) {
 	for _, i := range part {
-		t.left[i].tracked = true
+		t.left[i].tracked, t.left[i].wanted = true, false
 	}
 	t.outcome.Submitted += len(part)
 	t.batch = min(2*t.batch, t.arrays.size)
