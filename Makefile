@@ -144,8 +144,8 @@ torture-short: setup ## a sample of torture, in three minutes
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
 	$(TORTURE) -kills 4 -faults 131 -disk-sizes 3 -same 1 -soak 3s -cycles 5 -requests 40
 
-# On a Slurm of its own on this machine; see trainer/study/slurm/cluster. SLURM may hold
-# -slurm-fault NAME, and -slurm-jobs 100 measures what a job costs.
+# On a Slurm of its own on this machine; see trainer/study/slurm/cluster.
+# SLURM="-slurm-jobs 100" measures too what a job costs.
 SLURM_FAULTS ?= 3
 slurm-check: PACKAGES := slurm-wlm munge dataset-fashion-mnist
 slurm-check: setup ## let every fault happen SLURM_FAULTS=3 times in an experiment on Slurm, in half an hour

@@ -28,7 +28,6 @@ import (
 var (
 	slurmFaults = flag.Int("slurm", 0, "TestSlurm lets each fault happen N times in an experiment on a Slurm that it starts; 0 skips it")
 	slurmJobs   = flag.Int("slurm-jobs", 0, "TestSlurmCost trains N short runs on two nodes and on this machine; 0 skips it")
-	slurmFault  = flag.String("slurm-fault", "", "only the faults whose names contain this")
 )
 
 // slurmNodes are more than a small machine's cores, so that much happens at once.
@@ -113,9 +112,6 @@ func TestSlurm(t *testing.T) {
 	t.Logf("on this machine: %.1f s", time.Since(began).Seconds())
 	want := runFiles(t, local)
 	for _, f := range faults {
-		if !strings.Contains(f.name, *slurmFault) {
-			continue
-		}
 		t.Run(f.name, func(t *testing.T) {
 			for range *slurmFaults {
 				s := &slurmScene{t: t, cluster: cluster, fault: f, file: file, dir: filepath.Join(t.TempDir(), "e")}
