@@ -55,6 +55,9 @@ func TestParseQueue(t *testing.T) {
 			t.Errorf("%v: %+v, live %t, %q (%v)", c.fields, got, got[0].live(), got[0].end(), err)
 		}
 	}
+	if got, err := parseQueue(squeueLine("26", "N/A", "CANCELLED", "0", "", "Resources", name+"+0"), name); len(got) != 0 || err != nil {
+		t.Errorf("the rest of a cancelled array: %+v (%v)", got, err)
+	}
 	if _, err := parseQueue(squeueLine("2", "3-6%2", "PENDING", "0", "", "None", name+"+0"), name); err == nil {
 		t.Error("tasks that are not listed one by one were accepted")
 	}
