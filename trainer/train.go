@@ -303,7 +303,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 // beginning returns the state before the first step.
 func (t *training) beginning() *runState {
 	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps(),
-		Warmup: int(math.Round(t.recipe.Warmup * float64(t.stepsPerEpoch())))}}
+		Warmup: warmupSteps(t.recipe.Warmup, t.stepsPerEpoch())}}
 }
 
 // finishedBefore returns the result of a run that had finished, with its model if that

@@ -61,11 +61,18 @@ const experimentFile = "experiment.yaml"
 type experimentIndex struct {
 	Name   string       `yaml:"name"`
 	Groups []groupIndex `yaml:"groups"`
+	Jobs   jobsIndex    `yaml:"jobs,omitempty"`
 }
 
 type groupIndex struct {
 	Name string   `yaml:"name"`
 	Runs []string `yaml:"runs"` // names of folders next to the file
+}
+
+// jobsIndex lists the runs that [Jobs] describe, by index.
+type jobsIndex struct {
+	Version string   `yaml:"version"`
+	Runs    []string `yaml:"runs"`
 }
 
 func readIndex(dir string) (*experimentIndex, error) {
@@ -82,7 +89,7 @@ func parseIndex(path string, text []byte) (*experimentIndex, error) {
 	if err := yaml.Unmarshal(text, &index); err != nil {
 		return nil, usage("%s: %s: restore it, or choose another folder", path, yamlProblem(err))
 	}
-	for _, g := range index.Groups {
+	for _, g := range append(index.Groups, groupIndex{Runs: index.Jobs.Runs}) {
 		for _, run := range g.Runs { // not a path to elsewhere: the file may be anybody's
 			if err := setting.FolderName("the name of a run's folder").Check(path, run); err != nil {
 				return nil, usage("%v", err)
@@ -116,9 +123,14 @@ func (e Experiment) index(dir string) (*experimentIndex, error) {
 	return old, nil
 }
 
-// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing.
+// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing. A run whose
+// settings differ from those of the folder's job is [trainer.ErrUsage] too.
 func (e Experiment) CheckIndex(dir string) error {
-	_, err := e.index(dir)
+	index, err := e.index(dir)
+	if err != nil || index.Jobs.Version == "" {
+		return err
+	}
+	_, err = index.jobs(dir).missing(e)
 	return err
 }
 
@@ -127,23 +139,36 @@ func (e Experiment) CheckIndex(dir string) error {
 // stay there. If dir is the folder of another experiment, the error is
 // [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
-	old, err := e.index(dir)
+	index, err := e.index(dir)
 	if err != nil {
 		return err
 	}
+	index.add(e)
+	return index.write(dir)
+}
+
+// add adds the experiment's runs that are not in the list.
+func (x *experimentIndex) add(e Experiment) {
 	for _, g := range e.Groups {
-		i := slices.IndexFunc(old.Groups, func(o groupIndex) bool { return o.Name == g.Name })
+		i := slices.IndexFunc(x.Groups, func(o groupIndex) bool { return o.Name == g.Name })
 		if i < 0 {
-			i = len(old.Groups)
-			old.Groups = append(old.Groups, groupIndex{Name: g.Name})
+			i = len(x.Groups)
+			x.Groups = append(x.Groups, groupIndex{Name: g.Name})
+		}
+		listed := map[string]bool{}
+		for _, run := range x.Groups[i].Runs {
+			listed[run] = true
 		}
 		for _, c := range g.Runs {
-			if !slices.Contains(old.Groups[i].Runs, c.Name) {
-				old.Groups[i].Runs = append(old.Groups[i].Runs, c.Name)
+			if !listed[c.Name] {
+				x.Groups[i].Runs = append(x.Groups[i].Runs, c.Name)
 			}
 		}
 	}
-	text, err := yaml.Marshal(old)
+}
+
+func (x *experimentIndex) write(dir string) error {
+	text, err := yaml.Marshal(x)
 	if err != nil {
 		return err
 	}
