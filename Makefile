@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -143,6 +143,13 @@ torture: setup ## kill, fill, fail and soak for an hour or two
 torture-short: setup ## a sample of torture, in three minutes
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
 	$(TORTURE) -kills 4 -faults 131 -disk-sizes 3 -same 1 -soak 3s -cycles 5 -requests 40
+
+# On a Slurm of its own on this machine; see trainer/study/slurm/cluster. SLURM may hold
+# -slurm-fault NAME, and -slurm-jobs 100 measures what a job costs.
+SLURM_FAULTS ?= 3
+slurm-check: PACKAGES := slurm-wlm munge dataset-fashion-mnist
+slurm-check: setup ## let every fault happen SLURM_FAULTS=3 times in an experiment on Slurm, in half an hour
+	$(GO) test -count=1 -timeout 180m -v -run '^TestSlurm' ./cmd/fmnist-gpu -args -slurm $(SLURM_FAULTS) $(SLURM)
 
 portable: PACKAGES := qemu-user
 portable: setup ## test without cgo, assembly and AVX, and build for other systems

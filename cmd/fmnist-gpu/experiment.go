@@ -32,10 +32,12 @@ type experimentFlags struct {
 	dataDir    string
 	noProgress bool
 	asJSON     bool
+	executor   string
+	slurm      slurmFlags
 }
 
 func newExperimentCommand() *cobra.Command {
-	f := experimentFlags{replicas: 1}
+	f := experimentFlags{replicas: 1, executor: executorLocal}
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
 		Short: "Run a set of trainings and compare them",
@@ -59,12 +61,21 @@ most 16 (cores that train separately are faster than cores that share a training
 With --replicas K, a device trains up to K runs that differ only in the seed at once,
 each as it would train alone: small networks leave most of a GPU idle.
 The results do not depend on this. If an experiment is interrupted or killed, the
-same command resumes it; finished runs are not repeated.`,
+same command resumes it; finished runs are not repeated.
+
+With --executor slurm, each training is a task of a Slurm job array; --parallel is the
+most that run at a time. Slurm ends trainings for many reasons (a lost node, preemption,
+the time limit): they are submitted again and continue from their last checkpoint. One
+that fails by itself is not. Without --sbatch time=…, one training of each network tells,
+by its first epoch, how long to ask for. After Ctrl-C the trainings go on: the same
+command follows them again, and "experiment cancel" ends them. All nodes must see this
+program, the folder and the dataset under the same paths.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
   fmnist-gpu experiment original --seeds 42-57 --replicas 16
   fmnist-gpu experiment rates.yaml --out runs/rates
+  fmnist-gpu experiment rates.yaml --executor slurm --sbatch partition=gpu
   fmnist-gpu experiment rates.yaml --seeds 0-1 --set epochs=1 --max-steps 100`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
@@ -73,13 +84,18 @@ same command resumes it; finished runs are not repeated.`,
 			if err != nil {
 				return err
 			}
+			if f.executor == executorSlurm {
+				return runOnSlurm(c, f, e)
+			}
 			return runExperiment(c, f, e)
 		},
 	}
 	addExperimentFlags(c.Flags(), &f)
+	bind(flagGroup{c.Flags(), groupExperiment}, &f.executor, "executor", setting.Choice(executorLocal, executorSlurm), "where to train: on this machine, or as jobs of a Slurm cluster")
+	addSlurmFlags(c.Flags(), &f.slurm)
 	addWorkerFlags(c.Flags(), &f, "the comparison")
 	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
-	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand())
+	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
 	return c
 }
 

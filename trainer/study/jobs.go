@@ -224,7 +224,7 @@ type JobStatus struct {
 	Epochs      int         `json:"epochs"`                 // trained
 	Wanted      int         `json:"epochs_wanted"`          // at most; 0 if the job has not begun
 	ValAccuracy *float64    `json:"val_accuracy,omitempty"` // of the best epoch, a fraction; on the test images if these select it
-	Saved       *time.Time  `json:"saved,omitempty"`        // when its results were last written
+	Saved       *time.Time  `json:"saved,omitempty"`        // when its checkpoint or its results were last written
 	Failure     *JobFailure `json:"failure,omitempty"`
 }
 
@@ -233,7 +233,7 @@ type JobStatus struct {
 func (j *Jobs) Status() ([]JobStatus, error) {
 	var list []JobStatus
 	for i := range j.Names {
-		s, err := j.status(i)
+		s, err := j.State(i)
 		if err != nil {
 			return nil, err
 		}
@@ -242,8 +242,8 @@ func (j *Jobs) Status() ([]JobStatus, error) {
 	return list, nil
 }
 
-// status returns what the folder says of job i.
-func (j *Jobs) status(i int) (JobStatus, error) {
+// State returns what the folder says of job i.
+func (j *Jobs) State(i int) (JobStatus, error) {
 	dir := j.Run(i)
 	s := JobStatus{Index: i, Name: j.Names[i], State: JobWaiting}
 	state, err := trainer.StateOfRun(dir)
@@ -274,11 +274,9 @@ func (s *JobStatus) read(dir string) {
 		return
 	}
 	s.Wanted = c.Epochs
-	info, err := os.Stat(filepath.Join(dir, trainer.ResultsFile))
-	if err != nil {
-		return
+	if saved := trainer.Saved(dir); !saved.IsZero() {
+		s.Saved = new(saved.UTC())
 	}
-	s.Saved = new(info.ModTime().UTC())
 	epochs, err := trainer.ReadEpochs(dir)
 	if err != nil {
 		return
