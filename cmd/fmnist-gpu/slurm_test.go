@@ -357,13 +357,25 @@ func (s *slurmScene) crash(name string, after time.Duration) {
 	s.script("restart", name)
 }
 
-// lose disturbs a node and restarts it when Slurm has given it up.
+// lose disturbs a node and restarts it when Slurm has given it up. Its training, if it
+// still lives, is slow enough to meet the next attempt.
 func (s *slurmScene) lose(how string) {
 	node := s.node()
+	alive := s.workers("SLURMD_NODENAME=" + node)
+	for _, pid := range alive {
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+	}
 	s.script(how, node)
 	s.waitFor(time.Minute, "a node that is down", func() bool {
 		return strings.HasPrefix(s.slurm("sinfo", "--noheader", "--nodes="+node, "--format=%T"), "down")
 	})
+	time.Sleep(time.Duration(rand.Float64() * float64(12*time.Second)))
+	for _, pid := range alive {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	if rand.IntN(2) == 0 {
+		time.Sleep(3 * time.Second)
+	}
 	s.script("restart", node)
 }
 
@@ -384,16 +396,26 @@ func (s *slurmScene) pick(format string) string {
 func (s *slurmScene) node() string { return s.pick("%N") }
 func (s *slurmScene) task() string { return s.pick("%i") }
 
-// workers returns the processes that train.
-func (s *slurmScene) workers() []int {
+// workers returns the processes that train and have all of these variables.
+func (s *slurmScene) workers(variables ...string) []int {
 	var pids []int
 	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range paths {
-		words, _ := os.ReadFile(path)
-		if list := strings.Split(string(words), "\x00"); slices.Contains(list, "run-job") && slices.Contains(list, s.dir) {
-			pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
+		words := zeroSeparated(path)
+		if !slices.Contains(words, "run-job") || !slices.Contains(words, s.dir) {
+			continue
+		}
+		environment := zeroSeparated(filepath.Join(filepath.Dir(path), "environ"))
+		if !slices.ContainsFunc(variables, func(v string) bool { return !slices.Contains(environment, v) }) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// zeroSeparated reads a list from a file of a process, nothing if the process has ended.
+func zeroSeparated(path string) []string {
+	text, _ := os.ReadFile(path)
+	return strings.Split(string(text), "\x00")
 }
