@@ -110,7 +110,7 @@ func (p *program) elementwise(n int, body func(from, to int)) func() error {
 		}
 	}
 	return func() error {
-		p.backend.pool.run(tasks, task)
+		p.pool.run(tasks, task)
 		return nil
 	}
 }

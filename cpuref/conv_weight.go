@@ -83,7 +83,7 @@ func (g *weightGradient) measureBias(n, images int) {
 }
 
 func (g *weightGradient) compile() func() error {
-	pool, k := g.p.backend.pool, g.p.backend.simd
+	pool, k := g.p.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroup)
 	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
 	g.rows = newRowTiles(g.tile.group, g.o)

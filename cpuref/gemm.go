@@ -110,10 +110,10 @@ func (p *program) product(op kernels.GEMM) func() error {
 	packA := func(_, task int) { g.packA(task) }
 	return func() error {
 		if g.packedA {
-			p.backend.pool.run(g.rows.count, packA)
+			p.pool.run(g.rows.count, packA)
 		}
 		prepare()
-		p.backend.pool.run(g.rowParts*g.panelParts, compute)
+		p.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
 	}
 }
@@ -128,7 +128,7 @@ func (g *product) layOut() {
 	if g.packedA {
 		g.p.scratch.reserveShared(g.m * g.k)
 	}
-	target := min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/productsPerTask)
+	target := min(tasksPerWorker*g.p.pool.workers, 1+g.m*g.n*g.k/productsPerTask)
 	if g.packed { // split the rows, so that a task reads its part of A once
 		g.rowParts = min(g.rows.count, target)
 		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)

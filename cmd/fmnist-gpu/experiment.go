@@ -312,7 +312,7 @@ func announceAll(w io.Writer, workers []*device, replicas int) {
 const maxOnCPU = 16
 
 // openWorkers opens a backend for each concurrent training, at most one per run:
-// the devices asked for in turn, or the CPU with an equal share of its threads.
+// the devices asked for in turn, or the CPU, whose threads the trainings share.
 func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*device, error) {
 	selectors := f.devices
 	if len(selectors) == 0 {
@@ -329,14 +329,7 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 		if n == 0 {
 			n = min(first.environment.Threads, maxOnCPU)
 		}
-		if n = min(n, runs); n == 1 {
-			return workers, nil
-		}
-		if err := closeDevice(first, nil); err != nil {
-			return nil, err
-		}
-		workers = nil
-		flags.cpu, flags.threads = true, max(1, first.environment.Threads/n)
+		flags.cpu, selectors = true, []string{""}
 	} else {
 		if n == 0 {
 			n = len(selectors)
