@@ -225,12 +225,12 @@ func TestResumeRefusesAnotherDataset(t *testing.T) {
 	dir := t.TempDir()
 	data := datasettest.Subset(t)
 	data.SHA256 = map[string]string{"train": "1", "test": "2", "classes": "3"}
-	if _, err := trainOn(t, t.Context(), c, data, Options{Dir: dir, noPictures: true}); err != nil {
+	if _, err := trainOn(t, t.Context(), c, data, Options{Dir: dir, NoPictures: true}); err != nil {
 		t.Fatal(err)
 	}
 	before := files(t, dir)
 	c.Epochs++
-	resume := Options{Dir: dir, Resume: true, noPictures: true}
+	resume := Options{Dir: dir, Resume: true, NoPictures: true}
 	for _, other := range []struct {
 		hashes  map[string]string
 		changed string
