@@ -669,7 +669,7 @@ func TestNoEval(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.NoEval, c.Patience, c.Scheduler = true, 1, "plateau"
-	r, err := train(t, context.Background(), c, Options{Dir: without})
+	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: without})
 	if err != nil {
 		t.Fatal(err)
 	}
