@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -257,5 +257,24 @@ release: setup ## build the programs for all systems into release/, with checksu
 	rm -r release/man
 	cd release && sha256sum *.tar.gz | tee SHA256SUMS
 
+# BUILDER is podman, buildah or docker, with its flags.
+BUILDER ?= podman
+BUILD ?= build
+IMAGE ?= fmnist-gpu
+container-cpu: CGO := 0
+container-gpu: CGO := 1
+container-cpu: ## build an image for clusters: static, for the CPU
+container-gpu: ## likewise with Vulkan, for GPUs
+container-cpu container-gpu: container-%:
+	mkdir -p container/data
+	cp LICENSE container/
+	cp /usr/share/datasets/fashion-mnist/*.gz container/data/
+	CGO_ENABLED=$(CGO) $(RELEASE_BUILD) container/fmnist-gpu-$* ./cmd/fmnist-gpu
+	$(BUILDER) $(BUILD) --target $* -t $(IMAGE):$(VERSION)-$* -f Containerfile container
+
+# The API server's own validation, in a module of its own: it takes some minutes to build.
+check-manifests: ## validate the manifests of the tests as Kubernetes does
+	cd trainer/study/kubernetes/check && $(GO) run . ../testdata/*.yaml
+
 clean: ## remove everything that was built
-	rm -rf $(BINARY) $(VIEW) gpu-bundle release
+	rm -rf $(BINARY) $(VIEW) gpu-bundle release container
