@@ -73,6 +73,9 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	if err != nil {
 		return errors.Join(tracked, err)
 	}
+	if err := completeRuns(groups); err != nil {
+		return err
+	}
 	path, err := concludeExperiment(cmd, log, f.out, groups, f.asJSON)
 	if path != "" {
 		fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
