@@ -154,6 +154,9 @@ func (f experimentFlags) slurmArrays() (*slurm.Arrays, error) {
 			worker = append(worker, "--device", d)
 		}
 	}
+	if f.device.validate {
+		worker = append(worker, "--validate")
+	}
 	for _, o := range f.slurm.options {
 		options = append(options, "--"+o)
 	}
