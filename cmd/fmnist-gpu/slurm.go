@@ -24,8 +24,9 @@ import (
 
 // The values of --executor.
 const (
-	executorLocal = "local"
-	executorSlurm = "slurm"
+	executorLocal      = "local"
+	executorSlurm      = "slurm"
+	executorKubernetes = "kubernetes"
 )
 
 // slurmFlags are the values of the flags for Slurm.
@@ -112,6 +113,8 @@ func trackOnSlurm(cmd *cobra.Command, log io.Writer, f experimentFlags, jobs *st
 	}
 	outcome, err := arrays.Track(cmd.Context(), jobs, unfinished, tracking)
 	switch {
+	case err != nil && strings.Contains(err.Error(), "generic resource"):
+		return fmt.Errorf("%w; name the cluster's GPUs with --sbatch gres=NAME:1, or train on its processors with --cpu", err)
 	case err != nil:
 		return err
 	case outcome.Cancelled:

@@ -11,10 +11,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -25,10 +27,10 @@ import (
 
 var (
 	slurmFaults = flag.Int("slurm", 0, "TestSlurm lets each fault happen N times in an experiment on a Slurm that it starts; 0 skips it")
-	slurmFault  = flag.String("slurm-fault", "", "only the faults whose names contain this")
+	slurmJobs   = flag.Int("slurm-jobs", 0, "TestSlurmCost trains N short runs on two nodes and on this machine; 0 skips it")
 )
 
-// slurmNodes are more than cores: most of the time, trainings wait for each other.
+// slurmNodes are more than a small machine's cores, so that much happens at once.
 const slurmNodes = 3
 
 // fault is something that happens while an experiment runs on Slurm.
@@ -97,11 +99,11 @@ func TestSlurm(t *testing.T) {
 		t.Skip("make slurm-check runs it")
 	}
 	isolateCache(t)
-	cluster := startSlurm(t)
+	cluster := startSlurm(t, slurmNodes)
 	letters := t.TempDir()
 	writeLetters(t, letters, 6000, 520)
 	file := filepath.Join(t.TempDir(), "e.yaml")
-	writeFile(t, file, "base: {model: logistic, augment: original, dataset: "+letters+", checkpoint-every: 0.2, batch-size: 1, epochs: 10}\ngrid: {lr: [0.001, 0.01], seed: 0-2}\n")
+	writeFile(t, file, "base: {model: logistic, augment: original, dataset: "+letters+", checkpoint-every: 0.2, batch-size: 1, epochs: 5}\ngrid: {lr: [0.001, 0.01], seed: 0-2}\n")
 	local := filepath.Join(t.TempDir(), "local")
 	began := time.Now()
 	if out, err := program("experiment", file, "--cpu", "--parallel", "2", "--out", local).CombinedOutput(); err != nil {
@@ -110,9 +112,6 @@ func TestSlurm(t *testing.T) {
 	t.Logf("on this machine: %.1f s", time.Since(began).Seconds())
 	want := runFiles(t, local)
 	for _, f := range faults {
-		if !strings.Contains(f.name, *slurmFault) {
-			continue
-		}
 		t.Run(f.name, func(t *testing.T) {
 			for range *slurmFaults {
 				s := &slurmScene{t: t, cluster: cluster, fault: f, file: file, dir: filepath.Join(t.TempDir(), "e")}
@@ -120,6 +119,54 @@ func TestSlurm(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What short trainings cost on Slurm: on two nodes that share this machine, which trains
+// two at a time alone, too.
+func TestSlurmCost(t *testing.T) {
+	if *slurmJobs == 0 {
+		t.Skip("make slurm-check SLURM='-slurm-jobs 100' runs it")
+	}
+	startSlurm(t, 2)
+	isolateCache(t)
+	dir, letters := t.TempDir(), t.TempDir()
+	writeLetters(t, letters, 6000, 520)
+	writeFile(t, filepath.Join(dir, "e.yaml"), fmt.Sprintf("base: {model: logistic, dataset: "+letters+", epochs: 1}\ngrid: {seed: 1-%d}\n", *slurmJobs))
+	timed := func(args ...string) time.Duration {
+		c, began := program(args...), time.Now()
+		c.Dir = dir
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out[max(0, len(out)-1000):])
+		}
+		return time.Since(began)
+	}
+	local := timed("experiment", "e.yaml", "--cpu", "--parallel", "2", "--out", "local")
+	began := time.Now()
+	slurm := timed("experiment", "e.yaml", "--cpu", "--executor", "slurm", "--out", "slurm", "--sbatch", "time=10", "--sbatch", "mem=300")
+	collect := timed("experiment", "collect", "slurm")
+	if got, want := runFiles(t, filepath.Join(dir, "slurm")), runFiles(t, filepath.Join(dir, "local")); !maps.Equal(got, want) {
+		t.Error(difference(got, want))
+	}
+	out, err := exec.Command("squeue", "--noheader", "--array", "--states=all", "--Format=SubmitTime,StartTime,EndTime").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var submitted, tasks time.Duration
+	n := 0
+	for line := range strings.Lines(string(out)) {
+		var times [3]time.Time
+		for i, text := range strings.Fields(line) {
+			if times[i], err = time.ParseInLocation("2006-01-02T15:04:05", text, time.Local); err != nil {
+				t.Fatal(err)
+			}
+		}
+		submitted = max(submitted, times[0].Sub(began))
+		tasks += times[2].Sub(times[1])
+		n++
+	}
+	per := func(d time.Duration) string { return fmt.Sprintf("%.3f s", d.Seconds()/float64(n)) }
+	t.Logf("%d trainings: here %.1f s, on Slurm %.1f s (submitted after %.1f s, collected in %.1f s); per training: here %s, on Slurm %s, its task %s; ratio %.2f",
+		n, local.Seconds(), slurm.Seconds(), submitted.Seconds(), collect.Seconds(), per(local), per(slurm), per(tasks), slurm.Seconds()/local.Seconds())
 }
 
 // runFiles returns the files of an experiment's runs, without what depends on time and
@@ -146,7 +193,7 @@ type slurmCluster struct{ dir string }
 
 const slurmScript = "../../trainer/study/slurm/cluster"
 
-func startSlurm(t *testing.T) slurmCluster {
+func startSlurm(t *testing.T, nodes int) slurmCluster {
 	t.Helper()
 	for _, name := range []string{"/usr/sbin/slurmctld", "/usr/sbin/munged"} {
 		if _, err := os.Stat(name); err != nil {
@@ -155,13 +202,21 @@ func startSlurm(t *testing.T) slurmCluster {
 	}
 	c := slurmCluster{filepath.Join(t.TempDir(), "slurm")}
 	t.Setenv("SLURM_CONF", filepath.Join(c.dir, "slurm.conf"))
-	t.Setenv("NODES", strconv.Itoa(slurmNodes))
+	t.Setenv("NODES", strconv.Itoa(nodes))
 	t.Setenv(asProgram, "1") // the jobs' environment
-	t.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		if out, err := exec.Command(slurmScript, "stop", c.dir).CombinedOutput(); err != nil {
 			t.Errorf("stop: %v: %s", err, out)
 		}
 	})
+	t.Cleanup(stop)
+	interrupted := make(chan os.Signal, 1)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-interrupted
+		stop()
+		os.Exit(1)
+	}()
 	if out, err := exec.Command(slurmScript, "start", c.dir).CombinedOutput(); err != nil {
 		t.Fatalf("start: %v: %s", err, out)
 	}
@@ -235,7 +290,7 @@ func (s *slurmScene) restart(signal syscall.Signal, code int) {
 // check compares the results with those of this machine, and returns how many tasks were
 // submitted.
 func (s *slurmScene) check(want map[string]string) (submitted int) {
-	if got := runFiles(s.t, s.dir); !maps.Equal(got, want) {
+	if got := runFiles(s.t, s.dir); s.tracker.ProcessState.Success() && !maps.Equal(got, want) {
 		s.fail("%s", difference(got, want))
 	}
 	logs, _ := filepath.Glob(filepath.Join(s.dir, "slurm", "*.log"))
@@ -304,13 +359,25 @@ func (s *slurmScene) crash(name string, after time.Duration) {
 	s.script("restart", name)
 }
 
-// lose disturbs a node and restarts it when Slurm has given it up.
+// lose disturbs a node and restarts it when Slurm has given it up. Its training, if it
+// still lives, is slow enough to meet the next attempt.
 func (s *slurmScene) lose(how string) {
 	node := s.node()
+	alive := s.workers("SLURMD_NODENAME=" + node)
+	for _, pid := range alive {
+		_ = syscall.Kill(pid, syscall.SIGSTOP)
+	}
 	s.script(how, node)
 	s.waitFor(time.Minute, "a node that is down", func() bool {
 		return strings.HasPrefix(s.slurm("sinfo", "--noheader", "--nodes="+node, "--format=%T"), "down")
 	})
+	time.Sleep(time.Duration(rand.Float64() * float64(12*time.Second)))
+	for _, pid := range alive {
+		_ = syscall.Kill(pid, syscall.SIGCONT)
+	}
+	if rand.IntN(2) == 0 {
+		time.Sleep(3 * time.Second)
+	}
 	s.script("restart", node)
 }
 
@@ -331,16 +398,26 @@ func (s *slurmScene) pick(format string) string {
 func (s *slurmScene) node() string { return s.pick("%N") }
 func (s *slurmScene) task() string { return s.pick("%i") }
 
-// workers returns the processes that train.
-func (s *slurmScene) workers() []int {
+// workers returns the processes that train and have all of these variables.
+func (s *slurmScene) workers(variables ...string) []int {
 	var pids []int
 	paths, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, path := range paths {
-		words, _ := os.ReadFile(path)
-		if list := strings.Split(string(words), "\x00"); slices.Contains(list, "run-job") && slices.Contains(list, s.dir) {
-			pid, _ := strconv.Atoi(strings.Split(path, "/")[2])
+		words := zeroSeparated(path)
+		if !slices.Contains(words, "run-job") || !slices.Contains(words, s.dir) {
+			continue
+		}
+		environment := zeroSeparated(filepath.Join(filepath.Dir(path), "environ"))
+		if !slices.ContainsFunc(variables, func(v string) bool { return !slices.Contains(environment, v) }) {
+			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 			pids = append(pids, pid)
 		}
 	}
 	return pids
+}
+
+// zeroSeparated reads a list from a file of a process, nothing if the process has ended.
+func zeroSeparated(path string) []string {
+	text, _ := os.ReadFile(path)
+	return strings.Split(string(text), "\x00")
 }

@@ -37,17 +37,17 @@ func (j *Jobs) Timing() (*Timing, error) {
 // that is not known yet, it returns the jobs that will tell, one of each kind.
 func (t *Timing) Longest() (seconds float64, unknown []int) {
 	for kind, jobs := range t.alike {
-		perEpoch, first := 0.0, -1
+		perEpoch, known, first := 0.0, false, -1
 		for _, i := range jobs {
 			if epochs, err := trainer.ReadEpochs(t.jobs.Run(i)); err == nil && len(epochs) > 0 {
-				perEpoch = epochs[0].Seconds
+				perEpoch, known = epochs[0].Seconds, true
 				break
 			}
 			if first < 0 && t.jobs.readFailure(i) == nil {
 				first = i
 			}
 		}
-		if perEpoch == 0 && first >= 0 {
+		if !known && first >= 0 {
 			unknown = append(unknown, first)
 		}
 		seconds = max(seconds, perEpoch*float64(t.most[kind]))

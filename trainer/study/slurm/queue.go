@@ -97,6 +97,9 @@ func parseQueue(out, name string) ([]task, error) {
 		if own, _, _ := strings.Cut(t.name, firstIndex); own != name {
 			continue
 		}
+		if fields[1] == "N/A" && ended[t.state] { // the tasks of a cancelled array that had not begun, as one
+			continue
+		}
 		var err1, err2, err3 error
 		t.array, err1 = strconv.Atoi(fields[0])
 		t.number, err2 = strconv.Atoi(fields[1])

@@ -42,15 +42,21 @@ func TestParseQueue(t *testing.T) {
 		{[]string{"2", "3", "FAILED", "512", "n1", "NonZeroExitCode", name + "+0"}, task{array: 2, number: 3, state: "FAILED", code: 2, node: "n1", reason: "NonZeroExitCode", name: name + "+0"}, false, "FAILED, exit code 2 on n1"},
 		{[]string{"2", "4", "FAILED", "9", "n1", "JobLaunchFailure", name + "+0"}, task{array: 2, number: 4, state: "FAILED", signal: 9, node: "n1", reason: "JobLaunchFailure", name: name + "+0"}, false, "FAILED, signal 9, JobLaunchFailure on n1"},
 		{[]string{"2", "2", "NODE_FAIL", "0", "n1", "NodeDown", name + "+0"}, task{array: 2, number: 2, state: "NODE_FAIL", node: "n1", reason: "NodeDown", name: name + "+0"}, false, "NODE_FAIL, NodeDown on n1"},
+		{[]string{"2", "0", "PREEMPTED", "15", "n2", "None", name + "+0"}, task{array: 2, state: "PREEMPTED", signal: 15, node: "n2", reason: "None", name: name + "+0"}, false, "PREEMPTED, signal 15 on n2"},
+		{[]string{"1", "0", "TIMEOUT", "9", "n1", "TimeLimit", name + "+0"}, task{array: 1, state: "TIMEOUT", signal: 9, node: "n1", reason: "TimeLimit", name: name + "+0"}, false, "TIMEOUT, signal 9, TimeLimit on n1"},
+		{[]string{"4", "0", "PENDING", "0", "", "launch failed requeued held", name + "+0"}, task{array: 4, state: "PENDING", reason: "launch failed requeued held", name: name + "+0"}, true, "held"},
 		{[]string{"2", "2", "BOOT_FAIL", "0:0", "n1", "None", name + "+0"}, task{array: 2, number: 2, state: "BOOT_FAIL", node: "n1", reason: "None", name: name + "+0"}, false, "BOOT_FAIL on n1"},
 		{[]string{"2", "2", "OUT_OF_MEMORY", "0:125", "n1", "OutOfMemory", name + "+0"}, task{array: 2, number: 2, state: "OUT_OF_MEMORY", signal: 125, node: "n1", reason: "OutOfMemory", name: name + "+0"}, false, "OUT_OF_MEMORY, signal 125, OutOfMemory on n1"},
 		{[]string{"2", "2", "SOME_NEW_STATE", "0", "n1", "None", name + "+0"}, task{array: 2, number: 2, state: "SOME_NEW_STATE", node: "n1", reason: "None", name: name + "+0"}, true, ""},
 	} {
 		text := squeueLine("1", "N/A", "COMPLETED", "0", "n1", "None", "wrap") + squeueLine(c.fields...)
 		got, err := parseQueue(text, name)
-		if err != nil || len(got) != 1 || got[0] != c.want || got[0].live() != c.live || !c.live && got[0].end() != c.end {
+		if err != nil || len(got) != 1 || got[0] != c.want || got[0].live() != c.live || !c.live && got[0].end() != c.end || got[0].stuck() != (c.end == "held") {
 			t.Errorf("%v: %+v, live %t, %q (%v)", c.fields, got, got[0].live(), got[0].end(), err)
 		}
+	}
+	if got, err := parseQueue(squeueLine("26", "N/A", "CANCELLED", "0", "", "Resources", name+"+0"), name); len(got) != 0 || err != nil {
+		t.Errorf("the rest of a cancelled array: %+v (%v)", got, err)
 	}
 	if _, err := parseQueue(squeueLine("2", "3-6%2", "PENDING", "0", "", "None", name+"+0"), name); err == nil {
 		t.Error("tasks that are not listed one by one were accepted")
@@ -324,7 +330,7 @@ func TestHopeless(t *testing.T) {
 			s.slurm.end(0, "FAILED", 2)
 			s.slurm.end(1, "FAILED", 3)
 			s.jobs[1] = &study.JobStatus{State: study.JobFailed, Failure: &study.JobFailure{Error: "no device"}}
-			s.slurm.set(2, "PENDING", "launch_failed_requeued_held")
+			s.slurm.set(2, "PENDING", "launch failed requeued held")
 		}
 		if round == 3 {
 			s.slurm.end(1, "COMPLETED", 0)
