@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -114,9 +114,12 @@ dependencies: ## check that modules are as released, and without known vulnerabi
 		*) exit $$code ;; \
 	esac
 
+# ALONE are tests of arithmetic, files and pictures that take long under the race
+# detector and share nothing between goroutines that other tests do not.
+ALONE := Test(WinogradErrors|Tiling|ConvBatchNormBits|PrecisionOfTiers|KilledAnywhere|EventsOfKilledRuns|EventsOfResumedRuns|FinishedRunGoesOn|Pictures|Identify|EvaluateGivesTheRunsMetrics|FullDataset|LoadVerifies|UnpackedCopy|LoadWithoutCache)
 race: setup ## test everything concurrent under the race detector
 	$(GO) test -race -short $(TIMEOUT) -run AMX ./cpuref/internal/simd
-	$(GO) test -race -short $(TIMEOUT) ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
+	$(GO) test -race -short $(TIMEOUT) -skip '^$(ALONE)' ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
 		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
@@ -154,7 +157,8 @@ slurm-check: setup ## let every fault happen SLURM_FAULTS=3 times in an experime
 portable: PACKAGES := qemu-user
 portable: setup ## test without cgo, assembly and AVX, and build for other systems
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
-	CGO_ENABLED=0 $(GO) test -short ./cmd/... ./kernels
+	CGO_ENABLED=0 $(GO) test -short -run 'Train|Devices|Bench|Vulkan' ./cmd/fmnist-gpu
+	CGO_ENABLED=0 $(GO) test -short ./cmd/fmnist-view/... ./kernels
 	$(GO) test -short -tags noasm ./cpuref
 	$(GO) test -short -tags noasm -run '^TestOps$$/^cpu' ./cpuref/parity
 	CGO_ENABLED=0 GOARCH=amd64 $(GO) test -exec "qemu-x86_64 -cpu kvm64" ./cpuref/internal/simd
@@ -253,5 +257,24 @@ release: setup ## build the programs for all systems into release/, with checksu
 	rm -r release/man
 	cd release && sha256sum *.tar.gz | tee SHA256SUMS
 
+# BUILDER is podman, buildah or docker, with its flags.
+BUILDER ?= podman
+BUILD ?= build
+IMAGE ?= fmnist-gpu
+container-cpu: CGO := 0
+container-gpu: CGO := 1
+container-cpu: ## build an image for clusters: static, for the CPU
+container-gpu: ## likewise with Vulkan, for GPUs
+container-cpu container-gpu: container-%:
+	mkdir -p container/data
+	cp LICENSE container/
+	cp /usr/share/datasets/fashion-mnist/*.gz container/data/
+	CGO_ENABLED=$(CGO) $(RELEASE_BUILD) container/fmnist-gpu-$* ./cmd/fmnist-gpu
+	$(BUILDER) $(BUILD) --target $* -t $(IMAGE):$(VERSION)-$* -f Containerfile container
+
+# The API server's own validation, in a module of its own: it takes some minutes to build.
+check-manifests: ## validate the manifests of the tests as Kubernetes does
+	cd trainer/study/kubernetes/check && $(GO) run . ../testdata/*.yaml
+
 clean: ## remove everything that was built
-	rm -rf $(BINARY) $(VIEW) gpu-bundle release
+	rm -rf $(BINARY) $(VIEW) gpu-bundle release container

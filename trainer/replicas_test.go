@@ -37,7 +37,7 @@ func seeded(r Recipe, dirs []string) []Replica {
 	var list []Replica
 	for i, dir := range dirs {
 		r.Seed = uint64(42 + i)
-		list = append(list, Replica{r, Options{Dir: dir, LogEvery: 1, noPictures: true}})
+		list = append(list, Replica{r, Options{Dir: dir, LogEvery: 1, NoPictures: true}})
 	}
 	return list
 }

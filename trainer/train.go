@@ -62,8 +62,8 @@ type Options struct {
 	// Started is when the program began that trains this run and no other; see
 	// [metrics.Metrics.SecondsToWeights]. Zero if that does not apply.
 	Started time.Time
-
-	noPictures bool // for tests of other things: drawing takes most of a small training's time
+	// NoPictures leaves out the run's pictures.
+	NoPictures bool
 }
 
 // check refuses options that contradict each other.
@@ -565,7 +565,7 @@ func (t *training) result(trained *Model, m *metrics.Metrics) *Result {
 
 // draw writes the run's pictures.
 func (t *training) draw(c classified) error {
-	if t.options.noPictures {
+	if t.options.NoPictures {
 		return nil
 	}
 	if err := t.folder.writeCurves(t.state.Epochs, t.recipe.SelectOn, t.state.BestEpoch); err != nil {

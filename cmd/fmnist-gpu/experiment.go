@@ -34,6 +34,7 @@ type experimentFlags struct {
 	asJSON     bool
 	executor   string
 	slurm      slurmFlags
+	kubernetes kubernetesFlags
 }
 
 func newExperimentCommand() *cobra.Command {
@@ -69,13 +70,21 @@ the time limit): they are submitted again and continue from their last checkpoin
 that fails by itself is not. Without --sbatch time=…, one training of each network tells,
 by its first epoch, how long to ask for. After Ctrl-C the trainings go on: the same
 command follows them again, and "experiment cancel" ends them. All nodes must see this
-program, the folder and the dataset under the same paths.`,
+program, the folder and the dataset under the same paths.
+
+With --executor kubernetes, nothing is trained yet: the trainings become jobs of the
+folder, beside the manifest of an Indexed Job that does one in each Pod, and what is
+printed says how to start it with kubectl. --parallel is the most that run at a time,
+100 by default. Pods see the volume at /volume, so --data-dir can be a folder there;
+without it, the image must hold the dataset.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
   fmnist-gpu experiment original --seeds 42-57 --replicas 16
   fmnist-gpu experiment rates.yaml --out runs/rates
   fmnist-gpu experiment rates.yaml --executor slurm --sbatch partition=gpu
+  fmnist-gpu experiment rates.yaml --executor kubernetes --claim studies:rates \
+    --image registry.example.org/fmnist-gpu:v1 --out /mnt/studies/rates
   fmnist-gpu experiment rates.yaml --seeds 0-1 --set epochs=1 --max-steps 100`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
@@ -84,15 +93,19 @@ program, the folder and the dataset under the same paths.`,
 			if err != nil {
 				return err
 			}
-			if f.executor == executorSlurm {
+			switch f.executor {
+			case executorSlurm:
 				return runOnSlurm(c, f, e)
+			case executorKubernetes:
+				return writeManifest(c, f, e)
 			}
 			return runExperiment(c, f, e)
 		},
 	}
 	addExperimentFlags(c.Flags(), &f)
-	bind(flagGroup{c.Flags(), groupExperiment}, &f.executor, "executor", setting.Choice(executorLocal, executorSlurm), "where to train: on this machine, or as jobs of a Slurm cluster")
+	bind(flagGroup{c.Flags(), groupExperiment}, &f.executor, "executor", setting.Choice(executorLocal, executorSlurm, executorKubernetes), "where to train: local (this machine), slurm or kubernetes")
 	addSlurmFlags(c.Flags(), &f.slurm)
+	addKubernetesFlags(c.Flags(), &f.kubernetes)
 	addWorkerFlags(c.Flags(), &f, "the comparison")
 	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
 	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
@@ -226,7 +239,7 @@ func concludeExperiment(cmd *cobra.Command, log io.Writer, dir string, groups []
 	if err != nil {
 		return "", err
 	}
-	path, err := report.Write(dir, "")
+	path, err := report.WriteGroups(dir, "", groups, comparisons)
 	if err != nil {
 		return "", err
 	}

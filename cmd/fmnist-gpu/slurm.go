@@ -24,8 +24,9 @@ import (
 
 // The values of --executor.
 const (
-	executorLocal = "local"
-	executorSlurm = "slurm"
+	executorLocal      = "local"
+	executorSlurm      = "slurm"
+	executorKubernetes = "kubernetes"
 )
 
 // slurmFlags are the values of the flags for Slurm.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
@@ -55,32 +57,38 @@ func (e Experiment) WriteJobs(dir, version string) (*Jobs, error) {
 	if err := os.MkdirAll(filepath.Join(dir, jobsFolder), 0o777); err != nil {
 		return nil, err
 	}
-	for _, c := range missing {
-		if err := jobs.describe(c); err != nil {
-			return nil, err
-		}
+	if err := jobs.describe(missing); err != nil {
+		return nil, err
 	}
 	index.add(e)
 	index.Jobs = jobsIndex{version, jobs.Names}
 	return jobs, index.write(dir) // until now, no job was added
 }
 
-// describe writes the description of the next job.
-func (j *Jobs) describe(c Config) error {
-	c, err := c.Absolute()
-	if err != nil {
-		return err
+// writesAtOnce hides the delay of disks and of networks: every file is flushed.
+const writesAtOnce = 32
+
+// describe writes the descriptions of the next jobs.
+func (j *Jobs) describe(runs []Config) error {
+	var writes errgroup.Group
+	writes.SetLimit(writesAtOnce)
+	for _, c := range runs {
+		i := len(j.Names)
+		j.Names = append(j.Names, c.Name)
+		writes.Go(func() error {
+			c, err := c.Absolute()
+			if err != nil {
+				return err
+			}
+			c.Out, c.Device, c.DataDir = "", "", "" // for the worker to say
+			text, err := c.YAML()
+			if err != nil {
+				return err
+			}
+			return atomicfile.Write(j.path(i, ".yaml"), []byte(text))
+		})
 	}
-	c.Out, c.Device, c.DataDir = "", "", "" // for the worker to say
-	text, err := c.YAML()
-	if err != nil {
-		return err
-	}
-	if err := atomicfile.Write(j.path(len(j.Names), ".yaml"), []byte(text)); err != nil {
-		return err
-	}
-	j.Names = append(j.Names, c.Name)
-	return nil
+	return writes.Wait()
 }
 
 // missing returns the experiment's runs that are not among the jobs. A job with other
