@@ -239,7 +239,7 @@ func concludeExperiment(cmd *cobra.Command, log io.Writer, dir string, groups []
 	if err != nil {
 		return "", err
 	}
-	path, err := report.Write(dir, "")
+	path, err := report.WriteGroups(dir, "", groups, comparisons)
 	if err != nil {
 		return "", err
 	}

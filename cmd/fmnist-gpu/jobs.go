@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -260,7 +261,8 @@ func countStates(list []study.JobStatus) map[study.JobState]int {
 }
 
 // printStatus prints a table of jobs, and how many are in each state.
-func printStatus(w io.Writer, list []study.JobStatus) error {
+func printStatus(out io.Writer, list []study.JobStatus) error {
+	w := bufio.NewWriter(out) // a table writes each cell by itself
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "JOB\tRUN\tSTATE\tEPOCHS\tACCURACY\tSAVED")
 	for _, s := range list {
@@ -290,8 +292,8 @@ func printStatus(w io.Writer, list []study.JobStatus) error {
 			words = append(words, fmt.Sprintf("%d %s", n, state))
 		}
 	}
-	_, err := fmt.Fprintf(w, "%s: %s\n", english.Plural(len(list), "job", ""), strings.Join(words, ", "))
-	return err
+	fmt.Fprintf(w, "%s: %s\n", english.Plural(len(list), "job", ""), strings.Join(words, ", "))
+	return w.Flush()
 }
 
 func newCollectCommand() *cobra.Command {

@@ -9,7 +9,8 @@ import (
 
 // DefaultMuon returns the defaults of torch.optim.Muon, with its learning rate adjusted
 // to AdamW's ("match_rms_adamw"), and, for the parameters that it leaves to AdamW and
-// for the weight decay, those of [DefaultAdamW].
+// for the weight decay, those of [DefaultAdamW]. PyTorch makes the directions
+// orthogonal in bfloat16. Here that is in float32, whatever the precision.
 func DefaultMuon() Optimizer {
 	o := DefaultAdamW()
 	o.Name, o.Momentum = "muon", .95
@@ -18,7 +19,7 @@ func DefaultMuon() Optimizer {
 
 // byMuon returns the positions in Params of those that Muon updates: the weights of
 // convolutions and fully connected layers except the first and the last, as its authors
-// recommend. AdamW updates the others.
+// recommend. AdamW updates the others: all, if a network has only two weights.
 func (n *Net) byMuon() (hidden []int) {
 	for i, p := range n.Params {
 		if p.matrix() {
