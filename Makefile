@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -78,9 +78,12 @@ TIMEOUT := -timeout 60m
 test: setup ## run the tests in 5 minutes: no large shapes, few cases on Vulkan
 	$(GO) test -short $(TIMEOUT) ./...
 
-# Packages whose tests -short shortens. The results of the others stand from make test.
+# LONG are the packages whose tests -short shortens. For the others, the command is that
+# of make test, so that its results stand if that was run before.
 LONG = $(sort $(dir $(shell grep -rl --include='*_test.go' 'testing\.Short()' .)))
-test-all: test ## run nearly all tests, as CI does
+SHORT = $(filter-out $(LONG),$(sort $(dir $(shell find . -name '*_test.go'))))
+test-all: setup ## run nearly all tests, as CI does
+	$(GO) test -short $(TIMEOUT) $(SHORT)
 	$(GO) test $(TIMEOUT) $(LONG)
 
 # SwiftShader shares no code with the drivers above, and asks for the coarsest
@@ -111,9 +114,12 @@ dependencies: ## check that modules are as released, and without known vulnerabi
 		*) exit $$code ;; \
 	esac
 
+# ALONE are tests of arithmetic, files and pictures that take long under the race
+# detector and share nothing between goroutines that other tests do not.
+ALONE := Test(WinogradErrors|Tiling|ConvBatchNormBits|PrecisionOfTiers|KilledAnywhere|EventsOfKilledRuns|EventsOfResumedRuns|FinishedRunGoesOn|Pictures|Identify|EvaluateGivesTheRunsMetrics|FullDataset|LoadVerifies|UnpackedCopy|LoadWithoutCache)
 race: setup ## test everything concurrent under the race detector
 	$(GO) test -race -short $(TIMEOUT) -run AMX ./cpuref/internal/simd
-	$(GO) test -race -short $(TIMEOUT) ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
+	$(GO) test -race -short $(TIMEOUT) -skip '^$(ALONE)' ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
 		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
@@ -141,10 +147,18 @@ torture-short: setup ## a sample of torture, in three minutes
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
 	$(TORTURE) -kills 4 -faults 131 -disk-sizes 3 -same 1 -soak 3s -cycles 5 -requests 40
 
+# On a Slurm of its own on this machine; see trainer/study/slurm/cluster.
+# SLURM="-slurm-jobs 100" measures too what a job costs.
+SLURM_FAULTS ?= 3
+slurm-check: PACKAGES := slurm-wlm munge dataset-fashion-mnist
+slurm-check: setup ## let every fault happen SLURM_FAULTS=3 times in an experiment on Slurm, in half an hour
+	$(GO) test -count=1 -timeout 180m -v -run '^TestSlurm' ./cmd/fmnist-gpu -args -slurm $(SLURM_FAULTS) $(SLURM)
+
 portable: PACKAGES := qemu-user
 portable: setup ## test without cgo, assembly and AVX, and build for other systems
 	CGO_ENABLED=0 $(GO) build -o /dev/null ./cmd/fmnist-gpu
-	CGO_ENABLED=0 $(GO) test -short ./cmd/... ./kernels
+	CGO_ENABLED=0 $(GO) test -short -run 'Train|Devices|Bench|Vulkan' ./cmd/fmnist-gpu
+	CGO_ENABLED=0 $(GO) test -short ./cmd/fmnist-view/... ./kernels
 	$(GO) test -short -tags noasm ./cpuref
 	$(GO) test -short -tags noasm -run '^TestOps$$/^cpu' ./cpuref/parity
 	CGO_ENABLED=0 GOARCH=amd64 $(GO) test -exec "qemu-x86_64 -cpu kvm64" ./cpuref/internal/simd
@@ -243,5 +257,24 @@ release: setup ## build the programs for all systems into release/, with checksu
 	rm -r release/man
 	cd release && sha256sum *.tar.gz | tee SHA256SUMS
 
+# BUILDER is podman, buildah or docker, with its flags.
+BUILDER ?= podman
+BUILD ?= build
+IMAGE ?= fmnist-gpu
+container-cpu: CGO := 0
+container-gpu: CGO := 1
+container-cpu: ## build an image for clusters: static, for the CPU
+container-gpu: ## likewise with Vulkan, for GPUs
+container-cpu container-gpu: container-%:
+	mkdir -p container/data
+	cp LICENSE container/
+	cp /usr/share/datasets/fashion-mnist/*.gz container/data/
+	CGO_ENABLED=$(CGO) $(RELEASE_BUILD) container/fmnist-gpu-$* ./cmd/fmnist-gpu
+	$(BUILDER) $(BUILD) --target $* -t $(IMAGE):$(VERSION)-$* -f Containerfile container
+
+# The API server's own validation, in a module of its own: it takes some minutes to build.
+check-manifests: ## validate the manifests of the tests as Kubernetes does
+	cd trainer/study/kubernetes/check && $(GO) run . ../testdata/*.yaml
+
 clean: ## remove everything that was built
-	rm -rf $(BINARY) $(VIEW) gpu-bundle release
+	rm -rf $(BINARY) $(VIEW) gpu-bundle release container

@@ -41,7 +41,7 @@ func (p *program) avgPoolForward(op kernels.AvgPoolForward) func() error {
 		}
 	}
 	return func() error {
-		p.backend.pool.run(op.X.Shape[0], task)
+		p.pool.run(op.X.Shape[0], task)
 		return nil
 	}
 }
@@ -64,7 +64,7 @@ func (p *program) avgPoolBackward(op kernels.AvgPoolBackward) func() error {
 		})
 	}
 	return func() error {
-		p.backend.pool.run(op.DX.Shape[0], task)
+		p.pool.run(op.DX.Shape[0], task)
 		return nil
 	}
 }

@@ -35,9 +35,10 @@ type Description struct {
 // backend is the CPU as a device: a tier's inner loops and the workers that
 // run them. Its programs take turns on the workers.
 type backend struct {
-	simd *simd.Kernels
-	pool *pool
-	turn sync.Mutex
+	simd    *simd.Kernels
+	pool    *pool
+	threads int // of Open
+	turn    sync.Mutex
 }
 
 // Open starts a backend. If the tier is unknown or this machine cannot run it,
@@ -53,7 +54,7 @@ func Open(o Options) (kernels.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &backend{simd: k, pool: newPool(o.Threads, k.Pause)}, nil
+	return &backend{simd: k, pool: newPool(o.Threads, k.Pause), threads: o.Threads}, nil
 }
 
 // chooseTier returns the named tier, or the fastest if name is empty.
@@ -111,6 +112,21 @@ func (b *backend) Name() string {
 		threads = "thread"
 	}
 	return fmt.Sprintf("%s (CPU, %s, %d %s)", Info().Model, b.simd.Name, b.pool.workers, threads)
+}
+
+// Threads implements [kernels.Threader].
+func (b *backend) Threads() int { return b.threads }
+
+// UseThreads implements [kernels.Threader]. Programs that are open keep the old pool,
+// which runs all on their caller.
+func (b *backend) UseThreads(n int) {
+	if n = min(max(1, n), b.threads); n == b.pool.workers {
+		return
+	}
+	b.turn.Lock()
+	defer b.turn.Unlock()
+	b.pool.close()
+	b.pool = newPool(n, b.simd.Pause)
 }
 
 // Close implements [kernels.Backend]: it stops the worker threads.

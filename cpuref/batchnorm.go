@@ -39,7 +39,7 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 				batchMean[c], batchVar[c] = float64(mean[c]), float64(given[c])
 			}
 		} else {
-			p.backend.pool.run(m.chunks, measure)
+			p.pool.run(m.chunks, measure)
 			m.statistics(batchMean, batchVar, p.scratch.shared)
 		}
 		v := p.scratch.shared[sums:]
@@ -51,7 +51,7 @@ func (p *program) batchNormForward(op kernels.BatchNormForward) func() error {
 			runningVar[c] = blend(runningVar[c], unbiased(variance, m.rows), op.Momentum)
 		}
 		m.repeatAll(v[:3*m.width])
-		p.backend.pool.run(m.chunks, normalize)
+		p.pool.run(m.chunks, normalize)
 		return nil
 	}
 }
@@ -184,7 +184,7 @@ func (p *program) batchNormInference(op kernels.BatchNormInference) func() error
 			v[c], v[m.width+c], v[2*m.width+c] = mean[c], float32(scale), beta[c]
 		}
 		m.repeatAll(v[:3*m.width])
-		p.backend.pool.run(m.chunks, normalize)
+		p.pool.run(m.chunks, normalize)
 		return nil
 	}
 }
@@ -227,11 +227,11 @@ func (p *program) batchNormBackward(op kernels.BatchNormBackward) func() error {
 		v, sums := p.scratch.shared[:4*w], p.scratch.shared[4*w:]
 		copy(v, b.mean)
 		m.repeat(v[:w])
-		p.backend.pool.run(m.chunks, measure)
+		p.pool.run(m.chunks, measure)
 		b.combine(sums, m.chunks, w)
 		b.constants(v[w:], v[2*w:], v[3*w:])
 		m.repeatAll(v)
-		p.backend.pool.run(m.chunks, apply)
+		p.pool.run(m.chunks, apply)
 		return nil
 	}
 }

@@ -120,7 +120,7 @@ func (g *batchNormReLUPool) forward(p *program) func() error {
 		}
 	}
 	return func() error {
-		p.backend.pool.run(tasks, task)
+		p.pool.run(tasks, task)
 		return nil
 	}
 }
@@ -184,11 +184,11 @@ func (p *program) batchNormReLUPoolBackward(op kernels.BatchNormReLUPoolBackward
 		}
 		copy(g.vector(0), b.mean)
 		g.repeat(g.vector(0))
-		p.backend.pool.run(tasks, measure)
+		p.pool.run(tasks, measure)
 		b.combine(g.sums, tasks, g.width)
 		b.constants(g.vector(1), g.vector(2), g.vector(3))
 		g.repeatAll(g.constants)
-		p.backend.pool.run(applications, apply)
+		p.pool.run(applications, apply)
 		return nil
 	}
 }

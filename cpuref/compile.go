@@ -70,6 +70,14 @@ func (p *program) compile(op kernels.Op) (func() error, error) {
 		return p.adam(op), nil
 	case kernels.SGD:
 		return p.sgd(op), nil
+	case kernels.MuonMomentum:
+		return p.muonMomentum(op), nil
+	case kernels.MuonNormalize:
+		return p.muonNormalize(op), nil
+	case kernels.NewtonSchulz:
+		return p.newtonSchulz(op), nil
+	case kernels.MuonStep:
+		return p.muonStep(op), nil
 	case kernels.EMA:
 		return p.ema(op), nil
 	case kernels.AdvanceState:
@@ -102,7 +110,7 @@ func (p *program) elementwise(n int, body func(from, to int)) func() error {
 		}
 	}
 	return func() error {
-		p.backend.pool.run(tasks, task)
+		p.pool.run(tasks, task)
 		return nil
 	}
 }

@@ -225,17 +225,17 @@ func (x *correlation) addStrip(s strip) {
 
 // wantedSplits returns the number of tasks per image that occupies the workers.
 func (x *correlation) wantedSplits() int {
-	if x.p.backend.pool.workers == 1 {
+	if x.p.pool.workers == 1 {
 		return 1
 	}
-	return (tasksPerWorker*x.p.backend.pool.workers + x.images - 1) / x.images
+	return (tasksPerWorker*x.p.pool.workers + x.images - 1) / x.images
 }
 
 // compile returns the function that runs the correlation with weights w, once strips
 // and tasks are known. pack packs the filters of a panel at one tap; it may use
 // private as scratch for one such pack. form names the resulting order.
 func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, private []float32, panel, tap int)) func() error {
-	pool, k := x.p.backend.pool, x.p.backend.simd
+	pool, k := x.p.pool, x.p.backend.simd
 	x.panels = (x.out + k.Cols - 1) / k.Cols
 	if x.paired {
 		form += " pairs"

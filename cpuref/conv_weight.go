@@ -89,7 +89,7 @@ func (g *weightGradient) measureBias(n, images int) {
 }
 
 func (g *weightGradient) compile() func() error {
-	pool, k := g.p.backend.pool, g.p.backend.simd
+	pool, k := g.p.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroup)
 	elements, tasks := chunkElements, tasksPerWorker*pool.workers
 	if g.paired {

@@ -4,7 +4,7 @@ package cpuref
 // tile's columns, as in a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with one copy
 // of the image per tap.
 func (g *weightGradient) compileByTaps() func() error {
-	pool, k := g.p.backend.pool, g.p.backend.simd
+	pool, k := g.p.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroupTaps)
 	g.rows = newRowTiles(g.tile.group, g.taps())
 	g.panels = (g.o + k.Cols - 1) / k.Cols

@@ -185,7 +185,7 @@ func (p *program) winogradBackwardInput(f *simd.Winograd, op kernels.ConvBackwar
 
 // newWinograd returns a correlation over images, without a bias.
 func (p *program) newWinograd(f *simd.Winograd, images, result kernels.Tensor, e *epilogue) *winograd {
-	k, wanted := p.backend.simd, tasksPerWorker*p.backend.pool.workers
+	k, wanted := p.backend.simd, tasksPerWorker*p.pool.workers
 	c, out := images.Dim(-1), result.Dim(-1)
 	x := &winograd{p: p, f: f, tiling: newTiling(f, images, c+k.Cols, winogradElements, wanted), c: c, out: out, epilogue: e,
 		src: p.floats(images), dst: p.floats(result), bias: make([]float32, out)}
@@ -214,7 +214,7 @@ func oddLines(n int) int {
 // the filters of a panel at one tap, for a range of channels: [channel][tile's
 // columns]. form names the resulting order.
 func (x *winograd) compile(w kernels.Tensor, form string, pack func(packed []float32, panel, tap, from, to int)) func() error {
-	pool := x.p.backend.pool
+	pool := x.p.pool
 	x.filters = x.p.newWeights(w, fmt.Sprintf("%s F(%d, %d)", form, x.f.Outputs, x.f.Taps), 0, (x.panels*x.f.Points()*x.c+1)*x.p.backend.simd.Cols)
 	filters := func(worker, task int) { x.transformFilters(worker, task, pack) }
 	compute := x.compute

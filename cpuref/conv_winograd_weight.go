@@ -37,7 +37,7 @@ type winogradWeight struct {
 const splitChannels = 16
 
 func (p *program) winogradWeight(f *simd.Winograd, op kernels.ConvBackwardWeight) func() error {
-	pool, k := p.backend.pool, p.backend.simd
+	pool, k := p.pool, p.backend.simd
 	g := &winogradWeight{p: p, f: f, batch: op.X.Shape[0], i: op.X.Dim(-1), o: op.DY.Dim(-1),
 		x: p.floats(op.X), dy: p.floats(op.DY), dw: p.floats(op.DW)}
 	if !op.DBias.Absent() {

@@ -31,7 +31,7 @@ func (p *program) dropout(from, to, state kernels.Tensor, probability float32, l
 	return func() error {
 		d.SetKey(words[kernels.StateSeedLow], words[kernels.StateSeedHigh])
 		d.Step = words[kernels.StateStep]
-		p.backend.pool.run((samples+samplesPerTask-1)/samplesPerTask, task)
+		p.pool.run((samples+samplesPerTask-1)/samplesPerTask, task)
 		return nil
 	}
 }

@@ -57,7 +57,7 @@ func (p *program) gather(op kernels.Gather) func() error {
 		if err := checkErasures(erasures, h, w); err != nil {
 			return err
 		}
-		p.backend.pool.run(tasks, task)
+		p.pool.run(tasks, task)
 		return nil
 	}
 }

@@ -115,10 +115,10 @@ func (p *program) product(op kernels.GEMM) func() error {
 	packA := func(_, task int) { g.packA(task) }
 	return func() error {
 		if g.packedA {
-			p.backend.pool.run(g.rows.count, packA)
+			p.pool.run(g.rows.count, packA)
 		}
 		prepare()
-		p.backend.pool.run(g.rowParts*g.panelParts, compute)
+		p.pool.run(g.rowParts*g.panelParts, compute)
 		return nil
 	}
 }
@@ -133,7 +133,7 @@ func (g *product) layOut() {
 	if g.packedA {
 		g.p.scratch.reserveShared(g.m * g.k)
 	}
-	g.split(min(tasksPerWorker*g.p.backend.pool.workers, 1+g.m*g.n*g.k/productsPerTask))
+	g.split(min(tasksPerWorker*g.p.pool.workers, 1+g.m*g.n*g.k/productsPerTask))
 	steps, elements := min(kBlock, g.k), groupElements
 	if g.packed {
 		elements = packedElements

@@ -67,7 +67,7 @@ func (p *program) mixedProduct(op kernels.GEMM) func() error {
 // compile splits the product into tiles and tasks, reserves scratch, and returns
 // the function that computes it.
 func (g *mixedProduct) compile() func() error {
-	pool, width := g.p.backend.pool, g.p.backend.simd.Cols
+	pool, width := g.p.pool, g.p.backend.simd.Cols
 	g.tiles = newRowTiles(g.tile.group, g.m)
 	g.panels = (g.n + width - 1) / width
 	g.rowsStreamed = g.weights != nil || g.tiles.count > g.panels
@@ -104,7 +104,7 @@ func (g *mixedProduct) split() {
 	if g.rowsStreamed {
 		streamed = g.tiles.count
 	}
-	wanted := min(tasksPerWorker*g.p.backend.pool.workers, 1+2*g.m*g.n*g.k/productsPerTask)
+	wanted := min(tasksPerWorker*g.p.pool.workers, 1+2*g.m*g.n*g.k/productsPerTask)
 	g.tasks, g.panelParts = min(streamed, wanted), 1
 	if g.weights != nil {
 		g.panelParts = min(g.panels, (wanted+g.tasks-1)/g.tasks)

@@ -29,7 +29,7 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 		classes: classes, smoothing: float64(op.Smoothing),
 		losses: make([]float64, samples), correct: make([]bool, samples),
 	}
-	for range p.backend.pool.workers {
+	for range p.pool.workers {
 		x.exps = append(x.exps, make([]float64, classes))
 	}
 	state, loss, correct, probs := p.words(op.State), p.floats(op.Loss), p.words(op.Correct), p.floats(op.Probs)
@@ -46,7 +46,7 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 		if probs != nil {
 			x.probs = probs[int(s.Cursor)*classes:]
 		}
-		p.backend.pool.run((samples+samplesPerTask-1)/samplesPerTask, task)
+		p.pool.run((samples+samplesPerTask-1)/samplesPerTask, task)
 		sum, hits := 0.0, uint32(0)
 		for n, l := range x.losses {
 			sum += l

@@ -55,7 +55,7 @@ func (p *program) maxPoolForward(op kernels.MaxPoolForward) func() error {
 		}
 	}
 	return func() error {
-		p.backend.pool.run(op.X.Shape[0], task)
+		p.pool.run(op.X.Shape[0], task)
 		return nil
 	}
 }
@@ -102,7 +102,7 @@ func (p *program) maxPoolBackward(op kernels.MaxPoolBackward) func() error {
 		if err := check(); err != nil {
 			return err
 		}
-		p.backend.pool.run(op.DX.Shape[0], task)
+		p.pool.run(op.DX.Shape[0], task)
 		return nil
 	}
 }

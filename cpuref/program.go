@@ -14,6 +14,7 @@ import (
 // functions.
 type program struct {
 	backend  *backend
+	pool     *pool // the backend's when the program was compiled
 	buffers  [][]byte
 	versions []uint64 // of each buffer's contents, from 1
 	sections map[string]*section
@@ -73,7 +74,7 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 	if err := room.buffers(plan.Buffers); err != nil {
 		return nil, err
 	}
-	p := &program{backend: b, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
+	p := &program{backend: b, pool: b.pool, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
 		versions: slices.Repeat([]uint64{1}, len(plan.Buffers))}
 	for _, buffer := range plan.Buffers {
 		p.buffers = append(p.buffers, allocate(buffer.Len*buffer.Type.Size()))
@@ -90,10 +91,10 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 		}
 		p.sections[s.Name] = &section{steps, p.writes}
 	}
-	if err := room.scratch(&p.scratch, b.pool.workers); err != nil {
+	if err := room.scratch(&p.scratch, p.pool.workers); err != nil {
 		return nil, err
 	}
-	p.scratch.allocate(b.pool.workers)
+	p.scratch.allocate(p.pool.workers)
 	return p, nil
 }
 

@@ -25,7 +25,7 @@ func (p *program) columnSum(op kernels.ColumnSum) func() error {
 	}
 	total := make([]float64, m.c)
 	return func() error {
-		p.backend.pool.run(m.chunks, task)
+		p.pool.run(m.chunks, task)
 		addParts(total, p.scratch.shared, m.chunks, m.width)
 		for c := range y {
 			y[c] = float32(total[c])

@@ -51,7 +51,7 @@ func (w *weights) prepare(tasks int, task func(worker, i int)) {
 	} else if w.keep && w.seen == version {
 		return
 	}
-	w.p.backend.pool.run(tasks, task)
+	w.p.pool.run(tasks, task)
 	w.seen = version
 }
 

@@ -789,6 +789,95 @@ func MaxPoolForward[T any](spec MaxPoolForwardSpec, push MaxPoolForwardPush, buf
 		Buffers: []T{buffers.X, buffers.Y, buffers.Index}}
 }
 
+// MuonMomentumPush holds the push constants of muon_momentum.comp.
+type MuonMomentumPush struct {
+	Len              int
+	Momentum         float32
+	OneMinusMomentum float32
+}
+
+// MuonMomentumBuffers holds the buffers of muon_momentum.comp.
+type MuonMomentumBuffers[T any] struct {
+	Grad T
+	M    T
+}
+
+// MuonMomentum calls muon_momentum.comp.
+func MuonMomentum[T any](push MuonMomentumPush, buffers MuonMomentumBuffers[T]) Call[T] {
+	return Call[T]{Shader: "muon_momentum",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Momentum), math.Float32bits(push.OneMinusMomentum)),
+		Buffers: []T{buffers.Grad, buffers.M}}
+}
+
+// MuonNormalizePush holds the push constants of muon_normalize.comp.
+type MuonNormalizePush struct {
+	Extent int
+	Eps    float32
+}
+
+// MuonNormalizeBuffers holds the buffers of muon_normalize.comp.
+type MuonNormalizeBuffers[T any] struct {
+	Gram T
+	A    T
+	Norm T
+}
+
+// MuonNormalize calls muon_normalize.comp.
+func MuonNormalize[T any](push MuonNormalizePush, buffers MuonNormalizeBuffers[T]) Call[T] {
+	return Call[T]{Shader: "muon_normalize",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Extent), math.Float32bits(push.Eps)),
+		Buffers: []T{buffers.Gram, buffers.A, buffers.Norm}}
+}
+
+// MuonStepPush holds the push constants of muon_step.comp.
+type MuonStepPush struct {
+	Len         int
+	Scale       float32
+	WeightDecay float32
+}
+
+// MuonStepBuffers holds the buffers of muon_step.comp.
+type MuonStepBuffers[T any] struct {
+	Param         T
+	Direction     T
+	Norm          T
+	State         T
+	LearningRates T
+}
+
+// MuonStep calls muon_step.comp.
+func MuonStep[T any](push MuonStepPush, buffers MuonStepBuffers[T]) Call[T] {
+	return Call[T]{Shader: "muon_step",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Len), math.Float32bits(push.Scale), math.Float32bits(push.WeightDecay)),
+		Buffers: []T{buffers.Param, buffers.Direction, buffers.Norm, buffers.State, buffers.LearningRates}}
+}
+
+// NewtonSchulzPush holds the push constants of newton_schulz.comp.
+type NewtonSchulzPush struct {
+	Extent int
+	OnQ    float32
+	OnP    float32
+	Factor float32
+}
+
+// NewtonSchulzBuffers holds the buffers of newton_schulz.comp.
+type NewtonSchulzBuffers[T any] struct {
+	A T
+	P T
+	Q T
+}
+
+// NewtonSchulz calls newton_schulz.comp.
+func NewtonSchulz[T any](push NewtonSchulzPush, buffers NewtonSchulzBuffers[T]) Call[T] {
+	return Call[T]{Shader: "newton_schulz",
+		Spec:    nil,
+		Push:    bytesOf(uint32(push.Extent), math.Float32bits(push.OnQ), math.Float32bits(push.OnP), math.Float32bits(push.Factor)),
+		Buffers: []T{buffers.A, buffers.P, buffers.Q}}
+}
+
 // PeakCopyPush holds the push constants of peak_copy.comp.
 type PeakCopyPush struct {
 	Quads int

@@ -82,7 +82,7 @@ func TestDivergenceIsLocated(t *testing.T) {
 	checkOften(t)
 	r, n, data := onTiny(t)
 	whole := folders(t, 1)[0]
-	if _, err := Train(t.Context(), r, n, data, openBackend(t), Options{Dir: whole, noPictures: true}); err != nil {
+	if _, err := Train(t.Context(), r, n, data, openBackend(t), Options{Dir: whole, NoPictures: true}); err != nil {
 		t.Fatal(err)
 	}
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
@@ -106,7 +106,7 @@ func TestDivergenceIsLocated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := folders(t, 1)[0]
 			c.Backend = openBackend(t)
-			_, err := Train(t.Context(), r, n, data, &c.poisoning, Options{Dir: dir, noPictures: true})
+			_, err := Train(t.Context(), r, n, data, &c.poisoning, Options{Dir: dir, NoPictures: true})
 			if !errors.Is(err, ErrDiverged) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error %v, want ErrDiverged in one line", err)
 			}
@@ -117,7 +117,7 @@ func TestDivergenceIsLocated(t *testing.T) {
 				}
 			}
 			// It was no fault of the training's: from the checkpoint it goes on as if nothing had happened.
-			if _, err := Train(t.Context(), r, n, data, openBackend(t), Options{Dir: dir, Resume: true, noPictures: true}); err != nil {
+			if _, err := Train(t.Context(), r, n, data, openBackend(t), Options{Dir: dir, Resume: true, NoPictures: true}); err != nil {
 				t.Fatal(err)
 			}
 			wantSameRun(t, dir, whole)
@@ -173,7 +173,7 @@ func TestDivergenceAfterCheckpointInEpoch(t *testing.T) {
 	paceTarget = 1 // one step at a time
 	r, n, data := onTiny(t)
 	backend := &poisoning{Backend: openBackend(t), step: 9, buffer: "parameters", value: float32(math.NaN()), programs: 2}
-	_, err := Train(t.Context(), r, n, data, backend, Options{Dir: folders(t, 1)[0], CheckpointEvery: 1, noPictures: true})
+	_, err := Train(t.Context(), r, n, data, backend, Options{Dir: folders(t, 1)[0], CheckpointEvery: 1, NoPictures: true})
 	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "it began at step 9: conv1.weight holds NaN; the checkpoint of step 8 is kept") {
 		t.Errorf("error %v", err)
 	}
@@ -184,7 +184,7 @@ func TestCheckpointsAreFinite(t *testing.T) {
 	r, n, data := onTiny(t)
 	dir := folders(t, 1)[0]
 	backend := &poisoning{Backend: openBackend(t), step: 6, buffer: "moment2", value: float32(math.Inf(1)), programs: 1}
-	if _, err := Train(t.Context(), r, n, data, backend, Options{Dir: dir, noPictures: true}); !errors.Is(err, ErrDiverged) ||
+	if _, err := Train(t.Context(), r, n, data, backend, Options{Dir: dir, NoPictures: true}); !errors.Is(err, ErrDiverged) ||
 		!strings.Contains(err.Error(), "the optimiser's moment of conv1.weight holds +Inf at step 6") {
 		t.Errorf("error %v, want ErrDiverged", err)
 	}

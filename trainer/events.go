@@ -147,7 +147,7 @@ func (t *training) writeOutcome(m *metrics.Metrics) error {
 	values := []tensorboard.Value{tensorboard.Scalar(testAccuracyTag, m.Accuracy), tensorboard.Scalar(testLossTag, m.Loss),
 		tensorboard.Scalar(testF1Tag, m.Macro.F1), finished}
 	for _, name := range []string{MatrixPicture, SamplesPicture} {
-		if t.options.noPictures {
+		if t.options.NoPictures {
 			break
 		}
 		png, err := os.ReadFile(t.folder.path(name))

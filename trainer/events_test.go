@@ -183,14 +183,14 @@ func TestEventsOfKilledRuns(t *testing.T) {
 	c := quick()
 	c.Epochs, c.MaxSteps, c.LogEvery = 3, 40, 3
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	want := curves(t, whole)
 	files := map[int]int{}
 	for point := 0; ; point++ {
 		dir := t.TempDir()
-		path, was := killed(t, point, c, Options{noPictures: true, Dir: dir})
+		path, was := killed(t, point, c, Options{NoPictures: true, Dir: dir})
 		if !was {
 			break
 		}
@@ -198,7 +198,7 @@ func TestEventsOfKilledRuns(t *testing.T) {
 			tearEvents(t, dir)
 		}
 		_, err := os.Stat(filepath.Join(dir, ArgsFile))
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: err == nil}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: err == nil}); err != nil {
 			t.Errorf("killed at point %d, %s: %v", point, path, err)
 			continue
 		}
@@ -234,7 +234,7 @@ func TestEventsOfResumedRuns(t *testing.T) {
 	c := quick()
 	c.Epochs, c.LogEvery = 3, 1
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	want := curves(t, whole)
@@ -244,10 +244,10 @@ func TestEventsOfResumedRuns(t *testing.T) {
 	} {
 		short, dir := c, t.TempDir()
 		shorter(&short)
-		if _, err := train(t, context.Background(), short, Options{noPictures: true, Dir: dir}); err != nil {
+		if _, err := train(t, context.Background(), short, Options{NoPictures: true, Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 			t.Fatal(err)
 		}
 		wantSameCurves(t, name, dir, want)
@@ -256,7 +256,7 @@ func TestEventsOfResumedRuns(t *testing.T) {
 	if got := scalars(t, tensorboardtest.Folder(t, dir), stepLossTag); len(got) != 30 {
 		t.Errorf("the interrupted run has the loss of %d steps, want 30", len(got))
 	}
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantSameCurves(t, "interrupted", dir, want)
@@ -267,7 +267,7 @@ func TestEventsWithoutEvaluation(t *testing.T) {
 	c := quick()
 	c.NoEval = true
 	dir := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
 	list := tensorboardtest.Folder(t, dir)

@@ -23,6 +23,7 @@ type group struct {
 	backend kernels.Backend
 	config  model.Config
 	members []*training
+	threads int // of the program; 0 if that is the backend's affair
 }
 
 // trainGroup trains until all members have ended.
@@ -70,6 +71,9 @@ func newGroup(members []*training, n model.Network, data *dataset.Dataset, backe
 // error is a [ReplicasError] or, if not even one does, a [BatchError], unless no batch
 // does.
 func (g *group) open(members []*training, splits ...dataset.Split) error {
+	if g.threads = wantedThreads(members); g.threads > 0 {
+		g.backend.(kernels.Threader).UseThreads(g.threads)
+	}
 	sessions, err := openReplicas(g.backend, g.config, len(members), splits...)
 	if err != nil {
 		return g.tooLarge(members, splits, err)
@@ -79,6 +83,15 @@ func (g *group) open(members []*training, splits ...dataset.Split) error {
 	}
 	g.members = members
 	return nil
+}
+
+// wantedThreads returns how many threads trainings may use, 0 if nobody says.
+func wantedThreads(members []*training) int {
+	threads := members[0].options.Threads
+	if _, ok := members[0].backend.(kernels.Threader); threads == nil || !ok {
+		return 0
+	}
+	return max(1, threads())
 }
 
 // close frees the program. A second close does nothing.
@@ -139,6 +152,10 @@ func (g *group) train(ctx context.Context) error {
 		}
 		if len(going) < len(g.members) {
 			if err := g.leave(ctx, ended, going); err != nil {
+				return err
+			}
+		} else if g.members[0].state.Slot == 0 && g.threads != wantedThreads(going) {
+			if err := g.keep(going); err != nil {
 				return err
 			}
 		}
@@ -352,8 +369,8 @@ func (g *group) test(ctx context.Context, ended []*training, labels []byte) (map
 	return results, nil
 }
 
-// keep continues with some of the members, between two epochs, on a smaller program.
-// Without any, it frees the program.
+// keep continues with some or all of the members, between two epochs, on another program:
+// a smaller one, or one for more threads. Without any, it frees the program.
 func (g *group) keep(going []*training) error {
 	if len(going) == 0 {
 		return g.close()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 
@@ -15,11 +16,21 @@ import (
 // unlocks. A file left by a killed process is not locked and does no harm.
 const lockFile = ".lock"
 
+// LockedError is the error of a folder that another process uses. It is [ErrUsage].
+type LockedError struct{ Dir, Who string }
+
+// Error says who uses the folder.
+func (e *LockedError) Error() string {
+	return fmt.Sprintf("another %s is running in %s: wait until it ends, or interrupt it", e.Who, e.Dir)
+}
+
+// Is makes the error [ErrUsage].
+func (e *LockedError) Is(target error) bool { return target == ErrUsage }
+
 // LockFolder locks a folder, which must exist, against other trainings and
 // experiments until unlock is called or the process ends. It removes the
 // temporary files that a killed process left there. If the folder is locked
-// already, the error is [ErrUsage] and names the folder and who: "training",
-// "experiment" or "search". On a file system without locks, LockFolder does not lock.
+// already, the error is a [LockedError] with who: "training", "experiment" or "search". On a file system without locks, LockFolder does not lock.
 func LockFolder(dir, who string) (unlock func(), err error) {
 	unlock, err = lock(dir, who)
 	if err != nil {
@@ -32,9 +43,15 @@ func LockFolder(dir, who string) (unlock func(), err error) {
 	return unlock, nil
 }
 
+// lockTries is how often lock tries a lock that is held: [Locked] holds it for a moment.
+const (
+	lockTries = 3
+	lockPause = 50 * time.Millisecond
+)
+
 func lock(dir, who string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockFile)
-	for {
+	for tries := 1; ; tries++ {
 		lock := flock.New(path)
 		locked, err := lock.TryLock()
 		switch {
@@ -43,13 +60,27 @@ func lock(dir, who string) (unlock func(), err error) {
 			return func() {}, nil
 		case err != nil:
 			return nil, fmt.Errorf("cannot lock %s: %w", dir, cause(err))
+		case !locked && tries < lockTries:
+			time.Sleep(lockPause)
+			continue
 		case !locked:
-			return nil, usage("another %s is running in %s: wait until it ends, or interrupt it", who, dir)
+			return nil, &LockedError{dir, who}
 		case current(lock, path):
 			return func() { removeLock(lock, path) }, nil
 		}
 		_ = lock.Unlock() // the previous holder removed the file after it was opened here
 	}
+}
+
+// Locked reports whether a process, on any machine, holds the lock of a folder. It is
+// false where that cannot be told. It disturbs nobody.
+func Locked(dir string) bool {
+	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDONLY)) // creates nothing
+	free, err := lock.TryRLock()
+	if free {
+		_ = lock.Unlock()
+	}
+	return err == nil && !free
 }
 
 // current reports whether the locked file is still the one at path.

@@ -22,11 +22,11 @@ type Recipe struct {
 	Epochs    int     `yaml:"epochs"`
 	BatchSize int     `yaml:"batch-size"`
 	LR        float64 `yaml:"lr"`
-	Optimizer string  `yaml:"optimizer"` // adam, adamw or sgd
+	Optimizer string  `yaml:"optimizer"` // adam, adamw, sgd or muon
 	Momentum  float64 `yaml:"momentum"`  // Nesterov's, of sgd
-	// WeightDecay of adam applies to all parameters, that of adamw and sgd not to
-	// biases and the parameters of batch-norm. nil for the optimizer's default: .01 for
-	// adamw, 0 for the others.
+	// WeightDecay of adam applies to all parameters, that of the others not to biases
+	// and the parameters of batch-norm. nil for the optimizer's default: .01 for adamw
+	// and muon, 0 for the others.
 	WeightDecay *float64 `yaml:"weight-decay,omitempty"`
 	Scheduler   string   `yaml:"scheduler"` // plateau, none, onecycle or cosine
 	// Warmup is the number of epochs, which may be a fraction, that raise the learning
@@ -148,6 +148,7 @@ var optimizers = map[string]func(r *Recipe) model.Optimizer{
 		o.Nesterov = o.Momentum > 0
 		return o
 	},
+	"muon": func(*Recipe) model.Optimizer { return model.DefaultMuon() },
 }
 
 // optimizer returns the optimiser settings in the form that package model takes.

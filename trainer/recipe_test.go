@@ -20,7 +20,7 @@ func TestPlanTakesExtremes(t *testing.T) {
 		{"lr": "1000", "weight-decay": "1000", "momentum": most, "dropout": most, "label-smoothing": most, "ema": most, "rotate": "180", "erase": "1", "crop": "28", "batch-size": "16384", "warmup": "10"},
 		{"weight-decay": "0", "momentum": "0", "dropout": "0", "label-smoothing": "0", "rotate": "0", "erase": "0", "crop": "0", "batch-size": "1"},
 	} {
-		for _, optimizer := range []string{"adam", "adamw", "sgd"} {
+		for _, optimizer := range []string{"adam", "adamw", "sgd", "muon"} {
 			c := args{Model: "fashioncnn", Recipe: DefaultRecipe()}
 			c.Optimizer = optimizer
 			for name, value := range extreme {
@@ -59,7 +59,7 @@ func TestSettingsAreRecorded(t *testing.T) {
 
 // Each optimizer has its weight decay unless one is set.
 func TestDefaultWeightDecay(t *testing.T) {
-	for optimizer, want := range map[string]float64{"adam": 0, "adamw": .01, "sgd": 0} {
+	for optimizer, want := range map[string]float64{"adam": 0, "adamw": .01, "sgd": 0, "muon": .01} {
 		r := DefaultRecipe()
 		r.Optimizer = optimizer
 		if got := r.Resolved(); got.WeightDecay == nil || *got.WeightDecay != want || r.optimizer().WeightDecay != want {

@@ -37,7 +37,7 @@ func seeded(r Recipe, dirs []string) []Replica {
 	var list []Replica
 	for i, dir := range dirs {
 		r.Seed = uint64(42 + i)
-		list = append(list, Replica{r, Options{Dir: dir, LogEvery: 1, noPictures: true}})
+		list = append(list, Replica{r, Options{Dir: dir, LogEvery: 1, NoPictures: true}})
 	}
 	return list
 }
@@ -115,7 +115,7 @@ func trainedAlone(t *testing.T, r Recipe, n model.Network, data *dataset.Dataset
 // interrupted and one is resumed alone before the others join it.
 func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 	r, n, data := onTiny(t)
-	r.Optimizer, r.Warmup, r.EMA = "adamw", 1.5, .9
+	r.Optimizer, r.Warmup, r.EMA = "muon", 1.5, .9
 	const replicas = 3
 	alone := trainedAlone(t, r, n, data, replicas)
 	together := folders(t, replicas)

@@ -188,6 +188,18 @@ func (f folder) removeTensors(keep string) error {
 	return nil
 }
 
+// Saved returns when a run's checkpoint or results were last written, the zero time if
+// they never were.
+func Saved(dir string) time.Time {
+	var last time.Time
+	for _, name := range []string{stateFile, ResultsFile} {
+		if info, err := os.Stat(filepath.Join(dir, name)); err == nil && info.ModTime().After(last) {
+			last = info.ModTime()
+		}
+	}
+	return last
+}
+
 // DropCheckpoint removes the checkpoint of a finished run. The run can then no
 // longer be resumed with more epochs.
 func DropCheckpoint(dir string) error { return os.RemoveAll(filepath.Join(dir, checkpointDir)) }

@@ -105,19 +105,19 @@ func TestKilledAnywhere(t *testing.T) {
 	c := quick()
 	c.Epochs, c.MaxSteps = 3, 40 // of 22 per epoch: ends inside the second
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	want := files(t, whole)
 	points := 0
 	for ; ; points++ {
 		dir := t.TempDir()
-		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir, CheckpointEvery: 1})
+		path, was := killed(t, points, c, Options{NoPictures: true, Dir: dir, CheckpointEvery: 1})
 		if !was {
 			break
 		}
 		_, err := os.Stat(filepath.Join(dir, ArgsFile))
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: err == nil}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: err == nil}); err != nil {
 			t.Errorf("killed at point %d, %s: %v", points, path, err)
 			continue
 		}
@@ -142,12 +142,12 @@ func TestStopAfter(t *testing.T) {
 			c.MaxSteps = 25 // of 20 per epoch
 		}
 		whole, dir := t.TempDir(), t.TempDir()
-		want, err := train(t, t.Context(), c, Options{noPictures: true, Dir: whole})
+		want, err := train(t, t.Context(), c, Options{NoPictures: true, Dir: whole})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, stop := range []int{1, 4} {
-			r, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: stop > 1, StopAfter: stop})
+			r, err := train(t, t.Context(), c, Options{NoPictures: true, Dir: dir, Resume: stop > 1, StopAfter: stop})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -158,7 +158,7 @@ func TestStopAfter(t *testing.T) {
 				t.Errorf("%s, stopped after epoch %d: the run is in state %v (%v)", name, stop, state, err)
 			}
 		}
-		if _, err := train(t, t.Context(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+		if _, err := train(t, t.Context(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 			t.Fatal(err)
 		}
 		wantSameFolder(t, name, files(t, dir), files(t, whole))
@@ -169,7 +169,7 @@ func TestStopAfter(t *testing.T) {
 // that took.
 func TestSecondsToWeights(t *testing.T) {
 	began := time.Now().Add(-time.Hour)
-	o := Options{noPictures: true, Started: began}
+	o := Options{NoPictures: true, Started: began}
 	seconds := func(o Options) float64 {
 		t.Helper()
 		r, err := train(t, t.Context(), quick(), o)
@@ -189,7 +189,7 @@ func TestSecondsToWeights(t *testing.T) {
 	seconds(o)
 	o.Resume, o.StopAfter = true, 0
 	resumed := seconds(o)
-	o = Options{noPictures: true, Started: began, Dir: t.TempDir(), Environment: Environment{Together: 2}}
+	o = Options{NoPictures: true, Started: began, Dir: t.TempDir(), Environment: Environment{Together: 2}}
 	if together := seconds(o); resumed != 0 || together != 0 {
 		t.Errorf("resumed: %v seconds; beside others: %v; want none", resumed, together)
 	}
@@ -219,7 +219,7 @@ func TestCheckpointsWithinEpochs(t *testing.T) {
 				saved = append(saved, s.Step)
 			}
 		}
-		if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir, CheckpointEvery: interval}); err != nil {
+		if _, err := train(t, context.Background(), quick(), Options{NoPictures: true, Dir: dir, CheckpointEvery: interval}); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(saved, want) {
@@ -248,7 +248,7 @@ func TestMovedRunSaysSo(t *testing.T) {
 	} {
 		c.MaxSteps = 5 * (i + 1)
 		n := &notes{}
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: i > 0, Environment: step.environment, Progress: n}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: i > 0, Environment: step.environment, Progress: n}); err != nil {
 			t.Fatal(err)
 		}
 		said := strings.Join(n.list, "; ")
@@ -269,10 +269,10 @@ func TestFinishedRunGoesOn(t *testing.T) {
 	whole, once := t.TempDir(), t.TempDir()
 	short := c
 	short.Epochs = 1
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, context.Background(), short, Options{noPictures: true, Dir: once}); err != nil {
+	if _, err := train(t, context.Background(), short, Options{NoPictures: true, Dir: once}); err != nil {
 		t.Fatal(err)
 	}
 	want := files(t, whole)
@@ -282,12 +282,12 @@ func TestFinishedRunGoesOn(t *testing.T) {
 		if err := os.CopyFS(dir, os.DirFS(once)); err != nil {
 			t.Fatal(err)
 		}
-		path, was := killed(t, points, c, Options{noPictures: true, Dir: dir, Resume: true})
+		path, was := killed(t, points, c, Options{NoPictures: true, Dir: dir, Resume: true})
 		if _, err := os.Stat(filepath.Join(dir, MetricsFile)); was && err == nil && path != filepath.Join(dir, MetricsFile) {
 			t.Errorf("killed at point %d, %s: counts as finished", points, path)
 		}
 		if was {
-			if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+			if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 				t.Errorf("killed at point %d, %s: %v", points, path, err)
 				continue
 			}
@@ -304,7 +304,7 @@ func TestFinishedRunGoesOn(t *testing.T) {
 func TestFinishedRunStays(t *testing.T) {
 	c := quick()
 	dir := t.TempDir()
-	first, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir})
+	first, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestFinishedRunStays(t *testing.T) {
 	for _, epochs := range []int{c.Epochs, 1} {
 		again := c
 		again.Epochs = epochs
-		r, err := train(t, context.Background(), again, Options{noPictures: true, Dir: dir, Resume: true})
+		r, err := train(t, context.Background(), again, Options{NoPictures: true, Dir: dir, Resume: true})
 		if err != nil || !r.Finished || r.Metrics.Accuracy != first.Metrics.Accuracy || r.BestEpoch != first.BestEpoch || len(r.Epochs) != 2 {
 			t.Errorf("%d epochs: %+v (%v), want the former result", epochs, r, err)
 		}
@@ -332,7 +332,7 @@ func TestFinishedRunStays(t *testing.T) {
 		t.Errorf("without its checkpoint: %+v, %v", r, err)
 	}
 	c.Epochs = 3
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir+" is finished and its checkpoint is gone") {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir+" is finished and its checkpoint is gone") {
 		t.Errorf("more epochs without a checkpoint: %v", err)
 	}
 }
@@ -350,7 +350,7 @@ func TestEarlyStopGoesOn(t *testing.T) {
 	c := quick()
 	c.LR, c.Epochs, c.Patience, c.Scheduler = 1e-12, 6, 1, "none"
 	stopped := t.TempDir()
-	r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: stopped})
+	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: stopped})
 	if err != nil || r.Stopped == "" || len(r.Epochs) >= 6 {
 		t.Fatalf("%+v, %v: want an early stop", r, err)
 	}
@@ -361,7 +361,7 @@ func TestEarlyStopGoesOn(t *testing.T) {
 			t.Fatal(err)
 		}
 		c.Epochs, c.Patience = more.epochs, more.patience
-		r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+		r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
 		if err != nil || len(r.Epochs) != more.want {
 			t.Errorf("%+v: %+v, %v", more, r, err)
 		}
@@ -375,11 +375,11 @@ func TestLongerScheduleIsSaid(t *testing.T) {
 		c, n := quick(), &notes{}
 		c.Scheduler = schedule
 		dir := t.TempDir()
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
 		c.Epochs = 3
-		r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true, Progress: n})
+		r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true, Progress: n})
 		if err != nil || len(r.Epochs) != 3 || strings.Contains(fmt.Sprint(n.list), schedule+" schedule now spans 66 steps instead of 44") != said {
 			t.Errorf("%s: %q, %v", schedule, n.list, err)
 		}
@@ -393,7 +393,7 @@ func TestFolderIsLocked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir})
+	_, err = train(t, context.Background(), quick(), Options{NoPictures: true, Dir: dir})
 	if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "another training is running in "+dir) {
 		t.Errorf("a second training: %v", err)
 	}
@@ -419,7 +419,7 @@ func interruptedRun(t *testing.T, c config) string {
 	defer cancel()
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
 	paceTarget = 1
-	if _, err := train(t, ctx, c, Options{noPictures: true, Dir: dir, Progress: &cancelAfter{30, cancel}}); !errors.Is(err, ErrInterrupted) {
+	if _, err := train(t, ctx, c, Options{NoPictures: true, Dir: dir, Progress: &cancelAfter{30, cancel}}); !errors.Is(err, ErrInterrupted) {
 		t.Fatal(err)
 	}
 	return dir
@@ -429,7 +429,7 @@ func interruptedRun(t *testing.T, c config) string {
 func TestDamagedResultsAreRebuilt(t *testing.T) {
 	c := quick()
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	dir := interruptedRun(t, c)
@@ -446,7 +446,7 @@ func TestDamagedResultsAreRebuilt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantSameFolder(t, "after damage", files(t, dir), files(t, whole))
@@ -477,7 +477,7 @@ func TestDamagedSettingsAreRefused(t *testing.T) {
 			t.Errorf("with %q: %v, want %v", text, err, checkpoint.ErrBadCheckpoint)
 		}
 	}
-	_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+	_, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
 	if !errors.Is(err, checkpoint.ErrBadCheckpoint) {
 		t.Errorf("%v, want %v", err, checkpoint.ErrBadCheckpoint)
 	}
@@ -497,12 +497,12 @@ func TestLostCheckpointIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		before := files(t, dir)
-		_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+		_, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
 		if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), stateFile) {
 			t.Errorf("without %s: %v, want %v", lost, err, checkpoint.ErrBadCheckpoint)
 		}
 		wantSameFolder(t, "without "+lost, files(t, dir), before)
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true, Restart: true}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true, Restart: true}); err != nil {
 			t.Errorf("begun anew without %s: %v", lost, err)
 		}
 	}
@@ -547,7 +547,7 @@ func TestImpossibleStateIsRefused(t *testing.T) {
 	if err := os.WriteFile(path, good, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 		t.Errorf("the good state: %v", err)
 	}
 }
@@ -557,7 +557,7 @@ func wantRefused(t *testing.T, what string, c config, dir string, state []byte) 
 	if err := os.WriteFile(filepath.Join(dir, stateFile), state, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	_, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true})
+	_, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
 	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), filepath.Join(dir, checkpointDir)) ||
 		!strings.Contains(err.Error(), "start a new run") || strings.Contains(err.Error(), "\n") {
 		t.Errorf("%s: %v", what, err)
@@ -568,7 +568,7 @@ func wantRefused(t *testing.T, what string, c config, dir string, state []byte) 
 func TestInterruptedEvaluation(t *testing.T) {
 	c := quick()
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
@@ -577,10 +577,10 @@ func TestInterruptedEvaluation(t *testing.T) {
 		dir := t.TempDir()
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		if _, err := train(t, ctx, c, Options{noPictures: true, Dir: dir, Progress: &cancelAfter{step, cancel}}); !errors.Is(err, ErrInterrupted) {
+		if _, err := train(t, ctx, c, Options{NoPictures: true, Dir: dir, Progress: &cancelAfter{step, cancel}}); !errors.Is(err, ErrInterrupted) {
 			t.Fatalf("step %d: %v", step, err)
 		}
-		if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir, Resume: true}); err != nil {
+		if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true}); err != nil {
 			t.Fatal(err)
 		}
 		wantSameFolder(t, fmt.Sprint("interrupted after step ", step), files(t, dir), files(t, whole))
@@ -609,7 +609,7 @@ func TestTrainChecksItsArguments(t *testing.T) {
 		r, n := quick().Recipe, mustNetwork(t, "logistic")
 		change(&r, &n)
 		dir := filepath.Join(t.TempDir(), "run")
-		_, err := Train(context.Background(), r, n, data, openBackend(t), Options{noPictures: true, Dir: dir})
+		_, err := Train(context.Background(), r, n, data, openBackend(t), Options{NoPictures: true, Dir: dir})
 		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), what) {
 			t.Errorf("%s: %v", what, err)
 		}
@@ -646,15 +646,15 @@ func TestTrainChecksItsArguments(t *testing.T) {
 		t.Error("the folder was made")
 	}
 	dir := t.TempDir()
-	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); err != nil {
+	if _, err := train(t, context.Background(), quick(), Options{NoPictures: true, Dir: dir}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, context.Background(), quick(), Options{noPictures: true, Dir: dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "already holds a run") {
+	if _, err := train(t, context.Background(), quick(), Options{NoPictures: true, Dir: dir}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "already holds a run") {
 		t.Errorf("a second run in one folder: %v", err)
 	}
 	other := quick()
 	other.LR, other.Epochs = .5, 9
-	if _, err := train(t, context.Background(), other, Options{noPictures: true, Dir: dir, Resume: true}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "lr: 0.001") {
+	if _, err := train(t, context.Background(), other, Options{NoPictures: true, Dir: dir, Resume: true}); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "lr: 0.001") {
 		t.Errorf("resumed with another learning rate: %v", err)
 	}
 }
@@ -665,11 +665,11 @@ func TestNoEval(t *testing.T) {
 	c := quick()
 	c.Scheduler = "none"
 	with, without := t.TempDir(), t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{noPictures: true, Dir: with}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: with}); err != nil {
 		t.Fatal(err)
 	}
 	c.NoEval, c.Patience, c.Scheduler = true, 1, "plateau"
-	r, err := train(t, context.Background(), c, Options{Dir: without})
+	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: without})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -698,7 +698,7 @@ func TestNoEval(t *testing.T) {
 		t.Errorf("evaluated later: protocol %q, want %q", e.Metrics.Protocol, noProtocol)
 	}
 	c.Epochs = 4
-	if r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: without, Resume: true}); err != nil || r.BestEpoch != 4 {
+	if r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: without, Resume: true}); err != nil || r.BestEpoch != 4 {
 		t.Errorf("resumed: %+v, %v", r, err)
 	}
 }
@@ -714,7 +714,7 @@ func TestEvalImages(t *testing.T) {
 	c := quick()
 	c.EvalImages = 20
 	dir := t.TempDir()
-	r, err := train(t, context.Background(), c, Options{noPictures: true, Dir: dir})
+	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}

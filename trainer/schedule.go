@@ -53,6 +53,15 @@ func (s *Schedule) check(r Recipe) error {
 	return nil
 }
 
+// warmupSteps returns the nearest number of steps to so many epochs, at least 1 unless
+// they are 0, which leaves the warm-up of onecycle to the schedule.
+func warmupSteps(epochs float64, perEpoch int) int {
+	if epochs == 0 {
+		return 0
+	}
+	return max(1, int(math.Round(epochs*float64(perEpoch))))
+}
+
 // resize sets the schedule's number of steps. It reports whether that changes the
 // rates of the remaining steps.
 func (s *Schedule) resize(steps int) bool {

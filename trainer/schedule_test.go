@@ -43,6 +43,17 @@ func TestWarmupRates(t *testing.T) {
 	}
 }
 
+func TestWarmupSteps(t *testing.T) {
+	for _, c := range []struct {
+		epochs float64
+		want   int
+	}{{0, 0}, {1e-9, 1}, {.004, 1}, {.25, 25}, {2, 200}} {
+		if got := warmupSteps(c.epochs, 100); got != c.want {
+			t.Errorf("%v epochs of 100 steps: %d, want %d", c.epochs, got, c.want)
+		}
+	}
+}
+
 // Rates are positive and at most Rate, however short the run and long the warm-up.
 func TestWarmupExtremes(t *testing.T) {
 	for _, kind := range []string{"plateau", "none", "onecycle", "cosine"} {

@@ -56,11 +56,14 @@ type Options struct {
 	// train, and leaves the run in progress: its weights are not tested, and a resume
 	// goes on. 0 means no such end.
 	StopAfter int
+	// Threads, unless it is nil, returns how many threads of a [kernels.Threader] the
+	// training may use. It is called before every epoch; results do not depend on it.
+	Threads func() int
 	// Started is when the program began that trains this run and no other; see
 	// [metrics.Metrics.SecondsToWeights]. Zero if that does not apply.
 	Started time.Time
-
-	noPictures bool // for tests of other things: drawing takes most of a small training's time
+	// NoPictures leaves out the run's pictures.
+	NoPictures bool
 }
 
 // check refuses options that contradict each other.
@@ -303,7 +306,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 // beginning returns the state before the first step.
 func (t *training) beginning() *runState {
 	return &runState{Best: -1, Schedule: Schedule{Kind: t.recipe.Scheduler, Rate: t.recipe.LR, Steps: t.totalSteps(),
-		Warmup: int(math.Round(t.recipe.Warmup * float64(t.stepsPerEpoch())))}}
+		Warmup: warmupSteps(t.recipe.Warmup, t.stepsPerEpoch())}}
 }
 
 // finishedBefore returns the result of a run that had finished, with its model if that
@@ -562,7 +565,7 @@ func (t *training) result(trained *Model, m *metrics.Metrics) *Result {
 
 // draw writes the run's pictures.
 func (t *training) draw(c classified) error {
-	if t.options.noPictures {
+	if t.options.NoPictures {
 		return nil
 	}
 	if err := t.folder.writeCurves(t.state.Epochs, t.recipe.SelectOn, t.state.BestEpoch); err != nil {

@@ -174,7 +174,7 @@ func TestResumeIsExact(t *testing.T) {
 	c.Augment, c.Erase, c.Optimizer = "original", new(.25), "adamw" // whose tables are no part of the checkpoint
 	c.EMA = .9
 	whole, parts := t.TempDir(), t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -183,14 +183,14 @@ func TestResumeIsExact(t *testing.T) {
 	// epoch of 22 steps.
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
 	paceTarget = 1
-	_, err := train(t, ctx, c, Options{Dir: parts, Progress: &cancelAfter{30, cancel}})
+	_, err := train(t, ctx, c, Options{NoPictures: true, Dir: parts, Progress: &cancelAfter{30, cancel}})
 	if !errors.Is(err, ErrInterrupted) {
 		t.Fatalf("cancelled: %v, want ErrInterrupted", err)
 	}
 	if bytes.Count(readFile(t, parts, stepsFile), []byte("\n")) != 31 {
 		t.Errorf("the interrupted run logged other than 30 steps:\n%s", readFile(t, parts, stepsFile))
 	}
-	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantSameFiles(t, whole, parts)
@@ -225,12 +225,12 @@ func TestResumeRefusesAnotherDataset(t *testing.T) {
 	dir := t.TempDir()
 	data := datasettest.Subset(t)
 	data.SHA256 = map[string]string{"train": "1", "test": "2", "classes": "3"}
-	if _, err := trainOn(t, t.Context(), c, data, Options{Dir: dir, noPictures: true}); err != nil {
+	if _, err := trainOn(t, t.Context(), c, data, Options{Dir: dir, NoPictures: true}); err != nil {
 		t.Fatal(err)
 	}
 	before := files(t, dir)
 	c.Epochs++
-	resume := Options{Dir: dir, Resume: true, noPictures: true}
+	resume := Options{Dir: dir, Resume: true, NoPictures: true}
 	for _, other := range []struct {
 		hashes  map[string]string
 		changed string
@@ -269,15 +269,15 @@ func TestResumeAfterMaxSteps(t *testing.T) {
 	c := small()
 	c.Scheduler = "none"
 	whole, parts := t.TempDir(), t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{Dir: whole}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
 	}
 	short := c
 	short.MaxSteps = 30
-	if _, err := train(t, context.Background(), short, Options{Dir: parts}); err != nil {
+	if _, err := train(t, context.Background(), short, Options{NoPictures: true, Dir: parts}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, context.Background(), c, Options{Dir: parts, Resume: true}); err != nil {
+	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)
 	}
 	wantSameFiles(t, whole, parts)

@@ -252,7 +252,7 @@ func TestFramingOfAModel(t *testing.T) {
 		c, data := quick(), datasettest.Stripes(40)
 		c.Epochs, data.Framing = 1, framing
 		dir := t.TempDir()
-		if _, err := trainOn(t, t.Context(), c, data, Options{noPictures: true, Dir: dir}); err != nil {
+		if _, err := trainOn(t, t.Context(), c, data, Options{NoPictures: true, Dir: dir}); err != nil {
 			t.Fatal(err)
 		}
 		want := framing
@@ -480,7 +480,7 @@ func TestValidationImages(t *testing.T) {
 	}{{"val", 30, 0}, {"test", 120, 1}} {
 		c.SelectOn = s.selectOn
 		p, dir := &start{}, t.TempDir()
-		r, err := trainOn(t, t.Context(), c, data, Options{noPictures: true, Dir: dir, Progress: p})
+		r, err := trainOn(t, t.Context(), c, data, Options{NoPictures: true, Dir: dir, Progress: p})
 		if err != nil {
 			t.Fatal(err)
 		}

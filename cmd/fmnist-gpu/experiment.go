@@ -32,10 +32,13 @@ type experimentFlags struct {
 	dataDir    string
 	noProgress bool
 	asJSON     bool
+	executor   string
+	slurm      slurmFlags
+	kubernetes kubernetesFlags
 }
 
 func newExperimentCommand() *cobra.Command {
-	f := experimentFlags{replicas: 1}
+	f := experimentFlags{replicas: 1, executor: executorLocal}
 	c := &cobra.Command{
 		Use:   "experiment original|FILE.yaml",
 		Short: "Run a set of trainings and compare them",
@@ -59,43 +62,66 @@ most 16 (cores that train separately are faster than cores that share a training
 With --replicas K, a device trains up to K runs that differ only in the seed at once,
 each as it would train alone: small networks leave most of a GPU idle.
 The results do not depend on this. If an experiment is interrupted or killed, the
-same command resumes it; finished runs are not repeated.`,
+same command resumes it; finished runs are not repeated.
+
+With --executor slurm, each training is a task of a Slurm job array; --parallel is the
+most that run at a time. Slurm ends trainings for many reasons (a lost node, preemption,
+the time limit): they are submitted again and continue from their last checkpoint. One
+that fails by itself is not. Without --sbatch time=…, one training of each network tells,
+by its first epoch, how long to ask for. After Ctrl-C the trainings go on: the same
+command follows them again, and "experiment cancel" ends them. All nodes must see this
+program, the folder and the dataset under the same paths.
+
+With --executor kubernetes, nothing is trained yet: the trainings become jobs of the
+folder, beside the manifest of an Indexed Job that does one in each Pod, and what is
+printed says how to start it with kubectl. --parallel is the most that run at a time,
+100 by default. Pods see the volume at /volume, so --data-dir can be a folder there;
+without it, the image must hold the dataset.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu
   fmnist-gpu experiment original --device 0 --device 1 --parallel 4
   fmnist-gpu experiment original --seeds 42-57 --replicas 16
   fmnist-gpu experiment rates.yaml --out runs/rates
+  fmnist-gpu experiment rates.yaml --executor slurm --sbatch partition=gpu
+  fmnist-gpu experiment rates.yaml --executor kubernetes --claim studies:rates \
+    --image registry.example.org/fmnist-gpu:v1 --out /mnt/studies/rates
   fmnist-gpu experiment rates.yaml --seeds 0-1 --set epochs=1 --max-steps 100`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(c *cobra.Command, args []string) error {
-			overrides, err := f.overrides(c.Flags())
+			e, err := f.experiment(c, args[0])
 			if err != nil {
 				return err
 			}
-			e, err := findExperiment(c, args[0], overrides)
-			if err != nil {
-				return err
-			}
-			if f.out == "" {
-				f.out = filepath.Join("runs", e.Name)
+			switch f.executor {
+			case executorSlurm:
+				return runOnSlurm(c, f, e)
+			case executorKubernetes:
+				return writeManifest(c, f, e)
 			}
 			return runExperiment(c, f, e)
 		},
 	}
 	addExperimentFlags(c.Flags(), &f)
+	bind(flagGroup{c.Flags(), groupExperiment}, &f.executor, "executor", setting.Choice(executorLocal, executorSlurm, executorKubernetes), "where to train: local (this machine), slurm or kubernetes")
+	addSlurmFlags(c.Flags(), &f.slurm)
+	addKubernetesFlags(c.Flags(), &f.kubernetes)
+	addWorkerFlags(c.Flags(), &f, "the comparison")
+	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
+	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
 	return c
 }
 
+// groupExperiment is the heading of the flags that say which trainings.
+const groupExperiment = "Experiment"
+
 func addExperimentFlags(flags *pflag.FlagSet, f *experimentFlags) {
-	g := flagGroup{flags, "Experiment"}
+	g := flagGroup{flags, groupExperiment}
 	g.add(&checkedFlag{name: "seeds", kind: setting.Seeds(), store: func(any) {}}, "seeds of the runs, such as 42,43 or 0-9 (default for original: 42)")
 	g.settingDefault("select-on", "", selectOnUsage+" (default for original: test)")
 	g.settingDefault("precision", "", precisionUsage)
 	g.settingDefault("max-steps", "", maxStepsUsage)
 	bindEach(g, &f.set, "set", setting.Text("SETTING=VALUE", "SETTING=VALUE, such as lr=0.01"), "override a setting in all runs; may be repeated")
-	addWorkerFlags(flags, f, "the comparison")
-	bindReplicas(flagGroup{flags, groupDevice}, &f.replicas, "trainings that differ only in the seed")
 }
 
 // addWorkerFlags adds the flags that say where many runs are trained, and where their
@@ -107,9 +133,25 @@ func addWorkerFlags(flags *pflag.FlagSet, f *experimentFlags, shown string) {
 	addBackendFlags(g, &f.device)
 	bind(g, &f.parallel, "parallel", setting.Whole(0, maxThreads), "trainings at a time; 0 means one per device or, on the CPU, one per core")
 	g = flagGroup{flags, groupOutput}
-	bind(g, &f.out, "out", kindOf("out"), "folder in which to create the runs' folders (default: runs/NAME)")
+	bind(g, &f.out, "out", kindOf("out"), outUsage)
 	bind(g, &f.asJSON, "json", setting.Bool(), "print "+shown+" as JSON, and everything else to standard error")
 	bind(g, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
+}
+
+const outUsage = "folder in which to create the runs' folders (default: runs/NAME)"
+
+// experiment returns the experiment that is named, with its settings overridden, and
+// chooses its folder.
+func (f *experimentFlags) experiment(c *cobra.Command, name string) (study.Experiment, error) {
+	overrides, err := f.overrides(c.Flags())
+	if err != nil {
+		return study.Experiment{}, err
+	}
+	e, err := findExperiment(c, name, overrides)
+	if f.out == "" {
+		f.out = filepath.Join("runs", e.Name)
+	}
+	return e, err
 }
 
 // overrides returns the settings that override the experiment's own.
@@ -180,25 +222,32 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	if err := completeRuns(groups); err != nil {
 		return err
 	}
-	if err := study.WriteRuns(f.out, groups); err != nil {
-		return err
+	path, err := concludeExperiment(cmd, log, f.out, groups, f.asJSON)
+	if path != "" {
+		fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
+	}
+	return errors.Join(trained, err)
+}
+
+// concludeExperiment compares an experiment's finished runs, writes its files and prints
+// the comparison. It returns the report's path, unless that could not be written.
+func concludeExperiment(cmd *cobra.Command, log io.Writer, dir string, groups []study.RunGroup, asJSON bool) (string, error) {
+	if err := study.WriteRuns(dir, groups); err != nil {
+		return "", err
 	}
 	comparisons, err := study.CompareGroups(groups)
 	if err != nil {
-		return err
+		return "", err
 	}
-	path, err := report.Write(f.out, "")
+	path, err := report.WriteGroups(dir, "", groups, comparisons)
 	if err != nil {
-		return err
+		return "", err
 	}
-	if f.asJSON {
-		err = printJSON(cmd.OutOrStdout(), map[string]any{"groups": comparisons})
-	} else {
-		fmt.Fprintln(log)
-		err = printComparisons(log, comparisons, true)
+	if asJSON {
+		return path, printJSON(cmd.OutOrStdout(), map[string]any{"groups": comparisons})
 	}
-	fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
-	return errors.Join(trained, err)
+	fmt.Fprintln(log)
+	return path, printComparisons(log, comparisons, true)
 }
 
 // trainAll trains the runs that are not finished. It lists them in the folder once
@@ -276,7 +325,7 @@ func announceAll(w io.Writer, workers []*device, replicas int) {
 const maxOnCPU = 16
 
 // openWorkers opens a backend for each concurrent training, at most one per run:
-// the devices asked for in turn, or the CPU with an equal share of its threads.
+// the devices asked for in turn, or the CPU, whose threads the trainings share.
 func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*device, error) {
 	selectors := f.devices
 	if len(selectors) == 0 {
@@ -293,14 +342,7 @@ func openWorkers(f experimentFlags, precision kernels.Precision, runs int) ([]*d
 		if n == 0 {
 			n = min(first.environment.Threads, maxOnCPU)
 		}
-		if n = min(n, runs); n == 1 {
-			return workers, nil
-		}
-		if err := closeDevice(first, nil); err != nil {
-			return nil, err
-		}
-		workers = nil
-		flags.cpu, flags.threads = true, max(1, first.environment.Threads/n)
+		flags.cpu, selectors = true, []string{""}
 	} else {
 		if n == 0 {
 			n = len(selectors)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -42,7 +43,9 @@ interrupted and resumed has none, nor has one of an experiment or of --replicas.
 			if err != nil {
 				return err
 			}
-			out = filepath.Clean(out)
+			if i, err := os.Stat(out); err == nil && i.IsDir() {
+				out = filepath.Join(out, "record")
+			}
 			r, err := newRecord(filepath.Base(named), args[0], twins)
 			if err != nil {
 				return err
@@ -63,7 +66,7 @@ interrupted and resumed has none, nor has one of an experiment or of --replicas.
 	}
 	bind(flagGroup{c.Flags(), groupData}, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give accuracies without test images that have a twin among the training images in this list")
 	g := flagGroup{c.Flags(), groupOutput}
-	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended (default: record in the folder)")
+	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended; in a folder, the name is record (default: the folder of the runs)")
 	bind(g, &asJSON, "json", setting.Bool(), "print the record as JSON, not as Markdown")
 	return c
 }

@@ -25,8 +25,9 @@ func TestRecord(t *testing.T) {
 	if r.Twins != nil || len(r.Runs) != 1 || r.Name != "runs" || r.Seconds == nil || r.Seconds.Runs != 1 || !(r.Seconds.Mean > 0 && r.Seconds.Mean < 60) || r.Date == "" || r.Recipe["model"] != "logistic" {
 		t.Errorf("%+v", r)
 	}
-	for _, name := range []string{"record.json", "record.md"} {
-		if _, err := os.Stat(filepath.Join(runs, name)); err != nil {
+	wantSuccess(t, "record", runs, "--out", dir)
+	for _, name := range []string{filepath.Join(runs, "record.json"), filepath.Join(runs, "record.md"), filepath.Join(dir, "record.json")} {
+		if _, err := os.Stat(name); err != nil {
 			t.Error(err)
 		}
 	}

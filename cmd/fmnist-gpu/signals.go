@@ -13,18 +13,18 @@ import (
 )
 
 // watchSignals calls interrupt at the first signal that asks the program to
-// end. SIGHUP is one, unless the program was started with it ignored, as nohup
+// end. Schedulers send SIGUSR1 some time before they end it. SIGHUP is one, unless the program was started with it ignored, as nohup
 // does. A second SIGINT or SIGTERM ends the program at once; a second SIGHUP
 // does not, since a terminal that closes sends two.
 func watchSignals(interrupt func()) {
 	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	signal.Notify(signals, append(schedulerSignals, os.Interrupt, syscall.SIGTERM)...)
 	if !signal.Ignored(syscall.SIGHUP) {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	go func() {
 		<-signals
-		signal.Ignore(syscall.SIGHUP)
+		signal.Ignore(append(schedulerSignals, syscall.SIGHUP)...)
 		signal.Reset(os.Interrupt, syscall.SIGTERM)
 		interrupt()
 	}()

@@ -126,6 +126,14 @@ func (p *program) execute(op kernels.Op) error {
 		return adam(m, op)
 	case kernels.SGD:
 		return sgd(m, op)
+	case kernels.MuonMomentum:
+		muonMomentum(m, op)
+	case kernels.MuonNormalize:
+		muonNormalize(m, op)
+	case kernels.NewtonSchulz:
+		newtonSchulz(m, op)
+	case kernels.MuonStep:
+		return muonStep(m, op)
 	case kernels.EMA:
 		ema(m, op)
 	case kernels.AdvanceState:

@@ -250,6 +250,26 @@ func TestAdamDecoupledByHand(t *testing.T) {
 	b.want("Param", op.Param, want...)
 }
 
+func TestMuonByHand(t *testing.T) {
+	b := newBench(t)
+	momentum := kernels.MuonMomentum{Grad: b.f32([]float32{3, 0}, 2), M: b.f32([]float32{1, 8}, 2), Momentum: 0.5}
+	normalize := kernels.MuonNormalize{Gram: b.f32([]float32{9, 5, -5, 16}, 2, 2), A: b.f32(nil, 2, 2), Norm: b.f32(nil, 1)}
+	least := kernels.MuonNormalize{Gram: b.f32([]float32{1e-16}, 1, 1), A: b.f32(nil, 1, 1), Norm: b.f32(nil, 1)}
+	terms := kernels.NewtonSchulz{A: b.f32([]float32{0, 1, 2, 0}, 2, 2), P: b.f32(nil, 2, 2), Q: b.f32(nil, 2, 2)}
+	step := kernels.MuonStep{Param: b.f32([]float32{8}, 1), Direction: b.f32([]float32{3}, 1), Norm: b.f32([]float32{2}, 1),
+		State: b.state(kernels.State{Slot: 1}), LearningRates: b.f32([]float32{9, 0.5}, 2), Scale: 4, WeightDecay: 0.5}
+	b.run(momentum, normalize, least, terms, step)
+	b.want("M", momentum.M, 2, 4)
+	b.want("Grad", momentum.Grad, 2.5, 2)
+	b.want("A", normalize.A, 9./25, 5./25, -5./25, 16./25)
+	b.want("Norm", normalize.Norm, 5)
+	b.want("A of a small matrix", least.A, 1e-2)
+	b.want("the least norm", least.Norm, 1e-7)
+	b.want("P", terms.P, -4.775, 2.0315, 2*2.0315, -4.775)
+	b.want("Q", terms.Q, 3.4445, 0, 0, 3.4445)
+	b.want("Param", step.Param, 8-0.5*0.5*8-0.5*4/2*3)
+}
+
 func TestEMAByHand(t *testing.T) {
 	b := newBench(t)
 	early := kernels.EMA{Param: b.f32([]float32{8, -1}, 2), Average: b.f32([]float32{4, 1}, 2), State: b.state(kernels.State{Step: 8}), Decay: 0.75}

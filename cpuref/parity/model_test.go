@@ -291,7 +291,7 @@ func networks(t *testing.T) []network {
 		}
 		optimizer := model.DefaultAdam()
 		if name == "alternative" {
-			optimizer = model.DefaultAdamW()
+			optimizer = model.DefaultMuon() // with AdamW
 		}
 		list = append(list, network{name, model.Config{Network: zoo(t, name), Optimizer: optimizer}})
 	}
@@ -380,9 +380,10 @@ func epoch(t *testing.T, b kernels.Backend, c model.Config) *run {
 	return r
 }
 
-// compareEpochs allows a relative difference of 1e-3 in losses, and in weights 2 %
-// of the distance they have moved. (Adam divides each gradient by its own
-// size, so the rounding of one that is nearly 0 becomes a full step.)
+// compareEpochs allows a relative difference of 1e-3 in losses, and in weights .5 %
+// of the distance they have moved, without the biases before batch-norm, which have no
+// effect. (Adam divides each gradient by its own size, so the rounding of one that is
+// nearly 0 becomes a full step; a gradient of those biases is nothing but rounding.)
 func compareEpochs(t *testing.T, got, want *run) {
 	t.Helper()
 	for name, loop := range map[string][2]kernels.Tensor{
@@ -400,6 +401,9 @@ func compareEpochs(t *testing.T, got, want *run) {
 	}
 	off, way := 0.0, 0.0
 	for i, p := range want.net.Params {
+		if strings.HasPrefix(p.Name, "conv") && strings.HasSuffix(p.Name, ".bias") {
+			continue
+		}
 		g, w, w0 := got.read(got.net.Params[i].Tensor), want.read(p.Tensor), want.net.Init(i, seed)
 		for k := range w {
 			off += (float64(g[k]) - float64(w[k])) * (float64(g[k]) - float64(w[k]))
@@ -408,8 +412,8 @@ func compareEpochs(t *testing.T, got, want *run) {
 	}
 	ratio := math.Sqrt(off / way)
 	t.Logf("weights are off by %.2g of the distance they moved", ratio)
-	if !(ratio <= 0.02) {
-		t.Errorf("weights are off by %.3g of the distance they moved, want 0.02", ratio)
+	if !(ratio <= 0.005) {
+		t.Errorf("weights are off by %.3g of the distance they moved, want 0.005", ratio)
 	}
 }
 

@@ -25,14 +25,14 @@ func TestOptimizersAgainstPyTorch(t *testing.T) {
 	}
 	network.Input, network.Classes = model.Shape{H: 8, W: 6, C: 1}, make([]string, 3)
 	file := loadFixtures(t, "optimizers.safetensors")
-	adam, adamW, sgd := model.DefaultAdam(), model.DefaultAdamW(), model.DefaultSGD()
-	adam.WeightDecay, adamW.WeightDecay, sgd.WeightDecay = .5, .5, .5
+	optimizers := []model.Optimizer{model.DefaultAdam(), model.DefaultAdamW(), model.DefaultSGD(), model.DefaultMuon()}
 	withOracle(t, func(t *testing.T, b kernels.Backend) {
 		if _, onGPU := b.(*vulkan.Backend); onGPU && *vulkanSample != 1 {
 			t.Log("only with -vulkan-sample 1: a software driver takes 25 s to compile the network, and TestOps has the ops")
 			return
 		}
-		for _, o := range []model.Optimizer{adam, adamW, sgd} {
+		for _, o := range optimizers {
+			o.WeightDecay = .5
 			t.Run(o.Name, func(t *testing.T) { compareOptimizer(t, b, network, o, file) })
 		}
 	})

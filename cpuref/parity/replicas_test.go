@@ -40,7 +40,7 @@ func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 	data := datasettest.StripesOf(tiny, 120)
 	r := trainer.DefaultRecipe()
 	r.Epochs, r.BatchSize, r.LR, r.Augment, r.Patience = 3, 20, .01, "original", 0
-	r.Optimizer, r.Warmup, r.EMA = "adamw", 1.5, .9
+	r.Optimizer, r.Warmup, r.EMA = "muon", 1.5, .9
 	b := openVulkan(t)
 	for _, layers := range smallLayers {
 		n, err := trainer.ParseNetwork("small.yaml", []byte(layers), tiny)

@@ -95,6 +95,7 @@ func modelLayers() []Case {
 		DropoutForward{dropout}, DropoutBackward{dropout}, ReLUDropoutForward{dropout}, ReLUDropoutBackward{dropout},
 		SoftmaxCrossEntropy{N: batch, C: 10, Values: "normal", DLogits: true},
 		Adam{Len: 1701632, Steps: 1}, SGD{Len: 1701632, Momentum: 0.9, Steps: 1},
+		MuonMomentum{Len: 256 * 6272, Momentum: .95}, MuonNormalize{N: 256}, NewtonSchulz{N: 256}, MuonStep{Len: 256 * 6272, Steps: 1},
 		EMA{Len: 1701632, Decay: 0.999, Steps: 1},
 		Gather{M: batch, H: 28, W: 28, N: batch, Entries: batch}, // only the images that it reads, since GB/s counts them all
 		Fill{Len: 1701632},

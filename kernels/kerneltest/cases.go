@@ -6,7 +6,7 @@ func Cases() []Case {
 	for _, cases := range [][]Case{
 		convCases(), convBatchNormCases(), gemmCases(), batchNormCases(), batchNormReLUPoolCases(), reluCases(), geluCases(), siluCases(),
 		addCases(), maxPoolCases(), avgPoolCases(), dropoutCases(),
-		lossCases(), optimizerCases(), emaCases(), gatherCases(), reduceCases(), stateCases(),
+		lossCases(), optimizerCases(), muonCases(), emaCases(), gatherCases(), reduceCases(), stateCases(),
 	} {
 		all = append(all, cases...)
 	}

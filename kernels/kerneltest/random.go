@@ -199,8 +199,14 @@ var randomCases = map[string]func(r shaper) Case{
 		return SoftmaxCrossEntropy{N: r.dim(70), C: r.dim(40), Values: oneOf(r, "normal", "large", "ties"), Smoothing: oneOf(r, float32(0), .1),
 			Slot: r.IntN(5), Cursor: r.IntN(5), DLogits: r.coin(), Probs: r.coin()}
 	},
-	"Adam": func(r shaper) Case { return r.adam() },
-	"SGD":  func(r shaper) Case { return r.sgd() },
+	"Adam":          func(r shaper) Case { return r.adam() },
+	"SGD":           func(r shaper) Case { return r.sgd() },
+	"MuonMomentum":  func(r shaper) Case { return MuonMomentum{r.dim(300), oneOf(r, 0, .5, .95)} },
+	"MuonNormalize": func(r shaper) Case { return MuonNormalize{r.dim(70), r.coin()} },
+	"NewtonSchulz":  func(r shaper) Case { return NewtonSchulz{r.dim(70)} },
+	"MuonStep": func(r shaper) Case {
+		return MuonStep{Len: r.dim(300), WeightDecay: oneOf(r, float32(0), .01, .1), Slot: r.IntN(4), Steps: 1 + r.IntN(4)}
+	},
 	"EMA": func(r shaper) Case {
 		return EMA{Len: r.dim(300), Decay: oneOf(r, 0, .5, .999, .99999), FirstStep: r.Uint32N(10000), Steps: 1 + r.IntN(4)}
 	},

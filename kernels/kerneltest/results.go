@@ -86,6 +86,14 @@ func Bounds(op kernels.Op) map[string]Bound {
 		return adamBounds(op)
 	case kernels.SGD:
 		return sgdBounds(op)
+	case kernels.MuonMomentum:
+		return muonMomentumBounds(op)
+	case kernels.MuonNormalize:
+		return muonNormalizeBounds(op)
+	case kernels.NewtonSchulz:
+		return newtonSchulzBounds(op)
+	case kernels.MuonStep:
+		return muonStepBounds(op)
 	case kernels.EMA:
 		return emaBounds(op)
 	case kernels.AdvanceState:

@@ -177,6 +177,14 @@ func (l *lowering) lowerAlone(op kernels.Op) error {
 		l.softmaxCrossEntropy(op)
 	case kernels.SGD:
 		l.sgd(op)
+	case kernels.MuonMomentum:
+		l.muonMomentum(op)
+	case kernels.MuonNormalize:
+		l.muonNormalize(op)
+	case kernels.NewtonSchulz:
+		l.newtonSchulz(op)
+	case kernels.MuonStep:
+		l.muonStep(op)
 	case kernels.EMA:
 		l.ema(op)
 	case kernels.Gather:

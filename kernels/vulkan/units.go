@@ -15,6 +15,11 @@ type units struct {
 // shape needs more.
 const unitsStep = 32
 
+// mostQuads is how many quads of A and B a thread may hold on their way to shared
+// memory: with 12, the weight gradient of 128 × 64 spills registers on AMD's chips
+// (report/mixed.csv).
+const mostQuads = 10
+
 // newUnits picks the shape of a device's matrix units: one for bfloat16 factors if
 // there is any, which need no scaling. It returns nil if the device has none that a
 // tile consists of.
@@ -35,6 +40,9 @@ func (u *units) usableTiles(l gpu.Limits) []tile {
 	var usable []tile
 	for _, t := range gpuTiles {
 		t.step = max(unitsStep, u.K)
+		if quads := (t.bm + t.bn) * t.step / 4 / t.threads(); quads > mostQuads {
+			t.step = max(unitsStep/2, u.K)
+		}
 		if u.regions(t) > 0 && t.step%u.K == 0 && t.threads() <= min(l.MaxWorkgroupInvocations, l.MaxWorkgroupSize[0]) &&
 			u.sharedBytes(t) <= l.SharedMemoryBytes {
 			usable = append(usable, t)

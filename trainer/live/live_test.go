@@ -35,7 +35,7 @@ func train(t *testing.T, ctx context.Context, c study.Config, progress trainer.P
 		t.Fatal(err)
 	}
 	defer backend.Close()
-	return study.Train(ctx, c, datasettest.Subset(t), backend, trainer.Options{Dir: filepath.Join(c.Out, c.Name), Progress: progress, Resume: resume,
+	return study.Train(ctx, c, datasettest.Subset(t), backend, trainer.Options{Dir: filepath.Join(c.Out, c.Name), Progress: progress, Resume: resume, NoPictures: true,
 		Environment: trainer.Environment{Device: "a device"}})
 }
 

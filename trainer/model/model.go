@@ -36,15 +36,16 @@ type Config struct {
 	ByOp         bool  // also write the sections of OpSection
 }
 
-// Optimizer holds the hyperparameters of Adam, AdamW or SGD.
+// Optimizer holds the hyperparameters of Adam, AdamW, SGD or Muon. Those of Adam are also
+// those of the parameters that Muon leaves to AdamW.
 type Optimizer struct {
-	Name         string  // "adam", "adamw" or "sgd"
+	Name         string  // "adam", "adamw", "sgd" or "muon"
 	Beta1, Beta2 float64 // of Adam
 	Eps          float32 // of Adam
-	Momentum     float32 // of SGD
+	Momentum     float32 // of SGD and Muon
 	Nesterov     bool    // of SGD
-	// WeightDecay of Adam applies to every parameter, as in PyTorch. That of AdamW and
-	// SGD leaves out the vectors, which are biases and the parameters of batch-norm, as
+	// WeightDecay of Adam applies to every parameter, as in PyTorch. That of the others
+	// leaves out the vectors, which are biases and the parameters of batch-norm, as
 	// is customary with them: timm's optimisers do the same.
 	WeightDecay float64
 }
@@ -65,8 +66,10 @@ func DefaultSGD() Optimizer { return Optimizer{Name: "sgd", Momentum: .9, Nester
 // adaptive reports whether the optimiser scales each parameter's steps.
 func (o Optimizer) adaptive() bool { return o.Name != "sgd" }
 
-// byGroup reports whether the weight decay differs between parameters.
-func (o Optimizer) byGroup() bool { return o.Name != "adam" && o.WeightDecay > 0 }
+// byGroup reports whether one op updates parameters of different weight decay.
+func (o Optimizer) byGroup() bool {
+	return (o.Name == "adamw" || o.Name == "sgd") && o.WeightDecay > 0
+}
 
 // Net is a network's plan and the tensors that the training loop reads and
 // writes. Tensors for training are absent in a net built without TrainBatches.
@@ -80,7 +83,7 @@ type Net struct {
 	// The trainable parameters, their gradients and the optimiser's state, flat.
 	Values    kernels.Tensor // of every Param
 	Gradients kernels.Tensor
-	Moment1   kernels.Tensor // Adam's M, SGD's momentum buffer
+	Moment1   kernels.Tensor // Adam's M, the momentum buffer of SGD and Muon
 	Moment2   kernels.Tensor // Adam's V
 	Running   kernels.Tensor // of every Stat
 	// What evaluations use in place of Values and Running: with Config.EMA their moving
@@ -458,19 +461,31 @@ func (n *Net) writeTrain(batch int) {
 	s.Add(kernels.SoftmaxCrossEntropy{Logits: logits, Labels: labels, State: n.Train.State,
 		Loss: n.Train.Loss, Correct: n.Train.Correct, DLogits: d, Smoothing: n.Config.Smoothing})
 	s.blocks.backward(s, value{d, false}, false)
-	s.Add(n.optimizer())
+	s.writeOptimizer()
 	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
 	s.Add(n.averaging()...)
 }
 
-func (n *Net) optimizer() kernels.Op {
-	o := n.Config.Optimizer
-	if !o.adaptive() {
-		return kernels.SGD{Param: n.Values, Grad: n.Gradients, M: n.Moment1, State: n.Train.State, LearningRates: n.LearningRates,
-			DecayShares: n.decayShares, Momentum: o.Momentum, WeightDecay: float32(o.WeightDecay), Nesterov: o.Nesterov}
+// writeOptimizer writes the optimiser's step.
+func (s *section) writeOptimizer() {
+	o := s.Config.Optimizer
+	switch o.Name {
+	case "muon":
+		s.writeMuon()
+	case "sgd":
+		s.Add(kernels.SGD{Param: s.Values, Grad: s.Gradients, M: s.Moment1, State: s.state, LearningRates: s.LearningRates,
+			DecayShares: s.decayShares, Momentum: o.Momentum, WeightDecay: float32(o.WeightDecay), Nesterov: o.Nesterov})
+	default:
+		s.Add(s.adam(s.Values, o.WeightDecay))
 	}
-	return kernels.Adam{Param: n.Values, Grad: n.Gradients, M: n.Moment1, V: n.Moment2, State: n.Train.State, LearningRates: n.LearningRates,
-		DecayShares: n.decayShares, Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: float32(o.WeightDecay), Decoupled: o.Name == "adamw"}
+}
+
+// adam returns a step of Adam or AdamW on Values or on a part of it.
+func (n *Net) adam(param kernels.Tensor, decay float64) kernels.Adam {
+	o := n.Config.Optimizer
+	return kernels.Adam{Param: param, Grad: inArena(n.Gradients, param), M: inArena(n.Moment1, param), V: inArena(n.Moment2, param),
+		State: n.Train.State, LearningRates: n.LearningRates, DecayShares: n.decayShares,
+		Beta1: o.Beta1, Beta2: o.Beta2, Eps: o.Eps, WeightDecay: float32(decay), Decoupled: o.Name != "adam"}
 }
 
 // averaging returns the ops that update the moving averages. The running statistics of
@@ -515,7 +530,7 @@ func (n *Net) averageOf(t kernels.Tensor) kernels.Tensor {
 func (n *Net) decayTable() []float32 {
 	table := make([]float32, n.decayShares.Len())
 	for _, p := range n.Params {
-		if len(p.Layout.Shape) > 1 {
+		if p.matrix() {
 			first, groups := p.Tensor.Offset/kernels.DecayGroup, Steps(p.Tensor.Len(), kernels.DecayGroup)
 			fill(table[first:][:groups], 1)
 		}

@@ -79,8 +79,11 @@ type axis struct {
 func readExperiment(file string, text []byte) (*experimentText, error) {
 	f := &experimentText{name: strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))}
 	entries, err := setting.ParseEntries(file, text)
-	if err != nil || entries == nil {
-		return f, err
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) == 0 {
+		return nil, usage("%s: the file is empty: want base, the settings of all runs, or grid, lists of values to combine", file)
 	}
 	var seeds *axis // under base: they vary fastest, like the last line of a grid
 	for _, e := range entries {

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -61,11 +63,18 @@ const experimentFile = "experiment.yaml"
 type experimentIndex struct {
 	Name   string       `yaml:"name"`
 	Groups []groupIndex `yaml:"groups"`
+	Jobs   jobsIndex    `yaml:"jobs,omitempty"`
 }
 
 type groupIndex struct {
 	Name string   `yaml:"name"`
 	Runs []string `yaml:"runs"` // names of folders next to the file
+}
+
+// jobsIndex lists the runs that [Jobs] describe, by index.
+type jobsIndex struct {
+	Version string   `yaml:"version"`
+	Runs    []string `yaml:"runs"`
 }
 
 func readIndex(dir string) (*experimentIndex, error) {
@@ -82,7 +91,7 @@ func parseIndex(path string, text []byte) (*experimentIndex, error) {
 	if err := yaml.Unmarshal(text, &index); err != nil {
 		return nil, usage("%s: %s: restore it, or choose another folder", path, yamlProblem(err))
 	}
-	for _, g := range index.Groups {
+	for _, g := range append(index.Groups, groupIndex{Runs: index.Jobs.Runs}) {
 		for _, run := range g.Runs { // not a path to elsewhere: the file may be anybody's
 			if err := setting.FolderName("the name of a run's folder").Check(path, run); err != nil {
 				return nil, usage("%v", err)
@@ -116,9 +125,14 @@ func (e Experiment) index(dir string) (*experimentIndex, error) {
 	return old, nil
 }
 
-// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing.
+// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing. A run whose
+// settings differ from those of the folder's job is [trainer.ErrUsage] too.
 func (e Experiment) CheckIndex(dir string) error {
-	_, err := e.index(dir)
+	index, err := e.index(dir)
+	if err != nil || index.Jobs.Version == "" {
+		return err
+	}
+	_, err = index.jobs(dir).missing(e)
 	return err
 }
 
@@ -127,23 +141,36 @@ func (e Experiment) CheckIndex(dir string) error {
 // stay there. If dir is the folder of another experiment, the error is
 // [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
-	old, err := e.index(dir)
+	index, err := e.index(dir)
 	if err != nil {
 		return err
 	}
+	index.add(e)
+	return index.write(dir)
+}
+
+// add adds the experiment's runs that are not in the list.
+func (x *experimentIndex) add(e Experiment) {
 	for _, g := range e.Groups {
-		i := slices.IndexFunc(old.Groups, func(o groupIndex) bool { return o.Name == g.Name })
+		i := slices.IndexFunc(x.Groups, func(o groupIndex) bool { return o.Name == g.Name })
 		if i < 0 {
-			i = len(old.Groups)
-			old.Groups = append(old.Groups, groupIndex{Name: g.Name})
+			i = len(x.Groups)
+			x.Groups = append(x.Groups, groupIndex{Name: g.Name})
+		}
+		listed := map[string]bool{}
+		for _, run := range x.Groups[i].Runs {
+			listed[run] = true
 		}
 		for _, c := range g.Runs {
-			if !slices.Contains(old.Groups[i].Runs, c.Name) {
-				old.Groups[i].Runs = append(old.Groups[i].Runs, c.Name)
+			if !listed[c.Name] {
+				x.Groups[i].Runs = append(x.Groups[i].Runs, c.Name)
 			}
 		}
 	}
-	text, err := yaml.Marshal(old)
+}
+
+func (x *experimentIndex) write(dir string) error {
+	text, err := yaml.Marshal(x)
 	if err != nil {
 		return err
 	}
@@ -176,22 +203,22 @@ func ReadGroups(dirs []string) ([]RunGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := RunGroup{Unfinished: unfinished}
-	for _, dir := range found {
-		if err := group.add(dir); err != nil {
-			return nil, err
-		}
-	}
-	return []RunGroup{group}, nil
+	runs, err := readRuns(found)
+	return []RunGroup{{Runs: runs, Unfinished: unfinished}}, err
 }
 
-func (g *RunGroup) add(dir string) error {
-	r, err := ReadRun(dir)
-	if err != nil {
-		return err
+// readRuns reads finished runs, several at a time: each has 10,000 predictions.
+func readRuns(dirs []string) ([]*Run, error) {
+	runs := make([]*Run, len(dirs))
+	var reads errgroup.Group
+	reads.SetLimit(runtime.GOMAXPROCS(0))
+	for i, dir := range dirs {
+		reads.Go(func() (err error) {
+			runs[i], err = ReadRun(dir)
+			return err
+		})
 	}
-	g.Runs = append(g.Runs, r)
-	return nil
+	return runs, reads.Wait()
 }
 
 // read reads the groups' finished runs and omits groups that have none.
@@ -199,17 +226,22 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 	var groups []RunGroup
 	for _, g := range x.Groups {
 		group := RunGroup{Name: g.Name}
+		var finished []string
 		for _, name := range g.Runs {
 			run := filepath.Join(dir, name)
 			state, err := trainer.StateOfRun(run)
-			if err == nil && state == trainer.RunFinished {
-				err = group.add(run)
-			} else if err == nil {
-				group.Unfinished = append(group.Unfinished, name)
-			}
 			if err != nil {
 				return nil, err
 			}
+			if state == trainer.RunFinished {
+				finished = append(finished, run)
+			} else {
+				group.Unfinished = append(group.Unfinished, name)
+			}
+		}
+		var err error
+		if group.Runs, err = readRuns(finished); err != nil {
+			return nil, err
 		}
 		if len(group.Runs) > 0 {
 			groups = append(groups, group)

@@ -100,6 +100,8 @@ func TestExperimentRefuses(t *testing.T) {
 		"base: {seed: -1}":               "line 1: seed is -1: want whole numbers and ranges",
 		"base: {seed: 1.5}":              "line 1: seed is 1.5: want whole numbers and ranges",
 		"base: {preset: main}":           `line 1: preset is "main": want main_no_aug`,
+		"":                               "is empty: want base",
+		"# nothing yet":                  "is empty: want base",
 		"grid: [1]":                      "grid: want lines",
 		"base: {epochs: many}":           `line 1: epochs is "many": want a whole number`,
 		"name: [a]":                      "line 1: name is a list: want a name",
@@ -145,8 +147,7 @@ func TestExperimentSeeds(t *testing.T) {
 		"base: {seed: 3}":                           "fashioncnn",
 		"base: {seed: 3}\ngrid: {seed: [1, 2]}":     "seed1 seed2",
 		"base: {seed: 3-4}\ngrid: {seed: [1, 2]}":   "seed1 seed2",
-		"":               "fashioncnn",
-		"base:\ngrid:\n": "fashioncnn",
+		"base:\ngrid:\n":                            "fashioncnn",
 	} {
 		e, err := ParseExperiment("x.yaml", []byte(text))
 		if err != nil || e.names() != want {

@@ -17,9 +17,11 @@ import (
 
 // Runner trains the runs of an experiment, each in its own folder.
 type Runner struct {
-	Dir     string // where the runs' folders are; "" for where each run's Out says
-	Data    *dataset.Dataset
-	Workers []Worker // at least one; each trains one batch of runs at a time
+	Dir  string // where the runs' folders are; "" for where each run's Out says
+	Data *dataset.Dataset
+	// Workers are at least one; each trains one batch of runs at a time. Those on backends
+	// that are [kernels.Threader] share as many threads as the first of them has.
+	Workers []Worker
 	// Replicas is the most runs of a batch, which differ only in the seed and are
 	// trained at once; see [trainer.TrainReplicas]. 0 means 1.
 	Replicas int
@@ -55,8 +57,16 @@ func (r Runner) Train(ctx context.Context, e Experiment) error {
 	if err != nil {
 		return err
 	}
+	s := shares{busy: make([]bool, len(r.Workers)), left: len(batches)}
+	for _, w := range r.Workers {
+		if t, ok := w.Backend.(kernels.Threader); ok && s.threads == 0 {
+			s.threads = t.Threads()
+		}
+	}
 	return each(ctx, len(r.Workers), batches, func(ctx context.Context, worker int, runs []Config) error {
-		return r.train(ctx, r.Workers[worker], runs)
+		threads, end := s.begin()
+		defer end()
+		return r.train(ctx, r.Workers[worker], runs, threads)
 	})
 }
 
@@ -110,8 +120,11 @@ func stateOf(dir string, c Config) (trainer.RunState, error) {
 	return state, nil
 }
 
-// train trains or resumes a batch of runs.
-func (r Runner) train(ctx context.Context, w Worker, runs []Config) error {
+// train trains or resumes a batch of runs, on the present number of threads.
+func (r Runner) train(ctx context.Context, w Worker, runs []Config, threads func() int) error {
+	if w.Environment.Threads > 0 {
+		w.Environment.Threads = threads()
+	}
 	var options []trainer.Options
 	var ends []func(*trainer.Result) error
 	for i := range runs {
@@ -135,7 +148,7 @@ func (r Runner) train(ctx context.Context, w Worker, runs []Config) error {
 		}
 		ends = append(ends, end)
 		options = append(options, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
-			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints, StopAfter: r.StopAfter})
+			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints, StopAfter: r.StopAfter, Threads: threads})
 	}
 	outcomes, err := TrainReplicas(ctx, runs, r.Data, w.Backend, options)
 	var diverged error

@@ -62,7 +62,7 @@ func TestPathsAreAbsolute(t *testing.T) {
 	c.DataDir, c.Dataset, c.InitFrom = "data", "pictures", "first.safetensors"
 	data := tinyData()
 	data.Dir, data.SHA256 = "data", map[string]string{"train": "c0ffee"}
-	if _, err := Train(t.Context(), c, data, openBackend(t), trainer.Options{Dir: "second", Environment: trainer.Environment{Device: "abacus"}}); err != nil {
+	if _, err := Train(t.Context(), c, data, openBackend(t), trainer.Options{NoPictures: true, Dir: "second", Environment: trainer.Environment{Device: "abacus"}}); err != nil {
 		t.Fatal(err)
 	}
 	had, err := ReadArgs("second")
@@ -80,7 +80,7 @@ func TestPathsAreAbsolute(t *testing.T) {
 	}
 	had.Epochs, had.InitFrom = 2, ""
 	t.Chdir(t.TempDir())
-	if r, err := train(t, had, trainer.Options{Dir: filepath.Join(dir, "second"), Resume: true}); err != nil || len(r.Epochs) != 2 {
+	if r, err := train(t, had, trainer.Options{NoPictures: true, Dir: filepath.Join(dir, "second"), Resume: true}); err != nil || len(r.Epochs) != 2 {
 		t.Errorf("resumed elsewhere: %v", err)
 	}
 }
@@ -106,7 +106,7 @@ func TestRunWithoutSettings(t *testing.T) {
 			want.Model, want.Network = own.Name, layers
 		}
 		want.Momentum, want.Flip = .3, new("random")
-		o := trainer.Options{Dir: filepath.Join(t.TempDir(), "run")}
+		o := trainer.Options{NoPictures: true, Dir: filepath.Join(t.TempDir(), "run")}
 		if _, err := trainer.Train(t.Context(), want.Recipe, n, tinyData(), openBackend(t), o); err != nil {
 			t.Fatal(err)
 		}
@@ -278,10 +278,10 @@ func TestRunnerTrainsReplicas(t *testing.T) {
 	}
 	dir, alone := t.TempDir(), filepath.Join(t.TempDir(), "alone")
 	finished, other := e.Groups[0].Runs[2], e.Groups[0].Runs[3] // of seed 1
-	if _, err := train(t, finished, trainer.Options{Dir: filepath.Join(dir, finished.Name)}); err != nil {
+	if _, err := train(t, finished, trainer.Options{NoPictures: true, Dir: filepath.Join(dir, finished.Name)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := train(t, other, trainer.Options{Dir: alone}); err != nil {
+	if _, err := train(t, other, trainer.Options{NoPictures: true, Dir: alone}); err != nil {
 		t.Fatal(err)
 	}
 	r := Runner{Dir: dir, Data: tinyData(), Workers: []Worker{{Backend: openBackend(t)}}, Replicas: 2, KeepCheckpoints: true}

@@ -9,8 +9,13 @@ moving average, those of the running statistics, and the logits of an evaluation
 the averages. Weights, images and labels are those of networks.py. Parameters of one
 axis have no weight decay. The averages are those of timm's ModelEmaV2, which averages
 running statistics, too, with TensorFlow's ramp of the decay.
+
+Muon is torch.optim.Muon, whose iteration here is in float64 instead of bfloat16, for the
+weights of more than one axis, flattened to matrices, except the first and the last.
+AdamW has the other parameters.
 """
 
+import inspect
 import pathlib
 
 import torch
@@ -20,6 +25,9 @@ import yaml
 from fixtures import save_safetensors
 from networks import BATCH, Net, images
 
+muon = torch.optim._muon
+exec(inspect.getsource(muon._zeropower_via_newtonschulz).replace("torch.bfloat16", "torch.float64"), muon.__dict__)
+
 HERE = pathlib.Path(__file__).parent
 STEPS, EMA = 5, 0.25  # the ramp reaches the decay at step 2
 HEIGHT, WIDTH, CHANNELS, CLASSES = 8, 6, 1, 3
@@ -27,12 +35,33 @@ OPTIMIZERS = {
     "adam": lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.5),
     "adamw": lambda p: torch.optim.AdamW(by_axes(p, 0.5), lr=0.01),
     "sgd": lambda p: torch.optim.SGD(by_axes(p, 0.5), lr=0.01, momentum=0.9, nesterov=True),
+    "muon": lambda p: Muon(p, lr=0.01, decay=0.5),
 }
 
 
 def by_axes(parameters, decay):
     return [{"params": [p for p in parameters if p.ndim > 1], "weight_decay": decay},
             {"params": [p for p in parameters if p.ndim == 1], "weight_decay": 0.0}]
+
+
+class Muon:
+    def __init__(self, parameters, lr, decay):
+        self.hidden = [p for p in parameters if p.ndim > 1][1:-1]
+        self.matrices = [p.detach().flatten(1) for p in self.hidden]  # the same memory
+        others = [p for p in parameters if all(p is not h for h in self.hidden)]
+        self.optimizers = (torch.optim.Muon(self.matrices, lr=lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"),
+                           torch.optim.AdamW(by_axes(others, decay), lr=lr))
+
+    def zero_grad(self):
+        for p in self.hidden:
+            p.grad = None
+        self.optimizers[1].zero_grad()
+
+    def step(self):
+        for matrix, p in zip(self.matrices, self.hidden):
+            matrix.grad = p.grad.flatten(1)
+        for optimizer in self.optimizers:
+            optimizer.step()
 
 
 def train(optimizer):

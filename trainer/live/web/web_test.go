@@ -74,7 +74,7 @@ func trainRun(t testing.TB, out, network, name string, progress trainer.Progress
 	defer backend.Close()
 	c := study.DefaultConfig()
 	c.Model, c.Epochs, c.SelectOn, c.Out, c.Name = network, 3, "test", out, name
-	o := trainer.Options{Dir: filepath.Join(out, name), Progress: progress}
+	o := trainer.Options{Dir: filepath.Join(out, name), Progress: progress, NoPictures: true}
 	result, err := study.Train(context.Background(), c, datasettest.Subset(t), backend, o)
 	if err == nil {
 		_, err = report.Write(o.Dir, "")

@@ -37,7 +37,7 @@ func train(t *testing.T, dir string, b kernels.Backend, data *dataset.Dataset, p
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := trainer.Train(t.Context(), r, n, data, b, trainer.Options{Dir: dir, Progress: p, LogEvery: 1})
+	result, err := trainer.Train(t.Context(), r, n, data, b, trainer.Options{Dir: dir, Progress: p, LogEvery: 1, NoPictures: true})
 	if hub, ok := p.(*live.Hub); ok {
 		hub.End(result, err)
 	}
