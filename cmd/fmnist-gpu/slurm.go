@@ -74,6 +74,9 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	if err != nil {
 		return errors.Join(tracked, err)
 	}
+	if err := completeRuns(groups); err != nil {
+		return err
+	}
 	path, err := concludeExperiment(cmd, log, f.out, groups, f.asJSON)
 	if path != "" {
 		fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
@@ -151,6 +154,9 @@ func (f experimentFlags) slurmArrays() (*slurm.Arrays, error) {
 		for _, d := range f.devices {
 			worker = append(worker, "--device", d)
 		}
+	}
+	if f.device.validate {
+		worker = append(worker, "--validate")
 	}
 	for _, o := range f.slurm.options {
 		options = append(options, "--"+o)

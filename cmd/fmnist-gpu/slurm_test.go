@@ -77,8 +77,10 @@ var faults = []fault{
 	}},
 	{"node that cannot start trainings", nil, func(s *slurmScene) {
 		s.prolog("exit 1")
-		s.slurm("scancel", s.task())
-		time.Sleep(4 * time.Second)
+		s.slurm("scontrol", "requeue", s.task())
+		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && s.slurm("sinfo", "--noheader", "--Node", "--states=drain") == ""; {
+			time.Sleep(100 * time.Millisecond)
+		}
 		s.prolog("exit 0")
 		s.slurm("scontrol", "update", "nodename=ALL", "state=resume")
 	}},
