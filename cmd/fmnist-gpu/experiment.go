@@ -90,6 +90,9 @@ without it, the image must hold the dataset.`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseOthers(c.Flags(), f.executor); err != nil {
+				return err
+			}
 			e, err := f.experiment(c, args[0])
 			if err != nil {
 				return err
@@ -111,6 +114,19 @@ without it, the image must hold the dataset.`,
 	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
 	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
 	return c
+}
+
+// refuseOthers refuses flags that are for another executor.
+func refuseOthers(flags *pflag.FlagSet, executor string) error {
+	var wrong error
+	flags.Visit(func(f *pflag.Flag) {
+		for _, title := range f.Annotations[groupKey] {
+			if of := map[string]string{groupSlurm: executorSlurm, groupKubernetes: executorKubernetes}[title]; of != "" && of != executor {
+				wrong = &commandLineError{fmt.Sprintf("--%s is for --executor %s", f.Name, of)}
+			}
+		}
+	})
+	return wrong
 }
 
 // groupExperiment is the heading of the flags that say which trainings.
