@@ -84,12 +84,14 @@ func border(list []remainder, n int) (before, total int) {
 // cutByRemainders is cut for the gradient of an input of rows w pixels long. It
 // returns the position of each packed tap in a filter whose rows have kw taps.
 func (x *correlation) cutByRemainders(rows, cols []remainder, w, kw int) (taps []int) {
+	x.width = w
 	var grids []strip
 	most := 0 // tiles of a grid
 	for _, r := range rows {
 		for _, c := range cols {
-			grids = append(grids, strip{spans: x.spansOf(r, c, w), kh: r.taps, kw: c.taps, firstTap: len(taps)})
-			most = max(most, len(grids[len(grids)-1].spans))
+			spans, gap := x.spansOf(r, c, w)
+			grids = append(grids, strip{spans: spans, gap: gap, rows: r.count, kh: r.taps, kw: c.taps, firstTap: len(taps)})
+			most = max(most, len(spans))
 			for i := range r.taps {
 				for j := range c.taps {
 					taps = append(taps, (r.last-i*x.apart)*kw+c.last-j*x.apart)
@@ -102,30 +104,30 @@ func (x *correlation) cutByRemainders(rows, cols []remainder, w, kw int) (taps [
 		for _, g := range grids {
 			from, to := chunk(len(g.spans), x.splits, i)
 			g.spans = g.spans[from:to]
-			g.setRows(x.frame.fw * x.frame.c)
-			x.strips = append(x.strips, g)
+			x.addStrip(g)
 		}
 	}
 	return taps
 }
 
-// spansOf returns the tiles of the pixels with the given remainders. At a stride, a
-// tile's pixels lie in one row.
-func (x *correlation) spansOf(rows, cols remainder, w int) []span {
+// spansOf returns the tiles of the pixels with the given remainders, and the gap between
+// their rows (see newSpans). At a stride, a tile's pixels lie in one row.
+func (x *correlation) spansOf(rows, cols remainder, w int) (all []span, gap int) {
 	f := x.frame
 	perTile := 1 // rows
 	if x.apart == 1 {
 		perTile = rows.count
 	}
-	var all []span
 	for i := 0; i < rows.count; i += perTile {
 		origin := ((f.top+rows.origin+i)*f.fw + f.left + cols.origin) * f.c
-		for _, s := range newSpans(x.tile, 0, perTile, cols.count, f.fw*f.c, f.c) {
+		var spans []span
+		spans, gap = x.newSpans(perTile, cols.count, f.fw*f.c, f.c)
+		for _, s := range spans {
 			s.a0 += origin
 			s.a1 += origin
 			s.pixel = (rows.first+i*x.apart)*w + cols.first + s.pixel*x.apart
 			all = append(all, s)
 		}
 	}
-	return all
+	return all, gap
 }

@@ -11,8 +11,14 @@ const (
 	imagesPerGroup     = 16
 	imagesPerGroupTaps = 4 // in compileByTaps, whose sums are small
 	// chunkElements is the number of elements of X and DY processed at once: they
-	// stay close to the first-level cache for all tiles.
-	chunkElements = 1 << 14
+	// stay close to the first-level cache for all tiles. Pairs take a quarter of the
+	// second-level cache, because the fastest tiles multiply them in less time than it
+	// takes to load and store a tile's sums.
+	chunkElements       = 1 << 14
+	pairedChunkElements = 1 << 17
+	// pairedTasksPerWorker replaces tasksPerWorker where each task of a group rounds
+	// and transposes all of its images.
+	pairedTasksPerWorker = 2
 )
 
 // weightGradient is a compiled [kernels.ConvBackwardWeight]:
@@ -85,12 +91,16 @@ func (g *weightGradient) measureBias(n, images int) {
 func (g *weightGradient) compile() func() error {
 	pool, k := g.p.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroup)
-	g.perChunk = min(max(1, chunkElements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
+	elements, tasks := chunkElements, tasksPerWorker*pool.workers
+	if g.paired {
+		elements, tasks = pairedChunkElements, pairedTasksPerWorker*pool.workers
+	}
+	g.perChunk = min(max(1, elements/(g.frame.size()+g.pixels()*g.o)), g.perGroup)
 	g.rows = newRowTiles(g.tile.group, g.o)
 	g.panels = (g.rowTaps() + k.Cols - 1) / k.Cols
-	g.splits = min(g.kh*g.panels*g.rows.count, (tasksPerWorker*pool.workers+g.groups-1)/g.groups)
+	g.splits = min(g.kh*g.panels*g.rows.count, (tasks+g.groups-1)/g.groups)
 	g.p.scratch.reserveShared(g.groups * len(g.dw))
-	g.p.scratch.reservePrivate(g.framesLength() + (1+g.perChunk)*g.roundedLength())
+	g.p.scratch.reservePrivate(g.framesLength() + g.roundedLength() + g.transposedLength())
 	compute, sum := g.compute, g.p.sumParts(g.dw, g.groups)
 	return func() error {
 		pool.run(g.groups*g.splits, compute)
@@ -138,7 +148,7 @@ func (g *weightGradient) walk(t *simd.Tile, rounded []float32, n, images int) (d
 	default:
 		t.Walk(g.ow, 1, g.stride*c, g.oh, g.ow, g.stride*g.frame.fw*c, images, line, g.frame.size())
 	}
-	t.RowA = images * line
+	t.RowA = oddLines(images * line)
 	dy = rounded[g.roundedLength():]
 	for i := range images {
 		g.transposeGradient(dy[i*line:], rounded, n+i, t.RowA)
@@ -173,6 +183,14 @@ func (g *weightGradient) roundedLength() int {
 		return 0
 	}
 	return g.line() * g.o
+}
+
+// transposedLength returns the length of a chunk's DYᵀ if it is not read in place.
+func (g *weightGradient) transposedLength() int {
+	if !g.paired {
+		return 0
+	}
+	return oddLines(g.perChunk*g.line()) * g.o
 }
 
 // transposeGradient rounds image n of DY to dst (O, line), whose rows are distance

@@ -1,6 +1,8 @@
 package cpuref
 
 import (
+	"math"
+
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -10,8 +12,11 @@ import (
 const kBlock = 384
 
 // groupElements is the size of the blocks of B processed at once, an eighth of a
-// core's second-level cache.
-const groupElements = 1 << 15
+// core's second-level cache; packedElements that of packed blocks.
+const (
+	groupElements  = 1 << 15
+	packedElements = 1 << 16
+)
 
 // copyTiles is the number of row tiles for which a block of B is copied, so that
 // its lines do not share few sets of the cache. For fewer the copy costs more than
@@ -128,16 +133,12 @@ func (g *product) layOut() {
 	if g.packedA {
 		g.p.scratch.reserveShared(g.m * g.k)
 	}
-	target := min(tasksPerWorker*g.p.pool.workers, 1+g.m*g.n*g.k/productsPerTask)
-	if g.packed { // split the rows, so that a task reads its part of A once
-		g.rowParts = min(g.rows.count, target)
-		g.panelParts = min(g.panels, (target+g.rowParts-1)/g.rowParts)
-	} else { // split the panels, so that one task copies each part of B
-		g.panelParts = min(g.panels, target)
-		g.rowParts = min(g.rows.count, (target+g.panelParts-1)/g.panelParts)
+	g.split(min(tasksPerWorker*g.p.pool.workers, 1+g.m*g.n*g.k/productsPerTask))
+	steps, elements := min(kBlock, g.k), groupElements
+	if g.packed {
+		elements = packedElements
 	}
-	steps := min(kBlock, g.k)
-	g.group = max(1, groupElements/(steps*k.Cols))
+	g.group = max(1, elements/(steps*k.Cols))
 	g.blockLength = (g.group*steps + 1) * k.Cols
 	strip := 0
 	if g.transposed {
@@ -145,6 +146,24 @@ func (g *product) layOut() {
 		strip = (tilesPerTask*2*k.Group + 1) * g.stripWidth()
 	}
 	g.p.scratch.reservePrivate(g.blockLength + strip)
+}
+
+// split sets the grid of tasks, of the wanted number or a few more. If B is packed, it
+// is the grid whose tasks read the fewest elements of A and B; otherwise it splits the
+// panels, so that one task copies each part of B.
+func (g *product) split(wanted int) {
+	if !g.packed {
+		g.panelParts = min(g.panels, wanted)
+		g.rowParts = min(g.rows.count, (wanted+g.panelParts-1)/g.panelParts)
+		return
+	}
+	fewest := math.MaxInt
+	for rowParts := max(1, min(g.rows.count, wanted/g.panels)); rowParts <= min(g.rows.count, wanted); rowParts++ {
+		panelParts := min(g.panels, (wanted+rowParts-1)/rowParts)
+		if read := rowParts*g.n + panelParts*g.m; read < fewest {
+			fewest, g.rowParts, g.panelParts = read, rowParts, panelParts
+		}
+	}
 }
 
 // stripWidth is the row length of a task's strip of a transposed C.

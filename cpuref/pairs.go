@@ -24,10 +24,12 @@ func (b *backend) checkPrecision(op kernels.Op) error {
 }
 
 // multiplier multiplies tiles of two groups of up to group rows each. If uneven is
-// false, the first group must be full when there is a second.
+// false, the first group must be full when there is a second. If whole is true, a group
+// of fewer rows takes as long as a full one.
 type multiplier struct {
 	group    int
 	uneven   bool
+	whole    bool
 	multiply func(t *simd.Tile, rows0, rows1, cols int)
 }
 
@@ -35,9 +37,9 @@ type multiplier struct {
 func (b *backend) multiplierOf(precision kernels.Precision) multiplier {
 	k := b.simd
 	if precision == kernels.Mixed {
-		return multiplier{k.GroupPairs, k.UnevenPairs, k.TilePairs}
+		return multiplier{k.GroupPairs, k.UnevenPairs, k.WholePairs, k.TilePairs}
 	}
-	return multiplier{k.Group, k.UnevenGroups, k.Tile}
+	return multiplier{k.Group, k.UnevenGroups, false, k.Tile}
 }
 
 // pairs returns the number of pairs that n factors form.

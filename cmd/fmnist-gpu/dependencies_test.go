@@ -222,6 +222,7 @@ var readsEnvironment = map[string]string{
 var namesFlags = map[string]string{
 	"gpu":                   "names a flag of the program vulkaninfo",
 	"shaders/generate":      "is a program",
+	"trainer/study/slurm":   "names flags of Slurm's commands",
 	"trainer/internal/page": "writes custom properties of CSS",
 }
 

@@ -89,6 +89,9 @@ without it, the image must hold the dataset.`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseOthers(c.Flags(), f.executor); err != nil {
+				return err
+			}
 			e, err := f.experiment(c, args[0])
 			if err != nil {
 				return err
@@ -110,6 +113,19 @@ without it, the image must hold the dataset.`,
 	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
 	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
 	return c
+}
+
+// refuseOthers refuses flags that are for another executor.
+func refuseOthers(flags *pflag.FlagSet, executor string) error {
+	var wrong error
+	flags.Visit(func(f *pflag.Flag) {
+		for _, title := range f.Annotations[groupKey] {
+			if of := map[string]string{groupSlurm: executorSlurm, groupKubernetes: executorKubernetes}[title]; of != "" && of != executor {
+				wrong = &commandLineError{fmt.Sprintf("--%s is for --executor %s", f.Name, of)}
+			}
+		}
+	})
+	return wrong
 }
 
 // groupExperiment is the heading of the flags that say which trainings.
@@ -239,7 +255,7 @@ func concludeExperiment(cmd *cobra.Command, log io.Writer, dir string, groups []
 	if err != nil {
 		return "", err
 	}
-	path, err := report.Write(dir, "")
+	path, err := report.WriteGroups(dir, "", groups, comparisons)
 	if err != nil {
 		return "", err
 	}

@@ -37,7 +37,7 @@ type slurmFlags struct {
 
 func addSlurmFlags(flags *pflag.FlagSet, f *slurmFlags) {
 	f.attempts = 3
-	g := flagGroup{flags, "Slurm"}
+	g := flagGroup{flags, groupSlurm}
 	bindEach(g, &f.options, "sbatch", setting.Text("OPTION", "an option of sbatch without dashes, such as partition=gpu"),
 		"option of sbatch for each training, such as partition=gpu, mem=8G or time=2:00:00; may be repeated")
 	bind(g, &f.attempts, "attempts", setting.Whole(1, 1000), "times that a training may end without having saved a checkpoint")
@@ -73,6 +73,9 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	groups, err := study.ReadGroups([]string{f.out})
 	if err != nil {
 		return errors.Join(tracked, err)
+	}
+	if err := completeRuns(groups); err != nil {
+		return err
 	}
 	path, err := concludeExperiment(cmd, log, f.out, groups, f.asJSON)
 	if path != "" {
@@ -148,9 +151,13 @@ func (f experimentFlags) slurmArrays() (*slurm.Arrays, error) {
 		worker = append(worker, "--cpu", fmt.Sprintf("--threads=%d", threads))
 	} else {
 		options = append(options, "--gres=gpu:1")
+		worker = append(worker, "--gpu-only")
 		for _, d := range f.devices {
 			worker = append(worker, "--device", d)
 		}
+	}
+	if f.device.validate {
+		worker = append(worker, "--validate")
 	}
 	for _, o := range f.slurm.options {
 		options = append(options, "--"+o)

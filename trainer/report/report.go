@@ -55,11 +55,24 @@ type file struct {
 // to the folder itself, with the pictures that compare several runs. For a folder
 // without finished runs, the error is [trainer.ErrUsage].
 func Write(dir, path string) (string, error) {
+	groups, err := study.ReadGroups([]string{dir})
+	if err != nil {
+		return "", err
+	}
+	comparisons, err := study.CompareGroups(groups)
+	if err != nil {
+		return "", err
+	}
+	return WriteGroups(dir, path, groups, comparisons)
+}
+
+// WriteGroups is [Write] for runs of the folder that have been read and compared.
+func WriteGroups(dir, path string, groups []study.RunGroup, comparisons []*study.Comparison) (string, error) {
 	p := page{Title: study.ExperimentName(dir)}
 	if p.Title == "" {
 		p.Title = filepath.Base(absolute(dir))
 	}
-	if err := p.fill(dir); err != nil {
+	if err := p.fill(groups, comparisons); err != nil {
 		return "", err
 	}
 	html, err := p.render()
@@ -96,17 +109,9 @@ func absolute(dir string) string {
 // the pictures of each run take half a megabyte.
 const mostInFull = 7
 
-// fill reads the runs. A single run is shown in full. Several are compared, with one run
-// of each of the best recipes in full.
-func (p *page) fill(dir string) error {
-	groups, err := study.ReadGroups([]string{dir})
-	if err != nil {
-		return err
-	}
-	comparisons, err := study.CompareGroups(groups)
-	if err != nil {
-		return err
-	}
+// fill shows a single run in full. Several are compared, with one run of each of the best
+// recipes in full.
+func (p *page) fill(groups []study.RunGroup, comparisons []*study.Comparison) error {
 	var full []*study.Run
 	compared := map[*study.Run]bool{}
 	for _, c := range comparisons {

@@ -6,10 +6,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
@@ -136,11 +138,15 @@ func (e Experiment) CheckIndex(dir string) error {
 
 // WriteIndex makes dir the folder of the experiment: it writes a file that lists
 // the runs. Runs that are already in the list, such as those with other seeds,
-// stay there. If dir is the folder of another experiment, the error is
-// [trainer.ErrUsage].
+// stay there. In a folder with jobs, other runs become jobs, too. If dir is the folder of
+// another experiment, the error is [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
 	index, err := e.index(dir)
 	if err != nil {
+		return err
+	}
+	if version := index.Jobs.Version; version != "" {
+		_, err := e.WriteJobs(dir, version)
 		return err
 	}
 	index.add(e)
@@ -201,22 +207,22 @@ func ReadGroups(dirs []string) ([]RunGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	group := RunGroup{Unfinished: unfinished}
-	for _, dir := range found {
-		if err := group.add(dir); err != nil {
-			return nil, err
-		}
-	}
-	return []RunGroup{group}, nil
+	runs, err := readRuns(found)
+	return []RunGroup{{Runs: runs, Unfinished: unfinished}}, err
 }
 
-func (g *RunGroup) add(dir string) error {
-	r, err := ReadRun(dir)
-	if err != nil {
-		return err
+// readRuns reads finished runs, several at a time: each has 10,000 predictions.
+func readRuns(dirs []string) ([]*Run, error) {
+	runs := make([]*Run, len(dirs))
+	var reads errgroup.Group
+	reads.SetLimit(runtime.GOMAXPROCS(0))
+	for i, dir := range dirs {
+		reads.Go(func() (err error) {
+			runs[i], err = ReadRun(dir)
+			return err
+		})
 	}
-	g.Runs = append(g.Runs, r)
-	return nil
+	return runs, reads.Wait()
 }
 
 // read reads the groups' finished runs and omits groups that have none.
@@ -224,24 +230,29 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 	var groups []RunGroup
 	for _, g := range x.Groups {
 		group := RunGroup{Name: g.Name}
+		var finished []string
 		for _, name := range g.Runs {
 			run := filepath.Join(dir, name)
 			state, err := trainer.StateOfRun(run)
-			if err == nil && state == trainer.RunFinished {
-				err = group.add(run)
-			} else if err == nil {
-				group.Unfinished = append(group.Unfinished, name)
-			}
 			if err != nil {
 				return nil, err
 			}
+			if state == trainer.RunFinished {
+				finished = append(finished, run)
+			} else {
+				group.Unfinished = append(group.Unfinished, name)
+			}
+		}
+		var err error
+		if group.Runs, err = readRuns(finished); err != nil {
+			return nil, err
 		}
 		if len(group.Runs) > 0 {
 			groups = append(groups, group)
 		}
 	}
 	if len(groups) == 0 {
-		return nil, usage("%s: no run of the experiment %s is finished: run the experiment again to continue it", dir, x.Name)
+		return nil, usage("%s: no run of the experiment %s is finished yet: wait, or run the experiment again to continue it", dir, x.Name)
 	}
 	return groups, nil
 }

@@ -93,10 +93,12 @@ type Kernels struct {
 	// lower half, so code that moves elements also moves pairs.
 	// TilePairs is Tile with A and B in pairs, each of which adds two products.
 	// Pairs of A are next to each other along k: StepA must be 1. Its groups have
-	// at most GroupPairs rows, and UnevenPairs is its UnevenGroups.
+	// at most GroupPairs rows, and UnevenPairs is its UnevenGroups. With WholePairs,
+	// a group of fewer rows takes as long as a full one.
 	TilePairs   func(t *Tile, rows0, rows1, cols int)
 	GroupPairs  int
 	UnevenPairs bool
+	WholePairs  bool
 	// Pair rounds src to pairs of neighbours: dst[i] = (src[2i], src[2i+1]). An
 	// odd last element is paired with 0.
 	Pair func(dst, src []float32)

@@ -34,7 +34,7 @@ func tiersWith(supports func(features ...cpuid.FeatureID) bool, permitAMX func()
 	if supports(cpuid.AMXTILE, cpuid.AMXBF16) && permitAMX() {
 		amx := paired
 		amx.Name = "amx"
-		amx.TilePairs, amx.GroupPairs, amx.UnevenPairs = tilePairsAMX, 16, true
+		amx.TilePairs, amx.GroupPairs, amx.UnevenPairs, amx.WholePairs = tilePairsAMX, 16, true, true
 		tiers = append(tiers, &amx)
 	}
 	return tiers

@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
@@ -110,6 +111,15 @@ func (j Job) Manifest() ([]byte, error) {
 			Template: podTemplate{metadata{Labels: j.labels()}, j.pod()},
 		},
 	})
+}
+
+// Write writes the manifest to a file, which it replaces at once.
+func (j Job) Write(path string) error {
+	text, err := j.Manifest()
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, text)
 }
 
 // wrongUsage is the program's exit code where no other try would end otherwise.

@@ -175,5 +175,5 @@ type CommandError struct{ Command, Message string }
 
 // Error says what failed, in Slurm's words.
 func (e *CommandError) Error() string {
-	return e.Command + ": " + strings.Join(strings.Split(e.Message, "\n"), "; ")
+	return e.Command + ": " + strings.ReplaceAll(strings.ReplaceAll(e.Message, e.Command+": error: ", ""), "\n", "; ")
 }

@@ -64,19 +64,20 @@ const signal = "--signal=B:USR1@60"
 // Open prepares the experiment's folder for job arrays: it gives them a name if they
 // have none, and writes their script.
 func (a *Arrays) Open(ctx context.Context, experiment string) error {
+	a.run, a.pause = run, pause
+	var err error
+	if a.size, err = a.arraySize(ctx); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Join(a.Dir, folder), 0o777); err != nil {
 		return err
 	}
-	name, err := readName(a.Dir)
+	a.name, err = readName(a.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		name = unlikeName.ReplaceAllString(experiment, "_") + "-" + strings.ToLower(rand.Text()[:8])
-		err = atomicfile.Write(filepath.Join(a.Dir, nameFile), []byte(name+"\n"))
+		a.name = unlikeName.ReplaceAllString(experiment, "_") + "-" + strings.ToLower(rand.Text()[:8])
+		err = atomicfile.Write(filepath.Join(a.Dir, nameFile), []byte(a.name+"\n"))
 	}
 	if err != nil {
-		return err
-	}
-	a.name, a.run, a.pause = name, run, pause
-	if a.size, err = a.arraySize(ctx); err != nil {
 		return err
 	}
 	if err := os.Remove(filepath.Join(a.Dir, cancelledFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
