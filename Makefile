@@ -265,7 +265,8 @@ container-cpu: CGO := 0
 container-gpu: CGO := 1
 container-cpu: ## build an image for clusters: static, for the CPU
 container-gpu: ## likewise with Vulkan, for GPUs
-container-cpu container-gpu: container-%:
+container-cpu container-gpu: PACKAGES := dataset-fashion-mnist
+container-cpu container-gpu: container-%: setup
 	mkdir -p container/data
 	cp LICENSE container/
 	cp /usr/share/datasets/fashion-mnist/*.gz container/data/

@@ -30,7 +30,8 @@ func (e *LockedError) Is(target error) bool { return target == ErrUsage }
 // LockFolder locks a folder, which must exist, against other trainings and
 // experiments until unlock is called or the process ends. It removes the
 // temporary files that a killed process left there. If the folder is locked
-// already, the error is a [LockedError] with who: "training", "experiment" or "search". On a file system without locks, LockFolder does not lock.
+// already, the error is a [LockedError] with who: "training", "experiment" or "search".
+// On a file system without locks, LockFolder does not lock.
 func LockFolder(dir, who string) (unlock func(), err error) {
 	unlock, err = lock(dir, who)
 	if err != nil {

@@ -59,6 +59,7 @@ in grid: for example, --seeds 0-4 or --set epochs=2.
 
 Several trainings run at a time: one per --device or, on the CPU, one per core, at
 most 16 (cores that train separately are faster than cores that share a training).
+The last ones to train share the cores of those that have ended.
 With --replicas K, a device trains up to K runs that differ only in the seed at once,
 each as it would train alone: small networks leave most of a GPU idle.
 The results do not depend on this. If an experiment is interrupted or killed, the
@@ -89,6 +90,9 @@ without it, the image must hold the dataset.`,
 		Args:              oneArgument(`one experiment: "original" or a YAML file`),
 		ValidArgsFunction: completeExperiments,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseOthers(c.Flags(), f.executor); err != nil {
+				return err
+			}
 			e, err := f.experiment(c, args[0])
 			if err != nil {
 				return err
@@ -110,6 +114,19 @@ without it, the image must hold the dataset.`,
 	bindReplicas(flagGroup{c.Flags(), groupDevice}, &f.replicas, "trainings that differ only in the seed")
 	c.AddCommand(newPrepareCommand(), newRunJobCommand(), newStatusCommand(), newCollectCommand(), newCancelCommand())
 	return c
+}
+
+// refuseOthers refuses flags that are for another executor.
+func refuseOthers(flags *pflag.FlagSet, executor string) error {
+	var wrong error
+	flags.Visit(func(f *pflag.Flag) {
+		for _, title := range f.Annotations[groupKey] {
+			if of := map[string]string{groupSlurm: executorSlurm, groupKubernetes: executorKubernetes}[title]; of != "" && of != executor {
+				wrong = &commandLineError{fmt.Sprintf("--%s is for --executor %s", f.Name, of)}
+			}
+		}
+	})
+	return wrong
 }
 
 // groupExperiment is the heading of the flags that say which trainings.

@@ -30,6 +30,8 @@ const (
 	groupAugmentation = "Augmentation"
 	groupDevice       = "Device"
 	groupOutput       = "Output"
+	groupSlurm        = "Slurm"
+	groupKubernetes   = "Kubernetes"
 )
 
 // checkedFlag is a flag whose values a [setting.Kind] checks.

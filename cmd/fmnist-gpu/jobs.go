@@ -16,6 +16,7 @@ import (
 	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
+	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -82,6 +83,7 @@ type jobFlags struct {
 	dir        string
 	index      int
 	device     deviceFlags
+	gpuOnly    bool
 	dataDir    string
 	noProgress bool
 }
@@ -114,7 +116,9 @@ The version of the program must be that which prepared the jobs.`,
 	g.add(&checkedFlag{name: "index", kind: setting.Whole(0, 1<<31-1), store: func(v any) { f.index = v.(int) }}, "index of the job, from 0")
 	g = flagGroup{c.Flags(), groupData}
 	bind(g, &f.dataDir, "data-dir", kindOf("data-dir"), "folder of the dataset on this machine, Fashion-MNIST or the experiment's own (default: as in train)")
-	addDeviceFlags(flagGroup{c.Flags(), groupDevice}, &f.device)
+	g = flagGroup{c.Flags(), groupDevice}
+	addDeviceFlags(g, &f.device)
+	bind(g, &f.gpuOnly, "gpu-only", setting.Bool(), "never train on the CPU: without a GPU, end with exit code 3")
 	bind(flagGroup{c.Flags(), groupOutput}, &f.noProgress, "no-progress", setting.Bool(), noProgressUsage)
 	return c
 }
@@ -138,8 +142,11 @@ func (f jobFlags) findIndex() (int, error) {
 
 // runJob does one job and records a failure in the experiment's folder.
 func runJob(cmd *cobra.Command, f jobFlags) error {
-	if f.dir == "" {
+	switch {
+	case f.dir == "":
 		return &commandLineError{"--dir is missing: name the folder of an experiment"}
+	case f.gpuOnly && f.device.cpu:
+		return &commandLineError{"--gpu-only and --cpu are mutually exclusive: leave one out"}
 	}
 	jobs, err := study.ReadJobs(f.dir)
 	if err != nil {
@@ -192,6 +199,9 @@ func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study
 		here.Dataset = f.dataDir // the run keeps the name that its dataset has in the experiment
 	}
 	return withDevice(cmd, here, func(d *device, data *dataset.Dataset) error {
+		if f.gpuOnly && d.environment.Backend == "cpu" {
+			return fmt.Errorf("%w (--gpu-only): %s", gpu.ErrNoDevice, strings.TrimPrefix(d.why, gpu.ErrNoDevice.Error()+": "))
+		}
 		w := &trainingWriter{screen: newScreen(out, cmd.ErrOrStderr(), !f.noProgress), begun: index, total: len(jobs.Names)}
 		defer w.screen.close()
 		r := study.Runner{Dir: jobs.Dir, Data: data, Begin: w.begin, Workers: []study.Worker{{Backend: d.Backend, Environment: d.environment, Place: f.place}}}
@@ -211,7 +221,7 @@ func (f jobFlags) place(c *study.Config) {
 // tidyJob does what the worker that finished a run could not do if it was killed then.
 func tidyJob(dir string) error {
 	err := trainer.TidyRun(dir)
-	if errors.As(err, new(*trainer.LockedError)) { // it is doing it
+	if errors.As(err, new(*trainer.LockedError)) { // the worker has not ended yet
 		return nil
 	}
 	return errors.Join(err, trainer.DropCheckpoint(dir), completeReport(dir))
@@ -303,7 +313,8 @@ func newCollectCommand() *cobra.Command {
 		Short: "Compare the finished trainings of an experiment",
 		Long: `Compare the trainings of an experiment's folder that are finished, and write runs.csv
 and the report of all of them there, as "experiment" does at its end. It can be done at
-any moment, on any machine that sees the folder, and disturbs no training.`,
+any moment, on any machine that sees the folder, and disturbs no training. Where the
+folder can only be read, "compare" prints the same and writes nothing.`,
 		Example: `  fmnist-gpu experiment collect /shared/rates
   fmnist-gpu experiment collect --json /shared/rates`,
 		Args:              oneArgument("the folder of one experiment"),

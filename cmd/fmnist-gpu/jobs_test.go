@@ -135,6 +135,11 @@ func TestJobsRefused(t *testing.T) {
 	for _, args := range [][]string{{"experiment", "prepare", file, "--out", dir}, {"experiment", file, "--cpu", "--out", dir}} {
 		wantFailure(t, append(args, "--set", "epochs=2"), exitUsage, "has other settings (epochs: 1)")
 	}
+	job := []string{"experiment", "run-job", "--dir", dir, "--index", "0"}
+	wantFailure(t, append(job, "--gpu-only", "--cpu"), exitUsage, "--gpu-only and --cpu are mutually exclusive")
+	t.Setenv("VK_DRIVER_FILES", filepath.Dir(file))
+	t.Setenv("VK_ICD_FILENAMES", filepath.Dir(file))
+	wantFailure(t, append(job, "--gpu-only"), exitNoDevice, "no usable Vulkan device (--gpu-only)")
 	wantFailure(t, []string{"experiment", "prepare", "original", "--out", dir}, exitUsage, "holds the experiment rates")
 	wantFailure(t, []string{"experiment", "collect", dir}, exitUsage, "no run of the experiment rates is finished")
 	for _, command := range []string{"status", "collect"} {
@@ -146,9 +151,9 @@ func TestJobsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	writeFile(t, index, strings.Replace(string(text), "version: ", "version: v0-", 1))
-	wantFailure(t, []string{"experiment", "run-job", "--dir", dir, "--index", "0"}, exitUsage, "are of version v0-", "use that version, or another folder")
+	wantFailure(t, job, exitUsage, "are of version v0-", "use that version, or another folder")
 	wantFailure(t, []string{"experiment", "prepare", file, "--out", dir}, exitUsage, "are of version v0-")
-	if got := jobStates(t, dir); got != "waiting" {
+	if got := jobStates(t, dir); got != "failed" {
 		t.Errorf("status in another version: %s", got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -25,7 +26,7 @@ const noGPU = "none"
 
 func addKubernetesFlags(flags *pflag.FlagSet, f *kubernetesFlags) {
 	f.gpu, f.memory = "nvidia.com/gpu", "2Gi"
-	g := flagGroup{flags, "Kubernetes"}
+	g := flagGroup{flags, groupKubernetes}
 	bind(g, &f.image, "image", setting.Text("IMAGE", "an image with this program"), "image of this version of the program; see Containerfile")
 	bind(g, &f.claim, "claim", setting.Text("CLAIM[:FOLDER]", "the name of a PersistentVolumeClaim"), "PersistentVolumeClaim whose volume holds --out, and the folder that --out is in the volume (default: its root)")
 	bind(g, &f.name, "job-name", setting.Text("NAME", "a name for the Job"), "name of the Job (default: the experiment's)")
@@ -60,12 +61,8 @@ func writeManifest(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	}
 	job.Jobs = len(jobs.Names)
 	job.AtOnce = min(cmp.Or(f.parallel, mostPods), job.Jobs)
-	text, err := job.Manifest()
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(f.out, manifestFile)
-	if err := os.WriteFile(path, text, 0o666); err != nil {
+	file := filepath.Join(f.out, manifestFile)
+	if err := job.Write(file); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%d jobs in %s, which must be %s of the volume of the claim %s
@@ -75,7 +72,7 @@ start once more:  kubectl replace --force -f %[7]s
 follow:           fmnist-gpu experiment status %[8]s
 end:              kubectl delete job %[9]s
 compare:          fmnist-gpu experiment collect %[8]s
-`, job.Jobs, f.out, folder, job.Claim, job.Image, version(), quoted(path), quoted(f.out), job.Name)
+`, job.Jobs, f.out, folder, job.Claim, job.Image, version(), quoted(file), quoted(f.out), job.Name)
 	return err
 }
 
@@ -84,6 +81,9 @@ func (f experimentFlags) kubernetesJob(e study.Experiment) (job kubernetes.Job, 
 	k := f.kubernetes
 	if k.image == "" || k.claim == "" {
 		return job, "", &commandLineError{"--executor kubernetes needs --image and --claim"}
+	}
+	if f.dataDir != "" && !path.IsAbs(f.dataDir) {
+		return job, "", &commandLineError{fmt.Sprintf("--data-dir is %s: want its path in Pods, such as /volume/fashion-mnist", setting.Shown(f.dataDir))}
 	}
 	claim, inVolume, _ := strings.Cut(k.claim, ":")
 	dir, err := kubernetes.InVolume(inVolume)
@@ -98,12 +98,17 @@ func (f experimentFlags) kubernetesJob(e study.Experiment) (job kubernetes.Job, 
 	if f.dataDir != "" {
 		worker = append(worker, "--data-dir", f.dataDir)
 	}
-	threads := max(1, f.device.threads)
-	if f.device.cpu {
-		worker, k.gpu = append(worker, "--cpu", fmt.Sprintf("--threads=%d", threads)), noGPU
+	if f.device.validate {
+		worker = append(worker, "--validate")
 	}
-	if k.gpu == noGPU {
-		k.gpu = ""
+	threads := max(1, f.device.threads)
+	switch {
+	case f.device.cpu:
+		worker, k.gpu = append(worker, "--cpu", fmt.Sprintf("--threads=%d", threads)), ""
+	case k.gpu == noGPU: // the Pod may find one all the same; else the CPU trains
+		worker, k.gpu = append(worker, fmt.Sprintf("--threads=%d", threads)), ""
+	default:
+		worker = append(worker, "--gpu-only")
 	}
 	return kubernetes.Job{
 		Name: cmp.Or(k.name, kubernetes.Name(e.Name)), Image: k.image, Claim: claim, Arguments: worker,

@@ -17,11 +17,15 @@ func TestExecutorKubernetes(t *testing.T) {
 	wantFailure(t, append(args, "--memory", "much"), exitUsage, `the memory request is "much": want a quantity`)
 	wantFailure(t, append(args, "--claim", "studies:../rates"), exitUsage, "the folder in the volume is \"../rates\"")
 	wantFailure(t, append(args, "--replicas", "2"), exitUsage, "--replicas, --device and --json are for other executors")
+	wantFailure(t, append(args, "--data-dir", "fashion"), exitUsage, "--data-dir is \"fashion\": want its path in Pods")
+	wantFailure(t, append(args, "--sbatch", "mem=1G"), exitUsage, "--sbatch is for --executor slurm")
+	wantFailure(t, []string{"experiment", file, "--out", dir, "--claim", "studies"}, exitUsage, "--claim is for --executor kubernetes")
 	if _, err := os.Stat(dir); err == nil {
 		t.Error("a command that failed has left a folder")
 	}
 	for device, want := range map[string][]string{
-		"--gpu=amd.com/gpu": {"amd.com/gpu: \"1\"", "cpu: \"3\""},
+		"--gpu=amd.com/gpu": {"amd.com/gpu: \"1\"", "- --gpu-only\n", "cpu: \"3\""},
+		"--gpu=none":        {"- --threads=3\n", "cpu: \"3\""},
 		"--cpu":             {"- --cpu\n", "- --threads=3\n", "cpu: \"3\""},
 	} {
 		got := wantSuccess(t, append(args, device, "--threads", "3")...)
@@ -37,8 +41,8 @@ func TestExecutorKubernetes(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", device, w, text)
 			}
 		}
-		if device == "--cpu" && strings.Contains(string(text), "/gpu:") {
-			t.Errorf("--cpu asks for a GPU:\n%s", text)
+		if gpu := strings.Contains(string(text), "/gpu:"); gpu != (device == "--gpu=amd.com/gpu") {
+			t.Errorf("%s asks for a GPU: %v\n%s", device, gpu, text)
 		}
 	}
 }

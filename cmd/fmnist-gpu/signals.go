@@ -13,9 +13,10 @@ import (
 )
 
 // watchSignals calls interrupt at the first signal that asks the program to
-// end. Schedulers send SIGUSR1 some time before they end it. SIGHUP is one, unless the program was started with it ignored, as nohup
-// does. A second SIGINT or SIGTERM ends the program at once; a second SIGHUP
-// does not, since a terminal that closes sends two.
+// end. SIGUSR1 is one, which schedulers send some time before they end it, and so is
+// SIGHUP, unless the program was started with it ignored, as nohup does. A second SIGINT
+// or SIGTERM ends the program at once; a second SIGHUP does not, since a terminal that
+// closes sends two.
 func watchSignals(interrupt func()) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, append(schedulerSignals, os.Interrupt, syscall.SIGTERM)...)

@@ -35,47 +35,53 @@ const slurmNodes = 3
 
 // fault is something that happens while an experiment runs on Slurm.
 type fault struct {
-	name    string
-	options []string // more of the experiment's command line
-	strike  func(s *slurmScene)
+	name     string
+	limit    int      // minutes that a training may take at a time; 0 lets the program estimate
+	settings []string // more of the experiment's command line
+	strike   func(s *slurmScene)
 }
 
 var faults = []fault{
-	{"none", nil, func(*slurmScene) {}},
-	{"node set down", nil, func(s *slurmScene) {
+	{"none", 0, nil, func(*slurmScene) {}},
+	{"node set down", 10, nil, func(s *slurmScene) {
 		node := s.node()
 		s.slurm("scontrol", "update", "nodename="+node, "state=down", "reason=test")
 		time.Sleep(3 * time.Second)
 		s.slurm("scontrol", "update", "nodename="+node, "state=resume")
 	}},
-	{"slurmd killed and restarted", nil, func(s *slurmScene) { s.crash(s.node(), 2*time.Second) }},
-	{"slurmd killed, node lost, its training alive", nil, func(s *slurmScene) { s.lose("crash") }},
-	{"node without power, back at once", nil, func(s *slurmScene) {
+	{"slurmd killed and restarted", 10, nil, func(s *slurmScene) { s.crash(s.node(), 2*time.Second) }},
+	{"slurmd killed, node lost, its training alive", 10, nil, func(s *slurmScene) { s.lose("crash") }},
+	{"node without power, back at once", 10, nil, func(s *slurmScene) {
 		node := s.node()
 		s.script("power-off", node)
 		s.script("restart", node)
 	}},
-	{"node without power, lost", nil, func(s *slurmScene) { s.lose("power-off") }},
-	{"slurmctld killed and restarted", nil, func(s *slurmScene) { s.crash("slurmctld", 2*time.Second) }},
-	{"slurmctld killed, back after 15 s", nil, func(s *slurmScene) { s.crash("slurmctld", 15*time.Second) }},
-	{"scancel of a task", nil, func(s *slurmScene) { s.slurm("scancel", s.task()) }},
-	{"scancel of all", nil, func(s *slurmScene) { s.slurm("scancel", "--me") }},
-	{"scontrol requeue", nil, func(s *slurmScene) { s.slurm("scontrol", "requeue", s.task()) }},
-	{"time limit", []string{"--sbatch", "time=1"}, func(*slurmScene) {}},
-	{"preempted", nil, func(s *slurmScene) {
+	{"node without power, lost", 10, nil, func(s *slurmScene) { s.lose("power-off") }},
+	{"slurmctld killed and restarted", 10, nil, func(s *slurmScene) { s.crash("slurmctld", 2*time.Second) }},
+	{"slurmctld killed, back after 15 s", 10, nil, func(s *slurmScene) { s.crash("slurmctld", 15*time.Second) }},
+	{"scancel of a task", 10, nil, func(s *slurmScene) { s.slurm("scancel", s.task()) }},
+	{"scancel of all", 10, nil, func(s *slurmScene) { s.slurm("scancel", "--me") }},
+	{"scontrol requeue", 10, nil, func(s *slurmScene) { s.slurm("scontrol", "requeue", s.task()) }},
+	{"time limit", 1, []string{"--set", "epochs=40", "--seeds", "0"}, func(*slurmScene) {}},
+	{"time limit of trainings that hang", 1, nil, func(s *slurmScene) {
+		for _, pid := range s.workers() {
+			_ = syscall.Kill(pid, syscall.SIGSTOP)
+		}
+	}},
+	{"preempted", 10, nil, func(s *slurmScene) {
 		s.slurm("sbatch", "--partition=urgent", fmt.Sprintf("--array=1-%d", slurmNodes), "--time=1", "--mem=10", "--output=/dev/null", "--wrap=sleep 2")
 	}},
-	{"worker killed with SIGKILL", nil, func(s *slurmScene) {
+	{"worker killed with SIGKILL", 10, nil, func(s *slurmScene) {
 		if workers := s.workers(); len(workers) > 0 {
 			_ = syscall.Kill(workers[rand.IntN(len(workers))], syscall.SIGKILL)
 		}
 	}},
-	{"all workers killed with SIGKILL", nil, func(s *slurmScene) {
+	{"all workers killed with SIGKILL", 10, nil, func(s *slurmScene) {
 		for _, pid := range s.workers() {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}},
-	{"node that cannot start trainings", nil, func(s *slurmScene) {
+	{"node that cannot start trainings", 10, nil, func(s *slurmScene) {
 		s.prolog("exit 1")
 		s.slurm("scontrol", "requeue", s.task())
 		for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && s.slurm("sinfo", "--noheader", "--Node", "--states=drain") == ""; {
@@ -84,9 +90,9 @@ var faults = []fault{
 		s.prolog("exit 0")
 		s.slurm("scontrol", "update", "nodename=ALL", "state=resume")
 	}},
-	{"tracker killed with SIGKILL", nil, func(s *slurmScene) { s.restart(syscall.SIGKILL, -1) }},
-	{"tracker interrupted", nil, func(s *slurmScene) { s.restart(syscall.SIGINT, exitInterrupted) }},
-	{"experiment cancelled", nil, func(s *slurmScene) {
+	{"tracker killed with SIGKILL", 10, nil, func(s *slurmScene) { s.restart(syscall.SIGKILL, -1) }},
+	{"tracker interrupted", 10, nil, func(s *slurmScene) { s.restart(syscall.SIGINT, exitInterrupted) }},
+	{"experiment cancelled", 10, nil, func(s *slurmScene) {
 		if out, err := program("experiment", "cancel", s.dir).CombinedOutput(); err != nil {
 			s.t.Errorf("cancel: %v: %s", err, out)
 		}
@@ -106,21 +112,47 @@ func TestSlurm(t *testing.T) {
 	writeLetters(t, letters, 6000, 520)
 	file := filepath.Join(t.TempDir(), "e.yaml")
 	writeFile(t, file, "base: {model: logistic, augment: original, dataset: "+letters+", checkpoint-every: 0.2, batch-size: 1, epochs: 5}\ngrid: {lr: [0.001, 0.01], seed: 0-2}\n")
-	local := filepath.Join(t.TempDir(), "local")
-	began := time.Now()
-	if out, err := program("experiment", file, "--cpu", "--parallel", "2", "--out", local).CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	t.Logf("on this machine: %.1f s", time.Since(began).Seconds())
-	want := runFiles(t, local)
+	want := map[string]map[string]string{} // by settings
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			local := strings.Join(f.settings, " ")
+			if want[local] == nil {
+				want[local] = trainHere(t, file, f.settings)
+			}
 			for range *slurmFaults {
 				s := &slurmScene{t: t, cluster: cluster, fault: f, file: file, dir: filepath.Join(t.TempDir(), "e")}
-				s.play(want)
+				s.play(want[local])
 			}
 		})
 	}
+}
+
+// trainHere runs the experiment on this machine and returns its runs' files.
+func trainHere(t *testing.T, file string, settings []string) map[string]string {
+	t.Helper()
+	dir, began := filepath.Join(t.TempDir(), "local"), time.Now()
+	args := append([]string{"experiment", file, "--cpu", "--parallel", "2", "--out", dir}, settings...)
+	if out, err := program(args...).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Logf("on this machine: %.1f s", time.Since(began).Seconds())
+	return runFiles(t, dir)
+}
+
+// What the user asks sbatch for takes the place of what this program asks for, since sbatch
+// refuses both.
+func TestSlurmOptions(t *testing.T) {
+	for _, c := range []struct{ given, want []string }{
+		{nil, []string{"--mem=2G", "--gres=gpu:1"}},
+		{[]string{"mem-per-cpu=4G", "exclusive"}, []string{"--gres=gpu:1", "--mem-per-cpu=4G", "--exclusive"}},
+		{[]string{"gpus-per-task=a100:1", "memory"}, []string{"--mem=2G", "--gpus-per-task=a100:1", "--memory"}},
+	} {
+		arrays, err := experimentFlags{slurm: slurmFlags{options: c.given}}.slurmArrays()
+		if err != nil || !slices.Equal(arrays.Options, c.want) || !slices.Contains(arrays.Worker, "--gpu-only") {
+			t.Errorf("%q: %+v (%v), want %q", c.given, arrays, err, c.want)
+		}
+	}
+	wantFailure(t, []string{"experiment", "original", "--executor", "slurm", "--sbatch", "job-name=x"}, exitUsage, "--sbatch cannot set array and job-name")
 }
 
 // What short trainings cost on Slurm: on two nodes that share this machine, which trains
@@ -264,10 +296,10 @@ func (s *slurmScene) play(want map[string]string) {
 
 func (s *slurmScene) start() {
 	args := []string{"experiment", s.file, "--executor", "slurm", "--cpu", "--out", s.dir, "--sbatch", "mem=300"}
-	if s.fault.options == nil {
-		args = append(args, "--sbatch", "time=10")
+	if s.fault.limit > 0 {
+		args = append(args, "--sbatch", fmt.Sprintf("time=%d", s.fault.limit))
 	}
-	s.tracker = program(append(args, s.fault.options...)...)
+	s.tracker = program(append(args, s.fault.settings...)...)
 	s.tracker.Stdout, s.tracker.Stderr = &s.output, &s.output
 	if err := s.tracker.Start(); err != nil {
 		s.t.Fatal(err)

@@ -138,11 +138,15 @@ func (e Experiment) CheckIndex(dir string) error {
 
 // WriteIndex makes dir the folder of the experiment: it writes a file that lists
 // the runs. Runs that are already in the list, such as those with other seeds,
-// stay there. If dir is the folder of another experiment, the error is
-// [trainer.ErrUsage].
+// stay there. In a folder with jobs, other runs become jobs, too. If dir is the folder of
+// another experiment, the error is [trainer.ErrUsage].
 func (e Experiment) WriteIndex(dir string) error {
 	index, err := e.index(dir)
 	if err != nil {
+		return err
+	}
+	if version := index.Jobs.Version; version != "" {
+		_, err := e.WriteJobs(dir, version)
 		return err
 	}
 	index.add(e)
@@ -248,7 +252,7 @@ func (x *experimentIndex) read(dir string) ([]RunGroup, error) {
 		}
 	}
 	if len(groups) == 0 {
-		return nil, usage("%s: no run of the experiment %s is finished: run the experiment again to continue it", dir, x.Name)
+		return nil, usage("%s: no run of the experiment %s is finished yet: wait, or run the experiment again to continue it", dir, x.Name)
 	}
 	return groups, nil
 }

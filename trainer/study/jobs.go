@@ -161,8 +161,11 @@ func (j *Jobs) Config(i int) (Config, error) {
 	}
 	c := DefaultConfig()
 	text, err := limitedfile.Read(j.path(i, ".yaml"), limitedfile.Settings)
-	if err != nil {
-		return c, usage("cannot read the description of job %d: %v", i, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, usage("job %d has lost its description: %v", i, err)
+	}
+	if err != nil { // such as a file server that does not answer
+		return c, err
 	}
 	if err := c.ParseYAML(j.path(i, ".yaml"), text); err != nil {
 		return c, err
@@ -239,7 +242,7 @@ type JobStatus struct {
 // Status returns what the folder says of each job. It changes nothing and disturbs no
 // worker.
 func (j *Jobs) Status() ([]JobStatus, error) {
-	var list []JobStatus
+	list := make([]JobStatus, 0, len(j.Names)) // never null in JSON
 	for i := range j.Names {
 		s, err := j.State(i)
 		if err != nil {

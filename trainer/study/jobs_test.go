@@ -57,15 +57,21 @@ func TestJobs(t *testing.T) {
 			t.Errorf("job %d: %+v, %v; want %s", i, c, err, want)
 		}
 	}
+	if err := experimentOf(t, strings.Replace(text, "1-2", "4", 1)).WriteIndex(moved); err != nil {
+		t.Fatal(err)
+	}
+	if jobs, err = ReadJobs(moved); err != nil || strings.Join(jobs.Names[6:], " ") != "lr0.1-seed4 lr0.2-seed4" {
+		t.Errorf("runs that were added on one machine: %+v, %v", jobs, err)
+	}
 	e := experimentOf(t, strings.Replace(text, "epochs: 3", "epochs: 4", 1))
 	wantUsage(t, e.CheckIndex(moved), "job 0 of "+moved+", lr0.1-seed1, has other settings (epochs: 3)")
 	_, err = e.WriteJobs(moved, "v1")
 	wantUsage(t, err, "has other settings")
 	_, err = experimentOf(t, text).WriteJobs(moved, "v2")
 	wantUsage(t, err, "the jobs of "+moved+" are of version v1, and this is v2")
-	for _, i := range []int{-1, 6} {
+	for _, i := range []int{-1, 8} {
 		_, err = jobs.Config(i)
-		wantUsage(t, err, "its jobs are 0 to 5")
+		wantUsage(t, err, "its jobs are 0 to 7")
 	}
 	if err := os.Rename(filepath.Join(moved, "jobs", "1.yaml"), filepath.Join(moved, "jobs", "0.yaml")); err != nil {
 		t.Fatal(err)
@@ -73,7 +79,7 @@ func TestJobs(t *testing.T) {
 	_, err = jobs.Config(0)
 	wantUsage(t, err, "describes the run lr0.1-seed2")
 	_, err = jobs.Config(1)
-	wantUsage(t, err, "cannot read the description of job 1")
+	wantUsage(t, err, "job 1 has lost its description")
 }
 
 // A network of one's own is part of the description; groups do not change the order.

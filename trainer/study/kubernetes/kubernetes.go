@@ -10,6 +10,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
@@ -48,8 +49,7 @@ const retries = 3
 // grace is how many seconds a Pod that Kubernetes ends has to save.
 const grace = 60
 
-// Name returns a name for an experiment's Job. It is a label of DNS, in which an index
-// has room.
+// Name returns a name for an experiment's Job: a DNS label with room for an index.
 func Name(experiment string) string {
 	name := notLabel.ReplaceAllString(strings.ToLower(experiment), "-")
 	name = strings.Trim(name[:min(len(name), longestName)], "-")
@@ -110,6 +110,15 @@ func (j Job) Manifest() ([]byte, error) {
 			Template: podTemplate{metadata{Labels: j.labels()}, j.pod()},
 		},
 	})
+}
+
+// Write writes the manifest to a file, which it replaces at once.
+func (j Job) Write(path string) error {
+	text, err := j.Manifest()
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(path, text)
 }
 
 // wrongUsage is the program's exit code where no other try would end otherwise.
