@@ -65,14 +65,22 @@ const cacheLine = 64
 // and ignore: a tile reads B in whole tile rows (see simd.Tile).
 const overread = 4 * 32
 
-// allocate returns n zero bytes that start on a cache line.
+// hugePage is the size in bytes of a large page of amd64 and of most arm64 systems.
+const hugePage = 2 << 20
+
+// allocate returns n zero bytes that start on a cache line or, so that large pages cover
+// them, on a large page.
 func allocate(n int) []byte {
 	if n == 0 {
 		return nil
 	}
-	b := make([]byte, n+cacheLine+overread)
+	start := cacheLine
+	if n >= hugePage {
+		start = hugePage
+	}
+	b := make([]byte, n+start+overread)
 	adviseHugePages(b)
-	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (cacheLine - 1)
+	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (start - 1)
 	return b[skip : skip+n : skip+n]
 }
 
