@@ -221,7 +221,7 @@ func (f jobFlags) place(c *study.Config) {
 // tidyJob does what the worker that finished a run could not do if it was killed then.
 func tidyJob(dir string) error {
 	err := trainer.TidyRun(dir)
-	if errors.As(err, new(*trainer.LockedError)) { // it is doing it
+	if errors.As(err, new(*trainer.LockedError)) { // the worker has not ended yet
 		return nil
 	}
 	return errors.Join(err, trainer.DropCheckpoint(dir), completeReport(dir))

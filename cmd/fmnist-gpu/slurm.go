@@ -48,6 +48,9 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	if f.replicas > 1 || len(f.devices) > 1 {
 		return &commandLineError{"--replicas and several --device are for --executor local: on Slurm, each training has a device of its own"}
 	}
+	if f.slurm.sets("array", "job-name") {
+		return &commandLineError{"--sbatch cannot set array and job-name: by these the trainings are found again in Slurm's queue"}
+	}
 	begun := time.Now()
 	jobs, err := prepareJobs(f.out, e)
 	if err != nil {
@@ -64,7 +67,7 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	}
 	tracked := trackOnSlurm(cmd, log, f, jobs)
 	if errors.Is(tracked, context.Canceled) {
-		fmt.Fprintf(log, "the trainings go on; the same command follows them, \"fmnist-gpu experiment cancel %s\" ends them\n", f.out)
+		fmt.Fprintf(log, "the trainings go on; the same command follows them, \"fmnist-gpu experiment cancel %s\" ends them\n", quoted(f.out))
 	}
 	var failed *jobsFailedError
 	if tracked != nil && !errors.As(tracked, &failed) {
@@ -146,14 +149,19 @@ func (f experimentFlags) slurmArrays() (*slurm.Arrays, error) {
 		}
 		worker = append(worker, "--data-dir", data)
 	}
+	var options []string
 	// On many clusters, a job that asks for no amount of memory gets all of a node's.
-	options := []string{"--mem=2G"}
+	if !f.slurm.sets("mem", "mem-per-cpu", "mem-per-gpu") { // sbatch takes but one of them
+		options = append(options, "--mem=2G")
+	}
 	if f.device.cpu {
 		threads := max(1, f.device.threads)
 		options = append(options, fmt.Sprintf("--cpus-per-task=%d", threads))
 		worker = append(worker, "--cpu", fmt.Sprintf("--threads=%d", threads))
 	} else {
-		options = append(options, "--gres=gpu:1")
+		if !f.slurm.sets("gres", "gpus", "gpus-per-node", "gpus-per-socket", "gpus-per-task") {
+			options = append(options, "--gres=gpu:1")
+		}
 		worker = append(worker, "--gpu-only")
 		for _, d := range f.devices {
 			worker = append(worker, "--device", d)
@@ -170,9 +178,14 @@ func (f experimentFlags) slurmArrays() (*slurm.Arrays, error) {
 
 // limitsTime reports whether the user has set a time limit, in sbatch's ways.
 func (f slurmFlags) limitsTime() bool {
-	return os.Getenv("SBATCH_TIMELIMIT") != "" || slices.ContainsFunc(f.options, func(o string) bool {
+	return os.Getenv("SBATCH_TIMELIMIT") != "" || f.sets("time")
+}
+
+// sets reports whether the user has given one of these options of sbatch.
+func (f slurmFlags) sets(names ...string) bool {
+	return slices.ContainsFunc(f.options, func(o string) bool {
 		name, _, _ := strings.Cut(o, "=")
-		return name == "time"
+		return slices.Contains(names, name)
 	})
 }
 

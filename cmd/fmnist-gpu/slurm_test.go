@@ -139,6 +139,22 @@ func trainHere(t *testing.T, file string, settings []string) map[string]string {
 	return runFiles(t, dir)
 }
 
+// What the user asks sbatch for takes the place of what this program asks for, since sbatch
+// refuses both.
+func TestSlurmOptions(t *testing.T) {
+	for _, c := range []struct{ given, want []string }{
+		{nil, []string{"--mem=2G", "--gres=gpu:1"}},
+		{[]string{"mem-per-cpu=4G", "exclusive"}, []string{"--gres=gpu:1", "--mem-per-cpu=4G", "--exclusive"}},
+		{[]string{"gpus-per-task=a100:1", "memory"}, []string{"--mem=2G", "--gpus-per-task=a100:1", "--memory"}},
+	} {
+		arrays, err := experimentFlags{slurm: slurmFlags{options: c.given}}.slurmArrays()
+		if err != nil || !slices.Equal(arrays.Options, c.want) || !slices.Contains(arrays.Worker, "--gpu-only") {
+			t.Errorf("%q: %+v (%v), want %q", c.given, arrays, err, c.want)
+		}
+	}
+	wantFailure(t, []string{"experiment", "original", "--executor", "slurm", "--sbatch", "job-name=x"}, exitUsage, "--sbatch cannot set array and job-name")
+}
+
 // What short trainings cost on Slurm: on two nodes that share this machine, which trains
 // two at a time alone, too.
 func TestSlurmCost(t *testing.T) {

@@ -2,11 +2,11 @@ package study
 
 import "github.com/fmnist-gpu/fmnist-gpu/trainer"
 
-// Timing tells how long jobs take from those that have trained an epoch.
+// Timing estimates how long jobs take, from those that have trained an epoch.
 type Timing struct {
 	jobs  *Jobs
-	alike [][]int // jobs that take the same time per epoch, which some do of each kind
-	most  []int   // epochs of each kind, at most
+	alike [][]int // jobs by kind: those of one kind take the same time per epoch
+	most  []int   // by kind: the most epochs that one of its jobs trains
 }
 
 // Timing returns the timing of jobs, which must be described.

@@ -49,8 +49,7 @@ const retries = 3
 // grace is how many seconds a Pod that Kubernetes ends has to save.
 const grace = 60
 
-// Name returns a name for an experiment's Job. It is a label of DNS, in which an index
-// has room.
+// Name returns a name for an experiment's Job: a DNS label with room for an index.
 func Name(experiment string) string {
 	name := notLabel.ReplaceAllString(strings.ToLower(experiment), "-")
 	name = strings.Trim(name[:min(len(name), longestName)], "-")

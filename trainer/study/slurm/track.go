@@ -77,7 +77,7 @@ type job struct {
 	live     bool      // in Slurm's queue
 	tracked  bool      // it was in the queue, or submitted, since tracking began
 	wanted   bool      // it is to be submitted
-	last     task      // that it was
+	last     task      // its newest task
 	attempts int       // since it last saved a checkpoint
 	saved    time.Time // when it had last saved one, as its last attempt began
 }
