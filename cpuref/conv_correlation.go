@@ -283,7 +283,12 @@ func (x *correlation) compute(worker, task int) {
 	strips := x.strips[from:to]
 	image := x.image(worker, n, strips)
 	for i := range strips {
-		x.computeStrip(worker, image, n, &strips[i])
+		s := &strips[i]
+		if x.epilogue != nil || s.gap > 0 {
+			x.computeInScratch(worker, image, n, s)
+			continue
+		}
+		x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
 		x.stats.measure(n)
@@ -293,20 +298,17 @@ func (x *correlation) compute(worker, task int) {
 	}
 }
 
-// computeStrip computes a strip of image n, which is in its frame, with its epilogue.
-func (x *correlation) computeStrip(worker int, image []float32, n int, s *strip) {
+// computeInScratch computes a strip of image n, which is in its frame, that has an
+// epilogue or gaps.
+func (x *correlation) computeInScratch(worker int, image []float32, n int, s *strip) {
 	scratch := x.p.scratch.private[worker][x.resultAt:]
-	switch {
-	case x.epilogue != nil:
-		x.multiply(worker, image, s, scratch)
-		x.closeGaps(scratch, scratch, s)
-		x.epilogue.apply(scratch, n, s.row, s.rows)
-	case s.gap > 0:
-		x.multiply(worker, image, s, scratch)
+	x.multiply(worker, image, s, scratch)
+	if x.epilogue == nil {
 		x.closeGaps(x.dst[n*x.pixels*x.out:], scratch, s)
-	default:
-		x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
+		return
 	}
+	x.closeGaps(scratch, scratch, s)
+	x.epilogue.apply(scratch, n, s.row, s.rows)
 }
 
 // closeGaps copies the rows of a strip's result without the gaps between them.

@@ -59,6 +59,7 @@ in grid: for example, --seeds 0-4 or --set epochs=2.
 
 Several trainings run at a time: one per --device or, on the CPU, one per core, at
 most 16 (cores that train separately are faster than cores that share a training).
+The last ones to train share the cores of those that have ended.
 With --replicas K, a device trains up to K runs that differ only in the seed at once,
 each as it would train alone: small networks leave most of a GPU idle.
 The results do not depend on this. If an experiment is interrupted or killed, the
