@@ -143,7 +143,9 @@ func TestJobsRefused(t *testing.T) {
 	wantFailure(t, []string{"experiment", "prepare", "original", "--out", dir}, exitUsage, "holds the experiment rates")
 	wantFailure(t, []string{"experiment", "collect", dir}, exitUsage, "no run of the experiment rates is finished")
 	for _, command := range []string{"status", "collect"} {
-		wantFailure(t, []string{"experiment", command, filepath.Dir(dir)}, exitUsage, "is not the folder of an experiment")
+		for _, wrong := range []string{filepath.Dir(dir), file} {
+			wantFailure(t, []string{"experiment", command, wrong}, exitUsage, "is not the folder of an experiment")
+		}
 	}
 	index := filepath.Join(dir, "experiment.yaml")
 	text, err := os.ReadFile(index)

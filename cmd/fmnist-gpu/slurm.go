@@ -74,8 +74,11 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 		return tracked
 	}
 	groups, err := study.ReadGroups([]string{f.out})
+	if err != nil && failed != nil { // all of them
+		return failed
+	}
 	if err != nil {
-		return errors.Join(tracked, err)
+		return err
 	}
 	if err := completeRuns(groups); err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -123,7 +124,7 @@ func (j *Jobs) missing(e Experiment) ([]Config, error) {
 // an experiment is [trainer.ErrUsage].
 func ReadJobs(dir string) (*Jobs, error) {
 	index, err := readIndex(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return nil, usage("%s is not the folder of an experiment: it has no %s", dir, experimentFile)
 	}
 	if err != nil {

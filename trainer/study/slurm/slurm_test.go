@@ -343,6 +343,19 @@ func TestHopeless(t *testing.T) {
 	}
 }
 
+// Where no node has a device, that is why the job failed.
+func TestNoDevice(t *testing.T) {
+	outcome, _, err := follow(t, 1, Arrays{}, func(s *scene, round int) {
+		if round > 0 {
+			s.slurm.end(0, "FAILED", 3)
+			s.jobs[0] = &study.JobStatus{State: study.JobFailed, Failure: &study.JobFailure{Error: "no device"}}
+		}
+	})
+	if want := "no device; gave up after 3 attempts that saved no checkpoint"; err != nil || outcome.Failed[0] != want || outcome.Submitted != 3 {
+		t.Errorf("%+v (%v), want %q", outcome, err, want)
+	}
+}
+
 // With a limit on those that run at a time, only one job array has tasks that wait, and
 // it gets the places that are free.
 func TestAtOnce(t *testing.T) {

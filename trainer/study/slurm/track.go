@@ -234,10 +234,11 @@ func (t *tracker) again(ctx context.Context, i int, s study.JobStatus) bool {
 	}
 	j.attempts++
 	code, end := j.last.code, j.last.end()
+	if s.Failure != nil {
+		end = s.Failure.Error
+	}
 	switch {
-	case s.Failure != nil && code != codeNoDevice:
-		t.fail(i, s.Failure.Error)
-	case code == codeUsage:
+	case s.Failure != nil && code != codeNoDevice, code == codeUsage:
 		t.fail(i, end)
 	case j.attempts >= t.Attempts:
 		t.fail(i, fmt.Sprintf("%s; gave up after %d attempts that saved no checkpoint", end, j.attempts))
