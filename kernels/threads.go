@@ -5,6 +5,7 @@ type Threader interface {
 	// Threads returns how many the backend was opened with.
 	Threads() int
 	// UseThreads gives n threads, at most all, to the programs that are compiled from now
-	// on. Those that are open run on one.
+	// on; those that are open run on one if that changes the number. Nothing may be
+	// compiled meanwhile.
 	UseThreads(n int)
 }

@@ -23,7 +23,7 @@ type Recipe struct {
 	BatchSize int     `yaml:"batch-size"`
 	LR        float64 `yaml:"lr"`
 	Optimizer string  `yaml:"optimizer"` // adam, adamw, sgd or muon
-	Momentum  float64 `yaml:"momentum"`  // Nesterov's, of sgd
+	Momentum  float64 `yaml:"momentum"`  // Nesterov's, of sgd; muon has its own
 	// WeightDecay of adam applies to all parameters, that of the others not to biases
 	// and the parameters of batch-norm. nil for the optimizer's default: .01 for adamw
 	// and muon, 0 for the others.

@@ -57,7 +57,8 @@ type Options struct {
 	// goes on. 0 means no such end.
 	StopAfter int
 	// Threads, unless it is nil, returns how many threads of a [kernels.Threader] the
-	// training may use. It is called before every epoch; results do not depend on it.
+	// training may use; of replicas, the first one's counts. It is called before every
+	// epoch; results do not depend on it.
 	Threads func() int
 	// Started is when the program began that trains this run and no other; see
 	// [metrics.Metrics.SecondsToWeights]. Zero if that does not apply.

@@ -11,8 +11,8 @@ type units struct {
 	tiles    []tile
 }
 
-// unitsStep is how many columns of A are staged at a time, unless the units'
-// shape needs more.
+// unitsStep is how many columns of A are staged at a time: more if the units' shape needs
+// more, half as many where a thread would hold more than mostQuads.
 const unitsStep = 32
 
 // mostQuads is how many quads of A and B a thread may hold on their way to shared

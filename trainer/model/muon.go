@@ -19,7 +19,7 @@ func DefaultMuon() Optimizer {
 
 // byMuon returns the positions in Params of those that Muon updates: the weights of
 // convolutions and fully connected layers except the first and the last, as its authors
-// recommend. AdamW updates the others: all, if a network has only two weights.
+// recommend. AdamW updates the others: all, if a network has fewer than three weights.
 func (n *Net) byMuon() (hidden []int) {
 	for i, p := range n.Params {
 		if p.matrix() {
