@@ -111,6 +111,33 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	cpuref.CheckGoroutines(t, before)
 }
 
+// A change of the number of threads changes no result, not even of an open program, and
+// leaves no goroutine.
+func TestUseThreads(t *testing.T) {
+	p, before := newStepPlan(kernels.FP32), runtime.NumGoroutine()
+	want := p.results(t, open(t, "", 1))
+	b, err := cpuref.Open(cpuref.Options{Threads: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, threads := range []int{1, 9} {
+		old := p.compile(t, b)
+		b.(kernels.Threader).UseThreads(threads)
+		if name := []string{"1 thread)", "3 threads)"}[i]; !strings.Contains(b.Name(), name) {
+			t.Errorf("%d of 3 threads: %s, want %s", threads, b.Name(), name)
+		}
+		for what, got := range map[string][][]byte{"an open program": p.run(t, old), "a new program": p.results(t, b)} {
+			if !slices.EqualFunc(got, want, bytes.Equal) {
+				t.Errorf("%s after a change to %d threads: other results", what, threads)
+			}
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	cpuref.CheckGoroutines(t, before)
+}
+
 func TestOpenErrors(t *testing.T) {
 	if _, err := cpuref.Open(cpuref.Options{Tier: "sse9"}); err == nil || !strings.Contains(err.Error(), `"sse9"`) || !strings.Contains(err.Error(), "generic") {
 		t.Errorf("unknown tier: %v, want an error that names it and lists the others", err)
@@ -177,6 +204,8 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 
 	w4, c4, dw4, dx4 := f("w4", 24, 3, 3, 32), f("c4", n, 7, 7, 24), f("dw4", 24, 3, 3, 32), f("dx4", n, 14, 14, 32)
 	one, dOne := f("one", 1, 7, 7, 24), f("gradient of one", 1, 14, 14, 32)
+	w5, c5, dw5, dx5 := f("w5", 32, 3, 3, 24), f("c5", n, 7, 7, 32), f("dw5", 32, 3, 3, 24), f("dx5", n, 7, 7, 24)
+	gram, terms, q, length := f("gram", 300, 300), f("terms", 300, 300), f("q", 300, 300), f("length", 1)
 	activated, dactivated := f("activated", n, 14, 14, 32), f("dactivated", n, 14, 14, 32)
 	residual, averages := f("residual", n, 28, 28, 32), f("averages", n, 1, 1, 32)
 
@@ -203,6 +232,9 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 		kernels.ConvBackwardWeight{X: pool, DY: c4, DW: dw4, Stride: 2, Pad: 1, Precision: precision},
 		kernels.ConvForward{X: pool.First(1), W: w4, Y: one, Stride: 2, Pad: 1, Precision: precision},
 		kernels.ConvBackwardInput{DY: one, W: w4, DX: dOne, Stride: 2, Pad: 1, Precision: precision},
+		kernels.ConvForward{X: c4, W: w5, Y: c5, Stride: 1, Pad: 1, Precision: precision},
+		kernels.ConvBackwardInput{DY: c5, W: w5, DX: dx5, Stride: 1, Pad: 1, Precision: precision},
+		kernels.ConvBackwardWeight{X: c4, DY: c5, DW: dw5, Stride: 1, Pad: 1, Precision: precision},
 		kernels.DropoutForward{X: c2.Reshape(n, 7840), State: state, Y: drop, P: .25},
 		kernels.GEMM{A: drop, B: w3, Bias: b3, C: logits, TransB: true, Precision: precision},
 		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: y, State: state, Loss: loss, Correct: correct, DLogits: dlogits},
@@ -220,6 +252,10 @@ func newStepPlan(precision kernels.Precision) stepPlan {
 		kernels.ConvBackwardWeight{X: x, DY: dnorm, DW: dw1, DBias: db1, Stride: 1, Pad: 1, Precision: precision},
 		kernels.Adam{Param: param, Grad: grad, M: m, V: v, State: state, LearningRates: rates, Beta1: .9, Beta2: .999, Eps: 1e-8},
 		kernels.SGD{Param: param, Grad: grad, M: velocity, State: state, LearningRates: rates, Momentum: .9},
+		kernels.EMA{Param: param, Average: f("average", 100_001), State: state, Decay: .9},
+		kernels.MuonMomentum{Grad: grad, M: velocity, Momentum: .95},
+		kernels.MuonNormalize{Gram: gram, A: f("normalized", 300, 300), Norm: length}, kernels.NewtonSchulz{A: gram, P: terms, Q: q},
+		kernels.MuonStep{Param: param, Direction: grad, Norm: length, State: state, LearningRates: rates, Scale: 5, WeightDecay: .01},
 		kernels.Fill{X: f("fill", 50_000), Value: 3},
 		kernels.AdvanceState{State: state, Batch: 0, Beta1: .9, Beta2: .999},
 	)
@@ -264,10 +300,16 @@ func (p stepPlan) compile(t *testing.T, b kernels.Backend) kernels.Program {
 	return program
 }
 
-// results returns every buffer after two steps; all numbers must be finite.
+// results returns what run does, of a new program.
 func (p stepPlan) results(t *testing.T, b kernels.Backend) [][]byte {
 	t.Helper()
-	program := p.compile(t, b)
+	return p.run(t, p.compile(t, b))
+}
+
+// run returns every buffer of the plan's program after two steps; all numbers must be
+// finite.
+func (p stepPlan) run(t *testing.T, program kernels.Program) [][]byte {
+	t.Helper()
 	if err := program.Run("step", 2); err != nil {
 		t.Fatal(err)
 	}
