@@ -116,7 +116,7 @@ dependencies: ## check that modules are as released, and without known vulnerabi
 
 # ALONE are tests of arithmetic, files and pictures that take long under the race
 # detector and share nothing between goroutines that other tests do not.
-ALONE := Test(WinogradErrors|Tiling|ConvBatchNormBits|PrecisionOfTiers|KilledAnywhere|EventsOfKilledRuns|EventsOfResumedRuns|FinishedRunGoesOn|Pictures|Identify|EvaluateGivesTheRunsMetrics|FullDataset|LoadVerifies|UnpackedCopy|LoadWithoutCache)
+ALONE := Test(WinogradErrors|Tiling|ConvBatchNormBits|PrecisionOfTiers|KilledAnywhere|EventsOfKilledRuns|EventsOfResumedRuns|FinishedRunGoesOn|ResumeIsExact|ResumeAfterMaxSteps|ResumeRefusesDamage|StopAfter|FindRate|NoEval|SearchSurvives|Pictures|Identify|EvaluateGivesTheRunsMetrics|FullDataset|LoadVerifies|UnpackedCopy|LoadWithoutCache)
 race: setup ## test everything concurrent under the race detector
 	$(GO) test -race -short $(TIMEOUT) -run AMX ./cpuref/internal/simd
 	$(GO) test -race -short $(TIMEOUT) -skip '^$(ALONE)' ./cpuref ./gpu ./kernels ./kernels/hostmemory ./kernels/vulkan ./cmd/fmnist-view/... \
