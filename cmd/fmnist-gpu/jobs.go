@@ -30,8 +30,8 @@ func newPrepareCommand() *cobra.Command {
 		Short: "Describe an experiment's trainings as jobs, and train none",
 		Long: `Write an experiment's folder with a description of each training, a job, and train
 none. Any machine that sees the folder, wherever it is mounted, can do a job with
-"experiment run-job". A scheduler that is no --executor of "experiment" only has to
-start that command once per index.
+"experiment run-job". Schedulers that "experiment --executor" does not know only have
+to start that command once per index.
 
 A job never changes, but the same command can add jobs, such as other seeds.`,
 		Example: `  fmnist-gpu experiment prepare rates.yaml --out /shared/rates
@@ -63,7 +63,7 @@ func prepareJobs(dir string, e study.Experiment) (*study.Jobs, error) {
 	if err := study.MakeOut(dir); err != nil {
 		return nil, err
 	}
-	defer os.Remove(dir) // does nothing if it is not empty
+	defer os.Remove(dir) // fails, as it should, unless the folder is empty
 	unlock, err := trainer.LockFolder(dir, "experiment")
 	if err != nil {
 		return nil, err
