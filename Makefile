@@ -93,7 +93,7 @@ SWIFTSHADER := /usr/lib/chromium/vk_swiftshader_icd.json
 ON_SWIFTSHADER := VK_DRIVER_FILES=$(SWIFTSHADER) VK_ICD_FILENAMES=$(SWIFTSHADER) FMNIST_DEVICE=SwiftShader FMNIST_REQUIRE_VULKAN=1
 test-swiftshader: PACKAGES := libvulkan1 vulkan-validationlayers dataset-fashion-mnist chromium
 test-swiftshader: setup ## parity, a short training and presentation on SwiftShader
-	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run '/vulkan' -skip TestTrajectory ./cpuref/parity -args -vulkan-sample 15
+	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run '/vulkan' -skip TestTrajectory ./cpuref/parity -args -vulkan-sample 30
 	$(ON_SWIFTSHADER) $(GO) test -count=1 -short $(TIMEOUT) -run TestTrainOnVulkan ./cmd/fmnist-gpu
 	$(ON_SWIFTSHADER) $(GO) test -count=1 $(TIMEOUT) -run 'Screen|Present|Graphics' ./gpu
 
