@@ -154,6 +154,27 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
 }
 
+// Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
+// equal height.
+func (k *Kernels) Rows(t *Tile, rows, cols int) {
+	a, c := t.A0, t.C
+	tiles := (rows + 2*k.Group - 1) / (2 * k.Group)
+	height, taller := rows/tiles, rows%tiles
+	for first, i := 0, 0; i < tiles; i++ {
+		n := height
+		if i < taller {
+			n++
+		}
+		rows0 := min(n, k.Group)
+		t.A0, t.C = at(a, first*t.RowA), at(c, first*t.RowC)
+		if n > rows0 {
+			t.A1 = at(t.A0, rows0*t.RowA)
+		}
+		k.Tile(t, rows0, n-rows0, cols)
+		first += n
+	}
+}
+
 // Dropout holds the parameters of one dropout: unit u of a sample is dropped if
 // Philox4x32({u/4, sample, Step, Purpose}, Keys[0])[u%4] < Threshold.
 type Dropout struct {
