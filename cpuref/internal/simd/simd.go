@@ -29,6 +29,12 @@ type Kernels struct {
 	Tile         func(t *Tile, rows0, rows1, cols int)
 	UnevenGroups bool
 
+	// PoolRow computes what NormalizeReLUPool2x2 makes, with t's Mean, Scale and Shift,
+	// of a tile's result: a window's elements are two rows from A0 on and the same two
+	// from A1 on, and its maximum is a row of C. cols is 16 or Cols. Accumulate and
+	// Ahead are not heeded. It is nil if the tier lacks it.
+	PoolRow func(t *Tile, windows, cols int)
+
 	// Transpose: dst[j·ldd+i] = src[i·lds+j], i < rows, j < cols.
 	Transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)
 
@@ -141,6 +147,9 @@ type Tile struct {
 	// next k fetches the line StepAhead further; a segment ends with JumpAhead.
 	Ahead                *float32
 	StepAhead, JumpAhead int
+
+	Mean, Scale, Shift *float32 // of PoolRow only
+	Tiles              int      // set by PoolRow
 
 	TileScratch // for the vector tiers
 }
