@@ -76,9 +76,8 @@ func (f *windowFaults) try(call int, failure gputest.Failure) gputest.Report {
 		args = append(args, "--validate")
 	}
 	code, out := startAs(f.t, args...).end()
-	out = out[:min(len(out), 500)]
 	r := f.control.Report(f.t)
-	what := fmt.Sprintf("call %d, %s: %s: exit code %d, %q", call, r.Failed, failure.Name, code, out)
+	what := fmt.Sprintf("call %d, %s: %s: exit code %d, %q", call, r.Failed, failure.Name, code, out[:min(len(out), 500)])
 	replaced := strings.HasSuffix(failure.Name, "_KHR") && slices.Contains([]string{"vkAcquireNextImageKHR", "vkQueuePresentKHR"}, r.Failed)
 	// The layer asks the driver itself, and takes no notice of failures.
 	layer := r.Failed == "vkGetPhysicalDeviceSurfaceCapabilitiesKHR" && strings.Contains(out, "vkCreateSwapchainKHR(): pCreateInfo")
