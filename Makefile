@@ -152,7 +152,7 @@ fuzz: ## feed the readers of files and requests with damaged input, each for FUZ
 TORTURE := $(GO) test -count=1 -timeout 180m -v -run '^Test(Kills|VulkanFaults|DiskFull|SameBytes|Soak|Cycles|ServeSoak)$$' ./cmd/fmnist-gpu -args
 
 torture: PACKAGES += $(VIEW_PACKAGES) xvfb xdotool
-torture: setup ## kill, fill, fail and soak for an hour or two
+torture: setup ## kill, fill, fail and soak for some hours
 	$(TORTURE) -kills 200 -faults 3 -disk-sizes 40 -same 3 -soak 10m -cycles 1000 -requests 10000
 	FMNIST_REQUIRE_WINDOW=1 GOGC=1 $(GO) test -count=1 -timeout 180m -tags view -run TestWindowFaults -v ./cmd/fmnist-view -args -faults 1
 
