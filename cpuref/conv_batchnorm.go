@@ -40,18 +40,23 @@ func newEpilogue(p *program, op kernels.ConvBatchNormInference) (e *epilogue, up
 // apply computes the output of the given number of rows of image n of a
 // convolution's result: z, which starts at row first, a multiple of the pool's size.
 func (e *epilogue) apply(z []float32, n, first, rows int) {
-	from, _ := e.outputRow(n, first/e.size)
-	to, _ := e.outputRow(n, (first+rows)/e.size)
 	if e.size > 1 {
 		e.forwardRows(z, n, first/e.size, (first+rows)/e.size)
 	} else {
-		y := e.y[from:to]
+		y, _ := e.outputRow(n, first)
 		mean, scale, shift := e.vector(0), e.vector(1), e.vector(2)
 		e.between(0, rows*e.w, func(at, rows, width int) {
-			e.normalize(y[at:], z[at:], mean[:width], scale[:width], shift[:width], width, rows)
+			e.normalize(e.y[y+at:], z[at:], mean[:width], scale[:width], shift[:width], width, rows)
 		})
 	}
+	e.join(n, first, rows)
+}
+
+// join runs what joins the op on the output of these rows.
+func (e *epilogue) join(n, first, rows int) {
 	if e.joined != nil {
+		from, _ := e.outputRow(n, first/e.size)
+		to, _ := e.outputRow(n, (first+rows)/e.size)
 		e.joined(from, to)
 	}
 }

@@ -217,7 +217,7 @@ func groups(spans []span) (n int) {
 
 func (x *correlation) addStrip(s strip) {
 	s.setRows(x.frame.fw*x.frame.c, x.stride*x.frame.c)
-	if x.epilogue != nil || s.gap > 0 {
+	if x.epilogue != nil && !x.pools() || s.gap > 0 {
 		x.p.scratch.reservePrivate(x.resultAt + s.rows*(x.width+s.gap)*x.out)
 	}
 	x.strips = append(x.strips, s)
@@ -284,11 +284,14 @@ func (x *correlation) compute(worker, task int) {
 	image := x.image(worker, n, strips)
 	for i := range strips {
 		s := &strips[i]
-		if x.epilogue != nil || s.gap > 0 {
+		switch {
+		case x.pools():
+			x.pool(worker, image, n, s)
+		case x.epilogue != nil || s.gap > 0:
 			x.computeInScratch(worker, image, n, s)
-			continue
+		default:
+			x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 		}
-		x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
 		x.stats.measure(n)
@@ -311,6 +314,29 @@ func (x *correlation) computeInScratch(worker int, image []float32, n int, s *st
 	x.epilogue.apply(scratch, n, s.row, s.rows)
 }
 
+// pools reports whether the tiles include the epilogue: the result is not stored.
+func (x *correlation) pools() bool {
+	return x.epilogue != nil && x.epilogue.size == 2 && !x.paired && x.out%winogradVector == 0 && x.p.backend.simd.PoolRow != nil
+}
+
+// pool computes a strip of image n, which is in its frame, with an epilogue.
+func (x *correlation) pool(worker int, image []float32, n int, s *strip) {
+	k, e, line := x.p.backend.simd, x.epilogue, x.stride*x.frame.fw*x.frame.c
+	t := x.start(worker, s)
+	t.RowC = x.out
+	for panel := range x.panels {
+		j := panel * k.Cols
+		x.startPanel(t, s, panel)
+		t.Mean, t.Scale, t.Shift = &e.vector(0)[j], &e.vector(1)[j], &e.vector(2)[j]
+		for row := s.row; row < s.row+s.rows; row += 2 {
+			y, _ := e.outputRow(n, row/2)
+			t.A0, t.A1, t.C = &image[row*line], &image[(row+1)*line], &e.y[y+j]
+			k.PoolRow(t, e.ow, min(k.Cols, x.out-j))
+		}
+	}
+	e.join(n, s.row, s.rows)
+}
+
 // closeGaps copies the rows of a strip's result without the gaps between them.
 func (x *correlation) closeGaps(dst, src []float32, s *strip) {
 	if s.gap == 0 {
@@ -328,20 +354,32 @@ func (x *correlation) multiply(worker int, image []float32, s *strip, result []f
 		x.clear(s, result)
 		return
 	}
-	k, c := x.p.backend.simd, x.frame.c
-	t := &x.p.scratch.tiles[worker]
-	t.RowA, t.RowC, t.Bias, t.Accumulate = x.stride*c, x.apart*x.out, nil, 0
-	t.Walk(s.kw*c, 1, k.Cols, s.kh, x.frame.fw*c, s.kw*c*k.Cols, 1, 0, 0)
+	k := x.p.backend.simd
+	t := x.start(worker, s)
+	t.RowC = x.apart * x.out
 	for panel := range x.panels {
 		j := panel * k.Cols
-		t.B = &x.filters(panel, s.firstTap)[0]
-		if x.bias != nil {
-			t.Bias = &x.bias[j]
-		}
+		x.startPanel(t, s, panel)
 		for _, s := range s.spans {
 			t.A0, t.A1, t.C = &image[s.a0], &image[s.a1], &result[s.pixel*x.out+j]
 			x.tile.multiply(t, s.rows0, s.rows1, min(k.Cols, x.out-j))
 		}
+	}
+}
+
+// start returns a worker's tile, ready for a strip.
+func (x *correlation) start(worker int, s *strip) *simd.Tile {
+	t, c, cols := &x.p.scratch.tiles[worker], x.frame.c, x.p.backend.simd.Cols
+	t.RowA, t.Bias, t.Accumulate = x.stride*c, nil, 0
+	t.Walk(s.kw*c, 1, cols, s.kh, x.frame.fw*c, s.kw*c*cols, 1, 0, 0)
+	return t
+}
+
+// startPanel readies a tile for a panel of filters.
+func (x *correlation) startPanel(t *simd.Tile, s *strip, panel int) {
+	t.B = &x.filters(panel, s.firstTap)[0]
+	if x.bias != nil {
+		t.Bias = &x.bias[panel*x.p.backend.simd.Cols]
 	}
 }
 

@@ -102,15 +102,16 @@ func (b *tileBlock) position(n, r int) (first, last int) {
 	return whole + (n*b.rows+r)*b.cols, b.wholeEnd() + n*b.rows + r
 }
 
-// needed returns the positions of the tiles that need a point's products.
-func (b *tileBlock) needed(point int) (from, end int) {
+// needed returns the positions of the tiles that need the products of the point in
+// row i and column j.
+func (b *tileBlock) needed(i, j int) (from, end int) {
 	lastRows, whole := b.lastRows()
 	end = b.tiles()
-	n := b.f.Extent()
-	if point%n == n-1 {
+	last := b.f.Extent() - 1
+	if j == last {
 		from, end = lastRows, b.wholeEnd()
 	}
-	if point/n == n-1 {
+	if i == last {
 		from = whole
 	}
 	return from, end

@@ -55,7 +55,7 @@ func checkBlock(t *testing.T, b *tileBlock) {
 		}
 		seen[tile] = true
 		for point := range b.f.Points() {
-			from, end := b.needed(point)
+			from, end := b.needed(point/n, point%n)
 			want := !(below && point/n == n-1) && !(beyond && point%n == n-1)
 			if got := tile >= from && tile < end; got != want {
 				t.Errorf("%+v: point %d of tile %d is needed: %t, want %t", *b, point, tile, got, want)

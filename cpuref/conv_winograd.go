@@ -290,20 +290,18 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
 	cols := min(k.Cols, x.out-panel*k.Cols)
-	for point := range x.f.Points() {
-		from, to := b.needed(point)
-		rows := newRowTiles(k.Group, to-from)
-		t.B = &filters[(panel*x.f.Points()+point)*x.c*k.Cols]
-		for i := range rows.count {
-			tile, n := rows.bounds(i)
-			tile += from
-			rows0 := min(n, k.Group)
-			t.A0 = &points[point*x.inputs+tile*x.c]
-			if n > rows0 {
-				t.A1 = &points[point*x.inputs+(tile+rows0)*x.c]
+	n := x.f.Extent()
+	for i := range n {
+		for j := range n {
+			from, to := b.needed(i, j)
+			if from == to {
+				continue
 			}
-			t.C = &products[point*x.products+tile*k.Cols]
-			k.Tile(t, rows0, n-rows0, cols)
+			point := i*n + j
+			t.A0 = &points[point*x.inputs+from*x.c]
+			t.B = &filters[(panel*n*n+point)*x.c*k.Cols]
+			t.C = &products[point*x.products+from*k.Cols]
+			k.Rows(t, to-from, cols)
 		}
 	}
 }

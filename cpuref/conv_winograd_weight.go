@@ -123,30 +123,22 @@ func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int)
 	gradients := inputs[g.f.Points()*g.inputs:]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias = 1, g.i, nil
-	rows := newRowTiles(k.Group, c)
-	for point := range g.f.Points() {
-		first, end := b.needed(point)
+	n := g.f.Extent()
+	for point := range n * n {
+		first, end := b.needed(point/n, point%n)
+		sums := g.pointSums(group, point)[from*g.i : to*g.i]
 		if first == end {
 			if t.Accumulate == 0 {
-				clear(g.pointSums(group, point)[from*g.i : to*g.i])
+				clear(sums)
 			}
 			continue
 		}
-		sums := g.pointSums(group, point)
 		t.Walk(end-first, c, g.i, 1, 0, 0, 1, 0, 0)
 		for j := 0; j < g.i; j += k.Cols {
+			t.A0 = &gradients[point*g.gradients+first*c]
 			t.B = &inputs[point*g.inputs+first*g.i+j]
-			for i := range rows.count {
-				row, n := rows.bounds(i)
-				rows0 := min(n, k.Group)
-				a := point*g.gradients + first*c + row
-				t.A0 = &gradients[a]
-				if n > rows0 {
-					t.A1 = &gradients[a+rows0]
-				}
-				t.C = &sums[(from+row)*g.i+j]
-				k.Tile(t, rows0, n-rows0, min(k.Cols, g.i-j))
-			}
+			t.C = &sums[j]
+			k.Rows(t, c, min(k.Cols, g.i-j))
 		}
 	}
 }

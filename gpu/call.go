@@ -65,6 +65,8 @@ func check(call string, result vk.Result) error {
 		return fmt.Errorf("%w: %s: %s", ErrOutOfMemory, call, name)
 	case vk.ErrorDeviceLost:
 		return fmt.Errorf("%w: %s: %s; the driver reset the GPU or it was unplugged: check the system log and start again", ErrDeviceLost, call, name)
+	case vk.ErrorSurfaceLost:
+		return fmt.Errorf("%w: %s: %s", errSurfaceLost, call, name)
 	}
 	return fmt.Errorf("%s: %s", call, name)
 }
@@ -456,7 +458,7 @@ func createCommandBuffer(d vk.Device, family int, flags vk.CommandPoolCreateFlag
 	buffers := make([]vk.CommandBuffer, 1)
 	if err := check("vkAllocateCommandBuffers", vk.AllocateCommandBuffers(d, &info, buffers)); err != nil {
 		vk.DestroyCommandPool(d, pool, nil)
-		return pool, nil, err
+		return nil, nil, err
 	}
 	return pool, buffers[0], nil
 }

@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"time"
 	"unsafe"
@@ -228,12 +229,18 @@ func (s *Screen) settle() error {
 	return check("vkDeviceWaitIdle", vk.DeviceWaitIdle(s.device.handle)) // for presentation
 }
 
-// renew replaces the swapchain.
+// renew replaces the swapchain, and the surface if that turns out to be lost.
 func (s *Screen) renew(f Frame) error {
 	if err := s.settle(); err != nil {
 		return err
 	}
-	return s.device.openSwapchain(&s.chain, f.Width, f.Height)
+	err := s.device.openSwapchain(&s.chain, f.Width, f.Height)
+	if errors.Is(err, errSurfaceLost) {
+		if err = s.newSurface(); err == nil {
+			err = s.device.openSwapchain(&s.chain, f.Width, f.Height)
+		}
+	}
+	return err
 }
 
 // record records the commands that draw a frame and copy it to an image of the

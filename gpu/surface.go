@@ -3,6 +3,7 @@
 package gpu
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,6 +22,8 @@ func (w *Window) require(available map[string]bool, others []string) ([]string, 
 	}
 	return append(others, w.Extensions...), nil
 }
+
+var errSurfaceLost = errors.New("the window's surface is lost")
 
 // openSurface makes the surface of the instance's window.
 func (in *instance) openSurface(w *Window) error {

@@ -16,18 +16,6 @@ import (
 
 var faultsEach = flag.Int("faults", 0, "TestVulkanFaults makes every Nth Vulkan call of a training fail; 0 skips it")
 
-// vulkanFaults are the results with which calls fail.
-var vulkanFaults = []struct {
-	name   string
-	result int32
-}{
-	{"VK_ERROR_OUT_OF_HOST_MEMORY", -1},
-	{"VK_ERROR_OUT_OF_DEVICE_MEMORY", -2},
-	{"VK_ERROR_INITIALIZATION_FAILED", -3},
-	{"VK_ERROR_DEVICE_LOST", -4},
-	{"VK_TIMEOUT", 2},
-}
-
 // Whichever Vulkan call of a training fails, and however, the training ends in one line
 // of error, or trains as if nothing had happened, or on the CPU if the device cannot be
 // opened. Nothing is lost: the next training, or its resumption, ends with the files of
@@ -37,12 +25,17 @@ func TestVulkanFaults(t *testing.T) {
 		t.Skip("make torture runs it")
 	}
 	isolateCache(t)
+	collectAlways(t)
 	f := newFaultSweep(t)
 	outcomes := map[string]int{}
+	n := 0
 	for call := 1; call <= f.calls; call++ {
-		for i, fault := range vulkanFaults {
-			if (call*len(vulkanFaults)+i)%*faultsEach == 0 {
-				outcomes[f.try(t, call, fault.name, fault.result)]++
+		for _, failure := range gputest.Failures {
+			if failure.Presentation {
+				continue
+			}
+			if n++; n%*faultsEach == 0 {
+				outcomes[f.try(t, call, failure)]++
 			}
 		}
 	}
@@ -70,12 +63,12 @@ func newFaultSweep(t *testing.T) *faultSweep {
 	gputest.Use(t, gputest.Driver{Name: "GTX", Type: "discrete", UUIDByte: 1, Control: f.control}.Build(t))
 	t.Setenv("NODEVICE_SELECT", "1") // Mesa's layer crashes if extensions cannot be listed
 	for range 2 {                    // the first fills the caches
-		f.control.Order(t, 0, 0)
+		f.control.Order(t, 0, gputest.Failure{})
 		f.keep(t)
 	}
-	calls, _, live := f.control.Report(t)
-	if f.calls = calls; len(live) > 0 || calls == 0 || len(f.want) != 2 {
-		t.Fatalf("without a fault: %d calls, %v left, devices %v", calls, live, slices.Collect(maps.Keys(f.want)))
+	r := f.control.Report(t)
+	if f.calls = r.Calls; len(r.Live) > 0 || r.Calls == 0 || len(f.want) != 2 {
+		t.Fatalf("without a fault: %d calls, %v left, devices %v", r.Calls, r.Live, slices.Collect(maps.Keys(f.want)))
 	}
 	return f
 }
@@ -100,27 +93,27 @@ func deviceOf(stdout string) string {
 }
 
 // try makes a call fail, checks how the training ends, and returns how.
-func (f *faultSweep) try(t *testing.T, call int, name string, result int32) (outcome string) {
+func (f *faultSweep) try(t *testing.T, call int, failure gputest.Failure) (outcome string) {
 	dir := filepath.Join(t.TempDir(), "r")
-	f.control.Order(t, call, result)
+	f.control.Order(t, call, failure)
 	stdout, stderr, code := runTrainOnly(t, dir, f.settings)
-	_, failed, live := f.control.Report(t)
-	what := fmt.Sprintf("call %d, %s: %s", call, failed, name)
+	r := f.control.Report(t)
+	what := fmt.Sprintf("call %d, %s: %s", call, r.Failed, failure.Name)
 	outcome = "error"
 	switch {
-	case failed == "":
+	case r.Failed == "":
 		outcome = "not reached"
 	case code == exitInterrupted && deviceOf(stdout) == "CPU":
 		outcome = "trained on the CPU"
 	case code == exitInterrupted:
 		outcome = "trained"
-	case code != exitFailed || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "fmnist-gpu: ") || !strings.Contains(stderr, failed):
+	case code != exitFailed || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "fmnist-gpu: ") || !strings.Contains(stderr, r.Failed):
 		t.Errorf("%s: exit code %d, %q, want one line of error that names the call", what, code, stderr)
 	}
-	if len(live) > 0 && !(outcome == "trained on the CPU" && name == "VK_TIMEOUT") { // what a device that hangs still uses cannot be destroyed
-		t.Errorf("%s: %v left", what, live)
+	if len(r.Live) > 0 && !(outcome == "trained on the CPU" && failure.Name == "VK_TIMEOUT") { // what a device that hangs still uses cannot be destroyed
+		t.Errorf("%s: %v left", what, r.Live)
 	}
-	f.control.Order(t, 0, 0)
+	f.control.Order(t, 0, gputest.Failure{})
 	if outcome == "error" {
 		if stdout, stderr, code = runTrainOnly(t, dir, f.settings); code != exitInterrupted {
 			t.Errorf("%s: afterwards: exit code %d, %s", what, code, stderr)

@@ -54,24 +54,50 @@ func TestKills(t *testing.T) {
 	}
 	isolateCache(t)
 	letters := t.TempDir()
-	writeLetters(t, letters, 6000, 520)
-	for backend, device := range map[string][]string{
-		"cpu":    {"--cpu", "--set=batch-size=1", "--set=epochs=6"},
-		"vulkan": {"--device=" + cmp.Or(os.Getenv("FMNIST_DEVICE"), "0"), "--set=batch-size=4", "--set=epochs=3"},
+	if testing.Short() {
+		writeLetters(t, letters, 1560, 260)
+	} else {
+		writeLetters(t, letters, 6000, 520)
+	}
+	for backend, on := range map[string]struct {
+		device []string
+		first  int // victim: even a few kills are of all victims, on one backend or the other
+	}{
+		"cpu":    {[]string{"--cpu", "--set=batch-size=1", "--set=epochs=6"}, 0},
+		"vulkan": {[]string{"--device=" + cmp.Or(os.Getenv("FMNIST_DEVICE"), "0"), "--set=batch-size=4", "--set=epochs=3"}, 2},
 	} {
 		t.Run(backend, func(t *testing.T) {
-			if _, stderr, code := run(t, "train", "--dry-run", "--model", "logistic", "--dataset", letters, device[0]); code == exitNoDevice && os.Getenv("FMNIST_REQUIRE_VULKAN") != "1" {
+			if _, stderr, code := run(t, "train", "--dry-run", "--model", "logistic", "--dataset", letters, on.device[0]); code == exitNoDevice && os.Getenv("FMNIST_REQUIRE_VULKAN") != "1" {
 				t.Skip(stderr)
 			}
+			if backend == "vulkan" {
+				collectAlways(t)
+			}
 			s := sweep{count: map[string]int{}, exits: map[int]int{}}
-			victims := []*victim{newVictim(t, letters, device, 1), newVictim(t, letters, device, 2),
-				newListVictim(t, "experiment", "grid: {lr: [0.001, 0.01]}", letters, device), newListVictim(t, "search", "ranges: {lr: [1e-4, 0.001, 0.01]}\ntrials: 3\nmax-epochs: 3", letters, device)}
-			for i := 0; s.count[killing.name] < *kills; i++ {
-				s.torture(t, victims[i%len(victims)])
+			var victims [4]*victim
+			for i := on.first; s.count[killing.name] < *kills || i < on.first+2; i++ {
+				v := &victims[i%len(victims)]
+				if *v == nil {
+					*v = newKind(t, i%len(victims), letters, on.device)
+				}
+				s.torture(t, *v)
 			}
 			t.Logf("%d trainings; endings %v; exit codes %v; at most %.2f s between the last checkpoint and a kill", s.trainings, s.count, s.exits, s.lost.Seconds())
 		})
 	}
+}
+
+// newKind returns one of the four kinds of victims.
+func newKind(t *testing.T, kind int, letters string, device []string) *victim {
+	switch kind {
+	case 0:
+		return newVictim(t, letters, device, 1)
+	case 1:
+		return newVictim(t, letters, device, 2)
+	case 2:
+		return newListVictim(t, "experiment", "grid: {lr: [0.001, 0.01]}", letters, device)
+	}
+	return newListVictim(t, "search", "ranges: {lr: [1e-4, 0.001, 0.01]}\ntrials: 3\nmax-epochs: 3", letters, device)
 }
 
 // victim is what TestKills trains: one training, replicas, an experiment or a search.

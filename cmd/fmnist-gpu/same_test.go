@@ -15,10 +15,10 @@ import (
 
 var sameTimes = flag.Int("same", 0, "TestSameBytes trains N times on each backend and with each number of threads; 0 skips it")
 
-// manyOps are the settings of a training with many kinds of layers, and all that is random.
-const manyOps = `network: |
-  layers:
-    - conv: {out: 6, kernel: 3, padding: 1, bias: false}
+// manyOps are the layers of a network of many kinds, and fewOps those of one for software
+// drivers in a hurry: they would spend it on compiling.
+const (
+	manyOps = `    - conv: {out: 6, kernel: 3, padding: 1, bias: false}
     - batchnorm
     - relu
     - maxpool: 2
@@ -28,7 +28,17 @@ const manyOps = `network: |
     - flatten
     - dropout: 0.25
     - linear: {out: classes}
-model: all
+`
+	fewOps = `    - conv: {out: 6, kernel: 3, stride: 2}
+    - relu
+    - flatten
+    - dropout: 0.25
+    - linear: {out: classes}
+`
+)
+
+// sameSettings are the settings of a training with all that is random.
+const sameSettings = `model: all
 augment: light
 rotate: 10
 epochs: 2
@@ -52,13 +62,18 @@ func TestSameBytes(t *testing.T) {
 			for _, threads := range []int{1, 2} {
 				settings = append(settings, fmt.Sprintf("cpu: true\nthreads: %d\nprecision: %s\n", threads, precision))
 			}
-			wantSameBytes(t, tier+", "+precision, dir, settings)
+			wantSameBytes(t, tier+", "+precision, manyOps, dir, settings)
 		}
+	}
+	collectAlways(t)
+	layers := manyOps
+	if testing.Short() {
+		layers = fewOps
 	}
 	vulkan := []string{"device: 0\n", "device: 0\n"}
 	for _, threads := range []string{"1", "2"} { // of Mesa's software driver
 		t.Setenv("LP_NUM_THREADS", threads)
-		wantSameBytes(t, "Vulkan", dir, vulkan)
+		wantSameBytes(t, "Vulkan", layers, dir, vulkan)
 	}
 	const swiftShader = "/usr/lib/chromium/vk_swiftshader_icd.json"
 	if _, err := os.Stat(swiftShader); err != nil {
@@ -67,18 +82,18 @@ func TestSameBytes(t *testing.T) {
 	}
 	t.Setenv("VK_DRIVER_FILES", swiftShader)
 	t.Setenv("VK_ICD_FILENAMES", swiftShader)
-	wantSameBytes(t, "SwiftShader", dir, vulkan)
+	wantSameBytes(t, "SwiftShader", layers, dir, vulkan)
 }
 
 // trained holds the files of the first training by what it was trained on.
 var trained = map[string]map[string]string{}
 
-// wantSameBytes trains several times with each of the settings.
-func wantSameBytes(t *testing.T, what, data string, settings []string) {
+// wantSameBytes trains a network several times with each of the settings.
+func wantSameBytes(t *testing.T, what, layers, data string, settings []string) {
 	t.Helper()
 	for _, s := range settings {
 		file := filepath.Join(t.TempDir(), "settings.yaml")
-		writeFile(t, file, manyOps+"dataset: "+data+"\n"+s)
+		writeFile(t, file, "network: |\n  layers:\n"+layers+sameSettings+"dataset: "+data+"\n"+s)
 		for range *sameTimes {
 			dir := filepath.Join(t.TempDir(), "r")
 			_, stderr, code := runTrainOnly(t, dir, file)

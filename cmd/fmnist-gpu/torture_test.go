@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +18,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
+
+// collectAlways makes this process and those that it starts collect garbage all the time,
+// which finds memory that Vulkan uses but Go has freed.
+func collectAlways(t *testing.T) {
+	t.Helper()
+	t.Setenv("GOGC", "1")
+	before := debug.SetGCPercent(1)
+	t.Cleanup(func() { debug.SetGCPercent(before) })
+}
 
 // trainsOnly makes the test binary behave as trainOnly.
 const trainsOnly = "trains only"

@@ -81,7 +81,13 @@ type view struct {
 // start runs fmnist-view with the validation layer on.
 func start(t *testing.T, args ...string) *view {
 	t.Helper()
-	v := &view{T: t, process: exec.Command(os.Args[0], append([]string{"--validate"}, args...)...), dir: t.TempDir()}
+	return startAs(t, append([]string{"--validate"}, args...)...)
+}
+
+// startAs runs fmnist-view.
+func startAs(t *testing.T, args ...string) *view {
+	t.Helper()
+	v := &view{T: t, process: exec.Command(os.Args[0], args...), dir: t.TempDir()}
 	v.process.Env = append(os.Environ(), childVariable+"=1")
 	v.process.Dir, v.process.Stdout, v.process.Stderr = v.dir, &v.out, &v.out
 	if err := v.process.Start(); err != nil {
@@ -229,7 +235,7 @@ func TestWindow(t *testing.T) {
 			t.Errorf("%s: exit code %d: %s", name, code, out)
 		}
 	}
-	v = start(t, dir, "--measure", "2")
+	v = start(t, dir, "--measure", ".5")
 	code, out := v.end()
 	if code != 0 || !strings.Contains(out, "frames/s, 1280×800") {
 		t.Errorf("--measure: exit code %d: %s", code, out)
@@ -248,6 +254,7 @@ func TestWindowErrors(t *testing.T) {
 	}{
 		"display":                           {3, "DISPLAY=", []string{"RUN"}},
 		"Vulkan":                            {3, "VK_DRIVER_FILES=/nonexistent", []string{"RUN"}},
+		"Failed to retrieve vkEnumerate":    {3, "LD_LIBRARY_PATH=" + gputest.EmptyLoader(t), []string{"RUN"}},
 		"no queue of it draws and presents": {3, "VK_DRIVER_FILES=" + blind, []string{"RUN"}},
 		`no device has the index`:           {3, "", []string{"RUN", "--device", "99"}},
 		"not a run's folder":                {4, "", []string{"."}},

@@ -38,26 +38,51 @@ type Control string
 func NewControl(t testing.TB) Control {
 	t.Helper()
 	c := Control(filepath.Join(t.TempDir(), "control"))
-	c.Order(t, 0, 0)
+	c.Order(t, 0, Failure{})
 	return c
 }
 
 // kinds are the kinds of objects in the order of driver.c.
-var kinds = [...]string{"instance", "device", "buffer", "memory", "fence", "shader module", "set layout", "pipeline layout", "pipeline", "pipeline cache", "command pool", "descriptor pool", "query pool"}
+var kinds = [...]string{"instance", "device", "buffer", "memory", "fence", "shader module", "set layout", "pipeline layout", "pipeline", "pipeline cache", "command pool", "descriptor pool", "query pool",
+	"image", "image view", "sampler", "render pass", "framebuffer", "semaphore", "surface", "swapchain"}
+
+// Failure is a VkResult with which a call can fail.
+type Failure struct {
+	Name         string
+	Result       int32
+	Presentation bool // of a call of surfaces or swapchains
+}
+
+// Failures are the results with which calls fail: most of them any call.
+var Failures = []Failure{
+	{"VK_ERROR_OUT_OF_HOST_MEMORY", -1, false},
+	{"VK_ERROR_OUT_OF_DEVICE_MEMORY", -2, false},
+	{"VK_ERROR_INITIALIZATION_FAILED", -3, false},
+	{"VK_ERROR_DEVICE_LOST", -4, false},
+	{"VK_TIMEOUT", 2, false},
+	{"VK_ERROR_OUT_OF_DATE_KHR", -1000001004, true},
+	{"VK_ERROR_SURFACE_LOST_KHR", -1000000000, true},
+	{"VK_SUBOPTIMAL_KHR", 1000001003, true},
+}
 
 // control is the content of the file.
 type control struct {
-	Fault, Result, Calls int64
-	Live                 [len(kinds)]int64
-	Failed               [64]byte
+	Fault, Result, Presentation, Calls, PresentationCalls int64
+	Live                                                  [len(kinds)]int64
+	Failed                                                [64]byte
 }
 
 // Order starts the counts anew. The call with the given number, from 1 on, will do
-// nothing but return the VkResult; 0 is none. No driver may be in use.
-func (c Control) Order(t testing.TB, call int, result int32) {
+// nothing but return the failure's result; 0 is none. A presentation failure's number
+// counts presentation calls only. No driver may be in use.
+func (c Control) Order(t testing.TB, call int, f Failure) {
 	t.Helper()
+	order := control{Fault: int64(call), Result: int64(f.Result)}
+	if f.Presentation {
+		order.Presentation = 1
+	}
 	var b bytes.Buffer
-	err := binary.Write(&b, binary.NativeEndian, control{Fault: int64(call), Result: int64(result)})
+	err := binary.Write(&b, binary.NativeEndian, order)
 	if err == nil {
 		err = os.WriteFile(string(c), b.Bytes(), 0o666)
 	}
@@ -66,25 +91,31 @@ func (c Control) Order(t testing.TB, call int, result int32) {
 	}
 }
 
-// Report returns the number of calls since the order, the function whose call failed,
-// or "", and how many objects of each kind have been created but not destroyed.
-func (c Control) Report(t testing.TB) (calls int, failed string, live map[string]int) {
+// Report is what has happened since an order.
+type Report struct {
+	Calls, PresentationCalls int            // the latter are among the former
+	Failed                   string         // the function whose call failed, or ""
+	Live                     map[string]int // how many objects of each kind have been created but not destroyed
+}
+
+// Report returns what has happened since the order.
+func (c Control) Report(t testing.TB) Report {
 	t.Helper()
 	text, err := os.ReadFile(string(c))
-	var r control
+	var is control
 	if err == nil {
-		err = binary.Read(bytes.NewReader(text), binary.NativeEndian, &r)
+		err = binary.Read(bytes.NewReader(text), binary.NativeEndian, &is)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	live = map[string]int{}
-	for i, n := range r.Live {
+	r := Report{int(is.Calls), int(is.PresentationCalls), string(bytes.TrimRight(is.Failed[:], "\x00")), map[string]int{}}
+	for i, n := range is.Live {
 		if n != 0 {
-			live[kinds[i]] = int(n)
+			r.Live[kinds[i]] = int(n)
 		}
 	}
-	return int(r.Calls), string(bytes.TrimRight(r.Failed[:], "\x00")), live
+	return r
 }
 
 var types = map[string]int{"other": 0, "integrated": 1, "discrete": 2, "virtual": 3, "cpu": 4}

@@ -16210,6 +16210,1263 @@ store:
 	VZEROUPPER
 	RET
 
+// func tilePool1x16AVX2(t *Tile)
+// Requires: AVX, FMA3
+TEXT ·tilePool1x16AVX2(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	MOVQ   t+0(FP), SI
+	MOVQ   56(SI), SI
+	SHLQ   $0x02, SI
+	MOVQ   t+0(FP), DI
+	MOVQ   64(DI), DI
+	SHLQ   $0x02, DI
+	MOVQ   t+0(FP), R8
+	MOVQ   104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (DX), Y0
+	VMOVUPS      32(DX), Y1
+	VBROADCASTSS (AX), Y2
+	VFMADD231PS  Y2, Y0, Y3
+	VFMADD231PS  Y2, Y1, Y4
+	VBROADCASTSS (AX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y5
+	VFMADD231PS  Y2, Y1, Y6
+	VBROADCASTSS (CX), Y2
+	VFMADD231PS  Y2, Y0, Y7
+	VFMADD231PS  Y2, Y1, Y8
+	VBROADCASTSS (CX)(BX*1), Y2
+	VFMADD231PS  Y2, Y0, Y9
+	VFMADD231PS  Y2, Y1, Y10
+	ADDQ         SI, AX
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (DX)(R10*4), DX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	LEAQ         (CX)(R9*4), CX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (DX)(R9*4), DX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         (SP), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         32(CX), CX
+	TESTQ        CX, CX
+	JZ           store
+	VXORPS       Y0, Y0, Y0
+	VADDPS       (CX), Y0, Y0
+	VXORPS       Y1, Y1, Y1
+	VADDPS       32(CX), Y1, Y1
+	VADDPS       Y0, Y3, Y3
+	VADDPS       Y1, Y4, Y4
+	VADDPS       Y0, Y5, Y5
+	VADDPS       Y1, Y6, Y6
+	VADDPS       Y0, Y7, Y7
+	VADDPS       Y1, Y8, Y8
+	VADDPS       Y0, Y9, Y9
+	VADDPS       Y1, Y10, Y10
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Y0, Y0, Y0
+	VMOVUPS     (DX), Y1
+	VMOVUPS     (BX), Y2
+	VMOVUPS     (SI), Y11
+	VSUBPS      Y1, Y3, Y3
+	VFMADD213PS Y11, Y2, Y3
+	VSUBPS      Y1, Y5, Y5
+	VFMADD213PS Y11, Y2, Y5
+	VSUBPS      Y1, Y7, Y7
+	VFMADD213PS Y11, Y2, Y7
+	VSUBPS      Y1, Y9, Y9
+	VFMADD213PS Y11, Y2, Y9
+	VMOVUPS     32(DX), Y1
+	VMOVUPS     32(BX), Y2
+	VMOVUPS     32(SI), Y11
+	VSUBPS      Y1, Y4, Y4
+	VFMADD213PS Y11, Y2, Y4
+	VSUBPS      Y1, Y6, Y6
+	VFMADD213PS Y11, Y2, Y6
+	VSUBPS      Y1, Y8, Y8
+	VFMADD213PS Y11, Y2, Y8
+	VSUBPS      Y1, Y10, Y10
+	VFMADD213PS Y11, Y2, Y10
+	VMAXPS      Y3, Y5, Y3
+	VMAXPS      Y3, Y7, Y3
+	VMAXPS      Y3, Y9, Y3
+	VMAXPS      Y3, Y0, Y3
+	VMOVUPS     Y3, (AX)
+	VMAXPS      Y4, Y6, Y4
+	VMAXPS      Y4, Y8, Y4
+	VMAXPS      Y4, Y10, Y4
+	VMAXPS      Y4, Y0, Y4
+	VMOVUPS     Y4, 32(AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000002, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool1x16AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool1x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	MOVQ   t+0(FP), SI
+	MOVQ   56(SI), SI
+	SHLQ   $0x02, SI
+	MOVQ   t+0(FP), DI
+	MOVQ   64(DI), DI
+	SHLQ   $0x02, DI
+	MOVQ   t+0(FP), R8
+	MOVQ   104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS          (DX), Z0
+	VFMADD231PS.BCST (AX), Z0, Z1
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
+	VFMADD231PS.BCST (CX), Z0, Z3
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z4
+	ADDQ             SI, AX
+	ADDQ             SI, CX
+	ADDQ             DI, DX
+	DECQ             R10
+	JNZ              k
+	MOVQ             t+0(FP), R10
+	MOVQ             88(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	LEAQ             (CX)(R10*4), CX
+	MOVQ             t+0(FP), R10
+	MOVQ             96(R10), R10
+	LEAQ             (DX)(R10*4), DX
+	DECQ             R9
+	JNZ              segments
+	MOVQ             t+0(FP), R9
+	MOVQ             112(R9), R9
+	LEAQ             (AX)(R9*4), AX
+	LEAQ             (CX)(R9*4), CX
+	MOVQ             t+0(FP), R9
+	MOVQ             120(R9), R9
+	LEAQ             (DX)(R9*4), DX
+	DECQ             R8
+	JNZ              blocks
+	MOVQ             (SP), AX
+	MOVQ             t+0(FP), CX
+	MOVQ             32(CX), CX
+	TESTQ            CX, CX
+	JZ               store
+	VXORPS           Z0, Z0, Z0
+	VADDPS           (CX), Z0, Z0
+	VADDPS           Z0, Z1, Z1
+	VADDPS           Z0, Z2, Z2
+	VADDPS           Z0, Z3, Z3
+	VADDPS           Z0, Z4, Z4
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z5
+	VMOVUPS     (BX), Z6
+	VMOVUPS     (SI), Z7
+	VSUBPS      Z5, Z1, Z1
+	VFMADD213PS Z7, Z6, Z1
+	VSUBPS      Z5, Z2, Z2
+	VFMADD213PS Z7, Z6, Z2
+	VSUBPS      Z5, Z3, Z3
+	VFMADD213PS Z7, Z6, Z3
+	VSUBPS      Z5, Z4, Z4
+	VFMADD213PS Z7, Z6, Z4
+	VMAXPS      Z1, Z2, Z1
+	VMAXPS      Z1, Z3, Z1
+	VMAXPS      Z1, Z4, Z1
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000002, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool1x32AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool1x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	MOVQ   t+0(FP), SI
+	MOVQ   56(SI), SI
+	SHLQ   $0x02, SI
+	MOVQ   t+0(FP), DI
+	MOVQ   64(DI), DI
+	SHLQ   $0x02, DI
+	MOVQ   t+0(FP), R8
+	MOVQ   104(R8), R8
+
+blocks:
+	MOVQ t+0(FP), R9
+	MOVQ 80(R9), R9
+
+segments:
+	MOVQ t+0(FP), R10
+	MOVQ 72(R10), R10
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	ADDQ         SI, AX
+	ADDQ         SI, CX
+	ADDQ         DI, DX
+	DECQ         R10
+	JNZ          k
+	MOVQ         t+0(FP), R10
+	MOVQ         88(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         96(R10), R10
+	LEAQ         (DX)(R10*4), DX
+	DECQ         R9
+	JNZ          segments
+	MOVQ         t+0(FP), R9
+	MOVQ         112(R9), R9
+	LEAQ         (AX)(R9*4), AX
+	LEAQ         (CX)(R9*4), CX
+	MOVQ         t+0(FP), R9
+	MOVQ         120(R9), R9
+	LEAQ         (DX)(R9*4), DX
+	DECQ         R8
+	JNZ          blocks
+	MOVQ         (SP), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         32(CX), CX
+	TESTQ        CX, CX
+	JZ           store
+	VXORPS       Z0, Z0, Z0
+	VADDPS       (CX), Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       Z0, Z3, Z3
+	VADDPS       Z1, Z4, Z4
+	VADDPS       Z0, Z5, Z5
+	VADDPS       Z1, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z1, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	VADDPS       Z1, Z10, Z10
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VMOVUPS     (SI), Z11
+	VSUBPS      Z1, Z3, Z3
+	VFMADD213PS Z11, Z2, Z3
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z11, Z2, Z5
+	VSUBPS      Z1, Z7, Z7
+	VFMADD213PS Z11, Z2, Z7
+	VSUBPS      Z1, Z9, Z9
+	VFMADD213PS Z11, Z2, Z9
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     64(BX), Z2
+	VMOVUPS     64(SI), Z11
+	VSUBPS      Z1, Z4, Z4
+	VFMADD213PS Z11, Z2, Z4
+	VSUBPS      Z1, Z6, Z6
+	VFMADD213PS Z11, Z2, Z6
+	VSUBPS      Z1, Z8, Z8
+	VFMADD213PS Z11, Z2, Z8
+	VSUBPS      Z1, Z10, Z10
+	VFMADD213PS Z11, Z2, Z10
+	VMAXPS      Z3, Z5, Z3
+	VMAXPS      Z3, Z7, Z3
+	VMAXPS      Z3, Z9, Z3
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, (AX)
+	VMAXPS      Z4, Z6, Z4
+	VMAXPS      Z4, Z8, Z4
+	VMAXPS      Z4, Z10, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, 64(AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000002, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool2x16AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool2x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   t+0(FP), DI
+	MOVQ   56(DI), DI
+	SHLQ   $0x02, DI
+	MOVQ   t+0(FP), R8
+	MOVQ   64(R8), R8
+	SHLQ   $0x02, R8
+	MOVQ   t+0(FP), R9
+	MOVQ   104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS          (DX), Z0
+	VFMADD231PS.BCST (AX), Z0, Z1
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
+	VFMADD231PS.BCST (CX), Z0, Z5
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z6
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z7
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z8
+	ADDQ             DI, AX
+	ADDQ             DI, CX
+	ADDQ             R8, DX
+	DECQ             R11
+	JNZ              k
+	MOVQ             t+0(FP), R11
+	MOVQ             88(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	LEAQ             (CX)(R11*4), CX
+	MOVQ             t+0(FP), R11
+	MOVQ             96(R11), R11
+	LEAQ             (DX)(R11*4), DX
+	DECQ             R10
+	JNZ              segments
+	MOVQ             t+0(FP), R10
+	MOVQ             112(R10), R10
+	LEAQ             (AX)(R10*4), AX
+	LEAQ             (CX)(R10*4), CX
+	MOVQ             t+0(FP), R10
+	MOVQ             120(R10), R10
+	LEAQ             (DX)(R10*4), DX
+	DECQ             R9
+	JNZ              blocks
+	MOVQ             (SP), AX
+	MOVQ             t+0(FP), CX
+	MOVQ             32(CX), CX
+	TESTQ            CX, CX
+	JZ               store
+	VXORPS           Z0, Z0, Z0
+	VADDPS           (CX), Z0, Z0
+	VADDPS           Z0, Z1, Z1
+	VADDPS           Z0, Z2, Z2
+	VADDPS           Z0, Z3, Z3
+	VADDPS           Z0, Z4, Z4
+	VADDPS           Z0, Z5, Z5
+	VADDPS           Z0, Z6, Z6
+	VADDPS           Z0, Z7, Z7
+	VADDPS           Z0, Z8, Z8
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z9
+	VMOVUPS     (BX), Z10
+	VMOVUPS     (SI), Z11
+	VSUBPS      Z9, Z1, Z1
+	VFMADD213PS Z11, Z10, Z1
+	VSUBPS      Z9, Z2, Z2
+	VFMADD213PS Z11, Z10, Z2
+	VSUBPS      Z9, Z3, Z3
+	VFMADD213PS Z11, Z10, Z3
+	VSUBPS      Z9, Z4, Z4
+	VFMADD213PS Z11, Z10, Z4
+	VSUBPS      Z9, Z5, Z5
+	VFMADD213PS Z11, Z10, Z5
+	VSUBPS      Z9, Z6, Z6
+	VFMADD213PS Z11, Z10, Z6
+	VSUBPS      Z9, Z7, Z7
+	VFMADD213PS Z11, Z10, Z7
+	VSUBPS      Z9, Z8, Z8
+	VFMADD213PS Z11, Z10, Z8
+	VMAXPS      Z1, Z2, Z1
+	VMAXPS      Z1, Z5, Z1
+	VMAXPS      Z1, Z6, Z1
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        CX, AX
+	VMAXPS      Z3, Z4, Z3
+	VMAXPS      Z3, Z7, Z3
+	VMAXPS      Z3, Z8, Z3
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000004, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool2x32AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool2x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	MOVQ   t+0(FP), DI
+	MOVQ   56(DI), DI
+	SHLQ   $0x02, DI
+	MOVQ   t+0(FP), R8
+	MOVQ   64(R8), R8
+	SHLQ   $0x02, R8
+	MOVQ   t+0(FP), R9
+	MOVQ   104(R9), R9
+
+blocks:
+	MOVQ t+0(FP), R10
+	MOVQ 80(R10), R10
+
+segments:
+	MOVQ t+0(FP), R11
+	MOVQ 72(R11), R11
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	ADDQ         DI, AX
+	ADDQ         DI, CX
+	ADDQ         R8, DX
+	DECQ         R11
+	JNZ          k
+	MOVQ         t+0(FP), R11
+	MOVQ         88(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         96(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          segments
+	MOVQ         t+0(FP), R10
+	MOVQ         112(R10), R10
+	LEAQ         (AX)(R10*4), AX
+	LEAQ         (CX)(R10*4), CX
+	MOVQ         t+0(FP), R10
+	MOVQ         120(R10), R10
+	LEAQ         (DX)(R10*4), DX
+	DECQ         R9
+	JNZ          blocks
+	MOVQ         (SP), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         32(CX), CX
+	TESTQ        CX, CX
+	JZ           store
+	VXORPS       Z0, Z0, Z0
+	VADDPS       (CX), Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       Z0, Z3, Z3
+	VADDPS       Z1, Z4, Z4
+	VADDPS       Z0, Z5, Z5
+	VADDPS       Z1, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z1, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	VADDPS       Z1, Z10, Z10
+	VADDPS       Z0, Z11, Z11
+	VADDPS       Z1, Z12, Z12
+	VADDPS       Z0, Z13, Z13
+	VADDPS       Z1, Z14, Z14
+	VADDPS       Z0, Z15, Z15
+	VADDPS       Z1, Z16, Z16
+	VADDPS       Z0, Z17, Z17
+	VADDPS       Z1, Z18, Z18
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VMOVUPS     (SI), Z19
+	VSUBPS      Z1, Z3, Z3
+	VFMADD213PS Z19, Z2, Z3
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z19, Z2, Z5
+	VSUBPS      Z1, Z7, Z7
+	VFMADD213PS Z19, Z2, Z7
+	VSUBPS      Z1, Z9, Z9
+	VFMADD213PS Z19, Z2, Z9
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z19, Z2, Z11
+	VSUBPS      Z1, Z13, Z13
+	VFMADD213PS Z19, Z2, Z13
+	VSUBPS      Z1, Z15, Z15
+	VFMADD213PS Z19, Z2, Z15
+	VSUBPS      Z1, Z17, Z17
+	VFMADD213PS Z19, Z2, Z17
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     64(BX), Z2
+	VMOVUPS     64(SI), Z19
+	VSUBPS      Z1, Z4, Z4
+	VFMADD213PS Z19, Z2, Z4
+	VSUBPS      Z1, Z6, Z6
+	VFMADD213PS Z19, Z2, Z6
+	VSUBPS      Z1, Z8, Z8
+	VFMADD213PS Z19, Z2, Z8
+	VSUBPS      Z1, Z10, Z10
+	VFMADD213PS Z19, Z2, Z10
+	VSUBPS      Z1, Z12, Z12
+	VFMADD213PS Z19, Z2, Z12
+	VSUBPS      Z1, Z14, Z14
+	VFMADD213PS Z19, Z2, Z14
+	VSUBPS      Z1, Z16, Z16
+	VFMADD213PS Z19, Z2, Z16
+	VSUBPS      Z1, Z18, Z18
+	VFMADD213PS Z19, Z2, Z18
+	VMAXPS      Z3, Z5, Z3
+	VMAXPS      Z3, Z11, Z3
+	VMAXPS      Z3, Z13, Z3
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, (AX)
+	VMAXPS      Z4, Z6, Z4
+	VMAXPS      Z4, Z12, Z4
+	VMAXPS      Z4, Z14, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, 64(AX)
+	ADDQ        CX, AX
+	VMAXPS      Z7, Z9, Z7
+	VMAXPS      Z7, Z15, Z7
+	VMAXPS      Z7, Z17, Z7
+	VMAXPS      Z7, Z0, Z7
+	VMOVUPS     Z7, (AX)
+	VMAXPS      Z8, Z10, Z8
+	VMAXPS      Z8, Z16, Z8
+	VMAXPS      Z8, Z18, Z8
+	VMAXPS      Z8, Z0, Z8
+	VMOVUPS     Z8, 64(AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000004, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool3x16AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool3x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z1, Z1, Z1
+	VXORPS Z2, Z2, Z2
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (BX)(BX*4), DI
+	MOVQ   t+0(FP), R8
+	MOVQ   56(R8), R8
+	SHLQ   $0x02, R8
+	MOVQ   t+0(FP), R9
+	MOVQ   64(R9), R9
+	SHLQ   $0x02, R9
+	MOVQ   t+0(FP), R10
+	MOVQ   104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS          (DX), Z0
+	VFMADD231PS.BCST (AX), Z0, Z1
+	VFMADD231PS.BCST (AX)(BX*1), Z0, Z2
+	VFMADD231PS.BCST (AX)(BX*2), Z0, Z3
+	VFMADD231PS.BCST (AX)(SI*1), Z0, Z4
+	VFMADD231PS.BCST (AX)(BX*4), Z0, Z5
+	VFMADD231PS.BCST (AX)(DI*1), Z0, Z6
+	VFMADD231PS.BCST (CX), Z0, Z7
+	VFMADD231PS.BCST (CX)(BX*1), Z0, Z8
+	VFMADD231PS.BCST (CX)(BX*2), Z0, Z9
+	VFMADD231PS.BCST (CX)(SI*1), Z0, Z10
+	VFMADD231PS.BCST (CX)(BX*4), Z0, Z11
+	VFMADD231PS.BCST (CX)(DI*1), Z0, Z12
+	ADDQ             R8, AX
+	ADDQ             R8, CX
+	ADDQ             R9, DX
+	DECQ             R12
+	JNZ              k
+	MOVQ             t+0(FP), R12
+	MOVQ             88(R12), R12
+	LEAQ             (AX)(R12*4), AX
+	LEAQ             (CX)(R12*4), CX
+	MOVQ             t+0(FP), R12
+	MOVQ             96(R12), R12
+	LEAQ             (DX)(R12*4), DX
+	DECQ             R11
+	JNZ              segments
+	MOVQ             t+0(FP), R11
+	MOVQ             112(R11), R11
+	LEAQ             (AX)(R11*4), AX
+	LEAQ             (CX)(R11*4), CX
+	MOVQ             t+0(FP), R11
+	MOVQ             120(R11), R11
+	LEAQ             (DX)(R11*4), DX
+	DECQ             R10
+	JNZ              blocks
+	MOVQ             (SP), AX
+	MOVQ             t+0(FP), CX
+	MOVQ             32(CX), CX
+	TESTQ            CX, CX
+	JZ               store
+	VXORPS           Z0, Z0, Z0
+	VADDPS           (CX), Z0, Z0
+	VADDPS           Z0, Z1, Z1
+	VADDPS           Z0, Z2, Z2
+	VADDPS           Z0, Z3, Z3
+	VADDPS           Z0, Z4, Z4
+	VADDPS           Z0, Z5, Z5
+	VADDPS           Z0, Z6, Z6
+	VADDPS           Z0, Z7, Z7
+	VADDPS           Z0, Z8, Z8
+	VADDPS           Z0, Z9, Z9
+	VADDPS           Z0, Z10, Z10
+	VADDPS           Z0, Z11, Z11
+	VADDPS           Z0, Z12, Z12
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z13
+	VMOVUPS     (BX), Z14
+	VMOVUPS     (SI), Z15
+	VSUBPS      Z13, Z1, Z1
+	VFMADD213PS Z15, Z14, Z1
+	VSUBPS      Z13, Z2, Z2
+	VFMADD213PS Z15, Z14, Z2
+	VSUBPS      Z13, Z3, Z3
+	VFMADD213PS Z15, Z14, Z3
+	VSUBPS      Z13, Z4, Z4
+	VFMADD213PS Z15, Z14, Z4
+	VSUBPS      Z13, Z5, Z5
+	VFMADD213PS Z15, Z14, Z5
+	VSUBPS      Z13, Z6, Z6
+	VFMADD213PS Z15, Z14, Z6
+	VSUBPS      Z13, Z7, Z7
+	VFMADD213PS Z15, Z14, Z7
+	VSUBPS      Z13, Z8, Z8
+	VFMADD213PS Z15, Z14, Z8
+	VSUBPS      Z13, Z9, Z9
+	VFMADD213PS Z15, Z14, Z9
+	VSUBPS      Z13, Z10, Z10
+	VFMADD213PS Z15, Z14, Z10
+	VSUBPS      Z13, Z11, Z11
+	VFMADD213PS Z15, Z14, Z11
+	VSUBPS      Z13, Z12, Z12
+	VFMADD213PS Z15, Z14, Z12
+	VMAXPS      Z1, Z2, Z1
+	VMAXPS      Z1, Z7, Z1
+	VMAXPS      Z1, Z8, Z1
+	VMAXPS      Z1, Z0, Z1
+	VMOVUPS     Z1, (AX)
+	ADDQ        CX, AX
+	VMAXPS      Z3, Z4, Z3
+	VMAXPS      Z3, Z9, Z3
+	VMAXPS      Z3, Z10, Z3
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, (AX)
+	ADDQ        CX, AX
+	VMAXPS      Z5, Z6, Z5
+	VMAXPS      Z5, Z11, Z5
+	VMAXPS      Z5, Z12, Z5
+	VMAXPS      Z5, Z0, Z5
+	VMOVUPS     Z5, (AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000006, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
+// func tilePool3x32AVX512(t *Tile)
+// Requires: AVX, AVX512DQ, AVX512F
+TEXT ·tilePool3x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, (SP)
+	MOVQ CX, 8(SP)
+	MOVQ $0x00000000, 16(SP)
+
+tiles:
+	VXORPS Z3, Z3, Z3
+	VXORPS Z4, Z4, Z4
+	VXORPS Z5, Z5, Z5
+	VXORPS Z6, Z6, Z6
+	VXORPS Z7, Z7, Z7
+	VXORPS Z8, Z8, Z8
+	VXORPS Z9, Z9, Z9
+	VXORPS Z10, Z10, Z10
+	VXORPS Z11, Z11, Z11
+	VXORPS Z12, Z12, Z12
+	VXORPS Z13, Z13, Z13
+	VXORPS Z14, Z14, Z14
+	VXORPS Z15, Z15, Z15
+	VXORPS Z16, Z16, Z16
+	VXORPS Z17, Z17, Z17
+	VXORPS Z18, Z18, Z18
+	VXORPS Z19, Z19, Z19
+	VXORPS Z20, Z20, Z20
+	VXORPS Z21, Z21, Z21
+	VXORPS Z22, Z22, Z22
+	VXORPS Z23, Z23, Z23
+	VXORPS Z24, Z24, Z24
+	VXORPS Z25, Z25, Z25
+	VXORPS Z26, Z26, Z26
+	MOVQ   t+0(FP), AX
+	MOVQ   (AX), AX
+	MOVQ   t+0(FP), CX
+	MOVQ   8(CX), CX
+	ADDQ   16(SP), AX
+	ADDQ   16(SP), CX
+	MOVQ   t+0(FP), DX
+	MOVQ   16(DX), DX
+	MOVQ   t+0(FP), BX
+	MOVQ   40(BX), BX
+	SHLQ   $0x02, BX
+	LEAQ   (BX)(BX*2), SI
+	LEAQ   (BX)(BX*4), DI
+	MOVQ   t+0(FP), R8
+	MOVQ   56(R8), R8
+	SHLQ   $0x02, R8
+	MOVQ   t+0(FP), R9
+	MOVQ   64(R9), R9
+	SHLQ   $0x02, R9
+	MOVQ   t+0(FP), R10
+	MOVQ   104(R10), R10
+
+blocks:
+	MOVQ t+0(FP), R11
+	MOVQ 80(R11), R11
+
+segments:
+	MOVQ t+0(FP), R12
+	MOVQ 72(R12), R12
+
+k:
+	VMOVUPS      (DX), Z0
+	VMOVUPS      64(DX), Z1
+	VBROADCASTSS (AX), Z2
+	VFMADD231PS  Z2, Z0, Z3
+	VFMADD231PS  Z2, Z1, Z4
+	VBROADCASTSS (AX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z5
+	VFMADD231PS  Z2, Z1, Z6
+	VBROADCASTSS (AX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z7
+	VFMADD231PS  Z2, Z1, Z8
+	VBROADCASTSS (AX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z9
+	VFMADD231PS  Z2, Z1, Z10
+	VBROADCASTSS (AX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z11
+	VFMADD231PS  Z2, Z1, Z12
+	VBROADCASTSS (AX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z13
+	VFMADD231PS  Z2, Z1, Z14
+	VBROADCASTSS (CX), Z2
+	VFMADD231PS  Z2, Z0, Z15
+	VFMADD231PS  Z2, Z1, Z16
+	VBROADCASTSS (CX)(BX*1), Z2
+	VFMADD231PS  Z2, Z0, Z17
+	VFMADD231PS  Z2, Z1, Z18
+	VBROADCASTSS (CX)(BX*2), Z2
+	VFMADD231PS  Z2, Z0, Z19
+	VFMADD231PS  Z2, Z1, Z20
+	VBROADCASTSS (CX)(SI*1), Z2
+	VFMADD231PS  Z2, Z0, Z21
+	VFMADD231PS  Z2, Z1, Z22
+	VBROADCASTSS (CX)(BX*4), Z2
+	VFMADD231PS  Z2, Z0, Z23
+	VFMADD231PS  Z2, Z1, Z24
+	VBROADCASTSS (CX)(DI*1), Z2
+	VFMADD231PS  Z2, Z0, Z25
+	VFMADD231PS  Z2, Z1, Z26
+	ADDQ         R8, AX
+	ADDQ         R8, CX
+	ADDQ         R9, DX
+	DECQ         R12
+	JNZ          k
+	MOVQ         t+0(FP), R12
+	MOVQ         88(R12), R12
+	LEAQ         (AX)(R12*4), AX
+	LEAQ         (CX)(R12*4), CX
+	MOVQ         t+0(FP), R12
+	MOVQ         96(R12), R12
+	LEAQ         (DX)(R12*4), DX
+	DECQ         R11
+	JNZ          segments
+	MOVQ         t+0(FP), R11
+	MOVQ         112(R11), R11
+	LEAQ         (AX)(R11*4), AX
+	LEAQ         (CX)(R11*4), CX
+	MOVQ         t+0(FP), R11
+	MOVQ         120(R11), R11
+	LEAQ         (DX)(R11*4), DX
+	DECQ         R10
+	JNZ          blocks
+	MOVQ         (SP), AX
+	MOVQ         t+0(FP), CX
+	MOVQ         32(CX), CX
+	TESTQ        CX, CX
+	JZ           store
+	VXORPS       Z0, Z0, Z0
+	VADDPS       (CX), Z0, Z0
+	VXORPS       Z1, Z1, Z1
+	VADDPS       64(CX), Z1, Z1
+	VADDPS       Z0, Z3, Z3
+	VADDPS       Z1, Z4, Z4
+	VADDPS       Z0, Z5, Z5
+	VADDPS       Z1, Z6, Z6
+	VADDPS       Z0, Z7, Z7
+	VADDPS       Z1, Z8, Z8
+	VADDPS       Z0, Z9, Z9
+	VADDPS       Z1, Z10, Z10
+	VADDPS       Z0, Z11, Z11
+	VADDPS       Z1, Z12, Z12
+	VADDPS       Z0, Z13, Z13
+	VADDPS       Z1, Z14, Z14
+	VADDPS       Z0, Z15, Z15
+	VADDPS       Z1, Z16, Z16
+	VADDPS       Z0, Z17, Z17
+	VADDPS       Z1, Z18, Z18
+	VADDPS       Z0, Z19, Z19
+	VADDPS       Z1, Z20, Z20
+	VADDPS       Z0, Z21, Z21
+	VADDPS       Z1, Z22, Z22
+	VADDPS       Z0, Z23, Z23
+	VADDPS       Z1, Z24, Z24
+	VADDPS       Z0, Z25, Z25
+	VADDPS       Z1, Z26, Z26
+
+store:
+	MOVQ        t+0(FP), CX
+	MOVQ        48(CX), CX
+	SHLQ        $0x02, CX
+	MOVQ        t+0(FP), DX
+	MOVQ        160(DX), DX
+	MOVQ        t+0(FP), BX
+	MOVQ        168(BX), BX
+	MOVQ        t+0(FP), SI
+	MOVQ        176(SI), SI
+	VXORPS      Z0, Z0, Z0
+	VMOVUPS     (DX), Z1
+	VMOVUPS     (BX), Z2
+	VMOVUPS     (SI), Z27
+	VSUBPS      Z1, Z3, Z3
+	VFMADD213PS Z27, Z2, Z3
+	VSUBPS      Z1, Z5, Z5
+	VFMADD213PS Z27, Z2, Z5
+	VSUBPS      Z1, Z7, Z7
+	VFMADD213PS Z27, Z2, Z7
+	VSUBPS      Z1, Z9, Z9
+	VFMADD213PS Z27, Z2, Z9
+	VSUBPS      Z1, Z11, Z11
+	VFMADD213PS Z27, Z2, Z11
+	VSUBPS      Z1, Z13, Z13
+	VFMADD213PS Z27, Z2, Z13
+	VSUBPS      Z1, Z15, Z15
+	VFMADD213PS Z27, Z2, Z15
+	VSUBPS      Z1, Z17, Z17
+	VFMADD213PS Z27, Z2, Z17
+	VSUBPS      Z1, Z19, Z19
+	VFMADD213PS Z27, Z2, Z19
+	VSUBPS      Z1, Z21, Z21
+	VFMADD213PS Z27, Z2, Z21
+	VSUBPS      Z1, Z23, Z23
+	VFMADD213PS Z27, Z2, Z23
+	VSUBPS      Z1, Z25, Z25
+	VFMADD213PS Z27, Z2, Z25
+	VMOVUPS     64(DX), Z1
+	VMOVUPS     64(BX), Z2
+	VMOVUPS     64(SI), Z27
+	VSUBPS      Z1, Z4, Z4
+	VFMADD213PS Z27, Z2, Z4
+	VSUBPS      Z1, Z6, Z6
+	VFMADD213PS Z27, Z2, Z6
+	VSUBPS      Z1, Z8, Z8
+	VFMADD213PS Z27, Z2, Z8
+	VSUBPS      Z1, Z10, Z10
+	VFMADD213PS Z27, Z2, Z10
+	VSUBPS      Z1, Z12, Z12
+	VFMADD213PS Z27, Z2, Z12
+	VSUBPS      Z1, Z14, Z14
+	VFMADD213PS Z27, Z2, Z14
+	VSUBPS      Z1, Z16, Z16
+	VFMADD213PS Z27, Z2, Z16
+	VSUBPS      Z1, Z18, Z18
+	VFMADD213PS Z27, Z2, Z18
+	VSUBPS      Z1, Z20, Z20
+	VFMADD213PS Z27, Z2, Z20
+	VSUBPS      Z1, Z22, Z22
+	VFMADD213PS Z27, Z2, Z22
+	VSUBPS      Z1, Z24, Z24
+	VFMADD213PS Z27, Z2, Z24
+	VSUBPS      Z1, Z26, Z26
+	VFMADD213PS Z27, Z2, Z26
+	VMAXPS      Z3, Z5, Z3
+	VMAXPS      Z3, Z15, Z3
+	VMAXPS      Z3, Z17, Z3
+	VMAXPS      Z3, Z0, Z3
+	VMOVUPS     Z3, (AX)
+	VMAXPS      Z4, Z6, Z4
+	VMAXPS      Z4, Z16, Z4
+	VMAXPS      Z4, Z18, Z4
+	VMAXPS      Z4, Z0, Z4
+	VMOVUPS     Z4, 64(AX)
+	ADDQ        CX, AX
+	VMAXPS      Z7, Z9, Z7
+	VMAXPS      Z7, Z19, Z7
+	VMAXPS      Z7, Z21, Z7
+	VMAXPS      Z7, Z0, Z7
+	VMOVUPS     Z7, (AX)
+	VMAXPS      Z8, Z10, Z8
+	VMAXPS      Z8, Z20, Z8
+	VMAXPS      Z8, Z22, Z8
+	VMAXPS      Z8, Z0, Z8
+	VMOVUPS     Z8, 64(AX)
+	ADDQ        CX, AX
+	VMAXPS      Z11, Z13, Z11
+	VMAXPS      Z11, Z23, Z11
+	VMAXPS      Z11, Z25, Z11
+	VMAXPS      Z11, Z0, Z11
+	VMOVUPS     Z11, (AX)
+	VMAXPS      Z12, Z14, Z12
+	VMAXPS      Z12, Z24, Z12
+	VMAXPS      Z12, Z26, Z12
+	VMAXPS      Z12, Z0, Z12
+	VMOVUPS     Z12, 64(AX)
+	ADDQ        CX, AX
+	MOVQ        AX, (SP)
+	MOVQ        t+0(FP), AX
+	MOVQ        40(AX), AX
+	SHLQ        $0x02, AX
+	IMUL3Q      $0x00000006, AX, AX
+	ADDQ        AX, 16(SP)
+	DECQ        8(SP)
+	JNZ         tiles
+	VZEROUPPER
+	RET
+
 // func addSSE(y *float32, x *float32, n int)
 // Requires: SSE
 TEXT ·addSSE(SB), NOSPLIT, $0-24
@@ -17650,28 +18907,22 @@ windows:
 	MULPS  X2, X5
 	ADDPS  X3, X5
 	MOVUPS X4, X6
-	CMPPS  X5, X6, $0x01
-	XORPS  X4, X5
-	ANDPS  X6, X5
-	XORPS  X5, X4
+	MOVUPS X5, X4
+	MAXPS  X6, X4
 	MOVUPS (CX)(DI*1), X5
 	SUBPS  X1, X5
 	MULPS  X2, X5
 	ADDPS  X3, X5
 	MOVUPS X4, X6
-	CMPPS  X5, X6, $0x01
-	XORPS  X4, X5
-	ANDPS  X6, X5
-	XORPS  X5, X4
+	MOVUPS X5, X4
+	MAXPS  X6, X4
 	MOVUPS (CX)(R8*1), X5
 	SUBPS  X1, X5
 	MULPS  X2, X5
 	ADDPS  X3, X5
 	MOVUPS X4, X6
-	CMPPS  X5, X6, $0x01
-	XORPS  X4, X5
-	ANDPS  X6, X5
-	XORPS  X5, X4
+	MOVUPS X5, X4
+	MAXPS  X6, X4
 	MOVUPS X4, X5
 	MOVUPS X0, X4
 	MAXPS  X5, X4
@@ -32183,18 +33434,15 @@ windows:
 	VMOVUPS     (AX)(R8*1), Y5
 	VSUBPS      Y1, Y5, Y5
 	VFMADD213PS Y3, Y2, Y5
-	VCMPPS      $0x1e, Y4, Y5, Y6
-	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
 	VMOVUPS     (CX)(DI*1), Y5
 	VSUBPS      Y1, Y5, Y5
 	VFMADD213PS Y3, Y2, Y5
-	VCMPPS      $0x1e, Y4, Y5, Y6
-	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
 	VMOVUPS     (CX)(R8*1), Y5
 	VSUBPS      Y1, Y5, Y5
 	VFMADD213PS Y3, Y2, Y5
-	VCMPPS      $0x1e, Y4, Y5, Y6
-	VBLENDVPS   Y6, Y5, Y4, Y4
+	VMAXPS      Y4, Y5, Y4
 	VMAXPS      Y4, Y0, Y4
 	VMOVUPS     Y4, (DX)(R9*1)
 	LEAQ        (DI)(BX*2), DI
@@ -42242,18 +43490,15 @@ windows:
 	VMOVUPS     (AX)(R8*1), Z5
 	VSUBPS      Z1, Z5, Z5
 	VFMADD213PS Z3, Z2, Z5
-	VCMPPS      $0x1e, Z4, Z5, K1
-	VMOVAPS     Z5, K1, Z4
+	VMAXPS      Z4, Z5, Z4
 	VMOVUPS     (CX)(DI*1), Z5
 	VSUBPS      Z1, Z5, Z5
 	VFMADD213PS Z3, Z2, Z5
-	VCMPPS      $0x1e, Z4, Z5, K1
-	VMOVAPS     Z5, K1, Z4
+	VMAXPS      Z4, Z5, Z4
 	VMOVUPS     (CX)(R8*1), Z5
 	VSUBPS      Z1, Z5, Z5
 	VFMADD213PS Z3, Z2, Z5
-	VCMPPS      $0x1e, Z4, Z5, K1
-	VMOVAPS     Z5, K1, Z4
+	VMAXPS      Z4, Z5, Z4
 	VMAXPS      Z4, Z0, Z4
 	VMOVUPS     Z4, (DX)(R9*1)
 	LEAQ        (DI)(BX*2), DI

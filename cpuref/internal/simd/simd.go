@@ -29,6 +29,12 @@ type Kernels struct {
 	Tile         func(t *Tile, rows0, rows1, cols int)
 	UnevenGroups bool
 
+	// PoolRow computes what NormalizeReLUPool2x2 makes, with t's Mean, Scale and Shift,
+	// of a tile's result: a window's elements are two rows from A0 on and the same two
+	// from A1 on, and its maximum is a row of C. cols is 16 or Cols. Accumulate and
+	// Ahead are not heeded. It is nil if the tier lacks it.
+	PoolRow func(t *Tile, windows, cols int)
+
 	// Transpose: dst[j·ldd+i] = src[i·lds+j], i < rows, j < cols.
 	Transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)
 
@@ -142,6 +148,9 @@ type Tile struct {
 	Ahead                *float32
 	StepAhead, JumpAhead int
 
+	Mean, Scale, Shift *float32 // of PoolRow only
+	Tiles              int      // set by PoolRow
+
 	TileScratch // for the vector tiers
 }
 
@@ -152,6 +161,27 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 	t.Segments, t.JumpA, t.JumpB = segments, segmentA-k*stepA, segmentB-k*stepB
 	t.Blocks = blocks
 	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
+}
+
+// Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
+// equal height.
+func (k *Kernels) Rows(t *Tile, rows, cols int) {
+	a, c := t.A0, t.C
+	tiles := (rows + 2*k.Group - 1) / (2 * k.Group)
+	height, taller := rows/tiles, rows%tiles
+	for first, i := 0, 0; i < tiles; i++ {
+		n := height
+		if i < taller {
+			n++
+		}
+		rows0 := min(n, k.Group)
+		t.A0, t.C = at(a, first*t.RowA), at(c, first*t.RowC)
+		if n > rows0 {
+			t.A1 = at(t.A0, rows0*t.RowA)
+		}
+		k.Tile(t, rows0, n-rows0, cols)
+		first += n
+	}
 }
 
 // Dropout holds the parameters of one dropout: unit u of a sample is dropped if

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -78,6 +79,83 @@ func TestTilePairs(t *testing.T) {
 				bias: r.IntN(2) == 0, accumulate: r.IntN(2) == 0, linked: r.IntN(2) == 0, pairs: true})
 		})
 	})
+}
+
+// Any number of rows has the bits of single rows.
+func TestRows(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(21, 22))
+		for rows := 1; rows < 50; rows++ {
+			depth, cols := 1+r.IntN(9), 1+r.IntN(k.Cols)
+			rowA, rowC := depth+r.IntN(3), cols+r.IntN(3)
+			a, b := values(r, rows*rowA), values(r, depth*k.Cols)
+			got := values(r, rows*rowC)
+			want := clone(got)
+			tile := &Tile{A0: &a[0], B: &b[0], C: &got[0], RowA: rowA, RowC: rowC}
+			tile.Walk(depth, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+			k.Rows(tile, rows, cols)
+			for i := range rows {
+				tile.A0, tile.C = &a[i*rowA], &want[i*rowC]
+				k.Tile(tile, 1, 0, cols)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%d×%d×%d: other bits than of single rows", rows, depth, cols)
+			}
+		}
+	})
+}
+
+// A row of windows has the bits of single rows that are normalised and pooled
+// afterwards, also where an element is NaN.
+func TestPoolRow(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		if k.PoolRow == nil {
+			t.Skip("the tier has no such tile")
+		}
+		r := rand.New(rand.NewPCG(23, 24))
+		for windows := 1; windows < 8; windows++ {
+			for cols := 16; cols <= k.Cols; cols += 16 {
+				for range 4 {
+					checkPoolRow(t, k, r, windows, cols)
+				}
+			}
+		}
+	})
+}
+
+func checkPoolRow(t *testing.T, k *Kernels, r *rand.Rand, windows, cols int) {
+	t.Helper()
+	depth, segments, rowA := 1+r.IntN(5), 1+r.IntN(3), 1+r.IntN(9)
+	a, b, bias := values(r, 400), values(r, depth*segments*k.Cols), values(r, cols)
+	a[r.IntN(len(a))] = float32(math.NaN())
+	mean, scale, shift := values(r, cols), values(r, cols), values(r, cols)
+	rowC := cols + r.IntN(5)
+	got := values(r, windows*rowC)
+	want := clone(got)
+
+	tile := &Tile{RowA: rowA, RowC: rowC, B: &b[0], Mean: &mean[0], Scale: &scale[0], Shift: &shift[0]}
+	if r.IntN(2) == 0 {
+		tile.Bias = &bias[0]
+	}
+	tile.Walk(depth, 1, k.Cols, segments, 30, depth*k.Cols, 1, 0, 0)
+	rows := [2][]float32{make([]float32, 2*windows*cols), make([]float32, 2*windows*cols)}
+	for row := range rows {
+		for i := range 2 * windows {
+			tile.A0, tile.C = &a[100*row+i*rowA], &rows[row][i*cols]
+			k.Tile(tile, 1, 0, cols)
+		}
+	}
+	for w := range windows {
+		from, to := 2*w*cols, 2*(w+1)*cols
+		k.NormalizeReLUPool2x2(want[w*rowC:][:cols], nil, rows[0][from:to], rows[1][from:to], mean, scale, shift, cols)
+	}
+	tile.A0, tile.A1, tile.C = &a[0], &a[100], &got[0]
+	k.PoolRow(tile, windows, cols)
+	for i, w := range want {
+		if math.Float32bits(got[i]) != math.Float32bits(w) {
+			t.Fatalf("%d windows, %d columns: element %d is %v, want %v", windows, cols, i, got[i], w)
+		}
+	}
 }
 
 // eachTile calls body for every shape of a tile of two groups of rows.

@@ -424,6 +424,41 @@ func tile3plus2x16AVX2(t *Tile)
 //go:noescape
 func tile3plus3x16AVX2(t *Tile)
 
+// tilePool1x16AVX2 computes t.Tiles times 1 windows and 16 columns.
+//
+//go:noescape
+func tilePool1x16AVX2(t *Tile)
+
+// tilePool1x16AVX512 computes t.Tiles times 1 windows and 16 columns.
+//
+//go:noescape
+func tilePool1x16AVX512(t *Tile)
+
+// tilePool1x32AVX512 computes t.Tiles times 1 windows and 32 columns.
+//
+//go:noescape
+func tilePool1x32AVX512(t *Tile)
+
+// tilePool2x16AVX512 computes t.Tiles times 2 windows and 16 columns.
+//
+//go:noescape
+func tilePool2x16AVX512(t *Tile)
+
+// tilePool2x32AVX512 computes t.Tiles times 2 windows and 32 columns.
+//
+//go:noescape
+func tilePool2x32AVX512(t *Tile)
+
+// tilePool3x16AVX512 computes t.Tiles times 3 windows and 16 columns.
+//
+//go:noescape
+func tilePool3x16AVX512(t *Tile)
+
+// tilePool3x32AVX512 computes t.Tiles times 3 windows and 32 columns.
+//
+//go:noescape
+func tilePool3x32AVX512(t *Tile)
+
 // addSSE adds x to y.
 //
 //go:noescape

@@ -78,7 +78,7 @@ var tierSSE = Kernels{
 var tierAVX2 = Kernels{
 	Name:  "avx2",
 	Group: 3, Cols: 16, Block: 32,
-	Tile: tileAVX2, UnevenGroups: true,
+	Tile: tileAVX2, UnevenGroups: true, PoolRow: poolRowAVX2,
 	Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
@@ -113,6 +113,7 @@ var tierAVX512 = Kernels{
 	Name:  "avx512",
 	Group: 7, Cols: 32, Block: 64,
 	Tile:      tileAVX512,
+	PoolRow:   poolRowAVX512,
 	Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
@@ -189,6 +190,29 @@ var tilesAVX2 = [3][4]func(t *Tile){
 
 func tileAVX2(t *Tile, rows0, rows1, cols int) {
 	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols, 16)
+}
+
+func poolRowAVX2(t *Tile, windows, _ int) {
+	t.Tiles = windows
+	tilePool1x16AVX2(t)
+}
+
+// poolTilesAVX512 holds the kernels of PoolRow for 16 and 32 columns, by windows − 1.
+var poolTilesAVX512 = [2][2]func(t *Tile){
+	{tilePool1x16AVX512, tilePool2x16AVX512}, {tilePool1x32AVX512, tilePool2x32AVX512},
+}
+
+func poolRowAVX512(t *Tile, windows, cols int) {
+	kernels := &poolTilesAVX512[cols/32]
+	if t.Tiles = windows / 2; t.Tiles > 0 {
+		kernels[1](t)
+	}
+	if windows%2 == 1 {
+		last := windows - 1
+		t.A0, t.A1, t.C = at(t.A0, 2*last*t.RowA), at(t.A1, 2*last*t.RowA), at(t.C, last*t.RowC)
+		t.Tiles = 1
+		kernels[0](t)
+	}
 }
 
 // tilesSSE holds the tile kernels by rows0 − 1 and rows1.

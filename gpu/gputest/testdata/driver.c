@@ -95,14 +95,17 @@ static VKAPI_ATTR VkResult VKAPI_CALL extensions(VkPhysicalDevice d, const char 
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL device_proc(VkDevice d, const char *name);
 
 // Kinds of objects whose creation and destruction are counted.
-enum { INSTANCE, DEVICE, BUFFER, MEMORY, FENCE, SHADER, SET_LAYOUT, PIPELINE_LAYOUT, PIPELINE, CACHE, COMMAND_POOL, DESCRIPTOR_POOL, QUERY_POOL, KINDS };
+enum { INSTANCE, DEVICE, BUFFER, MEMORY, FENCE, SHADER, SET_LAYOUT, PIPELINE_LAYOUT, PIPELINE, CACHE, COMMAND_POOL, DESCRIPTOR_POOL, QUERY_POOL,
+       IMAGE, VIEW, SAMPLER, PASS, FRAMEBUFFER, SEMAPHORE, SURFACE, SWAPCHAIN, KINDS };
 
 // control is shared with the test, across processes and across unloading of this driver.
 struct control {
-	int64_t fault, result; // the call that fails, from 1 on, or 0; and its result
-	int64_t calls;         // of all functions below that return a result
-	int64_t live[KINDS];   // objects
-	char failed[64];       // the function whose call failed
+	int64_t fault, result;      // the call that fails, from 1 on, or 0; and its result
+	int64_t presentation;       // fault counts presentation calls only
+	int64_t calls;              // of all functions below that return a result
+	int64_t presentation_calls; // those of surfaces and swapchains among them
+	int64_t live[KINDS];        // objects
+	char failed[64];            // the function whose call failed
 };
 
 static struct control *control(void) {
@@ -119,7 +122,11 @@ static struct control *control(void) {
 // fails counts a call and reports whether it must fail.
 static int fails(const char *name) {
 	struct control *c = control();
-	if (!c || __atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST) != c->fault) return 0;
+	if (!c) return 0;
+	int presentation = !strcmp(name + strlen(name) - 3, "KHR");
+	int64_t call = __atomic_add_fetch(&c->calls, 1, __ATOMIC_SEQ_CST);
+	int64_t shown = __atomic_add_fetch(&c->presentation_calls, presentation, __ATOMIC_SEQ_CST);
+	if (c->presentation ? !presentation || shown != c->fault : call != c->fault) return 0;
 	snprintf(c->failed, sizeof c->failed, "%s", name);
 	return 1;
 }
@@ -127,6 +134,10 @@ static int fails(const char *name) {
 static void count(int kind, int n) {
 	if (control()) __atomic_add_fetch(&control()->live[kind], n, __ATOMIC_SEQ_CST);
 }
+
+// The structures that these take are declared in headers of the window systems.
+typedef VkResult(VKAPI_PTR *PFN_vkCreateXcbSurfaceKHR)(VkInstance, const void *, const VkAllocationCallbacks *, VkSurfaceKHR *);
+typedef PFN_vkCreateXcbSurfaceKHR PFN_vkCreateXlibSurfaceKHR;
 
 // The functions that a test can make fail. CALL just passes a call on, CREATE also
 // counts the new object, DESTROY the object that is gone.
@@ -174,11 +185,40 @@ static void count(int kind, int n) {
 	CALL(vkAllocateDescriptorSets, (D, const VkDescriptorSetAllocateInfo *i, VkDescriptorSet *o), (d, i, o)) \
 	CREATE(vkCreateQueryPool, QUERY_POOL, 1, (D, const VkQueryPoolCreateInfo *i, A, VkQueryPool *o), (d, i, a, o)) \
 	DESTROY(vkDestroyQueryPool, QUERY_POOL, (D, VkQueryPool o, A), (d, o, a)) \
-	CALL(vkGetQueryPoolResults, (D, VkQueryPool q, uint32_t first, uint32_t n, size_t size, void *p, VkDeviceSize stride, VkQueryResultFlags f), (d, q, first, n, size, p, stride, f))
+	CALL(vkGetQueryPoolResults, (D, VkQueryPool q, uint32_t first, uint32_t n, size_t size, void *p, VkDeviceSize stride, VkQueryResultFlags f), (d, q, first, n, size, p, stride, f)) \
+	CREATE(vkCreateImage, IMAGE, 1, (D, const VkImageCreateInfo *i, A, VkImage *o), (d, i, a, o)) \
+	DESTROY(vkDestroyImage, IMAGE, (D, VkImage o, A), (d, o, a)) \
+	CALL(vkBindImageMemory, (D, VkImage i, VkDeviceMemory m, VkDeviceSize at), (d, i, m, at)) \
+	CREATE(vkCreateImageView, VIEW, 1, (D, const VkImageViewCreateInfo *i, A, VkImageView *o), (d, i, a, o)) \
+	DESTROY(vkDestroyImageView, VIEW, (D, VkImageView o, A), (d, o, a)) \
+	CREATE(vkCreateSampler, SAMPLER, 1, (D, const VkSamplerCreateInfo *i, A, VkSampler *o), (d, i, a, o)) \
+	DESTROY(vkDestroySampler, SAMPLER, (D, VkSampler o, A), (d, o, a)) \
+	CREATE(vkCreateRenderPass, PASS, 1, (D, const VkRenderPassCreateInfo *i, A, VkRenderPass *o), (d, i, a, o)) \
+	DESTROY(vkDestroyRenderPass, PASS, (D, VkRenderPass o, A), (d, o, a)) \
+	CREATE(vkCreateFramebuffer, FRAMEBUFFER, 1, (D, const VkFramebufferCreateInfo *i, A, VkFramebuffer *o), (d, i, a, o)) \
+	DESTROY(vkDestroyFramebuffer, FRAMEBUFFER, (D, VkFramebuffer o, A), (d, o, a)) \
+	CREATE(vkCreateSemaphore, SEMAPHORE, 1, (D, const VkSemaphoreCreateInfo *i, A, VkSemaphore *o), (d, i, a, o)) \
+	DESTROY(vkDestroySemaphore, SEMAPHORE, (D, VkSemaphore o, A), (d, o, a)) \
+	CREATE(vkCreateGraphicsPipelines, PIPELINE, n, (D, VkPipelineCache c, uint32_t n, const VkGraphicsPipelineCreateInfo *i, A, VkPipeline *o), (d, c, n, i, a, o)) \
+	CREATE(vkCreateXcbSurfaceKHR, SURFACE, 1, (VkInstance i, const void *s, A, VkSurfaceKHR *o), (i, s, a, o)) \
+	CREATE(vkCreateXlibSurfaceKHR, SURFACE, 1, (VkInstance i, const void *s, A, VkSurfaceKHR *o), (i, s, a, o)) \
+	DESTROY(vkDestroySurfaceKHR, SURFACE, (VkInstance i, VkSurfaceKHR o, A), (i, o, a)) \
+	CALL(vkGetPhysicalDeviceSurfaceSupportKHR, (VkPhysicalDevice d, uint32_t f, VkSurfaceKHR s, VkBool32 *p), (d, f, s, p)) \
+	CALL(vkGetPhysicalDeviceSurfaceCapabilitiesKHR, (VkPhysicalDevice d, VkSurfaceKHR s, VkSurfaceCapabilitiesKHR *p), (d, s, p)) \
+	CALL(vkGetPhysicalDeviceSurfaceFormatsKHR, (VkPhysicalDevice d, VkSurfaceKHR s, uint32_t *n, VkSurfaceFormatKHR *p), (d, s, n, p)) \
+	CREATE(vkCreateSwapchainKHR, SWAPCHAIN, 1, (D, const VkSwapchainCreateInfoKHR *i, A, VkSwapchainKHR *o), (d, i, a, o)) \
+	DESTROY(vkDestroySwapchainKHR, SWAPCHAIN, (D, VkSwapchainKHR o, A), (d, o, a)) \
+	CALL(vkGetSwapchainImagesKHR, (D, VkSwapchainKHR s, uint32_t *n, VkImage *p), (d, s, n, p)) \
+	CALL(vkAcquireNextImageKHR, (D, VkSwapchainKHR s, uint64_t limit, VkSemaphore w, VkFence f, uint32_t *p), (d, s, limit, w, f, p)) \
+	CALL(vkQueuePresentKHR, (VkQueue q, const VkPresentInfoKHR *i), (q, i))
 
 #define CALL(name, parameters, arguments) \
 	static PFN_##name real_##name; \
-	static VKAPI_ATTR VkResult VKAPI_CALL may_##name parameters { return fails(#name) ? (VkResult)control()->result : real_##name arguments; }
+	static VKAPI_ATTR VkResult VKAPI_CALL may_##name parameters { \
+		if (!fails(#name)) return real_##name arguments; \
+		if (control()->result == VK_SUBOPTIMAL_KHR) real_##name arguments; /* a kind of success */ \
+		return (VkResult)control()->result; \
+	}
 #define CREATE(name, kind, number, parameters, arguments) \
 	static PFN_##name real_##name; \
 	static VKAPI_ATTR VkResult VKAPI_CALL may_##name parameters { \

@@ -122,6 +122,10 @@ func normalizeReLUPool(v vector, withIndex bool) {
 // takeGreater puts x into best and number k into index where x > best. number is
 // nil if there is no index.
 func (v vector) takeGreater(k int, x, best, index reg.VecVirtual, number []reg.VecVirtual) {
+	if number == nil && v.suffix != neon.suffix { // NEON's maximum of a number and NaN is NaN
+		VMAXPS(best, x, best)
+		return
+	}
 	if v.lanes == 16 {
 		replace := K()
 		VCMPPS(Imm(greater), best, x, replace)

@@ -29,6 +29,9 @@ func main() {
 		for _, v := range []vector{sse, avx2} {
 			tiles(v)
 		}
+		for _, v := range []vector{avx2, avx512} {
+			poolTiles(v)
+		}
 		for _, v := range []vector{sse, avx2, avx512} {
 			passes(v)
 		}

@@ -15,11 +15,14 @@ type tile struct {
 	rows0, rows1 int
 	vectors      int
 	pairs        bool // A and B hold pairs of bfloat16
+	pool         bool // see poolTiles
 
 	sum  [][]reg.Register  // by row and column vector
 	b    []reg.Register    // one row of B
 	x    reg.Register      // an element of A, or a vector to add at the end
 	mask reg.OpmaskVirtual // of the last column vector; AVX-512 only
+
+	shift Mem // distance of a pool's tile from A0 and A1
 }
 
 func (t *tile) rows() int { return t.rows0 + t.rows1 }
@@ -55,11 +58,7 @@ func tiles(v vector) {
 
 func (t *tile) generate() {
 	t.allocate()
-	for _, row := range t.sum {
-		for _, r := range row {
-			VXORPS(r, r, r)
-		}
-	}
+	t.clear()
 	t.prefetch()
 	t.reduce()
 	if t.lanes == 16 {
@@ -68,6 +67,15 @@ func (t *tile) generate() {
 	t.finish()
 	VZEROUPPER()
 	RET()
+}
+
+// clear sets the sums to 0.
+func (t *tile) clear() {
+	for _, row := range t.sum {
+		for _, r := range row {
+			VXORPS(r, r, r)
+		}
+	}
 }
 
 // allocate chooses the registers. Tiles of pairs need physical ones, because
@@ -114,12 +122,20 @@ func (t *tile) reduce() {
 	if t.rows1 > 0 {
 		a = append(a, field("t", "A1"))
 	}
+	if t.pool {
+		for _, r := range a {
+			ADDQ(t.shift, r)
+		}
+	}
 	b := field("t", "B")
 	rowA := multiples(bytesOf(field("t", "RowA")), max(t.rows0, t.rows1))
 	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
-	ahead, stepAhead := field("t", "Ahead"), bytesOf(field("t", "StepAhead"))
-	TESTQ(ahead, ahead)
-	CMOVQEQ(b, ahead)
+	var ahead, stepAhead reg.GPVirtual
+	if !t.pool {
+		ahead, stepAhead = field("t", "Ahead"), bytesOf(field("t", "StepAhead"))
+		TESTQ(ahead, ahead)
+		CMOVQEQ(b, ahead)
+	}
 
 	blocks := field("t", "Blocks")
 	Label("blocks")
@@ -130,8 +146,10 @@ func (t *tile) reduce() {
 		for j, r := range t.b {
 			VMOVUPS(at(b, j*t.bytes()), r)
 		}
-		PREFETCHT1(Mem{Base: ahead})
-		ADDQ(stepAhead, ahead)
+		if !t.pool {
+			PREFETCHT1(Mem{Base: ahead})
+			ADDQ(stepAhead, ahead)
+		}
 		for i := range t.rows0 {
 			t.multiply(rowA(a[0], i), i)
 		}
@@ -144,8 +162,10 @@ func (t *tile) reduce() {
 		ADDQ(stepB, b)
 	})
 	t.jump(a, b, "JumpA", "JumpB")
-	d := field("t", "JumpAhead")
-	LEAQ(Mem{Base: ahead, Index: d, Scale: 4}, ahead)
+	if !t.pool {
+		d := field("t", "JumpAhead")
+		LEAQ(Mem{Base: ahead, Index: d, Scale: 4}, ahead)
+	}
 	DECQ(segments)
 	JNZ(LabelRef("segments"))
 	t.jump(a, b, "BlockJumpA", "BlockJumpB")
@@ -208,6 +228,17 @@ func (t *tile) finish() {
 	}
 
 	Label("bias")
+	t.addBias(bias)
+	for _, sums := range t.sum {
+		for j, s := range sums {
+			t.store(s, c, j)
+		}
+		ADDQ(rowC, c)
+	}
+}
+
+// addBias adds the bias if there is one.
+func (t *tile) addBias(bias reg.GPVirtual) {
 	TESTQ(bias, bias)
 	JZ(LabelRef("store"))
 	for j, b := range t.b {
@@ -219,22 +250,20 @@ func (t *tile) finish() {
 			VADDPS(t.b[j], s, s)
 		}
 	}
-
 	Label("store")
-	for _, sums := range t.sum {
-		for j, s := range sums {
-			if t.masked(j) {
-				VMOVUPS(s, t.mask, at(c, j*t.bytes()))
-			} else {
-				VMOVUPS(s, at(c, j*t.bytes()))
-			}
-		}
-		ADDQ(rowC, c)
+}
+
+// store stores s as column vector j of the row at c.
+func (t *tile) store(s reg.Register, c reg.GPVirtual, j int) {
+	if t.masked(j) {
+		VMOVUPS(s, t.mask, at(c, j*t.bytes()))
+	} else {
+		VMOVUPS(s, at(c, j*t.bytes()))
 	}
 }
 
 // masked reports whether column vector j may have fewer columns than lanes.
-func (t *tile) masked(j int) bool { return t.lanes == 16 && j == t.vectors-1 }
+func (t *tile) masked(j int) bool { return t.lanes == 16 && j == t.vectors-1 && !t.pool }
 
 // addMemory adds the vector at m, of column vector j, to s.
 func (t *tile) addMemory(m Mem, j int, s reg.Register) {

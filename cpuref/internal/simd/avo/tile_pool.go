@@ -1,0 +1,74 @@
+package main
+
+import (
+	"fmt"
+
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	"github.com/mmcloughlin/avo/reg"
+)
+
+// poolTiles generates the tiles of PoolRow: 1 window of 2×2 pixels and, if there are
+// registers for it, 2 windows. A window is two neighbouring rows of each group.
+func poolTiles(v vector) {
+	for windows := 1; 8*windows < v.registers; windows++ {
+		for columns := 16; columns <= 2*v.lanes; columns += 16 {
+			t := &tile{vector: v, rows0: 2 * windows, rows1: 2 * windows, vectors: columns / v.lanes, pool: true}
+			t.function(fmt.Sprintf("tilePool%dx%d", windows, columns), "t *Tile",
+				fmt.Sprintf("computes t.Tiles times %d windows and %d columns.", windows, columns))
+			t.generatePool()
+		}
+	}
+}
+
+// generatePool generates the loop over a row of tiles.
+func (t *tile) generatePool() {
+	t.allocate()
+	next, left := AllocLocal(8), AllocLocal(8) // address in C, and number of tiles
+	t.shift = AllocLocal(8)
+	c, tiles := field("t", "C"), field("t", "Tiles")
+	MOVQ(c, next)
+	MOVQ(tiles, left)
+	MOVQ(U32(0), t.shift)
+	Label("tiles")
+	t.clear()
+	t.reduce()
+	c = GP64()
+	MOVQ(next, c)
+	t.finishPool(c)
+	MOVQ(c, next)
+	ADDQ(times(t.rows0, bytesOf(field("t", "RowA"))), t.shift)
+	DECQ(left)
+	JNZ(LabelRef("tiles"))
+	VZEROUPPER()
+	RET()
+}
+
+// finishPool normalises the sums and stores the windows' maxima as normalizeReLUPool
+// does, and moves c to the next tile.
+func (t *tile) finishPool(c reg.GPVirtual) {
+	t.addBias(field("t", "Bias"))
+	rowC := bytesOf(field("t", "RowC"))
+	means, scales, shifts := field("t", "Mean"), field("t", "Scale"), field("t", "Shift")
+	zero, mean, scale, shift := t.new(), t.new(), t.new(), t.new()
+	VXORPS(zero, zero, zero)
+	for j := range t.vectors {
+		VMOVUPS(at(means, j*t.bytes()), mean)
+		VMOVUPS(at(scales, j*t.bytes()), scale)
+		VMOVUPS(at(shifts, j*t.bytes()), shift)
+		for _, sums := range t.sum {
+			VSUBPS(mean, sums[j], sums[j])
+			VFMADD213PS(shift, scale, sums[j])
+		}
+	}
+	for w := range t.rows0 / 2 {
+		left, below := t.sum[2*w:], t.sum[t.rows0+2*w:]
+		for j, best := range left[0] {
+			for _, x := range []reg.Register{left[1][j], below[0][j], below[1][j], zero} {
+				VMAXPS(best, x, best) // x if it is greater
+			}
+			t.store(best, c, j)
+		}
+		ADDQ(rowC, c)
+	}
+}
