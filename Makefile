@@ -18,7 +18,7 @@ ifeq ($(FMNIST_REQUIRE_BROWSER),1) # for the report's tests, which are skipped w
 PACKAGES += chromium
 endif
 
-.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
+.PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race random fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -123,6 +123,16 @@ race: setup ## test everything concurrent under the race detector
 		./trainer ./trainer/bench ./trainer/dataset ./trainer/live/... ./trainer/study ./trainer/tensorboard
 	$(GO) test -race -short $(TIMEOUT) -run '^TestOps$$/^(cpu-avx2|vulkan)$$' ./cpuref/parity
 
+# Mesa's software driver compiles each shape: a tenth of a second for most ops, one to three
+# for products. For one op on Vulkan alone: make random OPS='^ConvForward$$' CASES=1
+CASES ?= 10000
+VULKAN_CASES ?= 1000
+CASES_SEED ?= 1
+OPS ?= .
+random: setup ## check OPS of random shapes, CASES=10000 on each CPU tier, VULKAN_CASES=1000 on Vulkan, for hours
+	$(GO) test -count=1 -timeout 0 -v -run 'TestRandomOps/./$(OPS)' ./cpuref/parity -args \
+		-random-cases $(CASES) -random-vulkan $(VULKAN_CASES) -random-seed $(CASES_SEED)
+
 # Inputs that it finds to fail land in testdata/fuzz, where every go test runs them.
 FUZZTIME ?= 20m
 FUZZFLAGS ?= -fuzzminimizetime 1s # of each new input; large ones would take all the time
@@ -142,7 +152,7 @@ fuzz: ## feed the readers of files and requests with damaged input, each for FUZ
 TORTURE := $(GO) test -count=1 -timeout 180m -v -run '^Test(Kills|VulkanFaults|DiskFull|SameBytes|Soak|Cycles|ServeSoak)$$' ./cmd/fmnist-gpu -args
 
 torture: PACKAGES += $(VIEW_PACKAGES) xvfb xdotool
-torture: setup ## kill, fill, fail and soak for an hour or two
+torture: setup ## kill, fill, fail and soak for some hours
 	$(TORTURE) -kills 200 -faults 3 -disk-sizes 40 -same 3 -soak 10m -cycles 1000 -requests 10000
 	FMNIST_REQUIRE_WINDOW=1 GOGC=1 $(GO) test -count=1 -timeout 180m -tags view -run TestWindowFaults -v ./cmd/fmnist-view -args -faults 1
 

@@ -35,9 +35,12 @@ func (b *budget) take(what string, elements, size int) error {
 	return nil
 }
 
-// buffers takes memory for a plan's buffers.
-func (b *budget) buffers(list []kernels.Buffer) error {
-	for _, x := range list {
+// buffers takes memory for a plan's buffers, except those that are lent.
+func (b *budget) buffers(list []kernels.Buffer, lent map[int][]byte) error {
+	for i, x := range list {
+		if lent[i] != nil {
+			continue
+		}
 		if err := b.take(x.Name, x.Len, x.Type.Size()); err != nil {
 			return err
 		}
@@ -55,7 +58,7 @@ func (b *budget) scratch(s *scratch, workers int) error {
 
 // Fits implements [kernels.Budgeter]. It does not count intermediate results, which
 // Compile does.
-func (b *backend) Fits(p *kernels.Plan) error { return newBudget().buffers(p.Buffers) }
+func (b *backend) Fits(p *kernels.Plan) error { return newBudget().buffers(p.Buffers, nil) }
 
 // cacheLine is the alignment of buffers and scratch in bytes, also the size of a
 // vector of 16 float32.

@@ -9,6 +9,40 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 )
 
+// A program reads lent memory, and never writes it.
+func TestLentMemory(t *testing.T) {
+	b, err := Open(Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	var p kernels.Plan
+	x, y := p.Tensor("x", kernels.Uint8, 5), p.Tensor("y", kernels.Float32, 5)
+	lend := func(to kernels.Tensor, memory []byte) (kernels.Program, error) {
+		return b.(kernels.Borrower).CompileOn(&p, map[int][]byte{to.Buffer: memory})
+	}
+	memory := []byte("abcde")
+	program, err := lend(x, memory)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 5)
+	if err := program.Read(x, got); err != nil || string(got) != "abcde" {
+		t.Errorf("%q is read (%v)", got, err)
+	}
+	if err := program.Write(x, []byte("other")); err == nil || string(memory) != "abcde" {
+		t.Errorf("after a write it is %q (%v)", memory, err)
+	}
+	for _, wrong := range []struct {
+		to    kernels.Tensor
+		bytes int
+	}{{x, 4}, {y, 20}} {
+		if _, err := lend(wrong.to, make([]byte, wrong.bytes)); err == nil || !strings.Contains(err.Error(), "lent for buffer") {
+			t.Errorf("%d bytes for %v: %v", wrong.bytes, wrong.to, err)
+		}
+	}
+}
+
 // A plan is measured against what a control group leaves, intermediate results included.
 func TestBudget(t *testing.T) {
 	defer func(before func() hostmemory.Limit) { memoryLimit = before }(memoryLimit)

@@ -20,6 +20,7 @@ type program struct {
 	sections map[string]*section
 	scratch  scratch
 	kept     map[weightsKey]*weights
+	lent     map[int][]byte // buffers that are the caller's
 
 	// Of the section that is being compiled: the buffers that it writes, and what
 	// joins an op (see takeJoined).
@@ -66,18 +67,21 @@ func (s *scratch) allocate(workers int) {
 }
 
 // Compile implements [kernels.Backend].
-func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
+func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) { return b.CompileOn(plan, nil) }
+
+// CompileOn implements [kernels.Borrower].
+func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Program, error) {
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
 	room := newBudget()
-	if err := room.buffers(plan.Buffers); err != nil {
+	if err := room.buffers(plan.Buffers, lent); err != nil {
 		return nil, err
 	}
 	p := &program{backend: b, pool: b.pool, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
-		versions: slices.Repeat([]uint64{1}, len(plan.Buffers))}
-	for _, buffer := range plan.Buffers {
-		p.buffers = append(p.buffers, allocate(buffer.Len*buffer.Type.Size()))
+		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
+	if err := p.takeBuffers(plan.Buffers); err != nil {
+		return nil, err
 	}
 	for _, s := range plan.Sections {
 		var steps []step
@@ -96,6 +100,20 @@ func (b *backend) Compile(plan *kernels.Plan) (kernels.Program, error) {
 	}
 	p.scratch.allocate(p.pool.workers)
 	return p, nil
+}
+
+// takeBuffers allocates the buffers, except those that are lent.
+func (p *program) takeBuffers(list []kernels.Buffer) error {
+	for i, buffer := range list {
+		memory := p.lent[i]
+		if memory == nil {
+			memory = allocate(buffer.Len * buffer.Type.Size())
+		} else if buffer.Type != kernels.Uint8 || len(memory) != buffer.Len {
+			return fmt.Errorf("%d bytes are lent for buffer %q of %d %v", len(memory), buffer.Name, buffer.Len, buffer.Type)
+		}
+		p.buffers = append(p.buffers, memory)
+	}
+	return nil
 }
 
 // written returns the buffers that a section changes.
@@ -169,6 +187,9 @@ func (p *program) find(section string) (*section, error) {
 func (p *program) Write(t kernels.Tensor, src []byte) error {
 	if len(src) != t.Bytes() {
 		return fmt.Errorf("write of %d bytes to %v, which has %d", len(src), t, t.Bytes())
+	}
+	if p.lent[t.Buffer] != nil {
+		return fmt.Errorf("write to %v, whose memory is lent", t)
 	}
 	copy(p.bytes(t), src)
 	p.versions[t.Buffer]++

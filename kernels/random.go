@@ -26,13 +26,14 @@ func Philox4x32(counter [4]uint32, key [2]uint32) [4]uint32 {
 		m0, m1 = 0xD2511F53, 0xCD9E8D57 // multipliers
 		w0, w1 = 0x9E3779B9, 0xBB67AE85 // Weyl increments of the key
 	)
-	c := counter
+	// Arrays would be kept in memory, which takes three times as long.
+	c0, c1, c2, c3, k0, k1 := counter[0], counter[1], counter[2], counter[3], key[0], key[1]
 	for range 10 {
-		hi0, lo0 := bits.Mul32(m0, c[0])
-		hi1, lo1 := bits.Mul32(m1, c[2])
-		c = [4]uint32{hi1 ^ c[1] ^ key[0], lo1, hi0 ^ c[3] ^ key[1], lo0}
-		key[0] += w0
-		key[1] += w1
+		hi0, lo0 := bits.Mul32(m0, c0)
+		hi1, lo1 := bits.Mul32(m1, c2)
+		c0, c1, c2, c3 = hi1^c1^k0, lo1, hi0^c3^k1, lo0
+		k0 += w0
+		k1 += w1
 	}
-	return c
+	return [4]uint32{c0, c1, c2, c3}
 }

@@ -28,7 +28,7 @@ func (m *Model) Activations(input []byte) (list []Activation, probabilities []fl
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	if m.tracer == nil {
-		if m.tracer, err = m.open(one, model.Config{EvalImages: 1, EvalBatches: []int{1}, Trace: 1}); err != nil {
+		if m.tracer, err = m.open(model.Config{Images: 1, EvalImages: 1, EvalBatches: []int{1}, Trace: 1}); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -30,7 +30,7 @@ func (m *Model) Evaluate(ctx context.Context, images dataset.Split) (*Evaluation
 	if err := checkSplit("evaluated", images, m.info()); err != nil {
 		return nil, err
 	}
-	s, err := m.open(images, evaluating(model.Config{Network: m.Network}, m.backend, images.N))
+	s, err := m.open(evaluating(model.Config{Network: m.Network}, m.backend, images.N), images)
 	if err != nil {
 		return nil, err
 	}

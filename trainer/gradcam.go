@@ -44,7 +44,7 @@ func (c CAM) title() string {
 // class, scaled so that its maximum is 1. If nothing supports the class, the map is
 // all 0.
 func (m *Model) heats(c CAM, images dataset.Split, classes []int) ([][]float32, error) {
-	s, err := m.open(images, model.Config{EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N})
+	s, err := m.open(model.Config{EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
 	if err != nil {
 		return nil, err
 	}

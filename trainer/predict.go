@@ -73,9 +73,8 @@ func (m *Model) Classify(ctx context.Context, images dataset.Split) ([]Predictio
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	if m.classifier == nil {
-		batch := dataset.Split{N: predictBatch, Shape: images.Shape, Images: make([]byte, predictBatch*images.Len()), Labels: make([]byte, predictBatch)}
 		var err error
-		if m.classifier, err = m.open(batch, model.Config{EvalBatches: []int{1, predictBatch}, EvalImages: predictBatch}); err != nil {
+		if m.classifier, err = m.open(model.Config{Images: predictBatch, EvalBatches: []int{1, predictBatch}, EvalImages: predictBatch}); err != nil {
 			return nil, err
 		}
 	}

@@ -39,8 +39,7 @@ func openReplicas(backend kernels.Backend, c model.Config, n int, splits ...data
 	if err != nil {
 		return nil, err
 	}
-	debug.FreeOSMemory() // otherwise the garbage of reading the dataset would add to the peak
-	prog, err := backend.Compile(nets[0].Plan)
+	prog, lent, err := compile(backend, nets[0], splits)
 	if err != nil {
 		return nil, err
 	}
@@ -52,11 +51,24 @@ func openReplicas(backend kernels.Backend, c model.Config, n int, splits ...data
 	for _, net := range nets {
 		replicas = append(replicas, &session{net, prog, shared})
 	}
-	if err := replicas[0].upload(splits); err != nil {
+	if err := replicas[0].upload(splits, lent); err != nil {
 		prog.Close()
 		return nil, err
 	}
 	return replicas, nil
+}
+
+// compile compiles the plan of a network. If the backend can, and the splits' images lie
+// beside each other, these are lent to the program: it does not need a copy.
+func compile(b kernels.Backend, net *model.Net, splits []dataset.Split) (prog kernels.Program, lent bool, err error) {
+	images := dataset.Adjacent(splits...)
+	if borrower, ok := b.(kernels.Borrower); ok && images != nil {
+		prog, err = borrower.CompileOn(net.Plan, map[int][]byte{net.Images.Buffer: images})
+		return prog, true, err
+	}
+	debug.FreeOSMemory() // otherwise the garbage of reading the dataset would add to the peak
+	prog, err = b.Compile(net.Plan)
+	return prog, false, err
 }
 
 // lockedProgram is a program from which several goroutines may read: replicas write
@@ -73,13 +85,16 @@ func (p *lockedProgram) Read(t kernels.Tensor, dst []byte) error {
 	return p.Program.Read(t, dst)
 }
 
-func (s *session) upload(splits []dataset.Split) error {
+// upload writes the splits' labels and, unless the program has them, images.
+func (s *session) upload(splits []dataset.Split, lent bool) error {
 	images, labels := s.net.Images, s.net.Labels
 	for _, split := range splits {
 		images.Shape = append([]int{split.N}, s.net.Images.Shape[1:]...)
 		labels.Shape = []int{split.N}
-		if err := s.prog.Write(images, split.Images); err != nil {
-			return err
+		if !lent {
+			if err := s.prog.Write(images, split.Images); err != nil {
+				return err
+			}
 		}
 		if err := s.prog.Write(labels, split.Labels); err != nil {
 			return err

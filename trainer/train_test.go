@@ -9,6 +9,8 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +127,34 @@ func TestTrainLearnsAndWritesItsRun(t *testing.T) {
 	}
 	if lines := bytes.Count(readFile(t, dir, PredictionsFile), []byte("\n")); lines != 1+datasettest.SubsetTest {
 		t.Errorf("predictions.csv has %d lines", lines)
+	}
+}
+
+// Images that lie beside each other are trained on where they are, and stay as they are.
+func TestTrainOnLentImages(t *testing.T) {
+	c, apart := small(), datasettest.Subset(t)
+	c.Epochs = 1
+	want, err := trainOn(t, t.Context(), c, apart, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	beside := *apart
+	all := slices.Concat(apart.Train.Images, apart.Test.Images)
+	beside.Train.Images, beside.Test.Images = all[:len(apart.Train.Images)], all[len(apart.Train.Images):]
+	if dataset.Adjacent(beside.Train, beside.Val, beside.Test) == nil {
+		t.Fatal("the images do not lie beside each other")
+	}
+	got, err := trainOn(t, t.Context(), c, &beside, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, x := range got.Model.Tensors() {
+		if !reflect.DeepEqual(x, want.Model.Tensors()[i]) {
+			t.Errorf("%s has other values", x.Name)
+		}
+	}
+	if !bytes.Equal(all, slices.Concat(apart.Train.Images, apart.Test.Images)) {
+		t.Error("the images have changed")
 	}
 }
 

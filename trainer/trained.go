@@ -116,13 +116,13 @@ func (m *Model) info() dataset.Info {
 }
 
 // open compiles the network, as the rest of the configuration says, with its weights
-// and the images on the device.
-func (m *Model) open(images dataset.Split, c model.Config) (*session, error) {
+// and the images on the device, or room for Config.Images.
+func (m *Model) open(c model.Config, images ...dataset.Split) (*session, error) {
 	if m.backend == nil {
 		return nil, usage("the model was loaded without a backend, so it cannot compute")
 	}
 	c.Network, c.Normalization = m.Network, m.Normalization
-	s, err := open(m.backend, c, images)
+	s, err := open(m.backend, c, images...)
 	if err != nil {
 		return nil, err
 	}

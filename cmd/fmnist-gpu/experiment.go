@@ -217,7 +217,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 		return err
 	}
 	defer unlock()
-	if err := e.CheckIndex(f.out); err != nil {
+	if err := e.CheckIndex(f.out, version()); err != nil {
 		return err
 	}
 	log := cmd.OutOrStdout()
@@ -276,7 +276,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	}
 	if left == 0 {
 		fmt.Fprintf(log, "all %d runs were already finished\n", total)
-		return e.WriteIndex(f.out)
+		return e.WriteIndex(f.out, version())
 	}
 	config := e.Groups[0].Runs[0]
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
@@ -292,7 +292,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 		return err
 	}
 	defer func() { err = closeAll(devices, err) }()
-	if err := e.WriteIndex(f.out); err != nil {
+	if err := e.WriteIndex(f.out, version()); err != nil {
 		return err
 	}
 	r := study.Runner{Dir: f.out, Data: data, Replicas: replicasOn(devices, f.replicas)}

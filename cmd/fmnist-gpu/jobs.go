@@ -69,7 +69,7 @@ func prepareJobs(dir string, e study.Experiment) (*study.Jobs, error) {
 		return nil, err
 	}
 	defer unlock()
-	if err := e.CheckIndex(dir); err != nil {
+	if err := e.CheckIndex(dir, version()); err != nil {
 		return nil, err
 	}
 	if _, _, err := e.Count(dir); err != nil {

@@ -154,7 +154,9 @@ func TestJobsRefused(t *testing.T) {
 	}
 	writeFile(t, index, strings.Replace(string(text), "version: ", "version: v0-", 1))
 	wantFailure(t, job, exitUsage, "are of version v0-", "use that version, or another folder")
-	wantFailure(t, []string{"experiment", "prepare", file, "--out", dir}, exitUsage, "are of version v0-")
+	for _, args := range [][]string{{"prepare", file}, {file, "--cpu"}} {
+		wantFailure(t, append([]string{"experiment", "--out", dir}, args...), exitUsage, "are of version v0-")
+	}
 	if got := jobStates(t, dir); got != "failed" {
 		t.Errorf("status in another version: %s", got)
 	}

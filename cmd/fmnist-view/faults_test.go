@@ -94,7 +94,7 @@ func (f *windowFaults) try(call int, failure gputest.Failure) gputest.Report {
 	default:
 		f.t.Errorf("%s: want an error that names the call", what)
 	}
-	if len(r.Live) > 0 {
+	if len(r.Live) > 0 && !(code == 3 && failure.Name == "VK_TIMEOUT") { // what a device that hangs still uses cannot be destroyed
 		f.t.Errorf("%s: %v left", what, r.Live)
 	}
 	f.outcomes[fmt.Sprintf("%s %d", cmp.Or(r.Failed, "none"), code)]++

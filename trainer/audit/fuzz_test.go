@@ -1,6 +1,9 @@
 package audit
 
-import "testing"
+import (
+	"bytes"
+	"testing"
+)
 
 // FuzzTwins checks that a list of twins has images that can be, or is an error.
 func FuzzTwins(f *testing.F) {
@@ -14,7 +17,7 @@ func FuzzTwins(f *testing.F) {
 	f.Add([]byte(header + "\ntrain,1,2,test,3,4,0.05,false\n"))
 	f.Add([]byte(header + "\ntrain,-1,2,test,99999999999,4,NaN,maybe\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		list, err := parseTwins(text)
+		list, err := parseTwins(bytes.NewReader(text))
 		if err != nil {
 			return
 		}

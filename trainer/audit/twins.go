@@ -1,15 +1,15 @@
 package audit
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -259,35 +259,44 @@ func WriteTwins(path string, d *dataset.Dataset, list []Twins) error {
 // ReadTwins reads a file of [WriteTwins]. The error names the file and the line that is
 // wrong.
 func ReadTwins(path string) ([]Twins, error) {
-	text, err := limitedfile.Read(path, limitedfile.Table)
+	f, err := limitedfile.OpenAtMost(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
-	list, err := parseTwins(text)
+	defer f.Close()
+	list, err := parseTwins(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return list, nil
 }
 
-func parseTwins(text []byte) ([]Twins, error) {
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) == 0 || !slices.Equal(rows[0], twinsHeader) {
-		return nil, fmt.Errorf("is not a list of twins: want a header with %v", twinsHeader)
-	}
+func parseTwins(text io.Reader) ([]Twins, error) {
 	var list []Twins
-	for i, row := range rows[1:] {
+	line := 0
+	for row, err := range limitedfile.Rows(text) {
+		if err != nil {
+			return nil, err
+		}
+		if line++; line == 1 {
+			if !slices.Equal(row, twinsHeader) {
+				return nil, errNoTwins
+			}
+			continue
+		}
 		a, err1 := strconv.ParseUint(row[1], 10, 31)
 		b, err2 := strconv.ParseUint(row[4], 10, 31)
 		distance, err3 := strconv.ParseFloat(row[6], 64)
 		same, err4 := strconv.ParseBool(row[7])
 		if err := errors.Join(err1, err2, err3, err4); err != nil {
-			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", i+2, row)
+			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", line, row)
 		}
-		list = append(list, Twins{Image{row[0], int(a)}, Image{row[3], int(b)}, distance, same})
+		list = append(list, Twins{Image{strings.Clone(row[0]), int(a)}, Image{strings.Clone(row[3]), int(b)}, distance, same})
+	}
+	if line == 0 {
+		return nil, errNoTwins
 	}
 	return list, nil
 }
+
+var errNoTwins = fmt.Errorf("is not a list of twins: want a header with %v", twinsHeader)

@@ -66,6 +66,25 @@ func (s Split) Image(i int) []byte {
 	return s.Images[i*size : (i+1)*size]
 }
 
+// Adjacent returns the images of all splits as one slice if they lie in memory in this
+// order, one beside the other, and nil otherwise.
+func Adjacent(splits ...Split) []byte {
+	var all []byte
+	for _, s := range splits {
+		n := len(all)
+		switch {
+		case len(s.Images) == 0:
+		case all == nil:
+			all = s.Images
+		case cap(all) < n+len(s.Images) || &all[:n+1][n] != &s.Images[0]:
+			return nil
+		default:
+			all = all[:n+len(s.Images)]
+		}
+	}
+	return all
+}
+
 // Select returns copies of the images with the given indices, in that order.
 func (s Split) Select(indices []uint32) Split {
 	chosen := Split{N: len(indices), Shape: s.Shape}

@@ -23,6 +23,7 @@ type file struct {
 	gzipSize     int    // of upstream's packing, bytes
 	gzipSHA256   string // of upstream's packing
 	debianSHA256 string // of Debian's packing
+	room         int    // of memory after the content, bytes; see [Dataset.join]
 }
 
 func (f file) gzipName() string { return f.name + ".gz" }
@@ -43,6 +44,7 @@ var files = [4]file{
 		gzipSize:     26421880,
 		gzipSHA256:   "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
 		debianSHA256: "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
+		room:         7_840_000, // the test images
 	},
 	trainLabels: {
 		name:         "train-labels-idx1-ubyte",

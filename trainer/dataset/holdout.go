@@ -41,13 +41,7 @@ func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Pur
 		if len(class) == 1 {
 			return nil, nil, fmt.Errorf("class %d has one image: held out, it would leave none to train on", label)
 		}
-		slices.Sort(class)
-		last[label] = class[n-1]
-		for _, k := range class[:n] {
-			if k == last[label] {
-				ties[label]++
-			}
-		}
+		last[label], ties[label] = smallest(class, n)
 	}
 	train = make([]uint32, 0, len(labels))
 	for i, label := range labels {
@@ -62,6 +56,29 @@ func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Pur
 		}
 	}
 	return train, held, nil
+}
+
+// smallest returns the n-th smallest key, and how often the n smallest have it.
+func smallest(keys []uint64, n int) (key uint64, ties int) {
+	const shift = 56 // keys are sorted by their first byte, and then only those with that of the result
+	var counts [1 << (64 - shift)]int
+	for _, k := range keys {
+		counts[k>>shift]++
+	}
+	first := 0
+	for ; n > counts[first]; first++ {
+		n -= counts[first]
+	}
+	var among []uint64
+	for _, k := range keys {
+		if k>>shift == uint64(first) {
+			among = append(among, k)
+		}
+	}
+	slices.Sort(among)
+	key = among[n-1]
+	at, _ := slices.BinarySearch(among, key)
+	return key, n - at
 }
 
 // keysOf returns the keys of n images; see [StratifiedHoldout].

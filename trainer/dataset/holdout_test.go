@@ -50,6 +50,31 @@ func TestStratifiedHoldout(t *testing.T) {
 	}
 }
 
+// The threshold is that of sorting all keys, with equal ones too.
+func TestSmallest(t *testing.T) {
+	keys := keysOf(1000, 42, kernels.PurposeHoldout)
+	for i := range keys {
+		if i%3 == 0 {
+			keys[i] = keys[i/9]
+		}
+		if i > 900 {
+			keys[i] %= 7
+		}
+	}
+	sorted := slices.Sorted(slices.Values(keys))
+	for n := 1; n <= len(keys); n++ {
+		ties := 0
+		for _, k := range sorted[:n] {
+			if k == sorted[n-1] {
+				ties++
+			}
+		}
+		if key, got := smallest(keys, n); key != sorted[n-1] || got != ties {
+			t.Fatalf("the smallest %d end with %d times %x, want %d times %x", n, got, key, ties, sorted[n-1])
+		}
+	}
+}
+
 // Every published result depends on the choice, so it must never change. The
 // expected values were computed by a separate implementation in Python.
 func TestStratifiedHoldoutIsFixed(t *testing.T) {

@@ -1,14 +1,21 @@
 package dataset
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
@@ -37,7 +44,16 @@ func Load(loc Location) (*Dataset, error) {
 	if err := errors.Join(errTrain, errTest); err != nil {
 		return nil, err
 	}
+	d.join()
 	return d, nil
+}
+
+// join moves the test images beside the training images if there is room; see [Adjacent].
+func (d *Dataset) join() {
+	n, test := len(d.Train.Images), len(d.Test.Images)
+	if n+test <= cap(d.Train.Images) {
+		d.Test.Images = append(d.Train.Images, d.Test.Images...)[n : n+test : n+test]
+	}
 }
 
 // FileStatus says where one of the four files was found and whether it is good.
@@ -82,62 +98,119 @@ type loaded struct {
 	err     error
 }
 
-// loadAll loads the files concurrently: unpacking the training images takes longer
-// than everything else.
+// loadAll loads the files concurrently. It begins with the largest, in both forms, since
+// to hash those takes longer than everything else before the first training step.
 func loadAll(loc Location) (result [len(files)]loaded) {
-	var wg sync.WaitGroup
-	for i := range files {
-		wg.Go(func() { result[i] = loc.loadFirst(i) })
+	var scans errgroup.Group
+	scans.SetLimit(runtime.GOMAXPROCS(0))
+	var unpacked [len(files)][]byte
+	for _, i := range [...]int{trainImages, testImages, trainLabels, testLabels} {
+		scans.Go(func() error { unpacked[i] = files[i].readUnpacked(loc.unpacked); return nil })
+		if len(loc.paths[i]) > 0 {
+			scans.Go(func() error { result[i] = files[i].scan(loc.paths[i][0]); return nil })
+		}
 	}
-	wg.Wait()
+	_ = scans.Wait()
+	var unpacks sync.WaitGroup
+	for i := range files {
+		unpacks.Go(func() { result[i] = loc.loadFirst(i, result[i], unpacked[i]) })
+	}
+	unpacks.Wait()
 	return result
 }
 
-// loadFirst loads the first good copy of file n. If none is good, it returns the
-// result of the first.
-func (l Location) loadFirst(n int) loaded {
+// loadFirst loads the first good copy of file n, of which the first copy and the unpacked
+// one have been read. If none is good, it returns the result of the first.
+func (l Location) loadFirst(n int, first loaded, unpacked []byte) loaded {
 	f := files[n]
-	failed := loaded{err: needFetch(l.Dir, "%s is missing", f.gzipName())}
-	for i, path := range l.paths[n] {
-		r := f.load(path, l.unpacked)
-		if r.err == nil {
+	if len(l.paths[n]) == 0 {
+		return loaded{err: needFetch(l.Dir, "%s is missing", f.gzipName())}
+	}
+	first = f.load(first, l.unpacked, unpacked)
+	if first.err == nil {
+		return first
+	}
+	for _, path := range l.paths[n][1:] {
+		if r := f.load(f.scan(path), l.unpacked, unpacked); r.err == nil {
 			return r
 		}
-		if i == 0 {
-			failed = r
-		}
 	}
-	return failed
+	return first
 }
 
-// load reads the file at path, unpacks it and verifies it. The folder copies holds
-// unpacked copies.
-func (f file) load(path, copies string) (r loaded) {
-	unpacked := make(chan []byte, 1)
-	go func() { unpacked <- f.readUnpacked(copies) }()
-
-	r.path = path
-	raw, err := readLimited(path)
-	if err != nil {
-		r.err = unreadable(path, err)
-		return r
-	}
-	r.size, r.sha256 = len(raw), hexSHA256(raw)
+// load verifies a file that has been read, and unpacks it unless its content is in
+// unpacked. The folder copies holds unpacked copies.
+func (f file) load(r loaded, copies string, unpacked []byte) loaded {
 	switch {
+	case r.err != nil:
+		r.err = unreadable(r.path, r.err)
 	case r.sha256 == f.sha256:
-		r.content = raw
 	case f.knowsPacking(r.sha256):
-		if r.content = <-unpacked; r.content == nil {
-			if r.content, r.err = gunzip(raw, f.size, f.size); r.err == nil {
+		if r.content = unpacked; r.content == nil {
+			if r.content = f.repacked(r.path); r.content != nil {
 				f.writeUnpacked(copies, r.content)
 			}
 		}
 	default: // packed differently, or another file
-		if r.content = f.repacked(raw); r.content == nil {
-			r.err = f.mismatch(path, r)
-		}
+		r.content = f.repacked(r.path)
+	}
+	if r.err == nil && r.content == nil {
+		r.err = f.mismatch(r.path, r)
 	}
 	return r
+}
+
+// chunk is the number of bytes that are read at a time: while they are hashed, they are in
+// the processor's cache.
+const chunk = 256 << 10
+
+// scan reads and hashes the file at path. Of a packed file it keeps no content.
+func (f file) scan(path string) loaded {
+	r := loaded{path: path}
+	in, err := limitedfile.OpenAtMost(path, maxContent)
+	if err != nil {
+		r.err = err
+		return r
+	}
+	defer in.Close()
+	begin, hash := bufio.NewReaderSize(in, chunk), sha256.New()
+	if two, _ := begin.Peek(2); isGzip(two) {
+		var n int64
+		n, r.err = begin.WriteTo(hash)
+		r.size = int(n)
+	} else {
+		r.content, r.err = f.read(begin, int(in.Size), hash)
+		r.size = len(r.content)
+	}
+	r.sha256 = hex.EncodeToString(hash.Sum(nil))
+	return r
+}
+
+// read reads a file of about the given size. Another goroutine hashes it meanwhile.
+func (f file) read(in io.Reader, size int, hash io.Writer) ([]byte, error) {
+	parts, hashed := make(chan []byte, size/chunk+1), make(chan struct{})
+	go func() {
+		defer close(hashed)
+		for part := range parts {
+			hash.Write(part)
+		}
+	}()
+	content := make([]byte, 0, size+max(f.room, 1)) // 1 to see the end
+	var err error
+	for err == nil {
+		content = slices.Grow(content, 1)
+		n := 0
+		part := content[len(content):min(len(content)+chunk, cap(content))]
+		n, err = in.Read(part)
+		parts <- part[:n]
+		content = content[:len(content)+n]
+	}
+	close(parts)
+	<-hashed
+	if err == io.EOF {
+		err = nil
+	}
+	return content, err
 }
 
 // unreadable returns the error of a file that cannot be read.
@@ -148,9 +221,10 @@ func unreadable(path string, err error) error {
 	return needFetch(filepath.Dir(path), "%v", err)
 }
 
-// repacked returns the file's content from an unknown packing, or nil.
-func (f file) repacked(raw []byte) []byte {
-	if !isGzip(raw) {
+// repacked returns the file's content from any packing, or nil.
+func (f file) repacked(path string) []byte {
+	raw, err := readLimited(path)
+	if err != nil || !isGzip(raw) {
 		return nil
 	}
 	content, err := gunzip(raw, f.size, f.size)
@@ -162,12 +236,8 @@ func (f file) repacked(raw []byte) []byte {
 
 // isGood reports whether the file at path has the right content, in any packing.
 func (f file) isGood(path string) bool {
-	raw, err := readLimited(path)
-	if err != nil {
-		return false
-	}
-	sum := hexSHA256(raw)
-	return sum == f.sha256 || f.knowsPacking(sum) || f.repacked(raw) != nil
+	r := f.scan(path)
+	return r.err == nil && (r.sha256 == f.sha256 || f.knowsPacking(r.sha256) || f.repacked(path) != nil)
 }
 
 func (f file) knowsPacking(sha256 string) bool {
@@ -194,11 +264,11 @@ func (f file) readUnpacked(copies string) []byte {
 	if copies == "" {
 		return nil
 	}
-	content, err := readLimited(filepath.Join(copies, f.name))
-	if err != nil || len(content) != f.size || hexSHA256(content) != f.sha256 {
+	r := f.scan(filepath.Join(copies, f.name))
+	if r.err != nil || r.sha256 != f.sha256 {
 		return nil
 	}
-	return content
+	return r.content
 }
 
 // writeUnpacked stores the content of f in the folder copies. This is only an

@@ -216,8 +216,11 @@ func TestUnpackedCopy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(got.Train.Images, d.Train.Images) {
+		if !bytes.Equal(got.Train.Images, d.Train.Images) || !bytes.Equal(got.Test.Images, d.Test.Images) {
 			t.Errorf("copy %s: other images are read", before)
+		}
+		if all := dataset.Adjacent(got.Train, got.Val, got.Test); before == "right" && !bytes.Equal(all, slices.Concat(d.Train.Images, d.Test.Images)) {
+			t.Errorf("copy %s: the test images are not beside the training images", before)
 		}
 		b, err := os.ReadFile(path)
 		if errors.Is(err, os.ErrNotExist) && before == "absent" {
@@ -225,6 +228,28 @@ func TestUnpackedCopy(t *testing.T) {
 		}
 		if err != nil || !bytes.Equal(b, want) {
 			t.Errorf("copy %s before, wrong after (%v)", before, err)
+		}
+	}
+}
+
+func TestAdjacent(t *testing.T) {
+	memory := []byte("abcdefgh")
+	split := func(b []byte) dataset.Split { return dataset.Split{Images: b} }
+	for _, c := range []struct {
+		splits []dataset.Split
+		want   string // "" for nil
+	}{
+		{nil, ""},
+		{[]dataset.Split{split(memory[:3])}, "abc"},
+		{[]dataset.Split{split(memory[:3]), {}, split(memory[3:5])}, "abcde"},
+		{[]dataset.Split{split(memory[:3]), split(memory[3:5]), split(memory[5:])}, "abcdefgh"},
+		{[]dataset.Split{split(memory[:3]), split(memory[4:5])}, ""},
+		{[]dataset.Split{split(memory[3:5]), split(memory[:3])}, ""},
+		{[]dataset.Split{split(memory[:3:3]), split(memory[3:5])}, ""}, // which is not known
+		{[]dataset.Split{split(memory), split([]byte("i"))}, ""},
+	} {
+		if got := dataset.Adjacent(c.splits...); string(got) != c.want || (got == nil) != (c.want == "") {
+			t.Errorf("%q: %q, want %q", c.splits, got, c.want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"strings"
@@ -27,7 +28,7 @@ func FuzzSteps(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		steps, err := parseSteps(text)
+		steps, err := parseSteps(bytes.NewReader(text))
 		if err == nil && len(steps) > len(text) {
 			t.Errorf("%d steps of %d bytes", len(steps), len(text))
 		}

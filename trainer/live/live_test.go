@@ -326,6 +326,26 @@ func TestReplayErrors(t *testing.T) {
 	}
 }
 
+// A long steps.csv is thinned evenly.
+func TestManySteps(t *testing.T) {
+	for _, c := range []struct{ rows, stride int }{{mostSteps, 1}, {mostSteps + 1, 2}, {100_000, 64}} {
+		var text bytes.Buffer
+		text.WriteString("step,loss,lr\n")
+		for i := range c.rows {
+			fmt.Fprintf(&text, "%d,%d.5,0.1\n", i+1, i+1)
+		}
+		steps, err := parseSteps(&text)
+		if want := (c.rows + c.stride - 1) / c.stride; err != nil || len(steps) != want {
+			t.Fatalf("%d steps of %d (%v), want %d", len(steps), c.rows, err, want)
+		}
+		for i, s := range steps {
+			if want := i*c.stride + 1; s.Step != want || s.RecentLoss != float64(want)+.5 {
+				t.Fatalf("%d rows: %+v is at %d, want step %d", c.rows, s, i, want)
+			}
+		}
+	}
+}
+
 // stopAfter cancels a training after an epoch.
 type stopAfter struct {
 	*Hub

@@ -1,11 +1,10 @@
 package live
 
 import (
-	"bytes"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"strconv"
@@ -45,8 +44,7 @@ func Replay(dir string) ([]Event, error) {
 // sequence returns the parts of a run as events.
 func sequence(run string, start *Start, steps []Step, epochs []trainer.EpochReport, end *End) []Event {
 	list := []Event{{Type: TypeStart, Run: run, Start: start}}
-	stride := max(1, (len(steps)+mostSteps-1)/mostSteps)
-	for i := 0; i < len(steps); i += stride {
+	for i := range steps {
 		list = append(list, Event{Type: TypeStep, Run: run, Step: &steps[i]})
 	}
 	best := -1.
@@ -102,33 +100,47 @@ func readDevice(dir string) (string, error) {
 // readSteps reads steps.csv, which not every run has.
 func readSteps(dir string) ([]Step, error) {
 	path := filepath.Join(dir, trainer.StepsFile)
-	text, err := limitedfile.Read(path, limitedfile.Table)
+	f, err := limitedfile.OpenAtMost(path, limitedfile.Table)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	steps, err := parseSteps(text)
+	defer f.Close()
+	steps, err := parseSteps(f)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w", path, err)
 	}
 	return steps, nil
 }
 
-func parseSteps(text []byte) ([]Step, error) {
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil {
-		return nil, err
-	}
+// parseSteps returns the steps of a steps.csv or, if these are more than mostSteps, every
+// second, fourth and so on.
+func parseSteps(text io.Reader) ([]Step, error) {
 	var steps []Step
-	for _, row := range rows[min(1, len(rows)):] { // step, loss, learning rate
-		step, err1 := strconv.Atoi(row[0])
-		loss, err2 := strconv.ParseFloat(row[min(1, len(row)-1)], 64)
+	row, stride := 0, 1
+	for fields, err := range limitedfile.Rows(text) { // step, loss, learning rate
+		if err != nil {
+			return nil, err
+		}
+		if row++; row == 1 {
+			continue // the header
+		}
+		step, err1 := strconv.Atoi(fields[0])
+		loss, err2 := strconv.ParseFloat(fields[min(1, len(fields)-1)], 64)
 		if err := errors.Join(err1, err2); err != nil {
 			return nil, err
 		}
-		steps = append(steps, Step{Step: step, RecentLoss: loss})
+		if (row-2)%stride != 0 {
+			continue
+		}
+		if steps = append(steps, Step{Step: step, RecentLoss: loss}); len(steps) > mostSteps {
+			for i := range mostSteps/2 + 1 {
+				steps[i] = steps[2*i]
+			}
+			steps, stride = steps[:mostSteps/2+1], 2*stride
+		}
 	}
 	return steps, nil
 }

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 )
@@ -30,7 +31,7 @@ func FuzzPredictions(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		p, err := parsePredictions(text)
+		p, err := parsePredictions(bytes.NewReader(text))
 		if err != nil {
 			return
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 
@@ -92,35 +93,42 @@ type Predictions struct {
 // ReadPredictions reads a predictions.csv. The error names the file and what is
 // wrong in it.
 func ReadPredictions(path string) (*Predictions, error) {
-	text, err := limitedfile.Read(path, limitedfile.Table)
+	f, err := limitedfile.OpenAtMost(path, limitedfile.Table)
 	if err != nil {
 		return nil, err
 	}
-	p, err := parsePredictions(text)
+	defer f.Close()
+	p, err := parsePredictions(f)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return p, nil
 }
 
-func parsePredictions(text []byte) (*Predictions, error) {
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err != nil {
-		return nil, err
-	}
-	if len(rows) < 2 || len(rows[0]) < 3 || rows[0][1] != "label" || rows[0][2] != "predicted" {
-		return nil, errors.New("want a header with index, label and predicted, and rows")
-	}
+func parsePredictions(text io.Reader) (*Predictions, error) {
 	p := &Predictions{}
-	// Files without probabilities have no more to say about the number of classes.
-	classes := len(rows[0]) - firstProbability
-	for i, row := range rows[1:] {
-		if err := p.add(row, classes); err != nil {
-			return nil, fmt.Errorf("line %d: %w", i+2, err)
+	line, classes := 0, 0
+	for row, err := range limitedfile.Rows(text) {
+		if err != nil {
+			return nil, err
 		}
+		if line++; line == 1 {
+			if len(row) < firstProbability || row[1] != "label" || row[2] != "predicted" {
+				return nil, errNoPredictions
+			}
+			// Files without probabilities have no more to say about the number of classes.
+			classes = len(row) - firstProbability
+		} else if err := p.add(row, classes); err != nil {
+			return nil, fmt.Errorf("line %d: %w", line, err)
+		}
+	}
+	if len(p.Labels) == 0 {
+		return nil, errNoPredictions
 	}
 	return p, nil
 }
+
+var errNoPredictions = errors.New("want a header with index, label and predicted, and rows")
 
 // firstProbability is the column of p0, after index, label and predicted.
 const firstProbability = 3

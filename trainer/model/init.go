@@ -21,28 +21,29 @@ func (n *Net) Init(i int, seed uint64) []float32 {
 		return fill(v, p.Value)
 	}
 	key := [2]uint32{uint32(seed), uint32(seed >> 32)}
-	torch := make([]float32, len(v)) // in PyTorch's order
-	inParallel((len(v)+3)/4, func(from, to int) {
-		for e := 4 * from; e < min(4*to, len(v)); e += 4 {
-			words := kernels.Philox4x32([4]uint32{uint32(e / 4), uint32(i), 0, uint32(kernels.PurposeInit)}, key)
-			for j := 0; j < 4 && e+j < len(v); j++ {
-				torch[e+j] = float32(p.Bound * (2*float64(words[j]>>8)/(1<<24) - 1))
-			}
-		}
-	})
-	l := p.Layout
-	pixels := l.H * l.W
-	inParallel(l.Out, func(from, to int) { // (O, C, H, W) to (O, H, W, C)
-		for o := from; o < to; o++ {
-			src, dst := torch[o*l.C*pixels:], v[o*l.C*pixels:]
-			for c := range l.C {
-				for hw := range pixels {
-					dst[hw*l.C+c] = src[c*pixels+hw]
-				}
-			}
+	inParallel(p.Layout.Out, func(from, to int) {
+		for out := from; out < to; out++ {
+			p.drawRow(v, out, i, key)
 		}
 	})
 	return v
+}
+
+// drawRow draws the values of output channel out of parameter i.
+func (p Param) drawRow(v []float32, out, i int, key [2]uint32) {
+	channels, pixels := p.Layout.C, p.Layout.H*p.Layout.W
+	e := out * channels * pixels // in PyTorch's order, (O, C, H, W)
+	row := v[e:][:channels*pixels]
+	var words [4]uint32
+	for c := range channels {
+		for hw := range pixels {
+			if e%4 == 0 || c+hw == 0 {
+				words = kernels.Philox4x32([4]uint32{uint32(e / 4), uint32(i), 0, uint32(kernels.PurposeInit)}, key)
+			}
+			row[hw*channels+c] = float32(p.Bound * (2*float64(words[e%4]>>8)/(1<<24) - 1))
+			e++
+		}
+	}
 }
 
 // inParallel calls body for parts of n items on all cores: drawing the weights of

@@ -125,27 +125,31 @@ func (e Experiment) index(dir string) (*experimentIndex, error) {
 	return old, nil
 }
 
-// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing. A run whose
-// settings differ from those of the folder's job is [trainer.ErrUsage] too.
-func (e Experiment) CheckIndex(dir string) error {
+// CheckIndex returns the error of [Experiment.WriteIndex] but writes nothing.
+func (e Experiment) CheckIndex(dir, version string) error {
 	index, err := e.index(dir)
 	if err != nil || index.Jobs.Version == "" {
 		return err
 	}
-	_, err = index.jobs(dir).missing(e)
+	jobs := index.jobs(dir)
+	if err := jobs.CheckVersion(version); err != nil {
+		return err
+	}
+	_, err = jobs.missing(e)
 	return err
 }
 
 // WriteIndex makes dir the folder of the experiment: it writes a file that lists
 // the runs. Runs that are already in the list, such as those with other seeds,
 // stay there. In a folder with jobs, other runs become jobs, too. If dir is the folder of
-// another experiment, the error is [trainer.ErrUsage].
-func (e Experiment) WriteIndex(dir string) error {
+// another experiment, or has jobs with other settings or of another version of this
+// program, the error is [trainer.ErrUsage].
+func (e Experiment) WriteIndex(dir, version string) error {
 	index, err := e.index(dir)
 	if err != nil {
 		return err
 	}
-	if version := index.Jobs.Version; version != "" {
+	if index.Jobs.Version != "" {
 		_, err := e.WriteJobs(dir, version)
 		return err
 	}

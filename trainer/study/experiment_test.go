@@ -319,7 +319,7 @@ func TestExperimentFolder(t *testing.T) {
 	dir := t.TempDir()
 	write := func(e Experiment) {
 		t.Helper()
-		if err := e.WriteIndex(dir); err != nil {
+		if err := e.WriteIndex(dir, "v1"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -350,7 +350,7 @@ func TestExperimentFolder(t *testing.T) {
 	}
 	other := runsNamed([]string{"x"})
 	other.Name = "other"
-	if err := other.WriteIndex(dir); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "holds the experiment made") {
+	if err := other.WriteIndex(dir, "v1"); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "holds the experiment made") {
 		t.Errorf("another experiment: %v", err)
 	}
 	if groups, err = ReadGroups([]string{filepath.Join(dir, "a"), filepath.Join(dir, "d")}); err != nil || len(groups) != 1 || len(groups[0].Runs) != 2 {

@@ -55,7 +55,12 @@ func (e Experiment) WriteJobs(dir, version string) (*Jobs, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Join(dir, jobsFolder), 0o777); err != nil {
+	folder := filepath.Join(dir, jobsFolder)
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return nil, err
+	}
+	// Those of a killed call. Workers may be writing why they have failed.
+	if err := atomicfile.RemoveTemporaryOf(folder, func(name string) bool { return filepath.Ext(name) == ".yaml" }); err != nil {
 		return nil, err
 	}
 	if err := jobs.describe(missing); err != nil {

@@ -2,6 +2,7 @@ package study
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -41,8 +42,23 @@ func TestJobs(t *testing.T) {
 	if err != nil || strings.Join(jobs.Names, " ") != "lr0.1-seed1 lr0.1-seed2 lr0.2-seed1 lr0.2-seed2" {
 		t.Fatalf("%+v, %v", jobs, err)
 	}
+	killed, running := filepath.Join(dir, "jobs", ".4.yaml.0123abcd.tmp"), filepath.Join(dir, "jobs", ".0.failed.json.0123abcd.tmp")
+	for _, path := range []string{killed, running} {
+		if err := os.WriteFile(path, []byte("epo"), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if list, err := jobs.Status(); err != nil || len(list) != 4 || list[0].State != JobWaiting {
+		t.Errorf("beside temporary files: %+v, %v", list, err)
+	}
 	if _, err := experimentOf(t, strings.Replace(text, "1-2", "3", 1)).WriteJobs(dir, "v1"); err != nil {
 		t.Fatal(err)
+	}
+	if _, err := os.Stat(killed); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("what a killed call had begun to write is still there (%v)", err)
+	}
+	if _, err := os.Stat(running); err != nil {
+		t.Errorf("what a worker writes is gone: %v", err)
 	}
 	moved := dir + "b"
 	if err := os.Rename(dir, moved); err != nil {
@@ -57,18 +73,20 @@ func TestJobs(t *testing.T) {
 			t.Errorf("job %d: %+v, %v; want %s", i, c, err, want)
 		}
 	}
-	if err := experimentOf(t, strings.Replace(text, "1-2", "4", 1)).WriteIndex(moved); err != nil {
+	if err := experimentOf(t, strings.Replace(text, "1-2", "4", 1)).WriteIndex(moved, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	if jobs, err = ReadJobs(moved); err != nil || strings.Join(jobs.Names[6:], " ") != "lr0.1-seed4 lr0.2-seed4" {
 		t.Errorf("runs that were added on one machine: %+v, %v", jobs, err)
 	}
 	e := experimentOf(t, strings.Replace(text, "epochs: 3", "epochs: 4", 1))
-	wantUsage(t, e.CheckIndex(moved), "job 0 of "+moved+", lr0.1-seed1, has other settings (epochs: 3)")
+	wantUsage(t, e.CheckIndex(moved, "v1"), "job 0 of "+moved+", lr0.1-seed1, has other settings (epochs: 3)")
 	_, err = e.WriteJobs(moved, "v1")
 	wantUsage(t, err, "has other settings")
 	_, err = experimentOf(t, text).WriteJobs(moved, "v2")
-	wantUsage(t, err, "the jobs of "+moved+" are of version v1, and this is v2")
+	for _, err := range []error{err, experimentOf(t, text).CheckIndex(moved, "v2"), experimentOf(t, text).WriteIndex(moved, "v2")} {
+		wantUsage(t, err, "the jobs of "+moved+" are of version v1, and this is v2")
+	}
 	for _, i := range []int{-1, 8} {
 		_, err = jobs.Config(i)
 		wantUsage(t, err, "its jobs are 0 to 7")
@@ -90,7 +108,7 @@ func TestJobsOfGroups(t *testing.T) {
 	}
 	e.Groups[0].Runs[0].Model, e.Groups[0].Runs[0].Network = "mine", "layers:\n  - flatten\n  - linear: {out: classes}\n"
 	dir := t.TempDir()
-	if err := e.WriteIndex(dir); err != nil {
+	if err := e.WriteIndex(dir, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	jobs, err := ReadJobs(dir)

@@ -183,7 +183,7 @@ func TestRunner(t *testing.T) {
 	data := tinyData()
 	data.SHA256 = map[string]string{"classes": "own"}
 	dir := t.TempDir()
-	if err := e.WriteIndex(dir); err != nil {
+	if err := e.WriteIndex(dir, "v1"); err != nil {
 		t.Fatal(err)
 	}
 	var lock sync.Mutex

@@ -118,8 +118,8 @@ func Remove(path string) error {
 	return nil
 }
 
-// temporary matches the names that createTemp gives.
-var temporary = regexp.MustCompile(`^\..+\.[0-9a-f]{8}\.tmp$`)
+// temporary matches the names that createTemp gives, and in them the file's name.
+var temporary = regexp.MustCompile(`^\.(.+)\.[0-9a-f]{8}\.tmp$`)
 
 // IsTemporary reports whether a file of this name is the temporary file of a write
 // that is running or was interrupted.
@@ -129,6 +129,12 @@ func IsTemporary(name string) bool { return temporary.MatchString(name) }
 // folder. No write may be running there. It is not an error if the folder does not
 // exist.
 func RemoveTemporary(dir string) error {
+	return RemoveTemporaryOf(dir, func(string) bool { return true })
+}
+
+// RemoveTemporaryOf is [RemoveTemporary] for the files of some names only: the others may
+// be being written.
+func RemoveTemporaryOf(dir string, some func(name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -137,7 +143,8 @@ func RemoveTemporary(dir string) error {
 		return fmt.Errorf("cannot list the files in %s: %w", dir, errors.Unwrap(err))
 	}
 	for _, e := range entries {
-		if IsTemporary(e.Name()) && e.Type().IsRegular() {
+		match := temporary.FindStringSubmatch(e.Name())
+		if match != nil && some(match[1]) && e.Type().IsRegular() {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}

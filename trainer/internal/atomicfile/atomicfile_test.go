@@ -183,6 +183,16 @@ func TestRemoveTemporary(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	all, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := RemoveTemporaryOf(dir, func(name string) bool { return name != "state.json" }); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != len(all) {
+		t.Errorf("of other files: %v are left (%v), want all of %v", left, err, all)
+	}
 	if err := RemoveTemporary(dir); err != nil {
 		t.Fatal(err)
 	}

@@ -2,10 +2,12 @@
 package limitedfile
 
 import (
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 )
 
@@ -40,33 +42,89 @@ func Open(path string) (*os.File, error) {
 	return os.Open(path)
 }
 
-// Read returns the content of a regular file of at most the given number of bytes. It
-// refuses a larger one unread. An error names the file, as those of package os do.
-func Read(path string, most int64) ([]byte, error) {
+// File is a regular file of limited size, to be read once from its beginning.
+type File struct {
+	file *os.File
+	Size int64 // when it was opened
+	most int64
+	left int64 // of most
+}
+
+// OpenAtMost opens a regular file of at most the given number of bytes. It refuses a larger
+// one, and reading what was appended beyond that is an error. Errors name the file, as
+// those of package os do.
+func OpenAtMost(path string, most int64) (*File, error) {
 	f, err := Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	file := &File{f, info.Size(), most, most}
+	if info.Size() > most {
+		f.Close()
+		return nil, file.failed(file.tooLarge())
+	}
+	return file, nil
+}
+
+// Read implements [io.Reader].
+func (f *File) Read(b []byte) (int, error) {
+	n, err := f.file.Read(b[:min(int64(len(b)), f.left+1)])
+	if int64(n) > f.left {
+		n, err = int(f.left), f.failed(f.tooLarge())
+	}
+	f.left -= int64(n)
+	return n, err
+}
+
+// Close closes the file.
+func (f *File) Close() error { return f.file.Close() }
+
+func (f *File) tooLarge() error {
+	return refusal(fmt.Sprintf("it has more than %d bytes", f.most))
+}
+
+func (f *File) failed(err error) error {
+	return &fs.PathError{Op: "read", Path: f.file.Name(), Err: err}
+}
+
+// Read returns the content of a regular file of at most the given number of bytes. It
+// refuses a larger one unread. An error names the file, as those of package os do.
+func Read(path string, most int64) ([]byte, error) {
+	f, err := OpenAtMost(path, most)
 	if err != nil {
 		return nil, err
 	}
-	failed := func(err error) ([]byte, error) { return nil, &fs.PathError{Op: "read", Path: path, Err: err} }
-	tooLarge := refusal(fmt.Sprintf("it has more than %d bytes", most))
-	if info.Size() > most {
-		return failed(tooLarge)
-	}
-	content := make([]byte, info.Size())
+	defer f.Close()
+	content := make([]byte, f.Size)
 	if _, err := io.ReadFull(f, content); err != nil {
-		return failed(err)
-	}
-	rest, err := io.ReadAll(io.LimitReader(f, most-info.Size()+1)) // what was appended meanwhile
-	switch content = append(content, rest...); {
-	case err != nil:
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = f.failed(err)
+		}
 		return nil, err
-	case int64(len(content)) > most:
-		return failed(tooLarge)
 	}
-	return content, nil
+	rest, err := io.ReadAll(f) // what was appended meanwhile
+	if err != nil {
+		return nil, err
+	}
+	return append(content, rest...), nil
+}
+
+// Rows returns the rows of a CSV file, the header first, up to one that is wrong. A row is
+// valid until the next one: the file need not fit into memory.
+func Rows(text io.Reader) iter.Seq2[[]string, error] {
+	return func(yield func([]string, error) bool) {
+		r := csv.NewReader(text)
+		r.ReuseRecord = true
+		for {
+			row, err := r.Read()
+			if err == io.EOF || !yield(row, err) || err != nil {
+				return
+			}
+		}
+	}
 }

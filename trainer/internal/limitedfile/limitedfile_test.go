@@ -3,6 +3,7 @@ package limitedfile
 import (
 	"bytes"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,6 +29,21 @@ func TestRead(t *testing.T) {
 	}
 	if _, err := Read(filepath.Join(dir, "none"), 10); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no file: %v", err)
+	}
+	f, err := OpenAtMost(path, 15)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	grown, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := grown.Write(content); err != nil || grown.Close() != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(f); len(b) != 15 || !errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), path+": it has more than 15 bytes") {
+		t.Errorf("a file that grows beyond the limit: %d bytes, %v", len(b), err)
 	}
 	// Its size would fit on no machine: it must be refused unread.
 	sparse := filepath.Join(dir, "sparse")
