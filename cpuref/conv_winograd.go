@@ -293,7 +293,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
 	cols := min(k.Cols, x.out-panel*k.Cols)
-	n := x.f.Extent()
+	n, ahead := x.f.Extent(), x.ahead(b, panel)
 	for i := range n {
 		for j := range n {
 			from, to := b.needed(i, j)
@@ -304,9 +304,30 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 			t.A0 = &points[point*x.inputs+from*x.c]
 			t.B = &filters[(panel*n*n+point)*x.c*k.Cols]
 			t.C = &products[point*x.products+from*k.Cols]
+			if len(ahead) > 0 {
+				t.Ahead = &ahead[len(ahead)*point/(n*n)]
+				t.StepAhead = len(ahead) / (n * n * newRowTiles(k.Group, to-from).count * x.c)
+			}
 			k.Rows(t, to-from, cols)
 		}
 	}
+	t.Ahead, t.StepAhead = nil, 0
+}
+
+// ahead returns the part of the output that the products of a panel fetch, because it
+// is written next: with the first panel, all.
+func (x *winograd) ahead(b *tileBlock, panel int) []float32 {
+	if panel > 0 {
+		return nil
+	}
+	e, top, last := x.epilogue, x.f.Outputs*b.top, b.first+b.images-1
+	if e == nil {
+		row := b.w * x.out
+		return x.dst[(b.first*b.h+top)*row : (last*b.h+top+b.pixelRows())*row]
+	}
+	from, _ := e.outputRow(b.first, top/e.size)
+	to, _ := e.outputRow(last, (top+b.pixelRows())/e.size)
+	return e.y[from:to]
 }
 
 // transformOutput computes the result of image n of a block, in one panel.

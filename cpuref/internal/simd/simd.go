@@ -181,6 +181,9 @@ func (k *Kernels) Rows(t *Tile, rows, cols int) {
 		}
 		k.Tile(t, rows0, n-rows0, cols)
 		first += n
+		if t.Ahead != nil {
+			t.Ahead = at(t.Ahead, t.K*t.StepAhead)
+		}
 	}
 }
 
