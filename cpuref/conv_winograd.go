@@ -263,7 +263,7 @@ func (x *winograd) compute(worker, task int) {
 		b.transformInput(scratch, scratch[x.framesAt:], x.src, n, x.c, x.inputs)
 	}
 	for panel := range x.panels {
-		x.multiply(worker, &b, panel)
+		x.multiply(worker, &b, panel, x.ahead(task, panel))
 		for n := range b.images {
 			x.transformOutput(worker, &b, n, panel)
 		}
@@ -284,8 +284,8 @@ func (x *winograd) compute(worker, task int) {
 	}
 }
 
-// multiply computes one panel of the products.
-func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
+// multiply computes one panel of the products, and fetches what is needed after them.
+func (x *winograd) multiply(worker int, b *tileBlock, panel int, ahead []float32) {
 	k := x.p.backend.simd
 	points := x.p.scratch.private[worker]
 	products, filters := points[x.f.Points()*x.inputs:], x.filters.data()
@@ -293,7 +293,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
 	cols := min(k.Cols, x.out-panel*k.Cols)
-	n, ahead := x.f.Extent(), x.ahead(b, panel)
+	n := x.f.Extent()
 	for i := range n {
 		for j := range n {
 			from, to := b.needed(i, j)
@@ -314,20 +314,24 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int) {
 	t.Ahead, t.StepAhead = nil, 0
 }
 
-// ahead returns the part of the output that the products of a panel fetch, because it
-// is written next: with the first panel, all.
-func (x *winograd) ahead(b *tileBlock, panel int) []float32 {
-	if panel > 0 {
-		return nil
+// ahead returns what the products of a panel of a block fetch: with the first panel the
+// block's output, which is written next; with the last one the images of the block that
+// this worker computes next if the workers take turns.
+func (x *winograd) ahead(task, panel int) []float32 {
+	b, e := x.tiling.block(task), x.epilogue
+	switch {
+	case panel == 0 && e == nil:
+		return b.rowsOf(x.dst, x.out)
+	case panel == 0:
+		top := x.f.Outputs * b.top
+		from, _ := e.outputRow(b.first, top/e.size)
+		to, _ := e.outputRow(b.first+b.images-1, (top+b.pixelRows())/e.size)
+		return e.y[from:to]
+	case panel == x.panels-1 && task+x.p.pool.workers < x.tiling.blocks():
+		b = x.tiling.block(task + x.p.pool.workers)
+		return b.rowsOf(x.src, x.c)
 	}
-	e, top, last := x.epilogue, x.f.Outputs*b.top, b.first+b.images-1
-	if e == nil {
-		row := b.w * x.out
-		return x.dst[(b.first*b.h+top)*row : (last*b.h+top+b.pixelRows())*row]
-	}
-	from, _ := e.outputRow(b.first, top/e.size)
-	to, _ := e.outputRow(last, (top+b.pixelRows())/e.size)
-	return e.y[from:to]
+	return nil
 }
 
 // transformOutput computes the result of image n of a block, in one panel.
