@@ -3,7 +3,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -54,21 +53,27 @@ type drawn struct{ version, width, height int }
 
 // openWindow opens the window and the device that draws it.
 func openWindow(f flags, width, height int) (*window, error) {
-	if err := heard(glfw.Init); err != nil {
+	if err := initialise(); err != nil {
 		return nil, fmt.Errorf("%w: there is no display to open a window on: %v", gpu.ErrNoDevice, err)
 	}
 	w := &window{canvas: &canvas.Canvas{Atlas: canvas.NewAtlas()}}
 	err := heard(func() (err error) {
-		glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI)
-		w.glfw, err = glfw.CreateWindow(width, height, "fmnist-view", nil, nil)
+		if w.glfw, err = glfw.CreateWindow(width, height, "fmnist-view", nil, nil); err == nil && w.glfw == nil {
+			err = errors.New("GLFW does not say why")
+		}
 		return err
 	})
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: cannot open a window: %v", gpu.ErrNoDevice, err), w.close())
 	}
 	var extensions []string
-	err = heard(func() error { extensions = w.glfw.GetRequiredInstanceExtensions(); return nil })
-	if err != nil { // GLFW has freed the Vulkan loader, and would crash if it did so again in close
+	err = heard(func() error {
+		if extensions = w.glfw.GetRequiredInstanceExtensions(); len(extensions) == 0 {
+			return errors.New("the window system knows no way to do it with Vulkan")
+		}
+		return nil
+	})
+	if err != nil { // GLFW may have freed the Vulkan loader, and would crash if it did so again in close
 		return nil, fmt.Errorf("%w: cannot present to a window: %v", gpu.ErrNoDevice, err)
 	}
 	g := w.glfw
@@ -85,29 +90,42 @@ func openWindow(f flags, width, height int) (*window, error) {
 	return w, nil
 }
 
-// heard calls f and returns its error, or what GLFW complained of meanwhile: its bindings
-// log that, or keep it for the next call, which logs it or panics.
+// initialise connects to the window system.
+func initialise() error {
+	return heard(func() error {
+		err := glfw.Init()
+		if err == nil {
+			glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI) // panics if the bindings took a failure for success
+		}
+		return err
+	})
+}
+
+// heard calls f. If that fails, it returns what GLFW complained of, as far as it did: its
+// bindings log that, or keep it for the next call, which logs it or panics.
 func heard(f func() error) (err error) {
 	var said strings.Builder
 	log.SetOutput(&said)
 	log.SetFlags(0)
 	defer func() {
 		log.SetOutput(os.Stderr)
-		if panicked := recover(); said.Len() > 0 {
-			err = errors.New(strings.TrimSpace(said.String()))
-		} else if panicked != nil {
+		if panicked := recover(); panicked != nil {
 			err = fmt.Errorf("%v", panicked)
 		}
+		if err != nil && said.Len() > 0 {
+			err = errors.New(strings.TrimSpace(said.String()))
+		}
 	}()
-	if err = f(); said.Len() == 0 {
-		err = cmp.Or(glfw.Init(), err) // initialised before, it only returns what was kept
+	err = f()
+	if kept := glfw.Init(); err != nil && kept != nil { // initialised before, it only returns what was kept
+		err = kept
 	}
 	return err
 }
 
 // surface makes the window's surface on a Vulkan instance.
 func (w *window) surface(instance unsafe.Pointer) (surface uint64, err error) {
-	return surface, heard(func() error {
+	err = heard(func() error {
 		address, err := w.glfw.CreateWindowSurface((*byte)(instance), nil)
 		if err == nil {
 			// The result is not the surface but the address of a variable that holds it and
@@ -116,6 +134,7 @@ func (w *window) surface(instance unsafe.Pointer) (surface uint64, err error) {
 		}
 		return err
 	})
+	return surface, err
 }
 
 // close closes the window and frees the device.
