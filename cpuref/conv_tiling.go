@@ -74,6 +74,12 @@ func (t *tiling) block(i int) tileBlock {
 // pixelRows returns the number of rows of pixels that the tiles cover in an image.
 func (b *tileBlock) pixelRows() int { return b.f.Outputs*b.rows + b.restRow }
 
+// rowsOf returns the rows that the tiles cover, of all the block's images of c channels.
+func (b *tileBlock) rowsOf(images []float32, c int) []float32 {
+	row, top := b.w*c, b.f.Outputs*b.top
+	return images[(b.first*b.h+top)*row : ((b.first+b.images-1)*b.h+top+b.pixelRows())*row]
+}
+
 // tileRows and tileCols return the number of tiles of an image along each axis.
 func (b *tileBlock) tileRows() int { return b.rows + min(1, b.restRow) }
 func (b *tileBlock) tileCols() int { return b.cols + min(1, b.restCol) }

@@ -18,6 +18,19 @@ import (
 // the device for it. The losses are checked at each report.
 var weighEvery = time.Second // tests shorten it
 
+// DivergenceError is the [ErrDiverged] of a training.
+type DivergenceError struct {
+	Text string // what has become NaN or infinite, where that began, what is kept and what to do
+	// Repeats is whether the same steps, repeated, have diverged again: another try would,
+	// too.
+	Repeats bool
+}
+
+func (e *DivergenceError) Error() string { return e.Text }
+
+// Is makes the error [ErrDiverged].
+func (e *DivergenceError) Is(target error) bool { return target == ErrDiverged }
+
 // divergence is the [ErrDiverged] of a training before it is known where it began.
 type divergence struct {
 	what       string // "the loss is NaN", "conv1.weight holds NaN"
@@ -120,6 +133,7 @@ func (t *training) explain(ctx context.Context, err error) error {
 	if err == nil {
 		began, err = t.origin(ctx, start, d)
 	}
+	repeats := err == nil && began != ""
 	switch {
 	case err != nil:
 		began = fmt.Sprintf("where it began is unknown: %v", err)
@@ -130,7 +144,7 @@ func (t *training) explain(ctx context.Context, err error) error {
 	if start != nil && start.Step > 0 {
 		kept = fmt.Sprintf("the checkpoint of step %d is kept; ", start.Step)
 	}
-	return fmt.Errorf("%w; %s; %s%s", d, began, kept, remedy)
+	return &DivergenceError{fmt.Sprintf("%v; %s; %s%s", d, began, kept, remedy), repeats}
 }
 
 // lastSaved returns the state of the last checkpoint, or that of the beginning.

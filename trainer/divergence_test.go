@@ -106,11 +106,15 @@ func TestDivergenceIsLocated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := folders(t, 1)[0]
 			c.Backend = openBackend(t)
+			repeats := c.programs > 1
 			_, err := Train(t.Context(), r, n, data, &c.poisoning, Options{Dir: dir, NoPictures: true})
 			if !errors.Is(err, ErrDiverged) || strings.Contains(err.Error(), "\n") {
 				t.Fatalf("error %v, want ErrDiverged in one line", err)
 			}
 			t.Log(err)
+			if d, ok := errors.AsType[*DivergenceError](err); !ok || d.Repeats != repeats {
+				t.Errorf("%#v, want one that repeats: %v", err, repeats)
+			}
 			for _, want := range c.want {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("error %q, want %q", err, want)

@@ -9,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -335,6 +336,7 @@ func (t *training) export(last snapshot, best bool) error {
 		if err := save(t.best, bestWeights, t.state.BestEpoch); err != nil {
 			return err
 		}
+		debug.FreeOSMemory() // or the copies of the last weights would add to those of the best
 	}
 	if err := save(last, lastWeights, len(t.state.Epochs)); err != nil {
 		return err

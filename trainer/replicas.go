@@ -72,7 +72,8 @@ func TrainReplicas(ctx context.Context, replicas []Replica, n model.Network, dat
 			return outcomes, err
 		}
 	}
-	// This is the last use of data, whose 55 MB only the caller may now keep in memory.
+	// This is the last use of data, whose 55 MB only the caller and the program may now
+	// keep in memory.
 	return outcomes, trainGroup(ctx, groups[last], n, data, backend)
 }
 

@@ -100,7 +100,8 @@ func newRunJobCommand() *cobra.Command {
 index is that of $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX.
 
 A job that is done is skipped (exit code 0). One that is running elsewhere is not
-done twice (exit code 1), as far as locks of files reach the other machine. SIGTERM,
+done twice (exit code 1), as far as locks of files reach the other machine. One that
+diverges, and again when its last steps are repeated, ends with exit code 5. SIGTERM,
 SIGINT and SIGUSR1 save a checkpoint and end with exit code 130; the next run-job
 of that index continues, and the weights are, bit for bit, the same. Where the program
 is killed, the next one continues from the last checkpoint.
@@ -175,8 +176,17 @@ func runJob(cmd *cobra.Command, f jobFlags) error {
 		host, _ := os.Hostname()
 		_ = jobs.RecordFailure(index, &study.JobFailure{Error: remedied(err), Host: host, Time: time.Now().UTC()}) // the disk may be full
 	}
+	if d, ok := errors.AsType[*trainer.DivergenceError](err); ok && d.Repeats {
+		return &hopelessJob{err}
+	}
 	return err
 }
+
+// hopelessJob is the error of a job that would diverge in another try, too.
+type hopelessJob struct{ error }
+
+// Unwrap returns what went wrong.
+func (e *hopelessJob) Unwrap() error { return e.error }
 
 // train trains a job's run, unless it is finished.
 func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study.Config) error {

@@ -89,6 +89,20 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// A job that diverges each time says so by its exit code.
+func TestJobDiverges(t *testing.T) {
+	isolateCache(t)
+	home := t.TempDir()
+	letters, file, dir := filepath.Join(home, "letters"), filepath.Join(home, "decay.yaml"), filepath.Join(home, "jobs")
+	writeLetters(t, letters, 520, 52)
+	writeFile(t, file, "base: {model: logistic, dataset: "+letters+", optimizer: sgd, lr: 0.01, weight-decay: 1000, epochs: 9}\n")
+	wantSuccess(t, "experiment", "prepare", file, "--out", dir)
+	wantFailure(t, []string{"experiment", "run-job", "--cpu", "--dir", dir, "--index", "0"}, exitHopeless, "training diverged: ", "it began at step ")
+	if got := jobStates(t, dir); got != "failed" {
+		t.Errorf("status: %s", got)
+	}
+}
+
 // interruptJob sends SIGUSR1 to a worker once it trains.
 func interruptJob(t *testing.T, args []string) {
 	t.Helper()

@@ -18,6 +18,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
@@ -29,11 +30,12 @@ const (
 	exitUsage       = 2
 	exitNoDevice    = 3
 	exitBadFile     = 4
+	exitHopeless    = 5 // of run-job only; see hopelessJob
 	exitInterrupted = 130
 )
 
-// started is when the program began, after the Go runtime's own start.
-var started = time.Now()
+// started is about when the process began: until here, it has waited for nothing.
+var started = time.Now().Add(-bench.CPUTime())
 
 func main() {
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -129,6 +131,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, trainer.ErrUsage):
 		return exitUsage
+	case errors.As(err, new(*hopelessJob)):
+		return exitHopeless
 	case errors.Is(err, gpu.ErrNoVulkan), errors.Is(err, gpu.ErrNoDevice):
 		return exitNoDevice
 	case errors.Is(err, dataset.ErrBadData), errors.Is(err, checkpoint.ErrBadCheckpoint):

@@ -315,10 +315,10 @@ func (s *Session) throughput() (float64, error) {
 	limit := s.images / s.options.Batch
 	var steps int
 	var total time.Duration
-	start, busy := time.Now(), cpuTime()
+	start, busy := time.Now(), CPUTime()
 	defer func() {
 		s.timed += time.Since(start)
-		s.busy += cpuTime() - busy
+		s.busy += CPUTime() - busy
 	}()
 	for total.Seconds() < s.options.Seconds {
 		n := min(limit, max(1, int((s.options.Seconds-total.Seconds())/s.perStep.Seconds())))

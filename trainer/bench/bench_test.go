@@ -58,7 +58,7 @@ func TestSession(t *testing.T) {
 		if !(math.Abs(sum-1) <= 1e-9) || !(speed > 0) || !(math.Abs(r.StepMillis*speed-16e3) <= 1e-6*16e3) {
 			t.Errorf("infer %v: shares add up to %v, %v images/s, %v ms per step", infer, sum, speed, r.StepMillis)
 		}
-		if cpuTime() > 0 && !(r.HostCores > 0) { // the CPU computes
+		if CPUTime() > 0 && !(r.HostCores > 0) { // the CPU computes
 			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
 		}
 		if l := r.Latency; (l != nil) != infer || infer && !(0 < l.Median && l.Median <= l.P99 && l.P99 <= 1e3*o.Seconds*2) {

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuTime returns the user and system time that all cores together have spent on
+// CPUTime returns the user and system time that all cores together have spent on
 // this process.
-func cpuTime() time.Duration {
+func CPUTime() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &u) != nil {
 		return 0

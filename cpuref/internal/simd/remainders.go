@@ -243,11 +243,12 @@ func reluPoolBackwardWith(lanes int, vector func(dx0, dx1, dy, y *float32, index
 
 // winogradVectors are the kernels of the transforms of a [Winograd].
 type winogradVectors struct {
-	filter   func(u, filter *float32, n, du, dg int)
-	input    func(v, x *float32, tiles, c, row, dv int)
-	output   func(y, m, bias *float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
-	gradient func(v, y *float32, tiles, c, ldy, row, dv int)
-	weight   func(dw, m *float32, n, ddw, dm int)
+	filter          func(u, filter *float32, n, du, dg int)
+	input           func(v, x *float32, tiles, c, row, dv int)
+	output          func(y, m, bias *float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
+	normalize, pool func(y, m, constants *float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
+	gradient        func(v, y *float32, tiles, c, ldy, row, dv int)
+	weight          func(dw, m *float32, n, ddw, dm int)
 }
 
 // winogradWith uses the kernels of the input and of the output's gradient only for
@@ -270,15 +271,9 @@ func winogradWith(rest Winograd, lanes int, vector winogradVectors) Winograd {
 		}
 		vector.input(&v[0], &x[0], tiles, c, row, dv)
 	}
-	w.Output = func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
-		whole := c &^ (lanes - 1)
-		if whole > 0 {
-			vector.output(&y[0], &m[0], &bias[0], tiles, whole, ldy, row, ldm, dm, rows, cols)
-		}
-		if whole < c {
-			rest.Output(y[whole:], m[whole:], bias[whole:], tiles, c-whole, ldy, row, ldm, dm, rows, cols)
-		}
-	}
+	w.Output = fromPointsWith(lanes, vector.output, rest.Output)
+	w.Normalize = fromPointsWith(lanes, vector.normalize, rest.Normalize)
+	w.Pool = fromPointsWith(lanes, vector.pool, rest.Pool)
 	w.Gradient = func(v, y []float32, tiles, c, ldy, row, dv int) {
 		if c%lanes != 0 {
 			rest.Gradient(v, y, tiles, c, ldy, row, dv)
@@ -296,4 +291,18 @@ func winogradWith(rest Winograd, lanes int, vector winogradVectors) Winograd {
 		}
 	}
 	return w
+}
+
+// fromPointsWith uses a kernel for whole vectors of channels, and rest for the others.
+func fromPointsWith(lanes int, vector func(y, m, constants *float32, tiles, c, ldy, row, ldm, dm, rows, cols int),
+	rest func(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int)) func(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+	return func(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+		whole := c &^ (lanes - 1)
+		if whole > 0 {
+			vector(&y[0], &m[0], &constants[0], tiles, whole, ldy, row, ldm, dm, rows, cols)
+		}
+		if whole < c {
+			rest(y[whole:], m[whole:], constants[whole:], tiles, c-whole, ldy, row, ldm, dm, rows, cols)
+		}
+	}
 }

@@ -164,7 +164,7 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 }
 
 // Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
-// equal height.
+// equal height, each of which fetches ahead from where the one before ended.
 func (k *Kernels) Rows(t *Tile, rows, cols int) {
 	a, c := t.A0, t.C
 	tiles := (rows + 2*k.Group - 1) / (2 * k.Group)
@@ -181,6 +181,9 @@ func (k *Kernels) Rows(t *Tile, rows, cols int) {
 		}
 		k.Tile(t, rows0, n-rows0, cols)
 		first += n
+		if t.Ahead != nil {
+			t.Ahead = at(t.Ahead, t.K*t.StepAhead)
+		}
 	}
 }
 

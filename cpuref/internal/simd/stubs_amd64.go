@@ -584,6 +584,16 @@ func winogradInput2x3SSE(v *float32, x *float32, tiles int, c int, row int, dv i
 //go:noescape
 func winogradOutput2x3SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x3SSE is winogradOutput2x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x3SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x3SSE is winogradOutput2x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x3SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x3SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -608,6 +618,16 @@ func winogradInput4x3SSE(v *float32, x *float32, tiles int, c int, row int, dv i
 //
 //go:noescape
 func winogradOutput4x3SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x3SSE is winogradOutput4x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x3SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x3SSE is winogradOutput4x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x3SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x3SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -634,6 +654,16 @@ func winogradInput2x5SSE(v *float32, x *float32, tiles int, c int, row int, dv i
 //go:noescape
 func winogradOutput2x5SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x5SSE is winogradOutput2x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x5SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x5SSE is winogradOutput2x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x5SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x5SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -658,6 +688,16 @@ func winogradInput4x5SSE(v *float32, x *float32, tiles int, c int, row int, dv i
 //
 //go:noescape
 func winogradOutput4x5SSE(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x5SSE is winogradOutput4x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x5SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x5SSE is winogradOutput4x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x5SSE(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x5SSE transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -819,6 +859,16 @@ func winogradInput2x3AVX2(v *float32, x *float32, tiles int, c int, row int, dv 
 //go:noescape
 func winogradOutput2x3AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x3AVX2 is winogradOutput2x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x3AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x3AVX2 is winogradOutput2x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x3AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x3AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -843,6 +893,16 @@ func winogradInput4x3AVX2(v *float32, x *float32, tiles int, c int, row int, dv 
 //
 //go:noescape
 func winogradOutput4x3AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x3AVX2 is winogradOutput4x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x3AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x3AVX2 is winogradOutput4x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x3AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x3AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -869,6 +929,16 @@ func winogradInput2x5AVX2(v *float32, x *float32, tiles int, c int, row int, dv 
 //go:noescape
 func winogradOutput2x5AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x5AVX2 is winogradOutput2x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x5AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x5AVX2 is winogradOutput2x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x5AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x5AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -893,6 +963,16 @@ func winogradInput4x5AVX2(v *float32, x *float32, tiles int, c int, row int, dv 
 //
 //go:noescape
 func winogradOutput4x5AVX2(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x5AVX2 is winogradOutput4x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x5AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x5AVX2 is winogradOutput4x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x5AVX2(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x5AVX2 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -1054,6 +1134,16 @@ func winogradInput2x3AVX512(v *float32, x *float32, tiles int, c int, row int, d
 //go:noescape
 func winogradOutput2x3AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x3AVX512 is winogradOutput2x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x3AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x3AVX512 is winogradOutput2x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x3AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x3AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -1078,6 +1168,16 @@ func winogradInput4x3AVX512(v *float32, x *float32, tiles int, c int, row int, d
 //
 //go:noescape
 func winogradOutput4x3AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x3AVX512 is winogradOutput4x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x3AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x3AVX512 is winogradOutput4x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x3AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x3AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -1104,6 +1204,16 @@ func winogradInput2x5AVX512(v *float32, x *float32, tiles int, c int, row int, d
 //go:noescape
 func winogradOutput2x5AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x5AVX512 is winogradOutput2x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x5AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x5AVX512 is winogradOutput2x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x5AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x5AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -1128,6 +1238,16 @@ func winogradInput4x5AVX512(v *float32, x *float32, tiles int, c int, row int, d
 //
 //go:noescape
 func winogradOutput4x5AVX512(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x5AVX512 is winogradOutput4x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x5AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x5AVX512 is winogradOutput4x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x5AVX512(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x5AVX512 transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //

@@ -129,6 +129,16 @@ func winogradInput2x3NEON(v *float32, x *float32, tiles int, c int, row int, dv 
 //go:noescape
 func winogradOutput2x3NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x3NEON is winogradOutput2x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x3NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x3NEON is winogradOutput2x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x3NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x3NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -153,6 +163,16 @@ func winogradInput4x3NEON(v *float32, x *float32, tiles int, c int, row int, dv 
 //
 //go:noescape
 func winogradOutput4x3NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x3NEON is winogradOutput4x3 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x3NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x3NEON is winogradOutput4x3 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x3NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x3NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
@@ -179,6 +199,16 @@ func winogradInput2x5NEON(v *float32, x *float32, tiles int, c int, row int, dv 
 //go:noescape
 func winogradOutput2x5NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
+// winogradNormalize2x5NEON is winogradOutput2x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize2x5NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool2x5NEON is winogradOutput2x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool2x5NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
 // winogradGradient2x5NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //
 //go:noescape
@@ -203,6 +233,16 @@ func winogradInput4x5NEON(v *float32, x *float32, tiles int, c int, row int, dv 
 //
 //go:noescape
 func winogradOutput4x5NEON(y *float32, m *float32, bias *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradNormalize4x5NEON is winogradOutput4x5 with normalisation and a least value.
+//
+//go:noescape
+func winogradNormalize4x5NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
+
+// winogradPool4x5NEON is winogradOutput4x5 with normalisation, ReLU and a pool of rows×cols windows.
+//
+//go:noescape
+func winogradPool4x5NEON(y *float32, m *float32, constants *float32, tiles int, c int, ldy int, row int, ldm int, dm int, rows int, cols int)
 
 // winogradGradient4x5NEON transforms a row of tiles of the output's gradient of c channels, a multiple of the lanes.
 //

@@ -25,6 +25,11 @@ type Winograd struct {
 	// pixels are ldy and whose rows are row apart, and adds the bias of the c
 	// channels. It stores the first rows and cols of each tile.
 	Output func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
+	// Normalize is Output followed by normalisation and a least value, and Pool is
+	// Output followed by NormalizeReLUPool2x2: it stores the first rows and cols of each
+	// tile's windows. constants holds, for at most WinogradConstants channels, what the
+	// constants below say. The bits are those of separate passes.
+	Normalize, Pool func(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
 	// Gradient transforms a row of tiles of c channels of the gradient of the
 	// output, whose pixels are ldy and whose rows are row apart, to points v.
 	Gradient func(v, y []float32, tiles, c, ldy, row, dv int)
@@ -32,6 +37,18 @@ type Winograd struct {
 	// (r², ddw).
 	Weight func(dw, m []float32, n, ddw, dm int)
 }
+
+// WinogradConstants is the distance between the vectors of an epilogue's constants, and
+// the others are their positions.
+const (
+	WinogradConstants = 32
+
+	WinogradBias  = 0
+	WinogradMean  = 1
+	WinogradScale = 2
+	WinogradShift = 3
+	WinogradLeast = 4 // of Normalize
+)
 
 // Extent returns the extent n of the input's tiles.
 func (w *Winograd) Extent() int { return w.Outputs + w.Taps - 1 }
@@ -119,7 +136,7 @@ func winogradGeneric(outputs, taps int) Winograd {
 	n := outputs + taps - 1
 	filter, input, output := newSandwich(m.Filter), newSandwich(m.Input), newSandwich(m.Output)
 	gradient, weight := newSandwich(Transposed(m.Output)), newSandwich(Transposed(m.Filter))
-	return Winograd{Outputs: outputs, Taps: taps,
+	w := Winograd{Outputs: outputs, Taps: taps,
 		Filter: func(u, g []float32, count, du, dg int) {
 			filter.apply(u, n*du, du, n, n, g, taps*dg, dg, count)
 		},
@@ -145,6 +162,46 @@ func winogradGeneric(outputs, taps int) Winograd {
 		Weight: func(dw, m []float32, count, ddw, dm int) {
 			weight.apply(dw, taps*ddw, ddw, taps, taps, m, n*dm, dm, count)
 		},
+	}
+	w.Normalize, w.Pool = w.normalizeGeneric, w.poolGeneric
+	return w
+}
+
+// channelConstants are the constants of an epilogue.
+type channelConstants []float32
+
+// vector returns one of the constants of c channels.
+func (k channelConstants) vector(i, c int) []float32 { return k[i*WinogradConstants:][:c] }
+
+func (w *Winograd) normalizeGeneric(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+	k := channelConstants(constants)
+	mean, scale, shift, least := k.vector(WinogradMean, c), k.vector(WinogradScale, c), k.vector(WinogradShift, c), k.vector(WinogradLeast, c)
+	for t := range tiles {
+		to := y[t*w.Outputs*ldy:]
+		w.Output(to, m[t*ldm:], k.vector(WinogradBias, c), 1, c, ldy, row, ldm, dm, rows, cols)
+		for i := range rows * cols {
+			pixel := to[i/cols*row+i%cols*ldy:][:c]
+			normalizeGeneric(pixel, pixel, mean, scale, shift, c, 1)
+			for j, v := range pixel {
+				pixel[j] = max(v, least[j])
+			}
+		}
+	}
+}
+
+func (w *Winograd) poolGeneric(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+	k := channelConstants(constants)
+	mean, scale, shift := k.vector(WinogradMean, c), k.vector(WinogradScale, c), k.vector(WinogradShift, c)
+	var tile [16 * WinogradConstants]float32 // before the pool
+	line := 2 * cols * c
+	for t := range tiles {
+		w.Output(tile[:], m[t*ldm:], k.vector(WinogradBias, c), 1, c, c, line, ldm, dm, 2*rows, 2*cols)
+		for i := range rows {
+			for j := range cols {
+				x0 := tile[2*i*line+2*j*c:]
+				normalizeReLUPool2x2Generic(y[i*row+(t*w.Outputs/2+j)*ldy:][:c], nil, x0, x0[line:], mean, scale, shift, c)
+			}
+		}
 	}
 }
 

@@ -41,6 +41,16 @@ func compareWinograd(t *testing.T, k *Kernels, r *rand.Rand, i, c, tiles int) {
 	compare(t, fmt.Sprintf("Output, %s, %d×%d", what, rows, cols), r, []int{w.Outputs * rowY, points, c}, func(k *Kernels, v [][]float32) {
 		k.winograds()[i].Output(v[0], v[1], v[2], tiles, c, ldy, rowY, ldm, distance, rows, cols)
 	}, k)
+	if c <= WinogradConstants {
+		constants := (WinogradLeast + 1) * WinogradConstants
+		compare(t, fmt.Sprintf("Normalize, %s, %d×%d", what, rows, cols), r, []int{w.Outputs * rowY, points, constants}, func(k *Kernels, v [][]float32) {
+			k.winograds()[i].Normalize(v[0], v[1], v[2], tiles, c, ldy, rowY, ldm, distance, rows, cols)
+		}, k)
+		rows, cols := 1+r.IntN(w.Outputs/2), 1+r.IntN(w.Outputs/2)
+		compare(t, fmt.Sprintf("Pool, %s, %d×%d windows", what, rows, cols), r, []int{w.Outputs * rowY, points, constants}, func(k *Kernels, v [][]float32) {
+			k.winograds()[i].Pool(v[0], v[1], v[2], tiles, c, ldy, rowY, ldm, distance, rows, cols)
+		}, k)
+	}
 	compare(t, "Gradient, "+what, r, []int{points, w.Outputs * rowY}, func(k *Kernels, v [][]float32) {
 		k.winograds()[i].Gradient(v[0], v[1], tiles, c, ldy, rowY, distance)
 	}, k)

@@ -105,7 +105,7 @@ func (j Job) Manifest() ([]byte, error) {
 			CompletionMode: "Indexed", Completions: j.Jobs, Parallelism: j.AtOnce, BackoffLimitPerIndex: retries,
 			PodFailurePolicy: failurePolicy{[]failureRule{
 				{Action: "Ignore", OnPodConditions: []condition{{Type: "DisruptionTarget"}}}, // the node was drained, or another Pod took its place
-				{Action: "FailIndex", OnExitCodes: &exitCodes{container, "In", []int{wrongUsage}}},
+				{Action: "FailIndex", OnExitCodes: &exitCodes{container, "In", []int{wrongUsage, hopeless}}},
 			}},
 			Template: podTemplate{metadata{Labels: j.labels()}, j.pod()},
 		},
@@ -121,8 +121,12 @@ func (j Job) Write(path string) error {
 	return atomicfile.Write(path, text)
 }
 
-// wrongUsage is the program's exit code where no other try would end otherwise.
-const wrongUsage = 2
+// The program's exit codes where no other try would end otherwise: wrong usage, and a
+// training that diverges each time.
+const (
+	wrongUsage = 2
+	hopeless   = 5
+)
 
 // container names the Pod's container.
 const container = "worker"

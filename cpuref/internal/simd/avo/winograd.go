@@ -21,6 +21,8 @@ func winograd(v vector, outputs, taps int) {
 	winogradFilter(v, variant, m.Filter)
 	winogradInput(v, variant, m.Input, outputs)
 	winogradOutput(v, variant, m.Output)
+	winogradNormalize(v, variant, m.Output)
+	winogradPool(v, variant, m.Output)
 	winogradGradient(v, variant, simd.Transposed(m.Output))
 	winogradWeight(v, variant, simd.Transposed(m.Filter))
 }
@@ -39,7 +41,8 @@ type sandwich struct {
 	// partial generates a jump to a label if Y has only count rows or columns, as
 	// one of the function's parameters says; it may be nil.
 	partial func(parameter string, count int, label string)
-	bias    reg.VecVirtual // added to Y, or nil
+	finish  func(y reg.VecVirtual) reg.VecVirtual // what is stored for y; it may be nil
+	best    []reg.VecVirtual                      // of a pool: the windows' largest elements so far, from top to bottom, or nil
 }
 
 // hold fills registers with the matrix's constants, the most frequent ones first, as
@@ -69,6 +72,7 @@ func (s *sandwich) hold() {
 			break
 		}
 	}
+	free -= len(s.best)
 	s.constants = map[float64]reg.VecVirtual{}
 	for _, c := range order[:min(free, len(order))] {
 		s.constants[c] = s.constant(c)
@@ -186,16 +190,15 @@ func (s *sandwich) store(sums []Op, column, distance reg.GPVirtual, k int) {
 	MOVQ(column, to)
 	done := fmt.Sprintf("column%d", k)
 	put := func(i int, y reg.VecVirtual) {
-		if s.bias != nil {
-			y = s.sum(y, s.bias)
+		if s.finish != nil {
+			y = s.finish(y)
+		}
+		if s.best != nil {
+			s.pool(i, k, y, to, done)
+			return
 		}
 		VMOVUPS(y, Mem{Base: to})
-		if i < len(l)-1 {
-			if s.partial != nil {
-				s.partial("rows", i+1, done)
-			}
-			s.below(to)
-		}
+		s.nextRow(to, i, len(l)-1, done)
 	}
 	for i := 0; i < len(l); i++ {
 		if !mirrored(l, i) {
@@ -211,12 +214,61 @@ func (s *sandwich) store(sums []Op, column, distance reg.GPVirtual, k int) {
 	if s.partial != nil {
 		Label(done)
 	}
-	if k < len(s.l)-1 {
+	size := s.poolSize()
+	if k < len(s.l)-1 && (k+1)%size == 0 {
 		if s.partial != nil {
-			s.partial("cols", k+1, "done")
+			s.partial("cols", (k+1)/size, "done")
 		}
 		ADDQ(distance, column)
 	}
+}
+
+// nextRow moves from row i of Y to the next one, unless it is the last.
+func (s *sandwich) nextRow(to reg.GPVirtual, i, last int, done string) {
+	if i == last {
+		return
+	}
+	if s.partial != nil {
+		s.partial("rows", i+1, done)
+	}
+	s.below(to)
+}
+
+// poolSize returns the extent of a pool's windows, or 1.
+func (s *sandwich) poolSize() int {
+	if s.best != nil {
+		return 2
+	}
+	return 1
+}
+
+// pool puts the element in row i and column k of Y into its window's largest one, and
+// stores that, at least 0, after the window's last.
+func (s *sandwich) pool(i, k int, y reg.VecVirtual, to reg.GPVirtual, done string) {
+	window := i / 2
+	if i%2+k%2 == 0 {
+		VMOVAPS(y, s.best[window])
+		return
+	}
+	s.takeGreater(0, y, s.best[window], nil, nil)
+	switch {
+	case i%2 == 0:
+	case k%2 == 0:
+		if window < len(s.best)-1 {
+			s.partial("rows", window+1, done)
+		}
+	default:
+		VMAXPS(s.best[window], s.zero(), s.best[window]) // a NaN stays
+		VMOVUPS(s.best[window], Mem{Base: to})
+		s.nextRow(to, window, len(s.best)-1, done)
+	}
+}
+
+// zero returns a register with zeros.
+func (v vector) zero() reg.VecVirtual {
+	r := v.new()
+	VXORPS(r, r, r)
+	return r
 }
 
 // shareColumns replaces the elements of mirrored columns of L by their sum and
@@ -424,9 +476,55 @@ func winogradOutput(v vector, variant string, a [][]float64) {
 	v.function("winogradOutput"+variant, "y, m, bias *float32, tiles, c, ldy, row, ldm, dm, rows, cols int",
 		"transforms a row of products to output tiles of c channels, a multiple of the lanes.")
 	s := &sandwich{vector: v, l: a}
-	y, m, bias, tiles := param("y"), param("m"), param("bias"), param("tiles")
+	s.fromPoints("bias", func(bias reg.GPVirtual) {
+		b := v.load(Mem{Base: bias})
+		s.finish = func(y reg.VecVirtual) reg.VecVirtual { return s.sum(y, b) }
+	})
+}
+
+// winogradNormalize does in each element what normalize and normalizeReLU do.
+func winogradNormalize(v vector, variant string, a [][]float64) {
+	v.function("winogradNormalize"+variant, "y, m, constants *float32, tiles, c, ldy, row, ldm, dm, rows, cols int",
+		"is winogradOutput"+variant+" with normalisation and a least value.")
+	s := &sandwich{vector: v, l: a}
+	s.fromPoints("constants", func(constants reg.GPVirtual) {
+		s.finish = func(y reg.VecVirtual) reg.VecVirtual {
+			y = s.sum(y, ofChannels(constants, simd.WinogradBias))
+			VSUBPS(ofChannels(constants, simd.WinogradMean), y, y)
+			VMULPS(ofChannels(constants, simd.WinogradScale), y, y)
+			VADDPS(ofChannels(constants, simd.WinogradShift), y, y)
+			VMAXPS(y, v.load(ofChannels(constants, simd.WinogradLeast)), y) // a NaN stays
+			return y
+		}
+	})
+}
+
+// winogradPool does in each window what normalizeReLUPool does.
+func winogradPool(v vector, variant string, a [][]float64) {
+	v.function("winogradPool"+variant, "y, m, constants *float32, tiles, c, ldy, row, ldm, dm, rows, cols int",
+		"is winogradOutput"+variant+" with normalisation, ReLU and a pool of rows×cols windows.")
+	s := &sandwich{vector: v, l: a, best: v.several(len(a) / 2)}
+	s.fromPoints("constants", func(constants reg.GPVirtual) {
+		s.finish = func(y reg.VecVirtual) reg.VecVirtual {
+			y = s.sum(y, ofChannels(constants, simd.WinogradBias))
+			VSUBPS(ofChannels(constants, simd.WinogradMean), y, y)
+			VFMADD213PS(ofChannels(constants, simd.WinogradShift), v.load(ofChannels(constants, simd.WinogradScale)), y)
+			return y
+		}
+	})
+}
+
+// ofChannels returns the address of a vector of an epilogue's constants.
+func ofChannels(constants reg.GPVirtual, i int) Mem {
+	return at(constants, 4*simd.WinogradConstants*i)
+}
+
+// fromPoints generates the loop over a row of tiles of products to the output; start
+// begins a vector of channels and gets the address of what a parameter holds for it.
+func (s *sandwich) fromPoints(parameter string, start func(constants reg.GPVirtual)) {
+	y, m, constants, tiles := param("y"), param("m"), param(parameter), param("tiles")
 	ldy, row, dm := bytesOf(param("ldy")), bytesOf(param("row")), bytesOf(param("dm"))
-	s.dense(dm, len(a[0]))
+	s.dense(dm, len(s.l[0]))
 	s.below = by(row)
 	s.partial = func(parameter string, count int, label string) {
 		CMPQ(param(parameter), Imm(uint64(count)))
@@ -436,21 +534,21 @@ func winogradOutput(v vector, variant string, a [][]float64) {
 	loop("tiles", tiles, func() {
 		channels := param("c")
 		Label("channels")
-		s.bias = v.load(Mem{Base: bias})
+		start(constants)
 		column := GP64()
 		MOVQ(y, column)
 		s.apply(m, column, ldy)
-		for _, r := range []reg.GPVirtual{y, m, bias} {
-			ADDQ(U32(v.bytes()), r)
+		for _, r := range []reg.GPVirtual{y, m, constants} {
+			ADDQ(U32(s.bytes()), r)
 		}
-		SUBQ(U32(v.lanes), channels)
+		SUBQ(U32(s.lanes), channels)
 		JNZ(LabelRef("channels"))
 		c := bytesOf(param("c"))
-		for _, r := range []reg.GPVirtual{y, m, bias} {
+		for _, r := range []reg.GPVirtual{y, m, constants} {
 			SUBQ(c, r)
 		}
 		ADDQ(bytesOf(param("ldm")), m)
-		for range a {
+		for range len(s.l) / s.poolSize() {
 			ADDQ(ldy, y)
 		}
 	})
