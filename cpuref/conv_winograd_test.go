@@ -138,8 +138,8 @@ func TestWinogradErrors(t *testing.T) {
 }
 
 // Any number of threads and any size of a block, which depends on the machine's cache,
-// gives the same bits, and a run allocates nothing. The layers have several images per block, several blocks per image, and an
-// incomplete last block and group.
+// gives the same bits, and a run allocates nothing. The layers have several images per
+// block, several blocks per image, and an incomplete last block and group.
 func TestWinogradThreads(t *testing.T) {
 	before := winogradElements
 	t.Cleanup(func() { winogradElements = before })
