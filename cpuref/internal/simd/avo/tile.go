@@ -116,8 +116,8 @@ func (t *tile) prefetch() {
 	}
 }
 
-// reduce walks along k, segments and blocks.
-func (t *tile) reduce() {
+// groups returns the addresses of the groups of A's rows.
+func (t *tile) groups() []reg.GPVirtual {
 	a := []reg.GPVirtual{field("t", "A0")}
 	if t.rows1 > 0 {
 		a = append(a, field("t", "A1"))
@@ -127,7 +127,12 @@ func (t *tile) reduce() {
 			ADDQ(t.shift, r)
 		}
 	}
-	b := field("t", "B")
+	return a
+}
+
+// reduce walks along k, segments and blocks.
+func (t *tile) reduce() {
+	a, b := t.groups(), field("t", "B")
 	rowA := multiples(bytesOf(field("t", "RowA")), max(t.rows0, t.rows1))
 	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
 	var ahead, stepAhead reg.GPVirtual
