@@ -93,7 +93,7 @@ func result(t *testing.T, p kernels.Program, section string, of kernels.Tensor) 
 }
 
 // A convolution that is normalised part by part gives the same bits as separate
-// ops, with any number of threads. The shapes have several parts per image, several
+// ops, with any number of threads, and allocates nothing. The shapes have several parts per image, several
 // images per part, rows and columns outside every window, and both algorithms: each of
 // Winograd's, too, with tiles of which only a part lies inside.
 func TestConvBatchNormBits(t *testing.T) {
@@ -114,6 +114,12 @@ func TestConvBatchNormBits(t *testing.T) {
 				want := result(t, program, "separate", p.separate)
 				if !bytes.Equal(result(t, program, "joined", p.joined), want) {
 					t.Errorf("%v, %s, %d threads: the joined op gives other bits than separate ones", s, tier, threads)
+				}
+				if threads > 1 {
+					continue
+				}
+				if n := testing.AllocsPerRun(1, func() { _ = program.Run("joined", 1) }); n != 0 {
+					t.Errorf("%v, %s: the joined op allocates %v times", s, tier, n)
 				}
 			}
 		}

@@ -135,9 +135,9 @@ func Transposed(m [][]float64) [][]float64 {
 func winogradGeneric(outputs, taps int) Winograd {
 	m := NewWinogradMatrices(outputs, taps)
 	n := outputs + taps - 1
-	filter, input, output := newSandwich(m.Filter), newSandwich(m.Input), newSandwich(m.Output)
+	filter, input, output := newSandwich(m.Filter), newSandwich(m.Input), genericOutput{outputs, n, newSandwich(m.Output)}
 	gradient, weight := newSandwich(Transposed(m.Output)), newSandwich(Transposed(m.Filter))
-	w := Winograd{Outputs: outputs, Taps: taps,
+	return Winograd{Outputs: outputs, Taps: taps,
 		Filter: func(u, g []float32, count, du, dg int) {
 			filter.apply(u, n*du, du, n, n, g, taps*dg, dg, count)
 		},
@@ -146,15 +146,7 @@ func winogradGeneric(outputs, taps int) Winograd {
 				input.apply(v[t*c:], n*dv, dv, n, n, x[t*outputs*c:], row, c, c)
 			}
 		},
-		Output: func(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
-			for t := range tiles {
-				to := y[t*outputs*ldy:]
-				output.apply(to, row, ldy, rows, cols, m[t*ldm:], n*dm, dm, c)
-				for i := range rows * cols {
-					addGeneric(to[i/cols*row+i%cols*ldy:], bias[:c])
-				}
-			}
-		},
+		Output: output.add, Normalize: output.normalize, Pool: output.pool,
 		Gradient: func(v, y []float32, tiles, c, ldy, row, dv int) {
 			for t := range tiles {
 				gradient.apply(v[t*c:], n*dv, dv, n, n, y[t*outputs*ldy:], row, ldy, c)
@@ -164,8 +156,6 @@ func winogradGeneric(outputs, taps int) Winograd {
 			weight.apply(dw, taps*ddw, ddw, taps, taps, m, n*dm, dm, count)
 		},
 	}
-	w.Normalize, w.Pool = w.normalizeGeneric, w.poolGeneric
-	return w
 }
 
 // channelConstants are the constants of an epilogue.
@@ -174,12 +164,31 @@ type channelConstants []float32
 // vector returns one of the constants of c channels.
 func (k channelConstants) vector(i, c int) []float32 { return k[i*WinogradConstants:][:c] }
 
-func (w *Winograd) normalizeGeneric(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+// genericOutput holds the portable transforms of the output of F(m×m, r×r). The pool's
+// scratch stays on the stack because it calls add itself, not by a function value.
+type genericOutput struct {
+	outputs, extent int // m, n
+	l               sandwich
+}
+
+// add is [Winograd].Output.
+func (o genericOutput) add(y, m, bias []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+	for t := range tiles {
+		to := y[t*o.outputs*ldy:]
+		o.l.apply(to, row, ldy, rows, cols, m[t*ldm:], o.extent*dm, dm, c)
+		for i := range rows * cols {
+			addGeneric(to[i/cols*row+i%cols*ldy:], bias[:c])
+		}
+	}
+}
+
+// normalize is [Winograd].Normalize.
+func (o genericOutput) normalize(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
 	k := channelConstants(constants)
 	mean, scale, shift, least := k.vector(WinogradMean, c), k.vector(WinogradScale, c), k.vector(WinogradShift, c), k.vector(WinogradLeast, c)
 	for t := range tiles {
-		to := y[t*w.Outputs*ldy:]
-		w.Output(to, m[t*ldm:], k.vector(WinogradBias, c), 1, c, ldy, row, ldm, dm, rows, cols)
+		to := y[t*o.outputs*ldy:]
+		o.add(to, m[t*ldm:], k.vector(WinogradBias, c), 1, c, ldy, row, ldm, dm, rows, cols)
 		for i := range rows * cols {
 			pixel := to[i/cols*row+i%cols*ldy:][:c]
 			normalizeGeneric(pixel, pixel, mean, scale, shift, c, 1)
@@ -190,17 +199,18 @@ func (w *Winograd) normalizeGeneric(y, m, constants []float32, tiles, c, ldy, ro
 	}
 }
 
-func (w *Winograd) poolGeneric(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
+// pool is [Winograd].Pool.
+func (o genericOutput) pool(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int) {
 	k := channelConstants(constants)
 	mean, scale, shift := k.vector(WinogradMean, c), k.vector(WinogradScale, c), k.vector(WinogradShift, c)
 	var tile [16 * WinogradConstants]float32 // before the pool
 	line := 2 * cols * c
 	for t := range tiles {
-		w.Output(tile[:], m[t*ldm:], k.vector(WinogradBias, c), 1, c, c, line, ldm, dm, 2*rows, 2*cols)
+		o.add(tile[:], m[t*ldm:], k.vector(WinogradBias, c), 1, c, c, line, ldm, dm, 2*rows, 2*cols)
 		for i := range rows {
 			for j := range cols {
 				x0 := tile[2*i*line+2*j*c:]
-				normalizeReLUPool2x2Generic(y[i*row+(t*w.Outputs/2+j)*ldy:][:c], nil, x0, x0[line:], mean, scale, shift, c)
+				normalizeReLUPool2x2Generic(y[i*row+(t*o.outputs/2+j)*ldy:][:c], nil, x0, x0[line:], mean, scale, shift, c)
 			}
 		}
 	}
