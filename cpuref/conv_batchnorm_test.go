@@ -3,6 +3,7 @@ package cpuref_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"testing"
 
@@ -58,18 +59,22 @@ func (p *trained) compile(t *testing.T, b kernels.Backend) kernels.Program {
 	}
 	t.Cleanup(func() { program.Close() })
 	for seed, tensor := range p.inputs {
-		if err := program.Write(tensor, random(tensor, uint64(seed))); err != nil {
+		least := float32(0)
+		if tensor.Buffer == p.w.Buffer {
+			least = -.5
+		}
+		if err := program.Write(tensor, random(tensor, uint64(seed), least)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return program
 }
 
-// random returns the bytes of numbers from 0 to 1.
-func random(t kernels.Tensor, seed uint64) []byte {
+// random returns the bytes of numbers from least to least + 1.
+func random(t kernels.Tensor, seed uint64, least float32) []byte {
 	r, values := rand.New(rand.NewPCG(seed, 0)), make([]float32, t.Len())
 	for i := range values {
-		values[i] = r.Float32()
+		values[i] = least + r.Float32()
 	}
 	return kernels.AsBytes(values)
 }
@@ -89,13 +94,16 @@ func result(t *testing.T, p kernels.Program, section string, of kernels.Tensor) 
 
 // A convolution that is normalised part by part gives the same bits as separate
 // ops, with any number of threads. The shapes have several parts per image, several
-// images per part, rows and columns outside every window, and both algorithms.
+// images per part, rows and columns outside every window, and both algorithms: each of
+// Winograd's, too, with tiles of which only a part lies inside.
 func TestConvBatchNormBits(t *testing.T) {
 	for _, s := range [][8]int{ // n, h, w, i, o, size, stride, pool
 		{1, 28, 28, 1, 32, 3, 1, 2}, {3, 13, 9, 2, 5, 3, 1, 2}, {2, 11, 10, 3, 70, 5, 2, 3}, {1, 40, 37, 16, 48, 3, 1, 1},
 		{70, 4, 4, 3, 16, 1, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 1}, {19, 7, 7, 32, 64, 3, 1, 2}, {1, 45, 46, 32, 80, 3, 1, 2},
 		{33, 6, 5, 32, 48, 3, 1, 2}, {2, 14, 14, 31, 32, 3, 1, 3},
 		{3, 13, 15, 2, 48, 3, 1, 2}, {2, 11, 10, 3, 80, 5, 2, 2}, {1, 29, 6, 7, 16, 1, 1, 2},
+		{33, 7, 7, 32, 48, 3, 1, 2}, {33, 7, 7, 32, 48, 3, 1, 1}, {1, 3, 67, 32, 32, 3, 1, 2}, {33, 7, 6, 16, 32, 5, 1, 2},
+		{5, 9, 11, 16, 48, 5, 1, 2}, {66, 5, 5, 16, 16, 5, 1, 1},
 		{1, 7, 7, 3, 32, 3, 1, 1}, {1, 9, 9, 3, 16, 3, 1, 1}, {2, 11, 13, 3, 8, 3, 1, 1}, {1, 7, 7, 3, 10, 3, 1, 1},
 	} {
 		relu := s[7] > 1 || s[0]%2 == 0
@@ -106,6 +114,36 @@ func TestConvBatchNormBits(t *testing.T) {
 				want := result(t, program, "separate", p.separate)
 				if !bytes.Equal(result(t, program, "joined", p.joined), want) {
 					t.Errorf("%v, %s, %d threads: the joined op gives other bits than separate ones", s, tier, threads)
+				}
+			}
+		}
+	}
+}
+
+// A NaN or an infinity in the images ends up in the same elements as with separate ops. A
+// pool passes over a NaN, unless that is its window's first element.
+func TestConvBatchNormNaN(t *testing.T) {
+	for _, s := range [][8]int{
+		{1, 28, 28, 1, 32, 3, 1, 2}, {33, 7, 7, 32, 48, 3, 1, 2}, {4, 7, 7, 32, 48, 3, 1, 1}, {5, 9, 11, 16, 48, 5, 1, 2},
+	} {
+		for _, special := range []float64{math.NaN(), math.Inf(1)} {
+			p := newTrained(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], true)
+			x := make([]float32, p.inputs[1].Len())
+			for i := 5; i < len(x); i += 613 {
+				x[i] = float32(special)
+			}
+			for _, tier := range cpuref.Tiers() {
+				program := p.compile(t, open(t, tier, 1))
+				if err := program.Write(p.inputs[1], kernels.AsBytes(x)); err != nil {
+					t.Fatal(err)
+				}
+				want, got := make([]float32, p.separate.Len()), make([]float32, p.joined.Len())
+				copy(kernels.AsBytes(want), result(t, program, "separate", p.separate))
+				copy(kernels.AsBytes(got), result(t, program, "joined", p.joined))
+				for i, w := range want {
+					if got[i] != w && !(got[i] != got[i] && w != w) {
+						t.Fatalf("%v, %s, %v: element %d is %v, with separate ops %v", s, tier, special, i, got[i], w)
+					}
 				}
 			}
 		}
@@ -174,12 +212,12 @@ func TestWeightsFollowChanges(t *testing.T) {
 		}
 		check("as they were at first")
 		check("that did not change")
-		if err := program.Write(p.w, random(p.w, 100)); err != nil {
+		if err := program.Write(p.w, random(p.w, 100, 0)); err != nil {
 			t.Fatal(err)
 		}
 		check("that were written")
 		row := kernels.Tensor{Buffer: p.w.Buffer, Offset: 64, Shape: []int{5}}
-		if err := program.Write(row, random(row, 101)); err != nil {
+		if err := program.Write(row, random(row, 101, 0)); err != nil {
 			t.Fatal(err)
 		}
 		check("of which a part was written")

@@ -21,7 +21,7 @@ func checkTiling(t *testing.T, f *simd.Winograd) {
 	t.Helper()
 	for _, shape := range [][]int{{1, 1, 1, 1}, {5, 2, 3, 4}, {7, 7, 7, 64}, {64, 14, 14, 32}, {3, 57, 30, 64}, {2, 9, 64, 512}} {
 		for _, wanted := range []int{1, 8} {
-			tiling := newTiling(f, kernels.Tensor{Shape: shape}, shape[3], winogradElements, wanted)
+			tiling := newTiling(f, kernels.Tensor{Shape: shape}, shape[3], leastElements, wanted)
 			rows := make([]int, shape[0]) // of tiles, by image
 			for i := range tiling.blocks() {
 				b := tiling.block(i)

@@ -137,15 +137,18 @@ func TestWinogradErrors(t *testing.T) {
 	}
 }
 
-// Any number of threads gives the same bits, and a run allocates nothing. The
-// layers have several images per block, several blocks per image, and an
-// incomplete last block and group.
+// Any number of threads and any size of a block, which depends on the machine's cache,
+// gives the same bits, and a run allocates nothing. The layers have several images per
+// block, several blocks per image, and an incomplete last block and group.
 func TestWinogradThreads(t *testing.T) {
+	before := winogradElements
+	t.Cleanup(func() { winogradElements = before })
 	for _, l := range []layer{{19, 7, 7, 32, 32, 3}, {1, 25, 26, 32, 80, 3}, {33, 6, 5, 32, 16, 3}, {17, 9, 6, 16, 32, 5}} {
 		plan := newLayerPlan(l)
 		for _, tier := range Tiers() {
 			want := map[string][][]byte{}
-			for _, threads := range []int{1, 2, 7} {
+			for i, threads := range []int{1, 2, 7} {
+				winogradElements = []int{mostElements, 1 << 13, leastElements}[i]
 				p, list := algorithms(t, plan, tier, threads)
 				for _, a := range list[1:] {
 					for i, run := range a.ops {
@@ -160,7 +163,7 @@ func TestWinogradThreads(t *testing.T) {
 					}
 					for i, b := range plan.Buffers {
 						if !bytes.Equal(p.buffers[i], want[a.name][i]) {
-							t.Errorf("%v, %s, %s: with %d threads, %s differs from one thread's", l, tier, a.name, threads, b.Name)
+							t.Errorf("%v, %s, %s: with %d threads and blocks of %d elements, %s differs", l, tier, a.name, threads, winogradElements, b.Name)
 						}
 					}
 				}

@@ -85,7 +85,7 @@ func (f *windowFaults) try(call int, failure gputest.Failure) gputest.Report {
 	case strings.Count(out, "\n") != 1:
 		f.t.Errorf("%s: want one line", what)
 	case code == 0 && strings.Contains(out, "frames/s"):
-	case replaced:
+	case replaced || r.Failed == "":
 		f.t.Errorf("%s: want frames", what)
 	case strings.Contains(out, "validation") && !layer:
 		f.t.Errorf("%s: want no message of the validation layer", what)

@@ -166,7 +166,7 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 // Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
 // equal height, each of which fetches ahead from where the one before ended.
 func (k *Kernels) Rows(t *Tile, rows, cols int) {
-	a, c := t.A0, t.C
+	a, c, ahead := t.A0, t.C, t.Ahead
 	tiles := (rows + 2*k.Group - 1) / (2 * k.Group)
 	height, taller := rows/tiles, rows%tiles
 	for first, i := 0, 0; i < tiles; i++ {
@@ -176,14 +176,14 @@ func (k *Kernels) Rows(t *Tile, rows, cols int) {
 		}
 		rows0 := min(n, k.Group)
 		t.A0, t.C = at(a, first*t.RowA), at(c, first*t.RowC)
+		if ahead != nil {
+			t.Ahead = at(ahead, i*t.K*t.StepAhead)
+		}
 		if n > rows0 {
 			t.A1 = at(t.A0, rows0*t.RowA)
 		}
 		k.Tile(t, rows0, n-rows0, cols)
 		first += n
-		if t.Ahead != nil {
-			t.Ahead = at(t.Ahead, t.K*t.StepAhead)
-		}
 	}
 }
 

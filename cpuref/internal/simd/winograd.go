@@ -28,7 +28,8 @@ type Winograd struct {
 	// Normalize is Output followed by normalisation and a least value, and Pool is
 	// Output followed by NormalizeReLUPool2x2: it stores the first rows and cols of each
 	// tile's windows. constants holds, for at most WinogradConstants channels, what the
-	// constants below say. The bits are those of separate passes.
+	// constants below say. The bits are those of separate passes, but for the sign of
+	// zeros and of NaNs.
 	Normalize, Pool func(y, m, constants []float32, tiles, c, ldy, row, ldm, dm, rows, cols int)
 	// Gradient transforms a row of tiles of c channels of the gradient of the
 	// output, whose pixels are ldy and whose rows are row apart, to points v.
