@@ -178,6 +178,7 @@ portable: setup ## test without cgo, assembly and AVX, and build for other syste
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./cpuref/... ./trainer/... ./cmd/...
 	CGO_ENABLED=0 GOOS=darwin GOARCH=arm64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
 	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) build -o /dev/null ./cmd/fmnist-gpu
+	CGO_ENABLED=0 GOOS=windows GOARCH=amd64 $(GO) vet ./cmd/fmnist-gpu
 
 arm64: PACKAGES := qemu-user
 arm64: setup ## test the NEON tier, under qemu if the processor is not arm64

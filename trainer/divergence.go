@@ -124,16 +124,15 @@ func (t *training) explain(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	began, kept := "", ""
+	began, kept, repeats := "", "", false
 	remedy := fmt.Sprintf("try a lower learning rate (lr) than %v", t.recipe.LR)
 	if t.recipe.precision() != kernels.FP32 {
 		remedy += ", or precision fp32"
 	}
 	start, err := t.lastSaved()
 	if err == nil {
-		began, err = t.origin(ctx, start, d)
+		began, repeats, err = t.origin(ctx, start, d)
 	}
-	repeats := err == nil && began != ""
 	switch {
 	case err != nil:
 		began = fmt.Sprintf("where it began is unknown: %v", err)
@@ -161,34 +160,37 @@ func (t *training) lastSaved() (*runState, error) {
 }
 
 // origin trains again from a state until the divergence, and says in which step and
-// tensor the first value was that is not finite: "" if this time all were finite.
-func (t *training) origin(ctx context.Context, start *runState, d *divergence) (string, error) {
+// tensor the first value was that is not finite: "" if this time all were finite. It
+// reports whether it has seen such a value again.
+func (t *training) origin(ctx context.Context, start *runState, d *divergence) (began string, repeats bool, err error) {
 	r, err := t.replay(start)
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	defer r.close()
 	section := ""
 	found, err := r.until(ctx, d.step)
 	switch {
 	case err != nil:
-		return "", err
+		return "", false, err
 	case found != nil:
+		repeats = true
 		section, _ = r.nextSection(r.state.Slot + 1)
 	case d.evaluation:
 		found = d
 		section, err = r.evaluationOf(t)
 	default:
-		return "", nil
+		return "", false, nil
 	}
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	where, err := r.dissect(section)
+	repeats = repeats || where != ""
 	if where == "" {
 		where = found.what // the ops give other roundings by themselves than together
 	}
-	return fmt.Sprintf("it began at step %d: %s", found.step, where), err
+	return fmt.Sprintf("it began at step %d: %s", found.step, where), repeats, err
 }
 
 // replay returns the training at a state, on a program of its own that can also run

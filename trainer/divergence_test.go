@@ -100,6 +100,8 @@ func TestDivergenceIsLocated(t *testing.T) {
 			[]string{"it began at step 9: ", "of ConvForward) holds", "the checkpoint of step 6 is kept"}},
 		"negative variance, at which only an evaluation fails": {poisoning{step: 12, buffer: "running", element: 64, value: -1e9, programs: 2},
 			[]string{"the loss of the evaluated images is NaN", "it began at step 12: ", "Inference) holds NaN"}},
+		"only an evaluation, once": {poisoning{step: 12, buffer: "running", element: 64, value: -1e9, programs: 1},
+			[]string{"the loss of the evaluated images is NaN", "it began at step 12: the loss"}},
 		"once, as memory fails": {poisoning{step: 9, buffer: "parameters", value: nan, programs: 1},
 			[]string{"steps 7 to ", ", repeated, stay finite; the checkpoint of step 6 is kept; suspect the device's memory, and resume the run"}},
 	} {

@@ -33,8 +33,8 @@ func trainGroup(ctx context.Context, members []*training, n model.Network, data 
 		return err
 	}
 	defer g.close()
-	// The images are on the device now: unless the caller keeps data, its 55 MB
-	// can be freed before checkpoints allocate theirs.
+	// The images are on the device now: unless the caller or, on the CPU, the program
+	// keeps them, their 55 MB can be freed before checkpoints allocate theirs.
 	debug.FreeOSMemory()
 	if err := ctx.Err(); err != nil {
 		return err // nothing has begun

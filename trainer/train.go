@@ -22,7 +22,8 @@ var ErrInterrupted = errors.New("interrupted")
 
 // ErrDiverged is returned by [Train] if the loss, a weight or a running statistic
 // becomes NaN or infinite. The run keeps its last checkpoint. The message says in which
-// step and tensor it began, which takes as long as training from that checkpoint did.
+// step and tensor it began, which takes as long as training from that checkpoint did. The
+// error is a [DivergenceError].
 var ErrDiverged = errors.New("training diverged")
 
 // Options says where a training writes its files and reports its progress.
@@ -162,7 +163,8 @@ type training struct {
 
 // Train trains a network on a dataset and, if Options.Dir names a folder, writes
 // the run's files there. The network must take the dataset's images and have its
-// classes; see [BuiltIn] and [ParseNetwork].
+// classes; see [BuiltIn] and [ParseNetwork]. Nothing may write to the dataset's images
+// meanwhile: a [kernels.Borrower] computes on them where they are.
 //
 // The error is [ErrUsage] if a setting is wrong, if the network does not fit the
 // dataset, if the folder holds a run but Options.Resume is not set, or if another

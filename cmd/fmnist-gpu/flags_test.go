@@ -1,16 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -199,40 +196,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-// A file of settings is read once, so it can be a pipe.
-func TestConfigFromPipe(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
-	go os.WriteFile(pipe, []byte("preset: main_no_dropout\nlr: 0.5\n"), 0)
-	c, err := resolved(t, "", "--config", pipe)
-	if err != nil || c.LR != .5 || c.Preset != "main_no_dropout" || *c.Dropout != 0 {
-		t.Errorf("%+v (%v)", c, err)
-	}
-}
-
-// Waiting for a pipe without a writer ends with the context.
-func TestReadInputIsCancelled(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	c := &cobra.Command{}
-	c.SetContext(ctx)
-	if _, err := readInput(c, pipe); exitCode(err) != exitInterrupted {
-		t.Errorf("%v", err)
-	}
-	stdin, w := io.Pipe() // as a terminal at which nothing is typed
-	defer w.Close()
-	c.SetIn(stdin)
-	if _, err := readInput(c, "-"); exitCode(err) != exitInterrupted {
-		t.Errorf("standard input: %v", err)
-	}
-}
-
 // A dry run refuses what the run would refuse, with the same exit code, and
 // leaves nothing.
 func TestDryRunRefuses(t *testing.T) {
@@ -264,42 +227,5 @@ func TestDryRunRefuses(t *testing.T) {
 	}
 	if left, err := os.ReadDir(out); err != nil || len(left) != 2 {
 		t.Errorf("%v (%v) left", left, err)
-	}
-}
-
-// SIGTERM ends the program while it waits for a pipe.
-func TestTermWhileReading(t *testing.T) {
-	dir := t.TempDir()
-	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
-	for _, args := range [][]string{{"train", "--config", pipe}, {"experiment", pipe}} {
-		c := program(args...)
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		// Opening to write succeeds once the program has the pipe open, so it
-		// has begun to read.
-		w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		done := make(chan struct{})
-		go func() { _ = c.Wait(); close(done) }()
-		select {
-		case <-done:
-		case <-time.After(time.Minute):
-			_ = c.Process.Kill()
-			<-done
-			t.Errorf("%v does not end", args)
-		}
-		_ = w.Close()
-		if code := c.ProcessState.ExitCode(); code != exitInterrupted {
-			t.Errorf("%v: exit code %d", args, code)
-		}
 	}
 }

@@ -58,6 +58,10 @@ type Split struct {
 	Shape         // of every image
 	Images []byte // (N, H, W, C)
 	Labels []byte // (N), indices of classes
+
+	// memory, if it begins where Images does, goes on with the images of another split.
+	// Images does not have its capacity: to append to it must not change that split.
+	memory []byte
 }
 
 // Image returns the bytes of image i, (H, W, C), without a copy.
@@ -66,8 +70,8 @@ func (s Split) Image(i int) []byte {
 	return s.Images[i*size : (i+1)*size]
 }
 
-// Adjacent returns the images of all splits as one slice if they lie in memory in this
-// order, one beside the other, and nil otherwise.
+// Adjacent returns the images of all splits as one slice if they are known to lie in
+// memory in this order, one beside the other, and nil otherwise.
 func Adjacent(splits ...Split) []byte {
 	var all []byte
 	for _, s := range splits {
@@ -75,7 +79,7 @@ func Adjacent(splits ...Split) []byte {
 		switch {
 		case len(s.Images) == 0:
 		case all == nil:
-			all = s.Images
+			all = s.withRest()
 		case cap(all) < n+len(s.Images) || &all[:n+1][n] != &s.Images[0]:
 			return nil
 		default:
@@ -83,6 +87,14 @@ func Adjacent(splits ...Split) []byte {
 		}
 	}
 	return all
+}
+
+// withRest returns the images, with the capacity of the memory that they lie in.
+func (s Split) withRest() []byte {
+	if n := len(s.Images); n <= len(s.memory) && &s.memory[0] == &s.Images[0] {
+		return s.memory[:n]
+	}
+	return s.Images
 }
 
 // Select returns copies of the images with the given indices, in that order.

@@ -52,7 +52,9 @@ func Load(loc Location) (*Dataset, error) {
 func (d *Dataset) join() {
 	n, test := len(d.Train.Images), len(d.Test.Images)
 	if n+test <= cap(d.Train.Images) {
-		d.Test.Images = append(d.Train.Images, d.Test.Images...)[n : n+test : n+test]
+		all := append(d.Train.Images, d.Test.Images...)
+		d.Train.Images, d.Train.memory = all[:n:n], all
+		d.Test.Images = all[n : n+test : n+test]
 	}
 }
 
@@ -227,7 +229,7 @@ func (f file) repacked(path string) []byte {
 	if err != nil || !isGzip(raw) {
 		return nil
 	}
-	content, err := gunzip(raw, f.size, f.size)
+	content, err := gunzip(raw, f.size+f.room, f.size)
 	if err != nil || hexSHA256(content) != f.sha256 {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -326,7 +327,7 @@ func TestReplayErrors(t *testing.T) {
 	}
 }
 
-// A long steps.csv is thinned evenly.
+// A long steps.csv is thinned evenly, and an error in it names the line.
 func TestManySteps(t *testing.T) {
 	for _, c := range []struct{ rows, stride int }{{mostSteps, 1}, {mostSteps + 1, 2}, {100_000, 64}} {
 		var text bytes.Buffer
@@ -342,6 +343,11 @@ func TestManySteps(t *testing.T) {
 			if want := i*c.stride + 1; s.Step != want || s.RecentLoss != float64(want)+.5 {
 				t.Fatalf("%d rows: %+v is at %d, want step %d", c.rows, s, i, want)
 			}
+		}
+	}
+	for _, row := range []string{"x,1,0.1", "3,y,0.1"} {
+		if _, err := parseSteps(strings.NewReader("step,loss,lr\n1,0.5,0.1\n" + row + "\n")); err == nil || !strings.HasPrefix(err.Error(), "line 3: ") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v, want an error that names the line", row, err)
 		}
 	}
 }

@@ -129,8 +129,8 @@ func parseSteps(text io.Reader) ([]Step, error) {
 		}
 		step, err1 := strconv.Atoi(fields[0])
 		loss, err2 := strconv.ParseFloat(fields[min(1, len(fields)-1)], 64)
-		if err := errors.Join(err1, err2); err != nil {
-			return nil, err
+		if err1 != nil || err2 != nil {
+			return nil, fmt.Errorf("line %d: %v: want a step and a loss", row, fields)
 		}
 		if (row-2)%stride != 0 {
 			continue
