@@ -92,10 +92,10 @@ func result(t *testing.T, p kernels.Program, section string, of kernels.Tensor) 
 	return data
 }
 
-// A convolution that is normalised part by part gives the same bits as separate
-// ops, with any number of threads, and allocates nothing. The shapes have several parts per image, several
-// images per part, rows and columns outside every window, and both algorithms: each of
-// Winograd's, too, with tiles of which only a part lies inside.
+// A convolution that is normalised part by part gives the same bits as separate ops, with
+// any number of threads, and allocates nothing. The shapes have several parts per image,
+// several images per part, rows and columns outside every window, and both algorithms, each
+// of Winograd's with tiles that lie only partly inside the image.
 func TestConvBatchNormBits(t *testing.T) {
 	for _, s := range [][8]int{ // n, h, w, i, o, size, stride, pool
 		{1, 28, 28, 1, 32, 3, 1, 2}, {3, 13, 9, 2, 5, 3, 1, 2}, {2, 11, 10, 3, 70, 5, 2, 3}, {1, 40, 37, 16, 48, 3, 1, 1},

@@ -314,12 +314,13 @@ func (x *correlation) computeInScratch(worker int, image []float32, n int, s *st
 	x.epilogue.apply(scratch, n, s.row, s.rows)
 }
 
-// pools reports whether the tiles include the epilogue: the result is not stored.
+// pools reports whether the tiles normalise and pool in registers, so that the
+// convolution's own result is never stored.
 func (x *correlation) pools() bool {
 	return x.epilogue != nil && x.epilogue.size == 2 && !x.paired && x.out%winogradVector == 0 && x.p.backend.simd.PoolRow != nil
 }
 
-// pool computes a strip of image n, which is in its frame, with an epilogue.
+// pool computes the pooled output of a strip of image n, which is in its frame.
 func (x *correlation) pool(worker int, image []float32, n int, s *strip) {
 	k, e, line := x.p.backend.simd, x.epilogue, x.stride*x.frame.fw*x.frame.c
 	t := x.start(worker, s)

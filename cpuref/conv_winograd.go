@@ -310,7 +310,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int, ahead []float32
 			t.C = &products[point*x.products+from*k.Cols]
 			if len(ahead) > 0 {
 				t.Ahead = &ahead[len(ahead)*point/(n*n)]
-				t.StepAhead = len(ahead) / (n * n * newRowTiles(k.Group, to-from).count * x.c)
+				t.StepAhead = len(ahead) / (n * n * simd.RowTiles(k.Group, to-from) * x.c)
 			}
 			k.Rows(t, to-from, cols)
 		}

@@ -435,7 +435,7 @@ func (g *product) stripBounds(part *productPart) (first, end, from, to int) {
 type rowTiles struct{ n, count int }
 
 func newRowTiles(group, n int) rowTiles {
-	return rowTiles{n, (n + 2*group - 1) / (2 * group)}
+	return rowTiles{n, simd.RowTiles(group, n)}
 }
 
 // bounds returns the first row of tile i and its number of rows.

@@ -177,16 +177,16 @@ func runJob(cmd *cobra.Command, f jobFlags) error {
 		_ = jobs.RecordFailure(index, &study.JobFailure{Error: remedied(err), Host: host, Time: time.Now().UTC()}) // the disk may be full
 	}
 	if d, ok := errors.AsType[*trainer.DivergenceError](err); ok && d.Repeats {
-		return &hopelessJob{err}
+		return &divergingJob{err}
 	}
 	return err
 }
 
-// hopelessJob is the error of a job that would diverge in another try, too.
-type hopelessJob struct{ error }
+// divergingJob is the error of a job that would diverge in another try, too.
+type divergingJob struct{ error }
 
 // Unwrap returns what went wrong.
-func (e *hopelessJob) Unwrap() error { return e.error }
+func (e *divergingJob) Unwrap() error { return e.error }
 
 // train trains a job's run, unless it is finished.
 func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study.Config) error {

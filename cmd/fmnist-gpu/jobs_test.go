@@ -97,7 +97,7 @@ func TestJobDiverges(t *testing.T) {
 	writeLetters(t, letters, 520, 52)
 	writeFile(t, file, "base: {model: logistic, dataset: "+letters+", optimizer: sgd, lr: 0.01, weight-decay: 1000, epochs: 9}\n")
 	wantSuccess(t, "experiment", "prepare", file, "--out", dir)
-	wantFailure(t, []string{"experiment", "run-job", "--cpu", "--dir", dir, "--index", "0"}, exitHopeless, "training diverged: ", "it began at step ")
+	wantFailure(t, []string{"experiment", "run-job", "--cpu", "--dir", dir, "--index", "0"}, exitDiverges, "training diverged: ", "it began at step ")
 	if got := jobStates(t, dir); got != "failed" {
 		t.Errorf("status: %s", got)
 	}

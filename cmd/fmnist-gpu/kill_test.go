@@ -81,8 +81,8 @@ func TestKills(t *testing.T) {
 					*v = newKind(t, i%len(victims), letters, on.device)
 				}
 				s.torture(t, *v)
+				t.Logf("%d trainings; endings %v; exit codes %v; at most %.2f s between the last checkpoint and a kill", s.trainings, s.count, s.exits, s.lost.Seconds())
 			}
-			t.Logf("%d trainings; endings %v; exit codes %v; at most %.2f s between the last checkpoint and a kill", s.trainings, s.count, s.exits, s.lost.Seconds())
 		})
 	}
 }

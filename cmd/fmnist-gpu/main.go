@@ -30,7 +30,7 @@ const (
 	exitUsage       = 2
 	exitNoDevice    = 3
 	exitBadFile     = 4
-	exitHopeless    = 5 // of run-job only; see hopelessJob
+	exitDiverges    = 5 // of run-job only; see divergingJob
 	exitInterrupted = 130
 )
 
@@ -131,8 +131,8 @@ func exitCode(err error) int {
 		return exitInterrupted
 	case errors.Is(err, trainer.ErrUsage):
 		return exitUsage
-	case errors.As(err, new(*hopelessJob)):
-		return exitHopeless
+	case errors.As(err, new(*divergingJob)):
+		return exitDiverges
 	case errors.Is(err, gpu.ErrNoVulkan), errors.Is(err, gpu.ErrNoDevice):
 		return exitNoDevice
 	case errors.Is(err, dataset.ErrBadData), errors.Is(err, checkpoint.ErrBadCheckpoint):

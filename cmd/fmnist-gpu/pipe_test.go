@@ -14,12 +14,19 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// A file of settings is read once, so it can be a pipe.
-func TestConfigFromPipe(t *testing.T) {
+// namedPipe makes a named pipe and returns its path.
+func namedPipe(t *testing.T) string {
+	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
+		t.Skipf("skipped: there are no named pipes here: %v", err)
 	}
+	return pipe
+}
+
+// A file of settings is read once, so it can be a pipe.
+func TestConfigFromPipe(t *testing.T) {
+	pipe := namedPipe(t)
 	go os.WriteFile(pipe, []byte("preset: main_no_dropout\nlr: 0.5\n"), 0)
 	c, err := resolved(t, "", "--config", pipe)
 	if err != nil || c.LR != .5 || c.Preset != "main_no_dropout" || *c.Dropout != 0 {
@@ -29,10 +36,7 @@ func TestConfigFromPipe(t *testing.T) {
 
 // Waiting for a pipe without a writer ends with the context.
 func TestReadInputIsCancelled(t *testing.T) {
-	pipe := filepath.Join(t.TempDir(), "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
+	pipe := namedPipe(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	c := &cobra.Command{}
@@ -50,11 +54,7 @@ func TestReadInputIsCancelled(t *testing.T) {
 
 // SIGTERM ends the program while it waits for a pipe.
 func TestTermWhileReading(t *testing.T) {
-	dir := t.TempDir()
-	pipe := filepath.Join(dir, "pipe")
-	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
-		t.Skip(err)
-	}
+	pipe := namedPipe(t)
 	for _, args := range [][]string{{"train", "--config", pipe}, {"experiment", pipe}} {
 		c := program(args...)
 		if err := c.Start(); err != nil {

@@ -57,7 +57,7 @@ func openWindow(f flags, width, height int) (*window, error) {
 		return nil, fmt.Errorf("%w: there is no display to open a window on: %v", gpu.ErrNoDevice, err)
 	}
 	w := &window{canvas: &canvas.Canvas{Atlas: canvas.NewAtlas()}}
-	err := heard(func() (err error) {
+	err := callGLFW(func() (err error) {
 		if w.glfw, err = glfw.CreateWindow(width, height, "fmnist-view", nil, nil); err == nil && w.glfw == nil {
 			err = errors.New("GLFW does not say why")
 		}
@@ -67,7 +67,7 @@ func openWindow(f flags, width, height int) (*window, error) {
 		return nil, errors.Join(fmt.Errorf("%w: cannot open a window: %v", gpu.ErrNoDevice, err), w.close())
 	}
 	var extensions []string
-	err = heard(func() error {
+	err = callGLFW(func() error {
 		if extensions = w.glfw.GetRequiredInstanceExtensions(); len(extensions) == 0 {
 			return errors.New("the window system knows no way to do it with Vulkan")
 		}
@@ -92,7 +92,7 @@ func openWindow(f flags, width, height int) (*window, error) {
 
 // initialise connects to the window system.
 func initialise() error {
-	return heard(func() error {
+	return callGLFW(func() error {
 		err := glfw.Init()
 		if err == nil {
 			glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI) // panics if the bindings took a failure for success
@@ -101,9 +101,10 @@ func initialise() error {
 	})
 }
 
-// heard calls f. If that fails, it returns what GLFW complained of, as far as it did: its
-// bindings log that, or keep it for the next call, which logs it or panics.
-func heard(f func() error) (err error) {
+// callGLFW calls f, which calls GLFW, and if that fails, returns GLFW's own reason where it
+// gave one: its bindings log the reason, or keep it for the next call, which then logs it
+// or panics.
+func callGLFW(f func() error) (err error) {
 	var said strings.Builder
 	log.SetOutput(&said)
 	log.SetFlags(0)
@@ -125,11 +126,11 @@ func heard(f func() error) (err error) {
 
 // surface makes the window's surface on a Vulkan instance.
 func (w *window) surface(instance unsafe.Pointer) (surface uint64, err error) {
-	err = heard(func() error {
+	err = callGLFW(func() error {
 		address, err := w.glfw.CreateWindowSurface((*byte)(instance), nil)
 		if err == nil {
-			// The result is not the surface but the address of a variable that holds it and
-			// that nothing keeps alive: it must be read at once.
+			// The address is that of a variable that holds the surface. Nothing keeps the
+			// variable alive, so it must be read at once.
 			surface = **(**uint64)(unsafe.Pointer(&address))
 		}
 		return err

@@ -72,9 +72,9 @@ type control struct {
 	Failed                                                [64]byte
 }
 
-// Order starts the counts anew. The call with the given number, from 1 on, will do
-// nothing but return the failure's result; 0 is none. A presentation failure's number
-// counts presentation calls only. No driver may be in use.
+// Order resets the counts and makes one call fail: it does nothing and returns the
+// failure's result. Calls are numbered from 1; 0 makes none fail. For a presentation
+// failure, only presentation calls are numbered. No driver may be in use.
 func (c Control) Order(t testing.TB, call int, f Failure) {
 	t.Helper()
 	order := control{Fault: int64(call), Result: int64(f.Result)}

@@ -299,4 +299,4 @@ func parseTwins(text io.Reader) ([]Twins, error) {
 	return list, nil
 }
 
-var errNoTwins = fmt.Errorf("is not a list of twins: want a header with %v", twinsHeader)
+var errNoTwins = fmt.Errorf("this is not a list of twins: its header must be %s", strings.Join(twinsHeader, ","))

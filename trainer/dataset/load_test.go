@@ -223,7 +223,7 @@ func TestUnpackedCopy(t *testing.T) {
 			t.Errorf("copy %s: other images are read", before)
 		}
 		if all := dataset.Adjacent(got.Train, got.Val, got.Test); !bytes.Equal(all, slices.Concat(d.Train.Images, d.Test.Images)) {
-			t.Errorf("copy %s: the test images are not beside the training images", before)
+			t.Errorf("copy %s: in memory, the test images do not follow the training images", before)
 		}
 		if _ = append(got.Train.Images, 1, 2, 3); !bytes.Equal(got.Test.Images, d.Test.Images) {
 			t.Errorf("copy %s: what is appended to the training images overwrites the test images", before)
@@ -251,7 +251,7 @@ func TestAdjacent(t *testing.T) {
 		{[]dataset.Split{split(memory[:3]), split(memory[3:5]), split(memory[5:])}, "abcdefgh"},
 		{[]dataset.Split{split(memory[:3]), split(memory[4:5])}, ""},
 		{[]dataset.Split{split(memory[3:5]), split(memory[:3])}, ""},
-		{[]dataset.Split{split(memory[:3:3]), split(memory[3:5])}, ""}, // which is not known
+		{[]dataset.Split{split(memory[:3:3]), split(memory[3:5])}, ""}, // adjacent, but nothing shows it: the first slice ends its capacity
 		{[]dataset.Split{split(memory), split([]byte("i"))}, ""},
 	} {
 		if got := dataset.Adjacent(c.splits...); string(got) != c.want || (got == nil) != (c.want == "") {

@@ -29,10 +29,10 @@ type Kernels struct {
 	Tile         func(t *Tile, rows0, rows1, cols int)
 	UnevenGroups bool
 
-	// PoolRow computes what NormalizeReLUPool2x2 makes, with t's Mean, Scale and Shift,
-	// of a tile's result: a window's elements are two rows from A0 on and the same two
-	// from A1 on, and its maximum is a row of C. cols is 16 or Cols. Accumulate and
-	// Ahead are not heeded. It is nil if the tier lacks it.
+	// PoolRow computes a row of 2×2 windows: a tile's product, then
+	// NormalizeReLUPool2x2 with t's Mean, Scale and Shift. Window w pools the rows 2·w
+	// and 2·w+1 from A0 on and the same two from A1 on; its maximum is row w of C. cols
+	// is 16 or Cols. PoolRow ignores Accumulate and Ahead. It is nil in tiers without it.
 	PoolRow func(t *Tile, windows, cols int)
 
 	// Transpose: dst[j·ldd+i] = src[i·lds+j], i < rows, j < cols.
@@ -163,11 +163,14 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 	t.BlockJumpA, t.BlockJumpB = blockA-segments*segmentA, blockB-segments*segmentB
 }
 
+// RowTiles returns the number of tiles, each of at most two groups, that hold the rows.
+func RowTiles(group, rows int) int { return (rows + 2*group - 1) / (2 * group) }
+
 // Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
 // equal height, each of which fetches ahead from where the one before ended.
 func (k *Kernels) Rows(t *Tile, rows, cols int) {
 	a, c, ahead := t.A0, t.C, t.Ahead
-	tiles := (rows + 2*k.Group - 1) / (2 * k.Group)
+	tiles := RowTiles(k.Group, rows)
 	height, taller := rows/tiles, rows%tiles
 	for first, i := 0, 0; i < tiles; i++ {
 		n := height

@@ -105,7 +105,7 @@ func (j Job) Manifest() ([]byte, error) {
 			CompletionMode: "Indexed", Completions: j.Jobs, Parallelism: j.AtOnce, BackoffLimitPerIndex: retries,
 			PodFailurePolicy: failurePolicy{[]failureRule{
 				{Action: "Ignore", OnPodConditions: []condition{{Type: "DisruptionTarget"}}}, // the node was drained, or another Pod took its place
-				{Action: "FailIndex", OnExitCodes: &exitCodes{container, "In", []int{wrongUsage, hopeless}}},
+				{Action: "FailIndex", OnExitCodes: &exitCodes{container, "In", []int{wrongUsage, diverges}}},
 			}},
 			Template: podTemplate{metadata{Labels: j.labels()}, j.pod()},
 		},
@@ -125,7 +125,7 @@ func (j Job) Write(path string) error {
 // training that diverges each time.
 const (
 	wrongUsage = 2
-	hopeless   = 5
+	diverges   = 5
 )
 
 // container names the Pod's container.
