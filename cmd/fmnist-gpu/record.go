@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/audit"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
@@ -16,7 +18,7 @@ import (
 )
 
 func newRecordCommand() *cobra.Command {
-	var out, twins string
+	var out, twins, with string
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "record FOLDER",
@@ -29,9 +31,13 @@ images that have a near twin among the training images.
 The seconds of a run are those from the start of its program until its weights were on
 the disk. A run has them if "train" trained it in one go, and alone: one that was
 interrupted and resumed has none, nor has one of an experiment or of --replicas.
-"make record-NAME" trains the seeds of a preset in this way, one after the other.`,
+"make record-NAME" trains the seeds of a preset in this way, one after the other.
+
+--with adds the seeds of an earlier record of the same recipe, such as one from another
+machine.`,
 		Example: `  fmnist-gpu record runs/record-main_no_aug
-  fmnist-gpu record runs/record-fast --without runs/audit/twins.csv --out fast`,
+  fmnist-gpu record runs/record-fast --without runs/audit/twins.csv --out fast
+  fmnist-gpu record runs/record-best --with seeds-42-and-43.json`,
 		Args:              oneArgument("one folder of runs"),
 		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
@@ -50,6 +56,11 @@ interrupted and resumed has none, nor has one of an experiment or of --replicas.
 			if err != nil {
 				return err
 			}
+			if with != "" {
+				if err := addRecord(r, with); err != nil {
+					return err
+				}
+			}
 			if err := report.WriteRecord(out, r); err != nil {
 				return err
 			}
@@ -65,10 +76,26 @@ interrupted and resumed has none, nor has one of an experiment or of --replicas.
 		},
 	}
 	bind(flagGroup{c.Flags(), groupData}, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give accuracies without test images that have a twin among the training images in this list")
+	bind(flagGroup{c.Flags(), groupData}, &with, "with", setting.Path("FILE", "the JSON of a record"), "add the seeds of this record of the same recipe")
 	g := flagGroup{c.Flags(), groupOutput}
 	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended; in a folder, the name is record (default: the folder of the runs)")
 	bind(g, &asJSON, "json", setting.Bool(), "print the record as JSON, not as Markdown")
 	return c
+}
+
+// addRecord adds the seeds of the record in a file.
+func addRecord(r *study.Record, path string) error {
+	earlier, err := study.ReadRecord(path)
+	switch {
+	case errors.Is(err, trainer.ErrUsage):
+		return fmt.Errorf("--with: %w", err)
+	case err != nil:
+		return fmt.Errorf("%w: --with: %v", dataset.ErrBadData, err)
+	}
+	if err := r.Add(earlier); err != nil {
+		return fmt.Errorf("--with %s: %w", path, err)
+	}
+	return nil
 }
 
 // newRecord returns the record of the runs in a folder; twins is a list of an audit, or

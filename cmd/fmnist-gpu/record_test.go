@@ -37,6 +37,17 @@ func TestRecord(t *testing.T) {
 	if r.Name != "fast" || *r.Twins != 1 || r.TestImages != 12 || r.AccuracyWithout.Runs != 1 {
 		t.Errorf("without a twin: %+v", r)
 	}
+	earlier, second := filepath.Join(dir, "record.json"), filepath.Join(dir, "second")
+	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--epochs", "1", "--seed", "7", "--out", second)...)
+	if err := json.Unmarshal([]byte(wantSuccess(t, "record", second, "--json", "--with", earlier)), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Runs) != 2 || r.Runs[0].Seed != 7 || r.Accuracy.Runs != 2 || r.Accuracy.PlusMinus == nil {
+		t.Errorf("with an earlier record: %+v", r)
+	}
+	wantFailure(t, []string{"record", runs, "--with", earlier}, exitUsage, "both records have the seed", earlier)
+	wantFailure(t, []string{"record", runs, "--with", twins}, exitUsage, twins+" is not a record")
+	wantFailure(t, []string{"record", runs, "--with", filepath.Join(dir, "none.json")}, exitBadFile, "--with", "none.json")
 	t.Chdir(runs)
 	if err := json.Unmarshal([]byte(wantSuccess(t, "record", ".", "--json")), &r); err != nil || r.Name != "runs" {
 		t.Errorf("the record of . is called %q (%v)", r.Name, err)

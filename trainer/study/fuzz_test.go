@@ -170,3 +170,35 @@ func TestIndexLeadsNowhereElse(t *testing.T) {
 		t.Errorf("%v, %v", index, err)
 	}
 }
+
+// FuzzRecord checks that a record that is accepted can be joined with a run's.
+func FuzzRecord(f *testing.F) {
+	record := func(seed uint64, twins []int) *Record {
+		r, err := NewRecord("x", "2026-11-27", []*Run{recorded(seed, 10, 0, 1)}, twins)
+		if err != nil {
+			f.Fatal(err)
+		}
+		return r
+	}
+	for _, twins := range [][]int{nil, {3}} {
+		f.Add([]byte(asJSON(record(2, twins))))
+	}
+	for _, text := range []string{"{}", `{"runs": [{}]}`, `{"runs": [{"accuracy": -1}]}`, `{"runs": [{}, {}], "recipe": {"lr": {}}}`, "[", "null"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		other, err := parseRecord("record.json", text)
+		if err != nil {
+			wantOneLine(t, err)
+			return
+		}
+		r := record(1, nil)
+		if err := r.Add(other); err != nil {
+			wantOneLine(t, err)
+			return
+		}
+		if len(r.Runs) != 1+len(other.Runs) || !isFraction(&r.Accuracy.Mean) {
+			t.Errorf("%+v", r)
+		}
+	})
+}

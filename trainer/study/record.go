@@ -1,12 +1,16 @@
 package study
 
 import (
+	"cmp"
+	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
@@ -103,20 +107,96 @@ func NewRecord(name, date string, runs []*Run, twins []int) (*Record, error) {
 		}
 		r.Runs = append(r.Runs, recordRun(run, twins))
 	}
-	r.Version, r.Device = joined(runs, func(r *Run) string { return r.Environment.Version }), joined(runs, (*Run).device)
-	for i, run := range runs {
-		if run.Environment.Version != r.Version {
-			r.Runs[i].Version = run.Environment.Version
-		}
-		if run.device() != r.Device {
-			r.Runs[i].Device = run.device()
-		}
-	}
+	r.Version = joined(r.Runs, func(r RecordRun) string { return r.Version })
+	r.Device = joined(r.Runs, func(r RecordRun) string { return r.Device })
 	if twins != nil {
 		r.Twins = new(len(twins))
 	}
 	r.summarise()
 	return r, nil
+}
+
+// ReadRecord reads the JSON of a record. What is no record is [trainer.ErrUsage].
+func ReadRecord(path string) (*Record, error) {
+	text, err := limitedfile.Read(path, limitedfile.JSON)
+	if err != nil {
+		return nil, err
+	}
+	return parseRecord(path, text)
+}
+
+// parseRecord reads the text of a record and checks what [Record.Add] relies on.
+func parseRecord(path string, text []byte) (*Record, error) {
+	var r Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		return nil, usage("%s is not a record: %v", path, err)
+	}
+	if len(r.Runs) == 0 {
+		return nil, usage("%s is not a record: it has no runs", path)
+	}
+	for _, run := range r.Runs {
+		if !isFraction(&run.Accuracy) || !isFraction(run.AccuracyWithout) {
+			return nil, usage("%s is not a record: the accuracy of seed %d is not between 0 and 1", path, run.Seed)
+		}
+		if (run.AccuracyWithout == nil) != (r.Twins == nil) {
+			return nil, usage("%s is not a record: twins are left out of some of its accuracies", path)
+		}
+	}
+	return &r, nil
+}
+
+func isFraction(x *float64) bool { return x == nil || *x >= 0 && *x <= 1 }
+
+// Add adds the seeds of another record of the same recipe on the same test images, such as
+// those trained on another machine. The error is [trainer.ErrUsage].
+func (r *Record) Add(other *Record) error {
+	mine, others := r.premises(), other.premises()
+	all := maps.Clone(mine)
+	maps.Copy(all, others)
+	for _, what := range slices.Sorted(maps.Keys(all)) {
+		if a, b := asJSON(mine[what]), asJSON(others[what]); a != b {
+			return usage("the records differ in %s, %s and %s: a record is of one recipe on the same images", what, a, b)
+		}
+	}
+	runs := append(r.namedRuns(), other.namedRuns()...)
+	slices.SortFunc(runs, func(a, b RecordRun) int { return cmp.Compare(a.Seed, b.Seed) })
+	for i := 1; i < len(runs); i++ {
+		if runs[i].Seed == runs[i-1].Seed {
+			return usage("both records have the seed %d", runs[i].Seed)
+		}
+	}
+	r.Runs = runs
+	r.Version = joined(runs, func(r RecordRun) string { return r.Version })
+	r.Device = joined(runs, func(r RecordRun) string { return r.Device })
+	r.summarise()
+	return nil
+}
+
+// premises returns all that the runs of a record share, by name.
+func (r *Record) premises() map[string]any {
+	all := map[string]any{"the dataset": r.Dataset, "the selection of weights": r.Protocol, "the number of parameters": r.Parameters,
+		"the number of test images": r.TestImages, "the number of twins": r.Twins}
+	for name, value := range r.Recipe {
+		all[name] = value
+	}
+	return all
+}
+
+func asJSON(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // cannot happen: a record is made for JSON
+	}
+	return string(text)
+}
+
+// namedRuns returns the runs, each with its version and device.
+func (r *Record) namedRuns() []RecordRun {
+	runs := slices.Clone(r.Runs)
+	for i := range runs {
+		runs[i].Version, runs[i].Device = cmp.Or(runs[i].Version, r.Version), cmp.Or(runs[i].Device, r.Device)
+	}
+	return runs
 }
 
 // device returns the device, and the driver if there is one.
@@ -125,7 +205,7 @@ func (r *Run) device() string {
 }
 
 // joined returns the different texts of runs.
-func joined(runs []*Run, text func(r *Run) string) string {
+func joined(runs []RecordRun, text func(r RecordRun) string) string {
 	var list []string
 	for _, r := range runs {
 		if t := text(r); !slices.Contains(list, t) {
@@ -139,7 +219,7 @@ func joined(runs []*Run, text func(r *Run) string) string {
 func recordRun(run *Run, twins []int) RecordRun {
 	m := run.Metrics
 	r := RecordRun{Seed: run.Config.Seed, Accuracy: m.Accuracy, Loss: m.Loss, Epochs: len(run.Epochs), BestEpoch: run.BestEpoch(),
-		TrainingSeconds: m.TrainingSeconds, Earlier: run.Environment.Earlier}
+		TrainingSeconds: m.TrainingSeconds, Version: run.Environment.Version, Device: run.device(), Earlier: run.Environment.Earlier}
 	if val, ok := run.ValAccuracy(); ok {
 		r.ValAccuracy = &val
 	}
@@ -171,10 +251,17 @@ func btoi(b bool) int {
 	return 0
 }
 
-// summarise computes the record's means from its runs.
+// summarise computes the record's means from its runs, and leaves a run's version and
+// device to the record if they are those of all.
 func (r *Record) summarise() {
 	var accuracies, without, losses, seconds []float64
-	for _, run := range r.Runs {
+	for i, run := range r.Runs {
+		if run.Version == r.Version {
+			r.Runs[i].Version = ""
+		}
+		if run.Device == r.Device {
+			r.Runs[i].Device = ""
+		}
 		accuracies, losses = append(accuracies, run.Accuracy), append(losses, run.Loss)
 		if run.AccuracyWithout != nil {
 			without = append(without, *run.AccuracyWithout)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,5 +94,69 @@ func TestRecordRefuses(t *testing.T) {
 	}
 	if _, err := NewRecord("x", "", []*Run{part}, nil); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "a record needs all") {
 		t.Errorf("tested on some images: %v", err)
+	}
+}
+
+// A record in two sittings, of which one is read from its file, is that of one sitting.
+func TestRecordOfTwoSittings(t *testing.T) {
+	twins := []int{0, 9}
+	runs := []*Run{recorded(1, 10, 0, 1), recorded(2, 12, 0, 1, 2), recorded(3, 0, 0, 1, 2)}
+	runs[2].Environment = trainer.Environment{Version: "v2", Device: "slide rule"}
+	whole, err := NewRecord("fast", "2026-11-27", runs, twins)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, first := range [][]*Run{runs[:1], runs[:2], runs[1:]} {
+		a, err := NewRecord("fast", "2026-11-20", first, twins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest := slices.DeleteFunc(slices.Clone(runs), func(r *Run) bool { return slices.Contains(first, r) })
+		b, err := NewRecord("fast", "2026-11-27", rest, twins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := parseRecord("a.json", []byte(asJSON(a)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := b.Add(again); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := asJSON(b), asJSON(whole); got != want {
+			t.Errorf("in two sittings\n%s\nin one\n%s", got, want)
+		}
+	}
+}
+
+func TestRecordRefusesOther(t *testing.T) {
+	record := func(twins []int, change func(r *Run)) *Record {
+		run := recorded(2, 0)
+		change(run)
+		r, err := NewRecord("x", "", []*Run{run}, twins)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	for say, other := range map[string]*Record{
+		"both records have the seed 1":                                  record(nil, func(r *Run) { r.Config.Seed = 1 }),
+		"in lr, 0.5 and 0.1:":                                           record(nil, func(r *Run) { r.Config.LR = .1 }),
+		"number of test images, 10 and 11":                              record(nil, func(r *Run) { r.Labels = make([]byte, 11) }),
+		`selection of weights, "val" and "last"`:                        record(nil, func(r *Run) { r.Metrics.Protocol = "last" }),
+		"parameters, 7 and 8: a record is of one recipe on the same im": record(nil, func(r *Run) { r.Metrics.Parameters = 8 }),
+		"number of twins, null and 1":                                   record([]int{3}, func(r *Run) {}),
+	} {
+		r, err := NewRecord("x", "", []*Run{recorded(1, 0)}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := asJSON(r)
+		if err := r.Add(other); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v, want %q", err, say)
+		}
+		if asJSON(r) != before {
+			t.Errorf("%s: the record changed", say)
+		}
 	}
 }
