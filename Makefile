@@ -198,6 +198,13 @@ DEVICE ?= 0
 bench-gpu: gpu-bundle ## images/s of a GPU, in turn with PyTorch
 	cd gpu-bundle && ONLY=bench PYTHON=$(PYTHON) ./gpu-check $(DEVICE)
 
+# Needs cargo, and some 20 minutes to compile burn. BACKENDS=flex is its CPU backend.
+BACKENDS ?= vulkan
+bench-burn: build ## images/s of DEVICE in turn with burn, a framework in Rust
+	cargo build --release --manifest-path trainer/bench/burn/Cargo.toml
+	./$(BINARY) bench $(if $(filter cpu,$(DEVICE)),--cpu,--device $(DEVICE)) --no-profile --seconds 10 \
+		--against "trainer/bench/burn/target/release/burn-peer --seconds 10 --backends $(BACKENDS)"
+
 # Each seed is a process of its own, one after the other, on an otherwise idle machine:
 # the record holds its seconds. NAME is a preset, unless RECIPE holds other flags of
 # train, such as --config FILE. DEVICE=cpu or DEVICE=0 chooses where; otherwise train
