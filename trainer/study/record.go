@@ -116,7 +116,7 @@ func NewRecord(name, date string, runs []*Run, twins []int) (*Record, error) {
 	return r, nil
 }
 
-// ReadRecord reads the JSON of a record. What is no record is [trainer.ErrUsage].
+// ReadRecord reads the JSON of a record. A file that is not a record is [trainer.ErrUsage].
 func ReadRecord(path string) (*Record, error) {
 	text, err := limitedfile.Read(path, limitedfile.JSON)
 	if err != nil {
