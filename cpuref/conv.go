@@ -5,9 +5,9 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // Three direct algorithms compute the convolution ops: a correlation for the forward
 // pass and the gradient of the input (conv_correlation.go, conv_backward_input.go),
 // and, for the gradient of the weights, matrix products by rows of filters
-// (conv_weight.go) or, for few taps, by single taps (conv_weight_taps.go). Where it is
-// faster, Winograd's algorithm takes their place (conv_winograd.go,
-// conv_winograd_weight.go).
+// (conv_weight.go) or, for few taps, by single taps (conv_weight_taps.go). Images of one
+// channel have a forward pass of their own (conv_3x3.go). Where it is faster, Winograd's
+// algorithm takes their place (conv_winograd.go, conv_winograd_weight.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {
 	if f := p.backend.winogradOf(op); f != nil {
@@ -24,6 +24,7 @@ func (p *program) directForward(op kernels.ConvForward, e *epilogue) func() erro
 	x := p.newCorrelation(op.Precision, op.X, forwardFrame(op.X, op.Pad))
 	x.stride, x.out = op.Stride, o
 	x.dst, x.bias, x.epilogue = p.floats(op.Y), p.floats(op.Bias), e
+	x.choose3x3(kh, kw, op.Y.Shape[2])
 	x.cut(kh, kw, op.Y.Shape[1], op.Y.Shape[2])
 	if !op.Mean.Absent() {
 		x.stats = newImageStatistics(p, op)

@@ -48,7 +48,7 @@ type strip struct {
 	kh, kw      int
 	firstTap    int // among the packed taps
 	top, bottom int // the frame's rows [top, bottom) that it reads
-	row, rows   int // whole rows of output pixels, if there is an epilogue or a gap
+	row, rows   int // whole rows of output pixels, if there is an epilogue or a gap, or by Conv3x3
 	gap         int // pixels between the rows of the result that the tiles compute as well
 }
 
@@ -72,10 +72,11 @@ func (s *strip) setRows(line, pixel int) {
 type correlation struct {
 	p        *program
 	tile     multiplier
-	channels int       // of an image
-	frame    frame     // of the image; its channels are pairs in mixed precision
-	paired   bool      // mixed precision, of several channels
-	zeros    []float32 // see round; nil unless mixed precision, of one channel
+	channels int            // of an image
+	frame    frame          // of the image; its channels are pairs in mixed precision
+	paired   bool           // mixed precision, of several channels
+	zeros    []float32      // see round; nil unless mixed precision, of one channel
+	by3x3    []simd.Conv3x3 // by worker, if Conv3x3 computes the correlation
 	stride   int
 	out      int // channels of the result
 	apart    int // distance between a tile's pixels in the result
@@ -148,7 +149,7 @@ func (x *correlation) image(worker, n int, strips []strip) []float32 {
 // cut cuts an image of oh·ow output pixels into strips and tasks.
 func (x *correlation) cut(kh, kw, oh, ow int) {
 	x.pixels, x.width, x.taps = oh*ow, ow, kh*kw
-	if x.epilogue != nil {
+	if x.epilogue != nil || x.by3x3 != nil {
 		x.cutRows(kh, kw, oh, ow)
 		return
 	}
@@ -163,9 +164,12 @@ func (x *correlation) cut(kh, kw, oh, ow int) {
 	}
 }
 
-// cutRows cuts an image into strips of whole rows of the epilogue's windows.
+// cutRows cuts an image into strips of whole rows of pixels, or of the epilogue's windows.
 func (x *correlation) cutRows(kh, kw, oh, ow int) {
-	size := x.epilogue.size
+	size := 1
+	if x.epilogue != nil {
+		size = x.epilogue.size
+	}
 	windows := oh / size // rows of windows
 	perStrip := max(1, stripElements/(size*ow*x.out))
 	count := min(windows, max(x.wantedSplits(), (windows+perStrip-1)/perStrip))
@@ -255,7 +259,13 @@ func (x *correlation) compile(w kernels.Tensor, form string, pack func(packed, p
 	compute := x.compute
 	x.joined = x.p.takeJoined()
 	finish := func(_, n int) { x.joined(n*x.pixels*x.out, (n+1)*x.pixels*x.out) }
+	constants := func() {}
+	if x.by3x3 != nil && x.pools() {
+		x.epilogue.packed = make([]float32, x.panels*packedConstants)
+		constants = func() { x.epilogue.packConstants(x.bias) }
+	}
 	return func() error {
+		constants()
 		x.weights.prepare(x.panels*x.taps, packTask)
 		pool.run(x.images*x.splits, compute)
 		if x.joined != nil && x.splits > 1 {
@@ -290,7 +300,7 @@ func (x *correlation) compute(worker, task int) {
 		case x.epilogue != nil || s.gap > 0:
 			x.computeInScratch(worker, image, n, s)
 		default:
-			x.multiply(worker, image, s, x.dst[n*x.pixels*x.out:(n+1)*x.pixels*x.out])
+			x.multiply(worker, image, s, x.dst[(n*x.pixels+s.row*x.width)*x.out:(n+1)*x.pixels*x.out])
 		}
 	}
 	if x.stats != nil && x.splits == 1 { // the image is whole, and still in the cache
@@ -322,6 +332,10 @@ func (x *correlation) pools() bool {
 
 // pool computes the pooled output of a strip of image n, which is in its frame.
 func (x *correlation) pool(worker int, image []float32, n int, s *strip) {
+	if x.by3x3 != nil {
+		x.pool3x3(worker, image, n, s)
+		return
+	}
 	k, e, line := x.p.backend.simd, x.epilogue, x.stride*x.frame.fw*x.frame.c
 	t := x.start(worker, s)
 	t.RowC = x.out
@@ -353,6 +367,10 @@ func (x *correlation) closeGaps(dst, src []float32, s *strip) {
 func (x *correlation) multiply(worker int, image []float32, s *strip, result []float32) {
 	if s.kh*s.kw == 0 {
 		x.clear(s, result)
+		return
+	}
+	if x.by3x3 != nil {
+		x.rows3x3(worker, image, s, result)
 		return
 	}
 	k := x.p.backend.simd

@@ -5,6 +5,9 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
+// kBlock is the number of steps of a mixed product's reduction before the next tile.
+const kBlock = 384
+
 // mixedProduct is a matrix product in mixed precision. The operand with fewer tiles
 // is rounded first, to the shared scratch, or B, if it holds weights that the section
 // does not train and that are thus rounded once. Each task then rounds a part of the

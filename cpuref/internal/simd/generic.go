@@ -16,6 +16,7 @@ var generic = Kernels{
 	Group: 2, Cols: genericCols, Block: 8,
 	Tile:         tileGeneric,
 	UnevenGroups: true,
+	CopyPanel:    copyPanelGeneric,
 	Transpose:    transposeGeneric,
 
 	Add: addGeneric, ReLUForward: reluForwardGeneric, ReLUBackward: reluBackwardGeneric,
@@ -118,6 +119,12 @@ func tile4x4(t *Tile, rows *[4]*float32, b *float32, cols int, sum *[4][4]float3
 		kb += t.BlockJumpB
 	}
 	*sum = [4][4]float32{{s00, s01, s02, s03}, {s10, s11, s12, s13}, {s20, s21, s22, s23}, {s30, s31, s32, s33}}
+}
+
+func copyPanelGeneric(dst, src []float32, ld, rows int) {
+	for r := range rows {
+		copy(dst[r*genericCols:(r+1)*genericCols], src[r*ld:])
+	}
 }
 
 func transposeGeneric(dst []float32, ldd int, src []float32, lds, rows, cols int) {

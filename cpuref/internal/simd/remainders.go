@@ -35,6 +35,10 @@ func transposeWith(n int, strip func(dst *float32, ldd int, src *float32, lds, b
 	}
 }
 
+func copyPanelWith(vector func(dst, src *float32, ld, rows int)) func(dst, src []float32, ld, rows int) {
+	return func(dst, src []float32, ld, rows int) { vector(&dst[0], &src[0], ld, rows) }
+}
+
 func reluBackwardWith(lanes int, vector func(dx, y, dy *float32, n int)) func(dx, y, dy []float32) {
 	return backwardWith(lanes, vector, reluBackwardGeneric)
 }

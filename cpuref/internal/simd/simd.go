@@ -35,6 +35,14 @@ type Kernels struct {
 	// is 16 or Cols. PoolRow ignores Accumulate and Ahead. It is nil in tiers without it.
 	PoolRow func(t *Tile, windows, cols int)
 
+	// Conv3x3 computes rows of at least Conv3x3Run pixels of a convolution of one
+	// channel, with the bits of Tile. channels is a multiple of 16, and at most Cols.
+	Conv3x3 func(c *Conv3x3, pixels, channels int)
+	// Conv3x3Pool computes rows of 2×2 windows, with the bits of PoolRow.
+	Conv3x3Pool func(c *Conv3x3, windows, channels int)
+
+	// CopyPanel copies rows of Cols columns: dst[r·Cols+j] = src[r·ld+j].
+	CopyPanel func(dst, src []float32, ld, rows int)
 	// Transpose: dst[j·ldd+i] = src[i·lds+j], i < rows, j < cols.
 	Transpose func(dst []float32, ldd int, src []float32, lds, rows, cols int)
 

@@ -161,6 +161,96 @@ func checkPoolRow(t *testing.T, k *Kernels, r *rand.Rand, windows, cols int) {
 	}
 }
 
+// Conv3x3 gives the results of Tile, and Conv3x3Pool those of NormalizeReLUPool2x2 after
+// it, for rows of every length; they write nothing else.
+func TestConv3x3(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		if k.Conv3x3 == nil {
+			if k.Name != generic.Name {
+				t.Fatal("the tier lacks Conv3x3")
+			}
+			t.Skip("skipped: the portable tier has no Conv3x3")
+		}
+		r := rand.New(rand.NewPCG(25, 26))
+		for width := Conv3x3Run; width < 4*Conv3x3Run; width++ {
+			for channels := 16; channels <= k.Cols; channels += 16 {
+				checkConv3x3(t, k, r, width, 1+r.IntN(6), channels)
+			}
+		}
+	})
+}
+
+// checkConv3x3 computes rows of pixels, and what is pooled of them.
+func checkConv3x3(t *testing.T, k *Kernels, r *rand.Rand, width, rows, channels int) {
+	t.Helper()
+	line := width + 2 + r.IntN(3)
+	image, w := values(r, (rows+2)*line+8), values(r, 9*k.Cols)
+	constants := values(r, (WinogradLeast+1)*WinogradConstants)
+	clear(constants[WinogradLeast*WinogradConstants:])
+	constant := func(i int) []float32 { return constants[i*WinogradConstants:][:channels] }
+	pixel := channels + r.IntN(5)
+	const untouched = 1e30
+	got := make([]float32, rows*width*pixel)
+	for i := range got {
+		got[i] = untouched
+	}
+	pooled, wantPooled := clone(got), clone(got)
+
+	tile := &Tile{RowA: 1, RowC: channels, B: &w[0], Bias: &constants[0]}
+	tile.Walk(3, 1, k.Cols, 3, line, 3*k.Cols, 1, 0, 0)
+	want := make([]float32, rows*width*channels)
+	for h := range rows {
+		for x := range width {
+			tile.A0, tile.C = &image[h*line+x], &want[(h*width+x)*channels]
+			k.Tile(tile, 1, 0, channels)
+		}
+	}
+	c := &Conv3x3{X: &image[0], W: &w[0], Constants: &constants[0], Y: &got[0],
+		Line: line, RowW: k.Cols, Pixel: pixel, RowY: width * pixel, Rows: rows}
+	k.Conv3x3(c, width, channels)
+	for i, v := range got {
+		p, j := i/pixel, i%pixel
+		if j < channels && v != want[p*channels+j] || j >= channels && v != untouched {
+			t.Fatalf("%d pixels, %d channels: element %d of pixel %d is %v", width, channels, j, p, v)
+		}
+	}
+
+	windows := width / 2
+	for h := range rows / 2 {
+		for x := range windows {
+			x0, x1 := want[(2*h*width+2*x)*channels:], want[((2*h+1)*width+2*x)*channels:]
+			k.NormalizeReLUPool2x2(wantPooled[(h*windows+x)*pixel:][:channels], nil, x0[:2*channels], x1[:2*channels],
+				constant(WinogradMean), constant(WinogradScale), constant(WinogradShift), channels)
+		}
+	}
+	if c.Y, c.RowY, c.Rows = &pooled[0], windows*pixel, rows/2; c.Rows > 0 {
+		k.Conv3x3Pool(c, windows, channels)
+	}
+	if !slices.Equal(pooled, wantPooled) {
+		t.Fatalf("%d×%d pixels, %d channels: other pooled results than of NormalizeReLUPool2x2", rows, width, channels)
+	}
+}
+
+// A panel's columns are copied, and nothing else is written.
+func TestCopyPanel(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		r := rand.New(rand.NewPCG(27, 28))
+		for rows := 1; rows < 6; rows++ {
+			ld := k.Cols + r.IntN(5)
+			src := values(r, rows*ld)
+			got := make([]float32, (rows+1)*k.Cols)
+			want := clone(got)
+			for i := range rows {
+				copy(want[i*k.Cols:(i+1)*k.Cols], src[i*ld:])
+			}
+			k.CopyPanel(got, src, ld, rows)
+			if !slices.Equal(got, want) {
+				t.Errorf("%d rows, %d apart: got %v, want %v", rows, ld, got, want)
+			}
+		}
+	})
+}
+
 // eachTile calls body for every shape of a tile of two groups of rows.
 func eachTile(group int, uneven bool, most int, body func(rows0, rows1, cols int)) {
 	for rows0 := 1; rows0 <= group; rows0++ {

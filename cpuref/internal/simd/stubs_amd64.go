@@ -519,6 +519,16 @@ func normalizeSSE(y *float32, x *float32, mean *float32, scale *float32, shift *
 //go:noescape
 func normalizeBackwardSSE(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
+// conv3x3SSE convolves rows of pixels.
+//
+//go:noescape
+func conv3x3SSE(c *Conv3x3)
+
+// conv3x3PoolSSE convolves, normalises and pools rows of 2×2 windows.
+//
+//go:noescape
+func conv3x3PoolSSE(c *Conv3x3)
+
 // maxPool2x2IndexSSE computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
@@ -768,6 +778,16 @@ func normalizeAVX2(y *float32, x *float32, mean *float32, scale *float32, shift 
 //
 //go:noescape
 func normalizeBackwardAVX2(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
+
+// conv3x3AVX2 convolves rows of pixels.
+//
+//go:noescape
+func conv3x3AVX2(c *Conv3x3)
+
+// conv3x3PoolAVX2 convolves, normalises and pools rows of 2×2 windows.
+//
+//go:noescape
+func conv3x3PoolAVX2(c *Conv3x3)
 
 // maxPool2x2IndexAVX2 computes the maxima of 2×2 windows and their positions.
 //
@@ -1044,6 +1064,16 @@ func normalizeAVX512(y *float32, x *float32, mean *float32, scale *float32, shif
 //go:noescape
 func normalizeBackwardAVX512(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
+// conv3x3AVX512 convolves rows of pixels.
+//
+//go:noescape
+func conv3x3AVX512(c *Conv3x3)
+
+// conv3x3PoolAVX512 convolves, normalises and pools rows of 2×2 windows.
+//
+//go:noescape
+func conv3x3PoolAVX512(c *Conv3x3)
+
 // maxPool2x2IndexAVX512 computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
@@ -1258,6 +1288,21 @@ func winogradGradient4x5AVX512(v *float32, y *float32, tiles int, c int, ldy int
 //
 //go:noescape
 func winogradWeight4x5AVX512(dw *float32, m *float32, n int, ddw int, dm int)
+
+// copyPanelSSE copies the panel's columns of rows.
+//
+//go:noescape
+func copyPanelSSE(dst *float32, src *float32, ld int, rows int)
+
+// copyPanelAVX2 copies the panel's columns of rows.
+//
+//go:noescape
+func copyPanelAVX2(dst *float32, src *float32, ld int, rows int)
+
+// copyPanelAVX512 copies the panel's columns of rows.
+//
+//go:noescape
+func copyPanelAVX512(dst *float32, src *float32, ld int, rows int)
 
 // pairAVX512 rounds 2·n floats to n pairs of neighbours; n is a multiple of 16.
 //

@@ -64,6 +64,16 @@ func normalizeNEON(y *float32, x *float32, mean *float32, scale *float32, shift 
 //go:noescape
 func normalizeBackwardNEON(dx *float32, dy *float32, x *float32, mean *float32, scale *float32, slope *float32, shift *float32, ld int, rows int)
 
+// conv3x3NEON convolves rows of pixels.
+//
+//go:noescape
+func conv3x3NEON(c *Conv3x3)
+
+// conv3x3PoolNEON convolves, normalises and pools rows of 2×2 windows.
+//
+//go:noescape
+func conv3x3PoolNEON(c *Conv3x3)
+
 // maxPool2x2IndexNEON computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
@@ -253,6 +263,11 @@ func winogradGradient4x5NEON(v *float32, y *float32, tiles int, c int, ldy int, 
 //
 //go:noescape
 func winogradWeight4x5NEON(dw *float32, m *float32, n int, ddw int, dm int)
+
+// copyPanelNEON copies the panel's columns of rows.
+//
+//go:noescape
+func copyPanelNEON(dst *float32, src *float32, ld int, rows int)
 
 // transpose4NEON transposes 4 rows of 4·blocks elements.
 //

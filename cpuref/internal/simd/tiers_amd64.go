@@ -45,7 +45,8 @@ var tierSSE = Kernels{
 	Name:  "sse",
 	Group: 3, Cols: 8, Block: 16,
 	Tile: tileSSE, UnevenGroups: true,
-	Transpose: transposeWith(4, transpose4SSE),
+	Conv3x3: conv3x3With(conv3x3SSE), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolSSE),
+	CopyPanel: copyPanelWith(copyPanelSSE), Transpose: transposeWith(4, transpose4SSE),
 
 	Add: pairwise(4, addSSE, addGeneric), ReLUForward: pairwise(4, reluForwardSSE, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(4, reluBackwardSSE),
@@ -79,7 +80,8 @@ var tierAVX2 = Kernels{
 	Name:  "avx2",
 	Group: 3, Cols: 16, Block: 32,
 	Tile: tileAVX2, UnevenGroups: true, PoolRow: poolRowAVX2,
-	Transpose: transposeWith(8, transpose8AVX2),
+	Conv3x3: conv3x3With(conv3x3AVX2), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX2),
+	CopyPanel: copyPanelWith(copyPanelAVX2), Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(8, reluBackwardAVX2),
@@ -112,9 +114,10 @@ var tierAVX2 = Kernels{
 var tierAVX512 = Kernels{
 	Name:  "avx512",
 	Group: 7, Cols: 32, Block: 64,
-	Tile:      tileAVX512,
-	PoolRow:   poolRowAVX512,
-	Transpose: transposeWith(8, transpose8AVX2),
+	Tile:    tileAVX512,
+	PoolRow: poolRowAVX512,
+	Conv3x3: conv3x3With(conv3x3AVX512), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX512),
+	CopyPanel: copyPanelWith(copyPanelAVX512), Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(16, reluBackwardAVX512),

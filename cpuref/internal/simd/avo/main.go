@@ -20,6 +20,7 @@ func main() {
 	if *arm64 {
 		ConstraintExpr("arm64,!noasm")
 		passes(neon)
+		copyPanel(neon, 16)
 		transpose4(neon)
 		pass.Compile = pass.Concat(pass.Compile, pass.FunctionPass(toNEON))
 	} else {
@@ -35,6 +36,9 @@ func main() {
 		for _, v := range []vector{sse, avx2, avx512} {
 			passes(v)
 		}
+		copyPanel(sse, 8)
+		copyPanel(avx2, 16)
+		copyPanel(avx512, 32)
 		pair()
 		pairRows()
 		transpose4(sse)
@@ -59,6 +63,8 @@ func passes(v vector) {
 	columnDots(v)
 	normalize(v)
 	normalizeBackward(v)
+	conv3x3Row(v)
+	conv3x3Pool(v)
 	maxPool(v, true)
 	maxPool(v, false)
 	maxPoolBackward(v)
