@@ -4,16 +4,25 @@ import "github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 
 // In a first layer a tile's product has so few steps that starting and storing the tile
 // takes longer. For 3×3 filters on images of one channel, Conv3x3 instead keeps the
-// filters in registers for a whole strip of an image. The results have the same bits.
+// filters in registers for a row of an image, and Conv3x3Weight the sums of their
+// gradient. The forward pass has the bits of tiles.
+
+// operands3x3 returns the operands of the kernels by worker, or nil if the tier has none
+// for a convolution of images of c channels with o filters.
+func (p *program) operands3x3(kh, kw, c, stride, o int, paired bool) []simd.Conv3x3 {
+	if p.backend.simd.Conv3x3 == nil || kh != 3 || kw != 3 || c > 1 || paired || stride > 1 || o%winogradVector != 0 {
+		return nil
+	}
+	return make([]simd.Conv3x3, p.pool.workers)
+}
 
 // choose3x3 has Conv3x3 compute the correlation if it can.
 func (x *correlation) choose3x3(kh, kw, ow int) {
-	if x.p.backend.simd.Conv3x3 == nil || kh != 3 || kw != 3 || x.frame.c > 1 || x.paired ||
-		x.stride > 1 || x.out%winogradVector != 0 || ow < simd.Conv3x3Run {
+	if ow < simd.Conv3x3Run {
 		return
 	}
-	x.by3x3 = make([]simd.Conv3x3, x.p.pool.workers)
-	if x.bias == nil {
+	x.by3x3 = x.p.operands3x3(kh, kw, x.frame.c, x.stride, x.out, x.paired)
+	if x.by3x3 != nil && x.bias == nil {
 		x.bias = make([]float32, x.out)
 	}
 }
@@ -48,4 +57,24 @@ func (x *correlation) pool3x3(worker int, image []float32, n int, s *strip) {
 		k.Conv3x3Pool(c, e.ow, min(k.Cols, x.out-j))
 	}
 	e.join(n, s.row, s.rows)
+}
+
+// computeBy3x3 is computeByTaps by Conv3x3Weight.
+func (g *weightGradient) computeBy3x3(worker, group int) {
+	k := g.p.backend.simd
+	from, to := g.group(group)
+	scratch := g.p.scratch.private[worker]
+	framed, image := scratch[:g.frame.size()], scratch[g.frame.size():][:len(g.dw)]
+	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
+	clear(part)
+	c := &g.by3x3[worker]
+	c.X, c.W, c.Line, c.RowW, c.Pixel, c.RowY, c.Rows = &framed[0], &image[0], g.frame.fw, g.o, g.o, g.ow*g.o, g.oh
+	for n := from; n < to; n++ {
+		g.load(framed, n, 1)
+		clear(image)
+		c.Y = &g.dy[n*g.pixels()*g.o]
+		k.Conv3x3Weight(c, g.ow, g.o)
+		k.Add(part, image)
+		g.measureBias(n, 1)
+	}
 }

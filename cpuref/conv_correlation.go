@@ -76,7 +76,7 @@ type correlation struct {
 	frame    frame          // of the image; its channels are pairs in mixed precision
 	paired   bool           // mixed precision, of several channels
 	zeros    []float32      // see round; nil unless mixed precision, of one channel
-	by3x3    []simd.Conv3x3 // by worker, if Conv3x3 computes the correlation
+	by3x3    []simd.Conv3x3 // see operands3x3
 	stride   int
 	out      int // channels of the result
 	apart    int // distance between a tile's pixels in the result

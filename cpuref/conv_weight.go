@@ -40,9 +40,10 @@ type weightGradient struct {
 	perGroup  int // images
 	perChunk  int // images
 	rows      rowTiles
-	panels    int // of KW·I
-	splits    int // tasks per group
-	tapLine   int // see copyByTap
+	panels    int            // of KW·I
+	splits    int            // tasks per group
+	tapLine   int            // see copyByTap
+	by3x3     []simd.Conv3x3 // see operands3x3
 }
 
 func (g *weightGradient) rowTaps() int { return g.kw * g.frame.c }

@@ -13,8 +13,13 @@ func (g *weightGradient) compileByTaps() func() error {
 	if g.stride*g.frame.c == 1 {
 		g.tapLine = g.frame.fw
 	}
-	g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.tapSize() + g.roundedLength() + k.Cols)
 	compute := g.computeByTaps
+	if g.by3x3 = g.p.operands3x3(g.kh, g.kw, g.frame.c, g.stride, g.o, g.paired); g.by3x3 != nil {
+		compute = g.computeBy3x3
+		g.p.scratch.reservePrivate(g.frame.size() + len(g.dw))
+	} else {
+		g.p.scratch.reservePrivate(g.frame.size() + g.taps()*g.tapSize() + g.roundedLength() + k.Cols)
+	}
 	return func() error {
 		pool.run(g.groups, compute)
 		parts := g.p.scratch.shared

@@ -40,6 +40,9 @@ type Kernels struct {
 	Conv3x3 func(c *Conv3x3, pixels, channels int)
 	// Conv3x3Pool computes rows of 2×2 windows, with the bits of PoolRow.
 	Conv3x3Pool func(c *Conv3x3, windows, channels int)
+	// Conv3x3Weight adds the gradient of the filters, from rows of any number of pixels:
+	// W[kh,kw; j] += Σ x[h+kh, p+kw]·y[h, p; j]. channels is a multiple of 16.
+	Conv3x3Weight func(c *Conv3x3, pixels, channels int)
 
 	// CopyPanel copies rows of Cols columns: dst[r·Cols+j] = src[r·ld+j].
 	CopyPanel func(dst, src []float32, ld, rows int)

@@ -231,6 +231,35 @@ func checkConv3x3(t *testing.T, k *Kernels, r *rand.Rand, width, rows, channels 
 	}
 }
 
+// Conv3x3Weight matches sums in float64, for rows of every length.
+func TestConv3x3Weight(t *testing.T) {
+	eachTier(t, func(t *testing.T, k *Kernels) {
+		if k.Conv3x3Weight == nil {
+			t.Skip("skipped: the portable tier has no Conv3x3Weight")
+		}
+		r := rand.New(rand.NewPCG(29, 30))
+		for width := 1; width < 4*Conv3x3Run; width++ {
+			rows, line, channels := 1+r.IntN(4), width+2+r.IntN(3), 16*(1+r.IntN(4))
+			pixel, rowW := channels+r.IntN(5), channels+r.IntN(5)
+			x, y, got := values(r, (rows+2)*line), values(r, rows*width*pixel), values(r, 9*rowW)
+			old := clone(got)
+			k.Conv3x3Weight(&Conv3x3{X: &x[0], W: &got[0], Y: &y[0], Line: line, RowW: rowW, Pixel: pixel,
+				RowY: width * pixel, Rows: rows}, width, channels)
+			for i, v := range got {
+				tap, j := i/rowW, i%rowW
+				want, size := float64(old[i]), math.Abs(float64(old[i]))
+				for p := 0; j < channels && p < rows*width; p++ {
+					product := float64(x[(p/width+tap/3)*line+p%width+tap%3]) * float64(y[p*pixel+j])
+					want, size = want+product, size+math.Abs(product)
+				}
+				if !isClose(float64(v), want, size, rows*width) {
+					t.Fatalf("%d×%d pixels, %d channels: tap %d of channel %d is %v, want %v", rows, width, channels, tap, j, v, want)
+				}
+			}
+		}
+	})
+}
+
 // A panel's columns are copied, and nothing else is written.
 func TestCopyPanel(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {

@@ -529,6 +529,11 @@ func conv3x3SSE(c *Conv3x3)
 //go:noescape
 func conv3x3PoolSSE(c *Conv3x3)
 
+// conv3x3WeightSSE adds the products of X and Y at each tap to W.
+//
+//go:noescape
+func conv3x3WeightSSE(c *Conv3x3)
+
 // maxPool2x2IndexSSE computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape
@@ -788,6 +793,11 @@ func conv3x3AVX2(c *Conv3x3)
 //
 //go:noescape
 func conv3x3PoolAVX2(c *Conv3x3)
+
+// conv3x3WeightAVX2 adds the products of X and Y at each tap to W.
+//
+//go:noescape
+func conv3x3WeightAVX2(c *Conv3x3)
 
 // maxPool2x2IndexAVX2 computes the maxima of 2×2 windows and their positions.
 //
@@ -1073,6 +1083,11 @@ func conv3x3AVX512(c *Conv3x3)
 //
 //go:noescape
 func conv3x3PoolAVX512(c *Conv3x3)
+
+// conv3x3WeightAVX512 adds the products of X and Y at each tap to W.
+//
+//go:noescape
+func conv3x3WeightAVX512(c *Conv3x3)
 
 // maxPool2x2IndexAVX512 computes the maxima of 2×2 windows and their positions.
 //

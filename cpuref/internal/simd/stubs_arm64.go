@@ -74,6 +74,11 @@ func conv3x3NEON(c *Conv3x3)
 //go:noescape
 func conv3x3PoolNEON(c *Conv3x3)
 
+// conv3x3WeightNEON adds the products of X and Y at each tap to W.
+//
+//go:noescape
+func conv3x3WeightNEON(c *Conv3x3)
+
 // maxPool2x2IndexNEON computes the maxima of 2×2 windows and their positions.
 //
 //go:noescape

@@ -46,7 +46,8 @@ var tierSSE = Kernels{
 	Group: 3, Cols: 8, Block: 16,
 	Tile: tileSSE, UnevenGroups: true,
 	Conv3x3: conv3x3With(conv3x3SSE), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolSSE),
-	CopyPanel: copyPanelWith(copyPanelSSE), Transpose: transposeWith(4, transpose4SSE),
+	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightSSE),
+	CopyPanel:     copyPanelWith(copyPanelSSE), Transpose: transposeWith(4, transpose4SSE),
 
 	Add: pairwise(4, addSSE, addGeneric), ReLUForward: pairwise(4, reluForwardSSE, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(4, reluBackwardSSE),
@@ -81,7 +82,8 @@ var tierAVX2 = Kernels{
 	Group: 3, Cols: 16, Block: 32,
 	Tile: tileAVX2, UnevenGroups: true, PoolRow: poolRowAVX2,
 	Conv3x3: conv3x3With(conv3x3AVX2), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX2),
-	CopyPanel: copyPanelWith(copyPanelAVX2), Transpose: transposeWith(8, transpose8AVX2),
+	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightAVX2),
+	CopyPanel:     copyPanelWith(copyPanelAVX2), Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(8, addAVX2, addGeneric), ReLUForward: pairwise(8, reluForwardAVX2, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(8, reluBackwardAVX2),
@@ -117,7 +119,8 @@ var tierAVX512 = Kernels{
 	Tile:    tileAVX512,
 	PoolRow: poolRowAVX512,
 	Conv3x3: conv3x3With(conv3x3AVX512), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX512),
-	CopyPanel: copyPanelWith(copyPanelAVX512), Transpose: transposeWith(8, transpose8AVX2),
+	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightAVX512),
+	CopyPanel:     copyPanelWith(copyPanelAVX512), Transpose: transposeWith(8, transpose8AVX2),
 
 	Add: pairwise(16, addAVX512, addGeneric), ReLUForward: pairwise(16, reluForwardAVX512, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(16, reluBackwardAVX512),

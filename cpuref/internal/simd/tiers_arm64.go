@@ -12,7 +12,8 @@ var tierNEON = Kernels{
 	Group: 3, Cols: 16, Block: 16,
 	Tile: tileNEON, UnevenGroups: true,
 	Conv3x3: conv3x3With(conv3x3NEON), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolNEON),
-	CopyPanel: copyPanelWith(copyPanelNEON), Transpose: transposeWith(4, transpose4NEON),
+	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightNEON),
+	CopyPanel:     copyPanelWith(copyPanelNEON), Transpose: transposeWith(4, transpose4NEON),
 
 	Add: pairwise(4, addNEON, addGeneric), ReLUForward: pairwise(4, reluForwardNEON, reluForwardGeneric),
 	ReLUBackward: reluBackwardWith(4, reluBackwardNEON),

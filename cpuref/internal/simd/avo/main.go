@@ -65,6 +65,7 @@ func passes(v vector) {
 	normalizeBackward(v)
 	conv3x3Row(v)
 	conv3x3Pool(v)
+	conv3x3Weight(v)
 	maxPool(v, true)
 	maxPool(v, false)
 	maxPoolBackward(v)
