@@ -16,7 +16,7 @@ import (
 // variants, many of which take a software driver more than a second to compile.
 // Neighbouring cases have the same shape and different data, so an even number
 // would always pick the same data.
-var vulkanSample = flag.Int("vulkan-sample", 0, "run one of every `N` cases of an op on Vulkan (default 19; with -short 37)")
+var vulkanSample = flag.Int("vulkan-sample", 37, "run one of every `N` cases of an op on Vulkan")
 
 // Every op of every backend agrees with the oracle within its tolerance, and the
 // oracle passes against itself, including the guards of the cases. The log is
@@ -34,12 +34,8 @@ func sample(t *testing.T, b kernels.Backend) int {
 	_, onGPU := b.(*vulkan.Backend)
 	tiers := cpuref.Tiers()
 	switch {
-	case onGPU && *vulkanSample > 0:
-		return *vulkanSample
-	case onGPU && testing.Short():
-		return 37
 	case onGPU:
-		return 19
+		return *vulkanSample
 	case testing.Short() && !strings.HasSuffix(t.Name(), "/cpu-"+tiers[len(tiers)-1]):
 		return 3
 	}

@@ -42,7 +42,7 @@ func open(tb testing.TB, o vulkan.Options) *vulkan.Backend {
 
 // gpuSample: one of so many cases of an op is planned as for a GPU. Their shaders are
 // unrolled, and a software driver compiles those of all cases for ten minutes.
-const gpuSample = 11
+const gpuSample = 31
 
 // The plans for a GPU, which have more splits and chunks, agree with the oracle,
 // whichever way the parts are put together. (Package parity runs the cases as
