@@ -5,8 +5,8 @@ import "github.com/fmnist-gpu/fmnist-gpu/kernels"
 // Three direct algorithms compute the convolution ops: a correlation for the forward
 // pass and the gradient of the input (conv_correlation.go, conv_backward_input.go),
 // and, for the gradient of the weights, matrix products by rows of filters
-// (conv_weight.go) or, for few taps, by single taps (conv_weight_taps.go). Images of one
-// channel have a forward pass of their own (conv_3x3.go). Where it is faster, Winograd's
+// (conv_weight.go) or, for few taps, by single taps (conv_weight_taps.go). For 3×3 filters
+// on images of one channel, conv_3x3.go has both. Where it is faster, Winograd's
 // algorithm takes their place (conv_winograd.go, conv_winograd_weight.go).
 
 func (p *program) convForward(op kernels.ConvForward) func() error {

@@ -5,7 +5,7 @@ import "github.com/fmnist-gpu/fmnist-gpu/cpuref/internal/simd"
 // In a first layer a tile's product has so few steps that starting and storing the tile
 // takes longer. For 3×3 filters on images of one channel, Conv3x3 instead keeps the
 // filters in registers for a row of an image, and Conv3x3Weight the sums of their
-// gradient. The forward pass has the bits of tiles.
+// gradient. The forward pass has the bits of tiles but for the sign of zeros.
 
 // operands3x3 returns the operands of the kernels by worker, or nil if the tier has none
 // for a convolution of images of c channels with o filters.

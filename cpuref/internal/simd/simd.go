@@ -36,9 +36,11 @@ type Kernels struct {
 	PoolRow func(t *Tile, windows, cols int)
 
 	// Conv3x3 computes rows of at least Conv3x3Run pixels of a convolution of one
-	// channel, with the bits of Tile. channels is a multiple of 16, and at most Cols.
+	// channel, with the bits of Tile but for the sign of zeros. channels is a multiple
+	// of 16, or Cols if that is fewer, and at most Cols.
 	Conv3x3 func(c *Conv3x3, pixels, channels int)
-	// Conv3x3Pool computes rows of 2×2 windows, with the bits of PoolRow.
+	// Conv3x3Pool computes rows of 2×2 windows, with the bits of
+	// NormalizeReLUPool2x2 after Conv3x3.
 	Conv3x3Pool func(c *Conv3x3, windows, channels int)
 	// Conv3x3Weight adds the gradient of the filters, from rows of any number of pixels:
 	// W[kh,kw; j] += Σ x[h+kh, p+kw]·y[h, p; j]. channels is a multiple of 16.
