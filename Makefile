@@ -70,10 +70,10 @@ test-view: setup ## test the live window on a display without a screen
 # three op cases. On every backend it leaves out op cases above 8 MFLOP, whole epochs
 # against the oracle, FashionCNN op by op, and all but 5 of the 20 steps against
 # PyTorch; trainings on machines whose GPUs do not work; and pages in a browser.
-# make test-all leaves out, on Vulkan, the same op cases but the large ones, whole networks
-# in mixed precision and four of five tile variants, all of which make parity runs, and
-# thirty of 31 op cases planned as for a GPU, whose shaders take longest to compile.
-# Timeouts are there to end what hangs.
+# make test-all runs one of every 37 op cases on Vulkan as well, but large ones too. There
+# it leaves out whole networks in mixed precision and four of five tile variants, all of
+# which make parity runs, and thirty of 31 op cases planned as for a GPU, whose shaders
+# take longest to compile. Timeouts are there to end what hangs.
 TIMEOUT := -timeout 60m
 
 test: setup ## run the tests in 5 minutes: no large shapes, few cases on Vulkan

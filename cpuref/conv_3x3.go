@@ -64,17 +64,17 @@ func (g *weightGradient) computeBy3x3(worker, group int) {
 	k := g.p.backend.simd
 	from, to := g.group(group)
 	scratch := g.p.scratch.private[worker]
-	framed, image := scratch[:g.frame.size()], scratch[g.frame.size():][:len(g.dw)]
+	framed, sum := scratch[:g.frame.size()], scratch[g.frame.size():][:len(g.dw)]
 	part := g.p.scratch.shared[group*len(g.dw) : (group+1)*len(g.dw)]
 	clear(part)
 	c := &g.by3x3[worker]
-	c.X, c.W, c.Line, c.RowW, c.Pixel, c.RowY, c.Rows = &framed[0], &image[0], g.frame.fw, g.o, g.o, g.ow*g.o, g.oh
+	c.X, c.W, c.Line, c.RowW, c.Pixel, c.RowY, c.Rows = &framed[0], &sum[0], g.frame.fw, g.o, g.o, g.ow*g.o, g.oh
 	for n := from; n < to; n++ {
 		g.load(framed, n, 1)
-		clear(image)
+		clear(sum)
 		c.Y = &g.dy[n*g.pixels()*g.o]
 		k.Conv3x3Weight(c, g.ow, g.o)
-		k.Add(part, image)
+		k.Add(part, sum)
 		g.measureBias(n, 1)
 	}
 }

@@ -28,7 +28,7 @@ type epilogue struct {
 	*batchNormReLUPool // its x is unused: callers pass the rows
 	normalize          func(y, x, mean, scale, shift []float32, ld, rows int)
 	least              float32            // of the output
-	packed             []float32          // see packConstants; Winograd's algorithm and Conv3x3 only
+	packed             []float32          // see packConstants; Winograd's algorithm and Conv3x3Pool only
 	joined             func(from, to int) // see takeJoined
 }
 

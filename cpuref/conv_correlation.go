@@ -52,7 +52,7 @@ type strip struct {
 	gap         int // pixels between the rows of the result that the tiles compute as well
 }
 
-// stripElements is the number of elements of a strip with an epilogue, about a
+// stripElements is the number of elements of a strip of whole rows, about a
 // quarter of a core's second-level cache.
 const stripElements = 1 << 15
 
@@ -324,10 +324,11 @@ func (x *correlation) computeInScratch(worker int, image []float32, n int, s *st
 	x.epilogue.apply(scratch, n, s.row, s.rows)
 }
 
-// pools reports whether the tiles normalise and pool in registers, so that the
-// convolution's own result is never stored.
+// pools reports whether the tiles, or Conv3x3Pool, normalise and pool in registers, so
+// that the convolution's own result is never stored.
 func (x *correlation) pools() bool {
-	return x.epilogue != nil && x.epilogue.size == 2 && !x.paired && x.out%winogradVector == 0 && x.p.backend.simd.PoolRow != nil
+	byTiles := x.p.backend.simd.PoolRow != nil && !x.paired && x.out%winogradVector == 0
+	return x.epilogue != nil && x.epilogue.size == 2 && (byTiles || x.by3x3 != nil)
 }
 
 // pool computes the pooled output of a strip of image n, which is in its frame.

@@ -2,7 +2,7 @@ package cpuref
 
 // compileByTaps is compile for filters whose rows have too few taps to fill a
 // tile's columns, as in a first layer: DWᵀ (KH·KW·I, O) += Xᵀ · DY, with one copy
-// of the image per tap.
+// of the image per tap, or by Conv3x3Weight, which needs no copies.
 func (g *weightGradient) compileByTaps() func() error {
 	pool, k := g.p.pool, g.p.backend.simd
 	g.cutGroups(imagesPerGroupTaps)

@@ -171,6 +171,9 @@ var convShapes = []Conv{
 	{N: 2, H: 5, W: 7, I: 3, O: 2, KH: 1, KW: 1, Stride: 1},
 	{N: 1, H: 4, W: 4, I: 2, O: 3, KH: 1, KW: 1, Stride: 1, Pad: 1},
 	{N: 3, H: 7, W: 5, I: 2, O: 5, KH: 3, KW: 3, Stride: 1, Pad: 1},
+	{N: 2, H: 9, W: 11, I: 1, O: 48, KH: 3, KW: 3, Stride: 1, Pad: 1}, // one channel
+	{N: 3, H: 5, W: 7, I: 1, O: 16, KH: 3, KW: 3, Stride: 1},
+	{N: 2, H: 6, W: 3, I: 1, O: 16, KH: 3, KW: 3, Stride: 1, Pad: 1},
 	{N: 2, H: 9, W: 8, I: 4, O: 7, KH: 3, KW: 3, Stride: 1},
 	{N: 2, H: 11, W: 13, I: 3, O: 4, KH: 3, KW: 3, Stride: 2, Pad: 1},
 	{N: 2, H: 10, W: 11, I: 3, O: 4, KH: 3, KW: 3, Stride: 3, Pad: 2},

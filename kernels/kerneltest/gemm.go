@@ -87,6 +87,7 @@ var gemmShapes = []GEMM{
 	{M: 13, N: 97, K: 31},
 	{M: 129, N: 10, K: 127},
 	{M: 37, N: 16, K: 20},
+	{M: 20, N: 260, K: 512}, // rows a power of two apart
 }
 
 // modelGEMMs are the models' fully connected layers and their gradients:

@@ -88,11 +88,11 @@ func TestTrainingIsReproducible(t *testing.T) {
 			}
 		})
 	}
-	// A software driver compiles a step of resnet20 or fastcnn for a minute;
-	// TestRandomNetworks of package parity covers their ops.
+	// A software driver takes a minute to compile a training step of resnet20 or of
+	// fastcnn. TestRandomNetworks in package parity covers their ops.
 	run("", "logistic")
 	run("", "alternative")
-	if testing.Short() { // for each of the rest, too
+	if testing.Short() { // each of the others takes as long
 		return
 	}
 	run("", "fashioncnn")

@@ -310,3 +310,29 @@ func fromPointsWith(lanes int, vector func(y, m, constants *float32, tiles, c, l
 		}
 	}
 }
+
+// conv3x3With extends an assembly kernel, which computes whole runs, to rows of any
+// number of pixels: the last run computes some of them again.
+func conv3x3With(vector func(c *Conv3x3)) func(c *Conv3x3, pixels, channels int) {
+	return func(c *Conv3x3, pixels, channels int) {
+		c.Channels = channels
+		c.Runs = (pixels + Conv3x3Run - 1) / Conv3x3Run
+		c.BackX = c.Runs*Conv3x3Run - pixels
+		c.BackY = c.BackX * c.Pixel
+		vector(c)
+	}
+}
+
+func conv3x3PoolWith(vector func(c *Conv3x3)) func(c *Conv3x3, windows, channels int) {
+	return func(c *Conv3x3, windows, channels int) {
+		c.Channels, c.Runs, c.BackX, c.BackY = channels, windows, 0, 0
+		vector(c)
+	}
+}
+
+func conv3x3WeightWith(vector func(c *Conv3x3)) func(c *Conv3x3, pixels, channels int) {
+	return func(c *Conv3x3, pixels, channels int) {
+		c.Channels, c.Runs, c.Rest = channels, pixels/Conv3x3Run, pixels%Conv3x3Run
+		vector(c)
+	}
+}

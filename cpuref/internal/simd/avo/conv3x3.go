@@ -30,7 +30,7 @@ func conv3x3Row(v vector) {
 		to := multiples(pixel, c.width)
 		for i, s := range sums {
 			PREFETCHT0(to(y, i).Offset(conv3x3Ahead))
-			VADDPS(at(constants, 0), s, s)
+			VADDPS(at(constants, simd.WinogradBias), s, s)
 			VMOVUPS(s, to(y, i))
 		}
 	})
@@ -173,7 +173,7 @@ func (c *conv3x3) loadTaps(w reg.GPVirtual) {
 	c.eachTap(w, func(i int, m Mem) { VMOVUPS(m, c.taps[i]) })
 }
 
-// storeTaps stores it.
+// storeTaps stores a vector of channels of all taps.
 func (c *conv3x3) storeTaps(w reg.GPVirtual) {
 	c.eachTap(w, func(i int, m Mem) { VMOVUPS(c.taps[i], m) })
 }
