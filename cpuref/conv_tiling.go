@@ -123,6 +123,28 @@ func (b *tileBlock) needed(i, j int) (from, end int) {
 	return from, end
 }
 
+// pointTiles are the tiles that need the products of a point.
+type pointTiles struct {
+	from, end int // positions
+	rows      simd.RowSplit
+}
+
+// pointTiles returns the tiles for the points before the last in their column and in
+// their row, for the last ones in their row, in their column, and in both.
+func (b *tileBlock) pointTiles(k *simd.Kernels) (points [2][2]pointTiles) {
+	last := b.f.Extent() - 1
+	for i := range points {
+		for j := range points[i] {
+			p := &points[i][j]
+			p.from, p.end = b.needed(i*last, j*last)
+			if p.from < p.end {
+				p.rows = k.SplitRows(p.end - p.from)
+			}
+		}
+	}
+	return points
+}
+
 // transformInput computes the points of image n of a block of images of c
 // channels, inside a border of zeros.
 func (b *tileBlock) transformInput(points, framed, images []float32, n, c, distance int) {

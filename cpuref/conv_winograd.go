@@ -297,22 +297,26 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int, ahead []float32
 	t.RowA, t.RowC, t.Bias, t.Accumulate = x.c, k.Cols, nil, 0
 	t.Walk(x.c, 1, k.Cols, 1, 0, 0, 1, 0, 0)
 	cols := min(k.Cols, x.out-panel*k.Cols)
-	n := x.f.Extent()
+	tiles, n := b.pointTiles(k), x.f.Extent()
+	aheadOfPoint := len(ahead) / (n * n)
+	if len(ahead) > 0 {
+		t.StepAhead = aheadOfPoint / (simd.RowTiles(k.Group, b.tiles()) * x.c)
+	}
 	for i := range n {
+		row := &tiles[i/(n-1)]
 		for j := range n {
-			from, to := b.needed(i, j)
-			if from == to {
+			of := &row[j/(n-1)]
+			if of.from == of.end {
 				continue
 			}
 			point := i*n + j
-			t.A0 = &points[point*x.inputs+from*x.c]
+			t.A0 = &points[point*x.inputs+of.from*x.c]
 			t.B = &filters[(panel*n*n+point)*x.c*k.Cols]
-			t.C = &products[point*x.products+from*k.Cols]
+			t.C = &products[point*x.products+of.from*k.Cols]
 			if len(ahead) > 0 {
-				t.Ahead = &ahead[len(ahead)*point/(n*n)]
-				t.StepAhead = len(ahead) / (n * n * simd.RowTiles(k.Group, to-from) * x.c)
+				t.Ahead = &ahead[aheadOfPoint*point]
 			}
-			k.Rows(t, to-from, cols)
+			k.Rows(t, of.rows, cols)
 		}
 	}
 	t.Ahead, t.StepAhead = nil, 0

@@ -123,22 +123,23 @@ func (g *winogradWeight) multiply(worker int, b *tileBlock, group, from, to int)
 	gradients := inputs[g.f.Points()*g.inputs:]
 	t := &g.p.scratch.tiles[worker]
 	t.RowA, t.RowC, t.Bias = 1, g.i, nil
-	n := g.f.Extent()
+	rows := k.SplitRows(c)
+	tiles, n := b.pointTiles(k), g.f.Extent()
 	for point := range n * n {
-		first, end := b.needed(point/n, point%n)
+		of := &tiles[point/n/(n-1)][point%n/(n-1)]
 		sums := g.pointSums(group, point)[from*g.i : to*g.i]
-		if first == end {
+		if of.from == of.end {
 			if t.Accumulate == 0 {
 				clear(sums)
 			}
 			continue
 		}
-		t.Walk(end-first, c, g.i, 1, 0, 0, 1, 0, 0)
+		t.Walk(of.end-of.from, c, g.i, 1, 0, 0, 1, 0, 0)
 		for j := 0; j < g.i; j += k.Cols {
-			t.A0 = &gradients[point*g.gradients+first*c]
-			t.B = &inputs[point*g.inputs+first*g.i+j]
+			t.A0 = &gradients[point*g.gradients+of.from*c]
+			t.B = &inputs[point*g.inputs+of.from*g.i+j]
 			t.C = &sums[j]
-			k.Rows(t, c, min(k.Cols, g.i-j))
+			k.Rows(t, rows, min(k.Cols, g.i-j))
 		}
 	}
 }

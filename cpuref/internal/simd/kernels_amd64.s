@@ -6,16 +6,28 @@
 
 // func tile1x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile1x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -28,10 +40,9 @@ TEXT ·tile1x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -73,12 +84,12 @@ k:
 	LEAQ             (CX)(R9*4), CX
 	DECQ             R8
 	JNZ              blocks
+	MOVQ             SI, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -104,21 +115,41 @@ bias:
 store:
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000001, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs1x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -131,10 +162,9 @@ TEXT ·tilePairs1x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -178,12 +208,12 @@ k:
 	LEAQ         (CX)(R9*4), CX
 	DECQ         R8
 	JNZ          blocks
+	MOVQ         SI, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -209,23 +239,43 @@ bias:
 store:
 	VMOVUPS Z2, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000001, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile1x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile1x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -238,10 +288,9 @@ TEXT ·tile1x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -286,13 +335,13 @@ k:
 	LEAQ         (CX)(R9*4), CX
 	DECQ         R8
 	JNZ          blocks
+	MOVQ         SI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -323,23 +372,43 @@ store:
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000001, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs1x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -352,10 +421,9 @@ TEXT ·tilePairs1x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -402,13 +470,13 @@ k:
 	LEAQ         (CX)(R9*4), CX
 	DECQ         R8
 	JNZ          blocks
+	MOVQ         SI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -439,24 +507,44 @@ store:
 	VMOVUPS Z3, (AX)
 	VMOVUPS Z4, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000001, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile2x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -469,10 +557,9 @@ TEXT ·tile2x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -515,12 +602,12 @@ k:
 	LEAQ             (CX)(R10*4), CX
 	DECQ             R9
 	JNZ              blocks
+	MOVQ             DI, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -552,24 +639,44 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs2x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -582,10 +689,9 @@ TEXT ·tilePairs2x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -632,12 +738,12 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -669,21 +775,40 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z3, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile2x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -691,6 +816,7 @@ TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -703,10 +829,9 @@ TEXT ·tile2x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -754,13 +879,13 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -800,21 +925,40 @@ store:
 	VMOVUPS Z5, (AX)
 	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs2x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -822,6 +966,7 @@ TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -834,10 +979,9 @@ TEXT ·tilePairs2x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -889,13 +1033,13 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -935,20 +1079,39 @@ store:
 	VMOVUPS Z5, (AX)
 	VMOVUPS Z6, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile3x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -956,6 +1119,7 @@ TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -968,10 +1132,9 @@ TEXT ·tile3x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -1015,12 +1178,12 @@ k:
 	LEAQ             (CX)(R10*4), CX
 	DECQ             R9
 	JNZ              blocks
+	MOVQ             DI, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -1058,20 +1221,39 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z4, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs3x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -1079,6 +1261,7 @@ TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1091,10 +1274,9 @@ TEXT ·tilePairs3x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -1144,12 +1326,12 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -1187,12 +1369,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z4, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile3x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1200,10 +1402,9 @@ TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1214,6 +1415,7 @@ TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1226,10 +1428,9 @@ TEXT ·tile3x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -1280,13 +1481,13 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -1335,12 +1536,32 @@ store:
 	VMOVUPS Z7, (AX)
 	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs3x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1348,10 +1569,9 @@ TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1362,6 +1582,7 @@ TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1374,10 +1595,9 @@ TEXT ·tilePairs3x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -1434,13 +1654,13 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
+	MOVQ         DI, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -1489,21 +1709,40 @@ store:
 	VMOVUPS Z7, (AX)
 	VMOVUPS Z8, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile4x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile4x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -1513,6 +1752,7 @@ TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1526,10 +1766,9 @@ TEXT ·tile4x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -1574,12 +1813,12 @@ k:
 	LEAQ             (CX)(R11*4), CX
 	DECQ             R10
 	JNZ              blocks
+	MOVQ             R8, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -1623,21 +1862,40 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z5, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs4x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -1647,6 +1905,7 @@ TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1660,10 +1919,9 @@ TEXT ·tilePairs4x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -1716,12 +1974,12 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -1765,12 +2023,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z5, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile4x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile4x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1780,10 +2058,9 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1797,6 +2074,7 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1810,10 +2088,9 @@ TEXT ·tile4x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -1867,13 +2144,13 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -1931,12 +2208,32 @@ store:
 	VMOVUPS Z9, (AX)
 	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs4x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -1946,10 +2243,9 @@ TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -1963,6 +2259,7 @@ TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -1976,10 +2273,9 @@ TEXT ·tilePairs4x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -2041,13 +2337,13 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -2105,22 +2401,41 @@ store:
 	VMOVUPS Z9, (AX)
 	VMOVUPS Z10, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile5x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile5x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2132,6 +2447,7 @@ TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2145,10 +2461,9 @@ TEXT ·tile5x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -2194,12 +2509,12 @@ k:
 	LEAQ             (CX)(R11*4), CX
 	DECQ             R10
 	JNZ              blocks
+	MOVQ             R8, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -2249,22 +2564,41 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z6, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs5x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
 	VXORPS     Z6, Z6, Z6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2276,6 +2610,7 @@ TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2289,10 +2624,9 @@ TEXT ·tilePairs5x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -2348,12 +2682,12 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -2403,12 +2737,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z6, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile5x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile5x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -2420,10 +2774,9 @@ TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -2440,6 +2793,7 @@ TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2453,10 +2807,9 @@ TEXT ·tile5x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -2513,13 +2866,13 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -2586,12 +2939,32 @@ store:
 	VMOVUPS Z11, (AX)
 	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs5x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -2603,10 +2976,9 @@ TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -2623,6 +2995,7 @@ TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2636,10 +3009,9 @@ TEXT ·tilePairs5x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    CX, R8
 	MOVQ       t+0(FP), R10
@@ -2706,13 +3078,13 @@ k:
 	LEAQ         (CX)(R11*4), CX
 	DECQ         R10
 	JNZ          blocks
+	MOVQ         R8, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -2779,12 +3151,32 @@ store:
 	VMOVUPS Z11, (AX)
 	VMOVUPS Z12, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile6x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile6x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2792,10 +3184,9 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z6, Z6, Z6
 	VXORPS     Z7, Z7, Z7
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2809,6 +3200,7 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2823,10 +3215,9 @@ TEXT ·tile6x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -2873,12 +3264,12 @@ k:
 	LEAQ             (CX)(R12*4), CX
 	DECQ             R11
 	JNZ              blocks
+	MOVQ             R9, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -2934,12 +3325,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z7, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000006, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs6x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -2947,10 +3358,9 @@ TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z6, Z6, Z6
 	VXORPS     Z7, Z7, Z7
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -2964,6 +3374,7 @@ TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -2978,10 +3389,9 @@ TEXT ·tilePairs6x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3040,12 +3450,12 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -3101,12 +3511,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z7, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000006, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile6x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile6x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -3120,10 +3550,9 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z13, Z13, Z13
 	VXORPS     Z14, Z14, Z14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3143,6 +3572,7 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -3157,10 +3587,9 @@ TEXT ·tile6x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3220,13 +3649,13 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -3302,12 +3731,32 @@ store:
 	VMOVUPS Z13, (AX)
 	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000006, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs6x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -3321,10 +3770,9 @@ TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z13, Z13, Z13
 	VXORPS     Z14, Z14, Z14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3344,6 +3792,7 @@ TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -3358,10 +3807,9 @@ TEXT ·tilePairs6x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3433,13 +3881,13 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -3515,12 +3963,32 @@ store:
 	VMOVUPS Z13, (AX)
 	VMOVUPS Z14, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000006, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile7x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile7x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3529,10 +3997,9 @@ TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -3548,6 +4015,7 @@ TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -3562,10 +4030,9 @@ TEXT ·tile7x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3613,12 +4080,12 @@ k:
 	LEAQ             (CX)(R12*4), CX
 	DECQ             R11
 	JNZ              blocks
+	MOVQ             R9, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -3680,12 +4147,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z8, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000007, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs7x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -3694,10 +4181,9 @@ TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z7, Z7, Z7
 	VXORPS     Z8, Z8, Z8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -3713,6 +4199,7 @@ TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -3727,10 +4214,9 @@ TEXT ·tilePairs7x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3792,12 +4278,12 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -3859,12 +4345,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z8, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000007, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile7x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile7x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -3880,10 +4386,9 @@ TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z15, Z15, Z15
 	VXORPS     Z16, Z16, Z16
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -3906,6 +4411,7 @@ TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -3920,10 +4426,9 @@ TEXT ·tile7x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -3986,13 +4491,13 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -4077,12 +4582,32 @@ store:
 	VMOVUPS Z15, (AX)
 	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000007, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs7x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -4098,10 +4623,9 @@ TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z15, Z15, Z15
 	VXORPS     Z16, Z16, Z16
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -4124,6 +4648,7 @@ TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
 	PREFETCHT0 64(AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -4138,10 +4663,9 @@ TEXT ·tilePairs7x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R8), R8
 	SHLQ       $0x02, R8
 	MOVQ       t+0(FP), R9
-	MOVQ       136(R9), R9
-	MOVQ       t+0(FP), R10
-	MOVQ       144(R10), R10
+	MOVQ       144(R9), R10
 	SHLQ       $0x02, R10
+	MOVQ       (SP), R9
 	TESTQ      R9, R9
 	CMOVQEQ    CX, R9
 	MOVQ       t+0(FP), R11
@@ -4218,13 +4742,13 @@ k:
 	LEAQ         (CX)(R12*4), CX
 	DECQ         R11
 	JNZ          blocks
+	MOVQ         R9, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -4309,12 +4833,32 @@ store:
 	VMOVUPS Z15, (AX)
 	VMOVUPS Z16, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000007, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile8x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile8x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4324,10 +4868,9 @@ TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z8, Z8, Z8
 	VXORPS     Z9, Z9, Z9
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -4347,6 +4890,8 @@ TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -4361,10 +4906,9 @@ TEXT ·tile8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -4416,12 +4960,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -4489,12 +5033,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z9, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000008, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs8x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -4504,10 +5068,9 @@ TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z8, Z8, Z8
 	VXORPS     Z9, Z9, Z9
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -4527,6 +5090,8 @@ TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -4541,10 +5106,9 @@ TEXT ·tilePairs8x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -4612,12 +5176,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -4685,12 +5249,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z9, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000008, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile8x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile8x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -4708,10 +5292,9 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z17, Z17, Z17
 	VXORPS     Z18, Z18, Z18
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -4739,6 +5322,8 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -4753,10 +5338,9 @@ TEXT ·tile8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -4825,13 +5409,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -4925,12 +5509,32 @@ store:
 	VMOVUPS Z17, (AX)
 	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000008, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs8x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -4948,10 +5552,9 @@ TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z17, Z17, Z17
 	VXORPS     Z18, Z18, Z18
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -4979,6 +5582,8 @@ TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -4993,10 +5598,9 @@ TEXT ·tilePairs8x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -5081,13 +5685,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -5181,12 +5785,32 @@ store:
 	VMOVUPS Z17, (AX)
 	VMOVUPS Z18, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000008, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile9x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile9x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -5197,10 +5821,9 @@ TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -5222,6 +5845,8 @@ TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -5236,10 +5861,9 @@ TEXT ·tile9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -5292,12 +5916,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -5371,12 +5995,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z10, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000009, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs9x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -5387,10 +6031,9 @@ TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z9, Z9, Z9
 	VXORPS     Z10, Z10, Z10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -5412,6 +6055,8 @@ TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -5426,10 +6071,9 @@ TEXT ·tilePairs9x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -5500,12 +6144,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -5579,12 +6223,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z10, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000009, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile9x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile9x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -5604,10 +6268,9 @@ TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z19, Z19, Z19
 	VXORPS     Z20, Z20, Z20
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -5638,6 +6301,8 @@ TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -5652,10 +6317,9 @@ TEXT ·tile9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -5727,13 +6391,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -5836,12 +6500,32 @@ store:
 	VMOVUPS Z19, (AX)
 	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000009, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs9x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -5861,10 +6545,9 @@ TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z19, Z19, Z19
 	VXORPS     Z20, Z20, Z20
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -5895,6 +6578,8 @@ TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -5909,10 +6594,9 @@ TEXT ·tilePairs9x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -6002,13 +6686,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -6111,12 +6795,32 @@ store:
 	VMOVUPS Z19, (AX)
 	VMOVUPS Z20, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000009, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile10x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile10x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -6128,10 +6832,9 @@ TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z10, Z10, Z10
 	VXORPS     Z11, Z11, Z11
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -6155,6 +6858,8 @@ TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -6169,10 +6874,9 @@ TEXT ·tile10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -6226,12 +6930,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -6311,12 +7015,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z11, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000a, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs10x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -6328,10 +7052,9 @@ TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z10, Z10, Z10
 	VXORPS     Z11, Z11, Z11
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -6355,6 +7078,8 @@ TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -6369,10 +7094,9 @@ TEXT ·tilePairs10x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -6446,12 +7170,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -6531,12 +7255,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z11, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000a, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile10x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile10x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -6558,10 +7302,9 @@ TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z21, Z21, Z21
 	VXORPS     Z22, Z22, Z22
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -6595,6 +7338,8 @@ TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -6609,10 +7354,9 @@ TEXT ·tile10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -6687,13 +7431,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -6805,12 +7549,32 @@ store:
 	VMOVUPS Z21, (AX)
 	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000a, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs10x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -6832,10 +7596,9 @@ TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z21, Z21, Z21
 	VXORPS     Z22, Z22, Z22
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -6869,6 +7632,8 @@ TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -6883,10 +7648,9 @@ TEXT ·tilePairs10x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -6981,13 +7745,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -7099,12 +7863,32 @@ store:
 	VMOVUPS Z21, (AX)
 	VMOVUPS Z22, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000a, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile11x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile11x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -7117,10 +7901,9 @@ TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -7146,6 +7929,8 @@ TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -7160,10 +7945,9 @@ TEXT ·tile11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -7218,12 +8002,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -7309,12 +8093,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z12, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000b, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs11x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -7327,10 +8131,9 @@ TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z11, Z11, Z11
 	VXORPS     Z12, Z12, Z12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -7356,6 +8159,8 @@ TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -7370,10 +8175,9 @@ TEXT ·tilePairs11x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -7450,12 +8254,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -7541,12 +8345,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z12, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000b, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile11x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile11x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -7570,10 +8394,9 @@ TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z23, Z23, Z23
 	VXORPS     Z24, Z24, Z24
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -7610,6 +8433,8 @@ TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -7624,10 +8449,9 @@ TEXT ·tile11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -7705,13 +8529,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -7832,12 +8656,32 @@ store:
 	VMOVUPS Z23, (AX)
 	VMOVUPS Z24, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000b, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs11x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -7861,10 +8705,9 @@ TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z23, Z23, Z23
 	VXORPS     Z24, Z24, Z24
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -7901,6 +8744,8 @@ TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -7915,10 +8760,9 @@ TEXT ·tilePairs11x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -8018,13 +8862,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -8145,12 +8989,32 @@ store:
 	VMOVUPS Z23, (AX)
 	VMOVUPS Z24, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000b, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile12x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile12x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -8164,10 +9028,9 @@ TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z12, Z12, Z12
 	VXORPS     Z13, Z13, Z13
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -8195,6 +9058,8 @@ TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -8209,10 +9074,9 @@ TEXT ·tile12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -8268,12 +9132,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -8365,12 +9229,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z13, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000c, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs12x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -8384,10 +9268,9 @@ TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z12, Z12, Z12
 	VXORPS     Z13, Z13, Z13
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -8415,6 +9298,8 @@ TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -8429,10 +9314,9 @@ TEXT ·tilePairs12x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -8512,12 +9396,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -8609,12 +9493,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z13, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000c, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile12x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile12x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -8640,10 +9544,9 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z25, Z25, Z25
 	VXORPS     Z26, Z26, Z26
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -8683,6 +9586,8 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -8697,10 +9602,9 @@ TEXT ·tile12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -8781,13 +9685,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -8917,12 +9821,32 @@ store:
 	VMOVUPS Z25, (AX)
 	VMOVUPS Z26, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000c, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs12x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -8948,10 +9872,9 @@ TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z25, Z25, Z25
 	VXORPS     Z26, Z26, Z26
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -8991,6 +9914,8 @@ TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -9005,10 +9930,9 @@ TEXT ·tilePairs12x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -9113,13 +10037,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -9249,12 +10173,32 @@ store:
 	VMOVUPS Z25, (AX)
 	VMOVUPS Z26, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000c, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile13x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile13x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -9269,10 +10213,9 @@ TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z13, Z13, Z13
 	VXORPS     Z14, Z14, Z14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -9302,6 +10245,8 @@ TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -9316,10 +10261,9 @@ TEXT ·tile13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -9376,12 +10320,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -9479,12 +10423,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z14, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000d, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs13x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -9499,10 +10463,9 @@ TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z13, Z13, Z13
 	VXORPS     Z14, Z14, Z14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -9532,6 +10495,8 @@ TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -9546,10 +10511,9 @@ TEXT ·tilePairs13x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -9632,12 +10596,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -9735,12 +10699,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z14, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000d, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile13x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile13x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -9768,10 +10752,9 @@ TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z27, Z27, Z27
 	VXORPS     Z28, Z28, Z28
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -9814,6 +10797,8 @@ TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -9828,10 +10813,9 @@ TEXT ·tile13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -9915,13 +10899,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -10060,12 +11044,32 @@ store:
 	VMOVUPS Z27, (AX)
 	VMOVUPS Z28, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000d, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs13x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -10093,10 +11097,9 @@ TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z27, Z27, Z27
 	VXORPS     Z28, Z28, Z28
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -10139,6 +11142,8 @@ TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -10153,10 +11158,9 @@ TEXT ·tilePairs13x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -10266,13 +11270,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -10411,12 +11415,32 @@ store:
 	VMOVUPS Z27, (AX)
 	VMOVUPS Z28, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000d, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile14x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile14x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -10432,10 +11456,9 @@ TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z14, Z14, Z14
 	VXORPS     Z15, Z15, Z15
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -10467,6 +11490,8 @@ TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -10481,10 +11506,9 @@ TEXT ·tile14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -10542,12 +11566,12 @@ k:
 	LEAQ             (DX)(R13*4), DX
 	DECQ             R12
 	JNZ              blocks
+	MOVQ             R10, (SP)
 	MOVQ             cols+8(FP), AX
 	MOVL             $-1, CX
 	BZHIL            AX, CX, CX
 	KMOVW            CX, K1
-	MOVQ             t+0(FP), AX
-	MOVQ             24(AX), AX
+	MOVQ             16(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             48(CX), CX
 	SHLQ             $0x02, CX
@@ -10651,12 +11675,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z15, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000e, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs14x16AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z2, Z2, Z2
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
@@ -10672,10 +11716,9 @@ TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z14, Z14, Z14
 	VXORPS     Z15, Z15, Z15
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -10707,6 +11750,8 @@ TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -10721,10 +11766,9 @@ TEXT ·tilePairs14x16AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -10810,12 +11854,12 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -10919,12 +11963,32 @@ store:
 	ADDQ    CX, AX
 	VMOVUPS Z15, K1, (AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000e, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile14x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, BMI2, CMOV, MMX+
-TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tile14x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -10954,10 +12018,9 @@ TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z29, Z29, Z29
 	VXORPS     Z30, Z30, Z30
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -11003,6 +12066,8 @@ TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -11017,10 +12082,9 @@ TEXT ·tile14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -11107,13 +12171,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -11261,12 +12325,32 @@ store:
 	VMOVUPS Z29, (AX)
 	VMOVUPS Z30, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000e, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePairs14x32AVX512(t *Tile, cols int)
 // Requires: AVX, AVX512DQ, AVX512F, AVX512_BF16, BMI2, CMOV, MMX+
-TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
+TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $32-16
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Z3, Z3, Z3
 	VXORPS     Z4, Z4, Z4
 	VXORPS     Z5, Z5, Z5
@@ -11296,10 +12380,9 @@ TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
 	VXORPS     Z29, Z29, Z29
 	VXORPS     Z30, Z30, Z30
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	PREFETCHT0 64(AX)
 	ADDQ       CX, AX
@@ -11345,6 +12428,8 @@ TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -11359,10 +12444,9 @@ TEXT ·tilePairs14x32AVX512(SB), NOSPLIT, $0-16
 	MOVQ       64(R9), R9
 	SHLQ       $0x02, R9
 	MOVQ       t+0(FP), R10
-	MOVQ       136(R10), R10
-	MOVQ       t+0(FP), R11
-	MOVQ       144(R11), R11
+	MOVQ       144(R10), R11
 	SHLQ       $0x02, R11
+	MOVQ       (SP), R10
 	TESTQ      R10, R10
 	CMOVQEQ    DX, R10
 	MOVQ       t+0(FP), R12
@@ -11477,13 +12561,13 @@ k:
 	LEAQ         (DX)(R13*4), DX
 	DECQ         R12
 	JNZ          blocks
+	MOVQ         R10, (SP)
 	MOVQ         cols+8(FP), AX
 	SUBQ         $0x00000010, AX
 	MOVL         $-1, CX
 	BZHIL        AX, CX, CX
 	KMOVW        CX, K1
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -11631,6 +12715,14 @@ store:
 	VMOVUPS Z29, (AX)
 	VMOVUPS Z30, K1, 64(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x0000000e, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
@@ -12402,17 +13494,29 @@ k:
 
 // func tile1plus0x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -12425,10 +13529,9 @@ TEXT ·tile1plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -12478,8 +13581,8 @@ k:
 	LEAQ       (CX)(R9*4), CX
 	DECQ       R8
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       SI, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -12512,20 +13615,39 @@ store:
 	MOVUPS X3, (AX)
 	MOVUPS X4, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000001, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile1plus1x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
 	XORPS      X6, X6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -12533,6 +13655,8 @@ TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -12545,10 +13669,9 @@ TEXT ·tile1plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    DX, DI
 	MOVQ       t+0(FP), R9
@@ -12608,8 +13731,8 @@ k:
 	LEAQ       (DX)(R10*4), DX
 	DECQ       R9
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       DI, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -12652,11 +13775,31 @@ store:
 	MOVUPS X5, (AX)
 	MOVUPS X6, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000002, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile1plus2x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -12664,10 +13807,9 @@ TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X7, X7
 	XORPS      X8, X8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -12677,6 +13819,8 @@ TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -12689,10 +13833,9 @@ TEXT ·tile1plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -12759,8 +13902,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -12813,11 +13956,31 @@ store:
 	MOVUPS X7, (AX)
 	MOVUPS X8, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000003, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile1plus3x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -12827,10 +13990,9 @@ TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X9, X9
 	XORPS      X10, X10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -12842,6 +14004,8 @@ TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -12854,10 +14018,9 @@ TEXT ·tile1plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -12931,8 +14094,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -12995,25 +14158,45 @@ store:
 	MOVUPS X9, (AX)
 	MOVUPS X10, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000004, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile2plus0x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
 	XORPS      X6, X6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -13026,10 +14209,9 @@ TEXT ·tile2plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -13086,8 +14268,8 @@ k:
 	LEAQ       (CX)(R10*4), CX
 	DECQ       R9
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       DI, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -13130,11 +14312,31 @@ store:
 	MOVUPS X5, (AX)
 	MOVUPS X6, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000002, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile2plus1x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -13142,10 +14344,9 @@ TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X7, X7
 	XORPS      X8, X8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -13155,6 +14356,8 @@ TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -13167,10 +14370,9 @@ TEXT ·tile2plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -13237,8 +14439,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -13291,11 +14493,31 @@ store:
 	MOVUPS X7, (AX)
 	MOVUPS X8, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000003, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile2plus2x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -13305,10 +14527,9 @@ TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X9, X9
 	XORPS      X10, X10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -13320,6 +14541,8 @@ TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -13332,10 +14555,9 @@ TEXT ·tile2plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -13409,8 +14631,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -13473,11 +14695,31 @@ store:
 	MOVUPS X9, (AX)
 	MOVUPS X10, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000004, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile2plus3x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -13489,10 +14731,9 @@ TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X11, X11
 	XORPS      X12, X12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -13506,6 +14747,8 @@ TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -13518,10 +14761,9 @@ TEXT ·tile2plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -13602,8 +14844,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -13676,11 +14918,31 @@ store:
 	MOVUPS X11, (AX)
 	MOVUPS X12, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000005, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile3plus0x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -13688,10 +14950,9 @@ TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X7, X7
 	XORPS      X8, X8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -13699,6 +14960,7 @@ TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -13711,10 +14973,9 @@ TEXT ·tile3plus0x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -13778,8 +15039,8 @@ k:
 	LEAQ       (CX)(R10*4), CX
 	DECQ       R9
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       DI, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -13832,11 +15093,31 @@ store:
 	MOVUPS X7, (AX)
 	MOVUPS X8, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000003, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile3plus1x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -13846,10 +15127,9 @@ TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X9, X9
 	XORPS      X10, X10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -13861,6 +15141,8 @@ TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -13873,10 +15155,9 @@ TEXT ·tile3plus1x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -13950,8 +15231,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -14014,11 +15295,31 @@ store:
 	MOVUPS X9, (AX)
 	MOVUPS X10, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000004, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile3plus2x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -14030,10 +15331,9 @@ TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X11, X11
 	XORPS      X12, X12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -14047,6 +15347,8 @@ TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -14059,10 +15361,9 @@ TEXT ·tile3plus2x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -14143,8 +15444,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -14217,11 +15518,31 @@ store:
 	MOVUPS X11, (AX)
 	MOVUPS X12, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000005, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile3plus3x8SSE(t *Tile)
 // Requires: CMOV, MMX+, SSE
-TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
+TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	XORPS      X3, X3
 	XORPS      X4, X4
 	XORPS      X5, X5
@@ -14235,10 +15556,9 @@ TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
 	XORPS      X13, X13
 	XORPS      X14, X14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -14254,6 +15574,8 @@ TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -14266,10 +15588,9 @@ TEXT ·tile3plus3x8SSE(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -14357,8 +15678,8 @@ k:
 	LEAQ       (DX)(R11*4), DX
 	DECQ       R10
 	JNZ        blocks
-	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
+	MOVQ       R8, (SP)
+	MOVQ       16(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       48(CX), CX
 	SHLQ       $0x02, CX
@@ -14441,21 +15762,41 @@ store:
 	MOVUPS X13, (AX)
 	MOVUPS X14, 16(AX)
 	ADDQ   CX, AX
+	MOVQ   AX, 16(SP)
+	MOVQ   t+0(FP), AX
+	MOVQ   40(AX), AX
+	SHLQ   $0x02, AX
+	IMUL3Q $0x00000006, AX, AX
+	ADDQ   AX, 8(SP)
+	DECQ   24(SP)
+	JNZ    tiles
 	RET
 
 // func tile1plus0x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
-	SHLQ       $0x02, CX
+	MOVQ       48(AX), AX
+	SHLQ       $0x02, AX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -14468,10 +15809,9 @@ TEXT ·tile1plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(BX), BX
 	SHLQ       $0x02, BX
 	MOVQ       t+0(FP), SI
-	MOVQ       136(SI), SI
-	MOVQ       t+0(FP), DI
-	MOVQ       144(DI), DI
+	MOVQ       144(SI), DI
 	SHLQ       $0x02, DI
+	MOVQ       (SP), SI
 	TESTQ      SI, SI
 	CMOVQEQ    CX, SI
 	MOVQ       t+0(FP), R8
@@ -14516,8 +15856,8 @@ k:
 	LEAQ         (CX)(R9*4), CX
 	DECQ         R8
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         SI, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -14546,21 +15886,40 @@ store:
 	VMOVUPS Y3, (AX)
 	VMOVUPS Y4, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000001, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile1plus1x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -14568,6 +15927,8 @@ TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -14580,10 +15941,9 @@ TEXT ·tile1plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    DX, DI
 	MOVQ       t+0(FP), R9
@@ -14634,8 +15994,8 @@ k:
 	LEAQ         (DX)(R10*4), DX
 	DECQ         R9
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         DI, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -14672,12 +16032,32 @@ store:
 	VMOVUPS Y5, (AX)
 	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile1plus2x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -14685,10 +16065,9 @@ TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -14698,6 +16077,8 @@ TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -14710,10 +16091,9 @@ TEXT ·tile1plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -14767,8 +16147,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -14813,12 +16193,32 @@ store:
 	VMOVUPS Y7, (AX)
 	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile1plus3x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -14828,10 +16228,9 @@ TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -14843,6 +16242,8 @@ TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -14855,10 +16256,9 @@ TEXT ·tile1plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -14915,8 +16315,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -14969,26 +16369,46 @@ store:
 	VMOVUPS Y9, (AX)
 	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2plus0x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
 	VXORPS     Y6, Y6, Y6
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -15001,10 +16421,9 @@ TEXT ·tile2plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -15052,8 +16471,8 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         DI, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15090,12 +16509,32 @@ store:
 	VMOVUPS Y5, (AX)
 	VMOVUPS Y6, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000002, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2plus1x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15103,10 +16542,9 @@ TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15116,6 +16554,8 @@ TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -15128,10 +16568,9 @@ TEXT ·tile2plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -15185,8 +16624,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15231,12 +16670,32 @@ store:
 	VMOVUPS Y7, (AX)
 	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2plus2x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15246,10 +16705,9 @@ TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15261,6 +16719,8 @@ TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -15273,10 +16733,9 @@ TEXT ·tile2plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -15333,8 +16792,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15387,12 +16846,32 @@ store:
 	VMOVUPS Y9, (AX)
 	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile2plus3x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15404,10 +16883,9 @@ TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y11, Y11, Y11
 	VXORPS     Y12, Y12, Y12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15421,6 +16899,8 @@ TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -15433,10 +16913,9 @@ TEXT ·tile2plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -15496,8 +16975,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15558,12 +17037,32 @@ store:
 	VMOVUPS Y11, (AX)
 	VMOVUPS Y12, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3plus0x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15571,10 +17070,9 @@ TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y7, Y7, Y7
 	VXORPS     Y8, Y8, Y8
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15582,6 +17080,7 @@ TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
 	PREFETCHT0 (AX)
 	MOVQ       t+0(FP), AX
 	MOVQ       (AX), AX
+	ADDQ       8(SP), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       16(CX), CX
 	MOVQ       t+0(FP), DX
@@ -15594,10 +17093,9 @@ TEXT ·tile3plus0x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(SI), SI
 	SHLQ       $0x02, SI
 	MOVQ       t+0(FP), DI
-	MOVQ       136(DI), DI
-	MOVQ       t+0(FP), R8
-	MOVQ       144(R8), R8
+	MOVQ       144(DI), R8
 	SHLQ       $0x02, R8
+	MOVQ       (SP), DI
 	TESTQ      DI, DI
 	CMOVQEQ    CX, DI
 	MOVQ       t+0(FP), R9
@@ -15648,8 +17146,8 @@ k:
 	LEAQ         (CX)(R10*4), CX
 	DECQ         R9
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         DI, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15694,12 +17192,32 @@ store:
 	VMOVUPS Y7, (AX)
 	VMOVUPS Y8, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000003, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3plus1x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15709,10 +17227,9 @@ TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y9, Y9, Y9
 	VXORPS     Y10, Y10, Y10
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15724,6 +17241,8 @@ TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -15736,10 +17255,9 @@ TEXT ·tile3plus1x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -15796,8 +17314,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -15850,12 +17368,32 @@ store:
 	VMOVUPS Y9, (AX)
 	VMOVUPS Y10, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000004, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3plus2x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -15867,10 +17405,9 @@ TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y11, Y11, Y11
 	VXORPS     Y12, Y12, Y12
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -15884,6 +17421,8 @@ TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -15896,10 +17435,9 @@ TEXT ·tile3plus2x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -15959,8 +17497,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -16021,12 +17559,32 @@ store:
 	VMOVUPS Y11, (AX)
 	VMOVUPS Y12, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000005, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tile3plus3x16AVX2(t *Tile)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
+TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $32-8
+	MOVQ t+0(FP), AX
+	MOVQ 136(AX), AX
+	MOVQ AX, (SP)
+	MOVQ $0x00000000, 8(SP)
+	MOVQ t+0(FP), AX
+	MOVQ 24(AX), AX
+	MOVQ t+0(FP), CX
+	MOVQ 184(CX), CX
+	MOVQ AX, 16(SP)
+	MOVQ CX, 24(SP)
+
+tiles:
 	VXORPS     Y3, Y3, Y3
 	VXORPS     Y4, Y4, Y4
 	VXORPS     Y5, Y5, Y5
@@ -16040,10 +17598,9 @@ TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	VXORPS     Y13, Y13, Y13
 	VXORPS     Y14, Y14, Y14
 	MOVQ       t+0(FP), AX
-	MOVQ       24(AX), AX
-	MOVQ       t+0(FP), CX
-	MOVQ       48(CX), CX
+	MOVQ       48(AX), CX
 	SHLQ       $0x02, CX
+	MOVQ       16(SP), AX
 	PREFETCHT0 (AX)
 	ADDQ       CX, AX
 	PREFETCHT0 (AX)
@@ -16059,6 +17616,8 @@ TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       (AX), AX
 	MOVQ       t+0(FP), CX
 	MOVQ       8(CX), CX
+	ADDQ       8(SP), AX
+	ADDQ       8(SP), CX
 	MOVQ       t+0(FP), DX
 	MOVQ       16(DX), DX
 	MOVQ       t+0(FP), BX
@@ -16071,10 +17630,9 @@ TEXT ·tile3plus3x16AVX2(SB), NOSPLIT, $0-8
 	MOVQ       64(DI), DI
 	SHLQ       $0x02, DI
 	MOVQ       t+0(FP), R8
-	MOVQ       136(R8), R8
-	MOVQ       t+0(FP), R9
-	MOVQ       144(R9), R9
+	MOVQ       144(R8), R9
 	SHLQ       $0x02, R9
+	MOVQ       (SP), R8
 	TESTQ      R8, R8
 	CMOVQEQ    DX, R8
 	MOVQ       t+0(FP), R10
@@ -16137,8 +17695,8 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         t+0(FP), AX
-	MOVQ         24(AX), AX
+	MOVQ         R8, (SP)
+	MOVQ         16(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         48(CX), CX
 	SHLQ         $0x02, CX
@@ -16207,19 +17765,27 @@ store:
 	VMOVUPS Y13, (AX)
 	VMOVUPS Y14, 32(AX)
 	ADDQ    CX, AX
+	MOVQ    AX, 16(SP)
+	MOVQ    t+0(FP), AX
+	MOVQ    40(AX), AX
+	SHLQ    $0x02, AX
+	IMUL3Q  $0x00000006, AX, AX
+	ADDQ    AX, 8(SP)
+	DECQ    24(SP)
+	JNZ     tiles
 	VZEROUPPER
 	RET
 
 // func tilePool1x16AVX2(t *Tile)
 // Requires: AVX, FMA3
 TEXT ·tilePool1x16AVX2(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Y3, Y3, Y3
@@ -16234,8 +17800,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -16296,7 +17862,7 @@ k:
 	LEAQ         (DX)(R9*4), DX
 	DECQ         R8
 	JNZ          blocks
-	MOVQ         (SP), AX
+	MOVQ         8(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         32(CX), CX
 	TESTQ        CX, CX
@@ -16358,13 +17924,13 @@ store:
 	VMAXPS      Y4, Y0, Y4
 	VMOVUPS     Y4, 32(AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000002, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -16372,13 +17938,13 @@ store:
 // func tilePool1x16AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool1x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z1, Z1, Z1
@@ -16389,8 +17955,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -16442,7 +18008,7 @@ k:
 	LEAQ             (DX)(R9*4), DX
 	DECQ             R8
 	JNZ              blocks
-	MOVQ             (SP), AX
+	MOVQ             8(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             32(CX), CX
 	TESTQ            CX, CX
@@ -16482,13 +18048,13 @@ store:
 	VMAXPS      Z1, Z0, Z1
 	VMOVUPS     Z1, (AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000002, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -16496,13 +18062,13 @@ store:
 // func tilePool1x32AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool1x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z3, Z3, Z3
@@ -16517,8 +18083,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -16579,7 +18145,7 @@ k:
 	LEAQ         (DX)(R9*4), DX
 	DECQ         R8
 	JNZ          blocks
-	MOVQ         (SP), AX
+	MOVQ         8(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         32(CX), CX
 	TESTQ        CX, CX
@@ -16641,13 +18207,13 @@ store:
 	VMAXPS      Z4, Z0, Z4
 	VMOVUPS     Z4, 64(AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000002, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -16655,13 +18221,13 @@ store:
 // func tilePool2x16AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool2x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z1, Z1, Z1
@@ -16676,8 +18242,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -16734,7 +18300,7 @@ k:
 	LEAQ             (DX)(R10*4), DX
 	DECQ             R9
 	JNZ              blocks
-	MOVQ             (SP), AX
+	MOVQ             8(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             32(CX), CX
 	TESTQ            CX, CX
@@ -16792,13 +18358,13 @@ store:
 	VMAXPS      Z3, Z0, Z3
 	VMOVUPS     Z3, (AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000004, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -16806,13 +18372,13 @@ store:
 // func tilePool2x32AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool2x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z3, Z3, Z3
@@ -16835,8 +18401,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -16910,7 +18476,7 @@ k:
 	LEAQ         (DX)(R10*4), DX
 	DECQ         R9
 	JNZ          blocks
-	MOVQ         (SP), AX
+	MOVQ         8(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         32(CX), CX
 	TESTQ        CX, CX
@@ -17007,13 +18573,13 @@ store:
 	VMAXPS      Z8, Z0, Z8
 	VMOVUPS     Z8, 64(AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000004, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -17021,13 +18587,13 @@ store:
 // func tilePool3x16AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool3x16AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z1, Z1, Z1
@@ -17046,8 +18612,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -17109,7 +18675,7 @@ k:
 	LEAQ             (DX)(R11*4), DX
 	DECQ             R10
 	JNZ              blocks
-	MOVQ             (SP), AX
+	MOVQ             8(SP), AX
 	MOVQ             t+0(FP), CX
 	MOVQ             32(CX), CX
 	TESTQ            CX, CX
@@ -17185,13 +18751,13 @@ store:
 	VMAXPS      Z5, Z0, Z5
 	VMOVUPS     Z5, (AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000006, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET
@@ -17199,13 +18765,13 @@ store:
 // func tilePool3x32AVX512(t *Tile)
 // Requires: AVX, AVX512DQ, AVX512F
 TEXT ·tilePool3x32AVX512(SB), NOSPLIT, $24-8
+	MOVQ $0x00000000, (SP)
 	MOVQ t+0(FP), AX
 	MOVQ 24(AX), AX
 	MOVQ t+0(FP), CX
 	MOVQ 184(CX), CX
-	MOVQ AX, (SP)
-	MOVQ CX, 8(SP)
-	MOVQ $0x00000000, 16(SP)
+	MOVQ AX, 8(SP)
+	MOVQ CX, 16(SP)
 
 tiles:
 	VXORPS Z3, Z3, Z3
@@ -17236,8 +18802,8 @@ tiles:
 	MOVQ   (AX), AX
 	MOVQ   t+0(FP), CX
 	MOVQ   8(CX), CX
-	ADDQ   16(SP), AX
-	ADDQ   16(SP), CX
+	ADDQ   (SP), AX
+	ADDQ   (SP), CX
 	MOVQ   t+0(FP), DX
 	MOVQ   16(DX), DX
 	MOVQ   t+0(FP), BX
@@ -17324,7 +18890,7 @@ k:
 	LEAQ         (DX)(R11*4), DX
 	DECQ         R10
 	JNZ          blocks
-	MOVQ         (SP), AX
+	MOVQ         8(SP), AX
 	MOVQ         t+0(FP), CX
 	MOVQ         32(CX), CX
 	TESTQ        CX, CX
@@ -17456,13 +19022,13 @@ store:
 	VMAXPS      Z12, Z0, Z12
 	VMOVUPS     Z12, 64(AX)
 	ADDQ        CX, AX
-	MOVQ        AX, (SP)
+	MOVQ        AX, 8(SP)
 	MOVQ        t+0(FP), AX
 	MOVQ        40(AX), AX
 	SHLQ        $0x02, AX
 	IMUL3Q      $0x00000006, AX, AX
-	ADDQ        AX, 16(SP)
-	DECQ        8(SP)
+	ADDQ        AX, (SP)
+	DECQ        16(SP)
 	JNZ         tiles
 	VZEROUPPER
 	RET

@@ -28,6 +28,10 @@ type Kernels struct {
 	// not 0 and the tier's UnevenGroups is false, rows0 must be Group.
 	Tile         func(t *Tile, rows0, rows1, cols int)
 	UnevenGroups bool
+	// Tiles computes tiles of Cols columns one below the other, as many calls of Tile
+	// would: each begins rows0 + rows1 rows after the one before, and fetches ahead from
+	// where that ended. It is nil in tiers without it.
+	Tiles func(t *Tile, tiles, rows0, rows1 int)
 
 	// PoolRow computes a row of 2×2 windows: a tile's product, then
 	// NormalizeReLUPool2x2 with t's Mean, Scale and Shift. Window w pools the rows 2·w
@@ -162,7 +166,7 @@ type Tile struct {
 	StepAhead, JumpAhead int
 
 	Mean, Scale, Shift *float32 // of PoolRow only
-	Tiles              int      // set by PoolRow
+	Tiles              int      // set by the vector tiers' functions
 
 	TileScratch // for the vector tiers
 }
@@ -179,16 +183,29 @@ func (t *Tile) Walk(k, stepA, stepB, segments, segmentA, segmentB, blocks, block
 // RowTiles returns the number of tiles, each of at most two groups, that hold the rows.
 func RowTiles(group, rows int) int { return (rows + 2*group - 1) / (2 * group) }
 
-// Rows computes any number of rows, which are RowA apart from A0 on, in tiles of nearly
-// equal height, each of which fetches ahead from where the one before ended.
-func (k *Kernels) Rows(t *Tile, rows, cols int) {
-	a, c, ahead := t.A0, t.C, t.Ahead
+// RowSplit is a split of rows into tiles of nearly equal height.
+type RowSplit struct {
+	tiles, height int
+	taller        int // the first of them, with height + 1 rows
+}
+
+// SplitRows splits rows, at least one, into as few tiles as can hold them.
+func (k *Kernels) SplitRows(rows int) RowSplit {
 	tiles := RowTiles(k.Group, rows)
-	height, taller := rows/tiles, rows%tiles
-	for first, i := 0, 0; i < tiles; i++ {
-		n := height
-		if i < taller {
-			n++
+	return RowSplit{tiles, rows / tiles, rows % tiles}
+}
+
+// Rows computes rows that are RowA apart from A0 on. Each tile fetches ahead from where
+// the one before ended.
+func (k *Kernels) Rows(t *Tile, rows RowSplit, cols int) {
+	a, c, ahead := t.A0, t.C, t.Ahead
+	for first, i := 0, 0; i < rows.tiles; {
+		n, same := rows.height, rows.tiles-i // tiles of one height
+		if i < rows.taller {
+			n, same = rows.height+1, rows.taller
+		}
+		if k.Tiles == nil || cols < k.Cols {
+			same = 1
 		}
 		rows0 := min(n, k.Group)
 		t.A0, t.C = at(a, first*t.RowA), at(c, first*t.RowC)
@@ -198,8 +215,12 @@ func (k *Kernels) Rows(t *Tile, rows, cols int) {
 		if n > rows0 {
 			t.A1 = at(t.A0, rows0*t.RowA)
 		}
-		k.Tile(t, rows0, n-rows0, cols)
-		first += n
+		if same > 1 {
+			k.Tiles(t, same, rows0, n-rows0)
+		} else {
+			k.Tile(t, rows0, n-rows0, cols)
+		}
+		first, i = first+same*n, i+same
 	}
 }
 

@@ -87,14 +87,14 @@ func TestRows(t *testing.T) {
 	eachTier(t, func(t *testing.T, k *Kernels) {
 		r := rand.New(rand.NewPCG(21, 22))
 		for rows := 1; rows < 50; rows++ {
-			depth, cols := 1+r.IntN(9), 1+r.IntN(k.Cols)
+			depth, cols := 1+r.IntN(9), min(k.Cols, 1+r.IntN(2*k.Cols)) // half of them whole
 			rowA, rowC := depth+r.IntN(3), cols+r.IntN(3)
 			a, b := values(r, rows*rowA), values(r, depth*k.Cols)
 			got := values(r, rows*rowC)
 			want := clone(got)
 			tile := &Tile{A0: &a[0], B: &b[0], C: &got[0], RowA: rowA, RowC: rowC}
 			tile.Walk(depth, 1, k.Cols, 1, 0, 0, 1, 0, 0)
-			k.Rows(tile, rows, cols)
+			k.Rows(tile, k.SplitRows(rows), cols)
 			for i := range rows {
 				tile.A0, tile.C = &a[i*rowA], &want[i*rowC]
 				k.Tile(tile, 1, 0, cols)

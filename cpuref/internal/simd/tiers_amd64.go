@@ -44,7 +44,7 @@ func tiersWith(supports func(features ...cpuid.FeatureID) bool, permitAMX func()
 var tierSSE = Kernels{
 	Name:  "sse",
 	Group: 3, Cols: 8, Block: 16,
-	Tile: tileSSE, UnevenGroups: true,
+	Tile: tileSSE, UnevenGroups: true, Tiles: severalTilesSSE,
 	Conv3x3: conv3x3With(conv3x3SSE), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolSSE),
 	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightSSE),
 	CopyPanel:     copyPanelWith(copyPanelSSE), Transpose: transposeWith(4, transpose4SSE),
@@ -80,7 +80,7 @@ var tierSSE = Kernels{
 var tierAVX2 = Kernels{
 	Name:  "avx2",
 	Group: 3, Cols: 16, Block: 32,
-	Tile: tileAVX2, UnevenGroups: true, PoolRow: poolRowAVX2,
+	Tile: tileAVX2, UnevenGroups: true, Tiles: severalTilesAVX2, PoolRow: poolRowAVX2,
 	Conv3x3: conv3x3With(conv3x3AVX2), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX2),
 	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightAVX2),
 	CopyPanel:     copyPanelWith(copyPanelAVX2), Transpose: transposeWith(8, transpose8AVX2),
@@ -116,7 +116,7 @@ var tierAVX2 = Kernels{
 var tierAVX512 = Kernels{
 	Name:  "avx512",
 	Group: 7, Cols: 32, Block: 64,
-	Tile:    tileAVX512,
+	Tile: tileAVX512, Tiles: severalTilesAVX512,
 	PoolRow: poolRowAVX512,
 	Conv3x3: conv3x3With(conv3x3AVX512), Conv3x3Pool: conv3x3PoolWith(conv3x3PoolAVX512),
 	Conv3x3Weight: conv3x3WeightWith(conv3x3WeightAVX512),
@@ -169,7 +169,13 @@ var tilesAVX512 = [14][2]func(t *Tile, cols int){
 }
 
 func tileAVX512(t *Tile, rows0, rows1, cols int) {
+	t.Tiles = 1
 	tilesAVX512[rows0+rows1-1][(cols-1)/16](t, cols)
+}
+
+func severalTilesAVX512(t *Tile, tiles, rows0, rows1 int) {
+	t.Tiles = tiles
+	tilesAVX512[rows0+rows1-1][1](t, 32)
 }
 
 // tilePairsAVX512s is tilesAVX512 for pairs.
@@ -184,6 +190,7 @@ var tilePairsAVX512s = [14][2]func(t *Tile, cols int){
 }
 
 func tilePairsAVX512(t *Tile, rows0, rows1, cols int) {
+	t.Tiles = 1
 	tilePairsAVX512s[rows0+rows1-1][(cols-1)/16](t, cols)
 }
 
@@ -195,7 +202,13 @@ var tilesAVX2 = [3][4]func(t *Tile){
 }
 
 func tileAVX2(t *Tile, rows0, rows1, cols int) {
+	t.Tiles = 1
 	t.wide(tilesAVX2[rows0-1][rows1], rows0+rows1, cols, 16)
+}
+
+func severalTilesAVX2(t *Tile, tiles, rows0, rows1 int) {
+	t.Tiles = tiles
+	tilesAVX2[rows0-1][rows1](t)
 }
 
 func poolRowAVX2(t *Tile, windows, _ int) {
@@ -229,7 +242,13 @@ var tilesSSE = [3][4]func(t *Tile){
 }
 
 func tileSSE(t *Tile, rows0, rows1, cols int) {
+	t.Tiles = 1
 	t.wide(tilesSSE[rows0-1][rows1], rows0+rows1, cols, 8)
+}
+
+func severalTilesSSE(t *Tile, tiles, rows0, rows1 int) {
+	t.Tiles = tiles
+	tilesSSE[rows0-1][rows1](t)
 }
 
 // pairVector and the next two are the AVX-512 tier's Pair, PairRows and PairPanels.

@@ -22,7 +22,9 @@ type tile struct {
 	x    reg.Register      // an element of A, or a vector to add at the end
 	mask reg.OpmaskVirtual // of the last column vector; AVX-512 only
 
-	shift Mem // distance of a pool's tile from A0 and A1
+	// On the stack: how far this tile is from A0 and A1 in bytes, its address in C, what
+	// it fetches first, and the number of tiles from here on.
+	shift, next, ahead, left Mem
 }
 
 func (t *tile) rows() int { return t.rows0 + t.rows1 }
@@ -58,13 +60,36 @@ func tiles(v vector) {
 
 func (t *tile) generate() {
 	t.allocate()
-	t.clear()
-	t.prefetch()
-	t.reduce()
-	if t.lanes == 16 {
-		t.makeMask()
-	}
-	t.finish()
+	t.ahead = AllocLocal(8)
+	ahead := field("t", "Ahead")
+	MOVQ(ahead, t.ahead)
+	t.eachTile(t.rows(), func() {
+		t.clear()
+		t.prefetch()
+		t.reduce()
+		if t.lanes == 16 {
+			t.makeMask()
+		}
+	}, t.finish)
+}
+
+// eachTile generates the loop over the tiles, which are that many rows of A apart.
+// finish stores a tile's sums at c, and moves c to the next tile.
+func (t *tile) eachTile(rows int, sum func(), finish func(c reg.GPVirtual)) {
+	t.shift, t.next, t.left = AllocLocal(8), AllocLocal(8), AllocLocal(8)
+	MOVQ(U32(0), t.shift)
+	c, tiles := field("t", "C"), field("t", "Tiles")
+	MOVQ(c, t.next)
+	MOVQ(tiles, t.left)
+	Label("tiles")
+	sum()
+	c = GP64()
+	MOVQ(t.next, c)
+	finish(c)
+	MOVQ(c, t.next)
+	ADDQ(times(rows, bytesOf(field("t", "RowA"))), t.shift)
+	DECQ(t.left)
+	JNZ(LabelRef("tiles"))
 	VZEROUPPER()
 	RET()
 }
@@ -105,7 +130,8 @@ func (t *tile) allocate() {
 // prefetch prefetches the lines of C, so that they are in the cache when the
 // sums are done.
 func (t *tile) prefetch() {
-	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
+	c, rowC := GP64(), bytesOf(field("t", "RowC"))
+	MOVQ(t.next, c)
 	for i := range t.rows() {
 		for offset := 0; offset < t.vectors*t.bytes(); offset += 64 {
 			PREFETCHT0(at(c, offset))
@@ -122,10 +148,8 @@ func (t *tile) groups() []reg.GPVirtual {
 	if t.rows1 > 0 {
 		a = append(a, field("t", "A1"))
 	}
-	if t.pool {
-		for _, r := range a {
-			ADDQ(t.shift, r)
-		}
+	for _, r := range a {
+		ADDQ(t.shift, r)
 	}
 	return a
 }
@@ -137,7 +161,8 @@ func (t *tile) reduce() {
 	stepA, stepB := bytesOf(field("t", "StepA")), bytesOf(field("t", "StepB"))
 	var ahead, stepAhead reg.GPVirtual
 	if !t.pool {
-		ahead, stepAhead = field("t", "Ahead"), bytesOf(field("t", "StepAhead"))
+		ahead, stepAhead = GP64(), bytesOf(field("t", "StepAhead"))
+		MOVQ(t.ahead, ahead)
 		TESTQ(ahead, ahead)
 		CMOVQEQ(b, ahead)
 	}
@@ -176,6 +201,9 @@ func (t *tile) reduce() {
 	t.jump(a, b, "BlockJumpA", "BlockJumpB")
 	DECQ(blocks)
 	JNZ(LabelRef("blocks"))
+	if !t.pool {
+		MOVQ(ahead, t.ahead)
+	}
 }
 
 // multiply adds the product of element a and the row of B to the sums of a row.
@@ -216,9 +244,10 @@ func (t *tile) makeMask() {
 	KMOVW(ones, t.mask)
 }
 
-// finish adds C and the bias if requested, and stores the sums.
-func (t *tile) finish() {
-	c, rowC := field("t", "C"), bytesOf(field("t", "RowC"))
+// finish adds C and the bias if requested, stores the sums at c, and moves c to the next
+// tile.
+func (t *tile) finish(c reg.GPVirtual) {
+	rowC := bytesOf(field("t", "RowC"))
 	accumulate, bias := field("t", "Accumulate"), field("t", "Bias")
 
 	TESTQ(accumulate, accumulate)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	. "github.com/mmcloughlin/avo/build"
-	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
 )
 
@@ -24,24 +23,10 @@ func poolTiles(v vector) {
 // generatePool generates the loop over a row of tiles.
 func (t *tile) generatePool() {
 	t.allocate()
-	next, left := AllocLocal(8), AllocLocal(8) // address in C, and number of tiles
-	t.shift = AllocLocal(8)
-	c, tiles := field("t", "C"), field("t", "Tiles")
-	MOVQ(c, next)
-	MOVQ(tiles, left)
-	MOVQ(U32(0), t.shift)
-	Label("tiles")
-	t.clear()
-	t.reduce()
-	c = GP64()
-	MOVQ(next, c)
-	t.finishPool(c)
-	MOVQ(c, next)
-	ADDQ(times(t.rows0, bytesOf(field("t", "RowA"))), t.shift)
-	DECQ(left)
-	JNZ(LabelRef("tiles"))
-	VZEROUPPER()
-	RET()
+	t.eachTile(t.rows0, func() {
+		t.clear()
+		t.reduce()
+	}, t.finishPool)
 }
 
 // finishPool normalises the sums and stores the windows' maxima as normalizeReLUPool
