@@ -45,6 +45,13 @@ func TestRecord(t *testing.T) {
 	if len(r.Runs) != 2 || r.Runs[0].Seed != 7 || r.Accuracy.Runs != 2 || r.Accuracy.PlusMinus == nil {
 		t.Errorf("with an earlier record: %+v", r)
 	}
+	r = study.Record{}
+	if err := json.Unmarshal([]byte(wantSuccess(t, "record", second, "--json", "--with", earlier, "--no-seconds", "a busy machine")), &r); err != nil {
+		t.Fatal(err)
+	}
+	if r.Runs[0].Seconds != nil || r.Runs[0].WithoutTime != "a busy machine" || r.Seconds.Runs != 1 || r.Seconds.Mean != *r.Runs[1].Seconds {
+		t.Errorf("without the seconds of one of two runs: %+v", r)
+	}
 	wantFailure(t, []string{"record", runs, "--with", earlier}, exitUsage, "both records have the seed", earlier)
 	wantFailure(t, []string{"record", runs, "--with", twins}, exitUsage, twins+" is not a record")
 	wantFailure(t, []string{"record", runs, "--with", filepath.Join(dir, "none.json")}, exitBadFile, "--with", "none.json")

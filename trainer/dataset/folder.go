@@ -202,7 +202,7 @@ func framing(s Split) picture.Framing {
 
 // checkBytes returns an error if n images of a shape are more than can be read.
 func checkBytes(path string, n int, s Shape) error {
-	if n > maxBytes/s.Len() {
+	if int64(n) > maxBytes/int64(s.Len()) {
 		return badData("%s: %d images of %v are %.1f GiB, more than %d GiB: choose a smaller image size",
 			path, n, s, float64(n)*float64(s.Len())/(1<<30), maxBytes>>30)
 	}

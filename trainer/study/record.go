@@ -116,6 +116,17 @@ func NewRecord(name, date string, runs []*Run, twins []int) (*Record, error) {
 	return r, nil
 }
 
+// WithoutSeconds leaves out the seconds of all runs for a reason.
+func (r *Record) WithoutSeconds(reason string) {
+	for i := range r.Runs {
+		if r.Runs[i].Seconds != nil {
+			r.Runs[i].Seconds, r.Runs[i].WithoutTime = nil, reason
+		}
+	}
+	r.Seconds = nil
+	r.summarise()
+}
+
 // ReadRecord reads the JSON of a record. A file that is not a record is [trainer.ErrUsage].
 func ReadRecord(path string) (*Record, error) {
 	text, err := limitedfile.Read(path, limitedfile.JSON)
