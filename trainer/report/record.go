@@ -81,20 +81,35 @@ func recordRuns(b *strings.Builder, r *study.Record) {
 		}
 		return fmt.Sprintf(format, scale**x)
 	}
-	var notes []string
 	for _, run := range r.Runs {
 		markdownRow(b, []string{fmt.Sprint(run.Seed), fmt.Sprintf("%.2f", 100*run.Accuracy), optional(run.AccuracyWithout, "%.2f", 100), fmt.Sprintf("%.4f", run.Loss),
 			optional(run.ValAccuracy, "%.2f", 100), fmt.Sprint(run.Epochs), fmt.Sprint(run.BestEpoch), optional(run.Seconds, "%.1f", 1)})
+	}
+	recordNotes(b, r)
+}
+
+// recordNotes writes what sets runs of a record apart, each with the seeds it is true of.
+func recordNotes(b *strings.Builder, r *study.Record) {
+	var notes []string
+	seeds := map[string][]string{}
+	for _, run := range r.Runs {
 		for _, note := range []struct{ what, text string }{
 			{"no time", run.WithoutTime}, {"version", run.Version}, {"device", run.Device}, {"trained before on", strings.Join(run.Earlier, "; ")},
 		} {
 			if note.text != "" {
-				notes = append(notes, fmt.Sprintf("- seed %d: %s: %s\n", run.Seed, note.what, escapeMarkdown(note.text)))
+				text := note.what + ": " + escapeMarkdown(note.text)
+				if seeds[text] == nil {
+					notes = append(notes, text)
+				}
+				seeds[text] = append(seeds[text], fmt.Sprint(run.Seed))
 			}
 		}
 	}
-	if len(notes) > 0 {
-		b.WriteString("\n" + strings.Join(notes, ""))
+	for i, note := range notes {
+		if i == 0 {
+			b.WriteString("\n")
+		}
+		fmt.Fprintf(b, "- %s %s: %s\n", english.PluralWord(len(seeds[note]), "seed", ""), english.WordSeries(seeds[note], "and"), note)
 	}
 }
 
