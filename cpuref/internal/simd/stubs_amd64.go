@@ -449,16 +449,6 @@ func tilePool2x16AVX512(t *Tile)
 //go:noescape
 func tilePool2x32AVX512(t *Tile)
 
-// tilePool3x16AVX512 computes t.Tiles times 3 windows and 16 columns.
-//
-//go:noescape
-func tilePool3x16AVX512(t *Tile)
-
-// tilePool3x32AVX512 computes t.Tiles times 3 windows and 32 columns.
-//
-//go:noescape
-func tilePool3x32AVX512(t *Tile)
-
 // addSSE adds x to y.
 //
 //go:noescape
