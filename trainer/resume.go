@@ -31,6 +31,9 @@ const (
 	checkpointDir = "checkpoint"
 	stateFile     = "checkpoint/state.json"
 	tensors       = "checkpoint/tensors-%d.bin"
+	// A checkpoint of the same step as the one before, such as after the evaluation, has
+	// other tensors. They have this name until the state refers to them.
+	nextTensors = "checkpoint/tensors-%d.next.bin"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -96,7 +99,11 @@ func (t *training) saveCheckpoint() error {
 	t.state.Logged = len(t.log)
 	sum := crc32.New(castagnoli)
 	name := fmt.Sprintf(tensors, t.state.Step)
-	err := atomicfile.WriteFunc(t.folder.path(name), func(w io.Writer) error { return t.writeTensors(io.MultiWriter(w, sum)) })
+	written := name
+	if _, err := os.Lstat(t.folder.path(name)); err == nil {
+		written = fmt.Sprintf(nextTensors, t.state.Step)
+	}
+	err := atomicfile.WriteFunc(t.folder.path(written), func(w io.Writer) error { return t.writeTensors(io.MultiWriter(w, sum)) })
 	if err != nil {
 		return err // the previous state still refers to the previous tensors
 	}
@@ -105,6 +112,11 @@ func (t *training) saveCheckpoint() error {
 		return err
 	}
 	t.saved = time.Now()
+	if written != name {
+		if err := atomicfile.Rename(t.folder.path(written), t.folder.path(name)); err != nil {
+			return err
+		}
+	}
 	return t.folder.removeTensors(name)
 }
 
@@ -233,12 +245,18 @@ func (f folder) damaged(file string, err error) error {
 func (t *training) restore() error {
 	s := t.found.state
 	name := fmt.Sprintf(tensors, s.Step)
-	data, err := limitedfile.Read(t.folder.path(name), t.tensorsBytes())
+	data, err := t.checkpointed(name)
 	if err != nil {
-		return t.folder.damaged(name, cause(err))
-	}
-	if crc32.Checksum(data, castagnoli) != s.Checksum {
-		return t.folder.damaged(name, fmt.Errorf("its checksum does not match %s", stateFile))
+		// A program that was killed may have written the state and not renamed the tensors.
+		next := fmt.Sprintf(nextTensors, s.Step)
+		found, nextErr := t.checkpointed(next)
+		if nextErr != nil {
+			return t.folder.damaged(name, err)
+		}
+		if err := atomicfile.Rename(t.folder.path(next), t.folder.path(name)); err != nil {
+			return err
+		}
+		data = found
 	}
 	t.logged = s.Step
 	if err := t.readTensors(&parts{data}); err != nil {
@@ -250,6 +268,19 @@ func (t *training) restore() error {
 			s.Schedule.Kind, humanize.Comma(int64(now)), humanize.Comma(int64(before))))
 	}
 	return nil
+}
+
+// checkpointed returns the content of a file of tensors, if it belongs to the state that
+// was found.
+func (t *training) checkpointed(name string) ([]byte, error) {
+	data, err := limitedfile.Read(t.folder.path(name), t.tensorsBytes())
+	if err != nil {
+		return nil, cause(err)
+	}
+	if crc32.Checksum(data, castagnoli) != t.found.state.Checksum {
+		return nil, fmt.Errorf("its checksum does not match %s", stateFile)
+	}
+	return data, nil
 }
 
 // readTensors restores what writeTensors wrote.

@@ -100,13 +100,27 @@ func killed(t *testing.T, n int, c config, o Options) (path string, was bool) {
 }
 
 // A run that is killed at any point while a file is written, and resumed, ends
-// with the files of a run that was never killed, and no others.
+// with the files of a run that was never killed, and no others. One run ends inside its
+// second epoch, of 22 steps. Of another the second epoch is the best: the checkpoint
+// after its last step holds the first's weights too, and the one after its evaluation, in
+// the same step, does not.
 func TestKilledAnywhere(t *testing.T) {
-	c := quick()
-	c.Epochs, c.MaxSteps = 3, 40 // of 22 per epoch: ends inside the second
+	inside, best := quick(), quick()
+	inside.Epochs, inside.MaxSteps = 3, 40
+	best.SelectOn = "val"
+	for name, c := range map[string]config{"inside an epoch": inside, "the best epoch": best} {
+		t.Run(name, func(t *testing.T) { killAnywhere(t, c) })
+	}
+}
+
+func killAnywhere(t *testing.T, c config) {
 	whole := t.TempDir()
-	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
+	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole})
+	if err != nil {
 		t.Fatal(err)
+	}
+	if last := r.Epochs[len(r.Epochs)-1]; c.SelectOn == "val" && !last.Best {
+		t.Fatal("the last epoch is not the best")
 	}
 	want := files(t, whole)
 	points := 0

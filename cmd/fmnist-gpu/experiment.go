@@ -420,7 +420,7 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 		p.end()
 		switch {
 		case found == trainer.RunFinished:
-			return completeReport(dir)
+			return completeRun(dir)
 		case r == nil:
 			return nil
 		}

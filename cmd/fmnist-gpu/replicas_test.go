@@ -1,6 +1,8 @@
 package main
 
 import (
+	"image/color"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,5 +26,28 @@ func TestHowToResume(t *testing.T) {
 	}
 	if got := howToResume(runs[1:]); strings.Contains(got, "resume") {
 		t.Errorf("none has begun: %q", got)
+	}
+}
+
+// What a program that was killed has left in the folder of a finished replica is gone
+// after the replicas are resumed, and a report that it had not written is there.
+func TestResumedReplicasAreTidy(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, runs := filepath.Join(dir, "pictures"), filepath.Join(dir, "runs")
+	writeClassFolders(t, pictures, 12, 24, color.White)
+	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--epochs", "1", "--out", runs, "--name", "r", "--seed", "7", "--replicas", "2")...)
+	finished := filepath.Join(runs, "r-seed7")
+	stray, report := filepath.Join(finished, ".report.html.0123abcd.tmp"), filepath.Join(finished, "report.html")
+	writeFile(t, stray, "half")
+	if err := os.Remove(report); err != nil {
+		t.Fatal(err)
+	}
+	wantSuccess(t, "train", "--resume", finished, "--resume", filepath.Join(runs, "r-seed8"))
+	if _, err := os.Stat(stray); err == nil {
+		t.Error("the temporary file is still there")
+	}
+	if _, err := os.Stat(report); err != nil {
+		t.Error(err)
 	}
 }

@@ -325,11 +325,7 @@ func resumeTraining(cmd *cobra.Command, c study.Config, dir string, page *traini
 			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true}, page)
 		})
 	}
-	// Where nothing can be written, nothing has been left to tidy up.
-	if err := trainer.TidyRun(dir); errors.Is(err, trainer.ErrUsage) {
-		return err
-	}
-	if err := completeReport(dir); err != nil {
+	if err := completeRun(dir); err != nil {
 		return err
 	}
 	printFinished(cmd.OutOrStdout(), c, result, dir)
@@ -350,6 +346,16 @@ func printFinished(w io.Writer, c study.Config, r *trainer.Result, dir string) {
 		fmt.Fprintf(w, "the run %s is already finished, after epoch %d; to train more, resume it with %s\n", dir, len(r.Epochs), more)
 	}
 	printResult(w, c, r, dir)
+}
+
+// completeRun removes what a program that was killed has left in the folder of a finished
+// run, and writes the report if the program had not.
+func completeRun(dir string) error {
+	// Where nothing can be written, nothing has been left to tidy up.
+	if err := trainer.TidyRun(dir); errors.Is(err, trainer.ErrUsage) {
+		return err
+	}
+	return completeReport(dir)
 }
 
 // completeReport writes the report of a finished run that was killed before it

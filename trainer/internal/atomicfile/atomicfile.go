@@ -15,7 +15,7 @@ import (
 
 // Failpoint, if a test sets it, is called with the path at each point where the
 // program could be killed while it changes files: after the temporary file is
-// written, after it has replaced the file, and after a file is removed.
+// written, after it has replaced the file, and after a file is renamed or removed.
 var Failpoint func(path string)
 
 func failpoint(path string) {
@@ -106,6 +106,17 @@ func replace(path string, fill func(io.Writer) error) error {
 	}
 	syncFolder(filepath.Dir(path))
 	failpoint(path)
+	return nil
+}
+
+// Rename gives a file another name in the same folder, in place of a file of that name if
+// there is one.
+func Rename(from, to string) error {
+	if err := os.Rename(from, to); err != nil {
+		return err
+	}
+	syncFolder(filepath.Dir(to))
+	failpoint(to)
 	return nil
 }
 
