@@ -100,7 +100,7 @@ func (t *training) saveCheckpoint() error {
 	sum := crc32.New(castagnoli)
 	name := fmt.Sprintf(tensors, t.state.Step)
 	written := name
-	if _, err := os.Lstat(t.folder.path(name)); err == nil {
+	if info, err := os.Lstat(t.folder.path(name)); err == nil && info.Mode().IsRegular() {
 		written = fmt.Sprintf(nextTensors, t.state.Step)
 	}
 	err := atomicfile.WriteFunc(t.folder.path(written), func(w io.Writer) error { return t.writeTensors(io.MultiWriter(w, sum)) })
