@@ -129,8 +129,8 @@ type pointTiles struct {
 	rows      simd.RowSplit
 }
 
-// pointTiles returns the tiles for the points before the last in their column and in
-// their row, for the last ones in their row, in their column, and in both.
+// pointTiles returns the tiles for all points: [1] is of those in the last row, [][1] of
+// those in the last column.
 func (b *tileBlock) pointTiles(k *simd.Kernels) (points [2][2]pointTiles) {
 	last := b.f.Extent() - 1
 	for i := range points {

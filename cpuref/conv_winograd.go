@@ -299,7 +299,7 @@ func (x *winograd) multiply(worker int, b *tileBlock, panel int, ahead []float32
 	cols := min(k.Cols, x.out-panel*k.Cols)
 	tiles, n := b.pointTiles(k), x.f.Extent()
 	aheadOfPoint := len(ahead) / (n * n)
-	if len(ahead) > 0 {
+	if len(ahead) > 0 { // a point that few tiles need fetches only a part
 		t.StepAhead = aheadOfPoint / (simd.RowTiles(k.Group, b.tiles()) * x.c)
 	}
 	for i := range n {

@@ -194,7 +194,7 @@ func (t *training) origin(ctx context.Context, start *runState, d *divergence) (
 }
 
 // replay returns the training at a state, on a program of its own that can also run
-// each op by itself. It writes no files.
+// each op by itself. It writes no files: this training has renamed its tensors.
 func (t *training) replay(start *runState) (*training, error) {
 	images, err := t.allImages()
 	if err != nil {

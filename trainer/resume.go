@@ -99,7 +99,7 @@ func (t *training) saveCheckpoint() error {
 	t.state.Logged = len(t.log)
 	sum := crc32.New(castagnoli)
 	name := fmt.Sprintf(tensors, t.state.Step)
-	written := name
+	written := name // of a folder in the way, that is an error; a link is followed
 	if info, err := os.Lstat(t.folder.path(name)); err == nil && info.Mode().IsRegular() {
 		written = fmt.Sprintf(nextTensors, t.state.Step)
 	}
@@ -240,21 +240,20 @@ func (f folder) damaged(file string, err error) error {
 }
 
 // restore loads the checkpoint that belongs to the state that was found, which has been
-// checked. The error is [checkpoint.ErrBadCheckpoint] and names the missing or damaged
-// file.
+// checked, and renames its tensors if a program that was killed had not. The error is
+// [checkpoint.ErrBadCheckpoint] and names the missing or damaged file.
 func (t *training) restore() error {
 	s := t.found.state
 	name := fmt.Sprintf(tensors, s.Step)
 	data, err := t.checkpointed(name)
 	if err != nil {
-		// A program that was killed may have written the state and not renamed the tensors.
 		next := fmt.Sprintf(nextTensors, s.Step)
 		found, nextErr := t.checkpointed(next)
 		if nextErr != nil {
 			return t.folder.damaged(name, err)
 		}
 		if err := atomicfile.Rename(t.folder.path(next), t.folder.path(name)); err != nil {
-			return err
+			return badCheckpoint("cannot rename %s: %v", t.folder.path(next), cause(err))
 		}
 		data = found
 	}

@@ -420,7 +420,11 @@ func (w *trainingWriter) begin(c study.Config, dir string, found trainer.RunStat
 		p.end()
 		switch {
 		case found == trainer.RunFinished:
-			return completeRun(dir)
+			err := completeRun(dir)
+			if errors.As(err, new(*trainer.LockedError)) { // whoever trained it has not ended yet
+				return nil
+			}
+			return err
 		case r == nil:
 			return nil
 		}

@@ -18,7 +18,7 @@ import (
 )
 
 func newRecordCommand() *cobra.Command {
-	var out, twins, with, untimed string
+	var out, twins, with, whyUntimed string
 	asJSON := false
 	c := &cobra.Command{
 		Use:   "record FOLDER",
@@ -32,8 +32,8 @@ The seconds of a run are those from the start of its program until its weights w
 the disk. A run has them if "train" trained it in one go, and alone: one that was
 interrupted and resumed has none, nor has one of an experiment or of --replicas.
 "make record-NAME" trains the seeds of a preset in this way, one after the other.
---no-seconds leaves them out, such as where the machine also did other work, and notes
-why.
+--no-seconds leaves them out, for example because the machine also did other work, and
+notes the reason.
 
 --with adds the seeds of an earlier record of the same recipe, such as one from another
 machine.`,
@@ -59,8 +59,8 @@ machine.`,
 			if err != nil {
 				return err
 			}
-			if untimed != "" {
-				r.WithoutSeconds(untimed)
+			if whyUntimed != "" {
+				r.WithoutSeconds(whyUntimed)
 			}
 			if with != "" {
 				if err := addRecord(r, with); err != nil {
@@ -83,7 +83,7 @@ machine.`,
 	}
 	bind(flagGroup{c.Flags(), groupData}, &twins, "without", setting.Path("FILE", "the twins.csv of an audit"), "also give accuracies without test images that have a twin among the training images in this list")
 	bind(flagGroup{c.Flags(), groupData}, &with, "with", setting.Path("FILE", "the JSON of a record"), "add the seeds of this record of the same recipe")
-	bind(flagGroup{c.Flags(), groupData}, &untimed, "no-seconds", setting.Text("REASON", "a reason"), "leave out the seconds of the runs in FOLDER, for this reason")
+	bind(flagGroup{c.Flags(), groupData}, &whyUntimed, "no-seconds", setting.Text("REASON", "a reason"), "leave out the seconds of the runs in FOLDER, for this reason")
 	g := flagGroup{c.Flags(), groupOutput}
 	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended; in a folder, the name is record (default: the folder of the runs)")
 	bind(g, &asJSON, "json", setting.Bool(), "print the record as JSON, not as Markdown")

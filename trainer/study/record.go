@@ -116,7 +116,7 @@ func NewRecord(name, date string, runs []*Run, twins []int) (*Record, error) {
 	return r, nil
 }
 
-// WithoutSeconds leaves out the seconds of all runs for a reason.
+// WithoutSeconds leaves out the seconds of the runs that have some, for a reason.
 func (r *Record) WithoutSeconds(reason string) {
 	for i := range r.Runs {
 		if r.Runs[i].Seconds != nil {
@@ -124,7 +124,6 @@ func (r *Record) WithoutSeconds(reason string) {
 		}
 	}
 	r.Seconds = nil
-	r.summarise()
 }
 
 // ReadRecord reads the JSON of a record. A file that is not a record is [trainer.ErrUsage].

@@ -166,7 +166,7 @@ type Tile struct {
 	StepAhead, JumpAhead int
 
 	Mean, Scale, Shift *float32 // of PoolRow only
-	Tiles              int      // set by the vector tiers' functions
+	Tiles              int      // set by the amd64 tiers' functions, at least 1
 
 	TileScratch // for the vector tiers
 }

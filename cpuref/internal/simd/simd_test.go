@@ -94,6 +94,10 @@ func TestRows(t *testing.T) {
 			want := clone(got)
 			tile := &Tile{A0: &a[0], B: &b[0], C: &got[0], RowA: rowA, RowC: rowC}
 			tile.Walk(depth, 1, k.Cols, 1, 0, 0, 1, 0, 0)
+			tile.Accumulate = r.IntN(2)
+			if r.IntN(2) == 0 {
+				tile.Bias = &values(r, k.Cols)[0]
+			}
 			k.Rows(tile, k.SplitRows(rows), cols)
 			for i := range rows {
 				tile.A0, tile.C = &a[i*rowA], &want[i*rowC]

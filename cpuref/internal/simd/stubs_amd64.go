@@ -4,282 +4,282 @@
 
 package simd
 
-// tile1x16AVX512 computes a 1×cols tile with at most 16 columns.
+// tile1x16AVX512 computes t.Tiles tiles of 1×cols with at most 16 columns.
 //
 //go:noescape
 func tile1x16AVX512(t *Tile, cols int)
 
-// tilePairs1x16AVX512 computes a 1×cols tile with at most 16 columns from pairs.
+// tilePairs1x16AVX512 computes t.Tiles tiles of 1×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs1x16AVX512(t *Tile, cols int)
 
-// tile1x32AVX512 computes a 1×cols tile with at most 32 columns.
+// tile1x32AVX512 computes t.Tiles tiles of 1×cols with at most 32 columns.
 //
 //go:noescape
 func tile1x32AVX512(t *Tile, cols int)
 
-// tilePairs1x32AVX512 computes a 1×cols tile with at most 32 columns from pairs.
+// tilePairs1x32AVX512 computes t.Tiles tiles of 1×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs1x32AVX512(t *Tile, cols int)
 
-// tile2x16AVX512 computes a 2×cols tile with at most 16 columns.
+// tile2x16AVX512 computes t.Tiles tiles of 2×cols with at most 16 columns.
 //
 //go:noescape
 func tile2x16AVX512(t *Tile, cols int)
 
-// tilePairs2x16AVX512 computes a 2×cols tile with at most 16 columns from pairs.
+// tilePairs2x16AVX512 computes t.Tiles tiles of 2×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs2x16AVX512(t *Tile, cols int)
 
-// tile2x32AVX512 computes a 2×cols tile with at most 32 columns.
+// tile2x32AVX512 computes t.Tiles tiles of 2×cols with at most 32 columns.
 //
 //go:noescape
 func tile2x32AVX512(t *Tile, cols int)
 
-// tilePairs2x32AVX512 computes a 2×cols tile with at most 32 columns from pairs.
+// tilePairs2x32AVX512 computes t.Tiles tiles of 2×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs2x32AVX512(t *Tile, cols int)
 
-// tile3x16AVX512 computes a 3×cols tile with at most 16 columns.
+// tile3x16AVX512 computes t.Tiles tiles of 3×cols with at most 16 columns.
 //
 //go:noescape
 func tile3x16AVX512(t *Tile, cols int)
 
-// tilePairs3x16AVX512 computes a 3×cols tile with at most 16 columns from pairs.
+// tilePairs3x16AVX512 computes t.Tiles tiles of 3×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs3x16AVX512(t *Tile, cols int)
 
-// tile3x32AVX512 computes a 3×cols tile with at most 32 columns.
+// tile3x32AVX512 computes t.Tiles tiles of 3×cols with at most 32 columns.
 //
 //go:noescape
 func tile3x32AVX512(t *Tile, cols int)
 
-// tilePairs3x32AVX512 computes a 3×cols tile with at most 32 columns from pairs.
+// tilePairs3x32AVX512 computes t.Tiles tiles of 3×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs3x32AVX512(t *Tile, cols int)
 
-// tile4x16AVX512 computes a 4×cols tile with at most 16 columns.
+// tile4x16AVX512 computes t.Tiles tiles of 4×cols with at most 16 columns.
 //
 //go:noescape
 func tile4x16AVX512(t *Tile, cols int)
 
-// tilePairs4x16AVX512 computes a 4×cols tile with at most 16 columns from pairs.
+// tilePairs4x16AVX512 computes t.Tiles tiles of 4×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs4x16AVX512(t *Tile, cols int)
 
-// tile4x32AVX512 computes a 4×cols tile with at most 32 columns.
+// tile4x32AVX512 computes t.Tiles tiles of 4×cols with at most 32 columns.
 //
 //go:noescape
 func tile4x32AVX512(t *Tile, cols int)
 
-// tilePairs4x32AVX512 computes a 4×cols tile with at most 32 columns from pairs.
+// tilePairs4x32AVX512 computes t.Tiles tiles of 4×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs4x32AVX512(t *Tile, cols int)
 
-// tile5x16AVX512 computes a 5×cols tile with at most 16 columns.
+// tile5x16AVX512 computes t.Tiles tiles of 5×cols with at most 16 columns.
 //
 //go:noescape
 func tile5x16AVX512(t *Tile, cols int)
 
-// tilePairs5x16AVX512 computes a 5×cols tile with at most 16 columns from pairs.
+// tilePairs5x16AVX512 computes t.Tiles tiles of 5×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs5x16AVX512(t *Tile, cols int)
 
-// tile5x32AVX512 computes a 5×cols tile with at most 32 columns.
+// tile5x32AVX512 computes t.Tiles tiles of 5×cols with at most 32 columns.
 //
 //go:noescape
 func tile5x32AVX512(t *Tile, cols int)
 
-// tilePairs5x32AVX512 computes a 5×cols tile with at most 32 columns from pairs.
+// tilePairs5x32AVX512 computes t.Tiles tiles of 5×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs5x32AVX512(t *Tile, cols int)
 
-// tile6x16AVX512 computes a 6×cols tile with at most 16 columns.
+// tile6x16AVX512 computes t.Tiles tiles of 6×cols with at most 16 columns.
 //
 //go:noescape
 func tile6x16AVX512(t *Tile, cols int)
 
-// tilePairs6x16AVX512 computes a 6×cols tile with at most 16 columns from pairs.
+// tilePairs6x16AVX512 computes t.Tiles tiles of 6×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs6x16AVX512(t *Tile, cols int)
 
-// tile6x32AVX512 computes a 6×cols tile with at most 32 columns.
+// tile6x32AVX512 computes t.Tiles tiles of 6×cols with at most 32 columns.
 //
 //go:noescape
 func tile6x32AVX512(t *Tile, cols int)
 
-// tilePairs6x32AVX512 computes a 6×cols tile with at most 32 columns from pairs.
+// tilePairs6x32AVX512 computes t.Tiles tiles of 6×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs6x32AVX512(t *Tile, cols int)
 
-// tile7x16AVX512 computes a 7×cols tile with at most 16 columns.
+// tile7x16AVX512 computes t.Tiles tiles of 7×cols with at most 16 columns.
 //
 //go:noescape
 func tile7x16AVX512(t *Tile, cols int)
 
-// tilePairs7x16AVX512 computes a 7×cols tile with at most 16 columns from pairs.
+// tilePairs7x16AVX512 computes t.Tiles tiles of 7×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs7x16AVX512(t *Tile, cols int)
 
-// tile7x32AVX512 computes a 7×cols tile with at most 32 columns.
+// tile7x32AVX512 computes t.Tiles tiles of 7×cols with at most 32 columns.
 //
 //go:noescape
 func tile7x32AVX512(t *Tile, cols int)
 
-// tilePairs7x32AVX512 computes a 7×cols tile with at most 32 columns from pairs.
+// tilePairs7x32AVX512 computes t.Tiles tiles of 7×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs7x32AVX512(t *Tile, cols int)
 
-// tile8x16AVX512 computes a 8×cols tile with at most 16 columns.
+// tile8x16AVX512 computes t.Tiles tiles of 8×cols with at most 16 columns.
 //
 //go:noescape
 func tile8x16AVX512(t *Tile, cols int)
 
-// tilePairs8x16AVX512 computes a 8×cols tile with at most 16 columns from pairs.
+// tilePairs8x16AVX512 computes t.Tiles tiles of 8×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs8x16AVX512(t *Tile, cols int)
 
-// tile8x32AVX512 computes a 8×cols tile with at most 32 columns.
+// tile8x32AVX512 computes t.Tiles tiles of 8×cols with at most 32 columns.
 //
 //go:noescape
 func tile8x32AVX512(t *Tile, cols int)
 
-// tilePairs8x32AVX512 computes a 8×cols tile with at most 32 columns from pairs.
+// tilePairs8x32AVX512 computes t.Tiles tiles of 8×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs8x32AVX512(t *Tile, cols int)
 
-// tile9x16AVX512 computes a 9×cols tile with at most 16 columns.
+// tile9x16AVX512 computes t.Tiles tiles of 9×cols with at most 16 columns.
 //
 //go:noescape
 func tile9x16AVX512(t *Tile, cols int)
 
-// tilePairs9x16AVX512 computes a 9×cols tile with at most 16 columns from pairs.
+// tilePairs9x16AVX512 computes t.Tiles tiles of 9×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs9x16AVX512(t *Tile, cols int)
 
-// tile9x32AVX512 computes a 9×cols tile with at most 32 columns.
+// tile9x32AVX512 computes t.Tiles tiles of 9×cols with at most 32 columns.
 //
 //go:noescape
 func tile9x32AVX512(t *Tile, cols int)
 
-// tilePairs9x32AVX512 computes a 9×cols tile with at most 32 columns from pairs.
+// tilePairs9x32AVX512 computes t.Tiles tiles of 9×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs9x32AVX512(t *Tile, cols int)
 
-// tile10x16AVX512 computes a 10×cols tile with at most 16 columns.
+// tile10x16AVX512 computes t.Tiles tiles of 10×cols with at most 16 columns.
 //
 //go:noescape
 func tile10x16AVX512(t *Tile, cols int)
 
-// tilePairs10x16AVX512 computes a 10×cols tile with at most 16 columns from pairs.
+// tilePairs10x16AVX512 computes t.Tiles tiles of 10×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs10x16AVX512(t *Tile, cols int)
 
-// tile10x32AVX512 computes a 10×cols tile with at most 32 columns.
+// tile10x32AVX512 computes t.Tiles tiles of 10×cols with at most 32 columns.
 //
 //go:noescape
 func tile10x32AVX512(t *Tile, cols int)
 
-// tilePairs10x32AVX512 computes a 10×cols tile with at most 32 columns from pairs.
+// tilePairs10x32AVX512 computes t.Tiles tiles of 10×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs10x32AVX512(t *Tile, cols int)
 
-// tile11x16AVX512 computes a 11×cols tile with at most 16 columns.
+// tile11x16AVX512 computes t.Tiles tiles of 11×cols with at most 16 columns.
 //
 //go:noescape
 func tile11x16AVX512(t *Tile, cols int)
 
-// tilePairs11x16AVX512 computes a 11×cols tile with at most 16 columns from pairs.
+// tilePairs11x16AVX512 computes t.Tiles tiles of 11×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs11x16AVX512(t *Tile, cols int)
 
-// tile11x32AVX512 computes a 11×cols tile with at most 32 columns.
+// tile11x32AVX512 computes t.Tiles tiles of 11×cols with at most 32 columns.
 //
 //go:noescape
 func tile11x32AVX512(t *Tile, cols int)
 
-// tilePairs11x32AVX512 computes a 11×cols tile with at most 32 columns from pairs.
+// tilePairs11x32AVX512 computes t.Tiles tiles of 11×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs11x32AVX512(t *Tile, cols int)
 
-// tile12x16AVX512 computes a 12×cols tile with at most 16 columns.
+// tile12x16AVX512 computes t.Tiles tiles of 12×cols with at most 16 columns.
 //
 //go:noescape
 func tile12x16AVX512(t *Tile, cols int)
 
-// tilePairs12x16AVX512 computes a 12×cols tile with at most 16 columns from pairs.
+// tilePairs12x16AVX512 computes t.Tiles tiles of 12×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs12x16AVX512(t *Tile, cols int)
 
-// tile12x32AVX512 computes a 12×cols tile with at most 32 columns.
+// tile12x32AVX512 computes t.Tiles tiles of 12×cols with at most 32 columns.
 //
 //go:noescape
 func tile12x32AVX512(t *Tile, cols int)
 
-// tilePairs12x32AVX512 computes a 12×cols tile with at most 32 columns from pairs.
+// tilePairs12x32AVX512 computes t.Tiles tiles of 12×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs12x32AVX512(t *Tile, cols int)
 
-// tile13x16AVX512 computes a 13×cols tile with at most 16 columns.
+// tile13x16AVX512 computes t.Tiles tiles of 13×cols with at most 16 columns.
 //
 //go:noescape
 func tile13x16AVX512(t *Tile, cols int)
 
-// tilePairs13x16AVX512 computes a 13×cols tile with at most 16 columns from pairs.
+// tilePairs13x16AVX512 computes t.Tiles tiles of 13×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs13x16AVX512(t *Tile, cols int)
 
-// tile13x32AVX512 computes a 13×cols tile with at most 32 columns.
+// tile13x32AVX512 computes t.Tiles tiles of 13×cols with at most 32 columns.
 //
 //go:noescape
 func tile13x32AVX512(t *Tile, cols int)
 
-// tilePairs13x32AVX512 computes a 13×cols tile with at most 32 columns from pairs.
+// tilePairs13x32AVX512 computes t.Tiles tiles of 13×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs13x32AVX512(t *Tile, cols int)
 
-// tile14x16AVX512 computes a 14×cols tile with at most 16 columns.
+// tile14x16AVX512 computes t.Tiles tiles of 14×cols with at most 16 columns.
 //
 //go:noescape
 func tile14x16AVX512(t *Tile, cols int)
 
-// tilePairs14x16AVX512 computes a 14×cols tile with at most 16 columns from pairs.
+// tilePairs14x16AVX512 computes t.Tiles tiles of 14×cols with at most 16 columns from pairs.
 //
 //go:noescape
 func tilePairs14x16AVX512(t *Tile, cols int)
 
-// tile14x32AVX512 computes a 14×cols tile with at most 32 columns.
+// tile14x32AVX512 computes t.Tiles tiles of 14×cols with at most 32 columns.
 //
 //go:noescape
 func tile14x32AVX512(t *Tile, cols int)
 
-// tilePairs14x32AVX512 computes a 14×cols tile with at most 32 columns from pairs.
+// tilePairs14x32AVX512 computes t.Tiles tiles of 14×cols with at most 32 columns from pairs.
 //
 //go:noescape
 func tilePairs14x32AVX512(t *Tile, cols int)
@@ -304,122 +304,122 @@ func tilePairs2x1AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 //go:noescape
 func tilePairs2x2AMX(t *Tile, shapes *byte, rows0 int, rows1 int, depth int)
 
-// tile1plus0x8SSE computes a tile of 1 + 0 rows and 8 columns.
+// tile1plus0x8SSE computes t.Tiles tiles of 1 + 0 rows and 8 columns.
 //
 //go:noescape
 func tile1plus0x8SSE(t *Tile)
 
-// tile1plus1x8SSE computes a tile of 1 + 1 rows and 8 columns.
+// tile1plus1x8SSE computes t.Tiles tiles of 1 + 1 rows and 8 columns.
 //
 //go:noescape
 func tile1plus1x8SSE(t *Tile)
 
-// tile1plus2x8SSE computes a tile of 1 + 2 rows and 8 columns.
+// tile1plus2x8SSE computes t.Tiles tiles of 1 + 2 rows and 8 columns.
 //
 //go:noescape
 func tile1plus2x8SSE(t *Tile)
 
-// tile1plus3x8SSE computes a tile of 1 + 3 rows and 8 columns.
+// tile1plus3x8SSE computes t.Tiles tiles of 1 + 3 rows and 8 columns.
 //
 //go:noescape
 func tile1plus3x8SSE(t *Tile)
 
-// tile2plus0x8SSE computes a tile of 2 + 0 rows and 8 columns.
+// tile2plus0x8SSE computes t.Tiles tiles of 2 + 0 rows and 8 columns.
 //
 //go:noescape
 func tile2plus0x8SSE(t *Tile)
 
-// tile2plus1x8SSE computes a tile of 2 + 1 rows and 8 columns.
+// tile2plus1x8SSE computes t.Tiles tiles of 2 + 1 rows and 8 columns.
 //
 //go:noescape
 func tile2plus1x8SSE(t *Tile)
 
-// tile2plus2x8SSE computes a tile of 2 + 2 rows and 8 columns.
+// tile2plus2x8SSE computes t.Tiles tiles of 2 + 2 rows and 8 columns.
 //
 //go:noescape
 func tile2plus2x8SSE(t *Tile)
 
-// tile2plus3x8SSE computes a tile of 2 + 3 rows and 8 columns.
+// tile2plus3x8SSE computes t.Tiles tiles of 2 + 3 rows and 8 columns.
 //
 //go:noescape
 func tile2plus3x8SSE(t *Tile)
 
-// tile3plus0x8SSE computes a tile of 3 + 0 rows and 8 columns.
+// tile3plus0x8SSE computes t.Tiles tiles of 3 + 0 rows and 8 columns.
 //
 //go:noescape
 func tile3plus0x8SSE(t *Tile)
 
-// tile3plus1x8SSE computes a tile of 3 + 1 rows and 8 columns.
+// tile3plus1x8SSE computes t.Tiles tiles of 3 + 1 rows and 8 columns.
 //
 //go:noescape
 func tile3plus1x8SSE(t *Tile)
 
-// tile3plus2x8SSE computes a tile of 3 + 2 rows and 8 columns.
+// tile3plus2x8SSE computes t.Tiles tiles of 3 + 2 rows and 8 columns.
 //
 //go:noescape
 func tile3plus2x8SSE(t *Tile)
 
-// tile3plus3x8SSE computes a tile of 3 + 3 rows and 8 columns.
+// tile3plus3x8SSE computes t.Tiles tiles of 3 + 3 rows and 8 columns.
 //
 //go:noescape
 func tile3plus3x8SSE(t *Tile)
 
-// tile1plus0x16AVX2 computes a tile of 1 + 0 rows and 16 columns.
+// tile1plus0x16AVX2 computes t.Tiles tiles of 1 + 0 rows and 16 columns.
 //
 //go:noescape
 func tile1plus0x16AVX2(t *Tile)
 
-// tile1plus1x16AVX2 computes a tile of 1 + 1 rows and 16 columns.
+// tile1plus1x16AVX2 computes t.Tiles tiles of 1 + 1 rows and 16 columns.
 //
 //go:noescape
 func tile1plus1x16AVX2(t *Tile)
 
-// tile1plus2x16AVX2 computes a tile of 1 + 2 rows and 16 columns.
+// tile1plus2x16AVX2 computes t.Tiles tiles of 1 + 2 rows and 16 columns.
 //
 //go:noescape
 func tile1plus2x16AVX2(t *Tile)
 
-// tile1plus3x16AVX2 computes a tile of 1 + 3 rows and 16 columns.
+// tile1plus3x16AVX2 computes t.Tiles tiles of 1 + 3 rows and 16 columns.
 //
 //go:noescape
 func tile1plus3x16AVX2(t *Tile)
 
-// tile2plus0x16AVX2 computes a tile of 2 + 0 rows and 16 columns.
+// tile2plus0x16AVX2 computes t.Tiles tiles of 2 + 0 rows and 16 columns.
 //
 //go:noescape
 func tile2plus0x16AVX2(t *Tile)
 
-// tile2plus1x16AVX2 computes a tile of 2 + 1 rows and 16 columns.
+// tile2plus1x16AVX2 computes t.Tiles tiles of 2 + 1 rows and 16 columns.
 //
 //go:noescape
 func tile2plus1x16AVX2(t *Tile)
 
-// tile2plus2x16AVX2 computes a tile of 2 + 2 rows and 16 columns.
+// tile2plus2x16AVX2 computes t.Tiles tiles of 2 + 2 rows and 16 columns.
 //
 //go:noescape
 func tile2plus2x16AVX2(t *Tile)
 
-// tile2plus3x16AVX2 computes a tile of 2 + 3 rows and 16 columns.
+// tile2plus3x16AVX2 computes t.Tiles tiles of 2 + 3 rows and 16 columns.
 //
 //go:noescape
 func tile2plus3x16AVX2(t *Tile)
 
-// tile3plus0x16AVX2 computes a tile of 3 + 0 rows and 16 columns.
+// tile3plus0x16AVX2 computes t.Tiles tiles of 3 + 0 rows and 16 columns.
 //
 //go:noescape
 func tile3plus0x16AVX2(t *Tile)
 
-// tile3plus1x16AVX2 computes a tile of 3 + 1 rows and 16 columns.
+// tile3plus1x16AVX2 computes t.Tiles tiles of 3 + 1 rows and 16 columns.
 //
 //go:noescape
 func tile3plus1x16AVX2(t *Tile)
 
-// tile3plus2x16AVX2 computes a tile of 3 + 2 rows and 16 columns.
+// tile3plus2x16AVX2 computes t.Tiles tiles of 3 + 2 rows and 16 columns.
 //
 //go:noescape
 func tile3plus2x16AVX2(t *Tile)
 
-// tile3plus3x16AVX2 computes a tile of 3 + 3 rows and 16 columns.
+// tile3plus3x16AVX2 computes t.Tiles tiles of 3 + 3 rows and 16 columns.
 //
 //go:noescape
 func tile3plus3x16AVX2(t *Tile)

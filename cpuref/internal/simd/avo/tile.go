@@ -36,11 +36,11 @@ func tilesAVX512() {
 		for vectors := 1; vectors <= 2; vectors++ {
 			t := &tile{vector: avx512, rows0: min(rows, 7), rows1: max(0, rows-7), vectors: vectors}
 			t.function(fmt.Sprintf("tile%dx%d", rows, vectors*16), "t *Tile, cols int",
-				fmt.Sprintf("computes a %d×cols tile with at most %d columns.", rows, vectors*16))
+				fmt.Sprintf("computes t.Tiles tiles of %d×cols with at most %d columns.", rows, vectors*16))
 			t.generate()
 			t = &tile{vector: avx512, rows0: t.rows0, rows1: t.rows1, vectors: vectors, pairs: true}
 			t.function(fmt.Sprintf("tilePairs%dx%d", rows, vectors*16), "t *Tile, cols int",
-				fmt.Sprintf("computes a %d×cols tile with at most %d columns from pairs.", rows, vectors*16))
+				fmt.Sprintf("computes t.Tiles tiles of %d×cols with at most %d columns from pairs.", rows, vectors*16))
 			t.generate()
 		}
 	}
@@ -52,7 +52,7 @@ func tiles(v vector) {
 		for rows1 := 0; rows1 <= 3; rows1++ {
 			t := &tile{vector: v, rows0: rows0, rows1: rows1, vectors: 2}
 			t.function(fmt.Sprintf("tile%dplus%dx%d", rows0, rows1, 2*v.lanes), "t *Tile",
-				fmt.Sprintf("computes a tile of %d + %d rows and %d columns.", rows0, rows1, 2*v.lanes))
+				fmt.Sprintf("computes t.Tiles tiles of %d + %d rows and %d columns.", rows0, rows1, 2*v.lanes))
 			t.generate()
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// poolTiles generates the tiles of PoolRow: 1 window of 2×2 pixels and, if there are
-// registers for it, 2 windows. A window is two neighbouring rows of each group.
+// poolTiles generates the tiles of PoolRow: 1 window of 2×2 pixels and, with AVX-512,
+// 2 windows. A window is two neighbouring rows of each group.
 func poolTiles(v vector) {
-	for windows := 1; 12*windows < v.registers; windows++ {
+	for windows := 1; windows <= v.registers/16; windows++ {
 		for columns := 16; columns <= 2*v.lanes; columns += 16 {
 			t := &tile{vector: v, rows0: 2 * windows, rows1: 2 * windows, vectors: columns / v.lanes, pool: true}
 			t.function(fmt.Sprintf("tilePool%dx%d", windows, columns), "t *Tile",
