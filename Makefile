@@ -69,7 +69,8 @@ test-view: setup ## test the live window on a display without a screen
 # variant, tuning, and the trajectory against PyTorch's. On the CPU's tiers, except the fastest, it runs one of every
 # three op cases. On every backend it leaves out op cases above 8 MFLOP, whole epochs
 # against the oracle, FashionCNN op by op, and all but 5 of the 20 steps against
-# PyTorch; trainings on machines whose GPUs do not work; and pages in a browser.
+# PyTorch; trainings on machines whose GPUs do not work; pages in a browser; and two of three
+# points at which a training is killed.
 # make test-all runs one of every 37 op cases on Vulkan as well, but large ones too. There
 # it leaves out whole networks in mixed precision and four of five tile variants, all of
 # which make parity runs, and thirty of 31 op cases planned as for a GPU, whose shaders

@@ -108,11 +108,13 @@ func TestKilledAnywhere(t *testing.T) {
 	inside, best := quick(), quick()
 	inside.Epochs, inside.MaxSteps = 3, 40
 	best.SelectOn = "val"
-	for name, c := range map[string]config{"inside an epoch": inside, "the best epoch": best} {
+	for name, c := range map[string]config{"stopped inside an epoch": inside, "second epoch best": best} {
 		t.Run(name, func(t *testing.T) { killAnywhere(t, c) })
 	}
 }
 
+// killAnywhere kills a training at every point, or, with -short, at every third, each
+// time in a new folder.
 func killAnywhere(t *testing.T, c config) {
 	whole := t.TempDir()
 	r, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole})
@@ -120,7 +122,7 @@ func killAnywhere(t *testing.T, c config) {
 		t.Fatal(err)
 	}
 	if last := r.Epochs[len(r.Epochs)-1]; c.SelectOn == "val" && !last.Best {
-		t.Fatal("the last epoch is not the best")
+		t.Fatal("the second epoch is not the best one")
 	}
 	want := files(t, whole)
 	points, step := 0, 1
