@@ -43,7 +43,7 @@ func (c *contents) gather(cursor, image, rectangle uint32) kernels.Op {
 
 func (c *contents) loss(cursor, slot, label uint32) kernels.Op {
 	return kernels.SoftmaxCrossEntropy{Logits: c.f(6, 4), Labels: c.u(label, 6), State: c.state(kernels.State{Cursor: cursor, Slot: slot}),
-		Loss: c.f(3), Correct: c.u(0, 3), Probs: c.f(10, 4)}
+		Loss: c.f(3), Correct: c.u(0, 3), Probs: c.f(10, 4), SampleLosses: c.f(10)}
 }
 
 func (c *contents) maxPool(size int, position uint32) kernels.Op {
@@ -100,6 +100,11 @@ func TestInvalidContents(t *testing.T) {
 		{func(c *contents) kernels.Op { return c.gather(2, 2, 4<<16) }, "(Gather): entry 0 of Erasures is 4×0 pixels"},
 		{func(c *contents) kernels.Op { return c.loss(4, 2, 3) }, ""},
 		{func(c *contents) kernels.Op { return c.loss(5, 2, 3) }, "(SoftmaxCrossEntropy): cursor 5"},
+		{func(c *contents) kernels.Op {
+			op := c.loss(4, 2, 3).(kernels.SoftmaxCrossEntropy)
+			op.SampleLosses = c.f(9)
+			return op
+		}, "(SoftmaxCrossEntropy): cursor 4 and 6 samples are outside SampleLosses"},
 		{func(c *contents) kernels.Op { return c.loss(4, 3, 3) }, "(SoftmaxCrossEntropy): slot 3"},
 		{func(c *contents) kernels.Op { return c.loss(4, 2, 4) }, "(SoftmaxCrossEntropy): label 4"},
 		{func(c *contents) kernels.Op { return c.maxPool(2, 3) }, ""},

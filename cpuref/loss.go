@@ -32,7 +32,8 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 	for range p.pool.workers {
 		x.exps = append(x.exps, make([]float64, classes))
 	}
-	state, loss, correct, probs := p.words(op.State), p.floats(op.Loss), p.words(op.Correct), p.floats(op.Probs)
+	state, loss, correct := p.words(op.State), p.floats(op.Loss), p.words(op.Correct)
+	probs, sampleLosses := p.floats(op.Probs), p.floats(op.SampleLosses)
 	task := func(worker, i int) {
 		for n := i * samplesPerTask; n < min((i+1)*samplesPerTask, samples); n++ {
 			x.sample(n, x.exps[worker])
@@ -50,6 +51,9 @@ func (p *program) softmaxCrossEntropy(op kernels.SoftmaxCrossEntropy) func() err
 		sum, hits := 0.0, uint32(0)
 		for n, l := range x.losses {
 			sum += l
+			if sampleLosses != nil {
+				sampleLosses[int(s.Cursor)+n] = float32(l)
+			}
 			if x.correct[n] {
 				hits++
 			}
@@ -105,6 +109,10 @@ func checkLoss(op kernels.SoftmaxCrossEntropy, s kernels.State, labels []uint32)
 	if !op.Probs.Absent() && int(s.Cursor)+len(labels) > op.Probs.Shape[0] {
 		return fmt.Errorf("cursor %d and %d samples are outside Probs, which has %d rows",
 			s.Cursor, len(labels), op.Probs.Shape[0])
+	}
+	if !op.SampleLosses.Absent() && int(s.Cursor)+len(labels) > op.SampleLosses.Len() {
+		return fmt.Errorf("cursor %d and %d samples are outside SampleLosses, which has %d entries",
+			s.Cursor, len(labels), op.SampleLosses.Len())
 	}
 	for n, label := range labels {
 		if int(label) >= op.Logits.Shape[1] {

@@ -12,6 +12,7 @@ import "fmt"
 //	Correct[slot] = number of n for which the first largest logit is the label's
 //	DLogits[n,c]  = (p[n,c] − q[n,c]) / N
 //	Probs[cursor+n, c] = p[n,c]
+//	SampleLosses[cursor+n] = −Σ_c q[n,c]·log p[n,c]
 //
 // slot and cursor come from State. Each row's maximum is subtracted from its
 // logits before exponentiation. Labels must be below C.
@@ -23,6 +24,8 @@ type SoftmaxCrossEntropy struct {
 	Correct Tensor // (slots) uint32, one entry written
 	DLogits Tensor // (N, C), optional
 	Probs   Tensor // (rows, C), optional, N rows written
+	// SampleLosses holds the loss of each sample, (rows), optional, N entries written.
+	SampleLosses Tensor
 
 	Smoothing float32
 }
@@ -30,12 +33,13 @@ type SoftmaxCrossEntropy struct {
 // Kind implements [Op].
 func (SoftmaxCrossEntropy) Kind() string { return "SoftmaxCrossEntropy" }
 
-// Operands implements [Op]. Loss, Correct and Probs keep their other entries,
-// so they count as read and written.
+// Operands implements [Op]. Loss, Correct, Probs and SampleLosses keep their other
+// entries, so they count as read and written.
 func (op SoftmaxCrossEntropy) Operands() []Operand {
 	return []Operand{in("Logits", op.Logits), in("Labels", op.Labels).of(Uint32), in("State", op.State).of(Uint32),
 		inout("Loss", op.Loss), inout("Correct", op.Correct).of(Uint32),
-		out("DLogits", op.DLogits).optional(), inout("Probs", op.Probs).optional()}
+		out("DLogits", op.DLogits).optional(), inout("Probs", op.Probs).optional(),
+		inout("SampleLosses", op.SampleLosses).optional()}
 }
 
 // Check implements [Op].
@@ -55,6 +59,14 @@ func (op SoftmaxCrossEntropy) Check() error {
 			return fmt.Errorf("output Probs has shape %v, want at least %d rows of %d", op.Probs.Shape, n, c)
 		}
 	}
+	if !op.SampleLosses.Absent() {
+		if err := rank("SampleLosses", op.SampleLosses, 1); err != nil {
+			return err
+		}
+		if op.SampleLosses.Shape[0] < n {
+			return fmt.Errorf("output SampleLosses has %d entries, want at least %d", op.SampleLosses.Shape[0], n)
+		}
+	}
 	return first(want("Labels", op.Labels, n), want("State", op.State, StateWords),
 		rank("Loss", op.Loss, 1), want("Correct", op.Correct, op.Loss.Shape[0]),
 		wantIfPresent("DLogits", op.DLogits, n, c))
@@ -63,12 +75,15 @@ func (op SoftmaxCrossEntropy) Check() error {
 // FLOPs implements [Op].
 func (op SoftmaxCrossEntropy) FLOPs() int { return 8 * op.Logits.Len() }
 
-// Traffic returns the number of bytes that the op moves: of Loss, Correct and Probs
-// only what it writes.
+// Traffic returns the number of bytes that the op moves: of Loss, Correct, Probs and
+// SampleLosses only what it writes.
 func (op SoftmaxCrossEntropy) Traffic() int {
 	bytes := op.Logits.Bytes() + op.Labels.Bytes() + op.DLogits.Bytes() + 8
 	if !op.Probs.Absent() {
 		bytes += op.Logits.Bytes()
+	}
+	if !op.SampleLosses.Absent() {
+		bytes += 4 * op.Logits.Shape[0]
 	}
 	return bytes
 }

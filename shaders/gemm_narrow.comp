@@ -12,15 +12,17 @@ layout(constant_id = 1) const uint ROWS = 1; // per workgroup
 layout(constant_id = 2) const bool WITH_LOSS = false;
 layout(constant_id = 3) const bool WITH_DLOGITS = false;
 layout(constant_id = 4) const bool WITH_PROBS = false;
-layout(constant_id = 5) const bool MIXED = false; // round both factors to bfloat16
+layout(constant_id = 5) const bool WITH_SAMPLE_LOSSES = false;
+layout(constant_id = 6) const bool MIXED = false; // round both factors to bfloat16
 
 const uint COLUMNS = 16;              // most columns of C; narrowColumns on the host
 const uint LANES = THREADS / COLUMNS; // threads per column, a power of two
 
 layout(push_constant) uniform Push {
-    uint samples, classes, slots, prob_rows; // samples and classes are the extents of C
-    float on, off;                           // as in softmax_cross_entropy.comp
-    uint quads;                              // K/4
+    uint samples, classes; // the extents of C
+    uint slots, prob_rows, sample_rows;
+    float on, off; // as in softmax_cross_entropy.comp
+    uint quads;    // K/4
     uint with_bias;
     uint bias_at, labels_at, state_at, loss_at, correct_at;
     uint losses_at, counters_at;
@@ -37,6 +39,7 @@ layout(binding = 5) writeonly buffer Loss { float loss[]; };       // (slots)
 layout(binding = 5) writeonly buffer Correct { uint correct[]; };  // (slots)
 layout(binding = 6) coherent buffer Losses { uvec2 losses[]; };    // (samples): bits of the loss, 1 if correct
 layout(binding = 6) coherent buffer Counters { uint counters[]; }; // (1)
+layout(binding = 7) writeonly buffer SampleLosses { float sample_losses[]; }; // (sample_rows)
 
 LAST_GROUP(counters, counters_at)
 

@@ -687,47 +687,50 @@ func GEMM[T any](spec GEMMSpec, push GEMMPush, buffers GEMMBuffers[T]) Call[T] {
 
 // GEMMNarrowSpec holds the specialisation constants of gemm_narrow.comp.
 type GEMMNarrowSpec struct {
-	Rows        int
-	WithLoss    bool
-	WithDLogits bool
-	WithProbs   bool
-	Mixed       bool
+	Rows             int
+	WithLoss         bool
+	WithDLogits      bool
+	WithProbs        bool
+	WithSampleLosses bool
+	Mixed            bool
 }
 
 // GEMMNarrowPush holds the push constants of gemm_narrow.comp.
 type GEMMNarrowPush struct {
-	Samples  int
-	Classes  int
-	Slots    int
-	ProbRows int
-	On       float32
-	Off      float32
-	Quads    int
-	WithBias int
+	Samples    int
+	Classes    int
+	Slots      int
+	ProbRows   int
+	SampleRows int
+	On         float32
+	Off        float32
+	Quads      int
+	WithBias   int
 }
 
 // GEMMNarrowBuffers holds the buffers of gemm_narrow.comp.
 type GEMMNarrowBuffers[T any] struct {
-	A        T
-	B        T
-	C        T
-	DLogits  T
-	Probs    T
-	Bias     T
-	Labels   T
-	State    T
-	Loss     T
-	Correct  T
-	Losses   T
-	Counters T
+	A            T
+	B            T
+	C            T
+	DLogits      T
+	Probs        T
+	Bias         T
+	Labels       T
+	State        T
+	Loss         T
+	Correct      T
+	Losses       T
+	Counters     T
+	SampleLosses T
 }
 
 // GEMMNarrow calls gemm_narrow.comp.
 func GEMMNarrow[T any](spec GEMMNarrowSpec, push GEMMNarrowPush, buffers GEMMNarrowBuffers[T]) Call[T] {
 	return Call[T]{Shader: "gemm_narrow",
-		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs), flag(spec.Mixed)},
-		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), math.Float32bits(push.On), math.Float32bits(push.Off), uint32(push.Quads), uint32(push.WithBias)),
-		Buffers: []T{buffers.A, buffers.B, buffers.C, buffers.DLogits, buffers.Probs, buffers.Bias, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.Losses, buffers.Counters}}
+		Spec:    []uint32{uint32(spec.Rows), flag(spec.WithLoss), flag(spec.WithDLogits), flag(spec.WithProbs), flag(spec.WithSampleLosses), flag(spec.Mixed)},
+		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), uint32(push.SampleRows), math.Float32bits(push.On), math.Float32bits(push.Off), uint32(push.Quads), uint32(push.WithBias)),
+		Buffers: []T{buffers.A, buffers.B, buffers.C, buffers.DLogits, buffers.Probs, buffers.Bias, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.Losses, buffers.Counters, buffers.SampleLosses}}
 }
 
 // MaxPoolBackwardSpec holds the specialisation constants of maxpool_backward.comp.
@@ -1029,37 +1032,40 @@ func SiLUForward[T any](push SiLUForwardPush, buffers SiLUForwardBuffers[T]) Cal
 
 // SoftmaxCrossEntropySpec holds the specialisation constants of softmax_cross_entropy.comp.
 type SoftmaxCrossEntropySpec struct {
-	WithDLogits bool
-	WithProbs   bool
+	WithDLogits      bool
+	WithProbs        bool
+	WithSampleLosses bool
 }
 
 // SoftmaxCrossEntropyPush holds the push constants of softmax_cross_entropy.comp.
 type SoftmaxCrossEntropyPush struct {
-	Samples  int
-	Classes  int
-	Slots    int
-	ProbRows int
-	On       float32
-	Off      float32
+	Samples    int
+	Classes    int
+	Slots      int
+	ProbRows   int
+	SampleRows int
+	On         float32
+	Off        float32
 }
 
 // SoftmaxCrossEntropyBuffers holds the buffers of softmax_cross_entropy.comp.
 type SoftmaxCrossEntropyBuffers[T any] struct {
-	Logits  T
-	Labels  T
-	State   T
-	Loss    T
-	Correct T
-	DLogits T
-	Probs   T
+	Logits       T
+	Labels       T
+	State        T
+	Loss         T
+	Correct      T
+	DLogits      T
+	Probs        T
+	SampleLosses T
 }
 
 // SoftmaxCrossEntropy calls softmax_cross_entropy.comp.
 func SoftmaxCrossEntropy[T any](spec SoftmaxCrossEntropySpec, push SoftmaxCrossEntropyPush, buffers SoftmaxCrossEntropyBuffers[T]) Call[T] {
 	return Call[T]{Shader: "softmax_cross_entropy",
-		Spec:    []uint32{flag(spec.WithDLogits), flag(spec.WithProbs)},
-		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), math.Float32bits(push.On), math.Float32bits(push.Off)),
-		Buffers: []T{buffers.Logits, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.DLogits, buffers.Probs}}
+		Spec:    []uint32{flag(spec.WithDLogits), flag(spec.WithProbs), flag(spec.WithSampleLosses)},
+		Push:    bytesOf(uint32(push.Samples), uint32(push.Classes), uint32(push.Slots), uint32(push.ProbRows), uint32(push.SampleRows), math.Float32bits(push.On), math.Float32bits(push.Off)),
+		Buffers: []T{buffers.Logits, buffers.Labels, buffers.State, buffers.Loss, buffers.Correct, buffers.DLogits, buffers.Probs, buffers.SampleLosses}}
 }
 
 // SplitKSumSpec holds the specialisation constants of split_k_sum.comp.

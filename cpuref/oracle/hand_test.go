@@ -194,12 +194,13 @@ func TestSoftmaxCrossEntropyByHand(t *testing.T) {
 	op := kernels.SoftmaxCrossEntropy{Logits: b.f32([]float32{0, float32(math.Log(3)), 5, 5}, 2, 2),
 		Labels: b.u32([]uint32{1, 1}, 2), State: b.state(kernels.State{Slot: 1, Cursor: 1}),
 		Loss: b.f32([]float32{8, 8, 8}, 3), Correct: b.u32([]uint32{9, 9, 9}, 3),
-		DLogits: b.f32(nil, 2, 2), Probs: b.f32(nil, 4, 2)}
+		DLogits: b.f32(nil, 2, 2), Probs: b.f32(nil, 4, 2), SampleLosses: b.f32([]float32{8, 8, 8, 8}, 4)}
 	b.run(op)
 	b.want("Loss", op.Loss, 8, (math.Log(4.0/3)+math.Log(2))/2, 8)
 	b.wantWords("Correct", op.Correct, 9, 1, 9)
 	b.want("DLogits", op.DLogits, 0.125, -0.125, 0.25, -0.25)
 	b.want("Probs", op.Probs, 0, 0, 0.25, 0.75, 0.5, 0.5, 0, 0)
+	b.want("SampleLosses", op.SampleLosses, 8, math.Log(4.0/3), math.Log(2), 8)
 }
 
 func TestLabelSmoothingByHand(t *testing.T) {

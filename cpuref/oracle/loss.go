@@ -12,13 +12,14 @@ import (
 //	log p[c] = (z[c] − max) − log Σ_k exp(z[k] − max)
 func softmaxCrossEntropy(m *memory, op kernels.SoftmaxCrossEntropy) error {
 	logits, labels, s := m.floats(op.Logits), m.words(op.Labels), m.state(op.State)
-	dlogits, probs := m.floats(op.DLogits), m.floats(op.Probs)
+	dlogits, probs, sampleLosses := m.floats(op.DLogits), m.floats(op.Probs), m.floats(op.SampleLosses)
 	samples, classes := op.Logits.Shape[0], op.Logits.Shape[1]
 	if err := checkLossState(op, s); err != nil {
 		return err
 	}
-	loss, correct := 0.0, uint32(0)
+	sum, correct := 0.0, uint32(0)
 	for n := range samples {
+		loss := 0.0
 		z, label := logits[n*classes:(n+1)*classes], int(labels[n])
 		if label >= classes {
 			return fmt.Errorf("label %d of sample %d is not one of the %d classes", label, n, classes)
@@ -44,8 +45,12 @@ func softmaxCrossEntropy(m *memory, op kernels.SoftmaxCrossEntropy) error {
 				probs[(int(s.Cursor)+n)*classes+c] = float32(p)
 			}
 		}
+		sum += loss
+		if sampleLosses != nil {
+			sampleLosses[int(s.Cursor)+n] = float32(loss)
+		}
 	}
-	m.floats(op.Loss)[s.Slot] = float32(loss / float64(samples))
+	m.floats(op.Loss)[s.Slot] = float32(sum / float64(samples))
 	m.words(op.Correct)[s.Slot] = correct
 	return nil
 }
@@ -58,6 +63,10 @@ func checkLossState(op kernels.SoftmaxCrossEntropy, s kernels.State) error {
 	if !op.Probs.Absent() && int(s.Cursor)+op.Logits.Shape[0] > op.Probs.Shape[0] {
 		return fmt.Errorf("cursor %d and %d samples are outside Probs, which has %d rows",
 			s.Cursor, op.Logits.Shape[0], op.Probs.Shape[0])
+	}
+	if !op.SampleLosses.Absent() && int(s.Cursor)+op.Logits.Shape[0] > op.SampleLosses.Len() {
+		return fmt.Errorf("cursor %d and %d samples are outside SampleLosses, which has %d entries",
+			s.Cursor, op.Logits.Shape[0], op.SampleLosses.Len())
 	}
 	return nil
 }

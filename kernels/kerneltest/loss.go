@@ -17,6 +17,7 @@ type SoftmaxCrossEntropy struct {
 	Cursor    int
 	DLogits   bool
 	Probs     bool
+	Losses    bool // each sample's
 }
 
 // String describes the case.
@@ -27,6 +28,9 @@ func (c SoftmaxCrossEntropy) String() string {
 	}
 	if c.Probs {
 		s += "_probs"
+	}
+	if c.Losses {
+		s += "_losses"
 	}
 	return s
 }
@@ -56,6 +60,9 @@ func (c SoftmaxCrossEntropy) Trial() *Trial {
 	if c.Probs {
 		op.Probs = t.floats("Probs", normal(0, 1), c.Cursor+c.N+2, c.C)
 	}
+	if c.Losses {
+		op.SampleLosses = t.floats("SampleLosses", normal(0, 1), c.Cursor+c.N+1)
+	}
 	return t.run(op)
 }
 
@@ -72,6 +79,14 @@ func lossBounds(op kernels.SoftmaxCrossEntropy) map[string]Bound {
 		"Probs": func(r *Results) []float64 { // 0 in the rows that are not written
 			bound := make([]float64, len(r.Ref["Probs"]))
 			copy(bound[int(r.In["State"][kernels.StateCursor])*c:], errorsOfProbs(r, c))
+			return bound
+		},
+		"SampleLosses": func(r *Results) []float64 { // likewise
+			losses, cursor := r.Ref["SampleLosses"], int(r.In["State"][kernels.StateCursor])
+			bound := make([]float64, len(losses))
+			for i := cursor; i < cursor+n; i++ {
+				bound[i] = lossBound(losses[i], c, 1)
+			}
 			return bound
 		},
 	}
@@ -111,8 +126,13 @@ func boundDLogits(r *Results, n, c int, smoothing float64) []float64 {
 func boundLoss(r *Results, n, c int) []float64 {
 	loss, slot := r.Ref["Loss"], int(r.In["State"][kernels.StateSlot])
 	bound := make([]float64, len(loss))
-	bound[slot] = u * (4*float64(c) + 16 + float64(c+n+8)*loss[slot])
+	bound[slot] = lossBound(loss[slot], c, n)
 	return bound
+}
+
+// lossBound bounds the error of the mean of n losses.
+func lossBound(mean float64, c, n int) float64 {
+	return u * (4*float64(c) + 16 + float64(c+n+8)*mean)
 }
 
 // softmaxOf returns p[c] of the logits z, and how far z[c] lies below the
@@ -135,7 +155,7 @@ func lossCases() []Case {
 	for i, s := range shapes {
 		for k, values := range []string{"normal", "large", "ties"} {
 			c := SoftmaxCrossEntropy{N: s[0], C: s[1], Values: values, Smoothing: []float32{0, 0.1}[(i+k)%2]}
-			c.DLogits, c.Probs = (i+k)%3 != 0, (i+k)%3 != 1
+			c.DLogits, c.Probs, c.Losses = (i+k)%3 != 0, (i+k)%3 != 1, (i+k)%4 < 2
 			if i%2 == 0 {
 				c.Slot, c.Cursor = 5, 3
 			}
@@ -143,8 +163,9 @@ func lossCases() []Case {
 		}
 	}
 	return append(cases,
-		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", DLogits: true},            // a training step's
-		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Slot: 936, Cursor: 59904}, // neither
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", DLogits: true},                                                     // a training step's
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Smoothing: 0.1, Slot: 3, Cursor: 192, DLogits: true, Losses: true}, // if it prunes
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Slot: 936, Cursor: 59904},                                          // neither
 		SoftmaxCrossEntropy{N: 64, C: 10, Values: "large", Smoothing: 0.1, Slot: 1, Cursor: 64, DLogits: true, Probs: true},
 	)
 }

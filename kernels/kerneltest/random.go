@@ -197,7 +197,7 @@ var randomCases = map[string]func(r shaper) Case{
 	"ReLUDropoutBackward": func(r shaper) Case { return ReLUDropoutBackward{r.dropout()} },
 	"SoftmaxCrossEntropy": func(r shaper) Case {
 		return SoftmaxCrossEntropy{N: r.dim(70), C: r.dim(40), Values: oneOf(r, "normal", "large", "ties"), Smoothing: oneOf(r, float32(0), .1),
-			Slot: r.IntN(5), Cursor: r.IntN(5), DLogits: r.coin(), Probs: r.coin()}
+			Slot: r.IntN(5), Cursor: r.IntN(5), DLogits: r.coin(), Probs: r.coin(), Losses: r.coin()}
 	},
 	"Adam":          func(r shaper) Case { return r.adam() },
 	"SGD":           func(r shaper) Case { return r.sgd() },

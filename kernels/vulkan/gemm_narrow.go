@@ -30,17 +30,17 @@ func (l *lowering) gemmNarrow(op kernels.GEMM, joined kernels.Op) {
 	rows := min(narrowRows, ceilDiv(m, max(1, l.wanted/2)))
 	// Without a loss, the shader uses none of what is the loss's.
 	var none arg
-	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false, Mixed: mixed(op)}
-	push := shaders.GEMMNarrowPush{Samples: m, Classes: n, Slots: 0, ProbRows: 0, On: 0, Off: 0,
+	spec := shaders.GEMMNarrowSpec{Rows: rows, WithLoss: false, WithDLogits: false, WithProbs: false, WithSampleLosses: false, Mixed: mixed(op)}
+	push := shaders.GEMMNarrowPush{Samples: m, Classes: n, Slots: 0, ProbRows: 0, SampleRows: 0, On: 0, Off: 0,
 		Quads: k / 4, WithBias: flag(!op.Bias.Absent())}
 	buffers := shaders.GEMMNarrowBuffers[arg]{A: l.read(op.A), B: l.read(op.B), Bias: l.readIf(op.Bias), C: l.write(op.C),
-		Labels: none, State: none, Loss: none, Correct: none, DLogits: none, Probs: none, Losses: none, Counters: none}
+		Labels: none, State: none, Loss: none, Correct: none, DLogits: none, Probs: none, SampleLosses: none, Losses: none, Counters: none}
 	if loss, ok := joined.(kernels.SoftmaxCrossEntropy); ok {
 		s, p, b := lossSpec(loss), lossPush(loss), l.lossBuffers(loss)
-		spec.WithLoss, spec.WithDLogits, spec.WithProbs = true, s.WithDLogits, s.WithProbs
-		push.Slots, push.ProbRows, push.On, push.Off = p.Slots, p.ProbRows, p.On, p.Off
+		spec.WithLoss, spec.WithDLogits, spec.WithProbs, spec.WithSampleLosses = true, s.WithDLogits, s.WithProbs, s.WithSampleLosses
+		push.Slots, push.ProbRows, push.SampleRows, push.On, push.Off = p.Slots, p.ProbRows, p.SampleRows, p.On, p.Off
 		buffers.Labels, buffers.State, buffers.Loss, buffers.Correct = b.Labels, b.State, b.Loss, b.Correct
-		buffers.DLogits, buffers.Probs = b.DLogits, b.Probs
+		buffers.DLogits, buffers.Probs, buffers.SampleLosses = b.DLogits, b.Probs, b.SampleLosses
 		buffers.Losses, buffers.Counters = arg{l.partials(2 * m), kernels.Write}, l.counters(1)
 	}
 	l.dispatch(l.threads, ceilDiv(m, rows), 1, shaders.GEMMNarrow(spec, push, buffers))

@@ -165,7 +165,7 @@ func joins() *kernels.Plan {
 	logits, param := f("logits", m, 10), f("param", 1000)
 	p.Sections[0].Add(
 		kernels.GEMM{A: f("logits.a", m, k), B: f("logits.b", 10, k), C: logits, TransB: true},
-		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: u("labels", m), State: state, Loss: f("loss", 9), Correct: u("correct", 9), DLogits: f("dlogits", m, 10)},
+		kernels.SoftmaxCrossEntropy{Logits: logits, Labels: u("labels", m), State: state, Loss: f("loss", 9), Correct: u("correct", 9), DLogits: f("dlogits", m, 10), SampleLosses: f("sample_losses", m)},
 		kernels.Adam{Param: param, Grad: f("grad", 1000), M: f("m", 1000), V: f("v", 1000), State: state, LearningRates: f("rates", 9), Beta1: .9, Beta2: .999, Eps: 1e-8},
 		kernels.AdvanceState{State: state, Batch: m, Beta1: .9, Beta2: .999})
 	return p

@@ -1,7 +1,8 @@
 // The cross-entropy of one sample, and the mean over a batch. The including shader
-// declares the constants WITH_DLOGITS and WITH_PROBS, the push constants samples,
-// classes, slots, prob_rows, on and off, the buffers dlogits and probs and, in a shared
-// binding, labels, state, loss and correct, and
+// declares the constants WITH_DLOGITS, WITH_PROBS and WITH_SAMPLE_LOSSES, the push
+// constants samples, classes, slots, prob_rows, sample_rows, on and off, the buffers
+// dlogits, probs and sample_losses and, in a shared binding, labels, state, loss and
+// correct, and
 //   float logit(uint n, uint c)   returns the logit of sample n for class c
 #ifndef CROSS_ENTROPY_GLSL
 #define CROSS_ENTROPY_GLSL
@@ -13,7 +14,7 @@ shared float loss_sums[THREADS];
 shared uint correct_sums[THREADS];
 
 // Returns the loss of sample n and adds 1 to hits if the prediction is correct.
-// On request it writes the gradient and the probabilities.
+// On request it writes the gradient, the probabilities and the loss itself.
 float sample_loss(uint n, inout uint hits) {
     uint row = n * classes, label = labels[labels_at + n], best = 0;
     float largest = logit(n, 0);
@@ -30,7 +31,7 @@ float sample_loss(uint n, inout uint hits) {
         sum += exp(logit(n, c) - largest);
     }
     float log_sum = log(sum), total = 0.0;
-    uint prob_row = state[state_at + STATE_CURSOR] + n;
+    uint entry = state[state_at + STATE_CURSOR] + n;
     for (uint c = 0; c < classes; c++) {
         float shifted = logit(n, c) - largest;
         float p = exp(shifted) / sum;
@@ -39,9 +40,12 @@ float sample_loss(uint n, inout uint hits) {
         if (WITH_DLOGITS) {
             dlogits[row + c] = (p - q) / float(samples);
         }
-        if (WITH_PROBS && prob_row < prob_rows) {
-            probs[prob_row * classes + c] = p;
+        if (WITH_PROBS && entry < prob_rows) {
+            probs[entry * classes + c] = p;
         }
+    }
+    if (WITH_SAMPLE_LOSSES && entry < sample_rows) {
+        sample_losses[entry] = total;
     }
     return total;
 }
