@@ -144,6 +144,14 @@ func parseRecord(path string, text []byte) (*Record, error) {
 	if len(r.Runs) == 0 {
 		return nil, usage("%s is not a record: it has no runs", path)
 	}
+	// Settings that the program did not have when it wrote the record were as they are by
+	// default.
+	recipe, err := DefaultConfig().recordedRecipe()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(recipe, r.Recipe)
+	r.Recipe = recipe
 	for _, run := range r.Runs {
 		if !isFraction(&run.Accuracy) || !isFraction(run.AccuracyWithout) {
 			return nil, usage("%s is not a record: the accuracy of seed %d is not between 0 and 1", path, run.Seed)
