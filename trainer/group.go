@@ -257,7 +257,7 @@ func (g *group) someSteps(end int) error {
 // nextSection returns the section of the epoch's next steps, before slot end, and how
 // often it can run: for full batches, or for the epoch's last, smaller one.
 func (t *training) nextSection(end int) (section string, steps int) {
-	full, last := model.Batches(len(t.train), t.recipe.BatchSize)
+	full, last := model.Batches(t.perEpoch, t.recipe.BatchSize)
 	if t.state.Slot >= full {
 		return model.TrainSection(last), 1
 	}

@@ -88,7 +88,7 @@ func (c *RateCurve) add(rate, loss float64) bool {
 // It evaluates nothing and writes no files. The errors are those of [Train]; a ctx that
 // is cancelled gives its error.
 func FindRate(ctx context.Context, r Recipe, n model.Network, data *dataset.Dataset, backend kernels.Backend, init string, s RateSweep) (*RateCurve, error) {
-	r.LR, r.Scheduler, r.Warmup, r.EMA, r.MaxSteps, r.NoEval = s.Start, "none", 0, 0, 0, true
+	r.LR, r.Scheduler, r.Warmup, r.EMA, r.Prune, r.MaxSteps, r.NoEval = s.Start, "none", 0, 0, 0, 0, true
 	if err := s.Check(); err != nil {
 		return nil, err
 	}

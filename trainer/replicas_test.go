@@ -115,7 +115,7 @@ func trainedAlone(t *testing.T, r Recipe, n model.Network, data *dataset.Dataset
 // interrupted and one is resumed alone before the others join it.
 func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 	r, n, data := onTiny(t)
-	r.Optimizer, r.Warmup, r.EMA = "muon", 1.5, .9
+	r.Optimizer, r.Warmup, r.EMA, r.Prune, r.Epochs = "muon", 1.5, .9, .3, 5
 	const replicas = 3
 	alone := trainedAlone(t, r, n, data, replicas)
 	together := folders(t, replicas)

@@ -45,7 +45,7 @@ func (t *training) resumable() []kernels.Tensor {
 		averages = []kernels.Tensor{t.net.EvalValues, t.net.EvalRunning}
 	}
 	for _, x := range append(averages, t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2,
-		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.State) {
+		t.net.Train.Loss, t.net.Train.Correct, t.net.Train.SampleLosses, t.net.Train.State) {
 		if x.Len() > 0 {
 			list = append(list, x)
 		}
@@ -149,6 +149,11 @@ func (t *training) writeTensors(w io.Writer) error {
 			return err
 		}
 	}
+	if t.losses != nil {
+		if err := writePart(w, kernels.AsBytes(t.losses)); err != nil {
+			return err
+		}
+	}
 	var log bytes.Buffer
 	if err := binary.Write(&log, binary.LittleEndian, t.log); err != nil {
 		return err
@@ -164,6 +169,9 @@ func (t *training) tensorsBytes() int64 {
 	}
 	if t.state.BestEpoch > 0 && !t.state.bestIsCurrent() {
 		parts = append(parts, t.net.Values.Bytes(), t.net.Running.Bytes())
+	}
+	if t.losses != nil {
+		parts = append(parts, 4*len(t.losses))
 	}
 	total := 0
 	for _, n := range parts {
@@ -313,6 +321,17 @@ func (t *training) readTensors(p *parts) error {
 			return err
 		}
 	}
+	if t.losses != nil {
+		part, err := p.next(4 * len(t.losses))
+		if err != nil {
+			return err
+		}
+		t.losses = newSampleLosses(len(t.losses)) // a replay must not change those of its origin
+		copy(kernels.AsBytes(t.losses), part)
+		if err := t.losses.check(); err != nil {
+			return err
+		}
+	}
 	part, err := p.next(t.state.Logged * binary.Size(loggedStep{}))
 	if err != nil {
 		return err
@@ -333,7 +352,7 @@ func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
 	}
 	word := func(i int) int { return int(binary.LittleEndian.Uint32(data[4*i:])) }
 	step, slot, cursor := word(kernels.StateStep), word(kernels.StateSlot), word(kernels.StateCursor)
-	if want := min(t.state.Slot*t.recipe.BatchSize, len(t.train)); step != t.state.Step || slot != t.state.Slot || cursor != want {
+	if want := min(t.state.Slot*t.recipe.BatchSize, t.perEpoch); step != t.state.Step || slot != t.state.Slot || cursor != want {
 		return fmt.Errorf("the device was at step %d, slot %d, image %d, want %d, %d, %d", step, slot, cursor, t.state.Step, t.state.Slot, want)
 	}
 	return nil

@@ -154,7 +154,7 @@ func TestStopAfter(t *testing.T) {
 		c.Epochs, c.SelectOn = 3, "val"
 		switch name {
 		case "onecycle":
-			c.Scheduler, c.Warmup, c.EMA = name, 1.3, .9
+			c.Scheduler, c.Warmup, c.EMA, c.Prune = name, 1.3, .9, .3
 		case "early stop":
 			c.Patience, c.LR = 1, 1e-9
 		case "max-steps":

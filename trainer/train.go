@@ -99,6 +99,7 @@ type Summary struct {
 	Network       model.Network
 	Parameters    int // trainable
 	TrainImages   int // per epoch
+	LeftOut       int // training images that each epoch leaves out; see Recipe.Prune
 	SelectImages  int // evaluated after each epoch; 0 without evaluations
 	StepsPerEpoch int
 	DeviceBytes   int // memory allocated on the device
@@ -147,7 +148,9 @@ type training struct {
 	state     runState
 	report    EpochReport // of the current epoch, once its steps are done
 	best      snapshot    // weights of the best epoch
-	events    *events     // nil until start, and without a folder
+	order     []uint32    // images of the current epoch
+	losses    sampleLosses
+	events    *events // nil until start, and without a folder
 
 	log    []loggedStep // rows of steps.csv
 	logged int          // the last step considered for log
@@ -222,7 +225,10 @@ func checkSplit(name string, s dataset.Split, d dataset.Info) error {
 // on, those to evaluate after each epoch (for the scheduler, early stopping and
 // the best epoch), and those to test on. The images are numbered from the training
 // images through the validation images to the test images.
-type partition struct{ train, selected, test []uint32 }
+type partition struct {
+	train, selected, test []uint32
+	perEpoch              int // how many of train each epoch trains on
+}
 
 func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 	p.test = indices(data.Train.N+data.Val.N, data.Test.N)
@@ -238,6 +244,7 @@ func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, err)
 		}
 	}
+	p.perEpoch = r.perEpoch(len(p.train))
 	p.selected, p.test = evenly(p.selected, r.EvalImages), evenly(p.test, r.EvalImages)
 	if r.NoEval {
 		p.selected = nil
@@ -268,7 +275,7 @@ func indices(first, n int) []uint32 {
 
 // modelConfig returns the model's configuration for a training on a backend.
 func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend) model.Config {
-	full, last := model.Batches(len(p.train), r.BatchSize)
+	full, last := model.Batches(p.perEpoch, r.BatchSize)
 	var batches []int
 	if full > 0 {
 		batches = append(batches, r.BatchSize)
@@ -277,7 +284,8 @@ func modelConfig(r Recipe, n model.Network, p partition, backend kernels.Backend
 		batches = append(batches, last)
 	}
 	c := model.Config{Network: n, Optimizer: r.optimizer(), Smoothing: float32(r.Smoothing), EMA: r.EMA,
-		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: len(p.train)}
+		Precision: r.precision(), Augment: r.augmentation(), TrainBatches: batches, TrainImages: p.perEpoch,
+		SampleLosses: p.perEpoch < len(p.train)}
 	return evaluating(c, backend, len(p.selected), len(p.test))
 }
 
@@ -294,6 +302,9 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 	}
 	if t.partition, err = newPartition(r.Recipe, data); err != nil {
 		return nil, err
+	}
+	if t.perEpoch < len(t.train) {
+		t.losses = newSampleLosses(t.testStart)
 	}
 	t.notes = t.found.notes
 	t.state = *t.beginning()
@@ -337,7 +348,7 @@ func (t *training) initialise() error {
 	return errors.Join(t.net.WriteInit(t.prog, t.recipe.Seed), weights.write(t.net, t.prog))
 }
 
-func (t *training) stepsPerEpoch() int { return model.Steps(len(t.train), t.recipe.BatchSize) }
+func (t *training) stepsPerEpoch() int { return model.Steps(t.perEpoch, t.recipe.BatchSize) }
 
 // totalSteps returns the number of steps in the run if nothing stops it early.
 func (t *training) totalSteps() int {
@@ -349,7 +360,7 @@ func (t *training) totalSteps() int {
 }
 
 func (t *training) summary() Summary {
-	return Summary{Recipe: t.recipe, Network: t.net.Config.Network, Parameters: t.net.ParameterCount(), TrainImages: len(t.train),
+	return Summary{Recipe: t.recipe, Network: t.net.Config.Network, Parameters: t.net.ParameterCount(), TrainImages: t.perEpoch, LeftOut: len(t.train) - t.perEpoch,
 		SelectImages: len(t.selected), StepsPerEpoch: t.stepsPerEpoch(), DeviceBytes: t.prog.MemoryBytes(),
 		FirstEpoch: len(t.state.Epochs) + 1, Notes: t.notes}
 }
@@ -375,7 +386,7 @@ func (t *training) stepsDone() error {
 			return err
 		}
 	}
-	images := min(t.state.Slot*t.recipe.BatchSize, len(t.train))
+	images := min(t.state.Slot*t.recipe.BatchSize, t.perEpoch)
 	t.report = EpochReport{Epoch: len(t.state.Epochs) + 1,
 		TrainLoss: weightedMean(losses, t.recipe.BatchSize, images), TrainAccuracy: float64(sum(correct)) / float64(images),
 		ValLoss: math.NaN(), ValAccuracy: math.NaN(), LR: t.state.Schedule.At(t.state.Step - 1), Seconds: t.state.Seconds, Best: true}
@@ -417,6 +428,9 @@ func (t *training) epochDone() error {
 		return err
 	}
 	if whole {
+		if err := t.keepLosses(); err != nil {
+			return err
+		}
 		if err := t.saveCheckpoint(); err != nil {
 			return err
 		}
@@ -432,15 +446,15 @@ func (t *training) epochDone() error {
 // the images, each step's learning rate and the first step's number.
 func (t *training) prepareEpoch() error {
 	epoch := len(t.state.Epochs)
-	order := t.train
+	t.order = t.chosen(epoch)
 	if !t.recipe.NoShuffle {
-		order = shuffled(t.train, t.recipe.Seed, epoch)
+		t.order = shuffled(t.order, t.recipe.Seed, epoch)
 	}
 	rates := make([]float32, t.stepsPerEpoch())
 	for i := range rates {
 		rates[i] = float32(t.state.Schedule.At(t.state.Step - t.state.Slot + i))
 	}
-	if err := t.prog.Write(t.net.Train.Order, kernels.AsBytes(order)); err != nil {
+	if err := t.prog.Write(t.net.Train.Order, kernels.AsBytes(t.order)); err != nil {
 		return err
 	}
 	if err := t.prog.Write(t.net.LearningRates, kernels.AsBytes(rates)); err != nil {
@@ -459,21 +473,25 @@ func (t *training) prepareEpoch() error {
 // seed and the epoch.
 func shuffled(images []uint32, seed uint64, epoch int) []uint32 {
 	order := slices.Clone(images)
-	source := &philoxSource{key: [2]uint32{uint32(seed), uint32(seed >> 32)}, epoch: uint32(epoch)}
-	rand.New(source).Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	rand.New(newPhiloxSource(kernels.PurposeOrder, seed, epoch)).Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	return order
 }
 
 // philoxSource is a [rand.Source] that uses the counter-based generator.
 type philoxSource struct {
-	key   [2]uint32
-	epoch uint32
-	draws uint32
+	purpose kernels.Purpose
+	key     [2]uint32
+	epoch   uint32
+	draws   uint32
+}
+
+func newPhiloxSource(purpose kernels.Purpose, seed uint64, epoch int) *philoxSource {
+	return &philoxSource{purpose: purpose, key: [2]uint32{uint32(seed), uint32(seed >> 32)}, epoch: uint32(epoch)}
 }
 
 // Uint64 implements [rand.Source].
 func (s *philoxSource) Uint64() uint64 {
-	w := kernels.Philox4x32([4]uint32{s.draws, 0, s.epoch, uint32(kernels.PurposeOrder)}, s.key)
+	w := kernels.Philox4x32([4]uint32{s.draws, 0, s.epoch, uint32(s.purpose)}, s.key)
 	s.draws++
 	return uint64(w[0])<<32 | uint64(w[1])
 }
@@ -507,9 +525,9 @@ func (t *training) reportSteps(from int) error {
 		return err
 	}
 	batch := t.recipe.BatchSize
-	done := min(t.state.Slot*batch, len(t.train))
+	done := min(t.state.Slot*batch, t.perEpoch)
 	now := time.Now()
-	t.options.Progress.Step(StepReport{Epoch: len(t.state.Epochs) + 1, ImagesDone: done, Images: len(t.train),
+	t.options.Progress.Step(StepReport{Epoch: len(t.state.Epochs) + 1, ImagesDone: done, Images: t.perEpoch,
 		Loss: weightedMean(losses, batch, done), Accuracy: float64(sum(correct)) / float64(done),
 		NewImages: done - from*batch, ImagesPerSecond: float64(done-from*batch) / now.Sub(t.recent).Seconds()})
 	t.recent = now

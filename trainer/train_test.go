@@ -202,7 +202,7 @@ func TestResumeIsExact(t *testing.T) {
 	c := small()
 	c.Dropout, c.Scheduler = new(.25), "onecycle"
 	c.Augment, c.Erase, c.Optimizer = "original", new(.25), "adamw" // whose tables are no part of the checkpoint
-	c.EMA = .9
+	c.EMA, c.Prune = .9, .1
 	whole, parts := t.TempDir(), t.TempDir()
 	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: whole}); err != nil {
 		t.Fatal(err)
@@ -210,7 +210,7 @@ func TestResumeIsExact(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	// One step per submission, so the run ends after step 30, inside the second
-	// epoch of 22 steps.
+	// epoch of 20 steps.
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
 	paceTarget = 1
 	_, err := train(t, ctx, c, Options{NoPictures: true, Dir: parts, Progress: &cancelAfter{30, cancel}})

@@ -71,7 +71,7 @@ default, does not train on the held-out images.`,
 
 // addSweepFlags adds the flags of train that matter to a sweep.
 func addSweepFlags(flags *pflag.FlagSet) {
-	without := []string{"epochs", "lr", "scheduler", "warmup", "ema", "patience", "max-steps", "no-eval", "eval-images",
+	without := []string{"epochs", "lr", "scheduler", "warmup", "ema", "prune", "patience", "max-steps", "no-eval", "eval-images",
 		"out", "name", "checkpoint-every", "log-every", "quiet", "no-progress"}
 	all := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addTrainFlags(all)

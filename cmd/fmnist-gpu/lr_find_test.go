@@ -45,7 +45,7 @@ func TestLRFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantFailure(t, []string{"lr-find", "--cpu", "--dataset", filepath.Join(dir, "empty"), "--start", "1", "--end", "1"}, exitUsage, "want a start below the end")
-	for _, without := range []string{"lr", "ema"} { // which would change nothing
+	for _, without := range []string{"lr", "ema", "prune"} { // which would change nothing
 		wantFailure(t, append(args, "--"+without, ".5"), exitUsage, "unknown flag --"+without)
 	}
 	wantFailure(t, append(args, "--steps", "3"), exitUsage, "--steps is 3: want a whole number from 20")

@@ -97,12 +97,21 @@ func (p *progress) Start(s trainer.Summary) {
 	if s.Recipe.NoEval {
 		selecting = "no evaluation after epochs"
 	}
-	fmt.Fprintf(p.out, "%s, %s parameters; %s training images, batch %s; %s; run in %s\n",
-		s.Network.Name, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)),
+	fmt.Fprintf(p.out, "%s, %s parameters; %s, batch %s; %s; run in %s\n",
+		s.Network.Name, humanize.Comma(int64(s.Parameters)), trainImages(s),
 		humanize.Comma(int64(s.Recipe.BatchSize)), selecting, p.dir)
 	for _, note := range s.Notes {
 		fmt.Fprintf(p.out, "note: %s\n", note)
 	}
+}
+
+// trainImages says how many images an epoch trains on.
+func trainImages(s trainer.Summary) string {
+	images := humanize.Comma(int64(s.TrainImages))
+	if s.LeftOut > 0 {
+		images += " of " + humanize.Comma(int64(s.TrainImages+s.LeftOut))
+	}
+	return images + " training images"
 }
 
 // Step implements [trainer.Progress].

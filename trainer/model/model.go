@@ -29,6 +29,7 @@ type Config struct {
 	Images       int   // images in device memory, training and test together
 	TrainBatches []int // batch sizes to write training sections for; none: evaluation only
 	TrainImages  int   // images per epoch
+	SampleLosses bool  // keep the loss of each training image in Train.SampleLosses
 	EvalBatches  []int // batch sizes to write evaluation sections for
 	EvalImages   int   // most images per evaluation
 	Explain      int   // batch size of ExplainSection; 0: no such section
@@ -124,6 +125,9 @@ type Loop struct {
 	State   kernels.Tensor // kernels.State
 	Loss    kernels.Tensor // (steps)
 	Correct kernels.Tensor // (steps) uint32
+	// SampleLosses holds the loss of each image when it was last seen, in the order of
+	// Order: (images). Only training has it, with Config.SampleLosses.
+	SampleLosses kernels.Tensor
 }
 
 // Param is one named tensor of a network.
@@ -317,6 +321,9 @@ func (n *Net) allocateLoops() {
 	if len(c.TrainBatches) > 0 {
 		steps := Steps(c.TrainImages, slices.Max(c.TrainBatches))
 		n.Train = n.allocateLoop("train", c.TrainImages, steps)
+		if c.SampleLosses {
+			n.Train.SampleLosses = p.Tensor("train.sample_losses", kernels.Float32, c.TrainImages)
+		}
 		n.LearningRates = p.Tensor("learning_rates", kernels.Float32, steps)
 	}
 	if len(c.EvalBatches) > 0 {
@@ -459,7 +466,7 @@ func (n *Net) writeTrain(batch int) {
 	logits, labels := s.forward(n.Train)
 	d := s.scratch("/logits_grad", logits.Shape...)
 	s.Add(kernels.SoftmaxCrossEntropy{Logits: logits, Labels: labels, State: n.Train.State,
-		Loss: n.Train.Loss, Correct: n.Train.Correct, DLogits: d, Smoothing: n.Config.Smoothing})
+		Loss: n.Train.Loss, Correct: n.Train.Correct, DLogits: d, SampleLosses: n.Train.SampleLosses, Smoothing: n.Config.Smoothing})
 	s.blocks.backward(s, value{d, false}, false)
 	s.writeOptimizer()
 	s.Add(kernels.AdvanceState{State: n.Train.State, Batch: batch, Beta1: n.Config.Optimizer.Beta1, Beta2: n.Config.Optimizer.Beta2})
