@@ -112,7 +112,7 @@ type victim struct {
 
 // newVictim returns n replicas, or a training if n is 1.
 func newVictim(t *testing.T, letters string, device []string, n int) *victim {
-	args := []string{"train", "--model", "logistic", "--dataset", letters, "--augment", "original", "--checkpoint-every", ".2", "--out", "runs", device[0]}
+	args := []string{"train", "--model", "logistic", "--dataset", letters, "--augment", "original", "--prune", ".1", "--checkpoint-every", ".2", "--out", "runs", device[0]}
 	for _, set := range device[1:] {
 		args = append(args, "--"+strings.TrimPrefix(set, "--set="))
 	}
@@ -139,7 +139,7 @@ func newListVictim(t *testing.T, command, list, letters string, device []string)
 			base += ", " + key + ": " + value
 		}
 	}
-	writeFile(t, file, "base: {model: logistic, augment: original, dataset: "+letters+", "+base+"}\n"+list+"\n")
+	writeFile(t, file, "base: {model: logistic, augment: original, prune: 0.1, dataset: "+letters+", "+base+"}\n"+list+"\n")
 	v := &victim{name: command, begin: []string{command, file, "--out", "runs", device[0]}}
 	v.measure(t)
 	return v

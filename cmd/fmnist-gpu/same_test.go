@@ -42,6 +42,7 @@ const sameSettings = `model: all
 augment: light
 rotate: 10
 epochs: 2
+prune: 0.3
 batch-size: 24
 checkpoint-every: 0.001
 `
