@@ -24,8 +24,8 @@ type SoftmaxCrossEntropy struct {
 	Correct Tensor // (slots) uint32, one entry written
 	DLogits Tensor // (N, C), optional
 	Probs   Tensor // (rows, C), optional, N rows written
-	// SampleLosses holds the loss of each sample, (rows), optional, N entries written.
-	SampleLosses Tensor
+
+	SampleLosses Tensor // (rows), optional, N entries written
 
 	Smoothing float32
 }

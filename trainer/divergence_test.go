@@ -178,7 +178,7 @@ func TestDivergenceAfterCheckpointInEpoch(t *testing.T) {
 	defer func(d time.Duration) { paceTarget = d }(paceTarget)
 	paceTarget = 1 // one step at a time
 	r, n, data := onTiny(t)
-	r.Prune = .2 // of images that the checkpoint's losses choose: 5 steps per epoch
+	r.Prune = .2 // 5 steps per epoch
 	backend := &poisoning{Backend: openBackend(t), step: 9, buffer: "parameters", value: float32(math.NaN()), programs: 2}
 	_, err := Train(t.Context(), r, n, data, backend, Options{Dir: folders(t, 1)[0], CheckpointEvery: 1, NoPictures: true})
 	if !errors.Is(err, ErrDiverged) || !strings.Contains(err.Error(), "it began at step 9: conv1.weight holds NaN; the checkpoint of step 8 is kept") {

@@ -10,12 +10,13 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// Pruning leaves images out of each epoch that the network knows already, after Qin et
+// Pruning leaves out of each epoch images that the network already knows, after Qin et
 // al., "InfoBatch: Lossless Training Speed Up by Unbiased Dynamic Data Pruning" (ICLR
 // 2024): the images with high losses are always trained on, the others at random. Unlike
-// there, all epochs have the same number of images, so that schedules know the number of
-// steps, and the images that are left do not count for more, which measurements did not
-// favour.
+// in the paper, all epochs have the same number of images, so that schedules know the
+// number of steps, and the easy ones among them do not count for more, which measurements
+// did not support (trainer/study/presets/fast.yaml). Devices that round differently may
+// choose different images.
 
 // hardShare is the share of the images, those with the highest losses, that no epoch
 // leaves out; mostPruned leaves room for them.
@@ -31,8 +32,8 @@ func (r *Recipe) perEpoch(n int) int { return max(1, n-int(math.Round(r.Prune*fl
 // index among the resident images. It is nil if no images are left out.
 type sampleLosses []float32
 
-// newSampleLosses returns the losses of n images that were never trained on: infinite,
-// so that their turn comes first.
+// newSampleLosses returns the losses of n images, infinite: until an image is first
+// trained on, it counts as one of the hardest.
 func newSampleLosses(n int) sampleLosses {
 	losses := make(sampleLosses, n)
 	for i := range losses {
@@ -41,11 +42,12 @@ func newSampleLosses(n int) sampleLosses {
 	return losses
 }
 
-// check returns an error that names the first value that is not a loss.
+// check returns an error that names the first value that is not a number. A loss near 0
+// may be rounded to a negative number.
 func (l sampleLosses) check() error {
 	for i, loss := range l {
-		if !(loss >= 0) {
-			return fmt.Errorf("the loss of image %d is %v, want at least 0", i, loss)
+		if math.IsNaN(float64(loss)) {
+			return fmt.Errorf("the loss of image %d is %v", i, loss)
 		}
 	}
 	return nil
@@ -58,7 +60,7 @@ func (l sampleLosses) choose(images []uint32, n int, seed uint64, epoch int) []u
 	list := slices.Clone(images)
 	shuffle(list) // images with the same loss have the same chance
 	slices.SortStableFunc(list, func(a, b uint32) int { return cmp.Compare(l[b], l[a]) })
-	hard := min(n, int(math.Ceil(hardShare*float64(len(list)))))
+	hard := min(n, int(hardShare*float64(len(list))))
 	shuffle(list[hard:])
 	slices.Sort(list[:n])
 	return list[:n]
@@ -66,15 +68,15 @@ func (l sampleLosses) choose(images []uint32, n int, seed uint64, epoch int) []u
 
 // chosen returns the images of an epoch, in ascending order.
 func (t *training) chosen(epoch int) []uint32 {
-	if t.losses == nil {
+	if t.sampleLosses == nil {
 		return t.train
 	}
-	return t.losses.choose(t.train, t.perEpoch, t.recipe.Seed, epoch)
+	return t.sampleLosses.choose(t.train, t.perEpoch, t.recipe.Seed, epoch)
 }
 
 // keepLosses keeps the losses of the epoch's images, by which the next epochs choose.
 func (t *training) keepLosses() error {
-	if t.losses == nil {
+	if t.sampleLosses == nil {
 		return nil
 	}
 	losses := make([]float32, len(t.order))
@@ -82,7 +84,7 @@ func (t *training) keepLosses() error {
 		return err
 	}
 	for i, image := range t.order {
-		t.losses[image] = losses[i]
+		t.sampleLosses[image] = losses[i]
 	}
 	return nil
 }

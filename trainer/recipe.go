@@ -44,10 +44,10 @@ type Recipe struct {
 	// which follows each of the optimizer's. The averaged weights are those that are
 	// evaluated and kept. 0 for none.
 	EMA float64 `yaml:"ema"`
-	// Prune is the share of the training images that each epoch leaves out: at random
-	// among all but the fifth with the highest losses, each image's when it was last
-	// trained on. Losses and accuracies of epochs are those of the images trained on. An
-	// epoch takes less time; a few more epochs then make up for it. 0 for none.
+	// Prune is the share of the training images that each epoch leaves out, to the nearest
+	// image: at random among all but the fifth with the highest losses. A loss is that of
+	// the last step that trained on the image. Training losses and accuracies are those of
+	// the images trained on, so those of hard ones count for more. 0 for none.
 	Prune float64 `yaml:"prune"`
 	Seed  uint64  `yaml:"seed"`
 	// SelectOn names the images that select the best epoch: val (the dataset's

@@ -149,8 +149,8 @@ func (t *training) writeTensors(w io.Writer) error {
 			return err
 		}
 	}
-	if t.losses != nil {
-		if err := writePart(w, kernels.AsBytes(t.losses)); err != nil {
+	if t.sampleLosses != nil {
+		if err := writePart(w, kernels.AsBytes(t.sampleLosses)); err != nil {
 			return err
 		}
 	}
@@ -170,8 +170,8 @@ func (t *training) tensorsBytes() int64 {
 	if t.state.BestEpoch > 0 && !t.state.bestIsCurrent() {
 		parts = append(parts, t.net.Values.Bytes(), t.net.Running.Bytes())
 	}
-	if t.losses != nil {
-		parts = append(parts, 4*len(t.losses))
+	if t.sampleLosses != nil {
+		parts = append(parts, 4*len(t.sampleLosses))
 	}
 	total := 0
 	for _, n := range parts {
@@ -321,14 +321,14 @@ func (t *training) readTensors(p *parts) error {
 			return err
 		}
 	}
-	if t.losses != nil {
-		part, err := p.next(4 * len(t.losses))
+	if t.sampleLosses != nil {
+		part, err := p.next(4 * len(t.sampleLosses))
 		if err != nil {
 			return err
 		}
-		t.losses = newSampleLosses(len(t.losses)) // a replay must not change those of its origin
-		copy(kernels.AsBytes(t.losses), part)
-		if err := t.losses.check(); err != nil {
+		t.sampleLosses = newSampleLosses(len(t.sampleLosses)) // a replay must not change those of its origin
+		copy(kernels.AsBytes(t.sampleLosses), part)
+		if err := t.sampleLosses.check(); err != nil {
 			return err
 		}
 	}

@@ -149,8 +149,9 @@ type training struct {
 	report    EpochReport // of the current epoch, once its steps are done
 	best      snapshot    // weights of the best epoch
 	order     []uint32    // images of the current epoch
-	losses    sampleLosses
-	events    *events // nil until start, and without a folder
+	events    *events     // nil until start, and without a folder
+
+	sampleLosses sampleLosses // nil if no images are left out
 
 	log    []loggedStep // rows of steps.csv
 	logged int          // the last step considered for log
@@ -304,7 +305,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 		return nil, err
 	}
 	if t.perEpoch < len(t.train) {
-		t.losses = newSampleLosses(t.testStart)
+		t.sampleLosses = newSampleLosses(t.testStart)
 	}
 	t.notes = t.found.notes
 	t.state = *t.beginning()

@@ -196,6 +196,19 @@ func TestResolve(t *testing.T) {
 	}
 }
 
+// A training says how many images each epoch leaves out.
+func TestPrune(t *testing.T) {
+	letters := t.TempDir()
+	writeLetters(t, letters, 260, 52)
+	args := []string{"train", "--cpu", "--model", "logistic", "--dataset", letters, "--epochs", "2", "--out", t.TempDir()}
+	for _, more := range [][]string{{"--prune", ".4", "--dry-run"}, {"--prune", ".4"}} {
+		if text := wantSuccess(t, append(args, more...)...); !strings.Contains(text, "140 of 234 training images") {
+			t.Errorf("%v prints\n%s\nwant 140 of 234 training images", more, text)
+		}
+	}
+	wantFailure(t, append(args, "--prune", ".8"), exitUsage, "--prune is .8: want a share from 0 to 0.7")
+}
+
 // A dry run refuses what the run would refuse, with the same exit code, and
 // leaves nothing.
 func TestDryRunRefuses(t *testing.T) {

@@ -210,7 +210,7 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; with onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
 	g.setting("ema", "decay of a moving average of the weights, such as 0.999, which is then what is evaluated and saved; in the first steps lower, (1+t)/(10+t) after t steps; 0 means none")
-	g.setting("prune", "share of the training images that each epoch leaves out, 0 to 0.7: at random among all but the fifth with the highest losses (InfoBatch). An epoch takes less time, and accuracy suffers less than from fewer epochs")
+	g.setting("prune", "share of the training images that each epoch leaves out, 0 to 0.7: at random among all but the fifth with the highest losses (after InfoBatch). Accuracy suffers less than from fewer epochs. Training losses are those of the images trained on, and so higher")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)
 	g.setting("no-eval", "do not evaluate after each epoch: use the last weights, never stop early")
@@ -505,11 +505,11 @@ func printPlan(w io.Writer, c study.Config, s trainer.Summary, dataDir string) e
 	_, err = fmt.Fprintf(w, `%s
 # dry run: nothing is trained
 parameters       %s
-training images  %s per epoch, in %s steps of %d
+each epoch       %s, in %s steps of %d
 evaluated        %s
 device memory    %s for weights, optimiser, activations and the dataset
 data             %s
-`, text, humanize.Comma(int64(s.Parameters)), humanize.Comma(int64(s.TrainImages)), humanize.Comma(int64(s.StepsPerEpoch)),
+`, text, humanize.Comma(int64(s.Parameters)), trainImages(s), humanize.Comma(int64(s.StepsPerEpoch)),
 		c.BatchSize, evaluated, humanize.IBytes(uint64(s.DeviceBytes)), dataDir)
 	return err
 }

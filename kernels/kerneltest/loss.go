@@ -164,7 +164,7 @@ func lossCases() []Case {
 	}
 	return append(cases,
 		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", DLogits: true},                                                     // a training step's
-		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Smoothing: 0.1, Slot: 3, Cursor: 192, DLogits: true, Losses: true}, // if it prunes
+		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Smoothing: 0.1, Slot: 3, Cursor: 192, DLogits: true, Losses: true}, // a pruning training step's
 		SoftmaxCrossEntropy{N: 64, C: 10, Values: "normal", Slot: 936, Cursor: 59904},                                          // neither
 		SoftmaxCrossEntropy{N: 64, C: 10, Values: "large", Smoothing: 0.1, Slot: 1, Cursor: 64, DLogits: true, Probs: true},
 	)

@@ -81,6 +81,22 @@ func TestOwnPresets(t *testing.T) {
 	}
 }
 
+// A run's settings are those that it was trained with, whatever its preset says by now.
+func TestRecordedPresetChangesNothing(t *testing.T) {
+	const text = "preset: fast\nmodel: fastcnn\nepochs: 8\n"
+	now, recorded, want := DefaultConfig(), DefaultConfig(), DefaultConfig()
+	if err := errors.Join(now.ParseYAML("", []byte(text)), recorded.ParseYAML("", []byte(text+"environment: {go: x}\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if now.Optimizer != "muon" || now.Prune == 0 || now.Epochs != 8 {
+		t.Errorf("the preset as it is now, with 8 epochs: %+v", now)
+	}
+	want.Preset, want.Model, want.Epochs = "fast", "fastcnn", 8
+	if recorded.mustYAML() != want.mustYAML() {
+		t.Errorf("a run's settings are read as\n%s\nwant\n%s", recorded.mustYAML(), want.mustYAML())
+	}
+}
+
 func writeYAML(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "c.yaml")

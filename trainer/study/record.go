@@ -144,8 +144,11 @@ func parseRecord(path string, text []byte) (*Record, error) {
 	if len(r.Runs) == 0 {
 		return nil, usage("%s is not a record: it has no runs", path)
 	}
-	// Settings that the program did not have when it wrote the record were as they are by
-	// default.
+	if len(r.Recipe) == 0 {
+		return nil, usage("%s is not a record: it has no recipe", path)
+	}
+	// Settings that did not exist when the record was written had their default values,
+	// which new settings are given so that nothing changes.
 	recipe, err := DefaultConfig().recordedRecipe()
 	if err != nil {
 		return nil, err

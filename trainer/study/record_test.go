@@ -133,6 +133,18 @@ func TestRecordOfTwoSittings(t *testing.T) {
 	}
 }
 
+func TestRecordNeedsItsParts(t *testing.T) {
+	for text, want := range map[string]string{
+		`{}`:                            "it has no runs",
+		`{"runs": [{"accuracy": 0.5}]}`: "it has no recipe",
+		`{"runs": [{"accuracy": 50}], "recipe": {"lr": 1}}`: "the accuracy of seed 0 is not between 0 and 1",
+	} {
+		if _, err := parseRecord("x.json", []byte(text)); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+}
+
 func TestRecordRefusesOther(t *testing.T) {
 	record := func(twins []int, change func(r *Run)) *Record {
 		run := recorded(2, 0)

@@ -52,6 +52,18 @@ var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir",
 // the network. The error ([trainer.ErrUsage]) names the first wrong assignment, where
 // it was given and what would be right.
 func (c *Config) Apply(assignments ...setting.Assignment) error {
+	return c.assign(c.ApplyPreset, assignments)
+}
+
+// applyRecorded makes the assignments of a run's args.yaml. They are all the settings that
+// decide the run's weights, whatever values its preset has had since.
+func (c *Config) applyRecorded(assignments []setting.Assignment) error {
+	return c.assign(func(string) error { return nil }, assignments)
+}
+
+// assign makes the assignments in the order of [Config.Apply] and calls applyPreset for
+// the values of a preset.
+func (c *Config) assign(applyPreset func(name string) error, assignments []setting.Assignment) error {
 	turns := map[string]int{"preset": -1, "network": 1}
 	ordered := slices.Clone(assignments)
 	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
@@ -61,7 +73,7 @@ func (c *Config) Apply(assignments ...setting.Assignment) error {
 		}
 		switch a.Name {
 		case "preset":
-			if err := c.ApplyPreset(a.Value); err != nil {
+			if err := applyPreset(a.Value); err != nil {
 				return err
 			}
 		case "model":
@@ -89,15 +101,17 @@ func (c *Config) LoadYAML(path string) error {
 const environmentKey = "environment"
 
 // ParseYAML sets the settings given in the text of a YAML file, those of its preset
-// first. Keys are the names in [Settings]. ParseYAML skips the section
-// "environment" of a run's args.yaml, so that this file can repeat the run. An
-// error ([trainer.ErrUsage]) names the file, as given, and the line.
+// first. Keys are the names in [Settings]. A run's args.yaml, which has the section
+// "environment", repeats the run: ParseYAML skips that section and takes of a preset only
+// its name, since the preset may have changed. An error ([trainer.ErrUsage]) names the file, as given, and the line.
 func (c *Config) ParseYAML(file string, text []byte) error {
 	entries, err := setting.ParseEntries(file, text)
 	if err != nil {
 		return err
 	}
+	all := len(entries)
 	entries = slices.DeleteFunc(entries, func(e setting.Entry) bool { return e.Key == environmentKey })
+	recorded := len(entries) < all
 	for _, e := range entries {
 		switch e.Key {
 		case "ranges":
@@ -112,6 +126,9 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 	assignments, err := settings.Assignments(entries)
 	if err != nil {
 		return err
+	}
+	if recorded {
+		return c.applyRecorded(assignments)
 	}
 	return c.Apply(assignments...)
 }
