@@ -54,8 +54,17 @@ files of networks, relative to this file:
       lr: [0.01, 0.001]
       seed: 0-9
 
-The flags under "Experiment" override the same settings of the file, in base and
-in grid: for example, --seeds 0-4 or --set epochs=2.
+A list of variants tells what each part of a recipe gains. A variant changes any
+settings of base, or none; its name, if it has one, begins its runs' names:
+
+    base: {preset: fast, select-on: val, no-eval: false, seed: 0-4}
+    variants:
+      - {}
+      - {label-smoothing: 0}
+      - {name: sgd, optimizer: sgd, lr: 0.1, weight-decay: 0.0005}
+
+The flags under "Experiment" override the same settings of the file, wherever it
+has them: for example, --seeds 0-4 or --set epochs=2.
 
 Several trainings run at a time: one per --device or, on the CPU, one per core, at
 most 16 (cores that train separately are faster than cores that share a training).

@@ -361,23 +361,31 @@ func recipes(runs []*Run) ([]RecipeRuns, error) {
 }
 
 // nameApart tells recipes of the same name apart: it adds to their names the
-// settings that not all of them have, as in "main_no_aug (lr: 0.01)".
+// settings that half of them or fewer have, as in "main_no_aug (lr: 0.01)" or, if that is
+// not enough, all settings that not all of them have.
 func nameApart(list []RecipeRuns) {
 	named := map[string][]*RecipeRuns{}
 	for i := range list {
 		named[list[i].Name] = append(named[list[i].Name], &list[i])
 	}
-	for _, same := range named {
+	for name, same := range named {
 		have := map[string]int{} // number of recipes by setting
 		for _, r := range same {
 			for _, setting := range r.settings() {
 				have[setting]++
 			}
 		}
-		for _, r := range same {
-			own := slices.DeleteFunc(r.settings(), func(setting string) bool { return have[setting] == len(same) })
-			if len(own) > 0 {
-				r.Name += " (" + strings.Join(own, ", ") + ")"
+		for _, most := range []int{len(same) / 2, len(same) - 1} {
+			apart := map[string]bool{}
+			for _, r := range same {
+				r.Name = name
+				if own := slices.DeleteFunc(r.settings(), func(setting string) bool { return have[setting] > most }); len(own) > 0 {
+					r.Name += " (" + strings.Join(own, ", ") + ")"
+				}
+				apart[r.Name] = true
+			}
+			if len(apart) == len(same) {
+				break
 			}
 		}
 	}

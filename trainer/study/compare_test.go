@@ -87,6 +87,36 @@ func TestCompareSeeds(t *testing.T) {
 	}
 }
 
+// Of several recipes, each is named after the settings that are unusual among them, unless
+// that is the lack of one.
+func TestRecipesAreNamedApart(t *testing.T) {
+	changed := func(change func(c *Config)) *Run {
+		r := invented("main_no_aug", 42, .9)
+		change(&r.Config)
+		return r
+	}
+	names := func(runs ...*Run) string {
+		list, err := recipes(runs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, r := range list {
+			names = append(names, r.Name)
+		}
+		return strings.Join(names, "; ")
+	}
+	rate, crop := func(c *Config) { c.LR = .01 }, func(c *Config) { c.Crop = new(2) }
+	if got := names(changed(func(*Config) {}), changed(rate), changed(crop)); got != "main_no_aug; main_no_aug (lr: 0.01); main_no_aug (crop: 2)" {
+		t.Error(got)
+	}
+	both := changed(rate)
+	crop(&both.Config)
+	if got := names(changed(crop), both, changed(func(*Config) {})); got != "main_no_aug (lr: 0.001, crop: 2); main_no_aug (lr: 0.01, crop: 2); main_no_aug (lr: 0.001)" {
+		t.Error(got)
+	}
+}
+
 // With three pairs, Holm's correction applies.
 func TestCompareCorrects(t *testing.T) {
 	c := compare(t, invented("main_no_aug", 1, .927), invented("main_aug_dropout", 2, .92), invented("main_no_dropout", 3, .919))

@@ -32,9 +32,19 @@ func LoadExperiment(path string, overrides ...setting.Assignment) (Experiment, e
 //	  lr: [0.01, 0.001]
 //	  seed: 0-9
 //
+// Under "variants" is a list of changes to base, each of which may change several settings
+// or, as {}, none. Each is combined with the grid:
+//
+//	base: {preset: fast, seed: 0-2}
+//	variants:
+//	  - {}
+//	  - {label-smoothing: 0}
+//	  - {name: sgd, optimizer: sgd, lr: 0.1, weight-decay: 0.0005}
+//
+// A variant's name begins the names of its runs, in place of the settings that it changes.
 // Seeds may be ranges, also under base. A model may be the YAML file of a network, whose
 // path is relative to the experiment's file. The name defaults to the file's. Overrides
-// replace the values of their settings in base and grid; a seed may be a list such
+// replace the values of their settings in all three; a seed may be a list such
 // as "0-4,7". An error ([trainer.ErrUsage]) names the file and the line, or the override's
 // source.
 func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) (Experiment, error) {
@@ -45,18 +55,20 @@ func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) 
 	if err := f.override(overrides); err != nil {
 		return Experiment{}, err
 	}
-	combinations, err := combine(file, f.axes)
+	combinations, err := combine(file, len(f.variantsOrNone()), f.axes)
 	if err != nil {
 		return Experiment{}, err
 	}
 	group := Group{Name: f.name}
 	networks := networkReader{}
-	for _, values := range combinations {
-		c, err := runConfig(file, f.base, values, networks.read)
-		if err != nil {
-			return Experiment{}, err
+	for _, v := range f.variantsOrNone() {
+		for _, values := range combinations {
+			c, err := runConfig(file, slices.Concat(f.base, v.named), slices.Concat(v.unnamed, values), networks.read)
+			if err != nil {
+				return Experiment{}, err
+			}
+			group.Runs = append(group.Runs, c)
 		}
-		group.Runs = append(group.Runs, c)
 	}
 	e := Experiment{Name: f.name, Groups: []Group{group}}
 	return e, e.check(file)
@@ -67,6 +79,19 @@ type experimentText struct {
 	name string
 	base []setting.Assignment // of every run
 	axes []axis               // each combination of their values is a run
+	// Each variant changes base. Without any, base is the only one.
+	variants []variant
+}
+
+// variant holds the settings that a variant changes: if it has a name, that and the rest
+// in named, else all in unnamed, by which its runs are then named.
+type variant struct{ named, unnamed []setting.Assignment }
+
+func (f *experimentText) variantsOrNone() []variant {
+	if len(f.variants) == 0 {
+		return []variant{{}}
+	}
+	return f.variants
 }
 
 // axis holds the values that one setting takes in the runs of an experiment.
@@ -83,7 +108,7 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 		return nil, err
 	}
 	if len(entries) == 0 {
-		return nil, usage("%s: the file is empty: want base, the settings of all runs, or grid, lists of values to combine", file)
+		return nil, usage("%s: the file is empty: want base, the settings of all runs, grid, lists of values to combine, or variants, a list of changes", file)
 	}
 	var seeds *axis // under base: they vary fastest, like the last line of a grid
 	for _, e := range entries {
@@ -95,6 +120,8 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 			f.base = fromFolder(filepath.Dir(file), f.base)
 		case "grid":
 			f.axes, err = readGrid(file, e)
+		case "variants":
+			f.variants, err = readVariants(file, e)
 		default:
 			err = unknownSection(e)
 		}
@@ -104,6 +131,9 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	}
 	if seeds != nil && !slices.ContainsFunc(f.axes, func(a axis) bool { return a.name == seeds.name }) {
 		f.axes = append(f.axes, *seeds)
+	}
+	if err := f.checkVariants(); err != nil {
+		return nil, err
 	}
 	err = setting.FolderName(experimentName).Check("the experiment's name", f.name)
 	return f, setting.Assignment{Source: file}.Wrong(err)
@@ -124,9 +154,9 @@ func unknownSection(e setting.Entry) error {
 		return usage("%s: ranges are of a search: run it with the search command, or give a grid", e.Source())
 	}
 	if _, ok := settings.Find(e.Key); ok {
-		return usage("%s: %s is outside base and grid: indent it under one of them", e.Source(), e.Key)
+		return usage("%s: %s is outside base, grid and variants: indent it under one of them", e.Source(), e.Key)
 	}
-	return setting.UnknownKey(e.Source(), e.Key, []string{"name", "base", "grid"})
+	return setting.UnknownKey(e.Source(), e.Key, []string{"name", "base", "grid", "variants"})
 }
 
 // readBase reads the settings that all runs share. Several seeds become an axis.
@@ -173,6 +203,53 @@ func readGrid(file string, section setting.Entry) ([]axis, error) {
 		axes = append(axes, a)
 	}
 	return axes, nil
+}
+
+// readVariants reads the list of changes to base.
+func readVariants(file string, section setting.Entry) ([]variant, error) {
+	const want = `a list of settings, such as "- {optimizer: sgd, lr: 0.1}"`
+	if section.Value.Kind != yaml.SequenceNode || len(section.Value.Content) == 0 {
+		return nil, usage("%s: %s: want %s", section.Source(), section.Key, want)
+	}
+	var variants []variant
+	for _, node := range section.Value.Content {
+		e := setting.Entry{File: section.File, Line: node.Line, Key: section.Key, Value: node}
+		if node.Kind == yaml.AliasNode {
+			e.Value = node.Alias
+		}
+		entries, err := sectionEntries(file, e, want)
+		if err != nil {
+			return nil, err
+		}
+		list, err := settings.Assignments(entries)
+		if err != nil {
+			return nil, err
+		}
+		list = fromFolder(filepath.Dir(file), list)
+		if slices.ContainsFunc(list, func(a setting.Assignment) bool { return a.Name == "name" }) {
+			variants = append(variants, variant{named: list})
+		} else {
+			variants = append(variants, variant{unnamed: list})
+		}
+	}
+	return variants, nil
+}
+
+// checkVariants refuses settings that a variant cannot change.
+func (f *experimentText) checkVariants() error {
+	for _, v := range f.variants {
+		for _, a := range slices.Concat(v.named, v.unnamed) {
+			switch {
+			case a.Name == "seed":
+				return usage("%s: seed: all variants have the same seeds: set them under base or grid", a.Source)
+			case slices.ContainsFunc(f.axes, func(x axis) bool { return x.name == a.Name }):
+				return usage("%s: %s has values under grid too: leave one out", a.Source, a.Name)
+			case a.Name == "network" && len(v.named) == 0:
+				return usage("%s: a variant with a network of its own needs a name: add name: NAME", a.Source)
+			}
+		}
+	}
+	return nil
 }
 
 // sectionEntries lists the settings of a section. An empty one has none.
@@ -281,6 +358,10 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 			continue
 		}
 		f.axes = slices.DeleteFunc(f.axes, func(a axis) bool { return a.name == o.Name })
+		for i, v := range f.variants {
+			same := func(a setting.Assignment) bool { return a.Name == o.Name }
+			f.variants[i] = variant{slices.DeleteFunc(v.named, same), slices.DeleteFunc(v.unnamed, same)}
+		}
 		f.base = append(f.base, o)
 	}
 	return nil
@@ -290,11 +371,12 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 const maxRuns = 10_000
 
 // combine returns every combination of the axes' values, with the last axis varying
-// fastest. Without axes it returns one empty combination.
-func combine(file string, axes []axis) ([][]setting.Assignment, error) {
+// fastest. Without axes it returns one empty combination. Each will be combined with so
+// many variants.
+func combine(file string, variants int, axes []axis) ([][]setting.Assignment, error) {
 	all := [][]setting.Assignment{{}}
 	for _, a := range axes {
-		if len(all)*len(a.values) > maxRuns {
+		if len(all)*len(a.values) > maxRuns/variants {
 			return nil, usage("%s: the lists combine to more than %d runs: shorten them", file, maxRuns)
 		}
 		var more [][]setting.Assignment

@@ -76,7 +76,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"grid: {speed: [1]}":             `line 1: unknown key "speed"`,
 		"base: {epoch: 3}":               `line 1: unknown key "epoch": did you mean "epochs"`,
 		"grids: {lr: [1]}":               `line 1: unknown key "grids": did you mean "grid"?`,
-		"base: {}\nlr: 0.1":              "line 2: lr is outside base and grid: indent it",
+		"base: {}\nlr: 0.1":              "line 2: lr is outside base, grid and variants: indent it",
 		"grid: {lr: [0.1, 0.1]}":         "a value is given twice",
 		"grid: {warmup: [0, 11]}":        "rates.yml: warmup11: warmup is 11: want at most the number of epochs, 10",
 		"grid: {lr: [0.1, 1e-1]}":        "lr0.1 and lr1e-1 are the same training",
@@ -158,6 +158,67 @@ func TestExperimentSeeds(t *testing.T) {
 			if c.Seed != 42 && !strings.Contains(c.Name, fmt.Sprint("seed", c.Seed)) && c.Seed != 3 {
 				t.Errorf("%q: %s has seed %d", text, c.Name, c.Seed)
 			}
+		}
+	}
+}
+
+// Each variant changes some settings of base, and is combined with the grid.
+func TestExperimentVariants(t *testing.T) {
+	const text = `
+base: {preset: fast, epochs: 5}
+variants:
+  - {}
+  -
+  - {optimizer: sgd, lr: 0.1}
+  - {name: wide, model: "nets/wide.yaml", epochs: 7}
+grid: {prune: [0, 0.4], seed: 1-2}
+`
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "nets"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "nets", "wide.yaml"), []byte("layers: [flatten, linear: {out: classes}]"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "x.yaml")
+	once := strings.Replace(text, "  -\n", "", 1)
+	e, err := ParseExperiment(file, []byte(once))
+	const grid = "prune0-seed1 prune0-seed2 prune0.4-seed1 prune0.4-seed2"
+	sgd := "optimizersgd-lr0.1-"
+	want := grid + " " + sgd + strings.ReplaceAll(grid, " ", " "+sgd) + " wide-" + strings.ReplaceAll(grid, " ", " wide-")
+	if err != nil || e.names() != want {
+		t.Fatalf("%q (%v), want %q", e.names(), err, want)
+	}
+	base, changed, wide := e.Groups[0].Runs[0], e.Groups[0].Runs[5], e.Groups[0].Runs[11]
+	if base.Optimizer != "muon" || base.LR != .01 || base.Epochs != 5 || base.Seed != 1 {
+		t.Errorf("the variant that changes nothing: %+v", base)
+	}
+	if changed.Optimizer != "sgd" || changed.LR != .1 || changed.Epochs != 5 || changed.Seed != 2 || changed.Prune != 0 {
+		t.Errorf("the variant of two settings: %+v", changed)
+	}
+	if wide.Model != "wide" || wide.Network == "" || wide.Epochs != 7 || wide.Prune != .4 {
+		t.Errorf("the variant with a name: %+v", wide)
+	}
+	e, err = ParseExperiment(file, []byte(once), given("--set", "epochs", "1"), given("--set", "optimizer", "adam"), given("--set", "seed", "3"), given("--set", "prune", "0.2"))
+	if err != nil || e.names() != "seed3 lr0.1-seed3 wide-seed3" || e.Groups[0].Runs[2].Epochs != 1 || e.Groups[0].Runs[1].Optimizer != "adam" {
+		t.Errorf("with other settings: %q (%v)", e.names(), err)
+	}
+	for text, say := range map[string]string{
+		text:                                         "prune0-seed1", // twice
+		"variants: {lr: 0.1}":                        `variants: want a list of settings, such as "- {optimizer: sgd, lr: 0.1}"`,
+		"variants: []":                               "variants: want a list",
+		"variants: [0.1]":                            "variants: want a list",
+		"variants: [{lr: fast}]":                     `lr is "fast": want a positive number`,
+		"variants: [{lr: [1, 2]}]":                   "lr is a list: want a positive number",
+		"variants: [{speed: 1}]":                     `unknown key "speed"`,
+		"variants: [{device: 0}]":                    "device cannot be set here",
+		"variants: [{seed: 1}]":                      "all variants have the same seeds",
+		"variants: [{lr: 1}]\ngrid: {lr: [1, 2]}":    "lr has values under grid too",
+		"variants: [{network: 'layers: [flatten]'}]": "needs a name",
+		"grid: {seed: 0-999, crop: [0, 1, 2, 3, 4, 5]}\nvariants: [{}, {lr: 1}]": "more than 10000 runs",
+	} {
+		if _, err := ParseExperiment(file, []byte(text)); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {
+			t.Errorf("%s: %v, want a usage error with %q", text, err, say)
 		}
 	}
 }

@@ -116,7 +116,7 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 		switch e.Key {
 		case "ranges":
 			return usage("%s describes a search, not one training: run it with the search command", file)
-		case "grid":
+		case "grid", "variants":
 			return usage("%s describes an experiment, not one training: run it with the experiment command", file)
 		}
 	}
