@@ -150,7 +150,7 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError) string {
 	if near := setting.Nearest(name, flagNames(c)); near != "" {
 		return fmt.Sprintf("%s: did you mean --%s?", text, near)
 	}
-	if _, ok := study.Settings().Find(name); ok && c.Flags().Lookup("set") != nil {
+	if study.Overridable(name) && c.Flags().Lookup("set") != nil {
 		return fmt.Sprintf("%s: did you mean --set %s=VALUE?", text, name)
 	}
 	if train, _, e := c.Find([]string{"train"}); e == nil && train.Flags().Lookup(name) != nil {

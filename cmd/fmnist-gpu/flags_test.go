@@ -66,6 +66,7 @@ func TestCommandLineRefuses(t *testing.T) {
 		{[]string{"experiment", "nope"}, `there is no experiment "nope" and no such file: name a YAML file, or "original"`},
 		{[]string{"experiment", dir}, "it is a folder: want a YAML file"},
 		{[]string{"experiment", "original", "--epochs", "3"}, "unknown flag --epochs: did you mean --set epochs=VALUE?"},
+		{[]string{"experiment", "prepare", "original", "--cpu"}, "unknown flag --cpu; see fmnist-gpu experiment prepare --help"},
 		{[]string{"experiment", "original", "--seed", "3"}, "unknown flag --seed: did you mean --seeds?"},
 		{[]string{"experiment", "original", "--set", "lr"}, "--set lr: want SETTING=VALUE"},
 		{[]string{"experiment", "original", "--set", "epochs=x"}, `--set: epochs is "x": want a whole number`},

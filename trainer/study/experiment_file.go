@@ -272,6 +272,13 @@ func sectionEntries(file string, section setting.Entry, want string) ([]setting.
 // commandKeys are the settings that an experiment takes only from the command line.
 var commandKeys = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "no-progress"}
 
+// Overridable reports whether there is a setting of that name that overrides of an
+// experiment may replace; see [ParseExperiment].
+func Overridable(name string) bool {
+	_, ok := settings.Find(name)
+	return ok && refuseCommandKey("", name) == nil
+}
+
 func refuseCommandKey(source, key string) error {
 	if slices.Contains(commandKeys, key) {
 		return usage("%s: %s cannot be set here, since it does not belong to the trainings: set it where they are started", source, key)
