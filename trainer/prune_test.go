@@ -80,6 +80,9 @@ func TestLossesAreKept(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if len(steps) != 13 {
+			t.Fatalf("%d steps, want 13", len(steps))
+		}
 		for i, want := range steps {
 			batch := tr.order[i*60 : min((i+1)*60, len(tr.order))]
 			sum := 0.

@@ -54,8 +54,9 @@ files of networks, relative to this file:
       lr: [0.01, 0.001]
       seed: 0-9
 
-A list of variants tells what each part of a recipe gains. A variant changes any
-settings of base, or none; its name, if it has one, begins its runs' names:
+A list of variants tells what each part of a recipe gains. A variant changes some
+settings of base, or none, and is combined with the grid if there is one; its name,
+if it has one, begins its runs' names:
 
     base: {preset: fast, select-on: val, no-eval: false, seed: 0-4}
     variants:

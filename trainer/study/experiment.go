@@ -62,6 +62,10 @@ func each(ctx context.Context, workers int, batches [][]Config, train func(ctx c
 	return errors.Join(diverged...)
 }
 
+// longestName limits the name of a run's folder: file systems allow 255 bytes, of which
+// temporary files need some.
+const longestName = 200
+
 // check refuses runs that could not be compared later. The source names the
 // experiment's file.
 func (e Experiment) check(source string) error {
@@ -71,7 +75,9 @@ func (e Experiment) check(source string) error {
 			training := fmt.Sprint(g.Name, c.Seed, c.recipe())
 			switch {
 			case named[c.Name]:
-				return usage("%s: two runs are named %s: a value is given twice, or two networks have one name", source, c.Name)
+				return usage("%s: two runs are named %s: a value is given twice, or two networks or variants have one name", source, c.Name)
+			case len(c.Name) > longestName:
+				return usage("%s: the name of a run, %s…, has more than %d bytes: give the run's variant a name, or shorten the values", source, c.Name[:40], longestName)
 			case trained[training] != "":
 				return usage("%s: %s and %s are the same training: leave one out", source, trained[training], c.Name)
 			case c.Dataset != g.Runs[0].Dataset || c.ImageSize != g.Runs[0].ImageSize:

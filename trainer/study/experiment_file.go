@@ -55,6 +55,9 @@ func ParseExperiment(file string, text []byte, overrides ...setting.Assignment) 
 	if err := f.override(overrides); err != nil {
 		return Experiment{}, err
 	}
+	if err := f.checkVariants(); err != nil {
+		return Experiment{}, err
+	}
 	combinations, err := combine(file, len(f.variantsOrNone()), f.axes)
 	if err != nil {
 		return Experiment{}, err
@@ -131,9 +134,6 @@ func readExperiment(file string, text []byte) (*experimentText, error) {
 	}
 	if seeds != nil && !slices.ContainsFunc(f.axes, func(a axis) bool { return a.name == seeds.name }) {
 		f.axes = append(f.axes, *seeds)
-	}
-	if err := f.checkVariants(); err != nil {
-		return nil, err
 	}
 	err = setting.FolderName(experimentName).Check("the experiment's name", f.name)
 	return f, setting.Assignment{Source: file}.Wrong(err)
@@ -233,6 +233,44 @@ func readVariants(file string, section setting.Entry) ([]variant, error) {
 		}
 	}
 	return variants, nil
+}
+
+// without returns the assignments to other settings than the named one.
+func without(list []setting.Assignment, name string) []setting.Assignment {
+	return slices.DeleteFunc(slices.Clone(list), func(a setting.Assignment) bool { return a.Name == name })
+}
+
+// without returns the variant without its value of a setting, which may be its name.
+func (v variant) without(name string) variant {
+	v = variant{without(v.named, name), without(v.unnamed, name)}
+	if name == "name" {
+		return variant{unnamed: slices.Concat(v.named, v.unnamed)}
+	}
+	return v
+}
+
+// settings lists the variant's settings but its name, sorted.
+func (v variant) settings() string {
+	var list []string
+	for _, a := range without(slices.Concat(v.named, v.unnamed), "name") {
+		list = append(list, fmt.Sprintf("%s=%q", a.Name, a.Value))
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
+
+// overrideVariants takes a setting out of all variants, and drops those that then equal
+// an earlier one.
+func (f *experimentText) overrideVariants(name string) {
+	list, seen := slices.Clone(f.variants), map[string]bool{}
+	f.variants = nil
+	for _, v := range list {
+		changed := v.without(name)
+		if s := changed.settings(); !seen[s] || s == v.settings() {
+			f.variants = append(f.variants, changed)
+			seen[s] = true
+		}
+	}
 }
 
 // checkVariants refuses settings that a variant cannot change.
@@ -355,7 +393,7 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 		if err := refuseCommandKey(o.Source, o.Name); err != nil {
 			return err
 		}
-		f.base = slices.DeleteFunc(f.base, func(a setting.Assignment) bool { return a.Name == o.Name })
+		f.base = without(f.base, o.Name)
 		if o.Name == "seed" {
 			a := axis{name: o.Name}
 			if err := a.add(o); err != nil {
@@ -365,9 +403,9 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 			continue
 		}
 		f.axes = slices.DeleteFunc(f.axes, func(a axis) bool { return a.name == o.Name })
-		for i, v := range f.variants {
-			same := func(a setting.Assignment) bool { return a.Name == o.Name }
-			f.variants[i] = variant{slices.DeleteFunc(v.named, same), slices.DeleteFunc(v.unnamed, same)}
+		f.overrideVariants(o.Name)
+		if o.Name == "model" { // replaces the network too
+			f.base = without(f.base, "network")
 		}
 		f.base = append(f.base, o)
 	}
@@ -378,13 +416,17 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 const maxRuns = 10_000
 
 // combine returns every combination of the axes' values, with the last axis varying
-// fastest. Without axes it returns one empty combination. Each will be combined with so
-// many variants.
+// fastest. Without axes it returns one empty combination. Each will be combined with that
+// number of variants.
 func combine(file string, variants int, axes []axis) ([][]setting.Assignment, error) {
 	all := [][]setting.Assignment{{}}
+	tooMany := usage("%s: the lists combine to more than %d runs: shorten them", file, maxRuns)
+	if variants > maxRuns {
+		return nil, tooMany
+	}
 	for _, a := range axes {
 		if len(all)*len(a.values) > maxRuns/variants {
-			return nil, usage("%s: the lists combine to more than %d runs: shorten them", file, maxRuns)
+			return nil, tooMany
 		}
 		var more [][]setting.Assignment
 		for _, before := range all {
@@ -416,6 +458,12 @@ func (r networkReader) read(path string) ([]byte, error) {
 // after it. It reads the file of a network with the function read.
 func runConfig(file string, base, values []setting.Assignment, read func(path string) ([]byte, error)) (Config, error) {
 	c := DefaultConfig()
+	gives := func(name string) bool {
+		return slices.ContainsFunc(values, func(a setting.Assignment) bool { return a.Name == name })
+	}
+	if gives("model") && !gives("network") { // a model replaces base's network
+		base = without(base, "network")
+	}
 	all := slices.Concat(base, values)
 	if err := c.Apply(all...); err != nil {
 		return c, err

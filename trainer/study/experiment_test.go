@@ -204,22 +204,60 @@ grid: {prune: [0, 0.4], seed: 1-2}
 		t.Errorf("with other settings: %q (%v)", e.names(), err)
 	}
 	for text, say := range map[string]string{
-		text:                                         "prune0-seed1", // twice
-		"variants: {lr: 0.1}":                        `variants: want a list of settings, such as "- {optimizer: sgd, lr: 0.1}"`,
-		"variants: []":                               "variants: want a list",
-		"variants: [0.1]":                            "variants: want a list",
-		"variants: [{lr: fast}]":                     `lr is "fast": want a positive number`,
-		"variants: [{lr: [1, 2]}]":                   "lr is a list: want a positive number",
-		"variants: [{speed: 1}]":                     `unknown key "speed"`,
-		"variants: [{device: 0}]":                    "device cannot be set here",
-		"variants: [{seed: 1}]":                      "all variants have the same seeds",
-		"variants: [{lr: 1}]\ngrid: {lr: [1, 2]}":    "lr has values under grid too",
-		"variants: [{network: 'layers: [flatten]'}]": "needs a name",
+		text: "two runs are named prune0-seed1: a value is given twice, or two networks or variants have one name",
+		"variants: [{name: a}, {name: a, lr: 1}]":               "two runs are named a",
+		"variants: [{init: " + strings.Repeat("a/", 150) + "}]": "has more than 200 bytes: give the run's variant a name",
+		"variants: {lr: 0.1}":                                   `variants: want a list of settings, such as "- {optimizer: sgd, lr: 0.1}"`,
+		"variants: []":                                          "variants: want a list",
+		"variants: [0.1]":                                       "variants: want a list",
+		"variants: [{lr: fast}]":                                `lr is "fast": want a positive number`,
+		"variants: [{lr: [1, 2]}]":                              "lr is a list: want a positive number",
+		"variants: [{speed: 1}]":                                `unknown key "speed"`,
+		"variants: [{device: 0}]":                               "device cannot be set here",
+		"variants: [{seed: 1}]":                                 "all variants have the same seeds",
+		"variants: [{lr: 1}]\ngrid: {lr: [1, 2]}":               "lr has values under grid too",
+		"variants: [{network: 'layers: [flatten]'}]":            "needs a name",
 		"grid: {seed: 0-999, crop: [0, 1, 2, 3, 4, 5]}\nvariants: [{}, {lr: 1}]": "more than 10000 runs",
 	} {
 		if _, err := ParseExperiment(file, []byte(text)); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {
 			t.Errorf("%s: %v, want a usage error with %q", text, err, say)
 		}
+	}
+}
+
+// Of two presets the last one counts, a model replaces a network of base, and variants
+// that overrides make equal are one.
+func TestVariantsAndOthers(t *testing.T) {
+	parse := func(text string, overrides ...setting.Assignment) []Config {
+		t.Helper()
+		e, err := ParseExperiment("x.yaml", []byte(text), overrides...)
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		return e.Groups[0].Runs
+	}
+	small := DefaultConfig()
+	if err := small.ApplyPreset("small"); err != nil {
+		t.Fatal(err)
+	}
+	small.Name, small.Epochs = "s", 2
+	runs := parse("base: {preset: fast, epochs: 2}\nvariants: [{}, {name: s, preset: small}]")
+	if got := runs[1].mustYAML(); got != small.mustYAML() {
+		t.Errorf("the preset of a variant gives\n%s\nwant\n%s", got, small.mustYAML())
+	}
+	const network = "base: {model: mine, network: 'layers: [flatten, linear: {out: classes}]'}\n"
+	for _, list := range [][]Config{parse(network + "variants: [{}, {model: logistic}]"), parse(network + "grid: {model: [fastcnn, logistic]}"),
+		parse(network, given("--set", "model", "logistic"))} {
+		if last := list[len(list)-1]; last.Model != "logistic" || last.Network != "" {
+			t.Errorf("model %s has the network %q", last.Model, last.Network)
+		}
+	}
+	const text = "base: {preset: fast, seed: 0}\nvariants: [{}, {label-smoothing: 0}, {name: sgd, optimizer: sgd, label-smoothing: 0.2}]"
+	if runs := parse(text, given("--set", "label-smoothing", "0.05")); len(runs) != 2 || runs[1].Name != "sgd" || runs[1].Smoothing != .05 {
+		t.Errorf("with one value for all: %v", runs)
+	}
+	if runs := parse(text, given("--set", "name", "x"), given("--seeds", "seed", "4-5")); len(runs) != 6 || runs[4].Name != "x-optimizersgd-label-smoothing0.2-seed4" {
+		t.Errorf("with one name for all: %v", runs)
 	}
 }
 

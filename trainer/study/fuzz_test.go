@@ -51,7 +51,8 @@ func wantOneLine(t *testing.T, err error) {
 // that of the experiment.
 func FuzzExperiment(f *testing.F) {
 	for _, text := range []string{"name: rates\nbase: {preset: main_no_aug, epochs: 5}\ngrid:\n  lr: [0.01, 0.001]\n  seed: 0-9\n", "grid: {seed: [1, 3-5]}", "grid: {seed: 0-18446744073709551615}",
-		"name: ../x\ngrid: {lr: [1]}", "base: {name: ..}\ngrid: {optimizer: [sgd, adam]}", "grid: {model: [a/b.yaml]}"} {
+		"name: ../x\ngrid: {lr: [1]}", "base: {name: ..}\ngrid: {optimizer: [sgd, adam]}", "grid: {model: [a/b.yaml]}",
+		"base: {preset: fast, seed: 0-2}\nvariants:\n- {}\n- {lr: 0.1, optimizer: sgd}\n- {name: small, preset: small}\n", "variants: [{}, {name: a}]\ngrid: {lr: [1, 2]}"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -76,7 +76,7 @@ func TestExperimentOfWrongNetworkFiles(t *testing.T) {
 		"base: {lr: 0.1}\ngrid:\n  model: [logistic, none.yaml]\n": file + ": line 3: cannot read the network " + filepath.Join(dir, "none.yaml") + ": no such file",
 		"base:\n  model: tanh.yaml\n":                              file + ": line 2: " + filepath.Join(dir, "tanh.yaml") + `: line 2: there is no layer "tanh"`,
 		"grid: {model: [wide.yaml]}\n":                             "line 1: " + filepath.Join(dir, "wide.yaml"),
-		"grid: {model: [a/net.yaml, b/net.yaml]}\n":                "two runs are named modelnet: a value is given twice, or two networks have one name",
+		"grid: {model: [a/net.yaml, b/net.yaml]}\n":                "two runs are named modelnet: a value is given twice, or two networks or variants have one name",
 	} {
 		writeText(t, file, text)
 		if _, err := LoadExperiment(file); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), want) {

@@ -147,8 +147,8 @@ func parseRecord(path string, text []byte) (*Record, error) {
 	if len(r.Recipe) == 0 {
 		return nil, usage("%s is not a record: it has no recipe", path)
 	}
-	// Settings that did not exist when the record was written had their default values,
-	// which new settings are given so that nothing changes.
+	// Settings that did not exist when the record was written had their default values: a
+	// new setting's default must change nothing.
 	recipe, err := DefaultConfig().recordedRecipe()
 	if err != nil {
 		return nil, err

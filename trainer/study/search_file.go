@@ -122,8 +122,8 @@ func ParseSearch(file string, text []byte, overrides ...setting.Assignment) (Sea
 func (s *Search) readPlan(e setting.Entry) error {
 	known, ok := searchSettings.Find(e.Key)
 	if !ok {
-		if e.Key == "grid" {
-			return usage("%s: a grid is of an experiment: run it with the experiment command, or give ranges", e.Source())
+		if e.Key == "grid" || e.Key == "variants" {
+			return usage("%s: %s: this describes an experiment: run it with the experiment command, or give ranges", e.Source(), e.Key)
 		}
 		if _, ok := settings.Find(e.Key); ok {
 			return usage("%s: %s is outside base and ranges: indent it under one of them", e.Source(), e.Key)

@@ -47,7 +47,7 @@ func optional(k setting.Kind) setting.Kind {
 // All others decide its weights.
 var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "checkpoint-every", "no-progress", "quiet"}
 
-// Apply makes the assignments: presets first, since the others adapt a preset's
+// Apply makes the assignments: the last preset first, since the others adapt a preset's
 // values, then the rest in order, and networks last, since setting a model replaces
 // the network. The error ([trainer.ErrUsage]) names the first wrong assignment, where
 // it was given and what would be right.
@@ -55,8 +55,8 @@ func (c *Config) Apply(assignments ...setting.Assignment) error {
 	return c.assign(c.ApplyPreset, assignments)
 }
 
-// applyRecorded makes the assignments of a run's args.yaml. They are all the settings that
-// decide the run's weights, whatever values its preset has had since.
+// applyRecorded makes the assignments of a run's args.yaml. They decide the run's weights
+// by themselves: its preset may have changed since.
 func (c *Config) applyRecorded(assignments []setting.Assignment) error {
 	return c.assign(func(string) error { return nil }, assignments)
 }
@@ -67,12 +67,15 @@ func (c *Config) assign(applyPreset func(name string) error, assignments []setti
 	turns := map[string]int{"preset": -1, "network": 1}
 	ordered := slices.Clone(assignments)
 	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
-	for _, a := range ordered {
+	for i, a := range ordered {
 		if err := settings.Assign(c, a); err != nil {
 			return err
 		}
 		switch a.Name {
 		case "preset":
+			if i+1 < len(ordered) && ordered[i+1].Name == "preset" {
+				continue // the next one replaces it
+			}
 			if err := applyPreset(a.Value); err != nil {
 				return err
 			}
@@ -103,7 +106,8 @@ const environmentKey = "environment"
 // ParseYAML sets the settings given in the text of a YAML file, those of its preset
 // first. Keys are the names in [Settings]. A run's args.yaml, which has the section
 // "environment", repeats the run: ParseYAML skips that section and takes of a preset only
-// its name, since the preset may have changed. An error ([trainer.ErrUsage]) names the file, as given, and the line.
+// its name, since the preset may have changed. An error ([trainer.ErrUsage]) names the
+// file, as given, and the line.
 func (c *Config) ParseYAML(file string, text []byte) error {
 	entries, err := setting.ParseEntries(file, text)
 	if err != nil {
