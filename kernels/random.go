@@ -15,7 +15,7 @@ const (
 	PurposeHoldout Purpose = 1 << 19 // choice of the validation images
 	PurposeTestSet Purpose = 1 << 20 // choice of the test images of a dataset that has none
 	PurposeFolds   Purpose = 1 << 21 // folds of a dataset's audit
-	PurposePrune   Purpose = 1 << 22 // choice of the images that an epoch leaves out
+	PurposePrune   Purpose = 1 << 22 // images left out of each epoch
 )
 
 // Philox4x32 is the counter-based generator Philox4x32-10 of Salmon, Moraes,

@@ -42,8 +42,8 @@ func newSampleLosses(n int) sampleLosses {
 	return losses
 }
 
-// check returns an error that names the first value that is not a number. A loss near 0
-// may be rounded to a negative number.
+// check returns an error that names the first NaN. Negative losses are allowed: rounding
+// can take a loss near 0 below it.
 func (l sampleLosses) check() error {
 	for i, loss := range l {
 		if math.IsNaN(float64(loss)) {

@@ -111,6 +111,6 @@ func TestLossesAreKept(t *testing.T) {
 	}
 	tr.sampleLosses[7] = float32(math.NaN())
 	if tr.sampleLosses.check() == nil {
-		t.Error("a loss that is not a number passes")
+		t.Error("check accepts NaN")
 	}
 }

@@ -105,7 +105,8 @@ func (p *progress) Start(s trainer.Summary) {
 	}
 }
 
-// trainImages says how many images an epoch trains on.
+// trainImages returns the number of training images per epoch as text, such as "34,800 of
+// 60,000 training images" if some are left out.
 func trainImages(s trainer.Summary) string {
 	images := humanize.Comma(int64(s.TrainImages))
 	if s.LeftOut > 0 {
