@@ -178,13 +178,18 @@ func readBase(file string, section setting.Entry) ([]setting.Assignment, *axis, 
 			break
 		}
 	}
+	assignments, err := singleValues(entries)
+	return assignments, seeds, err
+}
+
+// singleValues reads settings that have one value each.
+func singleValues(entries []setting.Entry) ([]setting.Assignment, error) {
 	for _, e := range entries {
 		if s, ok := settings.Find(e.Key); ok && e.Value.Kind == yaml.SequenceNode {
-			return nil, nil, &setting.Error{Source: e.Source(), Name: e.Key, Problem: "is a list", Want: s.Want + ", or move the list under grid"}
+			return nil, &setting.Error{Source: e.Source(), Name: e.Key, Problem: "is a list", Want: s.Want + ", or move the list under grid"}
 		}
 	}
-	assignments, err := settings.Assignments(entries)
-	return assignments, seeds, err
+	return settings.Assignments(entries)
 }
 
 // readGrid reads the lists of values.
@@ -221,7 +226,7 @@ func readVariants(file string, section setting.Entry) ([]variant, error) {
 		if err != nil {
 			return nil, err
 		}
-		list, err := settings.Assignments(entries)
+		list, err := singleValues(entries)
 		if err != nil {
 			return nil, err
 		}

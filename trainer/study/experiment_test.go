@@ -211,7 +211,7 @@ grid: {prune: [0, 0.4], seed: 1-2}
 		"variants: []":                                          "variants: want a list",
 		"variants: [0.1]":                                       "variants: want a list",
 		"variants: [{lr: fast}]":                                `lr is "fast": want a positive number`,
-		"variants: [{lr: [1, 2]}]":                              "lr is a list: want a positive number",
+		"variants: [{lr: [1, 2]}]":                              "lr is a list: want a positive number up to 1000, such as 0.001, or move the list under grid",
 		"variants: [{speed: 1}]":                                `unknown key "speed"`,
 		"variants: [{device: 0}]":                               "device cannot be set here",
 		"variants: [{seed: 1}]":                                 "all variants have the same seeds",

@@ -52,34 +52,49 @@ var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir",
 // the network. The error ([trainer.ErrUsage]) names the first wrong assignment, where
 // it was given and what would be right.
 func (c *Config) Apply(assignments ...setting.Assignment) error {
-	return c.assign(c.ApplyPreset, assignments)
-}
-
-// applyRecorded makes the assignments of a run's args.yaml. They decide the run's weights
-// by themselves: its preset may have changed since.
-func (c *Config) applyRecorded(assignments []setting.Assignment) error {
-	return c.assign(func(string) error { return nil }, assignments)
-}
-
-// assign makes the assignments in the order of [Config.Apply] and calls applyPreset for
-// the values of a preset.
-func (c *Config) assign(applyPreset func(name string) error, assignments []setting.Assignment) error {
-	turns := map[string]int{"preset": -1, "network": 1}
-	ordered := slices.Clone(assignments)
-	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
-	for i, a := range ordered {
+	var preset string
+	for _, a := range assignments {
+		if a.Name != "preset" {
+			continue
+		}
 		if err := settings.Assign(c, a); err != nil {
 			return err
 		}
-		switch a.Name {
-		case "preset":
-			if i+1 < len(ordered) && ordered[i+1].Name == "preset" {
-				continue // the next one replaces it
-			}
-			if err := applyPreset(a.Value); err != nil {
-				return err
-			}
-		case "model":
+		preset = a.Value
+	}
+	if preset != "" {
+		if err := c.ApplyPreset(preset); err != nil {
+			return err
+		}
+	}
+	return c.assign(assignments)
+}
+
+// applyRecorded makes the assignments of a run's args.yaml. They decide the run's weights
+// by themselves: of its preset, which may have changed or gone since, only the name is kept.
+func (c *Config) applyRecorded(assignments []setting.Assignment) error {
+	for _, a := range assignments {
+		if a.Name != "preset" {
+			continue
+		}
+		if err := a.Wrong(setting.FolderName("the name of a preset").Check("preset", a.Value)); err != nil {
+			return err
+		}
+		c.Preset = a.Value
+	}
+	return c.assign(assignments)
+}
+
+// assign makes all assignments but those of presets, in the order of [Config.Apply].
+func (c *Config) assign(assignments []setting.Assignment) error {
+	turns := map[string]int{"network": 1}
+	ordered := without(assignments, "preset")
+	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
+	for _, a := range ordered {
+		if err := settings.Assign(c, a); err != nil {
+			return err
+		}
+		if a.Name == "model" {
 			c.Network = ""
 		}
 	}
