@@ -97,7 +97,7 @@ func TestRecordedPresetChangesNothing(t *testing.T) {
 	}
 	gone := DefaultConfig()
 	if err := gone.ParseYAML("", []byte("preset: gone\nepochs: 8\nenvironment: {go: x}\n")); err != nil || gone.Preset != "gone" || gone.Epochs != 8 {
-		t.Errorf("a preset that there was: %q with %d epochs, %v", gone.Preset, gone.Epochs, err)
+		t.Errorf("a preset that is gone: %q with %d epochs, %v", gone.Preset, gone.Epochs, err)
 	}
 	if err := gone.ParseYAML("a.yaml", []byte("preset: ../gone\nenvironment: {go: x}\n")); err == nil || !strings.Contains(err.Error(), "a.yaml: line 1: preset") {
 		t.Errorf("a path as the preset's name: %v", err)
