@@ -70,7 +70,7 @@ func (c *Config) Check() error {
 	if c.Device != "" && c.CPU {
 		return usage("device and cpu exclude each other: leave one out")
 	}
-	if err := settings.Check(c); err != nil {
+	if err := argsSettings.Check(c); err != nil {
 		return err
 	}
 	if c.Dataset != dataset.FashionMNIST.Name { // whose shape is not known yet

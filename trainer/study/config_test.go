@@ -96,7 +96,7 @@ func TestRecordedPresetChangesNothing(t *testing.T) {
 		t.Errorf("a run's settings are read as\n%s\nwant\n%s", recorded.mustYAML(), want.mustYAML())
 	}
 	gone := DefaultConfig()
-	if err := gone.ParseYAML("", []byte("preset: gone\nepochs: 8\nenvironment: {go: x}\n")); err != nil || gone.Preset != "gone" || gone.Epochs != 8 {
+	if err := gone.ParseYAML("", []byte("preset: gone\nepochs: 8\nenvironment: {go: x}\n")); err != nil || gone.Preset != "gone" || gone.Epochs != 8 || gone.Check() != nil {
 		t.Errorf("a preset that is gone: %q with %d epochs, %v", gone.Preset, gone.Epochs, err)
 	}
 	if err := gone.ParseYAML("a.yaml", []byte("preset: ../gone\nenvironment: {go: x}\n")); err == nil || !strings.Contains(err.Error(), "a.yaml: line 1: preset") {

@@ -5,8 +5,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Preset is a named training of the original study. The project's own presets are
@@ -69,7 +67,7 @@ func PresetNames() []string {
 // dropout of a training of the original study, or all that a recipe of the
 // project's own names. An unknown name is [trainer.ErrUsage].
 func (c *Config) ApplyPreset(name string) error {
-	if err := setting.Choice(PresetNames()...).Check("preset", name); err != nil {
+	if err := presets.Check("preset", name); err != nil {
 		return err
 	}
 	if p, ok := FindPreset(name); ok {

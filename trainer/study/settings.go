@@ -14,7 +14,7 @@ import (
 func Settings() setting.Table { return settings }
 
 var settings = slices.Concat(
-	setting.Table{{Name: "preset", Kind: optional(setting.Choice(PresetNames()...))}},
+	setting.Table{{Name: "preset", Kind: optional(presets)}},
 	trainer.NetworkSettings(),
 	setting.Table{
 		{Name: "dataset", Kind: setting.Name([]string{dataset.FashionMNIST.Name}, "a folder of IDX files or of pictures in class folders")},
@@ -43,6 +43,14 @@ func optional(k setting.Kind) setting.Kind {
 	return k
 }
 
+var presets = setting.Choice(PresetNames()...)
+
+// argsSettings are the settings as a run's args.yaml may have them: its preset, of which only
+// the name is kept, may be gone.
+var argsSettings = slices.Concat(
+	setting.Table{{Name: "preset", Kind: optional(setting.FolderName("the name of a preset"))}},
+	settings[1:])
+
 // placeSettings are the settings that say where a run's files are and how it runs.
 // All others decide its weights.
 var placeSettings = []string{"device", "cpu", "threads", "validate", "data-dir", "out", "name", "log-every", "checkpoint-every", "no-progress", "quiet"}
@@ -67,31 +75,17 @@ func (c *Config) Apply(assignments ...setting.Assignment) error {
 			return err
 		}
 	}
-	return c.assign(assignments)
+	return c.applyRecorded(assignments)
 }
 
 // applyRecorded makes the assignments of a run's args.yaml. They decide the run's weights
-// by themselves: of its preset, which may have changed or gone since, only the name is kept.
+// by themselves, whatever its preset says by now.
 func (c *Config) applyRecorded(assignments []setting.Assignment) error {
-	for _, a := range assignments {
-		if a.Name != "preset" {
-			continue
-		}
-		if err := a.Wrong(setting.FolderName("the name of a preset").Check("preset", a.Value)); err != nil {
-			return err
-		}
-		c.Preset = a.Value
-	}
-	return c.assign(assignments)
-}
-
-// assign makes all assignments but those of presets, in the order of [Config.Apply].
-func (c *Config) assign(assignments []setting.Assignment) error {
 	turns := map[string]int{"network": 1}
-	ordered := without(assignments, "preset")
+	ordered := slices.Clone(assignments)
 	slices.SortStableFunc(ordered, func(a, b setting.Assignment) int { return turns[a.Name] - turns[b.Name] })
 	for _, a := range ordered {
-		if err := settings.Assign(c, a); err != nil {
+		if err := argsSettings.Assign(c, a); err != nil {
 			return err
 		}
 		if a.Name == "model" {
