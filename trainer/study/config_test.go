@@ -81,7 +81,8 @@ func TestOwnPresets(t *testing.T) {
 	}
 }
 
-// A run's settings are those that it was trained with, whatever its preset says by now.
+// A run's settings are those that it was trained with, even if its preset has changed or no
+// longer exists.
 func TestRecordedPresetChangesNothing(t *testing.T) {
 	const text = "preset: fast\nmodel: fastcnn\nepochs: 8\n"
 	now, recorded, want := DefaultConfig(), DefaultConfig(), DefaultConfig()
@@ -97,7 +98,7 @@ func TestRecordedPresetChangesNothing(t *testing.T) {
 	}
 	gone := DefaultConfig()
 	if err := gone.ParseYAML("", []byte("preset: gone\nepochs: 8\nenvironment: {go: x}\n")); err != nil || gone.Preset != "gone" || gone.Epochs != 8 || gone.Check() != nil {
-		t.Errorf("a preset that is gone: %q with %d epochs, %v", gone.Preset, gone.Epochs, err)
+		t.Errorf("a preset that no longer exists: %q with %d epochs, %v", gone.Preset, gone.Epochs, err)
 	}
 	if err := gone.ParseYAML("a.yaml", []byte("preset: ../gone\nenvironment: {go: x}\n")); err == nil || !strings.Contains(err.Error(), "a.yaml: line 1: preset") {
 		t.Errorf("a path as the preset's name: %v", err)

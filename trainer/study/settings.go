@@ -43,10 +43,10 @@ func optional(k setting.Kind) setting.Kind {
 	return k
 }
 
+// presets is the kind of the setting preset.
 var presets = setting.Choice(PresetNames()...)
 
-// argsSettings are the settings as a run's args.yaml may have them: its preset, of which only
-// the name is kept, may be gone.
+// argsSettings are the settings of a run's args.yaml, whose preset may no longer exist.
 var argsSettings = slices.Concat(
 	setting.Table{{Name: "preset", Kind: optional(setting.FolderName("the name of a preset"))}},
 	settings[1:])
@@ -78,8 +78,8 @@ func (c *Config) Apply(assignments ...setting.Assignment) error {
 	return c.applyRecorded(assignments)
 }
 
-// applyRecorded makes the assignments of a run's args.yaml. They decide the run's weights
-// by themselves, whatever its preset says by now.
+// applyRecorded makes the assignments of a run's args.yaml. It does not apply the run's
+// preset, which may have changed since: the file holds all settings.
 func (c *Config) applyRecorded(assignments []setting.Assignment) error {
 	turns := map[string]int{"network": 1}
 	ordered := slices.Clone(assignments)
