@@ -11,6 +11,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
@@ -213,7 +214,7 @@ sees them.`,
 			if err := drawSamples(out, s, data.Classes, count, config); err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d %s images in %s\n", count, split, out)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s in %s\n", english.Plural(count, split+" image", ""), out)
 			return err
 		},
 	}

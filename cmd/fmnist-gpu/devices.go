@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -76,7 +77,7 @@ func formatDevices(found []gpu.Info, problems []string, cpu cpuref.Description) 
 	for _, p := range problems {
 		block("note", p)
 	}
-	block("CPU", cpu.Model, fmt.Sprintf("%d threads with %s", cpu.Threads, cpu.Tier),
+	block("CPU", cpu.Model, fmt.Sprintf("%s with %s", english.Plural(cpu.Threads, "thread", ""), cpu.Tier),
 		fmt.Sprintf("has %s; BF16 %s, AMX %s", strings.Join(cpu.Tiers, ", "), yesNo(cpu.BF16), yesNo(cpu.AMX)))
 	return strings.TrimSuffix(b.String(), "\n")
 }

@@ -285,7 +285,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 		return err
 	}
 	if left == 0 {
-		fmt.Fprintf(log, "all %d runs were already finished\n", total)
+		fmt.Fprintln(log, "every run was already finished")
 		return e.WriteIndex(f.out, version())
 	}
 	config := e.Groups[0].Runs[0]

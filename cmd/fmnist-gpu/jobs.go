@@ -48,8 +48,8 @@ A job never changes, but the same command can add jobs, such as other seeds.`,
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d jobs in %s; do each with: fmnist-gpu experiment run-job --dir %s --index 0 … %d\n",
-				len(jobs.Names), jobs.Dir, quoted(jobs.Dir), len(jobs.Names)-1)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "%s in %s; do each with: fmnist-gpu experiment run-job --dir %s --index 0 … %d\n",
+				english.Plural(len(jobs.Names), "job", ""), jobs.Dir, quoted(jobs.Dir), len(jobs.Names)-1)
 			return err
 		},
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -65,14 +66,14 @@ func writeManifest(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	if err := job.Write(file); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%d jobs in %s, which must be %s of the volume of the claim %s
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), `%s in %s, which must be %s of the volume of the claim %s
 the image %s must hold version %s
 start:            kubectl apply -f %s
 start once more:  kubectl replace --force -f %[7]s
 follow:           fmnist-gpu experiment status %[8]s
 end:              kubectl delete job %[9]s
 compare:          fmnist-gpu experiment collect %[8]s
-`, job.Jobs, f.out, folder, job.Claim, job.Image, version(), quoted(file), quoted(f.out), job.Name)
+`, english.Plural(job.Jobs, "job", ""), f.out, folder, job.Claim, job.Image, version(), quoted(file), quoted(f.out), job.Name)
 	return err
 }
 

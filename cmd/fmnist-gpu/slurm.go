@@ -97,7 +97,7 @@ func trackOnSlurm(cmd *cobra.Command, log io.Writer, f experimentFlags, jobs *st
 		return err
 	}
 	if len(unfinished) == 0 {
-		_, err := fmt.Fprintf(log, "all %d runs were already finished\n", len(jobs.Names))
+		_, err := fmt.Fprintln(log, "every run was already finished")
 		return err
 	}
 	arrays, err := f.slurmArrays()

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
 
@@ -93,7 +95,7 @@ func holdsFolders(dir string) bool {
 
 // unused returns the note that n pictures outside of folders are not used.
 func unused(n int, folders string) string {
-	return fmt.Sprintf("%s outside of %s %s not used.", plural(n, "picture"), folders, are(n))
+	return fmt.Sprintf("%s outside of %s %s not used.", english.Plural(n, "picture", ""), folders, english.PluralWord(n, "is", "are"))
 }
 
 // listFolder returns the names of the folders in a folder, sorted, and the number of

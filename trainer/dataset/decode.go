@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
@@ -52,13 +54,13 @@ func (d *decoded) image(i int) []byte { return d.pixels[i*d.Len():][:d.Len()] }
 func (d *decoded) notes(pictures []classPicture) (notes []string) {
 	good := len(pictures) - len(d.Bad)
 	if d.Scaled > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %s %s scaled and cropped to %d×%d.", d.Scaled, plural(good, "picture"), are(d.Scaled), d.H, d.W))
+		notes = append(notes, fmt.Sprintf("%s of %s %s scaled and cropped to %d×%d.", humanize.Comma(int64(d.Scaled)), english.Plural(good, "picture", ""), english.PluralWord(d.Scaled, "is", "are"), d.H, d.W))
 	}
 	if d.Grey > 0 {
-		notes = append(notes, fmt.Sprintf("%d of %s %s grey; all are read as colour.", d.Grey, plural(good, "picture"), are(d.Grey)))
+		notes = append(notes, fmt.Sprintf("%s of %s %s grey; all are read as colour.", humanize.Comma(int64(d.Grey)), english.Plural(good, "picture", ""), english.PluralWord(d.Grey, "is", "are")))
 	}
 	if len(d.Bad) > 0 {
-		notes = append(notes, fmt.Sprintf("%s cannot be read and %s left out: %s.", plural(len(d.Bad), "picture"), are(len(d.Bad)), some(d.problems(pictures))))
+		notes = append(notes, fmt.Sprintf("%s cannot be read and %s left out: %s.", english.Plural(len(d.Bad), "picture", ""), english.PluralWord(len(d.Bad), "is", "are"), some(d.problems(pictures))))
 	}
 	return notes
 }
@@ -82,7 +84,7 @@ type UnreadableError struct {
 
 // Error names at most ten pictures.
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("%d of %s in %s cannot be read: %s", len(e.Problems), plural(e.Total, "picture"), e.Dir, some(e.Problems))
+	return fmt.Sprintf("%s of %s in %s cannot be read: %s", humanize.Comma(int64(len(e.Problems))), english.Plural(e.Total, "picture", ""), e.Dir, some(e.Problems))
 }
 
 // Is makes the error [ErrBadData].

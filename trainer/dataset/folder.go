@@ -218,19 +218,3 @@ func some(names []string) string {
 	}
 	return text
 }
-
-// plural returns "1 picture" or "2 pictures".
-func plural(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-// are returns "is" for one thing, and "are" for more.
-func are(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
-}

@@ -352,7 +352,7 @@ func (s Search) writeOutcome(dir string, r *SearchResult) error {
 	if err != nil {
 		return err
 	}
-	text = fmt.Sprintf("# The best of %d trials of the search %s, %s: validation accuracy %.4f after %s.\n%s",
-		len(r.Trials), r.Name, best.Name, best.Accuracy(), english.Plural(best.Epochs, "epoch", ""), text)
+	text = fmt.Sprintf("# The best of %s of the search %s, %s: validation accuracy %.4f after %s.\n%s",
+		english.Plural(len(r.Trials), "trial", ""), r.Name, best.Name, best.Accuracy(), english.Plural(best.Epochs, "epoch", ""), text)
 	return atomicfile.Write(filepath.Join(dir, BestFile), []byte(text))
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/dustin/go-humanize"
+	"github.com/dustin/go-humanize/english"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cmd/fmnist-view/internal/canvas"
 	"github.com/fmnist-gpu/fmnist-gpu/cmd/fmnist-view/internal/source"
@@ -268,7 +269,7 @@ func (s *scene) figures() []string {
 // outcome says how the run ended.
 func (s *scene) outcome() []string {
 	end := s.state.End
-	list := []string{end.State + fmt.Sprintf(" after %d epochs", len(s.state.Epochs))}
+	list := []string{end.State + " after " + english.Plural(len(s.state.Epochs), "epoch", "")}
 	if end.Stopped != "" {
 		list = append(list, end.Stopped)
 	}
