@@ -316,10 +316,14 @@ func (o *object) add(elements ...any) {
 	}
 }
 
-// set adds alternating keys and values.
+// set adds alternating keys and values to an object other than a list. Those of a list
+// are dropped.
 func (o *object) set(items []any) {
 	if len(items)%2 != 0 {
 		fail(errStack)
+	}
+	if o.made == list {
+		return
 	}
 	for i := 0; i < len(items); i += 2 {
 		if len(o.items) == maxTensors { // too many for a dictionary of tensors

@@ -28,6 +28,7 @@ const (
 	maxElements = 1 << 24 // in a tensor
 	maxTensors  = 1 << 14 // in a dictionary
 	maxDepth    = 4       // of nested dictionaries
+	maxName     = 1 << 10 // bytes of a key on the path to a dictionary
 )
 
 // decodePyTorch finds the dictionaries of tensors in a PyTorch file.
@@ -130,7 +131,7 @@ func (f *File) addSet(key string, o *object) {
 func keyName(key any) (string, bool) {
 	switch key := key.(type) {
 	case string:
-		return key, true
+		return key, len(key) <= maxName
 	case int:
 		return strconv.Itoa(key), true
 	}

@@ -212,6 +212,8 @@ func TestUnpicklerMemory(t *testing.T) {
 		"calls":        append([]byte("cos\nsystem\n"), bytes.Repeat([]byte("2)R0"), n)...),
 		"entries":      append([]byte("}"), bytes.Repeat([]byte("NNs"), n)...),
 		"nested":       append(bytes.Repeat([]byte("}U\x01a"), n/2), bytes.Repeat([]byte("s"), n/2)...),
+		"list's keys":  append(append([]byte("]("), bytes.Repeat([]byte("NN"), maxTuple+1)...), "uNa."...),
+		"long key":     longKey(1 << 20),
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := allocated()
@@ -238,6 +240,15 @@ func TestUnpicklerMemory(t *testing.T) {
 	if w, err := f.Fit([]Spec{{Name: "w", Shape: []int{3}}}); err != nil || !slices.Equal(w[0].Data, []float32{0, 0, 0}) {
 		t.Errorf("beside a long history: %v, %v", w, err)
 	}
+}
+
+// longKey returns a dictionary with one long key, of a dictionary with many entries.
+func longKey(n int) []byte {
+	key := strings.Repeat("k", n)
+	program := append([]byte("}X"), binary.LittleEndian.AppendUint32(nil, uint32(n))...)
+	program = append(append(program, key...), "}("...)
+	program = append(program, bytes.Repeat([]byte("U\x01a}"), maxTensors-1)...)
+	return append(program, "us."...)
 }
 
 // allocated returns the total of bytes allocated on the heap.
@@ -324,6 +335,7 @@ func FuzzLoadPyTorch(f *testing.F) {
 	if err != nil || len(files) == 0 {
 		f.Fatalf("%d files (%v)", len(files), err)
 	}
+	f.Add(append(append([]byte("]("), bytes.Repeat([]byte("NN"), maxTuple+1)...), "uNa."...)) // keys in a list
 	for _, name := range files {
 		b, err := os.ReadFile(name)
 		if err != nil {

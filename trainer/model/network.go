@@ -153,7 +153,7 @@ func (n Network) Check() error {
 	}
 	s := n.Input
 	if s.Flat || min(s.H, s.W, s.C) < 1 || max(s.H, s.W) > maxSide || s.C > maxChannels {
-		return fmt.Errorf("network %s has an input of %v", n.Name, s)
+		return fmt.Errorf("network %s has an input of %v: want a height and width of 1 to %d and 1 to %d channels", n.Name, s, maxSide, maxChannels)
 	}
 	named, err := n.named()
 	if err != nil {

@@ -94,7 +94,7 @@ type format struct {
 
 var formats = []format{
 	{"PNG", []string{"\x89PNG\r\n\x1a\n"}, png.DecodeConfig, png.Decode, imagemeta.PNG},
-	{"JPEG", []string{"\xff\xd8\xff"}, jpeg.DecodeConfig, jpeg.Decode, imagemeta.JPEG},
+	{"JPEG", []string{"\xff\xd8\xff"}, jpeg.DecodeConfig, decodeJPEG, imagemeta.JPEG},
 	{"GIF", []string{"GIF87a", "GIF89a"}, gif.DecodeConfig, decodeGIF, 0},
 	{"WebP", []string{"RIFF????WEBP"}, webp.DecodeConfig, decodeWebP, 0},
 }
@@ -187,6 +187,36 @@ func (f *format) explain(err error) error {
 		return fmt.Errorf("damaged %s: it ends early", f.name)
 	}
 	return fmt.Errorf("damaged %s: %s", f.name, strings.TrimPrefix(err.Error(), strings.ToLower(f.name)+": "))
+}
+
+// mostScans is the largest number of scans of a JPEG. Each costs time for every block of
+// the picture, however few bytes it has; encoders write about ten.
+const mostScans = 100
+
+// decodeJPEG reads a JPEG of at most mostScans scans.
+func decodeJPEG(r io.Reader) (image.Image, error) { return jpeg.Decode(&scanLimit{r: r}) }
+
+// scanLimit reads a JPEG and fails after mostScans markers of a scan. Metadata can
+// contain the two bytes of that marker too, on average once in 64 KiB.
+type scanLimit struct {
+	r     io.Reader
+	last  byte
+	scans int
+}
+
+// Read implements [io.Reader].
+func (s *scanLimit) Read(b []byte) (int, error) {
+	n, err := s.r.Read(b)
+	for _, c := range b[:n] {
+		if s.last == 0xff && c == 0xda {
+			s.scans++
+		}
+		s.last = c
+	}
+	if s.scans > mostScans {
+		return 0, jpeg.UnsupportedError(fmt.Sprintf("more than %d scans", mostScans))
+	}
+	return n, err
 }
 
 // decodeGIF reads the first frame of a GIF, which may cover a part of the picture

@@ -189,6 +189,29 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// A JPEG of many scans, each of which costs time for the whole picture, is refused; one
+// of a few is read.
+func TestManyScans(t *testing.T) {
+	// Grey and progressive, with one Huffman table of one code: an end of band.
+	head := []byte{0xff, 0xd8, 0xff, 0xdb, 0, 67, 0}
+	head = append(head, bytes.Repeat([]byte{1}, 64)...)
+	head = append(head, 0xff, 0xc2, 0, 11, 8, 0, 8, 0, 8, 1, 1, 0x11, 0) // 8×8
+	head = append(head, 0xff, 0xc4, 0, 20, 0x10, 1)
+	head = append(head, make([]byte, 16)...)
+	scan := []byte{0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0, 0x7f} // coefficients 1 to 63, none set
+	for _, n := range []int{3, mostScans, mostScans + 1} {
+		b := append(append(bytes.Clone(head), bytes.Repeat(scan, n)...), 0xff, 0xd9)
+		_, err := Decode(bytes.NewReader(b))
+		if n > mostScans {
+			if err == nil || err.Error() != "unsupported JPEG: more than 100 scans" {
+				t.Errorf("%d scans: %v", n, err)
+			}
+		} else if err != nil {
+			t.Errorf("%d scans: %v", n, err)
+		}
+	}
+}
+
 // A decoder that panics is caught.
 func TestPanic(t *testing.T) {
 	f := format{name: "PNG", config: png.DecodeConfig, decode: nil}
