@@ -26,26 +26,26 @@ type EpochReport struct {
 // epochJSON is an EpochReport in JSON, which has no NaN.
 type epochJSON struct {
 	Epoch           int      `json:"epoch"`
-	TrainLoss       float64  `json:"train_loss"`
-	TrainAccuracy   float64  `json:"train_accuracy"`
+	TrainLoss       *float64 `json:"train_loss,omitempty"`
+	TrainAccuracy   *float64 `json:"train_accuracy,omitempty"`
 	ValLoss         *float64 `json:"val_loss,omitempty"`
 	ValAccuracy     *float64 `json:"val_accuracy,omitempty"`
-	LR              float64  `json:"lr"`
-	Seconds         float64  `json:"seconds"`
-	ImagesPerSecond float64  `json:"images_per_second"`
+	LR              *float64 `json:"lr,omitempty"`
+	Seconds         *float64 `json:"seconds,omitempty"`
+	ImagesPerSecond *float64 `json:"images_per_second,omitempty"`
 	Best            bool     `json:"best"`
 }
 
-// MarshalJSON implements [json.Marshaler]. It omits figures that are NaN.
+// MarshalJSON implements [json.Marshaler]. It omits figures that are NaN or infinite.
 func (r EpochReport) MarshalJSON() ([]byte, error) {
 	optional := func(x float64) *float64 {
-		if math.IsNaN(x) {
+		if math.IsNaN(x) || math.IsInf(x, 0) {
 			return nil
 		}
 		return &x
 	}
-	return json.Marshal(epochJSON{r.Epoch, r.TrainLoss, r.TrainAccuracy, optional(r.ValLoss), optional(r.ValAccuracy),
-		r.LR, r.Seconds, r.ImagesPerSecond, r.Best})
+	return json.Marshal(epochJSON{r.Epoch, optional(r.TrainLoss), optional(r.TrainAccuracy), optional(r.ValLoss), optional(r.ValAccuracy),
+		optional(r.LR), optional(r.Seconds), optional(r.ImagesPerSecond), r.Best})
 }
 
 // UnmarshalJSON implements [json.Unmarshaler]. Absent figures become NaN.
@@ -60,8 +60,8 @@ func (r *EpochReport) UnmarshalJSON(text []byte) error {
 		}
 		return *x
 	}
-	*r = EpochReport{j.Epoch, j.TrainLoss, j.TrainAccuracy, value(j.ValLoss), value(j.ValAccuracy),
-		j.LR, j.Seconds, j.ImagesPerSecond, j.Best}
+	*r = EpochReport{j.Epoch, value(j.TrainLoss), value(j.TrainAccuracy), value(j.ValLoss), value(j.ValAccuracy),
+		value(j.LR), value(j.Seconds), value(j.ImagesPerSecond), j.Best}
 	return nil
 }
 

@@ -345,6 +345,9 @@ func TestManySteps(t *testing.T) {
 			}
 		}
 	}
+	if steps, err := parseSteps(strings.NewReader("step,loss,lr\n1,0.5,0.1\n2,NaN,0.1\n3,inf,0.1\n")); err != nil || len(steps) != 1 {
+		t.Errorf("losses that JSON cannot hold: %v (%v), want the first step alone", steps, err)
+	}
 	for _, row := range []string{"x,1,0.1", "3,y,0.1"} {
 		if _, err := parseSteps(strings.NewReader("step,loss,lr\n1,0.5,0.1\n" + row + "\n")); err == nil || !strings.HasPrefix(err.Error(), "line 3: ") || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want an error that names the line", row, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 	"strconv"
 
@@ -132,7 +133,7 @@ func parseSteps(text io.Reader) ([]Step, error) {
 		if err1 != nil || err2 != nil {
 			return nil, fmt.Errorf("line %d: %v: want a step and a loss", row, fields)
 		}
-		if (row-2)%stride != 0 {
+		if (row-2)%stride != 0 || math.IsNaN(loss) || math.IsInf(loss, 0) {
 			continue
 		}
 		if steps = append(steps, Step{Step: step, RecentLoss: loss}); len(steps) > mostSteps {

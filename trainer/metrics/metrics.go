@@ -62,7 +62,7 @@ func (m *Metrics) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
 		return err
 	}
-	if n := len(m.ConfusionMatrix); !IsSquare(m.ConfusionMatrix) || n > 0 && len(m.PerClass) > 0 && len(m.PerClass) != n {
+	if n := len(m.ConfusionMatrix); !IsSquare(m.ConfusionMatrix) || n > 0 && len(m.PerClass) != n {
 		return fmt.Errorf("the confusion matrix does not fit %d classes", len(m.PerClass))
 	}
 	return nil

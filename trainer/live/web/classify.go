@@ -163,7 +163,7 @@ type models struct {
 func (m *models) get(path string) (model *trainer.Model, release func(), err error) {
 	m.lock.Lock()
 	defer func() {
-		if err != nil {
+		if model == nil { // also after a panic
 			m.lock.Unlock()
 		}
 	}()

@@ -11,7 +11,7 @@ const family = getComputedStyle(document.body).fontFamily;
 const head = (scope, ...children) => make("th", {scope}, ...children);
 const percent = x => x == null ? "–" : `${(100 * x).toFixed(2)}\u00a0%`;
 const fixed = x => x == null ? "–" : x.toFixed(4);
-const whole = x => Math.round(x).toLocaleString("en");
+const whole = x => x == null ? "–" : Math.round(x).toLocaleString("en");
 const clock = seconds => {
   const s = Math.round(seconds), two = n => String(n).padStart(2, "0");
   return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)}` : `${Math.floor(s / 3600)}:${two(Math.floor(s / 60) % 60)}:${two(s % 60)}`;
@@ -216,7 +216,7 @@ function drawCards() {
     if (step.eta_seconds) add(clock(step.eta_seconds), "left");
   } else if (last) {
     add(whole(m?.images_per_second ?? last.images_per_second), "images/s");
-    add(clock(m?.training_seconds ?? run.epochs.reduce((sum, e) => sum + e.seconds, 0)), "of training");
+    add(clock(m?.training_seconds ?? run.epochs.reduce((sum, e) => sum + (e.seconds ?? 0), 0)), "of training");
   }
   $("cards").replaceChildren(...cards);
 }
