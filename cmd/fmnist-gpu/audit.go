@@ -131,7 +131,7 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 	if err := study.MakeOut(a.out); err != nil {
 		return err
 	}
-	summary := auditSummary{Dataset: data.Name, Distance: a.distance}
+	summary := auditSummary{Dataset: data.Name, Distance: a.distance, Twins: []twinCount{}}
 	if err := a.findTwins(c, d, data, &summary); err != nil {
 		return err
 	}

@@ -147,7 +147,8 @@ func (p *peerProgram) close() error {
 }
 
 // comparePeers compares our result with those of the other programs.
-func comparePeers(r bench.Result, programs []*peerProgram) (peers []peer) {
+func comparePeers(r bench.Result, programs []*peerProgram) []peer {
+	peers := []peer{} // in JSON a list even without any
 	for _, p := range programs {
 		for _, name := range p.names {
 			s := bench.Summarise(p.rounds[name])

@@ -217,6 +217,13 @@ func TestPrecedenceOfSettings(t *testing.T) {
 	if code != 0 || !strings.Contains(stdout, "model: fashioncnn\n") || !strings.Contains(stdout, "epochs: 7\n") {
 		t.Errorf("a preset given as a flag does not win over the file's: code %d, %s\n%s", code, stderr, stdout)
 	}
+	if err := os.WriteFile(file, []byte("preset: fast\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	alone, stderr, code := run(t, "train", "--dry-run", "--cpu", "--preset", "fashioncnn_plain")
+	if both, _, _ := run(t, "train", "--dry-run", "--cpu", "--config", file, "--preset", "fashioncnn_plain"); code != 0 || both != alone {
+		t.Errorf("code %d (%s): settings of the file's preset stay:\n%s\nwant\n%s", code, stderr, both, alone)
+	}
 }
 
 // The portable tier has mixed precision on every machine; on a tier without it, a

@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,11 +60,20 @@ func trainReplicas(cmd *cobra.Command, c study.Config, n int, page *trainingPage
 // resumeReplicas continues the runs in several folders at once.
 func resumeReplicas(cmd *cobra.Command, dirs []string, page *trainingPage) error {
 	var runs []study.Config
+	var folders []fs.FileInfo
 	for _, dir := range dirs {
 		c, err := resumedConfig(cmd, dir)
 		if err != nil {
 			return err
 		}
+		folder, err := os.Stat(dir)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(folders, func(other fs.FileInfo) bool { return os.SameFile(folder, other) }) {
+			return &commandLineError{fmt.Sprintf("--resume names the run %s twice: leave one out", dir)}
+		}
+		folders = append(folders, folder)
 		c.Out, c.Name = filepath.Dir(filepath.Clean(dir)), filepath.Base(filepath.Clean(dir))
 		runs = append(runs, c)
 	}

@@ -43,6 +43,7 @@ func TestResumedReplicasAreTidy(t *testing.T) {
 	if err := os.Remove(report); err != nil {
 		t.Fatal(err)
 	}
+	wantFailure(t, []string{"train", "--resume", finished, "--resume", finished + "/../r-seed7"}, exitUsage, "names the run "+finished+"/../r-seed7 twice")
 	wantSuccess(t, "train", "--resume", finished, "--resume", filepath.Join(runs, "r-seed8"))
 	if _, err := os.Stat(stray); err == nil {
 		t.Error("the temporary file is still there")

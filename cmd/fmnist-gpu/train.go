@@ -230,7 +230,8 @@ func addAugmentFlags(f *pflag.FlagSet, named string) {
 }
 
 // resolve fills c from the defaults, the file, and the flags that were given,
-// in that order; in the file and in the flags, a preset comes first.
+// in that order; in the file and in the flags, a preset comes first. A preset among the
+// flags replaces the file's.
 func resolve(cmd *cobra.Command, c *study.Config, file string) error {
 	*c = study.DefaultConfig()
 	if file != "" {
@@ -238,7 +239,11 @@ func resolve(cmd *cobra.Command, c *study.Config, file string) error {
 		if err != nil {
 			return err
 		}
-		if err := c.ParseYAML(inputName(file), text); err != nil {
+		parse := c.ParseYAML
+		if cmd.Flags().Changed("preset") {
+			parse = c.ParseYAMLWithoutPreset
+		}
+		if err := parse(inputName(file), text); err != nil {
 			return err
 		}
 	}
@@ -434,7 +439,7 @@ func runTraining(ctx context.Context, p *progress, page *trainingPage, d *device
 // printResult prints a run's accuracy, speed and folder.
 func printResult(w io.Writer, c study.Config, r *trainer.Result, dir string) {
 	printAccuracy(w, c, r)
-	if p, ok := study.FindPreset(c.Preset); ok {
+	if p, ok := c.IsPreset(); ok {
 		fmt.Fprintf(w, "the original's %s reached %.2f %%, macro F1 %.4f, selecting on the test images\n",
 			p.Name, 100*p.OriginalAccuracy, p.OriginalMacroF1)
 	}

@@ -284,7 +284,10 @@ const mostDraws = 1000
 // draw draws the settings of all trials. Those of a trial depend on its number, the
 // seed, the ranges and the trials before it alone.
 func (s *Search) draw(file string, base []setting.Assignment) error {
-	base = append(slices.Clone(base), setting.Assignment{Name: "epochs", Value: strconv.Itoa(s.plan.MaxEpochs), Source: file})
+	base = append(slices.Clone(base), // what a preset may set otherwise
+		setting.Assignment{Name: "epochs", Value: strconv.Itoa(s.plan.MaxEpochs), Source: file},
+		setting.Assignment{Name: "select-on", Value: "val", Source: file},
+		setting.Assignment{Name: "no-eval", Value: "false", Source: file})
 	networks := networkReader{}
 	drawn := map[string]bool{}
 	width := len(strconv.Itoa(s.plan.Trials))

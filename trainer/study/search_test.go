@@ -122,6 +122,23 @@ func TestSearchSeeds(t *testing.T) {
 	}
 }
 
+// Whatever a preset says, a search selects on validation images and sets the epochs.
+func TestSearchOfPreset(t *testing.T) {
+	for _, p := range PresetNames() {
+		for _, text := range []string{"base: {preset: " + p + "}\nranges: {lr: [0.001, 0.002]}\ntrials: 2\nmax-epochs: 3\n", "ranges: {preset: [" + p + "], lr: [0.001, 0.002]}\ntrials: 2\nmax-epochs: 3\n"} {
+			s, err := ParseSearch("x.yaml", []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, trial := range s.trials {
+				if c := trial.config; c.SelectOn != "val" || c.NoEval || c.Epochs != 3 {
+					t.Errorf("%s: select-on %s, no-eval %v, %d epochs", text, c.SelectOn, c.NoEval, c.Epochs)
+				}
+			}
+		}
+	}
+}
+
 func TestSearchRefuses(t *testing.T) {
 	for text, say := range map[string]string{
 		"base: {lr: 0.1}":                                     "there is nothing to search: give a setting under ranges",

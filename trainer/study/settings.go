@@ -117,7 +117,15 @@ const environmentKey = "environment"
 // "environment", repeats the run: ParseYAML skips that section and takes of a preset only
 // its name, since the preset may have changed. An error ([trainer.ErrUsage]) names the
 // file, as given, and the line.
-func (c *Config) ParseYAML(file string, text []byte) error {
+func (c *Config) ParseYAML(file string, text []byte) error { return c.parseYAML(file, text, true) }
+
+// ParseYAMLWithoutPreset sets the settings that [Config.ParseYAML] sets, except the file's
+// preset and its settings: another preset replaces it.
+func (c *Config) ParseYAMLWithoutPreset(file string, text []byte) error {
+	return c.parseYAML(file, text, false)
+}
+
+func (c *Config) parseYAML(file string, text []byte, withPreset bool) error {
 	entries, err := setting.ParseEntries(file, text)
 	if err != nil {
 		return err
@@ -139,6 +147,9 @@ func (c *Config) ParseYAML(file string, text []byte) error {
 	assignments, err := settings.Assignments(entries)
 	if err != nil {
 		return err
+	}
+	if !withPreset {
+		assignments = slices.DeleteFunc(assignments, func(a setting.Assignment) bool { return a.Name == "preset" })
 	}
 	if recorded {
 		return c.applyRecorded(assignments)
