@@ -363,26 +363,32 @@ func ReadEpochs(dir string) ([]EpochReport, error) {
 }
 
 func parseEpochs(text []byte) ([]EpochReport, error) {
-	rows, err := csv.NewReader(bytes.NewReader(text)).ReadAll()
-	if err == nil && len(rows) == 0 {
-		err = errors.New("it is empty")
-	}
-	if err != nil {
-		return nil, err
-	}
+	var header []string
 	var epochs []EpochReport
-	for i, row := range rows[1:] {
+	for row, err := range limitedfile.Rows(bytes.NewReader(text)) {
+		switch {
+		case err != nil:
+			return nil, err
+		case header == nil:
+			header = slices.Clone(row)
+			continue
+		case len(epochs) == mostEpochs:
+			return nil, fmt.Errorf("it has more than %d rows", mostEpochs)
+		}
 		value := func(name string) float64 {
-			if at := slices.Index(rows[0], name); at >= 0 {
+			if at := slices.Index(header, name); at >= 0 {
 				if x, err := strconv.ParseFloat(row[at], 64); err == nil {
 					return x
 				}
 			}
 			return math.NaN()
 		}
-		epochs = append(epochs, EpochReport{Epoch: i + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
+		epochs = append(epochs, EpochReport{Epoch: len(epochs) + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
 			ValLoss: value("val_loss"), ValAccuracy: value("val_accuracy"), LR: value("lr"),
 			Seconds: value("seconds"), ImagesPerSecond: value("images_per_second")})
+	}
+	if header == nil {
+		return nil, errors.New("it is empty")
 	}
 	return epochs, nil
 }

@@ -70,6 +70,9 @@ func DefaultRecipe() Recipe {
 		Augment: "none", Seed: 42, SelectOn: "val", Patience: 5, Precision: "fp32"}
 }
 
+// mostEpochs is the largest number of epochs.
+const mostEpochs = 1 << 20
+
 // maxCrop is the largest shift of a random crop, in pixels.
 const maxCrop = 512
 
@@ -77,7 +80,7 @@ const maxCrop = 512
 func RecipeSettings() setting.Table { return recipeSettings }
 
 var recipeSettings = setting.Table{
-	{Name: "epochs", Kind: setting.Whole(1, 1<<20)},
+	{Name: "epochs", Kind: setting.Whole(1, mostEpochs)},
 	{Name: "batch-size", Kind: setting.Whole(1, 1<<14)},
 	{Name: "lr", Kind: setting.Number("a positive number up to 1000, such as 0.001", func(x float64) bool { return x > 0 && x <= 1000 })},
 	{Name: "optimizer", Kind: setting.Choice(names(optimizers)...)},

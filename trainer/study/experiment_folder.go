@@ -79,7 +79,7 @@ type jobsIndex struct {
 
 func readIndex(dir string) (*experimentIndex, error) {
 	path := filepath.Join(dir, experimentFile)
-	text, err := limitedfile.Read(path, limitedfile.JSON)
+	text, err := limitedfile.Read(path, limitedfile.Index)
 	if err != nil {
 		return nil, err
 	}

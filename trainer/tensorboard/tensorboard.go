@@ -6,6 +6,7 @@
 package tensorboard
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -123,16 +124,20 @@ func Keep(dir string, keep func(step int64, tags []string) bool) error {
 	return nil
 }
 
-// keepOf is Keep for one file.
+// keepOf is Keep for one file. One that is too large or damaged stays as it is: curves
+// must not stand in a training's way.
 func keepOf(path string, keep func(step int64, tags []string) bool) error {
 	data, err := limitedfile.Read(path, limitedfile.Table)
+	if errors.Is(err, limitedfile.ErrRefused) {
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	kept, values, err := keptOf(data, keep)
 	switch {
 	case err != nil:
-		return fmt.Errorf("cannot read %s: %w", path, err)
+		return nil
 	case !values:
 		return atomicfile.Remove(path)
 	case len(kept) < len(data):

@@ -157,6 +157,20 @@ func TestKeep(t *testing.T) {
 	if text, err := os.ReadFile(other); err != nil || string(text) != "mine" {
 		t.Errorf("another file: %q, %v", text, err)
 	}
+	large := filepath.Join(dir, "events.out.tfevents.large")
+	if err := errors.Join(os.WriteFile(large, nil, 0o666), os.Truncate(large, 1<<30+1)); err != nil {
+		t.Fatal(err)
+	}
+	keep(1)
+	if info, err := os.Stat(large); err != nil || info.Size() != 1<<30+1 {
+		t.Errorf("a file too large to read has changed: %v", err)
+	}
+	if err := os.Remove(large); err != nil {
+		t.Fatal(err)
+	}
+	if got := steps(t, dir); got != "[1]" {
+		t.Errorf("beside a large file: steps %s", got)
+	}
 	if err := tensorboard.Keep(filepath.Join(dir, "missing"), nil); err == nil {
 		t.Error("no error for a missing folder")
 	}

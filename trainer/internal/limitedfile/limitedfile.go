@@ -14,7 +14,8 @@ import (
 // The limits of files that this program writes, in bytes.
 const (
 	Settings = 1 << 20 // of a run or a network
-	JSON     = 1 << 26 // figures, states, lists of runs and rows per epoch
+	Index    = 1 << 22 // a list of runs
+	JSON     = 1 << 26 // figures, states and rows per epoch
 	Table    = 1 << 30 // a row per step or image
 )
 
