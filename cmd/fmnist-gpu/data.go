@@ -201,6 +201,9 @@ sees them.`,
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
+			if err := checkOutFile(out); err != nil {
+				return err
+			}
 			config.DataDir = *dataDir
 			data, err := loadDataset(c, c.OutOrStdout(), config)
 			if err != nil {

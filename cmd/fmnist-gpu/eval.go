@@ -287,7 +287,7 @@ func makeEvaluationDir(dir string) error {
 	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err == nil {
 		return &commandLineError{fmt.Sprintf("--out %s is a run's folder, whose metrics would be overwritten: name another folder", dir)}
 	}
-	return os.MkdirAll(dir, 0o777)
+	return study.MakeOut(dir)
 }
 
 func printMetrics(w io.Writer, e *trainer.Evaluation) error {

@@ -90,8 +90,8 @@ func runExport(c *cobra.Command, f exportFlags) error {
 			}
 		}
 	}
-	if folder := filepath.Dir(f.out); !isFolder(folder) {
-		return fmt.Errorf("cannot write %s: there is no folder %s: create it, or name another file with --out", f.out, folder)
+	if err := checkOutFile(f.out); err != nil {
+		return err
 	}
 	m, err := f.checkpoint.load(c, nil, dataset.FashionMNIST)
 	if err != nil {
@@ -130,6 +130,18 @@ func (f exportFlags) exportFormat() (string, error) {
 		return formatSafetensors, nil
 	}
 	return "", &commandLineError{fmt.Sprintf("--out %s ends with neither .onnx nor .safetensors: name the format with --format onnx or --format safetensors", f.out)}
+}
+
+// checkOutFile returns an error if the file that --out names clearly cannot be written:
+// better before the work than after it.
+func checkOutFile(path string) error {
+	if folder := filepath.Dir(path); !isFolder(folder) {
+		return fmt.Errorf("cannot write %s: there is no folder %s: create it, or name another file with --out", path, folder)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return fmt.Errorf("cannot write %s: a folder of that name is in the way: name a file with --out", path)
+	}
+	return nil
 }
 
 // isFolder reports whether a folder of that name exists, or may exist.

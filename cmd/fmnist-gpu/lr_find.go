@@ -84,6 +84,11 @@ func addSweepFlags(flags *pflag.FlagSet) {
 
 // run sweeps, draws what --out asks for, and prints the suggestions.
 func (f *sweepFlags) run(c *cobra.Command, d *device, data *dataset.Dataset, config study.Config) error {
+	if f.out != "" {
+		if err := checkOutFile(f.out); err != nil {
+			return err
+		}
+	}
 	network, err := config.BuildNetwork(data.Info)
 	if err != nil {
 		return err

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 func newManCommand() *cobra.Command {
@@ -25,7 +25,7 @@ func newManCommand() *cobra.Command {
 			if out == "" {
 				return &commandLineError{"--out is missing: name a folder for the pages"}
 			}
-			if err := os.MkdirAll(out, 0o777); err != nil {
+			if err := study.MakeOut(out); err != nil {
 				return err
 			}
 			root := c.Root()

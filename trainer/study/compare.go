@@ -139,14 +139,37 @@ const significance = .05
 // mean test accuracy if no recipe has a validation accuracy. It tests differences
 // on the test images: between recipes with two or more common seeds by a paired
 // t test over those seeds, between others by McNemar's test and a bootstrap
-// interval on one run of each. A single run, runs with different protocols or
-// test images, and the same training twice are [trainer.ErrUsage]; runs must not be
-// empty.
+// interval on one run of each. Of runs that are
+// the same training, the last is compared. A single training, and runs with different
+// protocols or test images, are [trainer.ErrUsage]; runs must not be empty.
 func Compare(runs []*Run) (*Comparison, error) {
 	if len(runs) < 2 {
 		return nil, usage("nothing to compare %s with: name two or more finished runs", runs[0].Dir)
 	}
+	if kept, _ := withoutRepeats(runs); len(kept) < 2 {
+		return nil, usage("nothing to compare: %s and %s are the same training with seed %d", runs[0].Dir, runs[1].Dir, runs[0].Config.Seed)
+	}
 	return compareRuns(runs)
+}
+
+// withoutRepeats leaves out runs that a later one repeats, with a sentence about each.
+func withoutRepeats(runs []*Run) (kept []*Run, notes []string) {
+	type training struct {
+		recipe string
+		seed   uint64
+	}
+	last := map[training]*Run{}
+	for _, r := range runs {
+		last[training{r.Config.recipe(), r.Config.Seed}] = r
+	}
+	for _, r := range runs {
+		if repeat := last[training{r.Config.recipe(), r.Config.Seed}]; repeat != r {
+			notes = append(notes, fmt.Sprintf("%s is left out: %s is the same training.", r.Dir, repeat.Dir))
+			continue
+		}
+		kept = append(kept, r)
+	}
+	return kept, notes
 }
 
 func compareRuns(runs []*Run) (*Comparison, error) {
@@ -160,6 +183,7 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 			return nil, usage("%s and %s were tested on different images: their figures are not comparable", first.Dir, r.Dir)
 		}
 	}
+	runs, repeats := withoutRepeats(runs)
 	list, err := recipes(runs)
 	if err != nil {
 		return nil, err
@@ -174,7 +198,7 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 	if err := c.comparePairs(); err != nil {
 		return nil, err
 	}
-	c.Notes = c.notes()
+	c.Notes = append(c.notes(), repeats...)
 	c.Findings = findings(c)
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -165,11 +166,23 @@ func TestCompareRefuses(t *testing.T) {
 		"not comparable":                     {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
 		"on different images":                {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
 		"tested on different images":         {of(a, "/digits", "1"), of(b, "/letters", "2")},
-		"are the same training with seed 42": {a, b, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
+		"are the same training with seed 42": {a, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
 	} {
 		if _, err := Compare(runs); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {
 			t.Errorf("%v, want a usage error with %q", err, say)
 		}
+	}
+}
+
+// Of runs that are the same training, the last is compared, and a note says so.
+func TestCompareRepeats(t *testing.T) {
+	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
+	again := invented("main_no_aug", 42, .8)
+	again.Dir, again.Config.CPU = a.Dir+"-2", !a.Config.CPU
+	c := compare(t, a, b, again)
+	want := a.Dir + " is left out: " + again.Dir + " is the same training."
+	if len(c.Recipes) != 2 || c.Recipes[1].Runs()[0] != again || !slices.Contains(c.Notes, want) {
+		t.Errorf("%d recipes, notes %q, want %q", len(c.Recipes), c.Notes, want)
 	}
 }
 

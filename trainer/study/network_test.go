@@ -111,3 +111,22 @@ func TestRecipesOfNetworks(t *testing.T) {
 		}
 	}
 }
+
+// Layers given without a model are not called fashioncnn, and are not given beside a file.
+func TestNetworkWithoutModel(t *testing.T) {
+	layers := setting.Assignment{Name: "network", Value: "layers: [flatten, linear: {out: classes}]"}
+	c := DefaultConfig()
+	if err := c.Apply(layers); err != nil || c.Model != "network" {
+		t.Errorf("model %s (%v), want network", c.Model, err)
+	}
+	if err := c.Apply(layers, setting.Assignment{Name: "model", Value: "mine"}); err != nil || c.Model != "mine" || c.Network == "" {
+		t.Errorf("model %s with network %q (%v), want mine", c.Model, c.Network, err)
+	}
+	err := c.Apply(layers, setting.Assignment{Name: "model", Value: "mine.yaml"})
+	if want := "model is the file mine.yaml, but network describes one too: leave one out"; !errors.Is(err, trainer.ErrUsage) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if err := c.Apply(setting.Assignment{Name: "preset", Value: "small"}); err != nil || c.Model != "small" {
+		t.Errorf("model %s (%v), want small", c.Model, err)
+	}
+}

@@ -75,7 +75,29 @@ func (c *Config) Apply(assignments ...setting.Assignment) error {
 			return err
 		}
 	}
-	return c.applyRecorded(assignments)
+	if err := c.applyRecorded(assignments); err != nil {
+		return err
+	}
+	return c.nameNetwork(assignments)
+}
+
+// unnamedNetwork is the model of a training whose settings give the layers alone.
+const unnamedNetwork = "network"
+
+// nameNetwork names a network that is given without a model, and refuses one that is
+// given beside a file with another.
+func (c *Config) nameNetwork(assignments []setting.Assignment) error {
+	given := func(name string) bool {
+		return slices.ContainsFunc(assignments, func(a setting.Assignment) bool { return a.Name == name && a.Value != "" })
+	}
+	switch {
+	case !given("network"):
+	case !given("model"):
+		c.Model = unnamedNetwork
+	case IsYAML(c.Model):
+		return usage("model is the file %s, but network describes one too: leave one out", c.Model)
+	}
+	return nil
 }
 
 // applyRecorded makes the assignments of a run's args.yaml. It does not apply the run's
