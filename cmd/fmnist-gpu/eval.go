@@ -297,7 +297,11 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "CLASS\tPRECISION\tRECALL\tF1\tAUC\tIMAGES\t")
 	for _, c := range m.PerClass {
-		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%.4f\t%s\t\n", c.Name, c.Precision, c.Recall, c.F1, c.AUC, humanize.Comma(int64(c.Support)))
+		area := "–"
+		if c.AUC != nil {
+			area = fmt.Sprintf("%.4f", *c.AUC)
+		}
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%s\t%s\t\n", c.Name, c.Precision, c.Recall, c.F1, area, humanize.Comma(int64(c.Support)))
 	}
 	fmt.Fprintf(t, "macro average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Macro.Precision, m.Macro.Recall, m.Macro.F1)
 	fmt.Fprintf(t, "weighted average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Weighted.Precision, m.Weighted.Recall, m.Weighted.F1)

@@ -88,7 +88,8 @@ type ClassMetrics struct {
 	Recall    float64 `json:"recall"`
 	F1        float64 `json:"f1"`
 	Support   int     `json:"support"` // number of images of the class
-	AUC       float64 `json:"auc"`     // area under the ROC curve
+	// AUC is the area under the ROC curve, nil if all images, or none, are of the class.
+	AUC *float64 `json:"auc"`
 }
 
 // Compute evaluates predictions: labels (N), probabilities (N, classes). classes are
@@ -110,7 +111,9 @@ func Compute(labels []byte, probabilities []float32, classes []string) (*Metrics
 	correct := 0
 	for c, name := range classes {
 		m.PerClass = append(m.PerClass, m.class(c, name))
-		m.PerClass[c].AUC = AUC(labels, probabilities, c)
+		if area := AUC(labels, probabilities, c); !math.IsNaN(area) {
+			m.PerClass[c].AUC = &area
+		}
 		correct += m.ConfusionMatrix[c][c]
 	}
 	n := float64(len(labels))
@@ -374,10 +377,14 @@ func roc(decisions []decision) (falsePositive, truePositive []float64) {
 }
 
 // AUC returns the area under [ROC]: the probability that an image of the class
-// gets a higher one than another image, equal ones counted half. It is 0 where
-// it is undefined because all images, or none, are of the class.
+// gets a higher one than another image, equal ones counted half. It is NaN
+// if all images, or none, are of the class.
 func AUC(labels []byte, probabilities []float32, class int) float64 {
-	return Area(ROC(labels, probabilities, class))
+	falsePositive, truePositive := ROC(labels, probabilities, class)
+	if falsePositive == nil {
+		return math.NaN()
+	}
+	return Area(falsePositive, truePositive)
 }
 
 // Area returns the area under a curve of [ROC], [MicroROC] or [MacroROC], 0

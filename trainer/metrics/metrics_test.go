@@ -113,9 +113,14 @@ func TestComputeAgainstScikitLearn(t *testing.T) {
 			near(fmt.Sprint("precision of ", c), got.Precision, r.Precision[c])
 			near(fmt.Sprint("recall of ", c), got.Recall, r.Recall[c])
 			near(fmt.Sprint("F1 of ", c), got.F1, r.F1[c])
-			near(fmt.Sprint("AUC of ", c), got.AUC, r.AUC[c])
 			if got.Support != r.Support[c] {
 				t.Errorf("%s: support of %d is %d, want %d", name, c, got.Support, r.Support[c])
+			}
+			if undefined := got.Support == 0 || got.Support == m.Images; undefined != (got.AUC == nil) {
+				t.Errorf("%s: AUC of %d is %v, with %d of %d images", name, c, got.AUC, got.Support, m.Images)
+			}
+			if got.AUC != nil {
+				near(fmt.Sprint("AUC of ", c), *got.AUC, r.AUC[c])
 			}
 		}
 	}
@@ -209,14 +214,14 @@ func TestMacroROCWithoutAClass(t *testing.T) {
 	}
 }
 
-func TestUndefinedIsZero(t *testing.T) {
+func TestUndefined(t *testing.T) {
 	p := make([]float32, 6)
 	p[4] = 1
 	m, err := Compute([]byte{4}, p, names(6))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := m.PerClass[4]; got != (ClassMetrics{"class 4", 1, 1, 1, 1, 0}) {
+	if got := m.PerClass[4]; got != (ClassMetrics{"class 4", 1, 1, 1, 1, nil}) {
 		t.Errorf("class 4: %+v", got)
 	}
 	if got := m.PerClass[5]; got != (ClassMetrics{Name: "class 5"}) {
@@ -278,7 +283,7 @@ func TestTwoClasses(t *testing.T) {
 		t.Errorf("confusion matrix %v, want %v", m.ConfusionMatrix, want)
 	}
 	// The classes' decisions mirror each other.
-	if cat, dog := m.PerClass[0].AUC, m.PerClass[1].AUC; !(math.Abs(cat-dog) <= 1e-12) || !(math.Abs(cat-.5) <= 1e-12) {
+	if cat, dog := *m.PerClass[0].AUC, *m.PerClass[1].AUC; !(math.Abs(cat-dog) <= 1e-12) || !(math.Abs(cat-.5) <= 1e-12) {
 		t.Errorf("areas %v and %v, want 1/2", cat, dog)
 	}
 }
