@@ -122,7 +122,7 @@ func TestSearchSeeds(t *testing.T) {
 	}
 }
 
-// Whatever a preset says, a search selects on validation images and sets the epochs.
+// A search selects on validation images and sets the epochs, even if a preset says otherwise.
 func TestSearchOfPreset(t *testing.T) {
 	for _, p := range PresetNames() {
 		for _, text := range []string{"base: {preset: " + p + "}\nranges: {lr: [0.001, 0.002]}\ntrials: 2\nmax-epochs: 3\n", "ranges: {preset: [" + p + "], lr: [0.001, 0.002]}\ntrials: 2\nmax-epochs: 3\n"} {
