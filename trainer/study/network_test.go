@@ -112,7 +112,7 @@ func TestRecipesOfNetworks(t *testing.T) {
 	}
 }
 
-// Layers given without a model are not called fashioncnn, and are not given beside a file.
+// Layers without a model get a name of their own; layers beside a file are refused.
 func TestNetworkWithoutModel(t *testing.T) {
 	layers := setting.Assignment{Name: "network", Value: "layers: [flatten, linear: {out: classes}]"}
 	c := DefaultConfig()
