@@ -248,6 +248,25 @@ func TestNoEpochs(t *testing.T) {
 	}
 }
 
+// A class without an AUC, since no test image is of it, has a dash.
+func TestNoAUC(t *testing.T) {
+	r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
+	r.Metrics.PerClass = []metrics.ClassMetrics{{Name: "cat"}, {Name: "dog", AUC: new(0.), Support: 1}}
+	p := page{Title: "none"}
+	if err := p.addRun(r, false); err != nil {
+		t.Fatal(err)
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"<td>–</td><td>0</td>", "<td>0.0000</td><td>1</td>"} {
+		if !strings.Contains(string(html), want) {
+			t.Errorf("the page lacks %s", want)
+		}
+	}
+}
+
 // A run that took its last epoch's weights unseen marks none as the best.
 func TestNoSelection(t *testing.T) {
 	r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
