@@ -240,7 +240,7 @@ func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 	case data.Val.N > 0:
 		p.selected = indices(data.Train.N, data.Val.N)
 	default:
-		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
+		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, data.Classes, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
 		if err != nil {
 			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, err)
 		}

@@ -163,7 +163,7 @@ func TestRehearse(t *testing.T) {
 	for i := 8; i < data.Train.N; i += 3 {
 		data.Train.Labels[i] = 1
 	}
-	if _, err := Rehearse([]Replica{{c.Recipe, Options{}}}, c.network(t, colour), data, openBackend(t)); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "class 2 has one image") {
+	if _, err := Rehearse([]Replica{{c.Recipe, Options{}}}, c.network(t, colour), data, openBackend(t)); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), fmt.Sprintf("class %q has 1 image", data.Classes[2])) {
 		t.Errorf("a class of one image: %v", err)
 	}
 }

@@ -24,7 +24,7 @@ type Judged struct {
 // get the mean of all networks. The folds are stratified, and chosen by the seed. train
 // trains on a dataset's training images; its test images are the fold's.
 func Judge(ctx context.Context, d *dataset.Dataset, folds int, seed uint64, train func(fold int, d *dataset.Dataset) (*trainer.Model, error)) ([]Judged, error) {
-	split, err := dataset.Folds(d.Train.Labels, folds, seed, kernels.PurposeFolds)
+	split, err := dataset.Folds(d.Train.Labels, d.Classes, folds, seed, kernels.PurposeFolds)
 	if err != nil {
 		return nil, err
 	}

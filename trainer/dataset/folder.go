@@ -140,7 +140,7 @@ func (d *Dataset) without(s Split) []string {
 
 // makeTest moves a sixth of each class from the training images to the test images.
 func (d *Dataset) makeTest(seed uint64) error {
-	train, test, err := StratifiedHoldout(d.Train.Labels, testPart, seed, kernels.PurposeTestSet)
+	train, test, err := StratifiedHoldout(d.Train.Labels, d.Classes, testPart, seed, kernels.PurposeTestSet)
 	if err != nil {
 		return err
 	}

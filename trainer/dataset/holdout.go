@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/dustin/go-humanize/english"
+
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
@@ -16,32 +18,31 @@ const ValidationPart = 12
 // none.
 const testPart = 6
 
-// StratifiedHoldout splits the indices of labels into those of the images to train on
+// StratifiedHoldout splits the indices of labels, which are those of the named classes, into those of the images to train on
 // and those held out, both ascending. Of each class, one part-th is held out, rounded
 // and at least one image. The choice depends on the labels, the seed and the purpose
 // alone: in each class, the images with the smallest random 64-bit keys are held out.
 // The key of image i is Philox4x32 of the counter (i, 0, 0, purpose) and the seed. It
 // is an error if nothing of a class is left to train on.
-func StratifiedHoldout(labels []byte, part int, seed uint64, purpose kernels.Purpose) (train, held []uint32, err error) {
+func StratifiedHoldout(labels []byte, classes []string, part int, seed uint64, purpose kernels.Purpose) (train, held []uint32, err error) {
 	if part < 2 {
 		return nil, nil, fmt.Errorf("cannot hold out 1/%d of each class: want a half or less", part)
 	}
 	keys := keysOf(len(labels), seed, purpose)
-	var classes [MaxClasses][]uint64
+	var keysOfClass [MaxClasses][]uint64
 	for i, label := range labels {
-		classes[label] = append(classes[label], keys[i])
+		keysOfClass[label] = append(keysOfClass[label], keys[i])
 	}
 	var last [MaxClasses]uint64 // the largest key that is held out
 	var ties [MaxClasses]int    // how many images with that key to hold out: the first ones
-	for label, class := range classes {
-		if len(class) == 0 {
+	for label, keys := range keysOfClass {
+		switch len(keys) {
+		case 0:
 			continue
+		case 1:
+			return nil, nil, badData("class %q has 1 image: held out, it would leave none to train on", classes[label])
 		}
-		n := max(1, (len(class)+part/2)/part)
-		if len(class) == 1 {
-			return nil, nil, fmt.Errorf("class %d has one image: held out, it would leave none to train on", label)
-		}
-		last[label], ties[label] = smallest(class, n)
+		last[label], ties[label] = smallest(keys, max(1, (len(keys)+part/2)/part))
 	}
 	train = make([]uint32, 0, len(labels))
 	for i, label := range labels {
@@ -91,23 +92,23 @@ func keysOf(n int, seed uint64, purpose kernels.Purpose) []uint64 {
 	return keys
 }
 
-// Folds deals the indices of labels into n folds, each ascending. Every fold gets the same
+// Folds deals the indices of labels, which are those of the named classes, into n folds, each ascending. Every fold gets the same
 // number of images of each class, or one more. The choice depends on the labels, the
 // seed and the purpose alone, by the keys of [StratifiedHoldout]. It is an error if n is
 // below 2, or if a class has fewer than n images, since some folds would hold none of it.
-func Folds(labels []byte, n int, seed uint64, purpose kernels.Purpose) ([][]uint32, error) {
+func Folds(labels []byte, classes []string, n int, seed uint64, purpose kernels.Purpose) ([][]uint32, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("cannot deal images into %d folds: want at least 2", n)
 	}
 	keys := keysOf(len(labels), seed, purpose)
-	var classes [MaxClasses][]uint32
+	var ofClass [MaxClasses][]uint32
 	for i, label := range labels {
-		classes[label] = append(classes[label], uint32(i))
+		ofClass[label] = append(ofClass[label], uint32(i))
 	}
 	folds, next := make([][]uint32, n), 0
-	for label, class := range classes {
+	for label, class := range ofClass {
 		if len(class) > 0 && len(class) < n {
-			return nil, badData("class %d has %d images: want at least %d, one for each fold", label, len(class), n)
+			return nil, badData("class %q has %s: want at least %d, one for each fold", classes[label], english.Plural(len(class), "image", ""), n)
 		}
 		slices.SortStableFunc(class, func(a, b uint32) int { return cmp.Compare(keys[a], keys[b]) })
 		for _, i := range class {

@@ -3,17 +3,20 @@ package dataset
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
+
+var testClasses = []string{"a", "b", "c", "d", "e", "f", "g"}
 
 func TestStratifiedHoldout(t *testing.T) {
 	labels := make([]byte, 1000)
 	for i := range labels {
 		labels[i] = byte(i * i % 7)
 	}
-	train, val, err := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeHoldout)
+	train, val, err := StratifiedHoldout(labels, testClasses, ValidationPart, 42, kernels.PurposeHoldout)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,15 +40,15 @@ func TestStratifiedHoldout(t *testing.T) {
 			t.Errorf("class %d has %d images held out, want %d", class, counts[class], want)
 		}
 	}
-	if _, again, _ := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeHoldout); !slices.Equal(val, again) {
+	if _, again, _ := StratifiedHoldout(labels, testClasses, ValidationPart, 42, kernels.PurposeHoldout); !slices.Equal(val, again) {
 		t.Error("the same seed holds out other images")
 	}
 	for _, seed := range []uint64{43, 42 | 1<<32} {
-		if _, other, _ := StratifiedHoldout(labels, ValidationPart, seed, kernels.PurposeHoldout); slices.Equal(val, other) {
+		if _, other, _ := StratifiedHoldout(labels, testClasses, ValidationPart, seed, kernels.PurposeHoldout); slices.Equal(val, other) {
 			t.Errorf("seed %d holds out the same images", seed)
 		}
 	}
-	if _, other, _ := StratifiedHoldout(labels, ValidationPart, 42, kernels.PurposeTestSet); slices.Equal(val, other) {
+	if _, other, _ := StratifiedHoldout(labels, testClasses, ValidationPart, 42, kernels.PurposeTestSet); slices.Equal(val, other) {
 		t.Error("another purpose holds out the same images")
 	}
 }
@@ -78,7 +81,7 @@ func TestSmallest(t *testing.T) {
 // Every published result depends on the choice, so it must never change. The
 // expected values were computed by a separate implementation in Python.
 func TestStratifiedHoldoutIsFixed(t *testing.T) {
-	_, val, err := StratifiedHoldout([]byte{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, 3, 42, kernels.PurposeHoldout)
+	_, val, err := StratifiedHoldout([]byte{0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1}, testClasses, 3, 42, kernels.PurposeHoldout)
 	if want := []uint32{3, 4, 7, 10}; err != nil || !slices.Equal(val, want) {
 		t.Errorf("held out %v (%v), want %v", val, err, want)
 	}
@@ -87,7 +90,7 @@ func TestStratifiedHoldoutIsFixed(t *testing.T) {
 // The part is rounded, and at least one image.
 func TestStratifiedHoldoutRounds(t *testing.T) {
 	for n, want := range map[int]int{2: 1, 6: 1, 17: 1, 18: 2, 24: 2, 29: 2, 30: 3, 6000: 500} {
-		train, val, err := StratifiedHoldout(make([]byte, n), ValidationPart, 42, kernels.PurposeHoldout)
+		train, val, err := StratifiedHoldout(make([]byte, n), testClasses, ValidationPart, 42, kernels.PurposeHoldout)
 		if err != nil || len(val) != want || len(train) != n-want {
 			t.Errorf("%d of %d images held out (%v), want %d", len(val), n, err, want)
 		}
@@ -95,11 +98,11 @@ func TestStratifiedHoldoutRounds(t *testing.T) {
 }
 
 func TestStratifiedHoldoutRefuses(t *testing.T) {
-	if _, _, err := StratifiedHoldout([]byte{0, 0, 1}, 2, 0, kernels.PurposeHoldout); err == nil {
-		t.Error("no error though class 1 has nothing left to train on")
+	if _, _, err := StratifiedHoldout([]byte{0, 0, 1}, testClasses, 2, 0, kernels.PurposeHoldout); !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), `class "b" has 1 image:`) {
+		t.Errorf("class b has nothing left to train on: %v", err)
 	}
 	for _, part := range []int{-1, 0, 1} {
-		if _, _, err := StratifiedHoldout([]byte{0, 0}, part, 0, kernels.PurposeHoldout); err == nil {
+		if _, _, err := StratifiedHoldout([]byte{0, 0}, testClasses, part, 0, kernels.PurposeHoldout); err == nil {
 			t.Errorf("no error for part %d", part)
 		}
 	}
@@ -110,7 +113,7 @@ func TestFolds(t *testing.T) {
 	for i := range labels {
 		labels[i] = byte(i * i % 7) // 0, 1, 2 and 4: 15, 29, 28 and 28 images
 	}
-	folds, err := Folds(labels, 3, 42, kernels.PurposeFolds)
+	folds, err := Folds(labels, testClasses, 3, 42, kernels.PurposeFolds)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,11 +133,11 @@ func TestFolds(t *testing.T) {
 			t.Errorf("fold %d has %v images of each class in the order %v", f, counts, fold)
 		}
 	}
-	if _, err := Folds([]byte{0, 0, 0, 1, 1}, 3, 42, kernels.PurposeFolds); !errors.Is(err, ErrBadData) {
+	if _, err := Folds([]byte{0, 0, 0, 1, 1}, testClasses, 3, 42, kernels.PurposeFolds); !errors.Is(err, ErrBadData) || !strings.Contains(err.Error(), `class "b" has 2 images:`) {
 		t.Errorf("a class with fewer images than folds: %v", err)
 	}
 	for _, n := range []int{-1, 0, 1} {
-		if _, err := Folds(labels, n, 42, kernels.PurposeFolds); err == nil {
+		if _, err := Folds(labels, testClasses, n, 42, kernels.PurposeFolds); err == nil {
 			t.Errorf("%d folds are accepted", n)
 		}
 	}

@@ -62,7 +62,7 @@ func TestFullDataset(t *testing.T) {
 		!bytes.HasPrefix(d.Test.Images, subset.Test.Images) || !bytes.HasPrefix(d.Test.Labels, subset.Test.Labels) {
 		t.Error("the subset is not the beginning of the dataset")
 	}
-	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, dataset.ValidationPart, 42, kernels.PurposeHoldout)
+	train, val, err := dataset.StratifiedHoldout(d.Train.Labels, d.Classes, dataset.ValidationPart, 42, kernels.PurposeHoldout)
 	if err != nil || len(train) != 55000 || len(val) != 5000 {
 		t.Errorf("%d + %d images, %v", len(train), len(val), err)
 	}
