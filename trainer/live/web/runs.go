@@ -9,7 +9,6 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
@@ -120,13 +119,21 @@ func (s *Server) list() (*runList, error) {
 	list.Left = max(0, len(list.Runs)-mostRuns)
 	list.Runs = list.Runs[:len(list.Runs)-list.Left]
 	s.summarise(list.Runs)
+	s.summaries.keep(func(name string) bool {
+		return slices.ContainsFunc(list.Runs, func(r runSummary) bool { return r.Name == name })
+	})
+	s.titles.keep(func(name string) bool {
+		return slices.ContainsFunc(list.Experiments, func(e experiment) bool { return e.Name == name })
+	})
 	return list, nil
 }
 
 func (s *Server) experiment(name string) experiment {
 	e := experiment{Name: name, Report: s.has(name, report.File)}
 	if s.has(name, experimentFile) {
-		e.Title = study.ExperimentName(filepath.Join(s.options.Folder, filepath.FromSlash(name)))
+		e.Title = s.titles.get(name, s.stamps(name, experimentFile), func() string {
+			return study.ExperimentName(filepath.Join(s.options.Folder, filepath.FromSlash(name)))
+		})
 	}
 	return e
 }
@@ -178,46 +185,34 @@ func (s *Server) runFolder(name string) (string, error) {
 	return filepath.Join(s.options.Folder, filepath.FromSlash(name)), nil
 }
 
-// summaries keeps what was read of each run until its files change.
-type summaries struct {
-	lock  sync.Mutex
-	known map[string]knownSummary
+// stamps returns the stamps of files in a folder.
+func (s *Server) stamps(folder string, files ...string) (stamps [3]fileStamp) {
+	for i, file := range files {
+		if info, err := s.root.Stat(path.Join(folder, file)); err == nil {
+			stamps[i] = fileStamp{info.Size(), info.ModTime()}
+		}
+	}
+	return stamps
 }
 
-type knownSummary struct {
-	stamp [3]fileStamp
+// summary is what a run's files say, or why they cannot be read.
+type summary struct {
 	figures
 	problem string
 }
 
-type fileStamp struct {
-	size int64
-	time time.Time
-}
-
 // summarise fills in what the runs' files say.
 func (s *Server) summarise(runs []runSummary) {
-	s.summary.lock.Lock()
-	defer s.summary.lock.Unlock()
-	known := map[string]knownSummary{}
 	for i := range runs {
 		r := &runs[i]
-		var stamp [3]fileStamp
-		for k, file := range []string{trainer.ArgsFile, trainer.ResultsFile, trainer.MetricsFile} {
-			if info, err := s.root.Stat(path.Join(r.Name, file)); err == nil {
-				stamp[k] = fileStamp{info.Size(), info.ModTime()}
-			}
-		}
-		k, ok := s.summary.known[r.Name]
-		if !ok || k.stamp != stamp {
-			k = knownSummary{stamp: stamp}
+		read := s.summaries.get(r.Name, s.stamps(r.Name, trainer.ArgsFile, trainer.ResultsFile, trainer.MetricsFile), func() (of summary) {
 			var err error
-			if k.figures, err = s.figures(r.Name); err != nil {
-				k.problem = err.Error()
+			if of.figures, err = s.figures(r.Name); err != nil {
+				of.problem = err.Error()
 			}
-		}
-		known[r.Name] = k
-		r.figures, r.Error = k.figures, k.problem
+			return of
+		})
+		r.figures, r.Error = read.figures, read.problem
 		r.Report, r.Weights = s.has(r.Name, report.File), s.has(r.Name, bestWeights) || s.has(r.Name, trainer.LastWeights)
 		switch {
 		case s.has(r.Name, trainer.MetricsFile):
@@ -228,7 +223,6 @@ func (s *Server) summarise(runs []runSummary) {
 			r.State = "unfinished"
 		}
 	}
-	s.summary.known = known
 }
 
 // figures reads a run's files.

@@ -53,12 +53,13 @@ type Server struct {
 	handler http.Handler
 	closing chan struct{} // closed when streams must end
 
-	streams  *semaphore.Weighted
-	uploads  *semaphore.Weighted
-	decoding *semaphore.Weighted
-	rate     *rate.Limiter
-	summary  summaries
-	models   models
+	streams   *semaphore.Weighted
+	uploads   *semaphore.Weighted
+	decoding  *semaphore.Weighted
+	rate      *rate.Limiter
+	summaries cache[summary]
+	titles    cache[string] // of experiments
+	models    models
 }
 
 // New returns a server. A folder that does not exist is [trainer.ErrUsage].

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -235,6 +236,44 @@ func TestRuns(t *testing.T) {
 		if damaged := r.Name == "conv"; damaged != (r.Error != "") || (r.State == "unfinished") == damaged {
 			t.Errorf("after the damage, the run %s is listed as %+v", r.Name, r)
 		}
+	}
+}
+
+// An experiment's title is read again when its file changes, and only then.
+func TestExperimentTitle(t *testing.T) {
+	dir := runs(t)
+	s := newServer(t, Options{Folder: dir})
+	path := filepath.Join(dir, "more", experimentFile)
+	write := func(name string, changed time.Time) {
+		if err := errors.Join(os.WriteFile(path, []byte("name: "+name+"\n"), 0o666), os.Chtimes(path, changed, changed)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	title := func() string {
+		list, err := s.list()
+		if err != nil || len(list.Experiments) != 1 {
+			t.Fatalf("the list is %+v (%v)", list, err)
+		}
+		return list.Experiments[0].Title
+	}
+	now := time.Now()
+	write("rates", now)
+	if got := title(); got != "rates" {
+		t.Errorf("the title is %q, want rates", got)
+	}
+	write("seeds", now)
+	if got := title(); got != "rates" {
+		t.Errorf("the title of an unchanged file is %q, want what is known, rates", got)
+	}
+	write("seeds", now.Add(time.Second))
+	if got := title(); got != "seeds" {
+		t.Errorf("the title of the changed file is %q, want seeds", got)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if got := title(); got != "" {
+		t.Errorf("without the file, the title is %q", got)
 	}
 }
 
