@@ -61,6 +61,23 @@ func TestTrainNetworkFromYAML(t *testing.T) {
 	}
 }
 
+// A dropout that changes nothing is named, and not taken for a part of the recipe.
+func TestTrainWithoutDropout(t *testing.T) {
+	datasettest.Full(t)
+	out := t.TempDir()
+	printed := wantSuccess(t, "train", "--cpu", "--model", "logistic", "--dropout", "0.5", "--max-steps", "1", "--eval-images", "10", "--out", out, "--no-progress")
+	if want := "note: the network logistic has no dropout: the setting dropout, 0.5, changes nothing\n"; !strings.Contains(printed, want) {
+		t.Errorf("train prints %q, want %q in it", printed, want)
+	}
+	text, err := os.ReadFile(filepath.Join(out, "logistic", trainer.ArgsFile))
+	if err != nil || strings.Contains(string(text), "dropout") {
+		t.Errorf("args.yaml has the dropout (%v):\n%s", err, text)
+	}
+	if printed := wantSuccess(t, "train", "--resume", filepath.Join(out, "logistic"), "--max-steps", "2", "--no-progress"); strings.Contains(printed, "dropout") {
+		t.Errorf("the run, resumed, prints %q", printed)
+	}
+}
+
 // wantSuccess runs a command and returns what it prints.
 func wantSuccess(t *testing.T, args ...string) string {
 	t.Helper()

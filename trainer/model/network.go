@@ -176,6 +176,21 @@ func (n Network) WithDropout(p float64) Network {
 	return n
 }
 
+// HasDropout reports whether a layer of the network is a dropout.
+func (n Network) HasDropout() bool { return hasDropout(n.Layers) }
+
+func hasDropout(layers []Layer) bool {
+	return slices.ContainsFunc(layers, func(l Layer) bool {
+		switch l := l.(type) {
+		case Dropout:
+			return true
+		case Residual:
+			return hasDropout(l.Body) || hasDropout(l.Shortcut)
+		}
+		return false
+	})
+}
+
 func withDropout(layers []Layer, p float64) []Layer {
 	layers = slices.Clone(layers)
 	for i, l := range layers {

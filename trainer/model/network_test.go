@@ -201,4 +201,10 @@ func TestWithDropout(t *testing.T) {
 	if again, _ := n.YAML(); strings.Contains(again, "0.5") {
 		t.Error("the network itself changed")
 	}
+	for text, want := range map[string]bool{residualNet: true, "layers: [flatten, {linear: {out: classes}}]": false,
+		"layers: [{residual: {body: [{dropout: 0}]}}, flatten, {linear: {out: classes}}]": true} {
+		if n, err := parse(text); err != nil || n.HasDropout() != want {
+			t.Errorf("%s: HasDropout is not %v (%v)", text, want, err)
+		}
+	}
 }

@@ -114,20 +114,36 @@ func (c *Config) RunName() string {
 }
 
 // YAML returns the settings as YAML that [Config.ParseYAML] reads. It includes the
-// dropout of a built-in network and the weight decay even if they were not set.
+// dropout of a built-in network and the weight decay even if they were not set. It leaves
+// out the dropout of a network that has none, since it changes nothing.
 func (c Config) YAML() (string, error) {
-	if c.Dropout == nil && c.Network == "" {
-		c.Dropout = new(model.DefaultDropout)
-	}
+	c.Dropout = c.recordedDropout()
 	c.Recipe = c.Recipe.Resolved()
 	text, err := yaml.Marshal(c)
 	return string(text), err
 }
 
+// recordedDropout returns the dropout that [Config.YAML] writes; nil for none.
+func (c Config) recordedDropout() *float64 {
+	if c.Network != "" {
+		if n, err := model.ParseYAML(c.Model, []byte(c.Network)); err == nil && !n.HasDropout() {
+			return nil
+		}
+		return c.Dropout
+	}
+	switch n, known := model.Zoo(c.Model, model.Shape{}, nil); {
+	case known && !n.HasDropout():
+		return nil
+	case c.Dropout == nil:
+		return new(model.DefaultDropout)
+	}
+	return c.Dropout
+}
+
 // recipe returns the settings that decide a run's weights, but the seed, as YAML with
 // one line per setting: a digest stands for the layers of a network of one's own.
 func (c Config) recipe() string {
-	c.Seed = 0
+	c.Seed, c.Dropout = 0, c.recordedDropout()
 	if c.Network != "" {
 		c.Network = digest(c.Network)
 	}
@@ -152,9 +168,10 @@ func (c Config) mustYAML() string {
 }
 
 // Absolute returns the settings for args.yaml: with absolute paths, so that the run
-// can be resumed from any folder, and with the weight decay even if it was not set.
+// can be resumed from any folder, and with the dropout and the weight decay that
+// [Config.YAML] writes.
 func (c Config) Absolute() (Config, error) {
-	c.Recipe = c.Recipe.Resolved()
+	c.Recipe, c.Dropout = c.Recipe.Resolved(), c.recordedDropout()
 	for _, path := range []*string{&c.DataDir, &c.InitFrom, &c.Dataset} {
 		if *path == "" || *path == dataset.FashionMNIST.Name {
 			continue

@@ -159,6 +159,25 @@ func TestYAMLRoundTrip(t *testing.T) {
 	}
 }
 
+// A dropout that changes nothing is not recorded and makes no other recipe.
+func TestDropoutWithoutEffect(t *testing.T) {
+	for network, hasDropout := range map[string]bool{"fashioncnn": true, "resnet20": false,
+		"layers: [flatten, {dropout: 0.1}, {linear: {out: classes}}]": true, "layers: [flatten, {linear: {out: classes}}]": false} {
+		c := DefaultConfig()
+		if c.Model = network; strings.HasPrefix(network, "layers") {
+			c.Model, c.Network = "own", network
+		}
+		other := c
+		other.Dropout = new(.75)
+		if text := other.mustYAML(); strings.Contains(text, "dropout: 0.75") != hasDropout {
+			t.Errorf("%s: the settings are recorded as\n%s", network, text)
+		}
+		if text := differences(c, other); (len(text) > 0) != hasDropout {
+			t.Errorf("%s: the differences to another dropout are %q", network, text)
+		}
+	}
+}
+
 func TestNewFolderNumbersAndRefuses(t *testing.T) {
 	c := DefaultConfig()
 	c.Model, c.Out = "alternative", t.TempDir()
