@@ -36,9 +36,12 @@ type Description struct {
 // run them. Its programs take turns on the workers.
 type backend struct {
 	simd    *simd.Kernels
-	pool    *pool
 	threads int // of Open
 	turn    sync.Mutex
+
+	choice sync.Mutex    // of pools and pool
+	pools  map[int]*pool // by number of workers; programs that are open use those of before
+	pool   *pool         // of the programs that are compiled from now on
 }
 
 // Open starts a backend. If the tier is unknown or this machine cannot run it,
@@ -54,7 +57,9 @@ func Open(o Options) (kernels.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &backend{simd: k, pool: newPool(o.Threads, k.Pause), threads: o.Threads}, nil
+	b := &backend{simd: k, threads: o.Threads, pools: map[int]*pool{}}
+	b.UseThreads(o.Threads)
+	return b, nil
 }
 
 // chooseTier returns the named tier, or the fastest if name is empty.
@@ -107,30 +112,40 @@ func Info() Description {
 
 // Name implements [kernels.Backend]: "AMD EPYC (CPU, avx512, 2 threads)".
 func (b *backend) Name() string {
-	threads := "threads"
-	if b.pool.workers == 1 {
+	threads, workers := "threads", b.current().workers
+	if workers == 1 {
 		threads = "thread"
 	}
-	return fmt.Sprintf("%s (CPU, %s, %d %s)", Info().Model, b.simd.Name, b.pool.workers, threads)
+	return fmt.Sprintf("%s (CPU, %s, %d %s)", Info().Model, b.simd.Name, workers, threads)
+}
+
+// current returns the workers of the programs that are compiled now.
+func (b *backend) current() *pool {
+	b.choice.Lock()
+	defer b.choice.Unlock()
+	return b.pool
 }
 
 // Threads implements [kernels.Threader].
 func (b *backend) Threads() int { return b.threads }
 
-// UseThreads implements [kernels.Threader]. Programs that are open keep the old pool,
-// which runs all on their caller.
+// UseThreads implements [kernels.Threader].
 func (b *backend) UseThreads(n int) {
-	if n = min(max(1, n), b.threads); n == b.pool.workers {
-		return
+	n = min(max(1, n), b.threads)
+	b.choice.Lock()
+	defer b.choice.Unlock()
+	if b.pools[n] == nil {
+		b.pools[n] = newPool(n, b.simd.Pause)
 	}
-	b.turn.Lock()
-	defer b.turn.Unlock()
-	b.pool.close()
-	b.pool = newPool(n, b.simd.Pause)
+	b.pool = b.pools[n]
 }
 
 // Close implements [kernels.Backend]: it stops the worker threads.
 func (b *backend) Close() error {
-	b.pool.close()
+	b.choice.Lock()
+	defer b.choice.Unlock()
+	for _, p := range b.pools {
+		p.close()
+	}
 	return nil
 }

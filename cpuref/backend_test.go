@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
@@ -111,8 +112,8 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	cpuref.CheckGoroutines(t, before)
 }
 
-// A change of the number of threads changes no result, not even of an open program, and
-// leaves no goroutine.
+// A change of the number of threads changes no result, not even of an open program, which
+// keeps its threads, and leaves no goroutine. Programs can be compiled and run meanwhile.
 func TestUseThreads(t *testing.T) {
 	p, before := newStepPlan(kernels.FP32), runtime.NumGoroutine()
 	want := p.results(t, open(t, "", 1))
@@ -131,6 +132,16 @@ func TestUseThreads(t *testing.T) {
 	if !slices.EqualFunc(p.run(t, old), want, bytes.Equal) {
 		t.Error("an open program has other results")
 	}
+	var together sync.WaitGroup
+	together.Go(func() {
+		for _, threads := range []int{2, 1, 2} {
+			b.(kernels.Threader).UseThreads(threads)
+		}
+	})
+	if b.Name() == "" || !slices.EqualFunc(p.results(t, b), want, bytes.Equal) {
+		t.Error("a program that is compiled meanwhile has other results")
+	}
+	together.Wait()
 	use(9, "3 threads)")
 	if !slices.EqualFunc(p.results(t, b), want, bytes.Equal) {
 		t.Error("a new program has other results")

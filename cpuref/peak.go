@@ -19,19 +19,20 @@ const (
 func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()
-	peak := kernels.Peak{FLOPs: b.peakFLOPs(kernels.FP32), Bytes: b.peakBytes()}
+	workers := b.current()
+	peak := kernels.Peak{FLOPs: b.peakFLOPs(workers, kernels.FP32), Bytes: peakBytes(workers)}
 	if b.simd.TilePairs != nil { // twice the products in each step
-		peak.MixedFLOPs = 2 * b.peakFLOPs(kernels.Mixed)
+		peak.MixedFLOPs = 2 * b.peakFLOPs(workers, kernels.Mixed)
 	}
 	return peak, nil
 }
 
 // peakFLOPs measures tiles of 256 steps, counting one product per element and
 // step.
-func (b *backend) peakFLOPs(precision kernels.Precision) float64 {
+func (b *backend) peakFLOPs(p *pool, precision kernels.Precision) float64 {
 	const steps = 256
 	m, cols := b.multiplierOf(precision), b.simd.Cols
-	tiles := make([]simd.Tile, b.pool.workers)
+	tiles := make([]simd.Tile, p.workers)
 	for i := range tiles {
 		x := floats(allocate(4 * (2*m.group*steps + cols*steps + 2*m.group*cols)))
 		t := &tiles[i]
@@ -45,11 +46,11 @@ func (b *backend) peakFLOPs(precision kernels.Precision) float64 {
 			m.multiply(&tiles[worker], m.group, m.group, cols)
 		}
 	}
-	return float64(tilesPerTask*2*2*m.group*cols*steps) * b.peakRate(task)
+	return float64(tilesPerTask*2*2*m.group*cols*steps) * peakRate(p, task)
 }
 
 // peakBytes measures copies, which read and write each byte.
-func (b *backend) peakBytes() float64 {
+func peakBytes(p *pool) float64 {
 	const parts = 256
 	from, to := allocate(peakCopy), allocate(peakCopy)
 	size := peakCopy / parts
@@ -57,18 +58,18 @@ func (b *backend) peakBytes() float64 {
 		part := i % parts * size
 		copy(to[part:part+size], from[part:part+size])
 	}
-	return float64(2*size) * b.peakRate(task)
+	return float64(2*size) * peakRate(p, task)
 }
 
 // peakRate returns the most tasks per second that all workers together complete.
-func (b *backend) peakRate(task func(worker, i int)) float64 {
+func peakRate(p *pool, task func(worker, i int)) float64 {
 	best := 0.0
-	tasks := 256 * b.pool.workers
+	tasks := 256 * p.workers
 	for range peakRounds {
 		start := time.Now()
 		done := 0
 		for time.Since(start) < peakRound {
-			b.pool.run(tasks, task)
+			p.run(tasks, task)
 			done += tasks
 		}
 		best = max(best, float64(done)/time.Since(start).Seconds())

@@ -78,7 +78,7 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 	if err := room.buffers(plan.Buffers, lent); err != nil {
 		return nil, err
 	}
-	p := &program{backend: b, pool: b.pool, sections: map[string]*section{}, kept: map[weightsKey]*weights{},
+	p := &program{backend: b, pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
 		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
 	if err := p.takeBuffers(plan.Buffers); err != nil {
 		return nil, err

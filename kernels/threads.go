@@ -5,7 +5,6 @@ type Threader interface {
 	// Threads returns how many the backend was opened with.
 	Threads() int
 	// UseThreads gives n threads, at most all, to the programs that are compiled from now
-	// on; those that are open run on one if that changes the number. Nothing may be
-	// compiled meanwhile.
+	// on. Those that are open keep theirs.
 	UseThreads(n int)
 }
