@@ -103,7 +103,7 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 
 // CheckDataset returns an error ([dataset.ErrBadData]) if a dataset is not the one that
 // the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
-// tell.
+// tell. The error ends with one remedy, to restore the dataset; the caller may add another.
 func CheckDataset(dir string, data *dataset.Dataset) error {
 	had, err := folder{dir}.readEnvironment()
 	if err != nil {
@@ -128,7 +128,7 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 		return nil
 	}
 	slices.Sort(changed)
-	return fmt.Errorf("%w: %s is not the dataset that %s was trained on (changed: %s): restore that, or start a new run",
+	return fmt.Errorf("%w: %s is not the dataset that %s was trained on (changed: %s): restore that",
 		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
 }
 

@@ -48,13 +48,20 @@ func names[V any](table map[string]V) []string {
 
 // Augmented returns augmented versions of images as training with the recipe would
 // see them: all versions of the first image, then those of the second, and so on. A
-// wrong setting is [ErrUsage].
+// wrong setting is [ErrUsage], images that make no split are [dataset.ErrBadData].
 func Augmented(backend kernels.Backend, r Recipe, images dataset.Split, versions int) (dataset.Split, error) {
 	if err := r.CheckFor(images.Shape); err != nil {
 		return dataset.Split{}, err
 	}
+	classes := make([]string, dataset.MaxClasses)
+	if err := checkSplit("given", images, dataset.Info{Shape: images.Shape, Classes: classes}); err != nil {
+		return dataset.Split{}, err
+	}
+	if versions < 1 {
+		return dataset.Split{}, usage("%d versions of each image: want 1 or more", versions)
+	}
 	n := images.N
-	network, _ := model.Zoo("logistic", inputOf(images.Shape), make([]string, dataset.MaxClasses)) // any network reads its images alike
+	network, _ := model.Zoo("logistic", inputOf(images.Shape), classes) // any network reads its images alike
 	s, err := open(backend, model.Config{Network: network, Optimizer: model.DefaultSGD(), Augment: r.augmentation(), TrainBatches: []int{n}, TrainImages: n}, images)
 	if err != nil {
 		return dataset.Split{}, err

@@ -41,6 +41,22 @@ func TestAugmentationSettings(t *testing.T) {
 	}
 }
 
+// A split without images, or inconsistent, and no version are refused.
+func TestAugmentedRefuses(t *testing.T) {
+	b := openBackend(t)
+	one := dataset.Split{N: 1, Shape: colour.Shape, Images: make([]byte, colour.Len()), Labels: []byte{0}}
+	for _, images := range []dataset.Split{{Shape: one.Shape}, {N: 2, Shape: one.Shape, Images: one.Images, Labels: one.Labels}} {
+		if _, err := Augmented(b, DefaultRecipe(), images, 1); !errors.Is(err, dataset.ErrBadData) {
+			t.Errorf("%d images: %v", images.N, err)
+		}
+	}
+	for _, versions := range []int{0, -1} {
+		if _, err := Augmented(b, DefaultRecipe(), one, versions); !errors.Is(err, ErrUsage) {
+			t.Errorf("%d versions: %v", versions, err)
+		}
+	}
+}
+
 func TestAugmented(t *testing.T) {
 	b, err := cpuref.Open(cpuref.Options{})
 	if err != nil {

@@ -233,7 +233,7 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		return p, nil
 	}
 	if err := CheckDataset(f.dir, data); err != nil {
-		return p, err
+		return p, fmt.Errorf("%w, or start a new run", err)
 	}
 	different, err := had.differences(r, n)
 	if err != nil {

@@ -141,10 +141,10 @@ func (c classified) row(i int) []float32 {
 }
 
 // firstRight returns the first correctly classified image of each of the first
-// classes.
+// classes that have one.
 func (c classified) firstRight() []int {
 	var chosen []int
-	for class := range min(classesExplained, len(c.model.Network.Classes)) {
+	for class := 0; class < len(c.model.Network.Classes) && len(chosen) < classesExplained; class++ {
 		for i, label := range c.test.Labels {
 			if int(label) == class && metrics.Predicted(c.row(i)) == class {
 				chosen = append(chosen, i)

@@ -7,7 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
 // allPictures are those of a network with convolutions.
@@ -57,5 +61,30 @@ func TestPicturesWithoutConvolutions(t *testing.T) {
 	found, err := fs.Glob(os.DirFS(dir), "*.png")
 	if err != nil || len(found) != len(allPictures)-1 {
 		t.Errorf("pictures %v (%v), want all but %s", found, err, GradCAMPicture)
+	}
+}
+
+// Of many classes, the first that have a right image are explained, wherever they are.
+func TestFirstRight(t *testing.T) {
+	const classes = 70
+	labels := []byte{60, 3, 60, 2}
+	for class := range byte(classes) {
+		if class >= 35 {
+			labels = append(labels, class)
+		}
+	}
+	probs := make([]float32, len(labels)*classes)
+	for i, label := range labels {
+		probs[i*classes+int(label)] = 1
+	}
+	probs[1*classes+50] = 2 // the image of class 3 is taken for one of class 50
+	c := classified{model: &Model{Network: model.Network{Classes: make([]string, classes)}}, test: dataset.Split{N: len(labels), Labels: labels}, probs: probs}
+	var want []int // images of class 2 and of the 29 classes 35 to 63, 60's being the very first
+	for i := range 30 {
+		want = append(want, i+3)
+	}
+	want[26] = 0
+	if got := c.firstRight(); !slices.Equal(got, want) {
+		t.Errorf("images %v, want %v", got, want)
 	}
 }

@@ -200,6 +200,9 @@ func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend ke
 	if err := kernels.CheckPrecision(backend, r.precision()); err != nil {
 		return err
 	}
+	if data.Shape.C != 1 && data.Shape.C != 3 {
+		return fmt.Errorf("%w: the dataset %s has images of %v: want 1 or 3 channels", dataset.ErrBadData, data.Name, data.Shape)
+	}
 	err := errors.Join(checkSplit("training", data.Train, data.Info), checkSplit("test", data.Test, data.Info))
 	if data.Val.N > 0 {
 		err = errors.Join(err, checkSplit("validation", data.Val, data.Info))
@@ -240,9 +243,12 @@ func newPartition(r Recipe, data *dataset.Dataset) (p partition, err error) {
 	case data.Val.N > 0:
 		p.selected = indices(data.Train.N, data.Val.N)
 	default:
-		p.train, p.selected, err = dataset.StratifiedHoldout(data.Train.Labels, data.Classes, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
-		if err != nil {
-			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, err)
+		train, held, failed := dataset.StratifiedHoldout(data.Train.Labels, data.Classes, dataset.ValidationPart, r.Seed, kernels.PurposeHoldout)
+		switch {
+		case failed == nil:
+			p.train, p.selected = train, held
+		case !r.NoEval: // without evaluation, all can be trained on: none is held out
+			err = fmt.Errorf("%w: no training images can be held out to select the best epoch: %v; add validation images, or set select-on to test", dataset.ErrBadData, failed)
 		}
 	}
 	p.perEpoch = r.perEpoch(len(p.train))

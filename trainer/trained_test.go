@@ -166,6 +166,14 @@ func TestRehearse(t *testing.T) {
 	if _, err := Rehearse([]Replica{{c.Recipe, Options{}}}, c.network(t, colour), data, openBackend(t)); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), fmt.Sprintf("class %q has 1 image", data.Classes[2])) {
 		t.Errorf("a class of one image: %v", err)
 	}
+	c.NoEval = true // needs no held-out images
+	if got, err = Rehearse([]Replica{{c.Recipe, Options{}}}, c.network(t, colour), data, openBackend(t)); err != nil || got.TrainImages != 120 || got.SelectImages != 0 {
+		t.Errorf("without evaluation: %+v (%v)", got, err)
+	}
+	data.Shape.C = 4
+	if _, err := Rehearse([]Replica{{c.Recipe, Options{}}}, mustNetwork(t, "logistic"), data, openBackend(t)); err == nil {
+		t.Error("4 channels are accepted")
+	}
 }
 
 // A saved model is the same model when it is loaded.

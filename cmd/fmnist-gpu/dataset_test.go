@@ -143,6 +143,28 @@ func TestSkipBad(t *testing.T) {
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "logistic"), "--dataset", pictures, "--skip-bad")
 }
 
+// A run is not evaluated on a dataset that has changed since: its pictures are divided anew
+// into those to train on and those to test on.
+func TestEvalOfChangedDataset(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, other, out := filepath.Join(dir, "pictures"), filepath.Join(dir, "other"), filepath.Join(dir, "runs")
+	writeClassFolders(t, pictures, 12, 12, color.White)
+	writeClassFolders(t, other, 12, 9, color.White)
+	run1 := filepath.Join(out, "logistic")
+	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--max-steps", "2", "--out", out)...)
+	wantSuccess(t, "eval", "--cpu", "--checkpoint", run1)
+	writePicture(t, filepath.Join(pictures, "low", "more.png"), stripe(12, 2, 50, color.White))
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures is not the dataset that "+run1+" was trained on (changed: ", "or name with --dataset")
+	for named, want := range map[string]string{pictures: "note: bad or missing data: " + pictures + " is not the dataset that ", other: ""} {
+		_, stderr, code := run(t, "eval", "--cpu", "--checkpoint", run1, "--dataset", named)
+		if code != exitDone || !strings.HasPrefix(stderr, want) || want == "" && stderr != "" {
+			t.Errorf("on %s: exit code %d: %s", named, code, stderr)
+		}
+	}
+	wantFailure(t, []string{"train", "--resume", run1, "--max-steps", "4"}, exitBadFile, "restore that, or start a new run")
+}
+
 // Wrong data and wrong flags about them are refused, and leave nothing.
 func TestWrongDatasets(t *testing.T) {
 	isolateCache(t)

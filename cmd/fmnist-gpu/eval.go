@@ -73,7 +73,7 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			}
 			config.DataDir = f.dataDir
 			if run, err := study.ReadArgs(f.checkpoint.path); err == nil {
-				config.Dataset = run.Dataset // unless a flag names another
+				config.Dataset, config.SkipBad = run.Dataset, run.SkipBad // unless flags say otherwise
 			}
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
@@ -199,6 +199,11 @@ func (v evaluation) on(c *cobra.Command, d *device, config study.Config) (*train
 	if err := sameKind(m, data); err != nil {
 		return nil, err
 	}
+	for _, path := range append([]string{v.checkpoint.path}, v.together...) {
+		if err := sameDataset(c, path, config, data); err != nil {
+			return nil, err
+		}
+	}
 	for i, class := range m.Network.Classes {
 		if class != data.Classes[i] && !config.Quiet {
 			fmt.Fprintf(c.OutOrStdout(), "note: the dataset's classes have other names: what it calls %q, the model and the figures below call %q\n", data.Classes[i], class)
@@ -277,6 +282,26 @@ func sameKind(m *trainer.Model, data *dataset.Dataset) error {
 	if takes != has {
 		return fmt.Errorf("%w: the model %s takes %s, but the dataset %s has %s: name with --dataset the dataset that it was trained on",
 			dataset.ErrBadData, m.Network.Name, takes, data.Name, has)
+	}
+	return nil
+}
+
+// sameDataset refuses a dataset that has changed since the run at path was trained on it: the
+// images to test on may have been among those to train on. If the user has named the
+// dataset, a note says so. Nothing is known of a path that is not a run's folder.
+func sameDataset(c *cobra.Command, path string, config study.Config, data *dataset.Dataset) error {
+	run, err := study.ReadArgs(path)
+	if err != nil {
+		return nil
+	}
+	if err = trainer.CheckDataset(path, data); err == nil {
+		return nil
+	}
+	if !c.Flags().Changed("dataset") {
+		return fmt.Errorf("%w, or name with --dataset what to evaluate on", err)
+	}
+	if named, absolute := config.Absolute(); absolute == nil && named.Dataset == run.Dataset {
+		fmt.Fprintf(c.ErrOrStderr(), "note: %v: the model may have been trained on images that it is evaluated on\n", err)
 	}
 	return nil
 }

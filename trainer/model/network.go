@@ -1,6 +1,7 @@
 package model
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -166,6 +167,9 @@ func (n Network) Check() error {
 	}
 	if !out.Flat || out.Len() != len(n.Classes) {
 		return n.fault(named[len(named)-1], Shape{}, fmt.Errorf("the network ends with %v, but there are %d classes: end it with linear: {out: classes}", out, len(n.Classes)))
+	}
+	if parameters == 0 {
+		return n.fault(named[len(named)-1], Shape{}, errors.New("the network has no weights to train: end it with linear: {out: classes}"))
 	}
 	return nil
 }

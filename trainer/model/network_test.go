@@ -166,6 +166,18 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// A network without weights has nothing to train.
+func TestCheckWithoutWeights(t *testing.T) {
+	n := Network{Name: "x", Input: Shape{H: 2, W: 5, C: 1}, Classes: make([]string, 10), Layers: []Layer{Activation{ReLU}, Flatten{}}}
+	if err := n.Check(); err == nil || !strings.Contains(err.Error(), "the network has no weights to train") {
+		t.Errorf("without weights: %v", err)
+	}
+	n.Layers = []Layer{BatchNorm{}, Flatten{}}
+	if err := n.Check(); err != nil {
+		t.Errorf("with batch-norm's weights: %v", err)
+	}
+}
+
 func nan() float64 { z := 0.; return z / z }
 
 // Two dropouts have masks of their own.

@@ -139,7 +139,7 @@ func (r Runner) train(ctx context.Context, w Worker, runs []Config, threads func
 		}
 		if found == trainer.RunFinished { // a comparison of runs on different images would mislead
 			if err := trainer.CheckDataset(dir, r.Data); err != nil {
-				return err
+				return fmt.Errorf("%w, or choose another folder", err)
 			}
 		}
 		progress, end := r.Begin(c, dir, found)

@@ -57,8 +57,9 @@ func lastChange(dir string) time.Time {
 // splitSeed chooses the test images of a dataset that has none, as fmnist-gpu does.
 const splitSeed = 42
 
-// TestImages returns the test images of the dataset that a run was trained on. dataDir
-// is where to look for Fashion-MNIST, if the run does not say; it may be empty.
+// TestImages returns the test images of the dataset that a run was trained on. It is an
+// error if the dataset has changed since. dataDir is where to look for Fashion-MNIST, if the
+// run does not say; it may be empty.
 func TestImages(ctx context.Context, dir, dataDir string) (dataset.Split, error) {
 	c, err := study.ReadArgs(dir)
 	if err != nil {
@@ -68,7 +69,7 @@ func TestImages(ctx context.Context, dir, dataDir string) (dataset.Split, error)
 	if err != nil {
 		return dataset.Split{}, fmt.Errorf("the run's dataset %s cannot be read: %w", c.Dataset, err)
 	}
-	return data.Test, nil
+	return data.Test, trainer.CheckDataset(dir, data)
 }
 
 func readDataset(ctx context.Context, c study.Config, dataDir string) (*dataset.Dataset, error) {

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -140,6 +142,25 @@ func TestAttach(t *testing.T) {
 	}
 	if state.Inside.Samples != 20 || len(state.Notes) != 1 || state.Notes[0] != "no samples: no dataset" {
 		t.Errorf("%d samples, notes %q", state.Inside.Samples, state.Notes)
+	}
+}
+
+// The test images of a dataset that has changed since are not those of the run.
+func TestChangedDataset(t *testing.T) {
+	dir := t.TempDir()
+	data := datasettest.Subset(t)
+	data.SHA256 = map[string]string{"train-images-idx3-ubyte": "other"}
+	train(t, dir, openBackend(t), data, nil)
+	text, err := os.ReadFile(filepath.Join(dir, trainer.ArgsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := "dataset: fashion-mnist\n" // as fmnist-gpu writes it
+	if err := os.WriteFile(filepath.Join(dir, trainer.ArgsFile), append([]byte(settings), text...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := TestImages(t.Context(), dir, ""); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "is not the dataset that") {
+		t.Errorf("the test images of another dataset: %v", err)
 	}
 }
 
