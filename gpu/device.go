@@ -113,6 +113,12 @@ func (in *instance) open(p physicalDevice, o Options) (*Device, error) {
 	if err := d.create(o.CacheDir); err != nil {
 		return nil, err
 	}
+	if o.Trial != nil && !o.Inspect {
+		if err := o.Trial(d); err != nil {
+			d.destroy()
+			return nil, err
+		}
+	}
 	return d, nil
 }
 

@@ -40,7 +40,7 @@ func openDevice(t *testing.T, o Options) *Device {
 // FMNIST_REQUIRE_VULKAN is set.
 func requireVulkan(t *testing.T) []Info {
 	t.Helper()
-	devices, problems := List()
+	devices, problems := List(nil)
 	if len(devices) > 0 {
 		return devices
 	}

@@ -58,7 +58,7 @@ func TestPassesOverDevicesThatDoNotWork(t *testing.T) {
 					t.Errorf("Open(%q): %v, want ErrNoDevice with %q", selector, err, c.says)
 				}
 			}
-			devices, problems := List()
+			devices, problems := List(nil)
 			if len(devices) != 2 || len(problems) != 0 {
 				t.Fatalf("%v, %v, want two devices", devices, problems)
 			}
@@ -111,7 +111,7 @@ func TestLeavesOutDriversThatFail(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			gputest.Use(t, c.manifest, works)
-			devices, problems := List()
+			devices, problems := List(nil)
 			if len(devices) != 1 || devices[0].Name != "Arc" || !devices[0].Usable {
 				t.Fatalf("%v, %v, want Arc", devices, problems)
 			}
@@ -120,7 +120,7 @@ func TestLeavesOutDriversThatFail(t *testing.T) {
 			}
 
 			gputest.Use(t, c.manifest)
-			devices, problems = List()
+			devices, problems = List(nil)
 			if len(devices) != 0 || len(problems) != 1 || !(errors.Is(problems[0], ErrNoVulkan) || errors.Is(problems[0], ErrNoDevice)) {
 				t.Errorf("alone: %v, %v, want no device", devices, problems)
 			}
@@ -140,7 +140,7 @@ func TestDamagedLayer(t *testing.T) {
 	must(t, os.MkdirAll(dir, 0o777))
 	file := filepath.Join(dir, "x.json")
 	must(t, os.WriteFile(file, []byte("not json"), 0o666))
-	devices, problems := List()
+	devices, problems := List(nil)
 	if len(devices) > 0 {
 		return // this loader ignores the damaged file
 	}
@@ -153,7 +153,7 @@ func TestDamagedLayer(t *testing.T) {
 func TestOddDevice(t *testing.T) {
 	odd := gputest.Driver{Name: "Odd", Type: "discrete", OldVulkan: true, NoPeriod: true}
 	gputest.Use(t, odd.Build(t))
-	devices, problems := List()
+	devices, problems := List(nil)
 	if len(devices) != 1 || len(problems) != 0 {
 		t.Fatalf("%v, %v, want one device", devices, problems)
 	}

@@ -112,6 +112,9 @@ type Options struct {
 	Log func(string)
 	// Software lets the selector "" pick a software driver too, after all GPUs.
 	Software bool
+	// Trial tests a device that has just been opened and returns what keeps it from being
+	// used; nil for no test. Devices opened with Inspect are not tested.
+	Trial func(*Device) error
 	// Window makes Open accept only devices that can present to a window.
 	Window *Window
 }

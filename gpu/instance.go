@@ -331,16 +331,16 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 }
 
 // List describes the machine's Vulkan devices, software drivers included, in
-// the loader's order. It briefly opens each to find out whether it can be used.
-// It never fails: problems says why there is no device, or what is wrong with
+// the loader's order. It briefly opens each to find out whether it can be used, and
+// whether it passes the trial, unless that is nil. It never fails: problems says why there is no device, or what is wrong with
 // drivers whose devices are left out.
-func List() (devices []Info, problems []error) {
+func List(trial func(*Device) error) (devices []Info, problems []error) {
 	in, err := connect(Options{})
 	if err != nil {
 		return nil, []error{err}
 	}
 	for _, p := range in.devices {
-		if d, err := in.open(p, Options{}); err != nil {
+		if d, err := in.open(p, Options{Trial: trial}); err != nil {
 			p.info.refuse(err.Error())
 		} else {
 			d.destroy()

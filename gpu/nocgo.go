@@ -8,7 +8,7 @@ import "fmt"
 type Device struct{}
 
 // List returns no devices and a problem that wraps [ErrNoVulkan].
-func List() ([]Info, []error) { return nil, []error{errNoCgo()} }
+func List(func(*Device) error) ([]Info, []error) { return nil, []error{errNoCgo()} }
 
 // Open returns an error that wraps [ErrNoVulkan].
 func Open(string, Options) (*Device, error) { return nil, errNoCgo() }

@@ -8,7 +8,7 @@ import (
 )
 
 func TestWithoutCgo(t *testing.T) {
-	if devices, problems := List(); len(devices) != 0 || len(problems) != 1 || !errors.Is(problems[0], ErrNoVulkan) {
+	if devices, problems := List(nil); len(devices) != 0 || len(problems) != 1 || !errors.Is(problems[0], ErrNoVulkan) {
 		t.Errorf("List: %v, %v, want ErrNoVulkan", devices, problems)
 	}
 	if _, err := Open("", Options{}); !errors.Is(err, ErrNoVulkan) {

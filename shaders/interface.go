@@ -1096,3 +1096,16 @@ func SplitKSum[T any](spec SplitKSumSpec, push SplitKSumPush, buffers SplitKSumB
 		Push:    bytesOf(uint32(push.Splits), uint32(push.Len), uint32(push.N)),
 		Buffers: []T{buffers.Partials, buffers.Bias, buffers.C}}
 }
+
+// TrialBuffers holds the buffers of trial.comp.
+type TrialBuffers[T any] struct {
+	Y T
+}
+
+// Trial calls trial.comp.
+func Trial[T any](buffers TrialBuffers[T]) Call[T] {
+	return Call[T]{Shader: "trial",
+		Spec:    nil,
+		Push:    nil,
+		Buffers: []T{buffers.Y}}
+}

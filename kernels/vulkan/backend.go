@@ -26,9 +26,9 @@ type Backend struct {
 	tuningFile string // where choices are kept, "" for nowhere
 	validates  bool   // the validation layer is on
 
-	testUnits sync.Once // guards the two below
-	units     *units    // that passed the test
-	unitsWhy  string    // what MatrixUnits returns
+	unitsMu  sync.Mutex // guards the two below
+	units    *units     // that passed the test
+	unitsWhy string     // what MatrixUnits returns; "" before the test
 
 	mu        sync.Mutex
 	pipelines map[string]*gpu.Pipeline // by variant.key, shared by all programs
@@ -38,12 +38,13 @@ var _ kernels.Backend = (*Backend)(nil)
 
 // List describes the machine's Vulkan devices, and says what keeps others from
 // being used; see [gpu.List].
-func List() ([]gpu.Info, []error) { return gpu.List() }
+func List() ([]gpu.Info, []error) { return gpu.List(tryShaders) }
 
 // Open opens the device that the selector names: an index, a UUID or part of a
 // name; "" is the best real GPU that works (see [gpu.Open] for both, and for
 // errors).
 func Open(selector string, o Options) (*Backend, error) {
+	o.Trial = tryShaders
 	device, err := gpu.Open(selector, o)
 	if err != nil {
 		return nil, err

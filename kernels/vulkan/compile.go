@@ -78,11 +78,19 @@ func (p *Program) compile(plan *kernels.Plan) error {
 // arenas, that of scratch last.
 func (p *Program) lower(plan *kernels.Plan) (all []dispatch, sizes []int64, err error) {
 	scratch := int64(0) // sections do not share any, or they would spoil each other's counters
-	target := p.backend.targetFor(plan)
+	target, err := p.backend.targetFor(plan)
+	if err != nil {
+		return nil, nil, err
+	}
 	for _, s := range plan.Sections {
 		l := lowering{target: target, layout: p.layout, scratchEnd: scratch}
 		if err := l.section(s); err != nil {
 			return nil, nil, err
+		}
+		for i := range l.out {
+			if err := target.admits(&l.out[i]); err != nil {
+				return nil, nil, opError(s, l.out[i].op, err)
+			}
 		}
 		p.sections[s.Name] = &section{source: s, dispatches: l.out}
 		all = append(all, l.out...)
@@ -161,6 +169,29 @@ func (p *Program) put(r *gpu.Recorder, d dispatch) error {
 	return r.Dispatch(p.backend.pipeline(&d), regions, append(slices.Clone(d.push), offsets...), x, y, d.splits)
 }
 
+// admits returns an error that wraps [gpu.ErrOutOfMemory] if a dispatch binds more memory at
+// once, or has more workgroups, than the device allows.
+func (t *target) admits(d *dispatch) error {
+	if d.isFill() {
+		return nil
+	}
+	bound, _, err := bind(d)
+	if err != nil {
+		return err
+	}
+	for _, a := range bound {
+		if most := t.limits.StorageBufferRange; a.size > most-vec4Bytes {
+			return fmt.Errorf("%w: %s needs %d MiB in one piece, and the device allows %d; use a smaller batch or network", gpu.ErrOutOfMemory, d.shader, a.size>>20, most>>20)
+		}
+	}
+	x, y := t.grid(d.groups)
+	if most := t.limits.MaxWorkgroupCount; x > most[0] || y > most[1] || d.splits > most[2] {
+		return fmt.Errorf("%w: %s needs %d×%d×%d workgroups, and the device allows %d×%d×%d; use a smaller batch or network",
+			gpu.ErrOutOfMemory, d.shader, x, y, d.splits, most[0], most[1], most[2])
+	}
+	return nil
+}
+
 // bind returns what a dispatch's bindings hold, and the offsets of buffers that share
 // one, as push constants (see shaders.Buffer).
 func bind(d *dispatch) (bound []arg, offsets []byte, err error) {
@@ -172,7 +203,7 @@ func bind(d *dispatch) (bound []arg, offsets []byte, err error) {
 	for i, a := range d.args {
 		if b := &bound[m.Buffers[i].Binding]; !a.unused() {
 			if !b.unused() && b.arena != a.arena {
-				return nil, nil, fmt.Errorf("the buffers of binding %d lie in different allocations; use a smaller batch or network", m.Buffers[i].Binding)
+				return nil, nil, fmt.Errorf("%w: the buffers of binding %d lie in different allocations; use a smaller batch or network", gpu.ErrOutOfMemory, m.Buffers[i].Binding)
 			}
 			*b = b.with(a)
 		}
@@ -209,10 +240,12 @@ func (p *Program) region(s span) gpu.Region {
 	return gpu.Region{Buffer: p.arenas[s.arena], Offset: s.offset, Size: s.size}
 }
 
+// vec4Bytes is the size of what shaders load at a time.
+const vec4Bytes = 16
+
 // binding is a region rounded up to whole vec4s, as shaders load them. The
 // padding of buffers makes room for that.
 func (p *Program) binding(s span) gpu.Region {
-	const vec4Bytes = 16
 	r := p.region(s)
 	r.Size = (r.Size + vec4Bytes - 1) / vec4Bytes * vec4Bytes
 	return r

@@ -28,6 +28,12 @@ func (b *Backend) ForceSplits(kind string, m, n, k, splits int) {
 // BoundGrid makes the backend believe that a grid's x axis is n long.
 func (b *Backend) BoundGrid(n int) { b.target.limits.MaxWorkgroupCount[0] = n }
 
+// BoundGrids makes the backend believe that grids are at most n long on every axis.
+func (b *Backend) BoundGrids(n int) { b.target.limits.MaxWorkgroupCount = [3]int{n, n, n} }
+
+// BoundStorage makes the backend believe that a binding holds at most n bytes.
+func (b *Backend) BoundStorage(n int64) { b.target.limits.StorageBufferRange = n }
+
 // PlanAsGPU makes the backend plan as if its device were a GPU of the same
 // limits.
 func (b *Backend) PlanAsGPU() {
@@ -42,8 +48,13 @@ func (b *Backend) TwoPasses() { b.target.lastGroup = false }
 
 // UseUnits reports whether products in mixed precision run on matrix units.
 func (b *Backend) UseUnits() bool {
-	return b.testedUnits() != nil
+	u, err := b.testedUnits()
+	return err == nil && u != nil
 }
+
+// TrySpecialized returns the error of the trial of a device whose driver takes another
+// number of threads for the one that the host sets.
+func (b *Backend) TrySpecialized(threads int) error { return trySpecialized(b.device, threads) }
 
 // Unfused gives each op of a plan dispatches of its own.
 func (b *Backend) Unfused() { b.target.unfused = true }

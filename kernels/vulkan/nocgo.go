@@ -14,7 +14,7 @@ type Options = gpu.Options
 type Backend struct{ kernels.Backend }
 
 // List returns no device and a problem that wraps [gpu.ErrNoVulkan].
-func List() ([]gpu.Info, []error) { return gpu.List() }
+func List() ([]gpu.Info, []error) { return gpu.List(nil) }
 
 // Open returns an error that wraps [gpu.ErrNoVulkan].
 func Open(selector string, o Options) (*Backend, error) {

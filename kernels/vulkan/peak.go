@@ -4,6 +4,7 @@ package vulkan
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
@@ -19,7 +20,7 @@ const (
 	peakThreads = 1 << 18 // for arithmetic; several times what GPUs run at once
 	peakSteps   = 256
 	peakChains  = 8 * 4        // multiply-adds per step in peak_fma.comp
-	peakCopy    = 256 << 20    // bytes each way, more than any cache
+	peakCopy    = 256 << 20    // bytes each way if there is room, more than any cache
 	peakCopyCPU = peakCopy / 4 // on a software driver
 )
 
@@ -35,7 +36,11 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	if b.target.cpu {
 		bytes = peakCopyCPU
 	}
-	quads := int(bytes / 16)
+	bytes = min(bytes, b.target.limits.StorageBufferRange, b.device.FreeBytes()/4) / vec4Bytes * vec4Bytes
+	if bytes == 0 {
+		return kernels.Peak{}, fmt.Errorf("%w: %s has no room for the benchmark of its memory", gpu.ErrOutOfMemory, b.Name())
+	}
+	quads := int(bytes / vec4Bytes)
 	fma := newDispatch(b.target.threads, peakThreads/b.target.threads, 1, shaders.PeakFMA(
 		shaders.PeakFMAPush{Steps: peakSteps, Factor: .5},
 		shaders.PeakFMABuffers[arg]{Y: arg{span{0, 0, 4 * peakThreads}, kernels.Write}}))

@@ -142,6 +142,41 @@ func TestPlansAreNearTheBest(t *testing.T) {
 	}
 }
 
+// The test of matrix units tries every tile that products can have, and products whose K is
+// split.
+func TestTrialOfUnits(t *testing.T) {
+	for _, g := range knownGPUs {
+		on := g.target()
+		u := &units{MatrixShape: gpu.MatrixShape{M: 16, N: 16, K: 16, Factors: "bf16"}, subgroup: g.subgroup}
+		u.tiles = u.usableTiles(on.limits)
+		if len(u.tiles) < 4 && g.name != "least limits" {
+			t.Errorf("%s has %d tiles", g.name, len(u.tiles))
+		}
+		for _, v := range u.tiles {
+			one, splits := *u, 0
+			one.tiles = []tile{v}
+			on.units = &one
+			plan, _ := trialPlan()
+			l := lowering{target: on, layout: newLayout(plan)}
+			if err := l.section(plan.Sections[0]); err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range l.out {
+				if d.product == nil {
+					continue
+				}
+				if !d.product.units || d.product.tile != v {
+					t.Errorf("%s: a product in the tile %+v, want %+v on units", g.name, d.product.tile, v)
+				}
+				splits = max(splits, d.product.splits)
+			}
+			if splits < 2 {
+				t.Errorf("%s: no product is split in tiles of %d×%d", g.name, v.bm, v.bn)
+			}
+		}
+	}
+}
+
 // Evaluation in larger batches pays where they fill the device better: how much less
 // time FashionCNN takes per image in batches of 1,000 than of 100.
 func TestEstimatesOfBatches(t *testing.T) {

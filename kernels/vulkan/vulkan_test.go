@@ -134,6 +134,39 @@ func TestErrorsNameTheirCause(t *testing.T) {
 	}
 }
 
+// What a device does not bind at once, or has too many workgroups for, does not fit on it,
+// whatever memory it has.
+func TestFitsBindings(t *testing.T) {
+	b := open(t, vulkan.Options{})
+	var p kernels.Plan
+	x, y := p.Tensor("x", kernels.Float32, 300_000), p.Tensor("y", kernels.Float32, 300_000)
+	p.Section("forward").Add(kernels.ReLUForward{X: x, Y: y})
+	if err := b.Fits(&p); err != nil {
+		t.Fatal(err)
+	}
+	for want, bound := range map[string]func(){
+		"relu_forward needs 1 MiB in one piece": func() { b.BoundStorage(1 << 20) },
+		"workgroups, and the device allows":     func() { b.BoundStorage(1 << 30); b.BoundGrids(2) },
+	} {
+		bound()
+		_, err := b.Compile(&p)
+		for _, err := range []error{err, b.Fits(&p)} {
+			if wantError(t, err, want); !errors.Is(err, gpu.ErrOutOfMemory) {
+				t.Errorf("%v is not for want of memory", err)
+			}
+		}
+	}
+}
+
+// A driver that takes another value for a constant than the host sets is found out.
+func TestTrySpecialized(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	if err := b.TrySpecialized(32); err != nil {
+		t.Error(err)
+	}
+	wantError(t, b.TrySpecialized(64), "without the constants that they are specialized to")
+}
+
 func wantError(t *testing.T, err error, part string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), part) {

@@ -17,7 +17,7 @@ import (
 // open opens the machine's first device, with the validation layer on.
 func open(t testing.TB) (*gpu.Device, *Painter) {
 	t.Helper()
-	devices, problems := gpu.List()
+	devices, problems := gpu.List(nil)
 	if len(devices) == 0 {
 		if os.Getenv("FMNIST_REQUIRE_VULKAN") == "1" {
 			t.Fatalf("FMNIST_REQUIRE_VULKAN=1, but there is no Vulkan device: %v", problems)
