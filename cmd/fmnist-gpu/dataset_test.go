@@ -162,6 +162,10 @@ func TestEvalOfChangedDataset(t *testing.T) {
 			t.Errorf("on %s: exit code %d: %s", named, code, stderr)
 		}
 	}
+	_, stderr, code := run(t, append(quickly, "--dataset", pictures, "--init", run1, "--model", "logistic", "--max-steps", "2", "--out", out)...)
+	if code != exitDone || !strings.Contains(stderr, "note: bad or missing data: "+pictures+" is not the dataset that "+run1) || !strings.Contains(stderr, "the weights of --init may") {
+		t.Errorf("training from the run's weights: exit code %d: %s", code, stderr)
+	}
 	wantFailure(t, []string{"train", "--resume", run1, "--max-steps", "4"}, exitBadFile, "restore that, or start a new run")
 }
 

@@ -286,24 +286,32 @@ func sameKind(m *trainer.Model, data *dataset.Dataset) error {
 	return nil
 }
 
-// sameDataset refuses a dataset that has changed since the run at path was trained on it: the
-// images to test on may have been among those to train on. If the user has named the
-// dataset, a note says so. Nothing is known of a path that is not a run's folder.
+// sameDataset refuses a dataset that has changed since the run at path was trained on it, or,
+// if the user has named the dataset, says so.
 func sameDataset(c *cobra.Command, path string, config study.Config, data *dataset.Dataset) error {
-	run, err := study.ReadArgs(path)
-	if err != nil {
-		return nil
-	}
-	if err = trainer.CheckDataset(path, data); err == nil {
+	err := changedSince(path, config, data)
+	if err == nil {
 		return nil
 	}
 	if !c.Flags().Changed("dataset") {
 		return fmt.Errorf("%w, or name with --dataset what to evaluate on", err)
 	}
-	if named, absolute := config.Absolute(); absolute == nil && named.Dataset == run.Dataset {
-		fmt.Fprintf(c.ErrOrStderr(), "note: %v: the model may have been trained on images that it is evaluated on\n", err)
-	}
+	fmt.Fprintf(c.ErrOrStderr(), "note: %s: the model may have been trained on images that it is evaluated on\n", oneLine(err))
 	return nil
+}
+
+// changedSince returns an error if the run at path was trained on a dataset that has
+// changed since. Pictures in class folders are then divided anew: what is tested on may have
+// been trained on. Nothing is known of a path that is not a run's folder.
+func changedSince(path string, config study.Config, data *dataset.Dataset) error {
+	run, err := study.ReadArgs(path)
+	if err != nil {
+		return nil
+	}
+	if config, err = config.Absolute(); err != nil || config.Dataset != run.Dataset {
+		return nil
+	}
+	return trainer.CheckDataset(path, data)
 }
 
 // makeEvaluationDir makes the folder that an evaluation is written to. It refuses

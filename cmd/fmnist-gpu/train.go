@@ -399,6 +399,11 @@ func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.
 	if err := page.open(cmd, o.Dir, live.NewHub(o.Dir, d.Name())); err != nil {
 		return err
 	}
+	if c.InitFrom != "" && !o.Resume {
+		if err := changedSince(c.InitFrom, c, data); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "note: %s: the weights of --init may have been trained on images that are tested now\n", oneLine(err))
+		}
+	}
 	out := cmd.OutOrStdout()
 	screen := newScreen(out, cmd.ErrOrStderr(), !c.NoProgress && !c.Quiet)
 	p := &progress{screen: screen, out: screen, config: c, dir: o.Dir}
