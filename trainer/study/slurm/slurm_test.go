@@ -212,8 +212,11 @@ func (j fakeJobs) State(i int) (study.JobStatus, error) {
 }
 
 func (j fakeJobs) RecordFailure(i int, f *study.JobFailure) error {
-	if j[i] != nil {
+	switch {
+	case j[i] != nil:
 		j[i].Failure = f
+	case f != nil:
+		j[i] = &study.JobStatus{Index: i, State: study.JobFailed, Failure: f}
 	}
 	return nil
 }
@@ -234,6 +237,11 @@ type scene struct {
 // follow tracks n jobs. It calls step before the tracker's second look at the queue, its
 // third, and so on.
 func follow(t *testing.T, n int, arrays Arrays, step func(s *scene, round int)) (*Outcome, *scene, error) {
+	return followLimited(t, n, arrays, nil, step)
+}
+
+// followLimited is follow with jobs whose time limit the first of them tell.
+func followLimited(t *testing.T, n int, arrays Arrays, limit func(fakeJobs) (time.Duration, []int), step func(s *scene, round int)) (*Outcome, *scene, error) {
 	t.Helper()
 	s := &scene{&fakeSlurm{t: t, throttle: map[int]int{}}, fakeJobs{}, nil}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -262,7 +270,11 @@ func follow(t *testing.T, n int, arrays Arrays, step func(s *scene, round int)) 
 		indices = append(indices, i)
 	}
 	step(s, 0)
-	outcome, err := arrays.Track(ctx, s.jobs, indices, Tracking{Attempts: 3, Counted: func(Counts) {}, Note: func(text string) { s.notes = append(s.notes, text) }})
+	tracking := Tracking{Attempts: 3, Counted: func(Counts) {}, Note: func(text string) { s.notes = append(s.notes, text) }}
+	if limit != nil {
+		tracking.Limit = func() (time.Duration, []int) { return limit(s.jobs) }
+	}
+	outcome, err := arrays.Track(ctx, s.jobs, indices, tracking)
 	return outcome, s, err
 }
 
@@ -340,6 +352,43 @@ func TestHopeless(t *testing.T) {
 	})
 	if err != nil || len(outcome.Failed) != 1 || outcome.Failed[0] != "FAILED, exit code 2" || outcome.Submitted != 5 {
 		t.Errorf("%+v (%v)", outcome, err)
+	}
+}
+
+// If Slurm ends the job that would tell the time limit before its worker records anything,
+// that is recorded, and another job tells the limit.
+func TestPilotFails(t *testing.T) {
+	for what, end := range map[string]func(*fakeSlurm){
+		"OUT_OF_MEMORY; gave up after 3 attempts that saved no checkpoint": func(f *fakeSlurm) { f.end(0, "OUT_OF_MEMORY", 0) },
+		"FAILED, exit code 2": func(f *fakeSlurm) { f.end(0, "FAILED", 2) },
+	} {
+		pilot := func(jobs fakeJobs) (time.Duration, []int) {
+			for i := range 3 {
+				if jobs[i] == nil {
+					return 0, []int{i}
+				}
+				if jobs[i].State == study.JobDone {
+					return time.Hour, nil
+				}
+			}
+			return 0, nil
+		}
+		outcome, s, err := followLimited(t, 3, Arrays{}, pilot, func(s *scene, round int) {
+			for i := range s.slurm.live() {
+				if i == 0 {
+					end(s.slurm)
+				} else {
+					s.slurm.end(i, "COMPLETED", 0)
+					s.jobs.done(i)
+				}
+			}
+		})
+		if err != nil || len(outcome.Failed) != 1 || outcome.Failed[0] != what || s.jobs[1] == nil || s.jobs[2] == nil {
+			t.Errorf("%+v (%v), want only %q", outcome, err, what)
+		}
+		if f := s.jobs[0]; f == nil || f.Failure == nil || f.Failure.Error != what {
+			t.Errorf("the folder says %+v of the first job, want %q", f, what)
+		}
 	}
 }
 

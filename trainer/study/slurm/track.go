@@ -16,7 +16,8 @@ import (
 type Jobs interface {
 	// State returns how far job i is.
 	State(i int) (study.JobStatus, error)
-	// RecordFailure with nil lets job i be tried again.
+	// RecordFailure says why job i has failed, for its status and for those who wait for what
+	// it would tell; nil lets it be tried again.
 	RecordFailure(i int, failure *study.JobFailure) error
 }
 
@@ -206,8 +207,10 @@ func (t *tracker) settle(ctx context.Context, i int) (submit bool, err error) {
 	case s.State == study.JobRunning: // on a node that Slurm has lost, or in another scheduler's hands
 		t.noteOnce(fmt.Sprintf("job %d runs outside Slurm's queue; waiting for it", i))
 		return false, nil
-	case j.tracked && !t.again(ctx, i, s):
-		return false, nil
+	case j.tracked:
+		if why, hopeless := t.again(ctx, i, s); hopeless {
+			return false, t.fail(i, s, why)
+		}
 	}
 	j.saved, j.wanted = saved(s), true
 	return true, t.jobs.RecordFailure(i, nil)
@@ -223,8 +226,9 @@ func (t *tracker) unstick(ctx context.Context, i int) error {
 	return t.arrays.cancelTask(ctx, last)
 }
 
-// again decides whether a job that ended without being done is worth another attempt.
-func (t *tracker) again(ctx context.Context, i int, s study.JobStatus) bool {
+// again decides whether a job that ended without being done is worth another attempt; if it
+// is hopeless, it returns why.
+func (t *tracker) again(ctx context.Context, i int, s study.JobStatus) (why string, hopeless bool) {
 	j := t.left[i]
 	if j.last.live() { // when it was last in squeue's list
 		j.last = t.arrays.account(ctx, j.last)
@@ -239,14 +243,12 @@ func (t *tracker) again(ctx context.Context, i int, s study.JobStatus) bool {
 	}
 	switch {
 	case s.Failure != nil && code != codeNoDevice, code == codeUsage:
-		t.fail(i, end)
+		return end, true
 	case j.attempts >= t.Attempts:
-		t.fail(i, fmt.Sprintf("%s; gave up after %d attempts that saved no checkpoint", end, j.attempts))
-	default:
-		t.Note(fmt.Sprintf("job %d: %s; submitting it again", i, end))
-		return true
+		return fmt.Sprintf("%s; gave up after %d attempts that saved no checkpoint", end, j.attempts), true
 	}
-	return false
+	t.Note(fmt.Sprintf("job %d: %s; submitting it again", i, end))
+	return "", false
 }
 
 func saved(s study.JobStatus) time.Time {
@@ -263,10 +265,16 @@ const (
 	codeNoDevice = 3
 )
 
-func (t *tracker) fail(i int, why string) {
+// fail gives a job up. A worker that Slurm ended has not recorded why.
+func (t *tracker) fail(i int, s study.JobStatus, why string) error {
+	last := t.left[i].last
 	delete(t.left, i)
 	t.outcome.Failed[i] = why
 	t.Note(fmt.Sprintf("job %d failed: %s", i, why))
+	if s.Failure != nil {
+		return nil
+	}
+	return t.jobs.RecordFailure(i, &study.JobFailure{Error: why, Host: last.node, Time: time.Now().UTC()})
 }
 
 // submit submits jobs, whose indices ascend, as far as limits allow. The next round
