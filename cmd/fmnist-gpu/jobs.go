@@ -212,6 +212,9 @@ func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study
 		if f.gpuOnly && d.environment.Backend == "cpu" {
 			return fmt.Errorf("%w (--gpu-only): %s", gpu.ErrNoDevice, strings.TrimPrefix(d.why, gpu.ErrNoDevice.Error()+": "))
 		}
+		if err := jobs.CheckDataset(c, data); err != nil {
+			return err
+		}
 		w := &trainingWriter{screen: newScreen(out, cmd.ErrOrStderr(), !f.noProgress), begun: index, total: len(jobs.Names)}
 		defer w.screen.close()
 		r := study.Runner{Dir: jobs.Dir, Data: data, Begin: w.begin, Workers: []study.Worker{{Backend: d.Backend, Environment: d.environment, Place: f.place}}}

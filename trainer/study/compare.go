@@ -163,7 +163,7 @@ func withoutRepeats(runs []*Run) (kept []*Run, notes []string) {
 		last[training{r.Config.recipe(), r.Config.Seed}] = r
 	}
 	for _, r := range runs {
-		if repeat := last[training{r.Config.recipe(), r.Config.Seed}]; repeat != r {
+		if repeat := last[training{r.Config.recipe(), r.Config.Seed}]; repeat != r && sameTraining(repeat, r) {
 			notes = append(notes, fmt.Sprintf("%s is left out: %s is the same training.", r.Dir, repeat.Dir))
 			continue
 		}
@@ -203,22 +203,35 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 	return c, nil
 }
 
-// sameTest reports whether two runs were tested on the same images. Those of one dataset
-// may have been scaled to other sizes, so their hashes tell only if the folders differ.
+// sameTest reports whether two runs were tested on the same images. Those of one dataset may
+// have been scaled to other sizes, and their hashes then tell nothing.
 func sameTest(a, b *Run) bool {
 	if !bytes.Equal(a.Labels, b.Labels) {
 		return false
 	}
-	if a.Config.Dataset == b.Config.Dataset {
-		return true
-	}
+	scaledAlike := a.Config.ImageSize == b.Config.ImageSize && a.Config.SkipBad == b.Config.SkipBad
+	return a.Config.Dataset == b.Config.Dataset && !scaledAlike || !slices.ContainsFunc(changedFiles(a, b), isOfTest)
+}
+
+// sameTraining reports whether two runs of one recipe were trained on the same images.
+func sameTraining(a, b *Run) bool {
+	return !slices.ContainsFunc(changedFiles(a, b), func(name string) bool { return !isOfTest(name) })
+}
+
+// changedFiles lists the splits, or files of IDX images, of which the runs' datasets have
+// different hashes.
+func changedFiles(a, b *Run) (names []string) {
 	for name, hash := range a.Environment.SHA256 {
-		of := strings.ToLower(name) // a split, or a file of IDX images
-		if other, both := b.Environment.SHA256[name]; both && other != hash && (strings.Contains(of, "test") || strings.Contains(of, "t10k")) {
-			return false
+		if other, both := b.Environment.SHA256[name]; both && other != hash {
+			names = append(names, name)
 		}
 	}
-	return true
+	return names
+}
+
+func isOfTest(name string) bool {
+	name = strings.ToLower(name)
+	return strings.Contains(name, "test") || strings.Contains(name, "t10k")
 }
 
 // rank sorts the recipes, best first. Recipes without the figure that the others
@@ -374,6 +387,9 @@ func recipes(runs []*Run) ([]RecipeRuns, error) {
 		group := groups[key]
 		slices.SortStableFunc(group, func(a, b *Run) int { return cmp.Compare(a.Config.Seed, b.Config.Seed) })
 		for i := 1; i < len(group); i++ {
+			if !sameTraining(group[0], group[i]) {
+				return nil, usage("%s and %s have the same settings, but were trained on different images: their dataset, %s, has changed in between", group[0].Dir, group[i].Dir, group[0].Config.Dataset)
+			}
 			if group[i].Config.Seed == group[i-1].Config.Seed {
 				return nil, usage("%s and %s are the same training with seed %d: leave one out", group[i-1].Dir, group[i].Dir, group[i].Config.Seed)
 			}

@@ -146,12 +146,18 @@ func of(r *Run, dataset, hash string) *Run {
 	return &run
 }
 
+// trainedOnOthers returns the run with another hash of its training images.
+func trainedOnOthers(r *Run) *Run {
+	r.Environment.SHA256["train"] = "other"
+	return r
+}
+
 // Runs of a dataset that has moved, and of one in several sizes, are comparable.
 func TestCompareSameImages(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for name, runs := range map[string][]*Run{
 		"moved":  {of(a, "/digits", "1"), of(b, "/moved", "1")},
-		"scaled": {of(a, "/digits", "1"), of(b, "/digits", "2")},
+		"scaled": {of(a, "/digits", "1"), func() *Run { r := of(b, "/digits", "2"); r.Config.ImageSize = 32; return r }()},
 	} {
 		if _, err := Compare(runs); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -166,6 +172,9 @@ func TestCompareRefuses(t *testing.T) {
 		"not comparable":                     {a, func() *Run { r := *b; r.Metrics.Protocol = "val"; return &r }()},
 		"on different images":                {a, func() *Run { r := *b; r.Labels = []byte{1}; return &r }()},
 		"tested on different images":         {of(a, "/digits", "1"), of(b, "/letters", "2")},
+		"were tested on different":           {of(a, "/digits", "1"), of(b, "/digits", "2")}, // it has changed in between
+		"were trained on different images: ": {of(a, "/digits", "1"), trainedOnOthers(of(invented("main_no_aug", 43, .9), "/digits", "1"))},
+		"but were trained on different":      {of(a, "/digits", "1"), trainedOnOthers(of(a, "/digits", "1"))}, // not a repeat
 		"are the same training with seed 42": {a, func() *Run { r := *a; r.Config.CPU = true; return &r }()},
 	} {
 		if _, err := Compare(runs); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
@@ -213,6 +214,19 @@ func (j *Jobs) readFailure(i int) *JobFailure {
 		return nil
 	}
 	return f
+}
+
+// CheckDataset returns an error ([dataset.ErrBadData]) if a job with the settings c would
+// train on other images than those that have begun.
+func (j *Jobs) CheckDataset(c Config, data *dataset.Dataset) error {
+	for i := range j.Names {
+		had, err := ReadArgs(j.Run(i))
+		if err != nil || had.Dataset != c.Dataset || had.ImageSize != c.ImageSize || had.SkipBad != c.SkipBad {
+			continue
+		}
+		return trainer.CheckDataset(j.Run(i), data) // all that have begun passed this check
+	}
+	return nil
 }
 
 // JobState says how far a job has come.

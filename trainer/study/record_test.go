@@ -77,6 +77,10 @@ func TestRecordRefuses(t *testing.T) {
 	other.Config.LR = .1
 	part.Config.EvalImages = 10
 	tested.Labels = make([]byte, 11)
+	first, trained := of(recorded(1, 0), "/digits", "1"), trainedOnOthers(of(recorded(2, 0), "/digits", "1"))
+	if _, err := NewRecord("x", "", []*Run{first, trained}, nil); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "were trained on different images") {
+		t.Errorf("trained on different images: %v", err)
+	}
 	for say, c := range map[string]struct {
 		run   *Run
 		twins []int
