@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/stat"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
@@ -160,10 +161,10 @@ func withoutRepeats(runs []*Run) (kept []*Run, notes []string) {
 	}
 	last := map[training]*Run{}
 	for _, r := range runs {
-		last[training{r.Config.recipe(), r.Config.Seed}] = r
+		last[training{r.recipe(), r.Config.Seed}] = r
 	}
 	for _, r := range runs {
-		if repeat := last[training{r.Config.recipe(), r.Config.Seed}]; repeat != r && sameTraining(repeat, r) {
+		if repeat := last[training{r.recipe(), r.Config.Seed}]; repeat != r {
 			notes = append(notes, fmt.Sprintf("%s is left out: %s is the same training.", r.Dir, repeat.Dir))
 			continue
 		}
@@ -213,7 +214,8 @@ func sameTest(a, b *Run) bool {
 	return a.Config.Dataset == b.Config.Dataset && !scaledAlike || !slices.ContainsFunc(changedFiles(a, b), isOfTest)
 }
 
-// sameTraining reports whether two runs of one recipe were trained on the same images.
+// sameTraining reports whether two runs were trained on the same images, as far as their
+// hashes tell.
 func sameTraining(a, b *Run) bool {
 	return !slices.ContainsFunc(changedFiles(a, b), func(name string) bool { return !isOfTest(name) })
 }
@@ -227,6 +229,23 @@ func changedFiles(a, b *Run) (names []string) {
 		}
 	}
 	return names
+}
+
+// recipe returns the settings that decide the run's weights, but the seed, with a digest of
+// the training images in place of the dataset's folder, which may have moved.
+func (r *Run) recipe() string {
+	var trained []string
+	for name, hash := range r.Environment.SHA256 {
+		if !isOfTest(name) {
+			trained = append(trained, name+" "+hash)
+		}
+	}
+	c := r.Config
+	if len(trained) > 0 && c.Dataset != dataset.FashionMNIST.Name {
+		slices.Sort(trained)
+		c.Dataset = digest(strings.Join(trained, "\n"))
+	}
+	return c.recipe()
 }
 
 func isOfTest(name string) bool {
@@ -375,8 +394,13 @@ func compareTogether(runs []*Run) (*Cochran, error) {
 func recipes(runs []*Run) ([]RecipeRuns, error) {
 	var keys []string
 	groups := map[string][]*Run{}
+	alike := map[string]*Run{} // the first run with the same settings
 	for _, r := range runs {
-		key := r.Config.recipe()
+		settings, key := r.Config.recipe(), r.recipe()
+		first := cmp.Or(alike[settings], r)
+		if alike[settings] = first; !sameTraining(first, r) {
+			return nil, usage("%s and %s have the same settings, but were trained on different images: their dataset, %s, has changed in between", first.Dir, r.Dir, r.Config.Dataset)
+		}
 		if groups[key] == nil {
 			keys = append(keys, key)
 		}
@@ -387,9 +411,6 @@ func recipes(runs []*Run) ([]RecipeRuns, error) {
 		group := groups[key]
 		slices.SortStableFunc(group, func(a, b *Run) int { return cmp.Compare(a.Config.Seed, b.Config.Seed) })
 		for i := 1; i < len(group); i++ {
-			if !sameTraining(group[0], group[i]) {
-				return nil, usage("%s and %s have the same settings, but were trained on different images: their dataset, %s, has changed in between", group[0].Dir, group[i].Dir, group[0].Config.Dataset)
-			}
 			if group[i].Config.Seed == group[i-1].Config.Seed {
 				return nil, usage("%s and %s are the same training with seed %d: leave one out", group[i-1].Dir, group[i].Dir, group[i].Config.Seed)
 			}

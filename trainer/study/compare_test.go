@@ -165,6 +165,16 @@ func TestCompareSameImages(t *testing.T) {
 	}
 }
 
+// Seeds of one recipe stay together when the dataset's folder has moved between them.
+func TestCompareMovedDataset(t *testing.T) {
+	moved := of(invented("main_no_aug", 43, .9), "/moved", "1")
+	moved.Environment.SHA256["train"] = "/digits"
+	c := compare(t, of(invented("main_no_aug", 42, .9), "/digits", "1"), moved)
+	if len(c.Recipes) != 1 || len(c.Recipes[0].Runs()) != 2 {
+		t.Errorf("%d recipes, want one of two runs", len(c.Recipes))
+	}
+}
+
 func TestCompareRefuses(t *testing.T) {
 	a, b := invented("main_no_aug", 42, .9), invented("main_aug_dropout", 42, .9)
 	for say, runs := range map[string][]*Run{

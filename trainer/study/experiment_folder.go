@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -34,8 +35,12 @@ func CheckRun(dir string, c Config) error {
 }
 
 // differences lists the settings of a recorded run that affect its weights, the
-// seed included, and differ from those of c.
+// seed included, and differ from those of c. The folder of a dataset may have moved: its
+// hashes tell whether it is the same; see [trainer.CheckDataset].
 func differences(had, c Config) []string {
+	if had.Dataset != dataset.FashionMNIST.Name && c.Dataset != dataset.FashionMNIST.Name {
+		had.Dataset = c.Dataset
+	}
 	for _, path := range []*string{&had.InitFrom, &c.InitFrom} {
 		if absolute, err := filepath.Abs(*path); *path != "" && err == nil {
 			*path = absolute // as in args.yaml
