@@ -46,7 +46,8 @@ func newExperimentCommand() *cobra.Command {
 "original" repeats the original study: its five trainings and its learning rates.
 A YAML file gives the settings that all runs share (base) and lists of values
 (grid), with one run for each combination. Seeds can be ranges, and models the
-files of networks, relative to this file:
+files of networks, relative to this file (a dataset's folder is relative to the
+current one):
 
     base: {epochs: 5}
     grid:

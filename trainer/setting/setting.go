@@ -284,7 +284,7 @@ func FolderName(want string) Kind {
 	k := Text("NAME", want)
 	k.check = func(value any) (bool, string) {
 		name := value.(string)
-		return !strings.ContainsAny(name, `/\`) && strings.Trim(name, ". ") != "", ""
+		return !strings.ContainsAny(name, `/\`) && !strings.ContainsFunc(name, unicode.IsControl) && strings.Trim(name, ". ") != "", ""
 	}
 	return k
 }

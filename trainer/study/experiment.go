@@ -25,12 +25,12 @@ type Group struct {
 
 // each calls train for every batch of runs in order, with at most workers calls at a
 // time. It passes each call a worker number, from 0 to workers−1, that no concurrent
-// call has. A training that diverges does not stop the others; each returns all
-// such errors together. Any other error cancels the context of the other calls
+// call has. A training that diverges, or that another process trains, does not stop the
+// others; each returns all such errors together. Any other error cancels the context of the other calls
 // and is returned when they have ended; a cancelled ctx is [trainer.ErrInterrupted].
 func each(ctx context.Context, workers int, batches [][]Config, train func(ctx context.Context, worker int, runs []Config) error) error {
 	queue := make(chan []Config)
-	diverged := make([]error, workers)
+	failed := make([]error, workers)
 	group, inner := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		defer close(queue)
@@ -47,9 +47,12 @@ func each(ctx context.Context, workers int, batches [][]Config, train func(ctx c
 		group.Go(func() error {
 			for runs := range queue {
 				err := train(inner, worker, runs)
-				if errors.Is(err, trainer.ErrDiverged) {
-					diverged[worker] = errors.Join(diverged[worker], err)
-				} else if err != nil {
+				switch locked := new(trainer.LockedError); {
+				case errors.Is(err, trainer.ErrDiverged):
+					failed[worker] = errors.Join(failed[worker], err)
+				case errors.As(err, &locked): // which is no wrong usage here
+					failed[worker] = errors.Join(failed[worker], fmt.Errorf("%s is left out: another %s is running there; start this again when that has ended", locked.Dir, locked.Who))
+				case err != nil:
 					return err
 				}
 			}
@@ -59,7 +62,7 @@ func each(ctx context.Context, workers int, batches [][]Config, train func(ctx c
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return errors.Join(diverged...)
+	return errors.Join(failed...)
 }
 
 // longestName limits the name of a run's folder: file systems allow 255 bytes, of which

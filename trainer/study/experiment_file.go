@@ -278,8 +278,13 @@ func (f *experimentText) overrideVariants(name string) {
 	}
 }
 
-// checkVariants refuses settings that a variant cannot change.
+// checkVariants refuses settings that a variant cannot change, and networks without a name.
 func (f *experimentText) checkVariants() error {
+	for _, a := range f.axes {
+		if a.name == "network" {
+			return usage("%s: network: networks need names to be told apart: put each into a file of its own, for model, or into a variant", a.values[0].Source)
+		}
+	}
 	for _, v := range f.variants {
 		for _, a := range slices.Concat(v.named, v.unnamed) {
 			switch {
@@ -411,6 +416,7 @@ func (f *experimentText) override(overrides []setting.Assignment) error {
 		f.overrideVariants(o.Name)
 		if o.Name == "model" { // replaces the network too
 			f.base = without(f.base, "network")
+			f.overrideVariants("network")
 		}
 		f.base = append(f.base, o)
 	}

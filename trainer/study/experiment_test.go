@@ -217,6 +217,7 @@ grid: {prune: [0, 0.4], seed: 1-2}
 		"variants: [{seed: 1}]":                                 "all variants have the same seeds",
 		"variants: [{lr: 1}]\ngrid: {lr: [1, 2]}":               "lr has values under grid too",
 		"variants: [{network: 'layers: [flatten]'}]":            "needs a name",
+		"grid: {network: ['layers: [flatten]']}":                "networks need names to be told apart",
 		"grid: {seed: 0-999, crop: [0, 1, 2, 3, 4, 5]}\nvariants: [{}, {lr: 1}]": "more than 10000 runs",
 	} {
 		if _, err := ParseExperiment(file, []byte(text)); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), say) {
@@ -247,7 +248,8 @@ func TestVariantsAndOthers(t *testing.T) {
 	}
 	const network = "base: {model: mine, network: 'layers: [flatten, linear: {out: classes}]'}\n"
 	for _, list := range [][]Config{parse(network + "variants: [{}, {model: logistic}]"), parse(network + "grid: {model: [fastcnn, logistic]}"),
-		parse(network, given("--set", "model", "logistic"))} {
+		parse(network, given("--set", "model", "logistic")),
+		parse("variants: [{name: x, network: 'layers: [flatten, linear: {out: classes}]'}]", given("--set", "model", "logistic"))} {
 		if last := list[len(list)-1]; last.Model != "logistic" || last.Network != "" {
 			t.Errorf("model %s has the network %q", last.Model, last.Network)
 		}
@@ -378,10 +380,16 @@ func TestEach(t *testing.T) {
 		if name == "b" || name == "e" {
 			return fmt.Errorf("%s: %w: too fast", name, trainer.ErrDiverged)
 		}
+		if name == "c" {
+			return &trainer.LockedError{Dir: name, Who: "training"}
+		}
 		return nil
 	})
 	if !errors.Is(err, trainer.ErrDiverged) || !strings.Contains(err.Error(), "b: ") || !strings.Contains(err.Error(), "e: ") {
 		t.Errorf("the error is %v, want both diverged runs", err)
+	}
+	if errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "c is left out: another training is running there") {
+		t.Errorf("the error is %v, want the run that is trained elsewhere, and no wrong usage", err)
 	}
 	if len(trained) != 6 || slices.Max(slices.Collect(maps.Values(trained))) != 1 {
 		t.Errorf("trained %v, want each once", trained)
