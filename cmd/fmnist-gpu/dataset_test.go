@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,6 +110,18 @@ func TestIDXFolder(t *testing.T) {
 	rows, err := os.ReadFile(filepath.Join(run1, "predictions.csv"))
 	if err != nil || !strings.HasPrefix(string(rows), "index,label,predicted,p0,") || !strings.Contains(string(rows), ",p25\n") {
 		t.Errorf("predictions.csv (%v) begins %.200s", err, rows)
+	}
+	// An image of such a file is classified as it is, whatever its corners look like.
+	light := bytes.Repeat([]byte{255}, 20*16)
+	for i := range 16 {
+		light[10*16+i] = 0
+	}
+	writeIDX(t, filepath.Join(dir, "light"), light, 1, 20, 16)
+	classify := func(more ...string) string {
+		return fmt.Sprint(predicted(t, append([]string{"--checkpoint", run1, filepath.Join(dir, "light")}, more...)...))
+	}
+	if as := classify("--invert", "no"); classify() != as || classify("--invert", "yes") == as {
+		t.Errorf("as it is, the light image is %s, by default %s, inverted %s", as, classify(), classify("--invert", "yes"))
 	}
 	wantSuccess(t, "train", "--resume", run1, "--epochs", "4", "--quiet")
 	wantSuccess(t, append(quickly, "--dataset", letters, "--image-size", "12", "--model", "logistic", "--max-steps", "3", "--name", "small", "--out", out)...)

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/dustin/go-humanize/english"
 	"github.com/spf13/cobra"
@@ -100,7 +102,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	case c.Flags().Changed("cam") && f.explain == "":
 		return &commandLineError{"--cam applies only to the pictures that --explain writes: add --explain FOLDER"}
 	}
-	files, err := pictureFiles(args)
+	files, err := pictureFiles(c.Context(), args)
 	if err != nil {
 		return err
 	}
@@ -119,6 +121,9 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	}
 	switch {
 	case f.asJSON:
+		if slices.ContainsFunc(p.list, func(f classifiedFile) bool { return !utf8.ValidString(f.File) }) {
+			fmt.Fprintln(c.ErrOrStderr(), "note: some names of files are not UTF-8, which JSON cannot hold: --csv has them as they are")
+		}
 		err = printJSON(c.OutOrStdout(), p.list)
 	case f.asCSV:
 		err = writePredictionsCSV(c.OutOrStdout(), p.list)
@@ -130,7 +135,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 
 // pictureFiles lists the files that the arguments name: of folders, all pictures in
 // them, sorted.
-func pictureFiles(args []string) ([]string, error) {
+func pictureFiles(ctx context.Context, args []string) ([]string, error) {
 	var files []string
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -141,7 +146,7 @@ func pictureFiles(args []string) ([]string, error) {
 			files = append(files, arg)
 			continue
 		}
-		found, err := picturesIn(arg)
+		found, err := picturesIn(ctx, arg)
 		if err != nil {
 			return nil, fmt.Errorf("%w: cannot read the folder %s: %v", dataset.ErrBadData, arg, err)
 		}
@@ -155,18 +160,9 @@ func pictureFiles(args []string) ([]string, error) {
 
 // picturesIn lists the pictures in a folder and the folders inside it, but not in
 // hidden ones.
-func picturesIn(dir string) (files []string, err error) {
-	root := dir + string(filepath.Separator) // if it is a link, to the folder
-	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir() && path != root && strings.HasPrefix(e.Name(), "."):
-			return fs.SkipDir
-		case !e.IsDir() && picture.IsPicture(path):
-			files = append(files, path)
-		}
-		return nil
+func picturesIn(ctx context.Context, dir string) (files []string, err error) {
+	err = picture.Walk(ctx, dir, nil, func(file string, _ fs.FileInfo) {
+		files = append(files, filepath.Join(dir, filepath.FromSlash(file)))
 	})
 	return files, err
 }
@@ -175,6 +171,7 @@ func picturesIn(dir string) (files []string, err error) {
 type source struct {
 	name string
 	open func() (image.Image, error)
+	raw  bool // it is of a dataset's file, and as networks see it if it has their size
 }
 
 // sources lists what the files hold, one file after the other, so that few of them are
@@ -182,7 +179,7 @@ type source struct {
 func sources(files []string, index string) iter.Seq2[source, error] {
 	return func(yield func(source, error) bool) {
 		for _, file := range files {
-			list := []source{{file, func() (image.Image, error) { return picture.Open(file) }}}
+			list := []source{{name: file, open: func() (image.Image, error) { return picture.Open(file) }}}
 			var err error
 			if dataset.IsIDX(file) {
 				list, err = idxSources(file, index)
@@ -204,7 +201,7 @@ func sources(files []string, index string) iter.Seq2[source, error] {
 func idxSources(file, index string) ([]source, error) {
 	images, err := dataset.ReadImages(file)
 	if err != nil { // it counts as a picture that cannot be read
-		return []source{{file, func() (image.Image, error) { return nil, err }}}, nil
+		return []source{{name: file, open: func() (image.Image, error) { return nil, err }}}, nil
 	}
 	chosen, err := indices(index, images.N)
 	if err != nil {
@@ -212,7 +209,7 @@ func idxSources(file, index string) ([]source, error) {
 	}
 	var list []source
 	for _, i := range chosen {
-		list = append(list, source{fmt.Sprintf("%s[%d]", file, i), func() (image.Image, error) { return images.Picture(i), nil }})
+		list = append(list, source{fmt.Sprintf("%s[%d]", file, i), func() (image.Image, error) { return images.Picture(i), nil }, true})
 	}
 	return list, nil
 }
@@ -337,11 +334,21 @@ func (p *predictor) inputs(ctx context.Context, part []source) (inputs [][]byte,
 				problems[i] = err
 				return nil
 			}
-			inputs[i] = p.model.Input(img, picture.Invert(p.flags.invert))
+			inputs[i] = p.model.Input(img, p.invert(s, img.Bounds()))
 			return nil
 		})
 	}
 	return inputs, problems, errors.Join(group.Wait(), ctx.Err())
+}
+
+// invert returns whether to invert a source's picture. Those of a dataset are not, whatever
+// their corners look like: training takes them as they are.
+func (p *predictor) invert(s source, size image.Rectangle) picture.Invert {
+	in, invert := p.model.Network.Input, picture.Invert(p.flags.invert)
+	if s.raw && invert == picture.InvertAuto && size.Dx() == in.W && size.Dy() == in.H {
+		return picture.InvertNo
+	}
+	return invert
 }
 
 // problem returns what is wrong with a picture: "shirt.png (damaged PNG)".
@@ -414,9 +421,20 @@ func printPredictions(w io.Writer, list []classifiedFile) error {
 		for _, p := range f.Predictions {
 			classes = append(classes, fmt.Sprintf("%s %.1f %%", p.Class, 100*p.Probability))
 		}
-		fmt.Fprintf(t, "%s\t%s\n", f.File, strings.Join(classes, ", "))
+		fmt.Fprintf(t, "%s\t%s\n", printable(f.File), strings.Join(classes, ", "))
 	}
 	return t.Flush()
+}
+
+// printable returns a file's name as text on one line, without what a terminal or a table
+// would take for a command.
+func printable(name string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
 }
 
 func writePredictionsCSV(w io.Writer, list []classifiedFile) error {

@@ -5,17 +5,20 @@ import (
 	"compress/gzip"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 )
@@ -125,6 +128,33 @@ func TestPredict(t *testing.T) {
 	rows, err := csv.NewReader(strings.NewReader(wantSuccess(t, "predict", "--cpu", "--checkpoint", moved, large, "--csv"))).ReadAll()
 	if err != nil || len(rows) != 4 || strings.Join(rows[0], ",") != "file,rank,class,label,probability" || rows[1][0] != large || rows[1][2] != "low" || rows[3][1] != "3" {
 		t.Errorf("--csv prints %v (%v)", rows, err)
+	}
+}
+
+// Pictures in folders that links lead to are found, each once; names that are not text do no
+// harm.
+func TestPredictLinksAndNames(t *testing.T) {
+	checkpoint, dir := filepath.Join(trainedOnStripes(t), "cnn"), t.TempDir()
+	writePicture(t, filepath.Join(dir, "real", "a.png"), stripe(12, 0, 1, color.White))
+	odd := "b\xff\t\n.png"
+	if runtime.GOOS != "linux" {
+		odd = "b\t\n.png"
+	}
+	writePicture(t, filepath.Join(dir, "real", odd), stripe(12, 1, 1, color.White))
+	if err := errors.Join(os.Symlink("../real", filepath.Join(dir, "real", "again")), os.Symlink("real", filepath.Join(dir, "to.png"))); err != nil {
+		t.Skip(err)
+	}
+	lines := strings.Split(strings.TrimSpace(wantSuccess(t, "predict", "--cpu", "--checkpoint", checkpoint, dir)), "\n")
+	if all := strings.Join(lines, ""); len(lines) != 4 || strings.Contains(all, "\t") || !utf8.ValidString(all) || !strings.HasPrefix(lines[3], filepath.Join(dir, "to.png", "b")) {
+		t.Errorf("predict prints %q", lines)
+	}
+	rows, err := csv.NewReader(strings.NewReader(wantSuccess(t, "predict", "--cpu", "--checkpoint", checkpoint, dir, "--top", "1", "--csv"))).ReadAll()
+	if err != nil || len(rows) != 5 || rows[2][0] != filepath.Join(dir, "real", odd) {
+		t.Errorf("--csv prints %q (%v)", rows, err)
+	}
+	_, stderr, code := run(t, "predict", "--cpu", "--checkpoint", checkpoint, dir, "--json")
+	if note := "note: some names of files are not UTF-8"; code != exitDone || strings.HasPrefix(stderr, note) != !utf8.ValidString(odd) {
+		t.Errorf("--json: exit code %d, %q", code, stderr)
 	}
 }
 

@@ -46,12 +46,6 @@ func openClassFolders(ctx context.Context, root string, o FolderOptions) (*Datas
 	return c.dataset(images, o.SkipBad)
 }
 
-// ignored reports whether a file or folder is not the user's: it is hidden, or
-// macOS or a network drive has put it there.
-func ignored(name string) bool {
-	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
-}
-
 // listClassFolders finds the classes and pictures in a folder.
 func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 	c := &classFolders{root: root}
@@ -107,7 +101,7 @@ func listFolder(dir string) (folders []string, pictures int, err error) {
 	}
 	for _, e := range entries {
 		switch {
-		case ignored(e.Name()):
+		case picture.Ignored(e.Name()):
 		case e.IsDir(), e.Type()&fs.ModeSymlink != 0 && isFolder(filepath.Join(dir, e.Name())):
 			folders = append(folders, e.Name())
 		case picture.IsPicture(e.Name()):
@@ -202,40 +196,16 @@ func (c *classFolders) listSplit(ctx context.Context, split, folder string, clas
 // listClass lists the pictures in a folder of a class and in the folders inside it,
 // but not those above it, to which a link may lead.
 func (c *classFolders) listClass(ctx context.Context, folder classPicture, above []fs.FileInfo) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	dir := filepath.Join(c.root, filepath.FromSlash(folder.path))
-	self, err := os.Stat(dir)
-	if err != nil {
-		return badData("%v", err)
-	}
-	if slices.ContainsFunc(above, func(info fs.FileInfo) bool { return os.SameFile(info, self) }) {
-		return nil
-	}
-	above = append(slices.Clip(above), self)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return badData("%v", err)
-	}
-	for _, e := range entries {
-		if ignored(e.Name()) {
-			continue
-		}
+	err := picture.Walk(ctx, dir, above, func(inner string, info fs.FileInfo) {
 		file := folder
-		file.path = path.Join(folder.path, e.Name())
-		info, err := os.Stat(filepath.Join(dir, e.Name()))
-		switch {
-		case err == nil && info.IsDir():
-			if err := c.listClass(ctx, file, above); err != nil {
-				return err
-			}
-		case picture.IsPicture(e.Name()):
-			file.info = info
-			c.pictures = append(c.pictures, file)
-		}
+		file.path, file.info = path.Join(folder.path, inner), info
+		c.pictures = append(c.pictures, file)
+	})
+	if err != nil && ctx.Err() == nil {
+		return badData("%v", err)
 	}
-	return nil
+	return err
 }
 
 // dataset makes a dataset of the decoded pictures.

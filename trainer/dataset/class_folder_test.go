@@ -351,6 +351,10 @@ func TestClassFoldersRefuse(t *testing.T) {
 			}},
 		{"unknown class", func(root string) { putClasses(t, root, 2, "train/a", "train/b", "val/c", "val/b") },
 			func(root string) string { return at(root, "val") + " has classes that train lacks: c" }},
+		{"a name in another encoding", func(root string) { putClasses(t, root, 2, "a", "b\xe9") },
+			func(root string) string {
+				return root + ` has the class "b\xe9", whose name is not UTF-8: rename its folder`
+			}},
 		{"one picture", func(root string) { putClasses(t, root, 2, "a"); putClasses(t, root, 1, "b") },
 			func(root string) string {
 				return root + ` has one image only of class "b", and no test images: at least two of each class are needed`

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
@@ -114,6 +115,11 @@ func checkClasses(path string, classes []string) error {
 		return badData("%s has one class only, %q: at least two are needed", path, classes[0])
 	case n > MaxClasses:
 		return badData("%s has %d classes, more than %d", path, n, MaxClasses)
+	}
+	for _, name := range classes { // which models and reports keep as text
+		if !utf8.ValidString(name) {
+			return badData("%s has the class %q, whose name is not UTF-8: rename its folder", path, name)
+		}
 	}
 	return nil
 }

@@ -91,7 +91,7 @@ func listIDX(path string) ([]*idxSet, error) {
 	for _, pattern := range idxSubfolders {
 		dirs, _ := fs.Glob(os.DirFS(path), pattern) // the pattern is good
 		for _, sub := range dirs {
-			if ignored(filepath.Base(sub)) || !isFolder(filepath.Join(path, sub)) {
+			if picture.Ignored(filepath.Base(sub)) || !isFolder(filepath.Join(path, sub)) {
 				continue
 			}
 			found, err := listIDXIn(filepath.Join(path, filepath.FromSlash(sub)))

@@ -68,7 +68,12 @@ func cause(path string, err error) error {
 
 func put(path string, fill func(io.Writer) error) error {
 	info, err := os.Stat(path)
-	switch {
+	switch to, none := os.Readlink(path); {
+	case errors.Is(err, fs.ErrNotExist) && none == nil: // a link to a file that is not there yet
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		return put(to, fill)
 	case err != nil || info.IsDir(): // nothing there yet, or an error to come
 		return replace(path, fill)
 	case !info.Mode().IsRegular():

@@ -102,6 +102,12 @@ func TestWriteFollowsLinks(t *testing.T) {
 	if to, err := os.Readlink(link); err != nil || to != "f" {
 		t.Errorf("the link leads to %q, %v", to, err)
 	}
+	if err := errors.Join(os.Remove(path), Write(link, []byte("again"))); err != nil { // the link leads nowhere
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "again" {
+		t.Errorf("%q, %v: want the file that the link names", b, err)
+	}
 }
 
 // What is not a file is written to, and stays what it is.
