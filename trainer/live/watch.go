@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"reflect"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
@@ -80,8 +81,7 @@ func added(before, all []Event) []Event {
 		}
 		return n
 	}
-	hadWeights := before[0].Start.Parameters > 0
-	if have := epochs(before); have <= epochs(all) && (hadWeights || all[0].Start.Parameters == 0) {
+	if have := epochs(before); have <= epochs(all) && reflect.DeepEqual(before[0].Start, all[0].Start) {
 		var list []Event
 		last := lastStep(before)
 		for _, e := range all {

@@ -12,10 +12,12 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/browsertest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 // until waits for a script to become true.
@@ -184,6 +186,43 @@ func TestRunsInBrowser(t *testing.T) {
 	browsertest.Keep(t, ctx, "all-runs.png")
 	browsertest.Do(t, ctx, chromedp.Click(`#runs a[href="#run:conv"]`), chromedp.WaitVisible("#chart-accuracy canvas"))
 	until(t, ctx, `$("run-title").textContent == "conv" && $("state").textContent == "Finished after 3 epochs"`)
+	if problems := wrong(); len(problems) > 0 {
+		t.Errorf("in the browser: %v", problems)
+	}
+}
+
+// A page that shows a finished run shows how it goes on when it is resumed, and the keyboard's
+// focus stays where it was in the list of runs.
+func TestResumedInBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes seconds to start: not under -short")
+	}
+	dir := runs(t)
+	l, _ := start(t, newServer(t, Options{Folder: dir}), "127.0.0.1:0")
+	ctx, wrong := browsertest.Open(t, l.URL())
+	browsertest.Do(t, ctx, chromedp.Navigate(l.URL()+"#run:100%"), chromedp.WaitVisible("#view-run")) // cut off
+	browsertest.Do(t, ctx, chromedp.Navigate(l.URL()+"#run:more%2Flinear"), chromedp.WaitVisible("#chart-accuracy canvas"))
+	until(t, ctx, `$("state").textContent == "Finished after 3 epochs" && run.ended`)
+	browsertest.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`location.hash = "runs"`), chromedp.WaitVisible("#view-runs"))
+	browsertest.Do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelector('#runs tr[data-run="more/linear"] a').focus()`))
+	run := filepath.Join(dir, "more", "linear")
+	c, err := study.ReadArgs(run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	backend, err := cpuref.Open(cpuref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backend.Close()
+	c.Epochs = 4
+	if _, err := study.Train(t.Context(), c, datasettest.Subset(t), backend, trainer.Options{Dir: run, Resume: true, NoPictures: true}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, ctx, `$("state").textContent == "Finished after 4 epochs" && $("runs").textContent.includes("4 of 4")`)
+	if focused := browsertest.Read[string](t, ctx, `document.activeElement.getAttribute("href") || ""`); focused != "#run:more%2Flinear" {
+		t.Errorf("the focus has gone to %q", focused)
+	}
 	if problems := wrong(); len(problems) > 0 {
 		t.Errorf("in the browser: %v", problems)
 	}

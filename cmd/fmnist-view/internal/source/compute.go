@@ -80,8 +80,9 @@ func (i *inspector) update(ctx context.Context) error {
 		images, err := i.options.Images(ctx, i.dir)
 		if err != nil {
 			i.note(fmt.Sprintf("no samples: %v", err))
+		} else {
+			i.images = images
 		}
-		i.images = images
 	}
 	if err := i.inspect(); err != nil {
 		return err
@@ -170,7 +171,9 @@ func (i *inspector) count(ctx context.Context) error {
 		matrix[c] = make([]int, len(matrix))
 	}
 	for k, p := range predictions {
-		matrix[some.Labels[k]][p.Best().Label]++
+		if label := int(some.Labels[k]); label < len(matrix) { // a run that does not know its dataset's hashes may have another now
+			matrix[label][p.Best().Label]++
+		}
 	}
 	i.counted = i.loaded
 	i.lock.Lock()

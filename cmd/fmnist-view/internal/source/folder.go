@@ -69,7 +69,10 @@ func TestImages(ctx context.Context, dir, dataDir string) (dataset.Split, error)
 	if err != nil {
 		return dataset.Split{}, fmt.Errorf("the run's dataset %s cannot be read: %w", c.Dataset, err)
 	}
-	return data.Test, trainer.CheckDataset(dir, data)
+	if err := trainer.CheckDataset(dir, data); err != nil {
+		return dataset.Split{}, err
+	}
+	return data.Test, nil
 }
 
 func readDataset(ctx context.Context, c study.Config, dataDir string) (*dataset.Dataset, error) {

@@ -71,6 +71,32 @@ func (s *Source) Close() {
 	s.running.Wait()
 }
 
+// resumed waits until another process goes on with the run, and returns the events that
+// follow; nil if that cannot be found out.
+func (s *Source) resumed(ctx context.Context) <-chan live.Event {
+	if s.options.URL != "" {
+		return nil
+	}
+	for ended := lastChange(s.options.Dir); ; {
+		select {
+		case <-time.After(lookEvery):
+		case <-ctx.Done():
+			return nil
+		}
+		if lastChange(s.options.Dir).Equal(ended) {
+			continue
+		}
+		history, next, err := live.Watch(ctx, s.options.Dir)
+		if err != nil {
+			continue // a file is being replaced, or the folder is gone
+		}
+		for _, e := range history {
+			s.add(e)
+		}
+		return next
+	}
+}
+
 // State returns what is known now.
 func (s *Source) State() State {
 	s.lock.Lock()
@@ -109,13 +135,17 @@ func (s *Source) add(e live.Event) {
 	}
 }
 
-// receive takes in the events that follow.
+// receive takes in the events that follow, also those of a run that is resumed after its
+// end, if its folder tells.
 func (s *Source) receive(ctx context.Context, events <-chan live.Event) {
 	for {
 		select {
 		case e, ok := <-events:
 			if !ok {
-				return
+				if events = s.resumed(ctx); events == nil {
+					return
+				}
+				continue
 			}
 			s.add(e)
 		case <-ctx.Done():

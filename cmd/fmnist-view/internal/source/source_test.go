@@ -97,6 +97,22 @@ func TestFolder(t *testing.T) {
 			t.Errorf("sample %d has other pixels, or the version stays", step.want)
 		}
 	}
+	resumeTo(t, 3, dir, b, data)
+	await(t, s, "the run that is resumed", func(x State) bool { return len(x.Epochs) == 3 && x.End != nil && x.Inside.Epoch == 3 })
+}
+
+// resumeTo trains a run further.
+func resumeTo(t *testing.T, epochs int, dir string, b kernels.Backend, data *dataset.Dataset) {
+	t.Helper()
+	r := trainer.DefaultRecipe()
+	r.Epochs = epochs
+	n, err := trainer.BuiltIn("alternative", data.Info)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := trainer.Train(t.Context(), r, n, data, b, trainer.Options{Dir: dir, Resume: true, LogEvery: 1, NoPictures: true}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A training is followed from its server while it runs: steps, matrix, and its weights'
@@ -159,7 +175,7 @@ func TestChangedDataset(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, trainer.ArgsFile), append([]byte(settings), text...), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := TestImages(t.Context(), dir, ""); !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "is not the dataset that") {
+	if images, err := TestImages(t.Context(), dir, ""); images.N != 0 || !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "is not the dataset that") {
 		t.Errorf("the test images of another dataset: %v", err)
 	}
 }

@@ -266,7 +266,7 @@ function drawSamples({classes, shape}) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `An image of the class ${classes[s.label]}`);
     paint(canvas, atob(s.pixels), shape[2]);
-    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, `${classes[best]} ${Math.round(100 * s.probabilities[best])}\u00a0%`, make("small", {textContent: wrong ? `in truth ${classes[s.label]}` : ""})));
+    return make("li", {className: wrong ? "wrong" : ""}, canvas, make("span", {}, make("bdi", {textContent: classes[best]}), ` ${Math.round(100 * s.probabilities[best])}\u00a0%`, make("small", {}, ...wrong ? ["in truth ", make("bdi", {textContent: classes[s.label]})] : [])));
   }));
 }
 
@@ -297,19 +297,30 @@ async function loadRuns() {
     if (!answer.ok) return trouble(await answer.text());
     const text = await answer.text();
     if ($("trouble").textContent == gone) trouble("");
-    if (text == listed) return; // what is drawn again loses the keyboard's focus
+    if (text == listed) return followResumed();
     listed = text;
-    const list = JSON.parse(text);
+    const list = JSON.parse(text), before = live;
     runs = list.runs, live = list.live;
     if (live && !runs.some(r => r.name == live)) runs.unshift({name: live, state: "running", curve: {epoch: []}});
     $("folder").textContent = list.folder;
     document.querySelector('nav [href^="#classify"]').hidden = !list.classifies;
     drawRuns(list);
     drawChoices();
+    if (before && live && live != before && !location.hash.includes(":")) chosenRun = "", route(); // another training has this address
+    followResumed();
     if (run) refresh();
   } catch {
     trouble(gone);
   }
+}
+
+// followResumed follows the run again if it has gone on after its end.
+function followResumed() {
+  const r = runs.find(r => r.name == run?.name);
+  if (!run?.end || !r) return;
+  const state = `${r.changed} ${r.done} ${r.epochs}`;
+  run.ended ??= state;
+  if (run.ended != state) follow(run.name);
 }
 
 function drawRuns({experiments, left}) {
@@ -321,15 +332,14 @@ function drawRuns({experiments, left}) {
   const reports = experiments.filter(e => e.report);
   $("experiments").hidden = !reports.length;
   $("experiments").replaceChildren(...reports.map(e => make("li", {}, `${e.title ? `Experiment ${e.title}` : `Folder ${e.name}`}: `, make("a", {href: "report?run=" + encodeURIComponent(e.name), textContent: "report"}))));
-  const focused = document.activeElement?.dataset?.run;
+  const controls = row => [...row?.querySelectorAll("input, a") ?? []], focused = document.activeElement, row = focused.closest("#runs tr"), at = controls(row).indexOf(focused);
   $("runs").replaceChildren(...runs.map(runRow));
-  if (focused) document.querySelector(`#runs input[data-run="${CSS.escape(focused)}"]`)?.focus();
+  if (row) controls($("runs").querySelector(`[data-run="${CSS.escape(row.dataset.run)}"]`))[at]?.focus();
   drawComparison();
 }
 
 function runRow(r) {
   const tick = make("input", {type: "checkbox", checked: ticked.get(r.name)}), look = styles.get(r.name);
-  tick.dataset.run = r.name;
   tick.setAttribute("aria-label", `Draw ${shown(r.name)}`);
   tick.addEventListener("change", () => { ticked.set(r.name, tick.checked), drawComparison(); });
   const label = make("label", {}, tick);
@@ -337,8 +347,11 @@ function runRow(r) {
   label.append(make("a", {href: "#run:" + encodeURIComponent(r.name), textContent: shown(r.name)}));
   const report = r.report ? make("a", {href: "report?run=" + encodeURIComponent(r.name), textContent: "report"}) : "";
   if (report) report.setAttribute("aria-label", `Report of ${shown(r.name)}`);
-  if (r.error) return make("tr", {}, head("row", label), make("td", {colSpan: 6, className: "problem", textContent: r.error}));
-  return make("tr", {}, head("row", label), ...[r.state, r.network, r.epochs ? `${r.done} of ${r.epochs}` : "", r.best == null ? "–" : `${percent(r.best)}${r.select_on == "test" ? " (test)" : ""}`, percent(r.test), report].map(content => make("td", {}, content ?? "")));
+  const row = make("tr", {}, head("row", label));
+  row.dataset.run = r.name;
+  if (r.error) row.append(make("td", {colSpan: 6, className: "problem", textContent: r.error}));
+  else row.append(...[r.state, r.network, r.epochs ? `${r.done} of ${r.epochs}` : "", r.best == null ? "–" : `${percent(r.best)}${r.select_on == "test" ? " (test)" : ""}`, percent(r.test), report].map(content => make("td", {}, content ?? "")));
+  return row;
 }
 
 function drawComparison() {
@@ -363,7 +376,7 @@ function drawChoices() {
 
 const canvas = $("drawing"), pen = canvas.getContext("2d", {willReadFrequently: true});
 const mostBytes = 16 << 20;
-let drawing = false, from = null, asked = null, picture = null, timer = 0, stopCamera = () => {};
+let pointer = null, from = null, asked = null, picture = null, timer = 0, stopCamera = () => {};
 
 const place = event => {
   const box = canvas.getBoundingClientRect();
@@ -383,14 +396,14 @@ function stroke(event) {
   soon();
 }
 canvas.addEventListener("pointerdown", event => {
-  if (event.button) return;
-  drawing = true;
+  if (event.button || pointer != null) return; // a second finger, or a palm, draws nothing
+  pointer = event.pointerId;
   from = null;
   if (event.isTrusted) canvas.setPointerCapture(event.pointerId);
   stroke(event);
 });
-canvas.addEventListener("pointermove", event => { if (drawing) stroke(event); });
-for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => { drawing = false; });
+canvas.addEventListener("pointermove", event => { if (pointer == event.pointerId) stroke(event); });
+for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, event => { if (pointer == event.pointerId) pointer = null; });
 
 // soon classifies the drawing when the pen has rested for a moment.
 function soon() {
@@ -437,19 +450,20 @@ async function classify(file, label = "") {
 
 function fault(text) {
   $("verdict").textContent = text;
+  $("classify-note").textContent = "";
   $("classes").replaceChildren();
   $("input-box").hidden = $("heat-box").hidden = true;
 }
 
 function tell(said) {
   const best = said.predictions[0];
-  $("verdict").textContent = `${best.class}, ${(100 * best.probability).toFixed(1)}\u00a0%`;
+  $("verdict").replaceChildren(make("bdi", {textContent: best.class}), `, ${(100 * best.probability).toFixed(1)}\u00a0%`);
   const focused = document.activeElement?.dataset?.label;
   $("classes").replaceChildren(...said.predictions.slice(0, 10).map(p => {
     const bar = make("i"), button = make("button", {type: "button"}, make("span", {textContent: p.class}), bar, make("span", {textContent: `${(100 * p.probability).toFixed(1)}\u00a0%`}));
     bar.style.width = `${100 * p.probability}%`;
     button.dataset.label = p.label;
-    button.title = "Show where the network sees this class";
+    if (said.heat) button.title = "Show where the network sees this class";
     button.setAttribute("aria-pressed", p.class == said.explained);
     button.addEventListener("click", () => classify(picture, p.label));
     return make("li", {}, button);
@@ -460,7 +474,7 @@ function tell(said) {
   $("heat-box").hidden = !said.heat;
   if (said.heat) Object.assign($("heat"), {src: said.heat, alt: `Class activation map (HiRes-CAM): the regions that speak for ${said.explained}`});
   $("heat-class").textContent = said.explained;
-  $("classify-note").textContent = `${said.network}${said.epoch ? `, weights of epoch ${said.epoch}` : ""}; ${Math.round(said.milliseconds)} ms. Choose a class to see where the network sees it.`;
+  $("classify-note").textContent = `${said.network}${said.epoch ? `, weights of epoch ${said.epoch}` : ""}; ${Math.round(said.milliseconds)} ms.${said.heat ? " Choose a class to see where the network sees it." : ""}`;
 }
 
 // show classifies a file and shows it on the drawing area.
@@ -491,8 +505,12 @@ document.addEventListener("paste", event => {
 const camera = $("camera");
 $("use-camera").hidden = !navigator.mediaDevices?.getUserMedia; // browsers have it on this machine and over HTTPS
 $("use-camera").addEventListener("click", async () => {
+  let wanted = true;
+  stopCamera(); // or an earlier request for it
+  stopCamera = () => { wanted = false; };
   try {
     const stream = await navigator.mediaDevices.getUserMedia({video: {facingMode: "environment"}});
+    if (!wanted) return stream.getTracks().forEach(track => track.stop()); // cleared, or left, while the browser asked
     stopCamera = () => {
       stream.getTracks().forEach(track => track.stop());
       camera.hidden = $("shoot").hidden = true;
@@ -521,7 +539,9 @@ let chosenRun = "";
 function route() {
   const [name, of] = location.hash.slice(1).split(":"), view = views.includes(name) ? name : "run";
   const before = chosenRun;
-  if (of) chosenRun = decodeURIComponent(of);
+  try {
+    if (of) chosenRun = decodeURIComponent(of);
+  } catch {} // an address that was cut off names no run
   if (!chosenRun) chosenRun = live || runs[0]?.name || "";
   views.forEach(v => { $("view-" + v).hidden = v != view; });
   document.querySelectorAll("nav a").forEach(link => {
