@@ -21,7 +21,7 @@ endif
 .PHONY: help setup build train test test-all test-swiftshader parity lint dependencies race random fuzz torture torture-short slurm-check check-manifests portable arm64 shader-report check-shader-report shader-report-mixed bench-cpu bench-gpu generate fresh gpu-bundle release container-cpu container-gpu view test-view clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 22
 
 setup: ## install missing packages (Debian, Ubuntu), or say what to install
 	@if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then \

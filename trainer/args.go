@@ -73,6 +73,29 @@ func (t *training) writeArgs() error {
 	return t.folder.write(ArgsFile, append(text, environment...))
 }
 
+// checkSettings refuses settings from which a run could not be resumed.
+func (o Options) checkSettings(r Recipe, n model.Network) error {
+	if o.Dir == "" || o.Settings == nil {
+		return nil
+	}
+	text, err := yaml.Marshal(o.Settings)
+	a := args{Recipe: DefaultRecipe()}
+	if err == nil {
+		err = a.parse("Options.Settings", text)
+	}
+	var different []string
+	if err == nil {
+		different, err = a.differences(r.Resolved(), n)
+	}
+	if err != nil {
+		return usage("Options.Settings does not say the recipe and the network: %v", err)
+	}
+	if len(different) > 0 {
+		return usage("Options.Settings says another recipe or network than the training's (%s)", strings.Join(different, ", "))
+	}
+	return nil
+}
+
 // lastKey matches the section that writeArgs writes last.
 var lastKey = regexp.MustCompile("(?m)^" + environmentKey + ":")
 

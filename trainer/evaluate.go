@@ -50,8 +50,11 @@ func (m *Model) Evaluate(ctx context.Context, images dataset.Split) (*Evaluation
 func (e *Evaluation) Model() *Model { return e.model }
 
 // Write writes the metrics, predictions and pictures to a folder, which it creates;
-// cam is the method for [GradCAMPicture].
+// cam is the method for [GradCAMPicture], an unknown one [ErrUsage].
 func (e *Evaluation) Write(dir string, cam CAM) error {
+	if err := cam.check(); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
 	}
@@ -61,8 +64,14 @@ func (e *Evaluation) Write(dir string, cam CAM) error {
 }
 
 // Without returns what follows from the predictions, as [metrics.Compute] does, for the
-// images other than those with the given indices, which ascend.
+// images other than those with the given indices. Indices that do not ascend, or are not
+// those of images, are [ErrUsage].
 func (e *Evaluation) Without(indices []int) (*metrics.Metrics, error) {
+	for i, index := range indices {
+		if index < 0 || index >= len(e.Images.Labels) || i > 0 && index <= indices[i-1] {
+			return nil, usage("the index %d to leave out, number %d: want ascending ones from 0 to %d", index, i, len(e.Images.Labels)-1)
+		}
+	}
 	classes := e.model.Network.Classes
 	var labels []byte
 	var probabilities []float32

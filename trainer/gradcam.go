@@ -32,6 +32,14 @@ const (
 // CAMs lists the methods, the default first.
 var CAMs = []CAM{HiResCAM, GradCAM}
 
+// check refuses an unknown method.
+func (c CAM) check() error {
+	if !slices.Contains(CAMs, c) {
+		return usage("the method of the class activation map is %q: want %s or %s", c, HiResCAM, GradCAM)
+	}
+	return nil
+}
+
 // title names the method in a picture.
 func (c CAM) title() string {
 	if c == GradCAM {

@@ -133,8 +133,12 @@ func (m *Model) prediction(probabilities []float32) Prediction {
 
 // Explain returns a picture of an input of the network, (H, W, C), overlaid with where
 // the network saw the class with the given label; cam is the method. A network without
-// convolutions, an input of another size and an unknown label are [ErrUsage].
+// convolutions, an input of another size, an unknown label and an unknown method are
+// [ErrUsage].
 func (m *Model) Explain(input []byte, label int, cam CAM) (image.Image, error) {
+	if err := cam.check(); err != nil {
+		return nil, err
+	}
 	if !m.Network.HasFeatures() {
 		return nil, usage("the network %s has no convolutions, so there is no class activation map", m.Network.Name)
 	}

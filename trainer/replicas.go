@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"context"
+	"path/filepath"
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -83,10 +84,16 @@ func checkReplicas(replicas []Replica, n model.Network, data *dataset.Dataset, b
 		return usage("a training needs at least one replica")
 	}
 	first := replicas[0].Recipe
-	for _, r := range replicas {
+	folders := map[string]int{}
+	for i, r := range replicas {
 		if err := r.Options.check(); err != nil {
 			return err
 		}
+		dir := filepath.Clean(r.Options.Dir)
+		if j, taken := folders[dir]; taken && r.Options.Dir != "" {
+			return usage("replicas %d and %d have the same folder, %s: want one for each", j, i, dir)
+		}
+		folders[dir] = i
 		for _, s := range recipeSettings {
 			a, b := setting.Value(&first, s.Name), setting.Value(&r.Recipe, s.Name)
 			if a != b && s.Name != "seed" {
@@ -94,7 +101,15 @@ func checkReplicas(replicas []Replica, n model.Network, data *dataset.Dataset, b
 			}
 		}
 	}
-	return checkArguments(first, n, data, backend)
+	if err := checkArguments(first, n, data, backend); err != nil {
+		return err
+	}
+	for _, r := range replicas {
+		if err := r.Options.checkSettings(r.Recipe, n); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // byStep returns trainings in groups that are at the same step.

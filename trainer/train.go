@@ -33,7 +33,7 @@ type Options struct {
 	Dir string
 	// Settings are a program's own settings, as a struct or map in YAML. They are
 	// recorded in args.yaml, in place of the recipe and the network, which they
-	// must contain under the same keys. nil for none.
+	// must contain under the same keys; else they are [ErrUsage]. nil for none.
 	Settings    any
 	Environment Environment // recorded in args.yaml, with the dataset
 	Progress    Progress    // may be nil, or an [Observer]

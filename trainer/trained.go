@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -75,9 +76,9 @@ func load(path string, backend kernels.Backend, describe func(*Model, *checkpoin
 // Save writes the weights to a safetensors file, with the names and layout of a
 // PyTorch state_dict, and everything that [Load] needs to know in its metadata. The
 // file is written whole or not at all. A name that says another format (.pth, .pt or
-// .onnx), or none, is [ErrUsage].
+// .onnx), and no name, are [ErrUsage].
 func (m *Model) Save(path string) error {
-	switch filepath.Ext(path) {
+	switch strings.ToLower(filepath.Ext(path)) {
 	case ".pth", ".pt", ".onnx":
 		return usage("cannot save weights as %s: the file is safetensors, so let its name end in .safetensors", setting.Shown(path))
 	}

@@ -116,6 +116,53 @@ func wantWholeRun(t *testing.T, dir string) {
 	}
 }
 
+// What would silently give other figures, or another picture, is refused.
+func TestEvaluationRefuses(t *testing.T) {
+	m, data := trained(t)
+	e, err := m.Evaluate(t.Context(), data.Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := e.Without([]int{0, 2}); err != nil || rest.Images != data.Test.N-2 {
+		t.Errorf("without two images: %+v (%v)", rest, err)
+	}
+	for _, indices := range [][]int{{2, 0}, {1, 1}, {-1}, {data.Test.N}} {
+		if _, err := e.Without(indices); !errors.Is(err, ErrUsage) {
+			t.Errorf("without %v: %v", indices, err)
+		}
+	}
+	dir := filepath.Join(t.TempDir(), "evaluation")
+	if err := e.Write(dir, "grad-cam"); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), `"grad-cam": want hirescam or gradcam`) {
+		t.Errorf("an unknown method: %v", err)
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
+	}
+	if _, err := m.Explain(data.Test.Image(0), 0, "grad-cam"); !errors.Is(err, ErrUsage) {
+		t.Errorf("an unknown method: %v", err)
+	}
+}
+
+// Settings that would make a run impossible to resume, and a folder for two replicas, are
+// refused before anything is written.
+func TestOptionsRefused(t *testing.T) {
+	c, data := onColour()
+	n, dir := c.network(t, colour), filepath.Join(t.TempDir(), "run")
+	for say, replicas := range map[string][]Replica{
+		"does not say the recipe and the network": {{c.Recipe, Options{Dir: dir, Settings: map[string]any{"project": "mine"}}}},
+		"Options.Settings does not say":           {{c.Recipe, Options{Dir: dir, Settings: 5}}},
+		"says another recipe":                     {{c.Recipe, Options{Dir: dir, Settings: map[string]any{"model": c.Model, "lr": .5}}}},
+		"have the same folder":                    {{c.Recipe, Options{Dir: dir}}, {c.Recipe, Options{Dir: dir + "/"}}},
+	} {
+		if _, err := TrainReplicas(t.Context(), replicas, n, data, openBackend(t)); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), say) {
+			t.Errorf("%v, want %q", err, say)
+		}
+	}
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("the folder was made")
+	}
+}
+
 func TestExplainRefuses(t *testing.T) {
 	m, data := trained(t)
 	input := data.Test.Image(0)
@@ -182,7 +229,7 @@ func TestSaveAndLoad(t *testing.T) {
 	m.Framing = picture.FrameObject
 	m.Normalization = model.Normalization{Mean: []float64{.5, .4, 1. / 3}, Std: []float64{.5, .25, .7}}
 	path := filepath.Join(t.TempDir(), "m.safetensors")
-	for _, wrong := range []string{"", filepath.Join(t.TempDir(), "model.pth"), filepath.Join(t.TempDir(), "model.onnx")} {
+	for _, wrong := range []string{"", filepath.Join(t.TempDir(), "model.pth"), filepath.Join(t.TempDir(), "model.ONNX")} {
 		if err := m.Save(wrong); !errors.Is(err, ErrUsage) {
 			t.Errorf("saved as %q: %v", wrong, err)
 		}

@@ -58,7 +58,7 @@ which all pictures are classified. They are framed as the images that the model 
 trained on: for Fashion-MNIST, an object on a plain background is cut out, inverted
 if the background is light, scaled and centred. A file in MNIST's IDX format (gzip
 or not) gives the images that --index names. Pictures that cannot be read are named
-at the end, and the exit code is then 4.`,
+at the end, and the exit code is then 4; if a file is not there, none is classified.`,
 		Example: `  fmnist-gpu predict --checkpoint runs/fashioncnn shirt.jpg
   fmnist-gpu predict --checkpoint model.safetensors photos/ --json
   fmnist-gpu predict --checkpoint runs/fashioncnn t10k-images-idx3-ubyte \
