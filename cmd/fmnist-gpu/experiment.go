@@ -314,7 +314,11 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	for i, d := range devices {
 		r.Workers = append(r.Workers, study.Worker{Backend: d.Backend, Environment: d.environment, Place: func(c *study.Config) { f.place(c, i) }})
 	}
-	return fewerReplicas(r.Train(cmd.Context(), e), useReplicas)
+	err = fewerReplicas(r.Train(cmd.Context(), e), useReplicas)
+	if errors.As(err, new(*trainer.LockedError)) { // not wrong usage: all others are trained
+		err = errors.New(oneLine(err))
+	}
+	return err
 }
 
 // place sets how and where a worker's runs run.

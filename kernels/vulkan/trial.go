@@ -108,7 +108,7 @@ func (b *Backend) testedUnits() (*units, error) {
 	err := b.try(u)
 	switch {
 	case errors.Is(err, gpu.ErrDeviceLost):
-		return nil, fmt.Errorf("the test of the %s: %w, with --precision fp32", name, err)
+		return nil, fmt.Errorf("the test of the %s: %w, with precision fp32", name, err)
 	case errors.Is(err, gpu.ErrOutOfMemory):
 		return nil, fmt.Errorf("the test of the %s: %w", name, err)
 	case err != nil:

@@ -47,12 +47,9 @@ func each(ctx context.Context, workers int, batches [][]Config, train func(ctx c
 		group.Go(func() error {
 			for runs := range queue {
 				err := train(inner, worker, runs)
-				switch locked := new(trainer.LockedError); {
-				case errors.Is(err, trainer.ErrDiverged):
+				if errors.Is(err, trainer.ErrDiverged) || errors.As(err, new(*trainer.LockedError)) {
 					failed[worker] = errors.Join(failed[worker], err)
-				case errors.As(err, &locked): // which is no wrong usage here
-					failed[worker] = errors.Join(failed[worker], fmt.Errorf("%s is left out: another %s is running there; start this again when that has ended", locked.Dir, locked.Who))
-				case err != nil:
+				} else if err != nil {
 					return err
 				}
 			}

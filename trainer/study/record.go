@@ -153,6 +153,9 @@ func parseRecord(path string, text []byte) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Recipe["dropout"] == nil {
+		delete(recipe, "dropout") // it has always existed: the network has none, or its own
+	}
 	maps.Copy(recipe, r.Recipe)
 	r.Recipe = recipe
 	for _, run := range r.Runs {

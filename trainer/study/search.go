@@ -303,7 +303,7 @@ func (s Search) trainRung(ctx context.Context, r Runner, found *SearchResult, ru
 		}
 	}
 	err := r.Train(ctx, Experiment{Name: s.Name, Groups: []Group{group}})
-	if err != nil && !errors.Is(err, trainer.ErrDiverged) {
+	if err != nil && (!errors.Is(err, trainer.ErrDiverged) || errors.As(err, new(*trainer.LockedError))) {
 		return err
 	}
 	for _, i := range found.left(rung) {
