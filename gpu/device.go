@@ -47,14 +47,14 @@ var (
 	errOnlyInspected = errors.New("the device was opened only for inspection")
 )
 
-// Open opens a device. The selector is an index, a UUID or all or part of a
-// name, as [List] shows them. A whole number is always an index; case does not
-// matter. "" picks the best real GPU that can be opened (discrete before
-// integrated before virtual), and a software driver only if [Options].Software
-// allows it; [Device.PassedOver] then says what was wrong with better ones. If a driver
-// makes the Vulkan loader fail, Open sets the loader's variables VK_DRIVER_FILES and
-// VK_ICD_FILENAMES to the other drivers, for the rest of the process. The error wraps [ErrNoVulkan] or [ErrNoDevice]; the latter lists the devices or says
-// why the chosen one cannot be used.
+// Open opens a device. The selector is an index, a UUID or all or part of a name, as
+// [List] shows them. A whole number is always an index; case does not matter. "" picks the
+// best real GPU that can be opened (discrete before integrated before virtual), and a
+// software driver only if [Options].Software allows it; [Device.PassedOver] then says what
+// was wrong with better ones. If a driver makes the Vulkan loader fail, Open sets the
+// loader's variables VK_DRIVER_FILES and VK_ICD_FILENAMES to the other drivers, for the
+// rest of the process. The error wraps [ErrNoVulkan] or [ErrNoDevice]; the latter lists
+// the devices or says why the chosen one cannot be used.
 func Open(selector string, o Options) (*Device, error) {
 	in, err := connect(o)
 	if err != nil {

@@ -52,9 +52,9 @@ func (b *Backend) UseUnits() bool {
 	return err == nil && u != nil
 }
 
-// TrySpecialized returns the error of the trial of a device whose driver takes another
+// TrySpecialised returns the error of the trial of a device whose driver takes another
 // number of threads for the one that the host sets.
-func (b *Backend) TrySpecialized(threads int) error { return trySpecialized(b.device, threads) }
+func (b *Backend) TrySpecialised(threads int) error { return trySpecialised(b.device, threads) }
 
 // Unfused gives each op of a plan dispatches of its own.
 func (b *Backend) Unfused() { b.target.unfused = true }

@@ -19,10 +19,10 @@ const trialThreads = 32
 // tryShaders returns an error unless a device compiles shaders for the constants that the
 // host sets. MoltenVK before 1.3 takes the default of a constant that is the length of an
 // array, and computes something else.
-func tryShaders(d *gpu.Device) error { return trySpecialized(d, trialThreads) }
+func tryShaders(d *gpu.Device) error { return trySpecialised(d, trialThreads) }
 
-// trySpecialized runs the trial's shader, specialized to some threads.
-func trySpecialized(d *gpu.Device, threads int) (err error) {
+// trySpecialised runs the trial's shader, specialised to some threads.
+func trySpecialised(d *gpu.Device, threads int) (err error) {
 	b := &Backend{device: d, target: target{limits: d.Info().Limits}, pipelines: map[string]*gpu.Pipeline{}}
 	defer b.closePipelines()
 	p := &Program{backend: b}
@@ -43,7 +43,7 @@ func trySpecialized(d *gpu.Device, threads int) (err error) {
 	}
 	for i, got := range y {
 		if got != trialThreads<<16|uint32(trialThreads-1-i) {
-			return errors.New("its driver compiles shaders without the constants that they are specialized to: update it (MoltenVK to 1.3 or later)")
+			return errors.New("its driver compiles shaders without the constants that they are specialised to: update it (MoltenVK to 1.3 or later)")
 		}
 	}
 	return nil

@@ -159,12 +159,12 @@ func TestFitsBindings(t *testing.T) {
 }
 
 // A driver that takes another value for a constant than the host sets is found out.
-func TestTrySpecialized(t *testing.T) {
+func TestTrySpecialised(t *testing.T) {
 	b := open(t, vulkan.Options{Validate: true})
-	if err := b.TrySpecialized(32); err != nil {
+	if err := b.TrySpecialised(32); err != nil {
 		t.Error(err)
 	}
-	wantError(t, b.TrySpecialized(64), "without the constants that they are specialized to")
+	wantError(t, b.TrySpecialised(64), "without the constants that they are specialised to")
 }
 
 func wantError(t *testing.T, err error, part string) {

@@ -18,12 +18,12 @@ const ValidationPart = 12
 // none.
 const testPart = 6
 
-// StratifiedHoldout splits the indices of labels, which are those of the named classes, into those of the images to train on
-// and those held out, both ascending. Of each class, one part-th is held out, rounded
-// and at least one image. The choice depends on the labels, the seed and the purpose
-// alone: in each class, the images with the smallest random 64-bit keys are held out.
-// The key of image i is Philox4x32 of the counter (i, 0, 0, purpose) and the seed. It
-// is an error if nothing of a class is left to train on.
+// StratifiedHoldout splits the indices of labels, which are those of the named classes,
+// into those of the images to train on and those held out, both ascending. Of each class,
+// one part-th is held out, rounded and at least one image. The choice depends on the
+// labels, the seed and the purpose alone: in each class, the images with the smallest
+// random 64-bit keys are held out. The key of image i is Philox4x32 of the counter (i, 0,
+// 0, purpose) and the seed. It is an error if nothing of a class is left to train on.
 func StratifiedHoldout(labels []byte, classes []string, part int, seed uint64, purpose kernels.Purpose) (train, held []uint32, err error) {
 	if part < 2 {
 		return nil, nil, fmt.Errorf("cannot hold out 1/%d of each class: want a half or less", part)
@@ -92,10 +92,11 @@ func keysOf(n int, seed uint64, purpose kernels.Purpose) []uint64 {
 	return keys
 }
 
-// Folds deals the indices of labels, which are those of the named classes, into n folds, each ascending. Every fold gets the same
-// number of images of each class, or one more. The choice depends on the labels, the
-// seed and the purpose alone, by the keys of [StratifiedHoldout]. It is an error if n is
-// below 2, or if a class has fewer than n images, since some folds would hold none of it.
+// Folds deals the indices of labels, which are those of the named classes, into n folds,
+// each ascending. Every fold gets the same number of images of each class, or one more.
+// The choice depends on the labels, the seed and the purpose alone, by the keys of
+// [StratifiedHoldout]. It is an error if n is below 2, or if a class has fewer than n
+// images, since some folds would hold none of it.
 func Folds(labels []byte, classes []string, n int, seed uint64, purpose kernels.Purpose) ([][]uint32, error) {
 	if n < 2 {
 		return nil, fmt.Errorf("cannot deal images into %d folds: want at least 2", n)

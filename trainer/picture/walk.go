@@ -16,8 +16,8 @@ func Ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
 
-// Walk finds the pictures in a folder and in the folders inside it, in the order of their
-// names, and says of each where it is in the folder, with slashes, and what [os.Stat] says
+// Walk finds the pictures in a folder and in the folders inside it, but for what is
+// [Ignored], in the order of their names, and says of each where it is in the folder, with slashes, and what [os.Stat] says
 // of it, nil if that fails. It follows links, but not to a folder that it is in, nor to one of
 // above.
 func Walk(ctx context.Context, dir string, above []fs.FileInfo, found func(file string, info fs.FileInfo)) error {

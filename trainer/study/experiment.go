@@ -23,10 +23,10 @@ type Group struct {
 	Runs []Config
 }
 
-// each calls train for every batch of runs in order, with at most workers calls at a
-// time. It passes each call a worker number, from 0 to workers−1, that no concurrent
-// call has. A training that diverges, or that another process trains, does not stop the
-// others; each returns all such errors together. Any other error cancels the context of the other calls
+// each calls train for every batch of runs in order, with at most workers calls at a time.
+// It passes each call a worker number, from 0 to workers−1, that no concurrent call has. A
+// training that diverges, or that another process trains, does not stop the others; each
+// returns all such errors together. Any other error cancels the context of the other calls
 // and is returned when they have ended; a cancelled ctx is [trainer.ErrInterrupted].
 func each(ctx context.Context, workers int, batches [][]Config, train func(ctx context.Context, worker int, runs []Config) error) error {
 	queue := make(chan []Config)
