@@ -229,19 +229,26 @@ func TestGroupPanel(t *testing.T) {
 	}
 }
 
+// pageOf returns the page of a run, and its HTML.
+func pageOf(t *testing.T, r *study.Run) (p page, html []byte) {
+	t.Helper()
+	p.Title = "none"
+	if err := p.addRun(r, false); err != nil {
+		t.Fatal(err)
+	}
+	html, err := p.render()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, html
+}
+
 // A run whose results.csv has no row, and one that evaluated no epoch, have a
 // page too; lists in it are never null.
 func TestNoEpochs(t *testing.T) {
 	for _, epochs := range [][]trainer.EpochReport{nil, {{Epoch: 1, TrainLoss: .5, ValLoss: math.NaN(), ValAccuracy: math.NaN(), TrainAccuracy: math.NaN(), LR: .1}}} {
 		r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}, Epochs: epochs}
-		p := page{Title: "none"}
-		if err := p.addRun(r, false); err != nil {
-			t.Fatal(err)
-		}
-		html, err := p.render()
-		if err != nil {
-			t.Fatal(err)
-		}
+		_, html := pageOf(t, r)
 		if strings.Contains(string(html), `"epochs":null`) || strings.Contains(string(html), "NaN<") || !strings.Contains(string(html), fmt.Sprintf("<b>0 of %d</b>", len(epochs))) {
 			t.Errorf("%d epochs: the page has null for a list, NaN, or no count", len(epochs))
 		}
@@ -252,14 +259,7 @@ func TestNoEpochs(t *testing.T) {
 func TestNoAUC(t *testing.T) {
 	r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
 	r.Metrics.PerClass = []metrics.ClassMetrics{{Name: "cat"}, {Name: "dog", AUC: new(0.), Support: 1}}
-	p := page{Title: "none"}
-	if err := p.addRun(r, false); err != nil {
-		t.Fatal(err)
-	}
-	html, err := p.render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, html := pageOf(t, r)
 	for _, want := range []string{"<td>–</td><td>0</td>", "<td>0.0000</td><td>1</td>"} {
 		if !strings.Contains(string(html), want) {
 			t.Errorf("the page lacks %s", want)
@@ -272,14 +272,7 @@ func TestNoSelection(t *testing.T) {
 	r := &study.Run{Dir: t.TempDir(), Config: study.DefaultConfig(), Labels: []byte{1}, Right: []bool{true}}
 	r.Metrics.Protocol = "none"
 	r.Epochs = []trainer.EpochReport{{Epoch: 1, ValAccuracy: math.NaN()}, {Epoch: 2, ValAccuracy: math.NaN()}}
-	p := page{Title: "none"}
-	if err := p.addRun(r, false); err != nil {
-		t.Fatal(err)
-	}
-	html, err := p.render()
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, html := pageOf(t, r)
 	if p.Panels[0].Best != 0 || strings.Contains(string(html), "2 (best)") || !strings.Contains(string(html), "No epoch was evaluated") || !strings.Contains(string(html), "</b>last epoch</li>") {
 		t.Errorf("epoch %d is marked, or the page does not say that none was evaluated", p.Panels[0].Best)
 	}
