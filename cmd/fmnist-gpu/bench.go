@@ -133,7 +133,7 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 		if peak, err := m.MeasurePeak(); err == nil {
 			r.Peak = &peak
 		} else { // which loses nothing of what has been measured
-			fmt.Fprintf(c.ErrOrStderr(), "note: what the device could do at best is not measured: %s\n", oneLine(err))
+			fmt.Fprintf(c.ErrOrStderr(), "note: the peak rates of the device could not be measured: %s\n", oneLine(err))
 		}
 	}
 	return r, comparePeers(r, programs), nil

@@ -111,7 +111,7 @@ func TestIDXFolder(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(rows), "index,label,predicted,p0,") || !strings.Contains(string(rows), ",p25\n") {
 		t.Errorf("predictions.csv (%v) begins %.200s", err, rows)
 	}
-	// An image of such a file is classified as it is, whatever its corners look like.
+	// An image from an IDX file is classified as it is, even if its corners are light.
 	light := bytes.Repeat([]byte{255}, 20*16)
 	for i := range 16 {
 		light[10*16+i] = 0
@@ -156,8 +156,8 @@ func TestSkipBad(t *testing.T) {
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "logistic"), "--dataset", pictures, "--skip-bad")
 }
 
-// A run is not evaluated on a dataset that has changed since: its pictures are divided anew
-// into those to train on and those to test on.
+// A run is not evaluated on its dataset if that has changed since the training: adding a
+// picture changes which pictures are test images.
 func TestEvalOfChangedDataset(t *testing.T) {
 	isolateCache(t)
 	dir := t.TempDir()
@@ -169,17 +169,17 @@ func TestEvalOfChangedDataset(t *testing.T) {
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", run1)
 	writePicture(t, filepath.Join(pictures, "low", "more.png"), stripe(12, 2, 50, color.White))
 	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures is not the dataset that "+run1+" was trained on (changed: ", "or name with --dataset")
-	for named, want := range map[string]string{pictures: "note: bad or missing data: " + pictures + " is not the dataset that ", other: ""} {
+	for named, want := range map[string]string{pictures: "note: " + pictures + " is not the dataset that ", other: ""} {
 		_, stderr, code := run(t, "eval", "--cpu", "--checkpoint", run1, "--dataset", named)
 		if code != exitDone || !strings.HasPrefix(stderr, want) || want == "" && stderr != "" {
 			t.Errorf("on %s: exit code %d: %s", named, code, stderr)
 		}
 	}
 	_, stderr, code := run(t, append(quickly, "--dataset", pictures, "--init", run1, "--model", "logistic", "--max-steps", "2", "--out", out)...)
-	if code != exitDone || !strings.Contains(stderr, "note: bad or missing data: "+pictures+" is not the dataset that "+run1) || !strings.Contains(stderr, "the weights of --init may") {
+	if code != exitDone || !strings.Contains(stderr, "note: "+pictures+" is not the dataset that "+run1) || !strings.Contains(stderr, "the weights of --init may") {
 		t.Errorf("training from the run's weights: exit code %d: %s", code, stderr)
 	}
-	wantFailure(t, []string{"train", "--resume", run1, "--max-steps", "4"}, exitBadFile, "restore that, or start a new run")
+	wantFailure(t, []string{"train", "--resume", run1, "--max-steps", "4"}, exitBadFile, "restore the original, or start a new run")
 }
 
 // Wrong data and wrong flags about them are refused, and leave nothing.

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/dustin/go-humanize"
@@ -296,13 +297,19 @@ func sameDataset(c *cobra.Command, path string, config study.Config, data *datas
 	if !c.Flags().Changed("dataset") {
 		return fmt.Errorf("%w, or name with --dataset what to evaluate on", err)
 	}
-	fmt.Fprintf(c.ErrOrStderr(), "note: %s: the model may have been trained on images that it is evaluated on\n", oneLine(err))
+	fmt.Fprintln(c.ErrOrStderr(), changedNote(err, "the model may have been trained on some of the images it is evaluated on"))
 	return nil
 }
 
+// changedNote returns a note about an error of changedSince and what may follow from it.
+func changedNote(err error, so string) string {
+	return "note: " + strings.TrimPrefix(oneLine(err), dataset.ErrBadData.Error()+": ") + "; otherwise " + so
+}
+
 // changedSince returns an error if the run at path was trained on a dataset that has
-// changed since. Pictures in class folders are then divided anew: what is tested on may have
-// been trained on. Nothing is known of a path that is not a run's folder.
+// changed since then. Adding a picture to class folders changes which pictures are test
+// images, so a test image may be one that the run was trained on. It returns nil if path is
+// not a run's folder.
 func changedSince(path string, config study.Config, data *dataset.Dataset) error {
 	run, err := study.ReadArgs(path)
 	if err != nil {

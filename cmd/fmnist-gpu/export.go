@@ -136,7 +136,7 @@ func (f exportFlags) exportFormat() (string, error) {
 // better before the work than after it.
 func checkOutFile(path string) error {
 	if folder := filepath.Dir(path); !isFolder(folder) {
-		return fmt.Errorf("cannot write %s: there is no folder %s: create it, or name another file with --out", path, folder)
+		return fmt.Errorf("cannot write %s: the folder %s does not exist; create it, or name another file with --out", path, folder)
 	}
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return fmt.Errorf("cannot write %s: a folder of that name is in the way: name a file with --out", path)

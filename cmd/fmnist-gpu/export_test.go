@@ -81,7 +81,7 @@ func TestExportFailures(t *testing.T) {
 		{[]string{"--checkpoint", bare, "--out", filepath.Join(dir, "m.safetensors"), "--fold"}, exitUsage, []string{"--fold applies only", "onnx"}},
 		{[]string{"--checkpoint", bare, "--out", onnx, "--format", "safetensors", "--input", "uint8"}, exitUsage, []string{"--input applies only"}},
 		{[]string{"--checkpoint", none, "--out", onnx}, exitBadFile, []string{none}},
-		{[]string{"--checkpoint", bare, "--out", filepath.Join(none, "m.onnx")}, exitFailed, []string{"no folder " + none, "create it"}},
+		{[]string{"--checkpoint", bare, "--out", filepath.Join(none, "m.onnx")}, exitFailed, []string{"the folder " + none + " does not exist", "create it"}},
 		{[]string{"--checkpoint", bare, "--out", dir, "--format", "onnx"}, exitFailed, []string{dir, "a folder of that name is in the way"}},
 	} {
 		wantFailure(t, append([]string{"export"}, c.args...), c.code, c.words...)

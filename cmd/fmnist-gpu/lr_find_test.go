@@ -38,7 +38,7 @@ func TestLRFind(t *testing.T) {
 	}
 	wantFailure(t, append(args, "--start", "900", "--end", "1000"), exitUsage, "the loss")
 	wantFailure(t, append(args, "--start", "1", "--end", ".1"), exitUsage, "want a start below the end")
-	wantFailure(t, append(args, "--out", filepath.Join(dir, "none", "x.png")), exitFailed, "there is no folder "+filepath.Join(dir, "none"))
+	wantFailure(t, append(args, "--out", filepath.Join(dir, "none", "x.png")), exitFailed, "the folder "+filepath.Join(dir, "none")+" does not exist")
 	wantFailure(t, append(args, "--out", dir), exitFailed, "a folder of that name is in the way")
 	wantFailure(t, []string{"lr-find", "logistic"}, exitUsage, "did you mean --model logistic?")
 	writeFile(t, filepath.Join(dir, "args.yaml"), "")
