@@ -251,12 +251,27 @@ check-shader-report: setup ## fail if registers spill, or a share is below the c
 shader-report-mixed: ## the same of mixed precision on matrix units
 	$(SHADER_REPORT) -mixed $(if $(DRIVER),-driver $(DRIVER))
 
+# copy-data copies the dataset into a folder: the one of FMNIST_DATA, else Debian's with its
+# licence, else a download.
+copy-data = cp $${FMNIST_DATA:-/usr/share/datasets/fashion-mnist}/*.gz $1/ || $(GO) run ./cmd/fmnist-gpu data fetch --data-dir $1; \
+	if test -z "$$FMNIST_DATA"; then cp /usr/share/doc/dataset-fashion-mnist/copyright $1/ || true; fi
+
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
 	cp $(BINARY) .ci/gpu-check trainer/bench/pytorch.py trainer/bench/peer.py gpu-bundle/
-	cp /usr/share/datasets/fashion-mnist/*.gz gpu-bundle/data/
+	$(call copy-data,gpu-bundle/data)
 	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
 	cp -r cpuref/parity/testdata gpu-bundle/parity/
+
+# third-party prints the licences of all that the program contains on any system, which
+# must go along with it: Go's, and those of the modules.
+third-party = { printf '==== Go\n\n'; cat "$$($(GO) env GOROOT)/LICENSE"; \
+	for system in linux darwin windows; do \
+		GOOS=$$system CGO_ENABLED=1 $(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/fmnist-gpu || exit 1; \
+	done | sort -u | while read -r path version dir; do \
+		find "$$dir" -maxdepth 2 -type f -iregex '.*/\(licen[cs]e\|unlicense\|copying\|notice\|patents\|ftl\)[^/]*' | sort | \
+		while read -r file; do printf '\n\n==== %s %s: %s\n\n' "$$path" "$$version" "$${file\#\#*/}"; cat "$$file"; done; \
+	done; }
 
 # Two builds of one commit give the same files. Programs for other systems than
 # Linux are without cgo, and so without Vulkan.
@@ -266,9 +281,10 @@ RELEASES := linux-amd64 linux-arm64 darwin-arm64 windows-amd64
 release: PACKAGES := gcc gcc-aarch64-linux-gnu libc6-dev-arm64-cross
 release: setup ## build the programs for all systems into release/, with checksums
 	rm -rf release && mkdir -p release/man
-	$(GO) run ./cmd/fmnist-gpu man --out release/man >/dev/null
+	$(GO) run -buildvcs=true ./cmd/fmnist-gpu man --out release/man >/dev/null
+	$(third-party) > release/THIRD-PARTY-LICENSES
 	for target in $(RELEASES); do \
-		folder=release/fmnist-gpu-$(VERSION)-$$target; mkdir -p $$folder; cp -r README.md LICENSE $$folder/; \
+		folder=release/fmnist-gpu-$(VERSION)-$$target; mkdir -p $$folder; cp README.md LICENSE SECURITY.md release/THIRD-PARTY-LICENSES $$folder/; \
 		program=$$folder/fmnist-gpu; cc=; cgo=0; \
 		case $$target in windows-*) program=$$program.exe ;; *) cp -r release/man $$folder/ ;; esac; \
 		case $$target in linux-amd64) cgo=1 cc=x86_64-linux-gnu-gcc ;; linux-arm64) cgo=1 cc=aarch64-linux-gnu-gcc ;; esac; \
@@ -277,7 +293,7 @@ release: setup ## build the programs for all systems into release/, with checksu
 			gzip -n9 > $$folder.tar.gz || exit 1; \
 		rm -r $$folder; \
 	done
-	rm -r release/man
+	rm -r release/man release/THIRD-PARTY-LICENSES
 	cd release && sha256sum *.tar.gz | tee SHA256SUMS
 
 # BUILDER is podman, buildah or docker, with its flags.
@@ -292,7 +308,8 @@ container-cpu container-gpu: PACKAGES := dataset-fashion-mnist
 container-cpu container-gpu: container-%: setup
 	mkdir -p container/data
 	cp LICENSE container/
-	cp /usr/share/datasets/fashion-mnist/*.gz container/data/
+	$(third-party) > container/THIRD-PARTY-LICENSES
+	$(call copy-data,container/data)
 	CGO_ENABLED=$(CGO) $(RELEASE_BUILD) container/fmnist-gpu-$* ./cmd/fmnist-gpu
 	$(BUILDER) $(BUILD) --target $* -t $(IMAGE):$(VERSION)-$* -f Containerfile container
 

@@ -3,6 +3,7 @@ package cpuref
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"unsafe"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -17,21 +18,28 @@ var ErrOutOfMemory = errors.New("out of memory")
 type budget struct {
 	limit hostmemory.Limit
 	left  int64
+	taken int64
+	freed bool // garbage, such as an earlier program's buffers, no longer counts as used
 }
 
 var memoryLimit = hostmemory.Of // tests replace it
 
 func newBudget() *budget {
 	limit := memoryLimit()
-	return &budget{limit, limit.Left()}
+	return &budget{limit: limit, left: limit.Left()}
 }
 
 // take takes memory for elements of a size.
 func (b *budget) take(what string, elements, size int) error {
+	if int64(elements) > b.left/int64(size) && !b.freed {
+		debug.FreeOSMemory()
+		b.left, b.freed = max(b.left, b.limit.Left()-b.taken), true
+	}
 	if int64(elements) > b.left/int64(size) {
 		return fmt.Errorf("%w: with %s the plan needs more than is left of the %v; use a smaller batch or network", ErrOutOfMemory, what, b.limit)
 	}
-	b.left -= int64(elements) * int64(size)
+	bytes := int64(elements) * int64(size)
+	b.left, b.taken = b.left-bytes, b.taken+bytes
 	return nil
 }
 

@@ -98,6 +98,11 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 	if err := room.scratch(&p.scratch, p.pool.workers); err != nil {
 		return nil, err
 	}
+	for _, w := range p.kept {
+		if err := room.take("transformed weights", w.length, 4); err != nil {
+			return nil, err
+		}
+	}
 	p.scratch.allocate(p.pool.workers)
 	return p, nil
 }

@@ -14,7 +14,8 @@ import "fmt"
 //	RunningMean ← (1 − Momentum)·RunningMean + Momentum·Mean
 //	RunningVar  ← (1 − Momentum)·RunningVar  + Momentum·Var·R/(R − 1)
 //
-// If R is 1, the factor R/(R − 1) is omitted.
+// If R is 1, the factor R/(R − 1) is omitted. Of NaNs in a window, the largest B is only
+// sure to be one if the first B is: a channel's statistics spread a NaN to all of it anyway.
 type BatchNormReLUPoolForward struct {
 	X           Tensor // (N, H, W, C)
 	Mean        Tensor // (C), of the batch

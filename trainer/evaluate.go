@@ -59,7 +59,7 @@ func (e *Evaluation) Write(dir string, cam CAM) error {
 		return fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
 	}
 	out := folder{dir}
-	return errors.Join(out.writePredictions(nil, e.Images.Labels, e.Probabilities),
+	return errors.Join(out.writePredictions(nil, e.Images, e.Probabilities),
 		out.writePictures(classified{e.model, e.Images, e.Probabilities, e.Metrics, cam}), out.writeMetrics(e.Metrics))
 }
 

@@ -40,7 +40,7 @@ func (t *training) openEvents() error {
 			return err
 		}
 	}
-	settings, err := hyperparameters(t.net.Config.Network.Name, t.recipe)
+	settings, err := hyperparameters(t.net.Config.Network.Name, t.recipe, t.options.Settings)
 	if err != nil {
 		return err
 	}
@@ -71,9 +71,14 @@ func (t *training) dropEvents() error {
 	})
 }
 
+// describing are the settings of a program, besides the recipe, that tell its trainings
+// apart.
+var describing = []string{"dataset", "image-size", "dropout", "init"}
+
 // hyperparameters returns the name of the network and the recipe's settings by their
-// names, with the augmentation as it is, however it was chosen.
-func hyperparameters(network string, r Recipe) (map[string]any, error) {
+// names, with the augmentation as it is, however it was chosen, and those of the program's
+// own settings that describe a training.
+func hyperparameters(network string, r Recipe, own any) (map[string]any, error) {
 	a := r.augmentation()
 	r.Rotate, r.Crop, r.Erase = &a.Rotate, &a.Crop, &a.Erase
 	for name, flip := range flips {
@@ -85,8 +90,23 @@ func hyperparameters(network string, r Recipe) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	var settings map[string]any
-	return settings, yaml.Unmarshal(text, &settings)
+	var settings, others map[string]any
+	if err := yaml.Unmarshal(text, &settings); err != nil {
+		return nil, err
+	}
+	if text, err = yaml.Marshal(own); err != nil {
+		return nil, err
+	}
+	if err := yaml.Unmarshal(text, &others); err != nil {
+		return nil, err
+	}
+	for _, name := range describing {
+		switch value := others[name].(type) {
+		case string, int, float64, bool:
+			settings[name] = value
+		}
+	}
+	return settings, nil
 }
 
 // steps writes logged steps.

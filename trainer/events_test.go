@@ -126,6 +126,18 @@ func wantPictures(t *testing.T, list []tensorboardtest.Value, dir string) {
 	}
 }
 
+// A program's own settings are hyperparameters if they describe the training.
+func TestHyperparameters(t *testing.T) {
+	own := map[string]any{"dataset": "letters", "image-size": 32, "dropout": .5, "init": []string{"no name"}, "out": "runs"}
+	h, err := hyperparameters("fashioncnn", quick().Recipe, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h["model"] != "fashioncnn" || h["dataset"] != "letters" || h["image-size"] != 32 || h["dropout"] != .5 || h["init"] != nil || h["out"] != nil {
+		t.Errorf("%v", h)
+	}
+}
+
 func wantHyperparameters(t *testing.T, list []tensorboardtest.Value, c config) {
 	t.Helper()
 	var found []string

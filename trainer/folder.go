@@ -437,6 +437,10 @@ func (f folder) writeSteps(log []loggedStep) error {
 	return f.writeCSV(stepsFile, rows)
 }
 
+// WriteFile writes a file, whole or not at all, as all files of a run are written: what
+// was there stays until the new content is on the disk.
+func WriteFile(path string, content []byte) error { return atomicfile.Write(path, content) }
+
 func (f folder) writeCSV(name string, rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
@@ -446,16 +450,16 @@ func (f folder) writeCSV(name string, rows [][]string) error {
 	return f.write(name, b.Bytes())
 }
 
-// writePredictions writes predictions.csv and misclassified.csv. indices are the
-// images' positions in the test set, or nil for all of it.
-func (f folder) writePredictions(indices []int, labels []byte, probs []float32) error {
+// writePredictions writes predictions.csv and misclassified.csv of images. indices are
+// their positions in the test set, or nil for all of it.
+func (f folder) writePredictions(indices []int, images dataset.Split, probs []float32) error {
 	if f.dir == "" {
 		return nil
 	}
-	if err := metrics.WritePredictions(f.path(PredictionsFile), indices, labels, probs); err != nil {
+	if err := metrics.WritePredictions(f.path(PredictionsFile), indices, images.Labels, probs); err != nil {
 		return err
 	}
-	return metrics.WriteMisclassified(f.path(mistakesFile), indices, labels, probs)
+	return metrics.WriteMisclassified(f.path(mistakesFile), indices, images.Labels, probs, images.Files)
 }
 
 // writeMetrics writes metrics.json.

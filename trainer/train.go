@@ -142,6 +142,7 @@ type training struct {
 	partition
 	classes   []byte // label of every resident image: training, validation, test
 	testStart int    // index of the first test image
+	testFiles []string
 	folder    folder
 	found     progressed // how far the run had come
 	outcome   *Outcome
@@ -302,7 +303,7 @@ func newTraining(r Replica, n model.Network, data *dataset.Dataset, backend kern
 	o := r.Options
 	o.Environment.Data, o.Environment.SHA256 = data.Dir, data.SHA256
 	t := &training{backend: backend, recipe: r.Recipe.Resolved(), data: data.Info, framing: data.Framing, options: o, folder: folder{o.Dir},
-		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, outcome: new(Outcome)}
+		classes: slices.Concat(data.Train.Labels, data.Val.Labels, data.Test.Labels), testStart: data.Train.N + data.Val.N, testFiles: data.Test.Files, outcome: new(Outcome)}
 	var err error
 	if t.found, err = t.folder.progressOf(r.Recipe, n, data, o); err != nil || t.found.finished != nil {
 		return t, err
@@ -562,7 +563,7 @@ func (t *training) saveInterrupted() error {
 func (t *training) finish(test dataset.Split, of tested) error {
 	m := of.metrics
 	t.describeTraining(m)
-	if err := t.folder.writePredictions(t.testIndices(), test.Labels, of.probs); err != nil {
+	if err := t.folder.writePredictions(t.testIndices(), test, of.probs); err != nil {
 		return err
 	}
 	trained := t.model(t.best, t.state.BestEpoch)
@@ -652,13 +653,13 @@ func (t *training) testSplit() (dataset.Split, error) {
 	all := t.net.Images
 	all.Offset += t.testStart * t.data.Len()
 	all.Shape = append([]int{len(t.classes) - t.testStart}, all.Shape[1:]...)
-	test := dataset.Split{N: all.Shape[0], Shape: t.data.Shape, Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:]}
+	test := dataset.Split{N: all.Shape[0], Shape: t.data.Shape, Images: make([]byte, all.Len()), Labels: t.classes[t.testStart:], Files: t.testFiles}
 	if err := t.prog.Read(all, test.Images); err != nil || len(t.test) == test.N {
 		return test, err
 	}
-	chosen := dataset.Split{N: len(t.test), Shape: t.data.Shape}
-	for _, i := range t.testIndices() {
-		chosen.Images, chosen.Labels = append(chosen.Images, test.Image(i)...), append(chosen.Labels, test.Labels[i])
+	indices := make([]uint32, len(t.test))
+	for i, index := range t.testIndices() {
+		indices[i] = uint32(index)
 	}
-	return chosen, nil
+	return test.Select(indices), nil
 }

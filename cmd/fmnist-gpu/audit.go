@@ -139,6 +139,8 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 		if err := a.judgeLabels(c, d, config, network, data, &summary); err != nil {
 			return err
 		}
+	} else if err := a.removeOld("suspects.csv", "suspects.png"); err != nil {
+		return err
 	}
 	if err := summary.write(filepath.Join(a.out, "audit.json")); err != nil {
 		return err
@@ -192,7 +194,7 @@ func (a *auditSettings) judgeLabels(c *cobra.Command, d *device, config study.Co
 		}
 		to.Labels = append(to.Labels, count)
 	}
-	if err := audit.WriteSuspects(filepath.Join(a.out, "suspects.csv"), data.Classes, suspects); err != nil {
+	if err := audit.WriteSuspects(filepath.Join(a.out, "suspects.csv"), data, suspects); err != nil {
 		return err
 	}
 	return a.draw("suspects.png", len(suspects), func() ([]byte, error) { return audit.SuspectsPicture(data, suspects) })
@@ -200,18 +202,24 @@ func (a *auditSettings) judgeLabels(c *cobra.Command, d *device, config study.Co
 
 // draw writes a picture of n things to the folder. Without any, it removes an older one.
 func (a *auditSettings) draw(name string, n int, draw func() ([]byte, error)) error {
-	path := filepath.Join(a.out, name)
 	if n == 0 {
-		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-		return nil
+		return a.removeOld(name)
 	}
 	picture, err := draw()
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, picture, 0o666)
+	return trainer.WriteFile(filepath.Join(a.out, name), picture)
+}
+
+// removeOld removes files of an earlier audit from the folder.
+func (a *auditSettings) removeOld(names ...string) error {
+	for _, name := range names {
+		if err := os.Remove(filepath.Join(a.out, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // countTwins counts twins by the splits of their images.
@@ -240,7 +248,7 @@ func (s auditSummary) write(path string) error {
 	if err := printJSON(&b, s); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b.Bytes(), 0o666)
+	return trainer.WriteFile(path, b.Bytes())
 }
 
 // print prints the summary for a person at a terminal.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"image/color"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,7 +39,10 @@ func TestDataAudit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header, _, _ := strings.Cut(string(text), "\n")
+	header, _, ok := strings.Cut(string(text), ",file_a,file_b\n")
+	if !ok {
+		t.Errorf("the list begins with %.100q", text)
+	}
 	writeFile(t, twins, header+"\ntrain,3,0,test,2,0,0.01,false\ntrain,4,0,test,2,0,0.01,false\ntrain,1,0,train,2,0,0,true\n")
 
 	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", network, "--out", runs)...)
@@ -66,7 +70,15 @@ func TestDataAudit(t *testing.T) {
 	wantFailure(t, append(eval, "--tta", "twice"), exitUsage, "--tta", "flip-shift")
 	writeFile(t, twins, header+"\ntrain,3,0,test,2000,0,0.01,false\n")
 	wantFailure(t, eval, exitBadFile, "test image 2000", "another dataset")
+	writeFile(t, twins, header+"\ntrain,3,0,test,2,1,0.01,false\n")
+	wantFailure(t, eval, exitBadFile, "test image 2", "is of class 1", "another dataset")
 	writeFile(t, twins, "index\n")
 	wantFailure(t, eval, exitBadFile, "--without", "is not a list of twins")
 	wantFailure(t, append(args, "--distance", "1"), exitUsage, "--distance")
+	wantSuccess(t, append(args, "--folds", "0")...)
+	for _, name := range []string{"suspects.csv", "suspects.png"} { // of another audit
+		if _, err := os.Stat(filepath.Join(out, name)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s: %v, want no such file", name, err)
+		}
+	}
 }

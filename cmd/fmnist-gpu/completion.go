@@ -38,6 +38,8 @@ func completionOf(f *pflag.Flag) cobra.CompletionFunc {
 	switch {
 	case !ok:
 		return nil
+	case checked.kind.Open:
+		return cobra.FixedCompletions(checked.kind.Values, cobra.ShellCompDirectiveDefault) // also files
 	case len(checked.kind.Values) > 0:
 		return cobra.FixedCompletions(checked.kind.Values, cobra.ShellCompDirectiveNoFileComp)
 	}

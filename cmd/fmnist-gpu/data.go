@@ -6,7 +6,6 @@ import (
 	"math"
 	"math/rand/v2"
 	"net/url"
-	"os"
 	"path/filepath"
 	"text/tabwriter"
 
@@ -265,7 +264,7 @@ func drawSamples(path string, from dataset.Split, classes []string, count int, c
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(path, picture, 0o666)
+	return trainer.WriteFile(path, picture)
 }
 
 // nearSquare returns the number of columns of a grid of n cells that is roughly

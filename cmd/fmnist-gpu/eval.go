@@ -112,13 +112,11 @@ func (f *evalSettings) run(c *cobra.Command, config study.Config) error {
 	if err != nil {
 		return err
 	}
-	var seen []int // test images
+	var twins []audit.Twins
 	if f.twins != "" {
-		list, err := audit.ReadTwins(f.twins)
-		if err != nil {
+		if twins, err = audit.ReadTwins(f.twins); err != nil {
 			return fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
 		}
-		seen = audit.SeenInTraining(list)
 	}
 	e, d, err := evaluate(c, f.device, config, evaluation{f.checkpoint, f.together, views, f.out, trainer.CAM(f.cam)})
 	if err != nil {
@@ -131,7 +129,7 @@ func (f *evalSettings) run(c *cobra.Command, config study.Config) error {
 	}
 	var rest *remainder
 	if f.twins != "" {
-		if rest, err = withoutSeen(e, seen, f.twins); err != nil {
+		if rest, err = withoutSeen(e, twins, f.twins); err != nil {
 			return err
 		}
 	}
@@ -241,12 +239,12 @@ type remainder struct {
 }
 
 // withoutSeen computes the figures of an evaluation without the test images that have a
-// twin among the training images: those that the file at path lists.
-func withoutSeen(e *trainer.Evaluation, seen []int, path string) (*remainder, error) {
-	if n := len(seen); n > 0 && seen[n-1] >= e.Images.N {
-		return nil, fmt.Errorf("%w: --without %s names test image %d, but there are %d: it is the list of another dataset", dataset.ErrBadData, path, seen[n-1], e.Images.N)
+// twin among the training images, by the list that was read from path.
+func withoutSeen(e *trainer.Evaluation, twins []audit.Twins, path string) (*remainder, error) {
+	if err := audit.CheckTest(twins, e.Images.Labels); err != nil {
+		return nil, fmt.Errorf("%w: --without %s: %v", dataset.ErrBadData, path, err)
 	}
-	m, err := e.Without(seen)
+	m, err := e.Without(audit.SeenInTraining(twins))
 	if err != nil {
 		return nil, fmt.Errorf("%w: --without %s leaves no test image: %v", dataset.ErrBadData, path, err)
 	}

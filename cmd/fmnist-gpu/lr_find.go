@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -125,7 +124,7 @@ func (f *sweepFlags) draw(curve *trainer.RateCurve, marks []plots.Mark) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(f.out, picture, 0o666)
+	return trainer.WriteFile(f.out, picture)
 }
 
 // print prints the suggestions for a person at a terminal.

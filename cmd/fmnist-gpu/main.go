@@ -108,8 +108,11 @@ func addCompletionCommand(root *cobra.Command) {
 			shell.Long = shell.Short + `. The example loads it
 into the current shell; to load it in every shell, add that line to your shell's
 startup file.`
-			if shell.Name() == "bash" {
+			switch shell.Name() {
+			case "bash":
 				shell.Long += "\n\nIt needs the package bash-completion."
+			case "zsh":
+				shell.Long += "\n\nIt needs zsh's own completion, which this line in ~/.zshrc, before the other,\nstarts: autoload -U compinit; compinit"
 			}
 			shell.Example = "  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/cobra/doc"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -30,8 +34,7 @@ func newManCommand() *cobra.Command {
 			}
 			root := c.Root()
 			root.DisableAutoGenTag = true // otherwise two builds would differ by their date
-			date := buildTime()
-			if err := doc.GenManTree(root, &doc.GenManHeader{Section: "1", Date: &date, Source: "fmnist-gpu " + version(), Manual: "fmnist-gpu"}, out); err != nil {
+			if err := writePages(root, out); err != nil {
 				return fmt.Errorf("cannot write the manual pages: %w", err)
 			}
 			_, err := fmt.Fprintf(c.OutOrStdout(), "the manual pages are in %s\n", out)
@@ -40,6 +43,29 @@ func newManCommand() *cobra.Command {
 	}
 	bind(flagGroup{c.Flags(), groupOutput}, &out, "out", setting.Path("FOLDER", "a folder"), "folder to write the pages to")
 	return c
+}
+
+// writePages writes the pages of a command and its subcommands. Cobra's GenManTree would
+// leave half a page on a full disk.
+func writePages(c *cobra.Command, out string) error {
+	for _, sub := range c.Commands() {
+		if !sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			continue
+		}
+		if err := writePages(sub, out); err != nil {
+			return err
+		}
+	}
+	date := buildTime()
+	source := version()
+	if parts := strings.Split(source, "-"); len(parts) == 3 { // a pseudo-version leaves the date no room in the footer
+		source = parts[2]
+	}
+	var page bytes.Buffer
+	if err := doc.GenMan(c, &doc.GenManHeader{Section: "1", Date: &date, Source: "fmnist-gpu " + source, Manual: "fmnist-gpu"}, &page); err != nil {
+		return err
+	}
+	return trainer.WriteFile(filepath.Join(out, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"), page.Bytes())
 }
 
 // buildTime returns the time of the commit that this program was built from, or that

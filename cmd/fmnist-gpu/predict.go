@@ -394,7 +394,7 @@ func (p *predictor) explain(name string, input []byte, label int) error {
 	if err := png.Encode(&file, both); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(p.flags.explain, p.explainedName(name)), file.Bytes(), 0o666)
+	return trainer.WriteFile(filepath.Join(p.flags.explain, p.explainedName(name)), file.Bytes())
 }
 
 // longestName is the largest number of bytes of a picture's name in the name of its

@@ -108,10 +108,11 @@ func addRecord(r *study.Record, path string) error {
 // newRecord returns the record of the runs in a folder; twins is a list of an audit, or
 // "" for none.
 func newRecord(name, dir, twins string) (*study.Record, error) {
+	var list []audit.Twins
 	var seen []int
 	if twins != "" {
-		list, err := audit.ReadTwins(twins)
-		if err != nil {
+		var err error
+		if list, err = audit.ReadTwins(twins); err != nil {
 			return nil, fmt.Errorf("%w: --without: %v", dataset.ErrBadData, err)
 		}
 		seen = append([]int{}, audit.SeenInTraining(list)...) // not nil
@@ -126,6 +127,11 @@ func newRecord(name, dir, twins string) (*study.Record, error) {
 			return nil, &commandLineError{fmt.Sprintf("the run %s in %s is not finished, and a record needs all runs: resume it, or remove it", g.Unfinished[0], dir)}
 		}
 		runs = append(runs, g.Runs...)
+	}
+	if len(runs) > 0 && runs[0].Config.EvalImages == 0 {
+		if err := audit.CheckTest(list, runs[0].Labels); err != nil {
+			return nil, fmt.Errorf("%w: --without %s: %v", dataset.ErrBadData, twins, err)
+		}
 	}
 	return study.NewRecord(name, time.Now().UTC().Format(time.DateOnly), runs, seen)
 }

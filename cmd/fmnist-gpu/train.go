@@ -75,7 +75,7 @@ epoch, until Ctrl-C.`,
   fmnist-gpu train --resume runs/fashioncnn --epochs 20
   fmnist-gpu train --replicas 16 --seed 42          seeds 42 to 57 at once
   fmnist-gpu train --device 0 --max-steps 20 --eval-images 500
-  fmnist-gpu train --log-format json | jq -c .epoch`,
+  fmnist-gpu train --log-format json | jq -c '.epoch // empty'`,
 		Args: noArguments(trainHint),
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := page.check(); err != nil {

@@ -41,6 +41,17 @@ func (i Image) Of(d *dataset.Dataset) dataset.Split {
 	return dataset.Split{}
 }
 
+// file returns the file of an image, or "".
+func (i Image) file(d *dataset.Dataset) string {
+	if files := i.Of(d).Files; files != nil {
+		return files[i.Index]
+	}
+	return ""
+}
+
+// hasFiles reports whether the images of a dataset come from a file each.
+func hasFiles(d *dataset.Dataset) bool { return d.Train.Files != nil }
+
 // writeCSV writes rows to path, whole or not at all.
 func writeCSV(path string, rows [][]string) error {
 	var b bytes.Buffer

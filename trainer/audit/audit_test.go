@@ -2,6 +2,7 @@ package audit
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -130,6 +131,28 @@ func twinned() *dataset.Dataset {
 	return d
 }
 
+// wantFiles writes a list of a dataset of picture files, and checks the end of its header
+// and that its first row names a file of the folder.
+func wantFiles(t *testing.T, path string, d *dataset.Dataset, write func() error, header, folder string) {
+	t.Helper()
+	for name, s := range map[string]*dataset.Split{"train": &d.Train, "val": &d.Val, "test": &d.Test} {
+		for i := range s.N {
+			s.Files = append(s.Files, fmt.Sprintf("%s/%d.png", name, i))
+		}
+	}
+	if err := write(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(text), "\n")
+	if !strings.HasSuffix(lines[0], header) || !strings.Contains(lines[1], ","+folder) {
+		t.Errorf("the list begins with %q", lines[:2])
+	}
+}
+
 func TestTwins(t *testing.T) {
 	d := twinned()
 	found, err := FindTwins(t.Context(), openCPU(t), d, .05, nil)
@@ -146,6 +169,7 @@ func TestTwins(t *testing.T) {
 	if err := WriteTwins(path, d, found); err != nil {
 		t.Fatal(err)
 	}
+	wantFiles(t, path, d, func() error { return WriteTwins(path, d, found) }, "distance,same_bytes,file_a,file_b", "train/")
 	read, err := ReadTwins(path)
 	if err != nil || len(read) != len(found) {
 		t.Fatalf("read %v (%v)", read, err)
@@ -259,6 +283,8 @@ func TestJudge(t *testing.T) {
 			}
 		}
 	}
+	list := filepath.Join(t.TempDir(), "suspects.csv")
+	wantFiles(t, list, d, func() error { return WriteSuspects(list, d, suspects) }, "likely_probability,file", "train/")
 	if _, err := SuspectsPicture(d, suspects); err != nil {
 		t.Error(err)
 	}

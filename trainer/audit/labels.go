@@ -141,12 +141,19 @@ func (j Judged) Accuracy() float64 {
 	return float64(right) / float64(len(j.Labels))
 }
 
-// WriteSuspects writes suspects to a CSV file, whole or not at all.
-func WriteSuspects(path string, classes []string, list []Suspect) error {
+// WriteSuspects writes suspects of the dataset to a CSV file, whole or not at all.
+func WriteSuspects(path string, d *dataset.Dataset, list []Suspect) error {
 	rows := [][]string{{"split", "index", "label", "class", "likely_label", "likely_class", "probability", "likely_probability"}}
+	if hasFiles(d) {
+		rows[0] = append(rows[0], "file")
+	}
 	for _, s := range list {
-		rows = append(rows, []string{s.Split, strconv.Itoa(s.Index), strconv.Itoa(s.Label), classes[s.Label],
-			strconv.Itoa(s.Likely), classes[s.Likely], number(s.OfLabel), number(s.OfLikely)})
+		row := []string{s.Split, strconv.Itoa(s.Index), strconv.Itoa(s.Label), d.Classes[s.Label],
+			strconv.Itoa(s.Likely), d.Classes[s.Likely], number(s.OfLabel), number(s.OfLikely)}
+		if hasFiles(d) {
+			row = append(row, s.file(d))
+		}
+		rows = append(rows, row)
 	}
 	if err := writeCSV(path, rows); err != nil {
 		return fmt.Errorf("the list of suspects: %w", err)

@@ -23,6 +23,8 @@ type Twins struct {
 	// and scaled to mean 0 and standard deviation 1: √(2(1 − r)), r their correlation.
 	Distance float64
 	Same     bool // whether all bytes are equal
+
+	LabelA, LabelB byte // their classes
 }
 
 // FindTwins returns the pairs of images, within and between all splits, whose distance
@@ -120,7 +122,7 @@ func (s *search) project(shape dataset.Shape) {
 	s.means, s.square = make([]float32, padded*s.blocks), make([]float32, s.n)
 	sums := make([]float64, s.blocks)
 	for i := range s.n {
-		_, pixels := s.image(i)
+		_, pixels, _ := s.image(i)
 		s.square[i] = project(s.means[i*s.blocks:][:s.blocks], pixels, block, size, sums)
 	}
 }
@@ -157,11 +159,11 @@ func project(to []float32, pixels []byte, block []int, size, sums []float64) flo
 	return square
 }
 
-// image returns the name and the pixels of image i of all.
-func (s *search) image(i int) (Image, []byte) {
+// image returns the name, the pixels and the class of image i of all.
+func (s *search) image(i int) (image Image, pixels []byte, label byte) {
 	for _, p := range s.parts {
 		if i < p.N {
-			return Image{p.name, i}, p.Image(i)
+			return Image{p.name, i}, p.Image(i), p.Labels[i]
 		}
 		i -= p.N
 	}
@@ -202,8 +204,8 @@ func (s *search) compare(first, second int, most float64) ([]Twins, error) {
 
 // twins compares two images pixel by pixel, in integers up to the last step.
 func (s *search) twins(i, j int) Twins {
-	a, x := s.image(i)
-	b, y := s.image(j)
+	a, x, labelA := s.image(i)
+	b, y, labelB := s.image(j)
 	var sx, sy, sxx, syy, sxy int64
 	for k := range x {
 		p, q := int64(x[k]), int64(y[k])
@@ -212,7 +214,7 @@ func (s *search) twins(i, j int) Twins {
 	}
 	n := int64(len(x))
 	vx, vy, covariance := n*sxx-sx*sx, n*syy-sy*sy, n*sxy-sx*sy
-	w := Twins{A: a, B: b, Same: slices.Equal(x, y)}
+	w := Twins{A: a, B: b, Same: slices.Equal(x, y), LabelA: labelA, LabelB: labelB}
 	switch {
 	case vx == 0 && vy == 0:
 		w.Distance = 0
@@ -240,18 +242,47 @@ func SeenInTraining(list []Twins) []int {
 	return slices.Compact(seen)
 }
 
-// twinsHeader is the first line of the file of [WriteTwins].
+// CheckTest returns an error if a list of twins is not of the dataset whose test images
+// have the given labels.
+func CheckTest(list []Twins, labels []byte) error {
+	for _, w := range list {
+		for _, i := range []struct {
+			Image
+			label byte
+		}{{w.A, w.LabelA}, {w.B, w.LabelB}} {
+			switch {
+			case i.Split != "test":
+			case i.Index >= len(labels):
+				return fmt.Errorf("it names test image %d, but there are %d: it is the list of another dataset", i.Index, len(labels))
+			case i.label != labels[i.Index]:
+				return fmt.Errorf("it says that test image %d is of class %d, but it is of class %d: it is the list of another dataset", i.Index, i.label, labels[i.Index])
+			}
+		}
+	}
+	return nil
+}
+
+// twinsHeader is the first line of the file of [WriteTwins], followed by twinsFiles if
+// every image has a file.
 var twinsHeader = []string{"split_a", "index_a", "label_a", "split_b", "index_b", "label_b", "distance", "same_bytes"}
+var twinsFiles = []string{"file_a", "file_b"}
 
 // WriteTwins writes twins of the dataset to a CSV file, whole or not at all.
 func WriteTwins(path string, d *dataset.Dataset, list []Twins) error {
 	rows := [][]string{twinsHeader}
+	if hasFiles(d) {
+		rows[0] = slices.Concat(twinsHeader, twinsFiles)
+	}
 	for _, w := range list {
 		var row []string
 		for _, i := range []Image{w.A, w.B} {
 			row = append(row, i.Split, strconv.Itoa(i.Index), strconv.Itoa(int(i.Of(d).Labels[i.Index])))
 		}
-		rows = append(rows, append(row, number(w.Distance), strconv.FormatBool(w.Same)))
+		row = append(row, number(w.Distance), strconv.FormatBool(w.Same))
+		if hasFiles(d) {
+			row = append(row, w.A.file(d), w.B.file(d))
+		}
+		rows = append(rows, row)
 	}
 	return writeCSV(path, rows)
 }
@@ -279,7 +310,7 @@ func parseTwins(text io.Reader) ([]Twins, error) {
 			return nil, err
 		}
 		if line++; line == 1 {
-			if !slices.Equal(row, twinsHeader) {
+			if !slices.Equal(row, twinsHeader) && !slices.Equal(row, slices.Concat(twinsHeader, twinsFiles)) {
 				return nil, errNoTwins
 			}
 			continue
@@ -288,10 +319,12 @@ func parseTwins(text io.Reader) ([]Twins, error) {
 		b, err2 := strconv.ParseUint(row[4], 10, 31)
 		distance, err3 := strconv.ParseFloat(row[6], 64)
 		same, err4 := strconv.ParseBool(row[7])
-		if err := errors.Join(err1, err2, err3, err4); err != nil {
+		labelA, err5 := strconv.ParseUint(row[2], 10, 8)
+		labelB, err6 := strconv.ParseUint(row[5], 10, 8)
+		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", line, row)
 		}
-		list = append(list, Twins{Image{strings.Clone(row[0]), int(a)}, Image{strings.Clone(row[3]), int(b)}, distance, same})
+		list = append(list, Twins{Image{strings.Clone(row[0]), int(a)}, Image{strings.Clone(row[3]), int(b)}, distance, same, byte(labelA), byte(labelB)})
 	}
 	if line == 0 {
 		return nil, errNoTwins

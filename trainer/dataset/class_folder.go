@@ -228,7 +228,7 @@ func (c *classFolders) dataset(d *decoded, skipBad bool) (*Dataset, error) {
 				break
 			}
 			class, _ := slices.BinarySearch(c.classes, p.class)
-			split.Labels = append(split.Labels, byte(class))
+			split.Labels, split.Files = append(split.Labels, byte(class)), append(split.Files, p.path)
 		}
 		split.N = len(split.Labels)
 		split.Images = d.pixels[first*d.Len():][: split.N*d.Len() : split.N*d.Len()]

@@ -186,6 +186,14 @@ func TestClassFoldersWithoutTest(t *testing.T) {
 			t.Errorf("image %d has label %d, but is of class %d", i, class, d.Train.Image(i)[0]/40)
 		}
 	}
+	for _, s := range []Split{d.Train, d.Test, d.Test.Select([]uint32{4, 1})} {
+		for i := range s.N {
+			class := s.Labels[i]
+			if want := fmt.Sprintf("%s/%02d.png", d.Classes[class], s.Image(i)[0]-40*class); s.Files[i] != want {
+				t.Errorf("image %d is said to be of the file %q, not %q", i, s.Files[i], want)
+			}
+		}
+	}
 	notes := []string{"1 picture outside of the class folders is not used.",
 		"There are no test images: a sixth of each class, 6 of 36 images, becomes the test set, chosen by seed 7."}
 	if !slices.Equal(d.Notes, notes) {

@@ -58,6 +58,9 @@ type Split struct {
 	Shape         // of every image
 	Images []byte // (N, H, W, C)
 	Labels []byte // (N), indices of classes
+	// Files (N) are the paths of the pictures, slash-separated, from the dataset's folder;
+	// nil if the images do not come from a file each.
+	Files []string
 
 	// memory, if it begins where Images does, goes on with the images of another split.
 	// Images does not have its capacity: to append to it must not change that split.
@@ -102,6 +105,9 @@ func (s Split) Select(indices []uint32) Split {
 	chosen := Split{N: len(indices), Shape: s.Shape}
 	for _, i := range indices {
 		chosen.Images, chosen.Labels = append(chosen.Images, s.Image(int(i))...), append(chosen.Labels, s.Labels[i])
+		if s.Files != nil {
+			chosen.Files = append(chosen.Files, s.Files[i])
+		}
 	}
 	return chosen
 }

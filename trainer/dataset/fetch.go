@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ func newFetcher(options FetchOptions) *fetcher {
 	f := &fetcher{
 		FetchOptions: options,
 		client:       &http.Client{Transport: transport},
+		answer:       10 * time.Second,
 		stall:        30 * time.Second,
 		pause:        time.Second,
 		rounds:       4,
@@ -122,6 +124,9 @@ func (f *fetcher) fetchAll(ctx context.Context, dir string, list []file) error {
 	}
 	defer removeEmpty(missingDirs(dir))
 	unlock, err := f.lock(ctx, dir)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return fmt.Errorf("cannot write to the folder %s (%w): name another one", dir, fs.ErrPermission)
+	}
 	if err != nil {
 		return err
 	}
@@ -198,7 +203,8 @@ func isAt(lock *flock.Flock, path string) bool {
 type fetcher struct {
 	FetchOptions
 	client *http.Client
-	stall  time.Duration // time without data after which a request is abandoned
+	answer time.Duration // time without an answer after which a request is abandoned
+	stall  time.Duration // likewise without data, once there was some
 	pause  time.Duration // before the second round, then doubled
 	rounds int           // number of times that the mirrors are tried
 }
@@ -226,6 +232,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			break
 		}
 		if round > 0 {
+			f.Log(fmt.Sprintf("%s: trying again, attempt %d of %d", file.gzipName(), round+1, f.rounds))
 			if err := sleep(ctx, pause); err != nil {
 				return interrupted(path, err)
 			}
@@ -239,7 +246,7 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 			err := f.download(ctx, url, path, file)
 			switch {
 			case err == nil:
-				f.Log(path + ": downloaded from " + url)
+				f.Log(path + ": downloaded from " + shown(url))
 				return nil
 			case ctx.Err() != nil:
 				return interrupted(path, ctx.Err())
@@ -255,6 +262,15 @@ func (f *fetcher) fetch(ctx context.Context, dir string, file file) error {
 		file.gzipName(), joinLine(failures), dir)
 }
 
+// shown returns a URL as messages show it: without its password.
+func shown(url string) string {
+	u, err := neturl.Parse(url)
+	if err != nil {
+		return "the mirror's URL"
+	}
+	return u.Redacted()
+}
+
 func interrupted(path string, err error) error {
 	return fmt.Errorf("download of %s interrupted (%w); the next one continues it", path, err)
 }
@@ -267,7 +283,7 @@ func (f *fetcher) download(ctx context.Context, url, path string, file file) err
 	if offset < int64(file.gzipSize) {
 		var err error
 		if resumed, err = f.transfer(ctx, url, part, offset, file); err != nil {
-			return fmt.Errorf("%s: %w", url, err)
+			return fmt.Errorf("%s: %w", shown(url), err)
 		}
 	}
 	wrong := file.verifyPart(part)
@@ -280,7 +296,7 @@ func (f *fetcher) download(ctx context.Context, url, path string, file file) err
 	if resumed { // its first bytes may be those of another file
 		return f.download(ctx, url, path, file)
 	}
-	return permanent{fmt.Errorf("%s: %w", url, wrong)}
+	return permanent{fmt.Errorf("%s: %w", shown(url), wrong)}
 }
 
 // install renames a verified file to path. A file that is already there, perhaps
@@ -358,8 +374,8 @@ func (f file) verifyPart(part string) error {
 func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, file file) (resumed bool, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("no data for %v", f.stall)) })
-	defer watchdog.Stop()
+	answering := time.AfterFunc(f.answer, func() { cancel(fmt.Errorf("no answer for %v", f.answer)) })
+	defer answering.Stop()
 	defer func() { // the reason, not "context canceled"
 		if cause := context.Cause(ctx); err != nil && cause != nil {
 			err = cause
@@ -372,17 +388,33 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 		return false, err
 	}
 	defer response.Body.Close()
+	answering.Stop()
+	watchdog := time.AfterFunc(f.stall, func() { cancel(fmt.Errorf("no data for %v", f.stall)) })
+	defer watchdog.Stop()
 	body := &progressReader{Reader: response.Body, done: offset, report: func(done int64) {
 		watchdog.Reset(f.stall)
 		f.Progress(file.name, done, size)
 	}}
+	content := bufio.NewReader(body)
+	if offset == 0 { // part may hold earlier bytes, which an error page must not replace
+		start, err := content.Peek(len(gzipMagic))
+		if err == nil && string(start) != gzipMagic {
+			err = permanent{errors.New("the answer is not a gzip file, but perhaps the page of a network that wants a login")}
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 	// One byte more than expected, so that verification detects a longer file.
-	n, err := writeFrom(part, offset, io.LimitReader(body, size-offset+1))
+	n, err := writeFrom(part, offset, io.LimitReader(content, size-offset+1))
 	if err == nil && offset+n < size {
 		err = fmt.Errorf("the connection ended after %d of %d bytes", offset+n, size)
 	}
 	return offset > 0, err
 }
+
+// gzipMagic is how a gzip file begins (RFC 1952, 2.3.1).
+const gzipMagic = "\x1f\x8b"
 
 // writeFrom replaces the file at path from offset on, creating it if necessary, and
 // flushes it to the disk. It returns the number of bytes written.

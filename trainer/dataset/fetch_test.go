@@ -22,7 +22,7 @@ import (
 )
 
 // content is the content of the file fetched, which the tests download.
-var content = bytes.Repeat([]byte("0123456789abcdef"), 1000)
+var content = append([]byte(gzipMagic), bytes.Repeat([]byte("0123456789abcdef"), 1000)...)
 
 var fetched = file{name: "numbers", gzipSize: len(content), gzipSHA256: hexSHA256(content)}
 
@@ -66,7 +66,7 @@ func status(code int) func(http.ResponseWriter, *http.Request, int) {
 // fetchFrom fetches the file from mirrors, of which each gets two rounds, and
 // returns its path.
 func fetchFrom(ctx context.Context, dir string, mirrors ...*server) (string, error) {
-	f := fetcher{client: &http.Client{}, stall: 5 * time.Second, pause: time.Millisecond, rounds: 2}
+	f := fetcher{client: &http.Client{}, answer: 5 * time.Second, stall: 5 * time.Second, pause: time.Millisecond, rounds: 2}
 	f.Progress = func(string, int64, int64) {}
 	f.Log = func(string) {}
 	for _, m := range mirrors {
@@ -355,6 +355,34 @@ func TestFetchServerWithoutRange(t *testing.T) {
 	checkRequests(t, s, "bytes=10000-")
 }
 
+// The page of a network that wants a login, in place of the file, costs no earlier bytes.
+func TestFetchPage(t *testing.T) {
+	page := func(w http.ResponseWriter, _ *http.Request, _ int) {
+		w.(http.Flusher).Flush() // a page of unknown length
+		w.Write([]byte("<html>sign in</html>"))
+	}
+	bad, s := serve(t, page), serve(t, good)
+	dir := putPart(t, content[:10000])
+	if _, err := fetchFrom(t.Context(), dir, bad); err == nil || !strings.Contains(err.Error(), "not a gzip file") {
+		t.Errorf("error %v", err)
+	}
+	path, err := fetchFrom(t.Context(), dir, bad, s)
+	checkFetched(t, path, err)
+	checkRequests(t, s, "bytes=10000-")
+}
+
+// Messages do not show the password of a mirror.
+func TestFetchHidesPassword(t *testing.T) {
+	s := serve(t, status(http.StatusNotFound))
+	var log []string
+	f := newFetcher(FetchOptions{Mirrors: []string{strings.Replace(s.URL, "://", "://user:secret@", 1) + "/data"}, Log: func(line string) { log = append(log, line) }})
+	f.rounds = 1
+	err := f.fetch(t.Context(), t.TempDir(), fetched)
+	if text := fmt.Sprint(log, err); strings.Contains(text, "secret") || strings.Count(text, "user:xxxxx@") != 2 {
+		t.Errorf("%s", text)
+	}
+}
+
 // A mirror whose file became shorter answers 416, one that became longer
 // another total in Content-Range: start over.
 func TestFetchServerCannotContinue(t *testing.T) {
@@ -484,7 +512,7 @@ func TestFetchStall(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	f := fetcher{client: &http.Client{}, stall: 50 * time.Millisecond, rounds: 1}
+	f := fetcher{client: &http.Client{}, answer: 50 * time.Millisecond, stall: 50 * time.Millisecond, rounds: 1}
 	f.Mirrors, f.Progress, f.Log = []string{s.URL + "/data"}, func(string, int64, int64) {}, func(string) {}
 	dir := t.TempDir()
 	if err := f.fetch(t.Context(), dir, fetched); err == nil || !strings.Contains(err.Error(), "no data for 50ms") {
@@ -553,7 +581,7 @@ func TestFetchDiskFull(t *testing.T) {
 
 func TestFetchProgress(t *testing.T) {
 	s := serve(t, good)
-	f := fetcher{client: &http.Client{}, stall: 5 * time.Second, rounds: 1}
+	f := fetcher{client: &http.Client{}, answer: 5 * time.Second, stall: 5 * time.Second, rounds: 1}
 	var first, last int64
 	f.Progress = func(name string, done, total int64) {
 		if first == 0 {

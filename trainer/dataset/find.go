@@ -110,18 +110,19 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// findIn returns the first of the non-empty dirs that has all files.
+// findIn returns the first of the non-empty dirs that has all files. Those that the
+// others have are tried if one of them is damaged.
 func findIn(s Search, dirs ...string) (Location, error) {
 	var searched []string
 	var partial Location
 	var partialErr error
-	for _, dir := range dirs {
+	for n, dir := range dirs {
 		if dir == "" {
 			continue
 		}
 		loc, missing := look(s, dir)
 		if len(missing) == 0 {
-			return loc, nil
+			return loc.or(s, dirs[n+1:]), nil
 		}
 		if len(missing) < len(files) && partialErr == nil {
 			partial, partialErr = loc, needFetch("", "%s in %s", list(missing), loc.Dir)
@@ -132,6 +133,17 @@ func findIn(s Search, dirs ...string) (Location, error) {
 		return partial, partialErr
 	}
 	return Location{}, needFetch("", "no Fashion-MNIST in %s", strings.Join(searched, " or "))
+}
+
+// or returns the location with the files in other folders as further copies.
+func (l Location) or(s Search, dirs []string) Location {
+	for _, dir := range dirs {
+		other, _ := look(s, dir)
+		for i := range l.paths {
+			l.paths[i] = slices.Concat(l.paths[i], other.paths[i])
+		}
+	}
+	return l
 }
 
 // subfolders are where the files may be in a folder that the user names: in the

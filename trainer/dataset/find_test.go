@@ -126,8 +126,9 @@ func TestFindUnnamedFolder(t *testing.T) {
 	_, err = findIn(Search{}, first, t.TempDir())
 	wantFetch(t, err, "", "t10k-images-idx3-ubyte.gz and t10k-labels-idx1-ubyte.gz are missing in "+first)
 	touch(t, first, allNames()...)
-	if loc, err := findIn(Search{}, first, second); err != nil || loc.Dir != first {
-		t.Errorf("both complete: %v, %v", loc.Dir, err)
+	loc, err := findIn(Search{}, first, second)
+	if err != nil || loc.Dir != first || len(loc.paths[testImages]) != 2 || !strings.HasPrefix(loc.paths[testImages][1], second) {
+		t.Errorf("both complete: %v, %v", loc, err)
 	}
 }
 

@@ -151,6 +151,9 @@ func (d *Dataset) makeTest(seed uint64) error {
 		return err
 	}
 	d.Test = Split{Shape: d.Shape, Images: make([]byte, len(test)*d.Len()), Labels: make([]byte, len(test))}
+	if d.Train.Files != nil {
+		d.Test.Files = make([]string, len(test))
+	}
 	d.Test.take(d.Train, test)
 	d.Train.take(d.Train, train)
 	return nil
@@ -162,9 +165,15 @@ func (s *Split) take(from Split, indices []uint32) {
 	for to, i := range indices {
 		copy(s.Image(to), from.Image(int(i)))
 		s.Labels[to] = from.Labels[i]
+		if s.Files != nil {
+			s.Files[to] = from.Files[i]
+		}
 	}
 	s.N = len(indices)
 	s.Images, s.Labels = s.Images[:s.N*s.Len()], s.Labels[:s.N]
+	if s.Files != nil {
+		s.Files = s.Files[:s.N]
+	}
 }
 
 // hashSplits sets the hashes to those of the splits.

@@ -119,8 +119,8 @@ func Compute(labels []byte, probabilities []float32, classes []string) (*Metrics
 	n := float64(len(labels))
 	m.Accuracy = float64(correct) / n
 	m.Micro = Average{m.Accuracy, m.Accuracy, m.Accuracy}
-	m.Macro = m.average(func(ClassMetrics) float64 { return 1 / float64(len(classes)) })
-	m.Weighted = m.average(func(c ClassMetrics) float64 { return float64(c.Support) / n })
+	m.Macro = m.average(func(ClassMetrics) int { return 1 })
+	m.Weighted = m.average(func(c ClassMetrics) int { return c.Support })
 	return m, nil
 }
 
@@ -261,15 +261,18 @@ func ratio(a, b int) float64 {
 	return float64(a) / float64(b)
 }
 
-// average returns the weighted sum of the metrics of all classes.
-func (m *Metrics) average(weight func(ClassMetrics) float64) (a Average) {
+// average returns the weighted mean of the metrics of all classes. It divides once, so
+// that rounding takes no mean of fractions above 1.
+func (m *Metrics) average(weight func(ClassMetrics) int) (a Average) {
+	sum := 0.
 	for _, c := range m.PerClass {
-		w := weight(c)
+		w := float64(weight(c))
+		sum += w
 		a.Precision += w * c.Precision
 		a.Recall += w * c.Recall
 		a.F1 += w * c.F1
 	}
-	return a
+	return Average{a.Precision / sum, a.Recall / sum, a.F1 / sum}
 }
 
 // ROC returns the receiver operating characteristic of a class against all

@@ -333,7 +333,7 @@ func TestWritePredictions(t *testing.T) {
 	if err := WritePredictions(all, nil, labels, p); err != nil {
 		t.Fatal(err)
 	}
-	if err := WriteMisclassified(wrong, nil, labels, p); err != nil {
+	if err := WriteMisclassified(wrong, nil, labels, p, []string{"b/1.png", "c/2.png"}); err != nil {
 		t.Fatal(err)
 	}
 	some := filepath.Join(dir, "some.csv")
@@ -361,8 +361,28 @@ func TestWritePredictions(t *testing.T) {
 			}
 		}
 	}
-	if got := readCSV(t, wrong); !reflect.DeepEqual(got, [][]string{records[0], records[2]}) {
+	if got := readCSV(t, wrong); !reflect.DeepEqual(got, [][]string{append(records[0], "file"), append(records[2], "c/2.png")}) {
 		t.Errorf("misclassified %v", got)
+	}
+	if err := WriteMisclassified(wrong, nil, labels, p, []string{"c/2.png"}); err == nil {
+		t.Error("no error from one file for two images")
+	}
+}
+
+// The averages of perfect predictions are 1, not more by rounding.
+func TestPerfectAverages(t *testing.T) {
+	for classes := 2; classes < 60; classes++ {
+		labels, p, names := make([]byte, classes), make([]float32, classes*classes), make([]string, classes)
+		for c := range classes {
+			labels[c], p[c*classes+c], names[c] = byte(c), 1, fmt.Sprint(c)
+		}
+		m, err := Compute(labels, p, names)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if one := (Average{1, 1, 1}); m.Macro != one || m.Weighted != one {
+			t.Errorf("%d classes: %v and %v, want 1", classes, m.Macro, m.Weighted)
+		}
 	}
 }
 

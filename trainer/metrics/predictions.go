@@ -20,16 +20,17 @@ import (
 // indices (N) are those of the images in their split, nil for 0 to N−1. The file is written
 // whole or not at all.
 func WritePredictions(path string, indices []int, labels []byte, probabilities []float32) error {
-	return writePredictions(path, indices, labels, probabilities, func(label, predicted int) bool { return true })
+	return writePredictions(path, indices, labels, probabilities, nil, func(label, predicted int) bool { return true })
 }
 
 // WriteMisclassified writes misclassified.csv: those rows of predictions.csv
-// whose predicted class is not the label.
-func WriteMisclassified(path string, indices []int, labels []byte, probabilities []float32) error {
-	return writePredictions(path, indices, labels, probabilities, func(label, predicted int) bool { return label != predicted })
+// whose predicted class is not the label. A last column, file, has the images' files (N),
+// unless files is nil.
+func WriteMisclassified(path string, indices []int, labels []byte, probabilities []float32, files []string) error {
+	return writePredictions(path, indices, labels, probabilities, files, func(label, predicted int) bool { return label != predicted })
 }
 
-func writePredictions(path string, indices []int, labels []byte, probabilities []float32, include func(label, predicted int) bool) error {
+func writePredictions(path string, indices []int, labels []byte, probabilities []float32, files []string, include func(label, predicted int) bool) error {
 	classes := len(probabilities) / max(1, len(labels))
 	if err := check(labels, probabilities, classes); err != nil {
 		return err
@@ -37,11 +38,17 @@ func writePredictions(path string, indices []int, labels []byte, probabilities [
 	if indices != nil && len(indices) != len(labels) {
 		return fmt.Errorf("metrics: %d indices for %d labels", len(indices), len(labels))
 	}
+	if files != nil && len(files) != len(labels) {
+		return fmt.Errorf("metrics: %d files for %d labels", len(files), len(labels))
+	}
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)
 	header := []string{"index", "label", "predicted"}
 	for c := range classes {
 		header = append(header, fmt.Sprintf("p%d", c))
+	}
+	if files != nil {
+		header = append(header, "file")
 	}
 	w.Write(header) // a csv.Writer keeps its first error for Error
 	for i, label := range labels {
@@ -57,6 +64,9 @@ func writePredictions(path string, indices []int, labels []byte, probabilities [
 		record := []string{strconv.Itoa(index), strconv.Itoa(int(label)), strconv.Itoa(predicted)}
 		for _, x := range p {
 			record = append(record, strconv.FormatFloat(float64(x), 'g', -1, 32))
+		}
+		if files != nil {
+			record = append(record, files[i])
 		}
 		w.Write(record)
 	}

@@ -73,7 +73,7 @@ func barHeight(classes int) float64 {
 func worstClasses(classes []metrics.ClassMetrics) (worst []metrics.ClassMetrics, note string) {
 	worst = slices.Clone(classes)
 	for i := range worst {
-		worst[i].Name = classLabel(i, worst[i].Name)
+		worst[i].Name = ClassLabel(i, worst[i].Name)
 	}
 	if len(worst) <= mostBars {
 		return worst, ""

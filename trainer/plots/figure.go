@@ -48,12 +48,21 @@ type header struct {
 // thumbWidth is the width of the samples in a legend.
 const thumbWidth = vg.Length(22)
 
+// labels returns the names in the legend as they are drawn.
+func (h header) labels() []string {
+	names := make([]string, len(h.legend))
+	for i, e := range h.legend {
+		names[i] = e.name
+	}
+	return apart(names)
+}
+
 // legendColumns returns the number of columns, of equal width, in which the legend is
 // arranged, and their width.
 func (h header) legendColumns(width vg.Length) (columns int, column vg.Length) {
 	style := textStyle(labelSize, ink)
-	for _, e := range h.legend {
-		column = max(column, style.Width(shortened(e.name, longestName))+thumbWidth+3*gap)
+	for _, label := range h.labels() {
+		column = max(column, style.Width(label)+thumbWidth+3*gap)
 	}
 	return min(max(1, int(width/column)), len(h.legend)), column
 }
@@ -102,7 +111,7 @@ func (h header) draw(c draw.Canvas) draw.Canvas {
 func (h header) drawLegend(c draw.Canvas, y vg.Length) vg.Length {
 	style := textStyle(labelSize, ink)
 	columns, column := h.legendColumns(c.Size().X)
-	height := lineHeight(style)
+	height, labels := lineHeight(style), h.labels()
 	for i, e := range h.legend {
 		if i > 0 && i%columns == 0 {
 			y -= height
@@ -116,7 +125,7 @@ func (h header) drawLegend(c draw.Canvas, y vg.Length) vg.Length {
 		if len(e.thumbs) > 0 {
 			x += thumbWidth + gap
 		}
-		c.FillText(style, vg.Point{X: x, Y: y}, shortened(e.name, longestName))
+		c.FillText(style, vg.Point{X: x, Y: y}, labels[i])
 	}
 	return y - height
 }

@@ -273,7 +273,7 @@ func Attentions(list []Attention, title, note string) ([]byte, error) {
 		if slices.Max(a.Heat) == 0 {
 			caption = "nothing for "
 		}
-		cells = append(cells, Cell{Image: a.Image, Caption: a.Caption, Frame: frame},
+		cells = append(cells, Cell{Image: a.Image, Caption: shortened(a.Caption, longestName), Frame: frame},
 			Cell{Image: Heated(a.Image, a.Heat), Caption: caption + shortened(a.Class, longestName), Frame: frame})
 	}
 	legend := append(slices.Clone(frames), sample("heat, up to the image's strongest", gradient(heatShade)))

@@ -747,6 +747,26 @@ func TestShortened(t *testing.T) {
 	}
 }
 
+// Names that differ only where they would be cut are longer.
+func TestApart(t *testing.T) {
+	short := strings.Repeat("a", 30) + " 1 " + strings.Repeat("b", 15)
+	names := []string{short, strings.Replace(short, "1", "2", 1), "c", short}
+	labels := apart(names)
+	if labels[0] == labels[1] || labels[0] != labels[3] || labels[2] != "c" || len([]rune(labels[0])) > 60 {
+		t.Errorf("%q", labels)
+	}
+	alone := apart(names[:1])
+	if want := shortened(short, longestName); alone[0] != want {
+		t.Errorf("%q, want %q", alone[0], want)
+	}
+	long := strings.Repeat("a", 100) + "1" + strings.Repeat("b", 100)
+	for _, label := range apart([]string{long, strings.Replace(long, "1", "2", 1)}) {
+		if n := len([]rune(label)); n != 2*longestName {
+			t.Errorf("%d characters, want %d", n, 2*longestName)
+		}
+	}
+}
+
 // The average and the marks are drawn, also where the loss explodes.
 func TestRateCurve(t *testing.T) {
 	var rates, losses, smoothed []float64

@@ -149,15 +149,33 @@ func newAxes(title, x, y string) *plot.Plot {
 // setNames labels an axis with names at 0, 1, 2, …
 func setNames(axis *plot.Axis, names []string) {
 	ticks := make(plot.ConstantTicks, len(names))
-	for i, name := range names {
-		ticks[i] = plot.Tick{Value: float64(i), Label: shortened(name, longestName)}
+	for i, label := range apart(names) {
+		ticks[i] = plot.Tick{Value: float64(i), Label: label}
 	}
 	axis.Tick.Marker, axis.Tick.Length = ticks, 0
 }
 
 // longestName is the largest number of characters of a name on an axis or in a legend;
-// longer names would leave no room for the data.
+// longer names would leave no room for the data. Only where it takes more to tell names
+// apart, such as those of a grid's recipes, there are up to twice as many.
 const longestName = 40
+
+// apart returns names shortened so far that different ones still differ, if possible.
+func apart(names []string) []string {
+	labels := make([]string, len(names))
+	for longest := longestName; ; longest += longestName / 2 {
+		named, differ := map[string]string{}, true
+		for i, name := range names {
+			labels[i] = shortened(name, longest)
+			other, taken := named[labels[i]]
+			differ = differ && (!taken || other == name)
+			named[labels[i]] = name
+		}
+		if differ || longest >= 2*longestName {
+			return labels
+		}
+	}
+}
 
 // shortened returns at most n characters of a name: its beginning and its end, in which
 // similar names differ.
@@ -176,13 +194,13 @@ func shortened(name string, n int) string {
 func ClassLabels(names []string) []string {
 	labels := make([]string, len(names))
 	for c, name := range names {
-		labels[c] = classLabel(c, name)
+		labels[c] = ClassLabel(c, name)
 	}
 	return labels
 }
 
-// classLabel returns the label of class c.
-func classLabel(c int, name string) string {
+// ClassLabel returns the label of class c; see [ClassLabels].
+func ClassLabel(c int, name string) string {
 	name = strings.Join(strings.Fields(name), " ")
 	style := textStyle(labelSize, ink)
 	typeface := font.DefaultCache.Lookup(style.Font, style.Font.Size).Face

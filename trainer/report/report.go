@@ -13,6 +13,7 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	shared "github.com/fmnist-gpu/fmnist-gpu/trainer/internal/page"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -176,6 +178,12 @@ var functions = template.FuncMap{
 	"title":   capitalised,
 	"selects": protocolName,
 	"hundred": func(x float64) float64 { return 100 * x },
+	"pictured": func(class int, name string) string { // "" if pictures show the name itself
+		if label := plots.ClassLabel(class, name); label != strings.Join(strings.Fields(name), " ") {
+			return label
+		}
+		return ""
+	},
 }
 
 // capitalised returns the text with a capital first letter.

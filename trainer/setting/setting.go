@@ -57,6 +57,7 @@ type Kind struct {
 	Placeholder string   // stands for the value in help
 	IsText      bool     // a value may be written in quotes
 	Optional    bool     // the zero value, such as "", stands for none
+	Open        bool     // there are other values than Values, such as paths
 
 	parse func(text string) (value any, ok bool)
 	check func(value any) (ok bool, why string)
@@ -241,7 +242,7 @@ func Text(placeholder, want string) Kind {
 // the caller must check. Its values are of type string.
 func Name(names []string, otherwise string) Kind {
 	k := Text("NAME", orList(append(slices.Clone(names), otherwise)))
-	k.Values, k.Optional = names, false
+	k.Values, k.Optional, k.Open = names, false, true
 	return k
 }
 

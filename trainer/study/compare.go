@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dustin/go-humanize"
 	"golang.org/x/sync/errgroup"
 	"gonum.org/v1/gonum/stat"
 
@@ -90,28 +91,29 @@ type Cochran struct {
 }
 
 // CompareGroups compares the runs within every group that has two or more. Runs
-// that selected their best epoch on different images are not comparable: such a
-// group becomes one comparison per protocol, or none if every protocol has only
-// one run.
+// that were tested, or selected their best epoch, on different images are not
+// comparable: such a group becomes several comparisons, or none if no two runs are
+// comparable.
 func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	var list []*Comparison
 	for _, g := range groups {
-		parts := byProtocol(g.Runs)
+		parts := comparable(g.Runs)
 		if !slices.ContainsFunc(parts, func(part []*Run) bool { return len(part) > 1 }) {
 			continue
 		}
-		for _, part := range parts {
+		names := partNames(parts)
+		for i, part := range parts {
 			c, err := compareRuns(part)
 			if err != nil {
 				return nil, err
 			}
 			c.Name, c.Unfinished = g.Name, g.Unfinished
 			if len(parts) > 1 {
-				c.Name = "selected on " + c.Protocol
+				c.Name = names[i]
 				if g.Name != "" {
 					c.Name = g.Name + ", " + c.Name
 				}
-				c.Notes = append(c.Notes, "Runs that selected their best epoch on other images are in a separate table: their figures are not comparable.")
+				c.Notes = append(c.Notes, "Runs that were tested on other images, or selected their best epoch on others, are in a separate table: their figures are not comparable.")
 			}
 			list = append(list, c)
 		}
@@ -119,18 +121,49 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	return list, nil
 }
 
-// byProtocol groups runs by the images on which they selected their best epoch,
-// in the order in which the protocols first occur.
-func byProtocol(runs []*Run) [][]*Run {
+// comparable groups runs by the images on which they selected their best epoch and by
+// those on which they were tested, in the order in which either first occur.
+func comparable(runs []*Run) [][]*Run {
 	var parts [][]*Run
 	for _, r := range runs {
-		i := slices.IndexFunc(parts, func(part []*Run) bool { return part[0].Metrics.Protocol == r.Metrics.Protocol })
+		i := slices.IndexFunc(parts, func(part []*Run) bool {
+			return part[0].Metrics.Protocol == r.Metrics.Protocol && sameTest(part[0], r)
+		})
 		if i < 0 {
 			i, parts = len(parts), append(parts, nil)
 		}
 		parts[i] = append(parts[i], r)
 	}
 	return parts
+}
+
+// partNames names the groups of [comparable] by what tells them apart.
+func partNames(parts [][]*Run) []string {
+	names := make([]string, len(parts))
+	var protocols, tests bool // differ
+	for _, part := range parts {
+		protocols = protocols || part[0].Metrics.Protocol != parts[0][0].Metrics.Protocol
+		tests = tests || !sameTest(part[0], parts[0][0])
+	}
+	for i, part := range parts {
+		var words []string
+		if tests {
+			words = append(words, fmt.Sprintf("%s images of %s", humanize.Comma(int64(len(part[0].Labels))), part[0].Config.Dataset))
+		}
+		if protocols {
+			words = append(words, selection(part[0].Metrics.Protocol))
+		}
+		names[i] = strings.Join(words, ", ")
+	}
+	return names
+}
+
+// selection says on which images runs of a protocol selected their epoch.
+func selection(protocol string) string {
+	if protocol == "none" {
+		return "weights of the last epoch"
+	}
+	return "selected on " + protocol
 }
 
 // significance is the level below which a difference is significant.
@@ -177,8 +210,8 @@ func compareRuns(runs []*Run) (*Comparison, error) {
 	first := runs[0]
 	for _, r := range runs[1:] {
 		if r.Metrics.Protocol != first.Metrics.Protocol {
-			return nil, usage("%s selected its best epoch on %s, %s on %s: their figures are not comparable",
-				first.Dir, first.Metrics.Protocol, r.Dir, r.Metrics.Protocol)
+			return nil, usage("%s (%s) and %s (%s) are not comparable: they chose their weights in different ways",
+				first.Dir, selection(first.Metrics.Protocol), r.Dir, selection(r.Metrics.Protocol))
 		}
 		if !sameTest(first, r) {
 			return nil, usage("%s and %s were tested on different images: their figures are not comparable", first.Dir, r.Dir)
@@ -530,13 +563,13 @@ func (p *Pair) words(pairs int) string {
 	low, high := p.Difference.Low, p.Difference.High
 	if !p.Shown {
 		return fmt.Sprintf("No significant difference between %s and %s: %+.2f points (%s, %s).",
-			p.First, p.Second, inPoints(p.Difference.Mean), points(low, high), p.evidence(pairs))
+			p.First, p.Second, inPoints(p.Difference.Mean), points(low, high, pairs), p.evidence(pairs))
 	}
 	better, worse, by := p.First, p.Second, p.Difference.Mean
 	if by < 0 {
 		better, worse, by, low, high = worse, better, -by, -high, -low
 	}
-	return fmt.Sprintf("%s is better than %s by %.2f points (%s, %s).", better, worse, inPoints(by), points(low, high), p.evidence(pairs))
+	return fmt.Sprintf("%s is better than %s by %.2f points (%s, %s).", better, worse, inPoints(by), points(low, high, pairs), p.evidence(pairs))
 }
 
 // evidence returns the p-value and, for a test over seeds, the effect size.
@@ -551,8 +584,14 @@ func (p *Pair) evidence(pairs int) string {
 	return text
 }
 
-func points(low, high float64) string {
-	return fmt.Sprintf("95 %% interval %.2f to %.2f", inPoints(low), inPoints(high))
+// points says the interval of a difference. Unlike p-values, intervals are not adjusted
+// for the number of pairs.
+func points(low, high float64, pairs int) string {
+	text := fmt.Sprintf("95 %% interval %.2f to %.2f", inPoints(low), inPoints(high))
+	if pairs > 1 {
+		text = "unadjusted " + text
+	}
+	return text
 }
 
 // inPoints returns a fraction in percentage points, rounded to two decimals. It

@@ -313,9 +313,9 @@ func TestRankWithout(t *testing.T) {
 	}
 }
 
-// Runs with two protocols become two comparisons, or none if there is only one run
-// of each.
-func TestCompareMixedProtocols(t *testing.T) {
+// Runs with two protocols, or tested on two datasets, become two comparisons, or none if
+// there is only one run of each.
+func TestCompareMixedRuns(t *testing.T) {
 	a, b := selected("main_no_aug", 1, .9, .9), selected("main_aug_dropout", 1, .91, .9)
 	other := invented("main_no_aug", 1, .92)
 	list, err := CompareGroups([]RunGroup{{Runs: []*Run{a, other, b}}})
@@ -327,6 +327,24 @@ func TestCompareMixedProtocols(t *testing.T) {
 	}
 	if list[0].Name != "selected on val" || list[1].Name != "selected on test" || !strings.Contains(fmt.Sprint(list[0].Notes), "not comparable") {
 		t.Errorf("%q and %q: %s", list[0].Name, list[1].Name, list[0].Notes)
+	}
+	letters := of(invented("main_no_aug", 2, .8), "/letters", "2")
+	var names []string
+	for _, runs := range [][]*Run{
+		{of(a, "/digits", "1"), letters, of(b, "/digits", "1")},
+		{of(other, "/digits", "1"), letters, of(invented("main_no_aug", 3, .8), "/digits", "1")},
+	} {
+		list, err := CompareGroups([]RunGroup{{Runs: runs}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range list {
+			names = append(names, c.Name)
+		}
+	}
+	if want := []string{"10,000 images of /digits, selected on val", "10,000 images of /letters, selected on test",
+		"10,000 images of /digits", "10,000 images of /letters"}; !slices.Equal(names, want) {
+		t.Errorf("of two datasets: %q, want %q", names, want)
 	}
 	if list, err := CompareGroups([]RunGroup{{Name: "rates", Runs: []*Run{a, other}}}); err != nil || len(list) != 0 {
 		t.Errorf("one run of each: %d comparisons (%v), want none", len(list), err)

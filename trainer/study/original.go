@@ -136,7 +136,7 @@ func findings(c *Comparison) []Finding {
 			default:
 				continue
 			}
-			list = append(list, Finding{f.claim, verdict(p.Shown, difference), findingWords(&p, difference, len(c.Pairs) > 1)})
+			list = append(list, Finding{f.claim, verdict(p.Shown, difference), findingWords(&p, difference, len(c.Pairs))})
 		}
 	}
 	return list
@@ -153,14 +153,14 @@ func verdict(shown bool, difference float64) string {
 }
 
 // findingWords describes a difference, counted positive in the direction of the
-// claim.
-func findingWords(p *Pair, difference float64, corrected bool) string {
+// claim; pairs is the number of pairs that were tested.
+func findingWords(p *Pair, difference float64, pairs int) string {
 	low, high := p.Difference.Low, p.Difference.High
 	if difference != p.Difference.Mean {
 		low, high = -high, -low
 	}
-	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(difference), points(low, high), chance(p.AdjustedP))
-	if corrected {
+	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(difference), points(low, high, pairs), chance(p.AdjustedP))
+	if pairs > 1 {
 		text += " after Holm's correction"
 	}
 	if p.Effect != 0 {
