@@ -268,7 +268,7 @@ gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu
 third-party = { printf '==== Go\n\n'; cat "$$($(GO) env GOROOT)/LICENSE"; \
 	for system in linux darwin windows; do \
 		GOOS=$$system CGO_ENABLED=1 $(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/fmnist-gpu || exit 1; \
-	done | sort -u | while read -r path version dir; do \
+	done | sort -u | { cat; echo "uPlot 1.6.32 trainer/internal/page/uplot"; } | while read -r path version dir; do \
 		find "$$dir" -maxdepth 2 -type f -iregex '.*/\(licen[cs]e\|unlicense\|copying\|notice\|patents\|ftl\)[^/]*' | sort | \
 		while read -r file; do printf '\n\n==== %s %s: %s\n\n' "$$path" "$$version" "$${file\#\#*/}"; cat "$$file"; done; \
 	done; }
