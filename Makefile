@@ -253,8 +253,8 @@ shader-report-mixed: ## the same of mixed precision on matrix units
 
 # copy-data copies the dataset into a folder: the one of FMNIST_DATA, else Debian's with its
 # licence, else a download.
-copy-data = cp $${FMNIST_DATA:-/usr/share/datasets/fashion-mnist}/*.gz $1/ || $(GO) run ./cmd/fmnist-gpu data fetch --data-dir $1; \
-	if test -z "$$FMNIST_DATA"; then cp /usr/share/doc/dataset-fashion-mnist/copyright $1/ || true; fi
+copy-data = { cp "$${FMNIST_DATA:-/usr/share/datasets/fashion-mnist}"/*.gz $1/ || $(GO) run ./cmd/fmnist-gpu data fetch --data-dir $1; } && \
+	{ test -n "$$FMNIST_DATA" || cp /usr/share/doc/dataset-fashion-mnist/copyright $1/ || true; }
 
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
@@ -265,12 +265,14 @@ gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu
 
 # third-party prints the licences of all that the program contains on any system, which
 # must go along with it: Go's, and those of the modules.
-third-party = { printf '==== Go\n\n'; cat "$$($(GO) env GOROOT)/LICENSE"; \
-	for system in linux darwin windows; do \
+third-party = { set -e; list=$$(for system in linux darwin windows; do \
 		GOOS=$$system CGO_ENABLED=1 $(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/fmnist-gpu || exit 1; \
-	done | sort -u | { cat; echo "uPlot 1.6.32 trainer/internal/page/uplot"; } | while read -r path version dir; do \
-		find "$$dir" -maxdepth 2 -type f -iregex '.*/\(licen[cs]e\|unlicense\|copying\|notice\|patents\|ftl\)[^/]*' | sort | \
-		while read -r file; do printf '\n\n==== %s %s: %s\n\n' "$$path" "$$version" "$${file\#\#*/}"; cat "$$file"; done; \
+	done); \
+	printf '==== Go\n\n'; cat "$$($(GO) env GOROOT)/LICENSE"; \
+	printf '%s\n' "$$list" "uPlot 1.6.32 trainer/internal/page/uplot" | sort -u | while read -r path version dir; do \
+		files=$$(find "$$dir" -maxdepth 2 -type f -iregex '.*/\(licen[cs]e\|unlicense\|copying\|notice\|patents\|ftl\)[^/]*' | sort); \
+		test -n "$$files" || { echo "$$path has no licence file" >&2; exit 1; }; \
+		printf '%s\n' "$$files" | while read -r file; do printf '\n\n==== %s %s: %s\n\n' "$$path" "$$version" "$${file\#\#*/}"; cat "$$file"; done; \
 	done; }
 
 # Two builds of one commit give the same files. Programs for other systems than

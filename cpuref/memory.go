@@ -64,8 +64,8 @@ func (b *budget) scratch(s *scratch, workers int) error {
 	return b.take("intermediate results of each thread", s.privateLength, 4*workers)
 }
 
-// Fits implements [kernels.Budgeter]. It does not count intermediate results, which
-// Compile does.
+// Fits implements [kernels.Budgeter]. It does not count intermediate results and
+// transformed weights, which Compile does.
 func (b *backend) Fits(p *kernels.Plan) error { return newBudget().buffers(p.Buffers, nil) }
 
 // cacheLine is the alignment of buffers and scratch in bytes, also the size of a

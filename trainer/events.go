@@ -40,7 +40,7 @@ func (t *training) openEvents() error {
 			return err
 		}
 	}
-	settings, err := hyperparameters(t.net.Config.Network.Name, t.recipe, t.options.Settings)
+	settings, err := t.hyperparameters()
 	if err != nil {
 		return err
 	}
@@ -71,14 +71,12 @@ func (t *training) dropEvents() error {
 	})
 }
 
-// describing are the settings of a program, besides the recipe, that tell its trainings
-// apart.
-var describing = []string{"dataset", "image-size", "dropout", "init"}
-
-// hyperparameters returns the name of the network and the recipe's settings by their
-// names, with the augmentation as it is, however it was chosen, and those of the program's
-// own settings that describe a training.
-func hyperparameters(network string, r Recipe, own any) (map[string]any, error) {
+// hyperparameters returns the settings that tell trainings apart: the name of the network
+// and its dropout, the dataset and the shape of its images, the weights that the training
+// starts from, and those of the recipe, with the augmentation as it is, however it was
+// chosen.
+func (t *training) hyperparameters() (map[string]any, error) {
+	r := t.recipe
 	a := r.augmentation()
 	r.Rotate, r.Crop, r.Erase = &a.Rotate, &a.Crop, &a.Erase
 	for name, flip := range flips {
@@ -86,27 +84,24 @@ func hyperparameters(network string, r Recipe, own any) (map[string]any, error) 
 			r.Flip = &name
 		}
 	}
-	text, err := yaml.Marshal(args{Model: network, Recipe: r})
+	named := args{Model: t.net.Config.Network.Name, Recipe: r}
+	if t.options.Settings != nil {
+		own := args{Recipe: DefaultRecipe()}
+		text, err := yaml.Marshal(t.options.Settings)
+		if err == nil {
+			err = own.parse("Options.Settings", text)
+		}
+		if err != nil {
+			return nil, err
+		}
+		named.Dropout = own.Dropout
+	}
+	text, err := yaml.Marshal(named)
 	if err != nil {
 		return nil, err
 	}
-	var settings, others map[string]any
-	if err := yaml.Unmarshal(text, &settings); err != nil {
-		return nil, err
-	}
-	if text, err = yaml.Marshal(own); err != nil {
-		return nil, err
-	}
-	if err := yaml.Unmarshal(text, &others); err != nil {
-		return nil, err
-	}
-	for _, name := range describing {
-		switch value := others[name].(type) {
-		case string, int, float64, bool:
-			settings[name] = value
-		}
-	}
-	return settings, nil
+	settings := map[string]any{"dataset": t.data.Name, "images": t.data.Shape.String(), "init": t.options.InitFrom}
+	return settings, yaml.Unmarshal(text, &settings)
 }
 
 // steps writes logged steps.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/tensorboard/tensorboardtest"
 )
 
@@ -126,14 +128,20 @@ func wantPictures(t *testing.T, list []tensorboardtest.Value, dir string) {
 	}
 }
 
-// A program's own settings are hyperparameters if they describe the training.
+// The dropout that a program sets is a hyperparameter.
 func TestHyperparameters(t *testing.T) {
-	own := map[string]any{"dataset": "letters", "image-size": 32, "dropout": .5, "init": []string{"no name"}, "out": "runs"}
-	h, err := hyperparameters("fashioncnn", quick().Recipe, own)
+	c := quick()
+	n, err := BuiltIn("fashioncnn", dataset.FashionMNIST)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h["model"] != "fashioncnn" || h["dataset"] != "letters" || h["image-size"] != 32 || h["dropout"] != .5 || h["init"] != nil || h["out"] != nil {
+	run := &training{session: &session{net: &model.Net{Config: model.Config{Network: n}}}, recipe: c.Recipe.Resolved(), data: dataset.FashionMNIST,
+		options: Options{Settings: args{Model: "fashioncnn", Dropout: new(.5), Recipe: c.Recipe.Resolved()}, InitFrom: "runs/first"}}
+	h, err := run.hyperparameters()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h["model"] != "fashioncnn" || h["dataset"] != "fashion-mnist" || h["dropout"] != .5 || h["init"] != "runs/first" {
 		t.Errorf("%v", h)
 	}
 }
@@ -150,7 +158,8 @@ func wantHyperparameters(t *testing.T, list []tensorboardtest.Value, c config) {
 		if start := v.HParams(t).GetSessionStartInfo(); start != nil {
 			h := start.Hparams
 			if h["model"].GetStringValue() != "logistic" || h["lr"].GetNumberValue() != c.LR || h["scheduler"].GetStringValue() != "cosine" ||
-				h["epochs"].GetNumberValue() != 2 || h["flip"].GetStringValue() != "none" || h["rotate"] == nil || len(h) != len(recipeSettings)+1 {
+				h["epochs"].GetNumberValue() != 2 || h["flip"].GetStringValue() != "none" || h["rotate"] == nil || h["dataset"].GetStringValue() != "fashion-mnist" ||
+				h["images"].GetStringValue() != "28×28×1" || len(h) != len(recipeSettings)+4 {
 				t.Errorf("hyperparameters %v, want the recipe's and the model", h)
 			}
 		}

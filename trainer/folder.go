@@ -437,8 +437,8 @@ func (f folder) writeSteps(log []loggedStep) error {
 	return f.writeCSV(stepsFile, rows)
 }
 
-// WriteFile writes a file, whole or not at all, as all files of a run are written: what
-// was there stays until the new content is on the disk.
+// WriteFile replaces a file whole or not at all: the old content stays until the new one
+// is on the disk. What is not a file, such as a pipe, is written to.
 func WriteFile(path string, content []byte) error { return atomicfile.Write(path, content) }
 
 func (f folder) writeCSV(name string, rows [][]string) error {

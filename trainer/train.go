@@ -214,9 +214,9 @@ func checkArguments(r Recipe, n model.Network, data *dataset.Dataset, backend ke
 // checkSplit refuses a split that is empty or inconsistent, or does not belong to
 // the dataset.
 func checkSplit(name string, s dataset.Split, d dataset.Info) error {
-	if s.N < 1 || s.Shape != d.Shape || len(s.Images) != s.N*s.Len() || len(s.Labels) != s.N {
-		return fmt.Errorf("%w: the %s split has N = %d, images of %v, %d bytes of images and %d labels: want at least 1 image of %v, %d bytes per image and 1 label per image",
-			dataset.ErrBadData, name, s.N, s.Shape, len(s.Images), len(s.Labels), d.Shape, d.Len())
+	if s.N < 1 || s.Shape != d.Shape || len(s.Images) != s.N*s.Len() || len(s.Labels) != s.N || s.Files != nil && len(s.Files) != s.N {
+		return fmt.Errorf("%w: the %s split has N = %d, images of %v, %d bytes of images, %d labels and %d files: want at least 1 image of %v, and per image %d bytes, 1 label and 1 file or none",
+			dataset.ErrBadData, name, s.N, s.Shape, len(s.Images), len(s.Labels), len(s.Files), d.Shape, d.Len())
 	}
 	for i, label := range s.Labels {
 		if int(label) >= len(d.Classes) {

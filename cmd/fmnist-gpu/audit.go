@@ -131,6 +131,9 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 	if err := study.MakeOut(a.out); err != nil {
 		return err
 	}
+	if err := a.removeOld("audit.json", "suspects.csv", "suspects.png"); err != nil { // they may be of another dataset
+		return err
+	}
 	summary := auditSummary{Dataset: data.Name, Distance: a.distance, Twins: []twinCount{}}
 	if err := a.findTwins(c, d, data, &summary); err != nil {
 		return err
@@ -139,8 +142,6 @@ func (a *auditSettings) run(c *cobra.Command, d *device, config study.Config, da
 		if err := a.judgeLabels(c, d, config, network, data, &summary); err != nil {
 			return err
 		}
-	} else if err := a.removeOld("suspects.csv", "suspects.png"); err != nil {
-		return err
 	}
 	if err := summary.write(filepath.Join(a.out, "audit.json")); err != nil {
 		return err

@@ -33,7 +33,7 @@ content is correct.
 If --data-dir or $FMNIST_DATA names a folder, only that folder is searched.
 Otherwise the first of these that is complete is used: your cache folder, which
 "data fetch" fills, or /usr/share/datasets/fashion-mnist (Debian's package
-dataset-fashion-mnist).
+dataset-fashion-mnist), which also replaces a file that is damaged in the cache.
 
 A folder may hold the files themselves, be torchvision's root
 (FashionMNIST/raw), or be a clone of the authors' repository (data/fashion).
@@ -126,8 +126,12 @@ If a download is interrupted, the next one continues where it stopped.`,
 		Args: noArguments(nil),
 		RunE: func(c *cobra.Command, _ []string) error {
 			for _, m := range mirrors {
-				if u, err := url.Parse(m); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-					return &commandLineError{fmt.Sprintf("--mirror is %q: want a URL that starts with http:// or https://", m)}
+				u, err := url.Parse(m)
+				if err != nil { // whose text repeats the URL, which may hold a password
+					return &commandLineError{"a --mirror is not a URL: want one that starts with http:// or https://"}
+				}
+				if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+					return &commandLineError{fmt.Sprintf("--mirror is %q: want a URL that starts with http:// or https://", u.Redacted())}
 				}
 			}
 			dir, err := dataset.FetchDir(searchFor(*dataDir))
@@ -241,10 +245,11 @@ const shownVersions = 9
 // drawSamples writes a picture of count images of a split, chosen by the seed:
 // roughly a square or, with augmentation, one row per image and its versions.
 func drawSamples(path string, from dataset.Split, classes []string, count int, config study.Config) error {
-	chosen := dataset.Split{N: count, Shape: from.Shape}
-	for _, i := range rand.New(rand.NewPCG(config.Seed, 0)).Perm(from.N)[:count] {
-		chosen.Images, chosen.Labels = append(chosen.Images, from.Image(i)...), append(chosen.Labels, from.Labels[i])
+	indices := make([]uint32, count)
+	for to, i := range rand.New(rand.NewPCG(config.Seed, 0)).Perm(from.N)[:count] {
+		indices[to] = uint32(i)
 	}
+	chosen := from.Select(indices)
 	columns, versions := nearSquare(count), dataset.Split{}
 	if config.Augment != "" || config.Rotate != nil || config.Flip != nil || config.Crop != nil || config.Erase != nil {
 		columns = 1 + shownVersions

@@ -47,7 +47,11 @@ func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Da
 		if c.ImageSize != 0 && c.ImageSize != dataset.FashionMNIST.H {
 			return nil, &commandLineError{fmt.Sprintf("--image-size %d: Fashion-MNIST has images of %v: leave it out, or name a folder with --dataset", c.ImageSize, dataset.FashionMNIST.Shape)}
 		}
-		return loadFashionMNIST(c.DataDir)
+		d, err := loadFashionMNIST(c.DataDir)
+		if err == nil && !c.Quiet {
+			printNotes(out, d)
+		}
+		return d, err
 	}
 	if c.DataDir != "" {
 		return nil, &commandLineError{"--data-dir is the folder of Fashion-MNIST, but --dataset names another dataset: leave one out"}
@@ -74,11 +78,16 @@ func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Da
 	if !c.Quiet {
 		fmt.Fprintf(out, "dataset: %s: %d classes, images of %v, %s to train on, %s to test on\n", c.Dataset, len(d.Classes), d.Shape,
 			humanize.Comma(int64(d.Train.N)), humanize.Comma(int64(d.Test.N)))
-		for _, note := range d.Notes {
-			fmt.Fprintf(out, "note: %s\n", note)
-		}
+		printNotes(out, d)
 	}
 	return d, nil
+}
+
+// printNotes prints what is unusual about a dataset.
+func printNotes(out io.Writer, d *dataset.Dataset) {
+	for _, note := range d.Notes {
+		fmt.Fprintf(out, "note: %s\n", note)
+	}
 }
 
 // splitSeed chooses the test images of a dataset that has none.

@@ -241,7 +241,7 @@ type remainder struct {
 // withoutSeen computes the figures of an evaluation without the test images that have a
 // twin among the training images, by the list that was read from path.
 func withoutSeen(e *trainer.Evaluation, twins []audit.Twins, path string) (*remainder, error) {
-	if err := audit.CheckTest(twins, e.Images.Labels); err != nil {
+	if err := audit.CheckTest(twins, e.Images); err != nil {
 		return nil, fmt.Errorf("%w: --without %s: %v", dataset.ErrBadData, path, err)
 	}
 	m, err := e.Without(audit.SeenInTraining(twins))
@@ -346,8 +346,12 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (best epoch selected on: %s)\ntop-2 accuracy %.2f %%  expected calibration error %.4f\n",
-		100*m.Accuracy, m.Macro.F1, m.Loss, m.Protocol, 100*m.Top2Accuracy, m.ExpectedCalibrationError)
+	chosen := "best epoch selected on: " + m.Protocol
+	if m.Protocol == "none" {
+		chosen = "weights of the last epoch"
+	}
+	_, err := fmt.Fprintf(w, "\naccuracy %.2f %%  macro F1 %.4f  loss %.4f  (%s)\ntop-2 accuracy %.2f %%  expected calibration error %.4f\n",
+		100*m.Accuracy, m.Macro.F1, m.Loss, chosen, 100*m.Top2Accuracy, m.ExpectedCalibrationError)
 	return err
 }
 

@@ -112,7 +112,7 @@ startup file.`
 			case "bash":
 				shell.Long += "\n\nIt needs the package bash-completion."
 			case "zsh":
-				shell.Long += "\n\nIt needs zsh's own completion, which this line in ~/.zshrc, before the other,\nstarts: autoload -U compinit; compinit"
+				shell.Long += "\n\nIt needs zsh's completion system. To start it, put this line before the other in\n~/.zshrc: autoload -U compinit; compinit"
 			}
 			shell.Example = "  " + fmt.Sprintf(load[shell.Name()], shell.CommandPath())
 		}

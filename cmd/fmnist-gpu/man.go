@@ -57,15 +57,20 @@ func writePages(c *cobra.Command, out string) error {
 		}
 	}
 	date := buildTime()
-	source := version()
-	if parts := strings.Split(source, "-"); len(parts) == 3 { // a pseudo-version leaves the date no room in the footer
-		source = parts[2]
-	}
 	var page bytes.Buffer
-	if err := doc.GenMan(c, &doc.GenManHeader{Section: "1", Date: &date, Source: "fmnist-gpu " + source, Manual: "fmnist-gpu"}, &page); err != nil {
+	if err := doc.GenMan(c, &doc.GenManHeader{Section: "1", Date: &date, Source: "fmnist-gpu " + shortVersion(version()), Manual: "fmnist-gpu"}, &page); err != nil {
 		return err
 	}
 	return trainer.WriteFile(filepath.Join(out, strings.ReplaceAll(c.CommandPath(), " ", "-")+".1"), page.Bytes())
+}
+
+// shortVersion returns the commit of a pseudo-version, which would leave the date no room
+// in a page's footer, and other versions as they are.
+func shortVersion(version string) string {
+	if parts := strings.Split(version, "-"); len(parts) == 3 {
+		return parts[2]
+	}
+	return version
 }
 
 // buildTime returns the time of the commit that this program was built from, or that

@@ -129,7 +129,7 @@ func newRecord(name, dir, twins string) (*study.Record, error) {
 		runs = append(runs, g.Runs...)
 	}
 	if len(runs) > 0 && runs[0].Config.EvalImages == 0 {
-		if err := audit.CheckTest(list, runs[0].Labels); err != nil {
+		if err := audit.CheckTest(list, dataset.Split{N: len(runs[0].Labels), Labels: runs[0].Labels}); err != nil {
 			return nil, fmt.Errorf("%w: --without %s: %v", dataset.ErrBadData, twins, err)
 		}
 	}

@@ -273,8 +273,10 @@ func (w *window) save() (name string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = png.Encode(f, img)
-	return name, errors.Join(err, f.Close())
+	if err = errors.Join(png.Encode(f, img), f.Close()); err != nil {
+		err = errors.Join(err, os.Remove(name))
+	}
+	return name, err
 }
 
 // fullScreen fills the screen, or goes back.

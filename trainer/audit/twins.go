@@ -24,7 +24,8 @@ type Twins struct {
 	Distance float64
 	Same     bool // whether all bytes are equal
 
-	LabelA, LabelB byte // their classes
+	LabelA, LabelB byte   // their classes
+	FileA, FileB   string // their files, if they have some; [FindTwins] leaves these to [WriteTwins]
 }
 
 // FindTwins returns the pairs of images, within and between all splits, whose distance
@@ -242,25 +243,30 @@ func SeenInTraining(list []Twins) []int {
 	return slices.Compact(seen)
 }
 
-// CheckTest returns an error if a list of twins is not of the dataset whose test images
-// have the given labels.
-func CheckTest(list []Twins, labels []byte) error {
+// CheckTest returns an error if a list of twins is not of the dataset that test is the
+// test split of, as far as labels and, if both have them, files tell.
+func CheckTest(list []Twins, test dataset.Split) error {
 	for _, w := range list {
 		for _, i := range []struct {
 			Image
 			label byte
-		}{{w.A, w.LabelA}, {w.B, w.LabelB}} {
+			file  string
+		}{{w.A, w.LabelA, w.FileA}, {w.B, w.LabelB, w.FileB}} {
 			switch {
 			case i.Split != "test":
-			case i.Index >= len(labels):
-				return fmt.Errorf("it names test image %d, but there are %d: it is the list of another dataset", i.Index, len(labels))
-			case i.label != labels[i.Index]:
-				return fmt.Errorf("it says that test image %d is of class %d, but it is of class %d: it is the list of another dataset", i.Index, i.label, labels[i.Index])
+			case i.Index >= test.N:
+				return fmt.Errorf("it names test image %d of %d%s", i.Index, test.N, otherList)
+			case i.label != test.Labels[i.Index]:
+				return fmt.Errorf("test image %d is of class %d in the list, but of class %d in the dataset%s", i.Index, i.label, test.Labels[i.Index], otherList)
+			case i.file != "" && test.Files != nil && i.file != test.Files[i.Index]:
+				return fmt.Errorf("test image %d is %s in the list, but %s in the dataset%s", i.Index, i.file, test.Files[i.Index], otherList)
 			}
 		}
 	}
 	return nil
 }
+
+const otherList = ": the list is of another dataset, or of other pictures; audit this one"
 
 // twinsHeader is the first line of the file of [WriteTwins], followed by twinsFiles if
 // every image has a file.
@@ -324,7 +330,12 @@ func parseTwins(text io.Reader) ([]Twins, error) {
 		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
 			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", line, row)
 		}
-		list = append(list, Twins{Image{strings.Clone(row[0]), int(a)}, Image{strings.Clone(row[3]), int(b)}, distance, same, byte(labelA), byte(labelB)})
+		w := Twins{A: Image{strings.Clone(row[0]), int(a)}, B: Image{strings.Clone(row[3]), int(b)}, Distance: distance, Same: same,
+			LabelA: byte(labelA), LabelB: byte(labelB)}
+		if len(row) > len(twinsHeader) {
+			w.FileA, w.FileB = strings.Clone(row[8]), strings.Clone(row[9])
+		}
+		list = append(list, w)
 	}
 	if line == 0 {
 		return nil, errNoTwins

@@ -68,8 +68,8 @@ func FetchDir(s Search) (string, error) {
 // cancelled context or a lost connection wastes nothing. If nothing is downloaded, no
 // folder is left behind. A second Fetch to the same folder waits for the first.
 //
-// Mirrors with temporary failures (a lost connection, no data for 30 s, a server
-// error) are tried four times in all, with growing pauses. The error names the file
+// Mirrors with temporary failures (a lost connection, no answer for 10 s, no
+// data for 30 s, a server error) are tried four times in all, with growing pauses. The error names the file
 // and the last failure of each mirror.
 func Fetch(ctx context.Context, dir string, options FetchOptions) (string, error) {
 	return newFetcher(options).fetchTo(ctx, dir)
@@ -125,7 +125,11 @@ func (f *fetcher) fetchAll(ctx context.Context, dir string, list []file) error {
 	defer removeEmpty(missingDirs(dir))
 	unlock, err := f.lock(ctx, dir)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
-		return fmt.Errorf("cannot write to the folder %s (%w): name another one", dir, fs.ErrPermission)
+		var at *fs.PathError
+		if errors.As(err, &at) {
+			err = at.Err
+		}
+		return fmt.Errorf("cannot write to the folder %s (%w): name another folder", dir, err)
 	}
 	if err != nil {
 		return err
@@ -204,7 +208,7 @@ type fetcher struct {
 	FetchOptions
 	client *http.Client
 	answer time.Duration // time without an answer after which a request is abandoned
-	stall  time.Duration // likewise without data, once there was some
+	stall  time.Duration // time without data, after the answer began, after which it is abandoned
 	pause  time.Duration // before the second round, then doubled
 	rounds int           // number of times that the mirrors are tried
 }
@@ -398,11 +402,13 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 	content := bufio.NewReader(body)
 	if offset == 0 { // part may hold earlier bytes, which an error page must not replace
 		start, err := content.Peek(len(gzipMagic))
-		if err == nil && string(start) != gzipMagic {
-			err = permanent{errors.New("the answer is not a gzip file, but perhaps the page of a network that wants a login")}
-		}
-		if err != nil {
+		switch {
+		case err == io.EOF:
+			return false, fmt.Errorf("the connection ended after %d of %d bytes", len(start), size)
+		case err != nil:
 			return false, err
+		case string(start) != gzipMagic:
+			return false, permanent{errors.New("the answer is not a gzip file" + loginPage)}
 		}
 	}
 	// One byte more than expected, so that verification detects a longer file.
@@ -412,6 +418,9 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 	}
 	return offset > 0, err
 }
+
+// loginPage explains an answer that is not the file.
+const loginPage = ", but perhaps the login page of this network: log in with a browser, then try again"
 
 // gzipMagic is how a gzip file begins (RFC 1952, 2.3.1).
 const gzipMagic = "\x1f\x8b"
@@ -456,7 +465,7 @@ func (f *fetcher) request(ctx context.Context, url string, offset, size int64) (
 func (f *fetcher) get(ctx context.Context, url string, offset int64) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return nil, permanent{err}
+		return nil, permanent{withoutURL(err)}
 	}
 	request.Header.Set("User-Agent", "fmnist-gpu")
 	request.Header.Set("Accept-Encoding", "identity")
@@ -464,11 +473,16 @@ func (f *fetcher) get(ctx context.Context, url string, offset int64) (*http.Resp
 		request.Header.Set("Range", fmt.Sprintf("bytes=%d-", offset))
 	}
 	response, err := f.client.Do(request)
+	return response, withoutURL(err)
+}
+
+// withoutURL returns the cause of an error of net/http, whose text repeats the URL.
+func withoutURL(err error) error {
 	var urlError *neturl.Error
-	if errors.As(err, &urlError) { // whose text repeats the URL
-		err = urlError.Err
+	if errors.As(err, &urlError) {
+		return urlError.Err
 	}
-	return response, err
+	return err
 }
 
 // errRange is a server's failure to continue at an offset.
@@ -492,7 +506,7 @@ func acceptedOffset(r *http.Response, offset, size int64) (int64, error) {
 		return 0, permanent{errors.New(r.Status)}
 	}
 	if r.ContentLength >= 0 && r.ContentLength != size-offset {
-		return 0, permanent{fmt.Errorf("the server has %d bytes to send, expected %d", r.ContentLength, size-offset)}
+		return 0, permanent{fmt.Errorf("the answer has %d bytes, not the %d of the file"+loginPage, r.ContentLength, size-offset)}
 	}
 	return offset, nil
 }

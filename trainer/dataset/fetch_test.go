@@ -512,7 +512,7 @@ func TestFetchStall(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-r.Context().Done()
 	})
-	f := fetcher{client: &http.Client{}, answer: 50 * time.Millisecond, stall: 50 * time.Millisecond, rounds: 1}
+	f := fetcher{client: &http.Client{}, answer: 5 * time.Second, stall: 50 * time.Millisecond, rounds: 1}
 	f.Mirrors, f.Progress, f.Log = []string{s.URL + "/data"}, func(string, int64, int64) {}, func(string) {}
 	dir := t.TempDir()
 	if err := f.fetch(t.Context(), dir, fetched); err == nil || !strings.Contains(err.Error(), "no data for 50ms") {
@@ -520,6 +520,19 @@ func TestFetchStall(t *testing.T) {
 	}
 	if n := sizeOf(filepath.Join(dir, "numbers.gz.part")); n != 100 {
 		t.Errorf("the part has %d bytes, want 100", n)
+	}
+}
+
+func TestFetchWithoutAnswer(t *testing.T) {
+	s := serve(t, func(_ http.ResponseWriter, r *http.Request, _ int) { <-r.Context().Done() })
+	f := fetcher{client: &http.Client{}, answer: 50 * time.Millisecond, stall: 5 * time.Second, rounds: 2}
+	var log []string
+	f.Mirrors, f.Progress, f.Log = []string{s.URL + "/data"}, func(string, int64, int64) {}, func(line string) { log = append(log, line) }
+	if err := f.fetch(t.Context(), t.TempDir(), fetched); err == nil || !strings.Contains(err.Error(), "no answer for 50ms") {
+		t.Errorf("error %v", err)
+	}
+	if len(log) != 2 || !strings.Contains(log[1], "trying again, attempt 2 of 2") {
+		t.Errorf("log %q", log)
 	}
 }
 

@@ -110,8 +110,8 @@ func isFile(path string) bool {
 	return err == nil && !info.IsDir()
 }
 
-// findIn returns the first of the non-empty dirs that has all files. Those that the
-// others have are tried if one of them is damaged.
+// findIn returns the first of the non-empty dirs that has all files. The copy of a later
+// one is used in place of a damaged file.
 func findIn(s Search, dirs ...string) (Location, error) {
 	var searched []string
 	var partial Location
@@ -138,6 +138,9 @@ func findIn(s Search, dirs ...string) (Location, error) {
 // or returns the location with the files in other folders as further copies.
 func (l Location) or(s Search, dirs []string) Location {
 	for _, dir := range dirs {
+		if dir == "" {
+			continue
+		}
 		other, _ := look(s, dir)
 		for i := range l.paths {
 			l.paths[i] = slices.Concat(l.paths[i], other.paths[i])

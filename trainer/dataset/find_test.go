@@ -132,6 +132,36 @@ func TestFindUnnamedFolder(t *testing.T) {
 	}
 }
 
+// A later folder's copy is used in place of a damaged file.
+func TestFindInPlaceOfDamaged(t *testing.T) {
+	_, packed := useSmallFiles(t)
+	first, second := t.TempDir(), t.TempDir()
+	for name, content := range packed {
+		for _, dir := range []string{first, second} {
+			if dir == first && name == files[testLabels].name {
+				content = append([]byte{1}, content...)
+			}
+			if err := os.WriteFile(filepath.Join(dir, name+".gz"), content, 0o666); err != nil {
+				t.Fatal(err)
+			}
+			content = packed[name]
+		}
+	}
+	loc, err := findIn(Search{}, first, "", second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range loadAll(loc) {
+		want := first
+		if i == testLabels {
+			want = second
+		}
+		if r.err != nil || filepath.Dir(r.path) != want {
+			t.Errorf("%s is from %s (%v), want %s", files[i].name, r.path, r.err, want)
+		}
+	}
+}
+
 // The downloads in the cache folder come before the system's files.
 func TestFindInCache(t *testing.T) {
 	cache := t.TempDir()

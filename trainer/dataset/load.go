@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -36,6 +37,9 @@ func Load(loc Location) (*Dataset, error) {
 			return nil, badData("%s: %v", r.path, err)
 		}
 		idx[i], paths[i] = x, r.path
+		if damaged := loc.paths[i][0]; r.path != damaged {
+			d.Notes = append(d.Notes, fmt.Sprintf("%s is damaged: %s is used instead.", damaged, r.path))
+		}
 		d.SHA256[files[i].name] = files[i].sha256
 	}
 	var errTrain, errTest error

@@ -261,8 +261,8 @@ func ratio(a, b int) float64 {
 	return float64(a) / float64(b)
 }
 
-// average returns the weighted mean of the metrics of all classes. It divides once, so
-// that rounding takes no mean of fractions above 1.
+// average returns the weighted mean of the metrics of all classes. It divides
+// once: rounding then cannot lift the mean of fractions above 1.
 func (m *Metrics) average(weight func(ClassMetrics) int) (a Average) {
 	sum := 0.
 	for _, c := range m.PerClass {

@@ -85,9 +85,7 @@ func (m matrix) plot(labels []string) *plot.Plot {
 	p.Add(m)
 	labels, size := crowded(labels, m.side()/vg.Length(len(m)))
 	if len(m) > shareText {
-		for i, label := range labels {
-			labels[i] = shortened(label, longestOfMany)
-		}
+		labels = apart(labels, longestOfMany)
 	}
 	setNames(&p.Y, reversed(labels))
 	end := float64(len(m)) - .5

@@ -54,7 +54,7 @@ func (h header) labels() []string {
 	for i, e := range h.legend {
 		names[i] = e.name
 	}
-	return apart(names)
+	return apart(names, longestName)
 }
 
 // legendColumns returns the number of columns, of equal width, in which the legend is

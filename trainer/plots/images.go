@@ -83,11 +83,7 @@ func captionLabels(names []string) []string {
 	if len(names) > gridColumns {
 		longest = longestOfMany
 	}
-	labels := ClassLabels(names)
-	for c, label := range labels {
-		labels[c] = shortened(label, longest)
-	}
-	return labels
+	return apart(ClassLabels(names), longest)
 }
 
 // predictedCell returns image i over its prediction. labels are those of the classes.

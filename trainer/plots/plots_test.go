@@ -751,16 +751,16 @@ func TestShortened(t *testing.T) {
 func TestApart(t *testing.T) {
 	short := strings.Repeat("a", 30) + " 1 " + strings.Repeat("b", 15)
 	names := []string{short, strings.Replace(short, "1", "2", 1), "c", short}
-	labels := apart(names)
+	labels := apart(names, longestName)
 	if labels[0] == labels[1] || labels[0] != labels[3] || labels[2] != "c" || len([]rune(labels[0])) > 60 {
 		t.Errorf("%q", labels)
 	}
-	alone := apart(names[:1])
+	alone := apart(names[:1], longestName)
 	if want := shortened(short, longestName); alone[0] != want {
 		t.Errorf("%q, want %q", alone[0], want)
 	}
 	long := strings.Repeat("a", 100) + "1" + strings.Repeat("b", 100)
-	for _, label := range apart([]string{long, strings.Replace(long, "1", "2", 1)}) {
+	for _, label := range apart([]string{long, strings.Replace(long, "1", "2", 1)}, longestName) {
 		if n := len([]rune(label)); n != 2*longestName {
 			t.Errorf("%d characters, want %d", n, 2*longestName)
 		}

@@ -59,7 +59,7 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 	var others []plot.Thumbnailer
 	for _, l := range lines {
 		if l.x == nil {
-			f.legend = append(f.legend, entry{shortened(l.name, longestOfMany) + " –", nil})
+			f.legend = append(f.legend, entry{l.name + " –", nil})
 			continue
 		}
 		thumbs, err := addLine(whole, thinned(l, 100, 0), l.style, false)
@@ -73,7 +73,7 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 			others = thumbs
 			continue
 		}
-		f.legend = append(f.legend, entry{fmt.Sprintf("%s %.4f", shortened(l.name, longestOfMany), metrics.Area(l.x, l.y)), thumbs})
+		f.legend = append(f.legend, entry{fmt.Sprintf("%s %.4f", l.name, metrics.Area(l.x, l.y)), thumbs})
 	}
 	f.explain("the other classes", others...)
 	whole.X.Min, whole.X.Max, whole.Y.Min, whole.Y.Max = 0, 100, 0, 100
@@ -84,7 +84,7 @@ func ROC(labels []byte, probabilities []float32, names []string) ([]byte, error)
 // characteristics returns the lines of all classes and of their averages.
 func characteristics(labels []byte, probabilities []float32, names []string) []characteristic {
 	var lines []characteristic
-	for c, name := range ClassLabels(names) {
+	for c, name := range apart(ClassLabels(names), longestOfMany) {
 		l := characteristic{name: name, style: seriesStyle(c, classColours)}
 		l.style.Width = vg.Length(1.3)
 		l.x, l.y = metrics.ROC(labels, probabilities, c)

@@ -149,21 +149,21 @@ func newAxes(title, x, y string) *plot.Plot {
 // setNames labels an axis with names at 0, 1, 2, …
 func setNames(axis *plot.Axis, names []string) {
 	ticks := make(plot.ConstantTicks, len(names))
-	for i, label := range apart(names) {
+	for i, label := range apart(names, longestName) {
 		ticks[i] = plot.Tick{Value: float64(i), Label: label}
 	}
 	axis.Tick.Marker, axis.Tick.Length = ticks, 0
 }
 
 // longestName is the largest number of characters of a name on an axis or in a legend;
-// longer names would leave no room for the data. Only where it takes more to tell names
-// apart, such as those of a grid's recipes, there are up to twice as many.
+// longer names would leave no room for the data.
 const longestName = 40
 
-// apart returns names shortened so far that different ones still differ, if possible.
-func apart(names []string) []string {
+// apart returns names of at most n characters or, where it takes more to tell them apart,
+// as for the recipes of a grid, up to twice as many.
+func apart(names []string, n int) []string {
 	labels := make([]string, len(names))
-	for longest := longestName; ; longest += longestName / 2 {
+	for longest := n; ; longest += n / 2 {
 		named, differ := map[string]string{}, true
 		for i, name := range names {
 			labels[i] = shortened(name, longest)
@@ -171,7 +171,7 @@ func apart(names []string) []string {
 			differ = differ && (!taken || other == name)
 			named[labels[i]] = name
 		}
-		if differ || longest >= 2*longestName {
+		if differ || longest >= 2*n {
 			return labels
 		}
 	}

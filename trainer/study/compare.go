@@ -91,13 +91,13 @@ type Cochran struct {
 }
 
 // CompareGroups compares the runs within every group that has two or more. Runs
-// that were tested, or selected their best epoch, on different images are not
-// comparable: such a group becomes several comparisons, or none if no two runs are
+// that were tested on different images, or chose their weights in different ways, are
+// not comparable: such a group becomes several comparisons, or none if no two runs are
 // comparable.
 func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	var list []*Comparison
 	for _, g := range groups {
-		parts := comparable(g.Runs)
+		parts := comparableParts(g.Runs)
 		if !slices.ContainsFunc(parts, func(part []*Run) bool { return len(part) > 1 }) {
 			continue
 		}
@@ -113,7 +113,7 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 				if g.Name != "" {
 					c.Name = g.Name + ", " + c.Name
 				}
-				c.Notes = append(c.Notes, "Runs that were tested on other images, or selected their best epoch on others, are in a separate table: their figures are not comparable.")
+				c.Notes = append(c.Notes, "Runs that were tested on other images, or chose their weights in another way, are in a separate table: their figures are not comparable.")
 			}
 			list = append(list, c)
 		}
@@ -121,9 +121,9 @@ func CompareGroups(groups []RunGroup) ([]*Comparison, error) {
 	return list, nil
 }
 
-// comparable groups runs by the images on which they selected their best epoch and by
-// those on which they were tested, in the order in which either first occur.
-func comparable(runs []*Run) [][]*Run {
+// comparableParts groups runs by how they chose their weights and by the images on which
+// they were tested, in the order in which either first occurs.
+func comparableParts(runs []*Run) [][]*Run {
 	var parts [][]*Run
 	for _, r := range runs {
 		i := slices.IndexFunc(parts, func(part []*Run) bool {
@@ -137,7 +137,7 @@ func comparable(runs []*Run) [][]*Run {
 	return parts
 }
 
-// partNames names the groups of [comparable] by what tells them apart.
+// partNames names the groups of [comparableParts] by what tells them apart.
 func partNames(parts [][]*Run) []string {
 	names := make([]string, len(parts))
 	var protocols, tests bool // differ
@@ -154,6 +154,12 @@ func partNames(parts [][]*Run) []string {
 			words = append(words, selection(part[0].Metrics.Protocol))
 		}
 		names[i] = strings.Join(words, ", ")
+	}
+	seen := map[string]int{}
+	for i, name := range names { // versions of one dataset have the same
+		if seen[name]++; seen[name] > 1 {
+			names[i] = fmt.Sprintf("%s (%d)", name, seen[name])
+		}
 	}
 	return names
 }

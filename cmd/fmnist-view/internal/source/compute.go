@@ -161,7 +161,7 @@ func (i *inspector) count(ctx context.Context) error {
 	}
 	some := i.images
 	some.N = min(some.N, mostCounted)
-	some.Images, some.Labels = some.Images[:some.N*some.Len()], some.Labels[:some.N]
+	some.Images, some.Labels, some.Files = some.Images[:some.N*some.Len()], some.Labels[:some.N], nil
 	predictions, err := i.model.Classify(ctx, some)
 	if err != nil {
 		return err
