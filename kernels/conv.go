@@ -13,8 +13,8 @@ import "fmt"
 //	Mean[o] = Σ_r Y[r,o] / R
 //	Var[o]  = Σ_r (Y[r,o] − Mean[o])² / R           (by a stable method)
 //
-// A backend may multiply the zeros of the padding too: factors that are not finite then
-// reach outputs whose taps lie there.
+// A backend may multiply by the zeros of the padding, so NaN and Inf may also reach
+// outputs whose taps lie there.
 type ConvForward struct {
 	X    Tensor // (N, H, W, I)
 	W    Tensor // (O, KH, KW, I)

@@ -128,7 +128,7 @@ If a download is interrupted, the next one continues where it stopped.`,
 			for _, m := range mirrors {
 				u, err := url.Parse(m)
 				if err != nil { // whose text repeats the URL, which may hold a password
-					return &commandLineError{"a --mirror is not a URL: want one that starts with http:// or https://"}
+					return &commandLineError{"--mirror must be a URL that starts with http:// or https://"}
 				}
 				if u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 					return &commandLineError{fmt.Sprintf("--mirror is %q: want a URL that starts with http:// or https://", u.Redacted())}
