@@ -332,8 +332,8 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 
 // List describes the machine's Vulkan devices, software drivers included, in the loader's
 // order. It briefly opens each to find out whether it can be used, and whether it passes
-// the trial, unless that is nil. It never fails: problems says why there is no device, or
-// what is wrong with drivers whose devices are left out.
+// the trial, unless that is nil. problems says why there is no device, or what is wrong
+// with the drivers whose devices are left out.
 func List(trial func(*Device) error) (devices []Info, problems []error) {
 	in, err := connect(Options{})
 	if err != nil {

@@ -156,8 +156,8 @@ func TestSkipBad(t *testing.T) {
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", filepath.Join(out, "logistic"), "--dataset", pictures, "--skip-bad")
 }
 
-// A run is not evaluated on its dataset if that has changed since the training: adding a
-// picture changes which pictures are test images.
+// eval refuses a run whose dataset has changed since the training: an added picture changes
+// which pictures are test images.
 func TestEvalOfChangedDataset(t *testing.T) {
 	isolateCache(t)
 	dir := t.TempDir()

@@ -243,8 +243,8 @@ func SeenInTraining(list []Twins) []int {
 	return slices.Compact(seen)
 }
 
-// CheckTest returns an error if a list of twins is not of the dataset that test is the
-// test split of, as far as labels and, if both have them, files tell.
+// CheckTest returns an error if a list of twins belongs to another dataset than the test
+// split does. It compares the labels and, if both have them, the files of test images.
 func CheckTest(list []Twins, test dataset.Split) error {
 	for _, w := range list {
 		for _, i := range []struct {

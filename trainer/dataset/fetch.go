@@ -408,7 +408,7 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 		case err != nil:
 			return false, err
 		case string(start) != gzipMagic:
-			return false, permanent{errors.New("the answer is not a gzip file" + loginPage)}
+			return false, permanent{errors.New("the server did not send a gzip file" + loginPage)}
 		}
 	}
 	// One byte more than expected, so that verification detects a longer file.
@@ -419,8 +419,8 @@ func (f *fetcher) transfer(ctx context.Context, url, part string, offset int64, 
 	return offset > 0, err
 }
 
-// loginPage explains an answer that is not the file.
-const loginPage = ", but perhaps the login page of this network: log in with a browser, then try again"
+// loginPage ends the error about a response that is not the file.
+const loginPage = "; if this network has a login page, log in with a browser and try again"
 
 // gzipMagic is how a gzip file begins (RFC 1952, 2.3.1).
 const gzipMagic = "\x1f\x8b"
@@ -506,7 +506,7 @@ func acceptedOffset(r *http.Response, offset, size int64) (int64, error) {
 		return 0, permanent{errors.New(r.Status)}
 	}
 	if r.ContentLength >= 0 && r.ContentLength != size-offset {
-		return 0, permanent{fmt.Errorf("the answer has %d bytes, not the %d of the file"+loginPage, r.ContentLength, size-offset)}
+		return 0, permanent{fmt.Errorf("the server has %d bytes to send, expected %d"+loginPage, r.ContentLength, size-offset)}
 	}
 	return offset, nil
 }
