@@ -51,7 +51,7 @@ func (s *Suite) RunSample(t *testing.T, backend kernels.Backend, oneOf int) *Rep
 		trial := c.Trial()
 		kind := trial.Op.Kind()
 		entry := report.op(kind)
-		tooBig := (testing.Short() || raceEnabled) && trial.Op.FLOPs() > bigFLOPs
+		tooBig := (testing.Short() || RaceEnabled) && trial.Op.FLOPs() > bigFLOPs
 		runs := !tooBig && (mixed || kernels.PrecisionOf(trial.Op) != kernels.Mixed)
 		if runs {
 			seen[kind]++
