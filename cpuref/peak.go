@@ -15,7 +15,7 @@ const (
 )
 
 // MeasurePeak implements [kernels.PeakMeasurer]. It measures the matrix-product
-// tile on operands in the first-level cache, and a memory copy, on all workers.
+// tile on operands in the first caches, and a memory copy, on all workers.
 func (b *backend) MeasurePeak() (kernels.Peak, error) {
 	b.turn.Lock()
 	defer b.turn.Unlock()

