@@ -166,7 +166,7 @@ torture-short: setup ## a sample of torture, in two minutes
 # SLURM="-slurm-jobs 100" measures too what a job costs.
 SLURM_FAULTS ?= 3
 slurm-check: PACKAGES := slurm-wlm munge dataset-fashion-mnist
-slurm-check: setup ## let every fault happen SLURM_FAULTS=3 times in an experiment on Slurm, in half an hour
+slurm-check: setup ## cause every fault SLURM_FAULTS=3 times in an experiment on Slurm, in half an hour
 	$(GO) test -count=1 -timeout 180m -v -run '^TestSlurm' ./cmd/fmnist-gpu -args -slurm $(SLURM_FAULTS) $(SLURM)
 
 portable: PACKAGES := qemu-user

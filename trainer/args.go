@@ -110,7 +110,7 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 	}
 	text, err := limitedfile.Read(path, limitedfile.Settings)
 	if errors.Is(err, fs.ErrNotExist) {
-		return badCheckpoint("%s is not a run's folder, or its training ended before it began: it has no %s; name the folder of a run, or start a new run", dir, ArgsFile)
+		return badCheckpoint("%s is not a run's folder, or its training ended before it wrote anything: it has no %s; name the folder of a run, or start a new run", dir, ArgsFile)
 	}
 	if err == nil {
 		err = parse(ArgsFile, text)

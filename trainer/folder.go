@@ -91,7 +91,7 @@ func (e Environment) movedFrom(had Environment) (moved Environment, note string)
 		return e, ""
 	}
 	e.Earlier = append([]string{was}, had.Earlier...)
-	return e, fmt.Sprintf("until now the run was trained on %s, and now on %s: its weights will differ, by roundings, from those of a run that stayed", was, now)
+	return e, fmt.Sprintf("the run was trained on %s so far, and continues on %s: its weights will differ, by rounding, from those of a run that had not moved", was, now)
 }
 
 // cause strips the operation and path from an os error: the message names them
@@ -240,7 +240,7 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		return p, err
 	}
 	if len(different) > 0 {
-		return p, usage("%s was trained with other settings (%s), which cannot change in a run that is resumed", f.dir, strings.Join(different, ", "))
+		return p, usage("%s was trained with other settings (%s), which cannot change in a run that is resumed: leave them as they were, or start a new run", f.dir, strings.Join(different, ", "))
 	}
 	if p.finished, err = FinishedRun(f.dir, r); p.finished != nil || err != nil {
 		return p, err

@@ -22,8 +22,8 @@ var ErrInterrupted = errors.New("interrupted")
 
 // ErrDiverged is returned by [Train] if the loss, a weight or a running statistic
 // becomes NaN or infinite. The run keeps its last checkpoint. The message says in which
-// step and tensor it began, which takes as long as training from that checkpoint did. The
-// error is a [DivergenceError].
+// step and tensor it began; finding out takes as long as training from that checkpoint.
+// The error is a [DivergenceError].
 var ErrDiverged = errors.New("training diverged")
 
 // Options says where a training writes its files and reports its progress.

@@ -47,8 +47,8 @@ images that have a twin among the training images.
 
 Labels are judged by networks that have not seen their images: one per fold, trained
 on the other folds (confident learning; Northcutt, Jiang and Chuang, 2021). Look at
-suspects.png before you believe them. --folds 0 leaves this out, which takes nearly
-all the time.`,
+suspects.png before you believe them. --folds 0 leaves out these networks, which take
+nearly all the time.`,
 		Example: `  fmnist-gpu data audit
   fmnist-gpu data audit --dataset pictures --out pictures-audit
   fmnist-gpu data audit --folds 0 --distance 0.12

@@ -33,7 +33,7 @@ content is correct.
 If --data-dir or $FMNIST_DATA names a folder, only that folder is searched.
 Otherwise the first of these that is complete is used: your cache folder, which
 "data fetch" fills, or /usr/share/datasets/fashion-mnist (Debian's package
-dataset-fashion-mnist), which also replaces a file that is damaged in the cache.
+dataset-fashion-mnist), whose copy is also used for a file damaged in the cache.
 
 A folder may hold the files themselves, be torchvision's root
 (FashionMNIST/raw), or be a clone of the authors' repository (data/fashion).

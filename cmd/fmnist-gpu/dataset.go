@@ -108,7 +108,7 @@ func remedied(err error) string {
 	case errors.As(err, &fetch):
 		text += "; run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $" + dataEnvironment
 	case errors.As(err, &unreadable):
-		text += "; mend or remove them, or leave them out with --skip-bad"
+		text += "; repair or remove them, or leave them out with --skip-bad"
 	case errors.As(err, &folder):
 		text += "; choose another with --out"
 	case errors.As(err, &lost):

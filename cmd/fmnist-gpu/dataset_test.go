@@ -168,7 +168,7 @@ func TestEvalOfChangedDataset(t *testing.T) {
 	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--max-steps", "2", "--out", out)...)
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", run1)
 	writePicture(t, filepath.Join(pictures, "low", "more.png"), stripe(12, 2, 50, color.White))
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures is not the dataset that "+run1+" was trained on (changed: ", "or name with --dataset")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures is not the dataset that "+run1+" was trained on (changed: ", "or use --dataset to name")
 	for named, want := range map[string]string{pictures: "note: " + pictures + " is not the dataset that ", other: ""} {
 		_, stderr, code := run(t, "eval", "--cpu", "--checkpoint", run1, "--dataset", named)
 		if code != exitDone || !strings.HasPrefix(stderr, want) || want == "" && stderr != "" {
@@ -231,7 +231,7 @@ func TestRemedies(t *testing.T) {
 		"run `fmnist-gpu data fetch --data-dir /data`":                                       fetch("/data"),
 		"run `fmnist-gpu data fetch --data-dir '/my data'`":                                  fetch("/my data"),
 		"run `fmnist-gpu data fetch`, or name the folder of the files with --data-dir or $F": fetch(""),
-		"/p cannot be read: a.png; mend or remove them, or leave them out with --skip-bad":   &dataset.UnreadableError{Dir: "/p", Total: 2, Problems: []string{"a.png"}},
+		"/p cannot be read: a.png; repair or remove them, or leave them out with --skip-bad": &dataset.UnreadableError{Dir: "/p", Total: 2, Problems: []string{"a.png"}},
 	} {
 		if got := remedied(err); !strings.Contains(got, want) || exitCode(err) != exitBadFile {
 			t.Errorf("%q (exit code %d) lacks %q", got, exitCode(err), want)

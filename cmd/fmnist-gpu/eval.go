@@ -48,11 +48,11 @@ code in the file is run). The network is that of the file's metadata, or else th
 
 --out writes metrics, every image's probabilities and pictures to a folder:
 confusion matrix, ROC curves, F1 by class, reliability, samples, the worst
-mistakes, the first layer's filters, and the regions of images that speak for the
+mistakes, the first layer's filters, and the regions of images that support the
 predicted class (see --cam).
 
 --ensemble PATH adds a model: the mean of all models' probabilities is evaluated. --tta
-does so with views of each image: its mirror image (flip), its shifts by one pixel
+also averages over views of each image: its mirror image (flip), its shifts by one pixel
 (shift), or both (flip-shift).
 
 --without FILE also gives the accuracy without the test images that have a twin among
@@ -279,7 +279,7 @@ func sameKind(m *trainer.Model, data *dataset.Dataset) error {
 	in := m.Network.Input
 	takes, has := describe(dataset.Shape{H: in.H, W: in.W, C: in.C}, m.Network.Classes), describe(data.Shape, data.Classes)
 	if takes != has {
-		return fmt.Errorf("%w: the model %s takes %s, but the dataset %s has %s: name with --dataset the dataset that it was trained on",
+		return fmt.Errorf("%w: the model %s takes %s, but the dataset %s has %s: use --dataset to name the dataset that it was trained on",
 			dataset.ErrBadData, m.Network.Name, takes, data.Name, has)
 	}
 	return nil
@@ -293,7 +293,7 @@ func sameDataset(c *cobra.Command, path string, config study.Config, data *datas
 		return nil
 	}
 	if !c.Flags().Changed("dataset") {
-		return fmt.Errorf("%w, or name with --dataset what to evaluate on", err)
+		return fmt.Errorf("%w, or use --dataset to name what to evaluate on", err)
 	}
 	fmt.Fprintln(c.ErrOrStderr(), changedNote(err, "the model may have been trained on some of the images it is evaluated on"))
 	return nil

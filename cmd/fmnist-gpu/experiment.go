@@ -84,10 +84,10 @@ by its first epoch, how long to ask for. After Ctrl-C the trainings go on: the s
 command follows them again, and "experiment cancel" ends them. All nodes must see this
 program, the folder and the dataset under the same paths.
 
-With --executor kubernetes, nothing is trained yet: the trainings become jobs of the
-folder, beside the manifest of an Indexed Job that does one in each Pod, and what is
-printed says how to start it with kubectl. --parallel is the most that run at a time,
-100 by default. Pods see the volume at /volume, so --data-dir can be a folder there;
+With --executor kubernetes, nothing is trained yet: the trainings become jobs in the
+folder, beside the manifest of an Indexed Job that does one in each Pod. The output says
+how to start it with kubectl. --parallel is the most that run at a time, 100 by
+default. Pods see the volume at /volume, so --data-dir can be a folder there;
 without it, the image must hold the dataset.`,
 		Example: `  fmnist-gpu experiment original
   fmnist-gpu experiment original --seeds 42-46 --cpu

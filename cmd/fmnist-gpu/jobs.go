@@ -100,13 +100,13 @@ func newRunJobCommand() *cobra.Command {
 index is that of $SLURM_ARRAY_TASK_ID or $JOB_COMPLETION_INDEX.
 
 A job that is done is skipped (exit code 0). One that is running elsewhere is not
-done twice (exit code 1), as far as locks of files reach the other machine. One that
-diverges, and again when its last steps are repeated, ends with exit code 5. SIGTERM,
+done twice (exit code 1), as far as file locks reach the other machine. One that
+diverges, and does so again when its last steps are repeated, ends with exit code 5. SIGTERM,
 SIGINT and SIGUSR1 save a checkpoint and end with exit code 130; the next run-job
-of that index continues, and the weights are, bit for bit, the same. Where the program
+of that index continues, and the weights are, bit for bit, the same. If the program
 is killed, the next one continues from the last checkpoint.
 
-The version of the program must be that which prepared the jobs.`,
+The program must be of the same version as the one that prepared the jobs.`,
 		Example: `  fmnist-gpu experiment run-job --dir /shared/rates --index 3 --cpu
   fmnist-gpu experiment run-job --dir /shared/letters --data-dir ~/letters`,
 		Args: noArguments(nil),

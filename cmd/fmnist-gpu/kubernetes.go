@@ -29,9 +29,9 @@ func addKubernetesFlags(flags *pflag.FlagSet, f *kubernetesFlags) {
 	f.gpu, f.memory = "nvidia.com/gpu", "2Gi"
 	g := flagGroup{flags, groupKubernetes}
 	bind(g, &f.image, "image", setting.Text("IMAGE", "an image with this program"), "image of this version of the program; see Containerfile")
-	bind(g, &f.claim, "claim", setting.Text("CLAIM[:FOLDER]", "the name of a PersistentVolumeClaim"), "PersistentVolumeClaim whose volume holds --out, and the folder that --out is in the volume (default: its root)")
+	bind(g, &f.claim, "claim", setting.Text("CLAIM[:FOLDER]", "the name of a PersistentVolumeClaim"), "PersistentVolumeClaim whose volume holds --out, and the path of --out within that volume (default: its root)")
 	bind(g, &f.name, "job-name", setting.Text("NAME", "a name for the Job"), "name of the Job (default: the experiment's)")
-	bind(g, &f.gpu, "gpu", setting.Text("RESOURCE", "the name of a GPU's resource"), "resource of which each training asks for one, such as amd.com/gpu, or none; none with --cpu")
+	bind(g, &f.gpu, "gpu", setting.Text("RESOURCE", "the name of a GPU's resource"), "resource of which each training requests one, such as amd.com/gpu; with \"none\", or with --cpu, it requests no GPU")
 	bind(g, &f.cpus, "cpus", setting.Text("QUANTITY", "a quantity such as 2 or 500m"), "CPUs that each training asks for (default: --threads, or 1)")
 	bind(g, &f.memory, "memory", setting.Text("QUANTITY", "a quantity such as 2Gi"), "memory that each training asks for, and its limit")
 }

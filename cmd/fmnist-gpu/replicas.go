@@ -110,7 +110,7 @@ func howToResume(runs []study.Config) string {
 		how = append(how, "resume with: fmnist-gpu train"+resume)
 	}
 	if seeds != "" {
-		how = append(how, "not begun, to be trained anew: seeds"+seeds)
+		how = append(how, "not begun, so still to be trained: seeds"+seeds)
 	}
 	return strings.Join(how, "; ")
 }

@@ -21,7 +21,7 @@ func TestHowToResume(t *testing.T) {
 	}
 	writeFile(t, filepath.Join(c.Out, runs[0].Name, trainer.ArgsFile), "")
 	got, begun := howToResume(runs), filepath.Join(c.Out, "fashioncnn-seed42")
-	if want := "resume with: fmnist-gpu train --resume " + begun + "; not begun, to be trained anew: seeds 43 44"; got != want {
+	if want := "resume with: fmnist-gpu train --resume " + begun + "; not begun, so still to be trained: seeds 43 44"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if got := howToResume(runs[1:]); strings.Contains(got, "resume") {

@@ -40,7 +40,7 @@ func addSlurmFlags(flags *pflag.FlagSet, f *slurmFlags) {
 	g := flagGroup{flags, groupSlurm}
 	bindEach(g, &f.options, "sbatch", setting.Text("OPTION", "an option of sbatch without dashes, such as partition=gpu"),
 		"option of sbatch for each training, such as partition=gpu, mem=8G or time=2:00:00; may be repeated")
-	bind(g, &f.attempts, "attempts", setting.Whole(1, 1000), "times that a training may end without having saved a checkpoint")
+	bind(g, &f.attempts, "attempts", setting.Whole(1, 1000), "times in a row that a training may end without having saved a checkpoint before it counts as failed")
 }
 
 // runOnSlurm trains an experiment's runs as jobs of a Slurm cluster, and compares them.
@@ -49,7 +49,7 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 		return &commandLineError{"--replicas and several --device are for --executor local: on Slurm, each training has a device of its own"}
 	}
 	if f.slurm.sets("array", "job-name") {
-		return &commandLineError{"--sbatch cannot set array and job-name: by these the trainings are found again in Slurm's queue"}
+		return &commandLineError{"--sbatch cannot set array or job-name, by which the trainings are found in Slurm's queue: leave them out"}
 	}
 	begun := time.Now()
 	jobs, err := prepareJobs(f.out, e)
@@ -224,8 +224,8 @@ func newCancelCommand() *cobra.Command {
 		Use:   "cancel FOLDER",
 		Short: "End the trainings of an experiment on Slurm",
 		Long: `End the trainings of an experiment's folder that wait or run on Slurm. Those that run
-save a checkpoint. An "experiment --executor slurm" that follows them ends too; the same
-command resumes the experiment.`,
+save a checkpoint. An "experiment --executor slurm" that follows them ends too; giving
+that command again resumes the experiment.`,
 		Example:           `  fmnist-gpu experiment cancel /shared/rates`,
 		Args:              oneArgument("the folder of one experiment"),
 		ValidArgsFunction: onlyFolders,

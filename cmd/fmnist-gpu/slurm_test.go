@@ -152,7 +152,7 @@ func TestSlurmOptions(t *testing.T) {
 			t.Errorf("%q: %+v (%v), want %q", c.given, arrays, err, c.want)
 		}
 	}
-	wantFailure(t, []string{"experiment", "original", "--executor", "slurm", "--sbatch", "job-name=x"}, exitUsage, "--sbatch cannot set array and job-name")
+	wantFailure(t, []string{"experiment", "original", "--executor", "slurm", "--sbatch", "job-name=x"}, exitUsage, "--sbatch cannot set array or job-name")
 }
 
 // What short trainings cost on Slurm: on two nodes that share this machine, which trains
@@ -352,7 +352,7 @@ func (s *slurmScene) fail(format string, args ...any) {
 func (s *slurmScene) notes() string {
 	var notes []string
 	for line := range strings.Lines(s.output.String()) {
-		if strings.HasPrefix(line, "job ") || strings.Contains(line, "trying on") {
+		if strings.HasPrefix(line, "job ") || strings.Contains(line, "trying again") {
 			notes = append(notes, strings.TrimSpace(line))
 		}
 	}

@@ -52,8 +52,8 @@ a run keeps the folder "checkpoint", which you may delete. If the run's dataset 
 moved, --dataset names its new folder.
 
 --replicas K trains with K consecutive seeds at once on one GPU, which a small network
-leaves mostly idle. Each is the training of its seed alone, in a folder of its own,
-and can be resumed alone or, with several --resume, at once with others. The CPU
+leaves mostly idle. Each trains as it would by itself, in a folder of its own,
+and can be resumed by itself or, with several --resume, together with others. The CPU
 trains one on each core.
 
 On a slow device, evaluation can take longer than training. --eval-images N
@@ -209,7 +209,7 @@ func addOptimisationFlags(f *pflag.FlagSet) {
 	g.setting("scheduler", "learning-rate schedule: plateau (halve it when accuracy stalls), none, onecycle or cosine")
 	g.setting("warmup", "epochs, or a fraction of one, in which the learning rate rises linearly from near 0 before the schedule begins; with onecycle, those of its own rise (0: 30% of the run)")
 	g.setting("label-smoothing", "share of each label spread over all classes in the training loss")
-	g.setting("ema", "decay of a moving average of the weights, such as 0.999, which is then what is evaluated and saved; in the first steps lower, (1+t)/(10+t) after t steps; 0 means none")
+	g.setting("ema", "decay of a moving average of the weights, such as 0.999; that average is then evaluated and saved. In the first steps the decay is lower: (1+t)/(10+t) after t steps. 0 means none")
 	g.setting("prune", "share of the training images that each epoch leaves out, 0 to 0.7: at random among all but the fifth with the highest losses (after InfoBatch). Accuracy suffers less than from fewer epochs. Training losses are those of the images trained on, and so higher")
 	g.setting("patience", "stop after N epochs without improvement; 0 means never")
 	g.setting("max-steps", maxStepsUsage)

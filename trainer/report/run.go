@@ -44,7 +44,7 @@ var pictures = []struct{ file, title, alt string }{
 	{trainer.ROCPicture, "ROC", "ROC curve of each class against all others; the areas under the curves are in the table of classes"},
 	{trainer.ClassF1Picture, "F1 by class", "Bar chart of the F1 of each class; the values are in the table of classes"},
 	{trainer.MisclassifiedPicture, "Most confident mistakes: predicted class, true class and both probabilities", "Test images that the network misclassified with the highest confidence"},
-	{trainer.GradCAMPicture, "Class activation: regions that speak for the predicted class", "Test images in which colours mark the regions that speak for the predicted class"},
+	{trainer.GradCAMPicture, "Class activation: regions that support the predicted class", "Test images in which colours mark the regions that support the predicted class"},
 	{trainer.SamplesPicture, "Samples: predictions, wrong ones framed in orange", "The first test images of each class with the predicted class"},
 	{trainer.FiltersPicture, "Weights of the first layer: red positive, blue negative", "The weights of each filter of the first layer as an image"},
 }

@@ -169,7 +169,7 @@ func (j *Jobs) Config(i int) (Config, error) {
 	c := DefaultConfig()
 	text, err := limitedfile.Read(j.path(i, ".yaml"), limitedfile.Settings)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, usage("job %d has lost its description: %v", i, err)
+		return c, usage("job %d has lost its description: %v; restore that file, or prepare the jobs again in a new folder", i, err)
 	}
 	if err != nil { // such as a file server that does not answer
 		return c, err

@@ -253,7 +253,7 @@ func recordRun(run *Run, twins []int) RecordRun {
 	case run.Environment.Together > 1:
 		r.WithoutTime = "trained beside others"
 	default:
-		r.WithoutTime = "interrupted and resumed, or not alone in its program"
+		r.WithoutTime = "interrupted and resumed, or not alone in its process"
 	}
 	if twins != nil {
 		right, images := 0, 0

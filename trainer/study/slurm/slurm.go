@@ -217,8 +217,8 @@ func Submitted(dir string) bool {
 	return err == nil
 }
 
-// Cancel ends the jobs of an experiment's folder that wait or run, which save a
-// checkpoint, and returns how many there were. A process that tracks them stops.
+// Cancel ends the waiting and running jobs of an experiment's folder, of which the
+// running ones save a checkpoint, and returns how many there were. A process that tracks them stops.
 func Cancel(ctx context.Context, dir string) (int, error) {
 	name, err := readName(dir)
 	if err != nil {

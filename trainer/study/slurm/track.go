@@ -99,7 +99,7 @@ func (t *tracker) track(ctx context.Context) error {
 			answered, silent = true, false
 		case errors.As(err, &failed) && answered: // such as a controller that is restarted
 			if !silent {
-				t.Note(err.Error() + "; trying on")
+				t.Note(err.Error() + "; trying again")
 			}
 			silent = true
 		default:
@@ -301,7 +301,7 @@ func (t *tracker) submit(ctx context.Context, indices []int, tasks []task) error
 		case refused && len(part) > 1:
 			t.batch = len(part) / 2
 		case refused && (len(tasks) > 0 || t.outcome.Submitted > 0):
-			t.noteOnce(err.Error() + "; trying on")
+			t.noteOnce(err.Error() + "; trying again")
 			return nil
 		default:
 			return err

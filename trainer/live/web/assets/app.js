@@ -472,7 +472,7 @@ function tell(said) {
   $("input-box").hidden = false;
   Object.assign($("input"), {src: said.input, alt: "The picture as the network’s input"});
   $("heat-box").hidden = !said.heat;
-  if (said.heat) Object.assign($("heat"), {src: said.heat, alt: `Class activation map (HiRes-CAM): the regions that speak for ${said.explained}`});
+  if (said.heat) Object.assign($("heat"), {src: said.heat, alt: `Class activation map (HiRes-CAM): the regions that support ${said.explained}`});
   $("heat-class").textContent = said.explained;
   $("classify-note").textContent = `${said.network}${said.epoch ? `, weights of epoch ${said.epoch}` : ""}; ${Math.round(said.milliseconds)} ms.${said.heat ? " Choose a class to see where the network sees it." : ""}`;
 }
