@@ -178,11 +178,6 @@ func (d *Device) Info() Info { return d.physical.info }
 // staging buffers not included.
 func (d *Device) MemoryBytes() int64 { return d.allocated.Load() }
 
-// Validation returns everything that the validation layer has reported so far.
-// Calls that create, record, submit and close also return new reports as an
-// error.
-func (d *Device) Validation() []string { return d.instance.validation.list() }
-
 // Close waits for the device, destroys everything made from it and saves the
 // pipeline cache. It returns the validation layer's reports that no earlier
 // error has returned. A second Close does nothing.

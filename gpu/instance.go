@@ -317,7 +317,7 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 		StorageBufferAlignment:  int(l.MinStorageBufferOffsetAlignment),
 		StorageBuffers:          int(min(l.MaxPerStageDescriptorStorageBuffers, l.MaxDescriptorSetStorageBuffers, l.MaxPerStageResources)),
 		PushConstantBytes:       int(l.MaxPushConstantsSize),
-		MaxAllocations:          int(l.MaxMemoryAllocationCount),
+		MaxAllocations:          int(min(l.MaxMemoryAllocationCount, math.MaxInt32)), // of some drivers the largest uint32
 	}
 	for i := range 3 {
 		out.MaxWorkgroupSize[i] = int(l.MaxComputeWorkGroupSize[i])

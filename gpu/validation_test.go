@@ -33,12 +33,12 @@ func TestValidationReportsWrongCall(t *testing.T) {
 	if !errors.Is(err, ErrValidation) || !strings.Contains(err.Error(), "axpy") {
 		t.Errorf("NewPipeline: %v, want ErrValidation and the pipeline's name", err)
 	}
-	if len(d.Validation()) == 0 {
-		t.Error("Validation lists nothing")
+	if len(d.instance.validation.list()) == 0 {
+		t.Error("no message is kept")
 	}
 	must(t, d.Close()) // each message is returned as an error only once
-	if len(d.Validation()) == 0 {
-		t.Error("Validation lists nothing after Close")
+	if len(d.instance.validation.list()) == 0 {
+		t.Error("no message is kept after Close")
 	}
 }
 

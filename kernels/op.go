@@ -42,6 +42,23 @@ type Operand struct {
 	Optional bool
 }
 
+// Traffic returns the fewest bytes that an op reads and writes: each operand but scratch
+// once per access, or what the op's own Traffic method returns.
+func Traffic(op Op) int {
+	if t, ok := op.(interface{ Traffic() int }); ok {
+		return t.Traffic()
+	}
+	bytes := 0
+	for _, o := range op.Operands() {
+		for _, access := range []Access{Read, Write} {
+			if o.Access&access != 0 {
+				bytes += o.Tensor.Bytes()
+			}
+		}
+	}
+	return bytes
+}
+
 // Backend compiles plans for one device.
 type Backend interface {
 	// Name describes the device for display: "llvmpipe (Vulkan)".

@@ -1,5 +1,11 @@
 package kernels
 
+import "errors"
+
+// ErrNoTimestamps is the error of profiling, and of measuring the peak rates of, a device
+// that cannot measure how long its work takes. It can do all other work.
+var ErrNoTimestamps = errors.New("the device's compute queue has no timestamps, so it cannot be profiled")
+
 // Peak is the arithmetic throughput and memory bandwidth that a device reaches
 // in microbenchmarks: the ceilings to compare ops with.
 type Peak struct {

@@ -67,7 +67,7 @@ func TestEventsOfARun(t *testing.T) {
 	wantScalars(t, list, "loss/test", map[int64]float64{44: r.Metrics.Loss})
 	wantScalars(t, list, "f1/test", map[int64]float64{44: r.Metrics.Macro.F1})
 	losses, rates := map[int64]float64{}, map[int64]float64{}
-	for _, line := range strings.Split(strings.TrimSpace(string(readFile(t, dir, stepsFile))), "\n")[1:] {
+	for _, line := range strings.Split(strings.TrimSpace(string(readFile(t, dir, StepsFile))), "\n")[1:] {
 		var step int64
 		var loss, rate float64
 		if _, err := fmt.Sscanf(strings.ReplaceAll(line, ",", " "), "%d %g %g", &step, &loss, &rate); err != nil {

@@ -31,16 +31,13 @@ const (
 	PredictionsFile = "predictions.csv"
 	ResultsFile     = "results.csv"
 	StepsFile       = "steps.csv"
+	BestWeights     = "weights/best.safetensors" // of the epoch that was selected
 	LastWeights     = "weights/last.safetensors" // of the latest epoch
 )
 
 const (
-	resultsFile  = ResultsFile
-	stepsFile    = StepsFile
 	mistakesFile = "misclassified.csv"
 	reportFile   = "report.html" // written by package report
-	bestWeights  = "weights/best.safetensors"
-	lastWeights  = LastWeights
 )
 
 // Environment records, in args.yaml, where and with what a run was trained.
@@ -226,7 +223,7 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		return p, err
 	}
 	if p.state == nil && !f.has(MetricsFile) {
-		if f.has(resultsFile) && !o.Restart { // written after the checkpoint
+		if f.has(ResultsFile) && !o.Restart { // written after the checkpoint
 			return p, &LostError{f.dir, fmt.Sprintf("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)}
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
@@ -333,12 +330,12 @@ func (t *training) export(last snapshot, best bool) error {
 		return t.model(s, epoch).Save(f.path(file))
 	}
 	if best {
-		if err := save(t.best, bestWeights, t.state.BestEpoch); err != nil {
+		if err := save(t.best, BestWeights, t.state.BestEpoch); err != nil {
 			return err
 		}
 		debug.FreeOSMemory() // or the copies of the last weights would add to those of the best
 	}
-	if err := save(last, lastWeights, len(t.state.Epochs)); err != nil {
+	if err := save(last, LastWeights, len(t.state.Epochs)); err != nil {
 		return err
 	}
 	if err := f.writeResults(t.state.Epochs); err != nil {
@@ -350,7 +347,7 @@ func (t *training) export(last snapshot, best bool) error {
 // ReadEpochs reads results.csv in a run's folder. It may have more or fewer columns
 // than this version writes: missing figures are NaN. Best is not set.
 func ReadEpochs(dir string) ([]EpochReport, error) {
-	path := folder{dir}.path(resultsFile)
+	path := folder{dir}.path(ResultsFile)
 	text, err := limitedfile.Read(path, limitedfile.JSON)
 	if err != nil {
 		return nil, err
@@ -401,7 +398,7 @@ func (f folder) writeResults(epochs []EpochReport) error {
 		rows = append(rows, []string{strconv.Itoa(e.Epoch), number(e.TrainLoss), number(e.ValLoss), number(e.ValAccuracy),
 			number(e.LR), strconv.FormatFloat(e.Seconds, 'f', 3, 64), strconv.FormatFloat(e.ImagesPerSecond, 'f', 1, 64), number(e.TrainAccuracy)})
 	}
-	return f.writeCSV(resultsFile, rows)
+	return f.writeCSV(ResultsFile, rows)
 }
 
 // loggedStep is a row of steps.csv.
@@ -428,13 +425,13 @@ func (t *training) logSteps(losses []float32) error {
 // writeSteps writes steps.csv, or removes it if no step is logged.
 func (f folder) writeSteps(log []loggedStep) error {
 	if len(log) == 0 {
-		return atomicfile.Remove(f.path(stepsFile))
+		return atomicfile.Remove(f.path(StepsFile))
 	}
 	rows := [][]string{{"step", "loss", "lr"}}
 	for _, l := range log {
 		rows = append(rows, []string{strconv.FormatInt(l.Step, 10), number(float64(l.Loss)), number(l.Rate)})
 	}
-	return f.writeCSV(stepsFile, rows)
+	return f.writeCSV(StepsFile, rows)
 }
 
 // WriteFile replaces a file whole or not at all: the old content stays until the new one

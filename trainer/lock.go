@@ -10,6 +10,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/filelock"
 )
 
 // lockFile is locked by the process that uses the folder, which removes it when it
@@ -66,8 +67,8 @@ func lock(dir, who string) (unlock func(), err error) {
 			continue
 		case !locked:
 			return nil, &LockedError{dir, who}
-		case current(lock, path):
-			return func() { removeLock(lock, path) }, nil
+		case filelock.Current(lock, path):
+			return func() { filelock.Remove(lock, path) }, nil
 		}
 		_ = lock.Unlock() // the previous holder removed the file after it was opened here
 	}
@@ -82,22 +83,4 @@ func Locked(dir string) bool {
 		_ = lock.Unlock()
 	}
 	return err == nil && !free
-}
-
-// current reports whether the locked file is still the one at path.
-func current(lock *flock.Flock, path string) bool {
-	held, err1 := lock.Stat()
-	there, err2 := os.Stat(path)
-	return err1 == nil && err2 == nil && os.SameFile(held, there)
-}
-
-// removeLock removes the lock's file while it holds the lock, so that no other
-// process can hold it. Windows cannot remove an open file, so there it is removed
-// after it is unlocked.
-func removeLock(lock *flock.Flock, path string) {
-	removed := os.Remove(path) == nil
-	_ = lock.Unlock()
-	if !removed {
-		_ = os.Remove(path)
-	}
 }

@@ -70,7 +70,7 @@ func wantSameRun(t *testing.T, got, want string) {
 
 func untimedResults(t *testing.T, dir string) [][]string {
 	t.Helper()
-	rows, err := csv.NewReader(strings.NewReader(string(readFile(t, dir, resultsFile)))).ReadAll()
+	rows, err := csv.NewReader(strings.NewReader(string(readFile(t, dir, ResultsFile)))).ReadAll()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestReplicasAreTheirTrainingsAlone(t *testing.T) {
 			t.Errorf("outcome %d: %+v", i, o)
 		}
 	}
-	if string(readFile(t, together[0], bestWeights)) == string(readFile(t, together[1], bestWeights)) {
+	if string(readFile(t, together[0], BestWeights)) == string(readFile(t, together[1], BestWeights)) {
 		t.Error("two seeds have the same weights")
 	}
 

@@ -34,7 +34,7 @@ func quick() config {
 // hold durations it returns only that they exist.
 func files(t *testing.T, dir string) map[string]string {
 	t.Helper()
-	timed := []string{resultsFile, MetricsFile, stateFile}
+	timed := []string{ResultsFile, MetricsFile, stateFile}
 	found := map[string]string{}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || strings.HasPrefix(e.Name(), "events.out.tfevents.") { // TestEventsOfResumedRuns compares those
@@ -261,9 +261,9 @@ func TestMovedRunSaysSo(t *testing.T) {
 	}{
 		{wide, ""},
 		{threads, ""},
-		{narrow, "trained on the CPU (linux/amd64, avx512), v1, and now on the CPU (linux/amd64, avx2), v1"},
+		{narrow, "trained on the CPU (linux/amd64, avx512), v1 so far, and continues on the CPU (linux/amd64, avx2), v1"},
 		{narrow, ""},
-		{tuned, "and now on GTX (Vulkan), RADV, v1, tuned 0123abcd"},
+		{tuned, "and continues on GTX (Vulkan), RADV, v1, tuned 0123abcd"},
 	} {
 		c.MaxSteps = 5 * (i + 1)
 		n := &notes{}
@@ -271,7 +271,7 @@ func TestMovedRunSaysSo(t *testing.T) {
 			t.Fatal(err)
 		}
 		said := strings.Join(n.list, "; ")
-		if moved := strings.Contains(said, "by roundings"); moved != (step.says != "") || !strings.Contains(said, step.says) {
+		if moved := strings.Contains(said, "by rounding"); moved != (step.says != "") || !strings.Contains(said, step.says) {
 			t.Errorf("training %d says %q, want %q", i, said, step.says)
 		}
 	}
@@ -452,12 +452,12 @@ func TestDamagedResultsAreRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := interruptedRun(t, c)
-	for _, name := range []string{stepsFile, resultsFile, bestWeights} {
+	for _, name := range []string{StepsFile, ResultsFile, BestWeights} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte("\x00\"broken"), 0o666); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.RemoveAll(filepath.Join(dir, lastWeights)); err != nil {
+	if err := os.RemoveAll(filepath.Join(dir, LastWeights)); err != nil {
 		t.Fatal(err)
 	}
 	for _, stray := range []string{"checkpoint/tensors-7.bin", "weights/.best.safetensors.0123abcd.tmp", ".args.yaml.00c0ffee.tmp"} {
@@ -703,11 +703,11 @@ func TestNoEval(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	last, err := loadSnapshot(filepath.Join(with, lastWeights), net)
+	last, err := loadSnapshot(filepath.Join(with, LastWeights), net)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{bestWeights, lastWeights} {
+	for _, name := range []string{BestWeights, LastWeights} {
 		got, err := loadSnapshot(filepath.Join(without, name), net)
 		if err != nil || !slices.Equal(got.values, last.values) {
 			t.Errorf("%s (%v): not the weights of the run with evaluations", name, err)
@@ -766,7 +766,7 @@ func TestEvalImages(t *testing.T) {
 // take many times its size of memory.
 func TestHugeResultsAreRefused(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, resultsFile)
+	path := filepath.Join(dir, ResultsFile)
 	if err := os.WriteFile(path, []byte("epoch\n"), 0o666); err != nil {
 		t.Fatal(err)
 	}

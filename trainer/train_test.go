@@ -112,10 +112,10 @@ func TestTrainLearnsAndWritesItsRun(t *testing.T) {
 	if len(r.Epochs) != 3 || !(r.Epochs[2].TrainLoss < r.Epochs[0].TrainLoss) || !(r.Metrics.Accuracy > .6) {
 		t.Errorf("three epochs: %+v, accuracy %v", r.Epochs, r.Metrics.Accuracy)
 	}
-	if lines := bytes.Count(readFile(t, dir, resultsFile), []byte("\n")); lines != 4 {
+	if lines := bytes.Count(readFile(t, dir, ResultsFile), []byte("\n")); lines != 4 {
 		t.Errorf("results.csv has %d lines, want 4", lines)
 	}
-	if lines := bytes.Count(readFile(t, dir, stepsFile), []byte("\n")); lines != 1+3*22 {
+	if lines := bytes.Count(readFile(t, dir, StepsFile), []byte("\n")); lines != 1+3*22 {
 		t.Errorf("steps.csv has %d lines, want %d", lines, 1+3*22)
 	}
 	var m metrics.Metrics
@@ -189,7 +189,7 @@ func (c *cancelAfter) Step(StepReport) {
 // wantSameFiles checks that two runs' results are the same bits.
 func wantSameFiles(t *testing.T, whole, resumed string) {
 	t.Helper()
-	for _, name := range []string{bestWeights, lastWeights, PredictionsFile, stepsFile} {
+	for _, name := range []string{BestWeights, LastWeights, PredictionsFile, StepsFile} {
 		if !bytes.Equal(readFile(t, whole, name), readFile(t, resumed, name)) {
 			t.Errorf("%s differs between the whole run and the resumed one", name)
 		}
@@ -217,8 +217,8 @@ func TestResumeIsExact(t *testing.T) {
 	if !errors.Is(err, ErrInterrupted) {
 		t.Fatalf("cancelled: %v, want ErrInterrupted", err)
 	}
-	if bytes.Count(readFile(t, parts, stepsFile), []byte("\n")) != 31 {
-		t.Errorf("the interrupted run logged other than 30 steps:\n%s", readFile(t, parts, stepsFile))
+	if bytes.Count(readFile(t, parts, StepsFile), []byte("\n")) != 31 {
+		t.Errorf("the interrupted run logged other than 30 steps:\n%s", readFile(t, parts, StepsFile))
 	}
 	if _, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: parts, Resume: true}); err != nil {
 		t.Fatal(err)

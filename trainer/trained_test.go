@@ -101,7 +101,7 @@ func TestColourFromTrainingToPrediction(t *testing.T) {
 // wantWholeRun checks that a finished run has all its files, and no others.
 func wantWholeRun(t *testing.T, dir string) {
 	t.Helper()
-	want := append([]string{ArgsFile, MetricsFile, PredictionsFile, mistakesFile, resultsFile, bestWeights, lastWeights, stateFile, "checkpoint/tensors-12.bin"}, allPictures...)
+	want := append([]string{ArgsFile, MetricsFile, PredictionsFile, mistakesFile, ResultsFile, BestWeights, LastWeights, stateFile, "checkpoint/tensors-12.bin"}, allPictures...)
 	var got []string
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && !strings.HasPrefix(path, "events.out.tfevents.") {

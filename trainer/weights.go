@@ -136,15 +136,15 @@ func WeightsFile(path string) (string, error) {
 	if err != nil || !info.IsDir() {
 		return path, nil // a missing file is reported where it is read
 	}
-	best := filepath.Join(path, bestWeights)
+	best := filepath.Join(path, BestWeights)
 	if _, err := os.Stat(best); err == nil {
 		return best, nil
 	}
 	if files := append(checkpointsIn(path), checkpointsIn(filepath.Dir(best))...); len(files) > 0 {
 		return "", badCheckpoint("the folder %s has no %s; name a file in it, such as %s",
-			path, bestWeights, files[0])
+			path, BestWeights, files[0])
 	}
-	return "", badCheckpoint("the folder %s has no %s; name a run's folder, a .safetensors or a .pth file", path, bestWeights)
+	return "", badCheckpoint("the folder %s has no %s; name a run's folder, a .safetensors or a .pth file", path, BestWeights)
 }
 
 // checkpointsIn returns the files in a folder that have a checkpoint's extension.

@@ -85,13 +85,13 @@ func TestIdentify(t *testing.T) {
 func TestWeightsFile(t *testing.T) {
 	dir := t.TempDir()
 	_, err := WeightsFile(dir)
-	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), bestWeights) {
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), BestWeights) {
 		t.Errorf("an empty folder: %v", err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "weights"), 0o777); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{lastWeights, "model.pth"} { // the latter is nearer
+	for _, name := range []string{LastWeights, "model.pth"} { // the latter is nearer
 		other := filepath.Join(dir, name)
 		if err := os.WriteFile(other, nil, 0o666); err != nil {
 			t.Fatal(err)

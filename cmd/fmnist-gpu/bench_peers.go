@@ -114,6 +114,9 @@ func (p *peerProgram) read() (answers int, ended bool, err error) {
 // start starts the program.
 func (p *peerProgram) start(c *cobra.Command) (err error) {
 	words := strings.Fields(p.command)
+	if _, err := exec.LookPath(p.command); err == nil { // a path with spaces
+		words = []string{p.command}
+	}
 	cmd := exec.CommandContext(c.Context(), words[0], words[1:]...)
 	cmd.Stderr = c.ErrOrStderr()
 	if p.stdin, err = cmd.StdinPipe(); err != nil {

@@ -7,10 +7,15 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
 
 // runBenchFor runs bench for a moment and returns what it printed.
@@ -53,12 +58,51 @@ func TestBenchStartUp(t *testing.T) {
 	}
 }
 
+// noTimestamps is a backend whose device has no timestamps.
+type noTimestamps struct{ kernels.Backend }
+
+func (b noTimestamps) Compile(p *kernels.Plan) (kernels.Program, error) {
+	program, err := b.Backend.Compile(p)
+	return untimedProgram{program}, err
+}
+
+type untimedProgram struct{ kernels.Program }
+
+func (untimedProgram) Profile(string) ([]kernels.OpTime, error) {
+	return nil, fmt.Errorf("x: %w", kernels.ErrNoTimestamps)
+}
+
+// A device that cannot be profiled is measured all the same.
+func TestBenchWithoutTimestamps(t *testing.T) {
+	b, err := cpuref.Open(cpuref.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	network, err := trainer.BuiltIn("logistic", dataset.FashionMNIST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := bench.Open(noTimestamps{b}, bench.Options{Network: network, Batch: 16, Rounds: 1, Seconds: .01})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	var said strings.Builder
+	if p, done, err := profileOps(&said, s); done || err != nil || len(p.Ops) != 0 || !strings.HasPrefix(said.String(), "note: no table of ops: ") {
+		t.Errorf("%+v, %t, %v, %q", p, done, err, said.String())
+	}
+}
+
 // peerScript writes a shell script for --against and returns its path. Each start
 // of it adds a line to the file starts beside it.
 func peerScript(t *testing.T, body string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "peer")
-	text := "#!/bin/sh\necho >> ${0%/*}/starts\n" + body
+	if runtime.GOOS == "windows" {
+		t.Skip("skipped: there is no /bin/sh here")
+	}
+	path := filepath.Join(t.TempDir(), "a peer") // spaces in a path are its own
+	text := "#!/bin/sh\necho >> \"${0%/*}/starts\"\n" + body
 	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
 		t.Fatal(err)
 	}

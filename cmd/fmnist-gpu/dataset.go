@@ -60,7 +60,7 @@ func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Da
 		return nil, &commandLineError{fmt.Sprintf("--dataset is %q: want %s", c.Dataset, kindOf("dataset").Want)}
 	}
 	// A split by another seed would be another dataset, so it does not follow --seed.
-	o := dataset.FolderOptions{ImageSize: c.ImageSize, SkipBad: c.SkipBad, Seed: splitSeed, Cache: dataset.DefaultCacheDir()}
+	o := dataset.FolderOptions{ImageSize: c.ImageSize, SkipBad: c.SkipBad, Seed: dataset.SplitSeed, Cache: dataset.DefaultCacheDir()}
 	var bar *meter
 	if !c.Quiet && !c.NoProgress && isTerminal(cmd.ErrOrStderr()) {
 		o.Progress = func(done, total int) {
@@ -89,9 +89,6 @@ func printNotes(out io.Writer, d *dataset.Dataset) {
 		fmt.Fprintf(out, "note: %s\n", note)
 	}
 }
-
-// splitSeed chooses the test images of a dataset that has none.
-const splitSeed = 42
 
 // remedied returns an error's text on one line, with the remedy in terms of this
 // program's commands and flags.

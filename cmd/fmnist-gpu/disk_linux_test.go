@@ -63,7 +63,7 @@ type disk struct {
 // run executes the program in the disk's folder.
 func (d *disk) run(args ...string) (stderr string, code int) {
 	d.t.Helper()
-	c := program(args...)
+	c := program(d.t, args...)
 	c.Dir = d.dir
 	var errs strings.Builder
 	c.Stderr = &errs

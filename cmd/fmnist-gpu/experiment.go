@@ -243,9 +243,15 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	if trained != nil && !errors.Is(trained, trainer.ErrDiverged) {
 		return trained
 	}
+	return errors.Join(trained, finishExperiment(cmd, log, f, begun))
+}
+
+// finishExperiment completes the finished runs of the experiment, which began at a time,
+// compares them, and says where the report is.
+func finishExperiment(cmd *cobra.Command, log io.Writer, f experimentFlags, begun time.Time) error {
 	groups, err := study.ReadGroups([]string{f.out})
 	if err != nil {
-		return errors.Join(trained, err)
+		return err
 	}
 	if err := completeRuns(groups); err != nil {
 		return err
@@ -254,7 +260,7 @@ func runExperiment(cmd *cobra.Command, f experimentFlags, e study.Experiment) er
 	if path != "" {
 		fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
 	}
-	return errors.Join(trained, err)
+	return err
 }
 
 // concludeExperiment compares an experiment's finished runs, writes its files and prints

@@ -110,7 +110,7 @@ func TestJobDiverges(t *testing.T) {
 // interruptJob sends SIGUSR1 to a worker once it trains.
 func interruptJob(t *testing.T, args []string) {
 	t.Helper()
-	c := program(args...)
+	c := program(t, args...)
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

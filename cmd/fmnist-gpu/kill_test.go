@@ -149,7 +149,7 @@ func newListVictim(t *testing.T, command, list, letters string, device []string)
 func (v *victim) measure(t *testing.T) {
 	t.Helper()
 	dir := t.TempDir()
-	c, began := program(v.begin...), time.Now()
+	c, began := program(t, v.begin...), time.Now()
 	c.Dir = dir
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", v.begin, err, out)
@@ -214,7 +214,7 @@ func (s *sweep) torture(t *testing.T, v *victim) {
 	s.trainings++
 	for range max(1, len(v.runs)) { // of replicas that had not begun, one at a time, then all
 		args := v.next(dir)
-		c := program(args...)
+		c := program(t, args...)
 		c.Dir = dir
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Errorf("%s\n%v: %v\n%s", told, args, err, out)
@@ -230,7 +230,7 @@ func (s *sweep) torture(t *testing.T, v *victim) {
 // it came to that.
 func (s *sweep) disturb(t *testing.T, v *victim, dir string, how ending, after time.Duration, told string) bool {
 	t.Helper()
-	c := program(v.next(dir)...)
+	c := program(t, v.next(dir)...)
 	c.Dir = dir
 	var stderr bytes.Buffer
 	c.Stderr = &stderr

@@ -35,8 +35,9 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func program(args ...string) *exec.Cmd {
-	c := exec.Command(os.Args[0], args...)
+// program returns the program as a command, which the end of the test kills.
+func program(t testing.TB, args ...string) *exec.Cmd {
+	c := exec.CommandContext(t.Context(), os.Args[0], args...)
 	c.Env = append(os.Environ(), asProgram+"=1")
 	return c
 }
@@ -44,7 +45,7 @@ func program(args ...string) *exec.Cmd {
 // run executes the program and returns what it printed and its exit code.
 func run(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
-	c := program(args...)
+	c := program(t, args...)
 	var out, err bytes.Buffer
 	c.Stdout, c.Stderr = &out, &err
 	if e := c.Run(); e != nil && c.ProcessState == nil {

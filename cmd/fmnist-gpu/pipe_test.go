@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -52,20 +53,29 @@ func TestReadInputIsCancelled(t *testing.T) {
 	}
 }
 
+// openToWrite opens a pipe as soon as somebody has it open to read.
+func openToWrite(t *testing.T, pipe string) *os.File {
+	t.Helper()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(time.Millisecond) {
+		w, err := os.OpenFile(pipe, os.O_WRONLY|syscall.O_NONBLOCK, 0)
+		if err == nil {
+			return w
+		}
+		if !errors.Is(err, syscall.ENXIO) || time.Now().After(end) { // ENXIO: nobody yet
+			t.Fatal(err)
+		}
+	}
+}
+
 // SIGTERM ends the program while it waits for a pipe.
 func TestTermWhileReading(t *testing.T) {
 	pipe := namedPipe(t)
 	for _, args := range [][]string{{"train", "--config", pipe}, {"experiment", pipe}} {
-		c := program(args...)
+		c := program(t, args...)
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// Opening to write succeeds once the program has the pipe open, so it
-		// has begun to read.
-		w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
-		if err != nil {
-			t.Fatal(err)
-		}
+		w := openToWrite(t, pipe) // once the program has the pipe open, so it has begun to read
 		if err := c.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}

@@ -360,7 +360,7 @@ func TestPredictInterrupted(t *testing.T) {
 	images, out := filepath.Join(dir, "images"), filepath.Join(dir, "explained")
 	const n = 20_000
 	writeIDX(t, images, make([]byte, n*12*12), n, 12, 12)
-	c := program("predict", "--cpu", "--json", "--checkpoint", checkpoint, images, "--explain", out)
+	c := program(t, "predict", "--cpu", "--json", "--checkpoint", checkpoint, images, "--explain", out)
 	var stdout, stderr bytes.Buffer
 	c.Stdout, c.Stderr = &stdout, &stderr
 	if err := c.Start(); err != nil {

@@ -32,7 +32,7 @@ func TestPredictMemory(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		c := program("predict", "--cpu", "--csv", "--top", "1", "--checkpoint", checkpoint, dir)
+		c := program(t, "predict", "--cpu", "--csv", "--top", "1", "--checkpoint", checkpoint, dir)
 		out, err := c.Output()
 		if err != nil || bytes.Count(out, []byte("\n")) != n+1 {
 			t.Fatalf("%d lines (%v)", bytes.Count(out, []byte("\n")), err)

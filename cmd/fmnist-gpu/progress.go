@@ -16,6 +16,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -80,7 +81,7 @@ type progress struct {
 
 	lock      sync.Mutex // guards the fields below, from which frames are drawn
 	now       trainer.StepReport
-	speed     speed
+	speed     live.Speed
 	evaluated time.Duration // how long the last epoch's evaluation took
 }
 
@@ -126,7 +127,7 @@ func (p *progress) Step(r trainer.StepReport) {
 	}
 	p.lock.Lock()
 	p.now = r
-	p.speed.add(r)
+	p.speed.Add(r)
 	p.lock.Unlock()
 	if p.bar == nil {
 		// On an error (the screen is closed) training continues without a bar.
@@ -139,7 +140,7 @@ func (p *progress) Step(r trainer.StepReport) {
 func (p *progress) filler(line func(f frame, width int) string) mpb.BarFiller {
 	return mpb.BarFillerFunc(func(w io.Writer, s decor.Statistics) error {
 		p.lock.Lock()
-		f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.value()}
+		f := frame{name: p.name, StepReport: p.now, epochs: p.config.Epochs, noEval: p.config.NoEval, speed: p.speed.Value()}
 		f.left, f.leftInRun = p.eta(f)
 		p.lock.Unlock()
 		_, err := io.WriteString(w, line(f, s.AvailableWidth-1)) // some terminals wrap after the last column
@@ -247,33 +248,6 @@ func (m *meter) end() {
 		m.bar.Abort(true)
 		m.bars.Shutdown()
 	}
-}
-
-// speed is a running mean of images per second, in which the weight of a report
-// decays with its age.
-type speed struct{ images, seconds, measured float64 }
-
-const (
-	speedMemory  = 5.  // seconds after which a report's weight is 1/e
-	speedMeasure = .25 // seconds to measure before there is a speed
-)
-
-func (s *speed) add(r trainer.StepReport) {
-	if r.NewImages <= 0 || !(r.ImagesPerSecond > 0) {
-		return
-	}
-	seconds := float64(r.NewImages) / r.ImagesPerSecond
-	keep := math.Exp(-seconds / speedMemory)
-	s.images, s.seconds = s.images*keep+float64(r.NewImages), s.seconds*keep+seconds
-	s.measured += seconds
-}
-
-// value returns images per second, or 0 if too little was measured.
-func (s *speed) value() float64 {
-	if s.measured < speedMeasure {
-		return 0
-	}
-	return s.images / s.seconds
 }
 
 // frame is what a bar shows.

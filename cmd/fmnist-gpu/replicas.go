@@ -102,7 +102,7 @@ func howToResume(runs []study.Config) string {
 		if state, err := trainer.StateOfRun(dir); err == nil && state == trainer.RunNew {
 			seeds += fmt.Sprintf(" %d", c.Seed)
 		} else {
-			resume += " --resume " + dir
+			resume += " --resume " + quoted(dir)
 		}
 	}
 	var how []string

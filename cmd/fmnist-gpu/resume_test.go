@@ -22,7 +22,7 @@ import (
 // its first epoch is printed, with the rest of its output.
 func longRun(t *testing.T, out, name string) (c *exec.Cmd, stdout io.ReadCloser, stderr *bytes.Buffer) {
 	t.Helper()
-	c, stderr = program("train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "100000", "--patience", "0", "--out", out, "--name", name), new(bytes.Buffer)
+	c, stderr = program(t, "train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "100000", "--patience", "0", "--out", out, "--name", name), new(bytes.Buffer)
 	c.Stderr = stderr
 	stdout, err := c.StdoutPipe()
 	if err != nil {
@@ -74,7 +74,7 @@ func TestInterruptAndResume(t *testing.T) {
 		if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 			t.Fatalf("%s: exit code %d, want %d: %s", name, code, exitInterrupted, stderr)
 		}
-		if said := "everything is saved; resume with: fmnist-gpu train --resume " + dir; !strings.Contains(string(printed)+stderr.String(), said) {
+		if said := "everything is saved; resume with: fmnist-gpu train --resume " + quoted(dir); !strings.Contains(string(printed)+stderr.String(), said) {
 			t.Errorf("%s: %q and %q do not say how to resume", name, printed, stderr)
 		}
 		more, errs, code := run(t, "train", "--resume", dir, "--epochs", "1")
@@ -95,8 +95,8 @@ func TestNohup(t *testing.T) {
 		t.Skip(err)
 	}
 	out := t.TempDir()
-	c := program("train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "3", "--patience", "0", "--out", out, "--name", "r")
-	nohup := exec.Command("nohup", c.Args...)
+	c := program(t, "train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "3", "--patience", "0", "--out", out, "--name", "r")
+	nohup := exec.CommandContext(t.Context(), "nohup", c.Args...)
 	nohup.Env = c.Env
 	stdout, err := nohup.StdoutPipe()
 	if err != nil {
@@ -121,7 +121,7 @@ func TestNohup(t *testing.T) {
 
 // A program that waits for its settings ends at a signal, without a second.
 func TestInterruptBeforeTraining(t *testing.T) {
-	c := program("train", "--config", "/dev/stdin")
+	c := program(t, "train", "--config", "/dev/stdin")
 	stdin, err := c.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

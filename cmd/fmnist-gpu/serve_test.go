@@ -44,7 +44,7 @@ func follow(t *testing.T, lines *bufio.Scanner, run string) (page string, next <
 func TestTrainServe(t *testing.T) {
 	datasettest.Full(t)
 	out := t.TempDir()
-	c := program("train", "--cpu", "--threads", "1", "--model", "logistic", "--max-steps", "50", "--eval-images", "500", "--out", out, "--name", "shown",
+	c := program(t, "train", "--cpu", "--threads", "1", "--model", "logistic", "--max-steps", "50", "--eval-images", "500", "--out", out, "--name", "shown",
 		"--serve", "--listen", "127.0.0.1:0", "--no-progress")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
@@ -91,7 +91,7 @@ func TestTrainServe(t *testing.T) {
 // A training that is interrupted does not wait for its page: it saves and exits with 130.
 func TestTrainServeInterrupted(t *testing.T) {
 	datasettest.Full(t)
-	c := program("train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "100000", "--patience", "0", "--out", t.TempDir(), "--name", "long",
+	c := program(t, "train", "--cpu", "--threads", "1", "--model", "logistic", "--epochs", "100000", "--patience", "0", "--out", t.TempDir(), "--name", "long",
 		"--serve", "--listen", "127.0.0.1:0")
 	stdout, err := c.StdoutPipe()
 	if err != nil {
@@ -122,7 +122,7 @@ func TestTrainServeInterrupted(t *testing.T) {
 
 // serve shows a folder until Ctrl-C and exits with 0.
 func TestServe(t *testing.T) {
-	c := program("serve", t.TempDir(), "--listen", "127.0.0.1:0")
+	c := program(t, "serve", t.TempDir(), "--listen", "127.0.0.1:0")
 	stdout, err := c.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -73,21 +73,7 @@ func runOnSlurm(cmd *cobra.Command, f experimentFlags, e study.Experiment) error
 	if tracked != nil && !errors.As(tracked, &failed) {
 		return tracked
 	}
-	groups, err := study.ReadGroups([]string{f.out})
-	if err != nil && failed != nil { // all of them
-		return failed
-	}
-	if err != nil {
-		return err
-	}
-	if err := completeRuns(groups); err != nil {
-		return err
-	}
-	path, err := concludeExperiment(cmd, log, f.out, groups, f.asJSON)
-	if path != "" {
-		fmt.Fprintf(log, "\n%.1f s in total; report: %s\n", time.Since(begun).Seconds(), path)
-	}
-	return errors.Join(tracked, err)
+	return errors.Join(tracked, finishExperiment(cmd, log, f, begun))
 }
 
 // trackOnSlurm submits and follows the jobs that are not done.

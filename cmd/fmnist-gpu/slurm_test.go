@@ -93,7 +93,7 @@ var faults = []fault{
 	{"tracker killed with SIGKILL", 10, nil, func(s *slurmScene) { s.restart(syscall.SIGKILL, -1) }},
 	{"tracker interrupted", 10, nil, func(s *slurmScene) { s.restart(syscall.SIGINT, exitInterrupted) }},
 	{"experiment cancelled", 10, nil, func(s *slurmScene) {
-		if out, err := program("experiment", "cancel", s.dir).CombinedOutput(); err != nil {
+		if out, err := program(s.t, "experiment", "cancel", s.dir).CombinedOutput(); err != nil {
 			s.t.Errorf("cancel: %v: %s", err, out)
 		}
 		s.restart(0, exitFailed)
@@ -132,7 +132,7 @@ func trainHere(t *testing.T, file string, settings []string) map[string]string {
 	t.Helper()
 	dir, began := filepath.Join(t.TempDir(), "local"), time.Now()
 	args := append([]string{"experiment", file, "--cpu", "--parallel", "2", "--out", dir}, settings...)
-	if out, err := program(args...).CombinedOutput(); err != nil {
+	if out, err := program(t, args...).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	t.Logf("on this machine: %.1f s", time.Since(began).Seconds())
@@ -167,7 +167,7 @@ func TestSlurmCost(t *testing.T) {
 	writeLetters(t, letters, 6000, 520)
 	writeFile(t, filepath.Join(dir, "e.yaml"), fmt.Sprintf("base: {model: logistic, dataset: "+letters+", epochs: 1}\ngrid: {seed: 1-%d}\n", *slurmJobs))
 	timed := func(args ...string) time.Duration {
-		c, began := program(args...), time.Now()
+		c, began := program(t, args...), time.Now()
 		c.Dir = dir
 		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %v: %s", args, err, out[max(0, len(out)-1000):])
@@ -299,7 +299,7 @@ func (s *slurmScene) start() {
 	if s.fault.limit > 0 {
 		args = append(args, "--sbatch", fmt.Sprintf("time=%d", s.fault.limit))
 	}
-	s.tracker = program(append(args, s.fault.settings...)...)
+	s.tracker = program(s.t, append(args, s.fault.settings...)...)
 	s.tracker.Stdout, s.tracker.Stderr = &s.output, &s.output
 	if err := s.tracker.Start(); err != nil {
 		s.t.Fatal(err)

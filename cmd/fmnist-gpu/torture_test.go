@@ -92,7 +92,7 @@ func (u untilEpoch) Epoch(r trainer.EpochReport) {
 // runTrainOnly executes trainOnly in a process of its own.
 func runTrainOnly(t *testing.T, dir, settings string) (stdout, stderr string, code int) {
 	t.Helper()
-	c := program(dir, settings)
+	c := program(t, dir, settings)
 	c.Env = append(c.Env, asProgram+"="+trainsOnly)
 	var out, err bytes.Buffer
 	c.Stdout, c.Stderr = &out, &err

@@ -411,7 +411,7 @@ func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.
 	page.ended(result, err)
 	screen.close()
 	if errors.Is(err, trainer.ErrInterrupted) {
-		printInterrupted(cmd, "resume with: fmnist-gpu train --resume "+o.Dir)
+		printInterrupted(cmd, "resume with: fmnist-gpu train --resume "+quoted(o.Dir))
 	}
 	if result != nil {
 		printResult(out, c, result, o.Dir)

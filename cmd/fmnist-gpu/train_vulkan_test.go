@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 )
 
@@ -97,7 +98,7 @@ func TestReplicas(t *testing.T) {
 			t.Errorf("two replicas print\n%s", stdout)
 		}
 		train("--max-steps", "9", "--resume", filepath.Join(out, "logistic-seed7"), "--resume", filepath.Join(out, "logistic-seed8"))
-		for _, file := range []string{"weights/best.safetensors", "predictions.csv"} {
+		for _, file := range []string{trainer.BestWeights, "predictions.csv"} {
 			alone, err1 := os.ReadFile(filepath.Join(out, "alone", file))
 			replica, err2 := os.ReadFile(filepath.Join(out, "logistic-seed8", file))
 			if err := errors.Join(err1, err2); err != nil || string(alone) != string(replica) {

@@ -62,6 +62,8 @@ func exitCode(err error) int {
 		return 3
 	case errors.Is(err, dataset.ErrBadData), errors.Is(err, checkpoint.ErrBadCheckpoint):
 		return 4
+	case errors.Is(err, context.Canceled):
+		return 130
 	}
 	return 1
 }

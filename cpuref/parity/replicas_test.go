@@ -90,7 +90,7 @@ func wantSameRun(t *testing.T, got, want string) {
 		}
 		return text
 	}
-	for _, name := range []string{"weights/best.safetensors", trainer.LastWeights, trainer.PredictionsFile, trainer.StepsFile} {
+	for _, name := range []string{trainer.BestWeights, trainer.LastWeights, trainer.PredictionsFile, trainer.StepsFile} {
 		if !bytes.Equal(read(got, name), read(want, name)) {
 			t.Errorf("%s of a replica differs", name)
 		}

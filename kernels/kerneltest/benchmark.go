@@ -8,8 +8,7 @@ import (
 )
 
 // Benchmark measures every op on the shapes of the three models' layers at
-// batch size 64, in GFLOP/s and in GB/s of the op's operands, each counted once
-// per access.
+// batch size 64, in GFLOP/s and in GB/s (see [kernels.Traffic]).
 func Benchmark(b *testing.B, backend kernels.Backend) {
 	for _, c := range modelLayers() {
 		trial := c.Trial()
@@ -44,21 +43,7 @@ func benchmark(b *testing.B, backend kernels.Backend, c Case, trial *Trial) {
 	}
 	seconds := b.Elapsed().Seconds()
 	b.ReportMetric(float64(b.N)*float64(trial.Op.FLOPs())/seconds/1e9, "GFLOP/s")
-	b.ReportMetric(float64(b.N)*float64(traffic(trial.Op))/seconds/1e9, "GB/s")
-}
-
-// traffic returns the least number of bytes that an op must move.
-func traffic(op kernels.Op) int {
-	bytes := 0
-	for _, o := range op.Operands() {
-		if o.Access&kernels.Read != 0 {
-			bytes += o.Tensor.Bytes()
-		}
-		if o.Access&kernels.Write != 0 {
-			bytes += o.Tensor.Bytes()
-		}
-	}
-	return bytes
+	b.ReportMetric(float64(b.N)*float64(kernels.Traffic(trial.Op))/seconds/1e9, "GB/s")
 }
 
 // modelLayers are the ops of a training step of the three models at batch size

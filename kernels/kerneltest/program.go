@@ -2,6 +2,7 @@ package kerneltest
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -64,6 +65,10 @@ func testProgram(t *testing.T, backend kernels.Backend) {
 func testProfile(t *testing.T, program kernels.Program, state kernels.Tensor) {
 	before := kernels.ParseState(wordsOf(read(t, program, state)))
 	times, err := program.Profile("step")
+	if errors.Is(err, kernels.ErrNoTimestamps) {
+		t.Logf("Profile is not tested: %v", err)
+		return
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

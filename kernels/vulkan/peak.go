@@ -24,13 +24,11 @@ const (
 	peakCopyCPU = peakCopy / 4 // on a software driver
 )
 
-var errNoTimestamps = errors.New("the device's compute queue has no timestamps, so it cannot be profiled")
-
 // MeasurePeak implements [kernels.PeakMeasurer]. It measures fused
 // multiply-adds in registers and a memory copy; the device should be idle.
 func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	if b.target.limits.TimestampPeriod == 0 {
-		return kernels.Peak{}, errNoTimestamps
+		return kernels.Peak{}, kernels.ErrNoTimestamps
 	}
 	bytes := int64(peakCopy)
 	if b.target.cpu {

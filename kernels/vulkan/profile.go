@@ -89,7 +89,7 @@ func betweenDispatches(marks []int64) time.Duration {
 // since the first.
 func (p *Program) marks(record func(r *gpu.Recorder) error) ([]int64, error) {
 	if p.backend.target.limits.TimestampPeriod == 0 {
-		return nil, errNoTimestamps
+		return nil, kernels.ErrNoTimestamps
 	}
 	r, err := p.backend.device.NewRecorder(true)
 	if err != nil {

@@ -220,7 +220,10 @@ func (b *Backend) keep(found tuning) error {
 	if err := os.WriteFile(part, append(text, '\n'), 0o666); err != nil {
 		return errors.Join(err, os.Remove(part))
 	}
-	return os.Rename(part, b.tuningFile)
+	if err := os.Rename(part, b.tuningFile); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return nil
 }
 
 // tuningPath returns the path of the tuning file, named after the device and

@@ -430,22 +430,7 @@ func medianOp(i int, runs [][]kernels.OpTime) Op {
 	}
 	median := max(Median(ns), 1)
 	return Op{Kind: op.Kind(), Shape: shape, Precision: kernels.PrecisionOf(op), Micros: median / 1e3, GFLOPs: float64(op.FLOPs()) / median,
-		GBs: float64(traffic(op)) / median, Dispatches: runs[0][i].Dispatches, Joined: runs[0][i].Joined}
-}
-
-// traffic returns the minimum number of bytes that an op reads and writes: its
-// operands except scratch, or what its Traffic method returns.
-func traffic(op kernels.Op) int {
-	if t, ok := op.(interface{ Traffic() int }); ok {
-		return t.Traffic()
-	}
-	bytes := 0
-	for _, o := range op.Operands() {
-		if o.Access != kernels.Scratch {
-			bytes += o.Tensor.Bytes()
-		}
-	}
-	return bytes
+		GBs: float64(kernels.Traffic(op)) / median, Dispatches: runs[0][i].Dispatches, Joined: runs[0][i].Joined}
 }
 
 // Result combines the rounds with the profile.

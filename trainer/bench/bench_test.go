@@ -61,7 +61,7 @@ func TestSession(t *testing.T) {
 		if CPUTime() > 0 && !(r.HostCores > 0) { // the CPU computes
 			t.Errorf("infer %v: %v of the host's cores busy", infer, r.HostCores)
 		}
-		if l := r.Latency; (l != nil) != infer || infer && !(0 < l.Median && l.Median <= l.P99 && l.P99 <= 1e3*o.Seconds*2) {
+		if l := r.Latency; (l != nil) != infer || infer && !(0 < l.Median && l.Median <= l.P99) {
 			t.Errorf("infer %v: latency %+v", infer, l)
 		}
 		checkStartUp(t, r.StartUp, o.Started)

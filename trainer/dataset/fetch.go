@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/filelock"
 )
 
 // Mirrors are the public base URLs of the four gzip files, in the order in which
@@ -178,8 +180,8 @@ func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err erro
 		case errors.Is(err, fs.ErrNotExist): // just removed by another
 		case isLocal(err):
 			return nil, err
-		case err != nil, locked && isAt(lock, path): // some network drives have no locks
-			return func() { _ = os.Remove(path); _ = lock.Close() }, nil
+		case err != nil, locked && filelock.Current(lock, path): // some network drives have no locks
+			return func() { filelock.Remove(lock, path) }, nil
 		}
 		_ = lock.Close() // held by another, or of a file that another removed
 		if !waited {
@@ -189,16 +191,6 @@ func (f *fetcher) lock(ctx context.Context, dir string) (unlock func(), err erro
 			return nil, interrupted(dir, err)
 		}
 	}
-}
-
-// isAt reports whether the file that is locked is the one at path.
-func isAt(lock *flock.Flock, path string) bool {
-	locked, err := lock.Stat()
-	if err != nil {
-		return false
-	}
-	now, err := os.Stat(path)
-	return err == nil && os.SameFile(locked, now)
 }
 
 // fetcher downloads files. No suitable library was found: cavaliergopher/grab

@@ -539,18 +539,20 @@ func TestFetchWithoutAnswer(t *testing.T) {
 
 func TestFetchInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
+	dir := t.TempDir()
 	s := serve(t, func(w http.ResponseWriter, r *http.Request, i int) {
 		if i == 0 {
 			w.Write(content[:7000])
 			w.(http.Flusher).Flush()
-			time.Sleep(20 * time.Millisecond) // for the client to take it
+			for sizeOf(filepath.Join(dir, "numbers.gz.part")) == 0 && r.Context().Err() == nil {
+				time.Sleep(time.Millisecond) // until the client has taken some of it
+			}
 			interrupt()
 			<-r.Context().Done()
 			return
 		}
 		good(w, r, i)
 	})
-	dir := t.TempDir()
 	if _, err := fetchFrom(ctx, dir, s); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "continues it") {
 		t.Errorf("error %v, want context.Canceled", err)
 	}

@@ -21,7 +21,8 @@ type FolderOptions struct {
 	ImageSize int
 	// SkipBad leaves out pictures that cannot be read, and notes them.
 	SkipBad bool
-	// Seed chooses the test images of a dataset that has none.
+	// Seed chooses the test images of a dataset that has none: [SplitSeed] in this
+	// project's programs.
 	Seed uint64
 	// Cache is the folder of this program's caches, such as [DefaultCacheDir]. Decoded
 	// pictures are kept in it. If it is empty, they are not kept.
@@ -30,6 +31,10 @@ type FolderOptions struct {
 	// if they turn out to differ in size or colour.
 	Progress func(done, total int)
 }
+
+// SplitSeed is the [FolderOptions].Seed of fmnist-gpu. With another, other images of a dataset
+// without test images are the test images.
+const SplitSeed = 42
 
 // MaxImageSize is the largest [FolderOptions.ImageSize].
 const MaxImageSize = 1024

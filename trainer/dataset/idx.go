@@ -192,7 +192,7 @@ func unpackedSize(raw []byte) int {
 	if len(raw) < 4 {
 		return 0
 	}
-	return min(int(binary.LittleEndian.Uint32(raw[len(raw)-4:])), mostRatio*len(raw), maxContent)
+	return min(int(min(binary.LittleEndian.Uint32(raw[len(raw)-4:]), maxContent)), mostRatio*len(raw))
 }
 
 // gunzip unpacks raw, at most limit bytes; sizeHint is the expected size, or 0.

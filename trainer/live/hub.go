@@ -39,7 +39,7 @@ type Hub struct {
 	summary   trainer.Summary
 	previous  trainer.StepReport
 	stepped   time.Time // when it came
-	speed     speed
+	speed     Speed
 	evaluated evaluated
 }
 
@@ -192,7 +192,7 @@ func (h *Hub) Step(r trainer.StepReport) {
 		recent = (r.Loss*float64(r.ImagesDone) - p.Loss*float64(p.ImagesDone)) / float64(r.NewImages)
 	}
 	h.previous, h.stepped = r, time.Now()
-	h.speed.add(r)
+	h.speed.Add(r)
 	if math.IsInf(r.ImagesPerSecond, 0) { // faster than the clock tells; JSON has no such number
 		r.ImagesPerSecond = 0
 	}
@@ -204,7 +204,7 @@ func (h *Hub) Step(r trainer.StepReport) {
 
 // eta returns the seconds that the rest of the run takes after a step.
 func (h *Hub) eta(step int) float64 {
-	speed := h.speed.value()
+	speed := h.speed.Value()
 	if speed == 0 || h.summary.StepsPerEpoch == 0 {
 		return 0
 	}
@@ -309,29 +309,4 @@ func chooseSamples(labels []byte, classes, bytes int) []int {
 		}
 	}
 	return chosen
-}
-
-// speed is a mean of images per second over the last reports.
-type speed struct{ images, seconds float64 }
-
-// speedMemory is the number of seconds after which a report's weight is halved.
-const speedMemory = 5.
-
-func (s *speed) add(r trainer.StepReport) {
-	if r.NewImages <= 0 || !(r.ImagesPerSecond > 0) {
-		return
-	}
-	seconds := float64(r.NewImages) / r.ImagesPerSecond
-	keep := 1.
-	if s.seconds > speedMemory {
-		keep = speedMemory / s.seconds
-	}
-	s.images, s.seconds = s.images*keep+float64(r.NewImages), s.seconds*keep+seconds
-}
-
-func (s *speed) value() float64 {
-	if s.seconds == 0 {
-		return 0
-	}
-	return s.images / s.seconds
 }

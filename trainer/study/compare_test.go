@@ -133,7 +133,7 @@ func TestCompareCorrects(t *testing.T) {
 		least = min(least, p.P)
 	}
 	for _, p := range c.Pairs {
-		if p.AdjustedP < p.P || (p.P == least && math.Abs(p.AdjustedP-min(1, 3*p.P)) > 1e-12) || !strings.Contains(p.Words, "Holm") {
+		if !(p.AdjustedP >= p.P) || p.P == least && !(math.Abs(p.AdjustedP-min(1, 3*p.P)) <= 1e-12) || !strings.Contains(p.Words, "Holm") {
 			t.Errorf("%+v", p)
 		}
 	}

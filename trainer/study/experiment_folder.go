@@ -60,11 +60,11 @@ func differences(had, c Config) []string {
 	return different
 }
 
-// experimentFile is the name of the file in an experiment's folder that lists its
+// ExperimentFile is the name of the file in an experiment's folder that lists its
 // runs.
-const experimentFile = "experiment.yaml"
+const ExperimentFile = "experiment.yaml"
 
-// experimentIndex is the content of experimentFile.
+// experimentIndex is the content of ExperimentFile.
 type experimentIndex struct {
 	Name   string       `yaml:"name"`
 	Groups []groupIndex `yaml:"groups"`
@@ -83,7 +83,7 @@ type jobsIndex struct {
 }
 
 func readIndex(dir string) (*experimentIndex, error) {
-	path := filepath.Join(dir, experimentFile)
+	path := filepath.Join(dir, ExperimentFile)
 	text, err := limitedfile.Read(path, limitedfile.Index)
 	if err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (x *experimentIndex) write(dir string) error {
 	if err != nil {
 		return err
 	}
-	return atomicfile.Write(filepath.Join(dir, experimentFile), text)
+	return atomicfile.Write(filepath.Join(dir, ExperimentFile), text)
 }
 
 // RunGroup holds finished runs that are compared with each other.

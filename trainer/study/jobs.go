@@ -131,7 +131,7 @@ func (j *Jobs) missing(e Experiment) ([]Config, error) {
 func ReadJobs(dir string) (*Jobs, error) {
 	index, err := readIndex(dir)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
-		return nil, usage("%s is not the folder of an experiment: it has no %s", dir, experimentFile)
+		return nil, usage("%s is not the folder of an experiment: it has no %s", dir, ExperimentFile)
 	}
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (j *Jobs) Config(i int) (Config, error) {
 		return c, err
 	}
 	if c.Name != j.Names[i] {
-		return c, usage("%s describes the run %s, and %s has %s there: restore it", j.path(i, ".yaml"), c.Name, experimentFile, j.Names[i])
+		return c, usage("%s describes the run %s, and %s has %s there: restore it", j.path(i, ".yaml"), c.Name, ExperimentFile, j.Names[i])
 	}
 	return c, nil
 }

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -242,7 +243,7 @@ func TestAttackLinks(t *testing.T) {
 	if list := text(t, ask(s, "GET", "/api/runs", nil)); strings.Contains(list, "link") {
 		t.Errorf("the list has it: %s", list)
 	}
-	for _, file := range []string{trainer.ArgsFile, trainer.ResultsFile, trainer.MetricsFile, report.File, trainer.LastWeights, bestWeights} {
+	for _, file := range []string{trainer.ArgsFile, trainer.ResultsFile, trainer.MetricsFile, report.File, trainer.LastWeights, trainer.BestWeights} {
 		run := filepath.Join(inside, "run-"+strings.ReplaceAll(file, "/", "-"))
 		if err := os.CopyFS(run, os.DirFS(filepath.Join(inside, "linear"))); err != nil {
 			t.Fatal(err)
@@ -449,9 +450,14 @@ func TestAttackLongHeader(t *testing.T) {
 		t.Fatal(err)
 	}
 	request.Header.Set("X-Long", strings.Repeat("x", 1<<20))
-	r, err := http.DefaultClient.Do(request)
-	if err == nil && r.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+	switch r, err := http.DefaultClient.Do(request); {
+	case err == nil && r.StatusCode != http.StatusRequestHeaderFieldsTooLarge:
 		t.Errorf("status %d, want 431", r.StatusCode)
+	case err != nil && !errors.Is(err, syscall.EPIPE) && !errors.Is(err, syscall.ECONNRESET):
+		t.Errorf("%v, want status 431 or a connection that is broken off", err)
+	}
+	if r, err := http.Get(l.URL()); err != nil || r.StatusCode != http.StatusOK {
+		t.Errorf("the next request: %v (%v)", r, err)
 	}
 }
 
@@ -479,7 +485,7 @@ func TestShutdown(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > readTimeout/3 {
 		t.Errorf("it took %v to end", took)
 	}
 	if e, ok := <-next; !ok || e.End == nil || e.End.State != live.Interrupted {
@@ -511,7 +517,7 @@ func TestShutdownSlowClient(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Error(err)
 	}
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > readTimeout/3 {
 		t.Errorf("it took %v to end", took)
 	}
 	c.SetReadDeadline(time.Now().Add(readTimeout / 3))
@@ -596,8 +602,12 @@ func TestMemory(t *testing.T) {
 	heap, goroutines := use()
 	some(requests)
 	heapAfter, goroutinesAfter := use()
+	grown := func() bool { return heapAfter > heap+4<<20 || goroutinesAfter > goroutines+5 }
+	for end := time.Now().Add(10 * time.Second); grown() && time.Now().Before(end); {
+		heapAfter, goroutinesAfter = use() // connections may still be ending
+	}
 	t.Logf("after %d requests: heap %.1f MB, before %.1f MB; %d goroutines, before %d", requests, float64(heapAfter)/1e6, float64(heap)/1e6, goroutinesAfter, goroutines)
-	if heapAfter > heap+4<<20 || goroutinesAfter > goroutines+5 {
+	if grown() {
 		t.Errorf("the heap grew from %d to %d bytes, goroutines from %d to %d", heap, heapAfter, goroutines, goroutinesAfter)
 	}
 }

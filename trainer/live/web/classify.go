@@ -100,7 +100,7 @@ func (s *Server) classifyPicture(ctx context.Context, run string, img image.Imag
 	}
 	weights := trainer.LastWeights
 	if s.has(run, trainer.MetricsFile) {
-		weights = bestWeights
+		weights = trainer.BestWeights
 	}
 	m, release, err := s.models.get(filepath.Join(dir, filepath.FromSlash(weights)))
 	if err != nil {

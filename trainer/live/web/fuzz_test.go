@@ -23,7 +23,7 @@ import (
 func FuzzRequest(f *testing.F) {
 	const secret = "what lies outside"
 	dir := runs(f)
-	for _, name := range []string{trainer.ArgsFile, trainer.ResultsFile, report.File, "weights/best.safetensors"} {
+	for _, name := range []string{trainer.ArgsFile, trainer.ResultsFile, report.File, trainer.BestWeights} {
 		path := filepath.Join(filepath.Dir(dir), "private", name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 			f.Fatal(err)

@@ -130,16 +130,13 @@ func (s *Server) list() (*runList, error) {
 
 func (s *Server) experiment(name string) experiment {
 	e := experiment{Name: name, Report: s.has(name, report.File)}
-	if s.has(name, experimentFile) {
-		e.Title = s.titles.get(name, s.stamps(name, experimentFile), func() string {
+	if s.has(name, study.ExperimentFile) {
+		e.Title = s.titles.get(name, s.stamps(name, study.ExperimentFile), func() string {
 			return study.ExperimentName(filepath.Join(s.options.Folder, filepath.FromSlash(name)))
 		})
 	}
 	return e
 }
-
-// experimentFile is in an experiment's folder; see [study.ExperimentName].
-const experimentFile = "experiment.yaml"
 
 // folders lists the folders in a folder, without hidden ones.
 func (s *Server) folders(name string) []string {
@@ -167,9 +164,7 @@ func (s *Server) has(run, file string) bool {
 }
 
 // readFiles are the files of a run that the server reads by their paths.
-var readFiles = []string{trainer.ArgsFile, trainer.ResultsFile, trainer.StepsFile, trainer.MetricsFile, trainer.LastWeights, bestWeights}
-
-const bestWeights = "weights/best.safetensors"
+var readFiles = []string{trainer.ArgsFile, trainer.ResultsFile, trainer.StepsFile, trainer.MetricsFile, trainer.LastWeights, trainer.BestWeights}
 
 // runFolder returns the path of a run's folder, of which none of the files that are
 // read lies outside the server's folder.
@@ -213,7 +208,7 @@ func (s *Server) summarise(runs []runSummary) {
 			return of
 		})
 		r.figures, r.Error = read.figures, read.problem
-		r.Report, r.Weights = s.has(r.Name, report.File), s.has(r.Name, bestWeights) || s.has(r.Name, trainer.LastWeights)
+		r.Report, r.Weights = s.has(r.Name, report.File), s.has(r.Name, trainer.BestWeights) || s.has(r.Name, trainer.LastWeights)
 		switch {
 		case s.has(r.Name, trainer.MetricsFile):
 			r.State = "finished"

@@ -243,7 +243,7 @@ func TestRuns(t *testing.T) {
 func TestExperimentTitle(t *testing.T) {
 	dir := runs(t)
 	s := newServer(t, Options{Folder: dir})
-	path := filepath.Join(dir, "more", experimentFile)
+	path := filepath.Join(dir, "more", study.ExperimentFile)
 	write := func(name string, changed time.Time) {
 		if err := errors.Join(os.WriteFile(path, []byte("name: "+name+"\n"), 0o666), os.Chtimes(path, changed, changed)); err != nil {
 			t.Fatal(err)

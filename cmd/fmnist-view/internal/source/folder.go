@@ -54,9 +54,6 @@ func lastChange(dir string) time.Time {
 	return last
 }
 
-// splitSeed chooses the test images of a dataset that has none, as fmnist-gpu does.
-const splitSeed = 42
-
 // TestImages returns the test images of the dataset that a run was trained on. It is an
 // error if the dataset has changed since. dataDir is where to look for Fashion-MNIST, if the
 // run does not say; it may be empty.
@@ -77,7 +74,7 @@ func TestImages(ctx context.Context, dir, dataDir string) (dataset.Split, error)
 
 func readDataset(ctx context.Context, c study.Config, dataDir string) (*dataset.Dataset, error) {
 	if c.Dataset != dataset.FashionMNIST.Name {
-		return dataset.OpenFolder(ctx, c.Dataset, dataset.FolderOptions{ImageSize: c.ImageSize, SkipBad: c.SkipBad, Seed: splitSeed, Cache: dataset.DefaultCacheDir()})
+		return dataset.OpenFolder(ctx, c.Dataset, dataset.FolderOptions{ImageSize: c.ImageSize, SkipBad: c.SkipBad, Seed: dataset.SplitSeed, Cache: dataset.DefaultCacheDir()})
 	}
 	if c.DataDir != "" {
 		dataDir = c.DataDir

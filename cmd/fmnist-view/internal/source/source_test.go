@@ -33,19 +33,24 @@ func openBackend(t *testing.T) kernels.Backend {
 // train trains a small network for two epochs into a folder.
 func train(t *testing.T, dir string, b kernels.Backend, data *dataset.Dataset, p trainer.Progress) {
 	t.Helper()
+	if err := tryTrain(t.Context(), dir, b, data, p); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// tryTrain is train for a goroutine of its own, which cannot end the test.
+func tryTrain(ctx context.Context, dir string, b kernels.Backend, data *dataset.Dataset, p trainer.Progress) error {
 	r := trainer.DefaultRecipe()
 	r.Epochs = 2
 	n, err := trainer.BuiltIn("alternative", data.Info)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	result, err := trainer.Train(t.Context(), r, n, data, b, trainer.Options{Dir: dir, Progress: p, LogEvery: 1, NoPictures: true})
+	result, err := trainer.Train(ctx, r, n, data, b, trainer.Options{Dir: dir, Progress: p, LogEvery: 1, NoPictures: true})
 	if hub, ok := p.(*live.Hub); ok {
 		hub.End(result, err)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	return err
 }
 
 // await returns the first state that is as it should be.
@@ -129,14 +134,15 @@ func TestAttach(t *testing.T) {
 	defer server.Close()
 	page := httptest.NewServer(server)
 	defer page.Close()
-	trained := make(chan struct{})
-	go func() {
-		defer close(trained)
-		train(t, dir, b, data, hub)
+	trained := make(chan error, 1)
+	go func() { trained <- tryTrain(t.Context(), dir, b, data, hub) }()
+	defer func() {
+		if err := <-trained; err != nil {
+			t.Errorf("the training: %v", err)
+		}
 	}()
-	defer func() { <-trained }()
 	events, found := "", ""
-	for end := time.Now().Add(10 * time.Second); found == "" && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(60 * time.Second); found == "" && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if events, found, err = Attach(t.Context(), page.URL+"/"); err != nil {
 			t.Fatal(err)
 		}
