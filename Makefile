@@ -256,12 +256,17 @@ shader-report-mixed: ## the same of mixed precision on matrix units
 copy-data = { cp "$${FMNIST_DATA:-/usr/share/datasets/fashion-mnist}"/*.gz $1/ || $(GO) run ./cmd/fmnist-gpu data fetch --data-dir $1; } && \
 	{ test -n "$$FMNIST_DATA" || cp /usr/share/doc/dataset-fashion-mnist/copyright $1/ || true; }
 
+gpu-bundle: PACKAGES += xz-utils
 gpu-bundle: setup build ## build a folder for a bare machine with a GPU; run gpu-bundle/gpu-check there
 	rm -rf gpu-bundle && mkdir -p gpu-bundle/data gpu-bundle/parity
-	cp $(BINARY) .ci/gpu-check trainer/bench/pytorch.py trainer/bench/peer.py gpu-bundle/
+	cp .ci/gpu-check trainer/bench/pytorch.py trainer/bench/peer.py gpu-bundle/
+	$(GO) build -buildvcs=true -ldflags '-s -w' -o gpu-bundle/fmnist-gpu ./cmd/fmnist-gpu
 	$(call copy-data,gpu-bundle/data)
-	$(GO) test -c -o gpu-bundle/parity.test ./cpuref/parity
+	$(GO) test -c -ldflags '-s -w' -o gpu-bundle/parity.test ./cpuref/parity
 	cp -r cpuref/parity/testdata gpu-bundle/parity/
+	mkdir gpu-bundle/lib
+	cp -L "$$(/sbin/ldconfig -p | awk '/libvulkan\.so\.1 /{print $$NF; exit}')" gpu-bundle/lib/libvulkan.so.1
+	tar -cf - gpu-bundle | xz -T0 >gpu-bundle.tar.xz
 
 # third-party prints the licences of all that the program contains on any system, which
 # must go along with it: Go's, and those of the modules.
@@ -320,4 +325,4 @@ check-manifests: ## validate the manifests of the tests as Kubernetes does
 	cd trainer/study/kubernetes/check && $(GO) run . ../testdata/*.yaml
 
 clean: ## remove everything that was built
-	rm -rf $(BINARY) $(VIEW) gpu-bundle release container
+	rm -rf $(BINARY) $(VIEW) gpu-bundle gpu-bundle.tar.xz release container

@@ -286,12 +286,22 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 	return d
 }
 
-// computeFamily picks the first queue family for compute, preferring one with
-// timestamps. It returns -1 if there is none.
+// computeFamily picks the first queue family for compute, preferring one with timestamps
+// and, among those, one without graphics: the desktop waits for work on its own queue. It
+// returns -1 if there is none.
 func computeFamily(families []queueFamily) (family, timestampBits int) {
+	rank := func(f queueFamily) (r int) {
+		if f.timestampBits > 0 {
+			r += 2
+		}
+		if !f.graphics {
+			r++
+		}
+		return r
+	}
 	family = -1
 	for i, f := range families {
-		if f.compute && (family < 0 || timestampBits == 0 && f.timestampBits > 0) {
+		if f.compute && (family < 0 || rank(f) > rank(families[family])) {
 			family, timestampBits = i, f.timestampBits
 		}
 	}

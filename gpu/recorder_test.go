@@ -141,14 +141,15 @@ func TestRepeatedSubmission(t *testing.T) {
 
 func TestNextBatch(t *testing.T) {
 	for _, c := range []struct {
-		took    time.Duration
-		n, want int
+		took         time.Duration
+		n, now, want int
 	}{
-		{0, 1, 64}, {time.Microsecond, 1, 64}, {10 * time.Millisecond, 1, 25}, {10 * time.Millisecond, 2, 50},
-		{640 * time.Millisecond, 64, 25}, {time.Second, 1, 1}, {time.Hour, 64, 1},
+		{0, 1, 64, 64}, {time.Microsecond, 1, 64, 64}, {10 * time.Millisecond, 1, 32, 25}, {10 * time.Millisecond, 2, 32, 50},
+		{640 * time.Millisecond, 64, 64, 25}, {time.Second, 1, 1, 1}, {time.Hour, 64, 64, 1},
+		{time.Microsecond, 1, 1, 2}, {time.Microsecond, 3, 3, 6}, // found done after a pause, perhaps
 	} {
-		if got := nextBatch(c.took, c.n); got != c.want {
-			t.Errorf("nextBatch(%v, %d) = %d, want %d", c.took, c.n, got, c.want)
+		if got := nextBatch(c.took, c.n, c.now); got != c.want {
+			t.Errorf("nextBatch(%v, %d, %d) = %d, want %d", c.took, c.n, c.now, got, c.want)
 		}
 	}
 }
@@ -318,6 +319,26 @@ func TestPipelineErrors(t *testing.T) {
 		change(&desc)
 		if _, err := d.NewPipeline(desc); err == nil || !strings.Contains(err.Error(), "axpy") {
 			t.Errorf("%s: %v, want an error that names the pipeline", name, err)
+		}
+	}
+}
+
+// Compute work has a queue with timestamps, and leaves the desktop its own.
+func TestComputeFamily(t *testing.T) {
+	draws, computes, copies := queueFamily{true, true, 64}, queueFamily{true, false, 64}, queueFamily{false, false, 64}
+	for _, c := range []struct {
+		families     []queueFamily
+		family, bits int
+	}{
+		{nil, -1, 0},
+		{[]queueFamily{copies}, -1, 0},
+		{[]queueFamily{draws}, 0, 64},
+		{[]queueFamily{draws, copies, computes, computes}, 2, 64},
+		{[]queueFamily{draws, {true, false, 0}}, 0, 64},
+		{[]queueFamily{{true, true, 0}, {true, false, 0}}, 1, 0},
+	} {
+		if family, bits := computeFamily(c.families); family != c.family || bits != c.bits {
+			t.Errorf("of %+v: family %d, %d bits, want %d, %d", c.families, family, bits, c.family, c.bits)
 		}
 	}
 }

@@ -113,15 +113,17 @@ func (s *submissions) await(i int) error {
 		return err
 	}
 	now := time.Now()
-	s.commands.batch = nextBatch(now.Sub(s.last), n)
+	s.commands.batch = nextBatch(now.Sub(s.last), n, s.commands.batch)
 	s.last = now
 	return nil
 }
 
-// nextBatch returns how many runs to submit at a time, given how long n took.
-func nextBatch(took time.Duration, n int) int {
+// nextBatch returns how many runs to submit at a time, given how long n took and how many
+// are submitted now. It grows slowly: a program that was suspended finds submissions done
+// that have taken long.
+func nextBatch(took time.Duration, n, now int) int {
 	each := max(took/time.Duration(n), 1)
-	return int(min(max(submissionTime/each, 1), maxSubmissions))
+	return int(min(max(submissionTime/each, 1), maxSubmissions, time.Duration(2*now)))
 }
 
 // submit puts a command buffer on the queue.

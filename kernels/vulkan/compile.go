@@ -115,26 +115,37 @@ func (p *Program) allocate(sizes []int64) error {
 	return nil
 }
 
-// record writes a section's command buffer.
+// record writes a section's command buffers.
 func (p *Program) record(s *section) error {
+	for _, levels := range p.backend.target.parts(schedule(s.dispatches)) {
+		if err := p.recordPart(s, levels); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// recordPart writes a command buffer of some of a section's levels.
+func (p *Program) recordPart(s *section, levels [][]dispatch) error {
 	r, err := p.backend.device.NewRecorder(false)
 	if err != nil {
 		return fmt.Errorf("section %q: %w", s.source.Name, err)
 	}
 	defer r.Close()
-	if err := p.recordLevels(r, s, r.Barrier); err != nil {
+	if err := p.recordLevels(r, s, levels, r.Barrier); err != nil {
 		return err
 	}
-	if s.commands, err = r.Finish(); err != nil {
+	commands, err := r.Finish()
+	if err != nil {
 		return fmt.Errorf("section %q: %w", s.source.Name, err)
 	}
+	s.commands = append(s.commands, commands)
 	return nil
 }
 
-// recordLevels records a section's dispatches, with what barrier records
-// between levels.
-func (p *Program) recordLevels(r *gpu.Recorder, s *section, barrier func()) error {
-	for i, level := range schedule(s.dispatches) {
+// recordLevels records levels of a section, with what barrier records between them.
+func (p *Program) recordLevels(r *gpu.Recorder, s *section, levels [][]dispatch, barrier func()) error {
+	for i, level := range levels {
 		if i > 0 {
 			barrier()
 		}

@@ -32,12 +32,32 @@ func (t target) estimate(p *kernels.Plan, s *kernels.Section) (time.Duration, er
 	}
 	cost := 0.
 	for _, level := range schedule(l.out) {
-		cost += t.core.passCost * float64(t.cores)
-		for _, d := range level {
-			cost += t.dispatchCost(&d)
-		}
+		cost += t.levelCost(level)
 	}
 	return t.duration(cost), nil
+}
+
+// levelCost estimates the time of dispatches between two barriers, in multiplications of
+// the device.
+func (t *target) levelCost(level []dispatch) float64 {
+	cost := t.core.passCost * float64(t.cores)
+	for _, d := range level {
+		cost += t.dispatchCost(&d)
+	}
+	return cost
+}
+
+// parts divides a section's levels into those of one submission each.
+func (t *target) parts(levels [][]dispatch) [][][]dispatch {
+	parts, cost := [][][]dispatch{nil}, 0.
+	for _, level := range levels {
+		more, last := t.levelCost(level), len(parts)-1
+		if t.longest > 0 && len(parts[last]) > 0 && t.duration(cost+more) > t.longest {
+			parts, cost, last = append(parts, nil), 0, last+1
+		}
+		parts[last], cost = append(parts[last], level), cost+more
+	}
+	return parts
 }
 
 // dispatchCost estimates the time of a dispatch, in multiplications of the device. A

@@ -59,6 +59,14 @@ func (b *Backend) TrySpecialised(threads int) error { return trySpecialised(b.de
 // Unfused gives each op of a plan dispatches of its own.
 func (b *Backend) Unfused() { b.target.unfused = true }
 
+// SplitSubmissions gives each level of dispatches a submission of its own.
+func (b *Backend) SplitSubmissions() { b.target.longest = 1 }
+
+// Submissions returns how many submissions one run of a section takes.
+func Submissions(p kernels.Program, section string) int {
+	return len(p.(*Program).sections[section].commands)
+}
+
 // Dispatches returns how many dispatches a section takes, and in how many
 // levels with barriers between them.
 func Dispatches(p kernels.Program, section string) (dispatches, levels int) {

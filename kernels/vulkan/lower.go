@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -59,7 +60,14 @@ type target struct {
 	lastGroup bool
 	tuned     tuning
 	unfused   bool // each op has dispatches of its own; for tests
+
+	// longest is the time that a submission may take by the cost model, or 0 for any: systems
+	// reset a device that is busy for too long (Windows after two seconds).
+	longest time.Duration
 }
+
+// longestSubmission is longest on GPUs. The cost model may be wrong by several times.
+const longestSubmission = 250 * time.Millisecond
 
 // usualCores are the cores of a device, by its type, whose driver does not tell.
 var usualCores = map[string]int{"discrete": 32, "virtual": 32, "integrated": 8}
@@ -71,6 +79,8 @@ func newTarget(info gpu.Info) target {
 	if t.cpu {
 		t.wanted = 4 * runtime.NumCPU()
 		t.cores, t.core = 1, softwareCore(t.wanted)
+	} else {
+		t.longest = longestSubmission
 	}
 	most := min(256, t.limits.MaxWorkgroupInvocations, t.limits.MaxWorkgroupSize[0])
 	for 2*t.threads <= most {

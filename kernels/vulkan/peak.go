@@ -17,8 +17,9 @@ const (
 	peakRounds = 8
 	peakRound  = 20 * time.Millisecond
 
-	peakThreads = 1 << 18 // for arithmetic; several times what GPUs run at once
-	peakSteps   = 256
+	peakThreads  = 1 << 18 // for arithmetic; as many as the largest GPUs run at once
+	peakSteps    = 2048    // half a millisecond of the largest GPU, a tenth of a second of a small one
+	peakStepsCPU = 256     // on a software driver
 	peakChains  = 8 * 4        // multiply-adds per step in peak_fma.comp
 	peakCopy    = 256 << 20    // bytes each way if there is room, more than any cache
 	peakCopyCPU = peakCopy / 4 // on a software driver
@@ -30,9 +31,9 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	if b.target.limits.TimestampPeriod == 0 {
 		return kernels.Peak{}, kernels.ErrNoTimestamps
 	}
-	bytes := int64(peakCopy)
+	bytes, steps := int64(peakCopy), peakSteps
 	if b.target.cpu {
-		bytes = peakCopyCPU
+		bytes, steps = peakCopyCPU, peakStepsCPU
 	}
 	bytes = min(bytes, b.target.limits.StorageBufferRange, b.device.FreeBytes()/4) / vec4Bytes * vec4Bytes
 	if bytes == 0 {
@@ -40,7 +41,7 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	}
 	quads := int(bytes / vec4Bytes)
 	fma := newDispatch(b.target.threads, peakThreads/b.target.threads, 1, shaders.PeakFMA(
-		shaders.PeakFMAPush{Steps: peakSteps, Factor: .5},
+		shaders.PeakFMAPush{Steps: steps, Factor: .5},
 		shaders.PeakFMABuffers[arg]{Y: arg{span{0, 0, 4 * peakThreads}, kernels.Write}}))
 	move := newDispatch(b.target.threads, ceilDiv(quads, b.target.threads), 1, shaders.PeakCopy(
 		shaders.PeakCopyPush{Quads: quads},
@@ -53,7 +54,7 @@ func (b *Backend) MeasurePeak() (kernels.Peak, error) {
 	if err != nil {
 		return kernels.Peak{}, err
 	}
-	peak := kernels.Peak{FLOPs: 2 * peakThreads * peakSteps * peakChains / perFMA.Seconds(), Bytes: 2 * float64(bytes) / perCopy.Seconds()}
+	peak := kernels.Peak{FLOPs: 2 * peakThreads * peakChains * float64(steps) / perFMA.Seconds(), Bytes: 2 * float64(bytes) / perCopy.Seconds()}
 	if newUnits(b.Info()) == nil { // else the benchmark does not measure what multiplies
 		peak.MixedFLOPs = peak.FLOPs // of rounded factors, but in float32
 	}

@@ -205,6 +205,50 @@ func TestEstimatesOfBatches(t *testing.T) {
 	}
 }
 
+// No submission is expected to take long, though one dispatch may, and short sections are
+// not divided.
+func TestPartsAreShort(t *testing.T) {
+	net, err := model.Build(model.Config{Network: network("fashioncnn"), Optimizer: model.DefaultAdam(), Images: 8192, TrainBatches: []int{16, 8192}, TrainImages: 8192})
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := func(g knownGPU, batch int) int {
+		on := g.target()
+		l := lowering{target: on, layout: newLayout(net.Plan)}
+		if err := l.section(net.Plan.Find(model.TrainSection(batch))); err != nil {
+			t.Fatal(err)
+		}
+		levels, at := schedule(l.out), 0
+		divided := on.parts(levels)
+		for _, part := range divided {
+			cost := 0.
+			for _, level := range part {
+				if !slices.EqualFunc(level, levels[at], func(a, b dispatch) bool { return a.op == b.op && a.shader == b.shader }) {
+					t.Fatalf("%s: level %d is out of order", g.name, at)
+				}
+				cost += on.levelCost(level)
+				at++
+			}
+			if took := on.duration(cost); len(part) > 1 && took > longestSubmission {
+				t.Errorf("%s: a submission of %d levels takes %v", g.name, len(part), took)
+			}
+		}
+		if at != len(levels) {
+			t.Errorf("%s: %d of %d levels", g.name, at, len(levels))
+		}
+		return len(divided)
+	}
+	for _, g := range knownGPUs {
+		if n := parts(g, 16); n != 1 {
+			t.Errorf("%s: a short step is divided into %d", g.name, n)
+		}
+	}
+	least := knownGPUs[len(knownGPUs)-1]
+	if n := parts(least, 8192); n < 2 {
+		t.Errorf("%s: a long step is one submission", least.name)
+	}
+}
+
 // productsOf returns the matrix products of a training step.
 func productsOf(t *testing.T, name string, on *target) []product {
 	t.Helper()

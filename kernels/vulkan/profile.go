@@ -46,7 +46,7 @@ func (p *Program) TimeStep(name string) (time.Duration, error) {
 	if err != nil {
 		return 0, err
 	}
-	took, err := p.timed(func(r *gpu.Recorder) error { return p.recordLevels(r, s, r.Barrier) })
+	took, err := p.timed(func(r *gpu.Recorder) error { return p.recordLevels(r, s, schedule(s.dispatches), r.Barrier) })
 	if err != nil {
 		return 0, fmt.Errorf("section %q: %w", name, err)
 	}
@@ -69,7 +69,7 @@ func (p *Program) TimeBetweenDispatches(name string) (time.Duration, error) {
 // barrierMarks runs a section and returns the timestamps for betweenDispatches.
 func (p *Program) barrierMarks(s *section) ([]int64, error) {
 	return p.marks(func(r *gpu.Recorder) error {
-		return p.recordLevels(r, s, func() { r.Timestamp(); r.Timestamp(); r.Barrier(); r.Timestamp() })
+		return p.recordLevels(r, s, schedule(s.dispatches), func() { r.Timestamp(); r.Timestamp(); r.Barrier(); r.Timestamp() })
 	})
 }
 

@@ -24,8 +24,8 @@ var _ kernels.Program = (*Program)(nil)
 // section is a recorded section.
 type section struct {
 	source     *kernels.Section
-	dispatches []dispatch // in the order of the ops
-	commands   *gpu.Commands
+	dispatches []dispatch      // in the order of the ops
+	commands   []*gpu.Commands // one after the other
 }
 
 var errClosed = errors.New("the program is closed")
@@ -46,8 +46,24 @@ func (p *Program) Run(name string, times int) error {
 	if err != nil {
 		return err
 	}
-	if err := p.backend.device.Run(s.commands, times); err != nil {
+	if err := p.runCommands(s.commands, times); err != nil {
 		return fmt.Errorf("section %q: %w", name, err)
+	}
+	return nil
+}
+
+// runCommands runs the commands of a section the given number of times: many at once, if
+// each time is one submission.
+func (p *Program) runCommands(commands []*gpu.Commands, times int) error {
+	if len(commands) == 1 || times < 1 {
+		return p.backend.device.Run(commands[0], times)
+	}
+	for range times {
+		for _, c := range commands {
+			if err := p.backend.device.Run(c, 1); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -93,8 +109,8 @@ func (p *Program) MemoryBytes() int {
 // Close implements [kernels.Program].
 func (p *Program) Close() error {
 	for _, s := range p.sections {
-		if s.commands != nil {
-			s.commands.Close()
+		for _, c := range s.commands {
+			c.Close()
 		}
 	}
 	for _, a := range p.arenas {

@@ -135,7 +135,7 @@ func (p *Program) fastest(key string, op kernels.Op) (best choice, err error) {
 	return best, nil
 }
 
-// The time of a candidate is the shortest of tuneRounds rounds of tuneRuns runs.
+// The time of a candidate is the shortest of tuneRounds rounds of at most tuneRuns runs.
 const (
 	tuneRounds = 3
 	tuneRuns   = 10
@@ -162,10 +162,11 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 	}()
 	own.arenas = append(append([]*gpu.Buffer{}, p.arenas[:buffers]...), mine...)
 	s := &section{source: &kernels.Section{Name: "tune"}, dispatches: l.out}
-	for range tuneRounds {
+	levels, runs := schedule(l.out), 1 // once at first: it may take long
+	for range 1 + tuneRounds {
 		took, err := own.timed(func(r *gpu.Recorder) error {
-			for range tuneRuns {
-				if err := own.recordLevels(r, s, r.Barrier); err != nil {
+			for range runs {
+				if err := own.recordLevels(r, s, levels, r.Barrier); err != nil {
 					return err
 				}
 				r.Barrier()
@@ -175,9 +176,10 @@ func (p *Program) timeLowered(l *lowering) (best time.Duration, err error) {
 		if err != nil {
 			return 0, err
 		}
-		if each := took / tuneRuns; best == 0 || each < best {
+		if each := took / time.Duration(runs); best == 0 || each < best {
 			best = each
 		}
+		runs = int(min(max(longestSubmission/max(best, 1), 1), tuneRuns))
 	}
 	return best, nil
 }

@@ -223,6 +223,37 @@ func TestConcurrentPrograms(t *testing.T) {
 	wg.Wait()
 }
 
+// A section that takes several submissions computes what it does in one.
+func TestSeveralSubmissions(t *testing.T) {
+	b := open(t, vulkan.Options{Validate: true})
+	var plan kernels.Plan
+	x, y := plan.Tensor("x", kernels.Float32, 100), plan.Tensor("y", kernels.Float32, 100)
+	plan.Section("start").Add(kernels.Fill{X: x, Value: 1}, kernels.Fill{X: y, Value: 2})
+	plan.Section("step").Add(kernels.Add{A: x, B: y, Y: x}, kernels.Add{A: y, B: x, Y: y}) // Fibonacci's numbers
+	for _, want := range []int{1, 2} {
+		if want > 1 {
+			b.SplitSubmissions()
+		}
+		p, err := b.Compile(&plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]float32, 100)
+		if err := errors.Join(p.Run("start", 1), p.Run("step", 0), p.Run("step", 7), p.Read(y, kernels.AsBytes(got))); err != nil || got[0] != 1597 || got[99] != 1597 {
+			t.Errorf("in %d submissions: %v … %v, want 1597 (%v)", want, got[0], got[99], err)
+		}
+		if n := vulkan.Submissions(p, "step"); n != want {
+			t.Errorf("%d submissions, want %d", n, want)
+		}
+		if err := p.Run("step", -1); err == nil {
+			t.Error("-1 times is no error")
+		}
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // filled returns the ReLU of an element that a program filled with v.
 func filled(b *vulkan.Backend, v float32) (float32, error) {
 	var plan kernels.Plan
