@@ -5,6 +5,10 @@
 // push constants and its buffers by name, and returns them in the shader's order
 // as a [Call].
 //
+// Two buffers of a call may be the same memory, as where an op works in place, but their
+// declarations do not say so (SPIR-V's Aliased). So no invocation may read through one what
+// another, or it itself, has written through the other.
+//
 // After changing a source run go generate, which needs glslc, and for the variants for
 // matrix units a glslc of 2025.3 or later, named by the variable GLSLC_UNITS; the tests of
 // package generate fail until then.
