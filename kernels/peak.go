@@ -2,8 +2,8 @@ package kernels
 
 import "errors"
 
-// ErrNoTimestamps is the error of profiling, and of measuring the peak rates of, a device
-// that cannot measure how long its work takes. It can do all other work.
+// ErrNoTimestamps is what [Program].Profile and [PeakMeasurer].MeasurePeak return for a device that cannot
+// measure how long its work takes. It can do all other work.
 var ErrNoTimestamps = errors.New("the device's compute queue has no timestamps, so it cannot be profiled")
 
 // Peak is the arithmetic throughput and memory bandwidth that a device reaches
