@@ -12,8 +12,9 @@ type State struct {
 	Slot   uint32 // index of the step in the epoch's logs and learning rates
 	Seed   uint64 // of the run; two words, low first
 	// BiasCorrection1 and 2 are Adam's 1−β₁ᵗ and 1−β₂ᵗ with t = Step+1,
-	// float32 bits. The device advances them by c ← c·β + (1−β), which keeps
-	// full relative precision; computing 1−βᵗ from a rounded power would not.
+	// float32 bits. The device advances them by c ← c·β + (1−β), which is within
+	// 1e-4 of them for an epoch, after which the host sets them; computing 1−βᵗ from
+	// a rounded power would lose a small one to cancellation.
 	BiasCorrection1, BiasCorrection2 float32
 	Epoch                            uint32
 }

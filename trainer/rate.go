@@ -3,6 +3,7 @@ package trainer
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
@@ -192,13 +193,15 @@ func (c *RateCurve) Suggest() (RateSuggestions, error) {
 func valley(losses []float64) int {
 	longest := make([]int, len(losses)) // falling subsequence that ends here
 	end := 0
-	for i := range losses {
-		longest[i] = 1
-		for j := range i {
-			if losses[i] < losses[j] {
-				longest[i] = max(longest[i], longest[j]+1)
-			}
+	var ends []float64 // by length less 1: the largest loss that ends one, negated, so that they ascend
+	for i, loss := range losses {
+		at, _ := slices.BinarySearch(ends, -loss)
+		if at == len(ends) {
+			ends = append(ends, -loss)
+		} else {
+			ends[at] = -loss
 		}
+		longest[i] = at + 1
 		if longest[i] > longest[end] {
 			end = i
 		}

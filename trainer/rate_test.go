@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -150,5 +151,35 @@ func TestFindRateRefuses(t *testing.T) {
 	cancel()
 	if _, err := FindRate(cancelled, c.Recipe, n, data, backend, "", DefaultRateSweep()); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
+	}
+}
+
+// The longest falling subsequences are those of the definition.
+func TestValleyIsTheLongest(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		losses := make([]float64, 1+r.IntN(60))
+		for i := range losses {
+			losses[i] = float64(r.IntN(20))
+		}
+		longest, end := make([]int, len(losses)), 0
+		for i := range losses {
+			longest[i] = 1
+			for j := range i {
+				if losses[i] < losses[j] {
+					longest[i] = max(longest[i], longest[j]+1)
+				}
+			}
+			if longest[i] > longest[end] {
+				end = i
+			}
+		}
+		want := -1
+		if n := longest[end]; n > 1 {
+			want = max(0, end-n+int(float64(n)/3)+int(float64(n)/6))
+		}
+		if got := valley(losses); got != want {
+			t.Errorf("%v: %d, want %d", losses, got, want)
+		}
 	}
 }

@@ -20,8 +20,9 @@ type Schedule struct {
 	BadEpochs int     `json:"bad_epochs"` // of plateau: epochs without improvement
 }
 
-// The constants of the schedules: ReduceLROnPlateau as the original set it,
-// OneCycleLR with PyTorch's defaults.
+// The constants of the schedules: ReduceLROnPlateau as the original set it, and the
+// learning rates of OneCycleLR with PyTorch's defaults; momentum does not change here
+// (cycle_momentum=False).
 const (
 	plateauFactor    = .5
 	plateauPatience  = 2

@@ -17,12 +17,12 @@ const (
 	peakRounds = 8
 	peakRound  = 20 * time.Millisecond
 
-	peakThreads  = 1 << 18 // for arithmetic; as many as the largest GPUs run at once
-	peakSteps    = 2048    // half a millisecond of the largest GPU, a tenth of a second of a small one
-	peakStepsCPU = 256     // on a software driver
-	peakChains  = 8 * 4        // multiply-adds per step in peak_fma.comp
-	peakCopy    = 256 << 20    // bytes each way if there is room, more than any cache
-	peakCopyCPU = peakCopy / 4 // on a software driver
+	peakThreads  = 1 << 18      // for arithmetic; as many as the largest GPUs run at once
+	peakSteps    = 2048         // half a millisecond of the largest GPU, a tenth of a second of a small one
+	peakStepsCPU = 256          // on a software driver
+	peakChains   = 8 * 4        // multiply-adds per step in peak_fma.comp
+	peakCopy     = 256 << 20    // bytes each way if there is room, more than any cache
+	peakCopyCPU  = peakCopy / 4 // on a software driver
 )
 
 // MeasurePeak implements [kernels.PeakMeasurer]. It measures fused

@@ -266,8 +266,31 @@ func TestLoadRefusesLargeFiles(t *testing.T) {
 	if err := os.Truncate(path, maxFile+1); err != nil {
 		t.Skipf("no sparse files here: %v", err)
 	}
-	if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), "at most 268435456 bytes") {
+	if _, err := Load(path); !errors.Is(err, ErrBadCheckpoint) || !strings.Contains(err.Error(), "at most 4563402752 bytes") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// Weights of a large network can be read again. The file is sparse.
+func TestLoadLargeFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped by -short: it takes 600 MB of memory")
+	}
+	const elements = 1<<26 + 1 // a little more than 256 MiB
+	header := fmt.Sprintf(`{"w":{"dtype":"F32","shape":[%d],"data_offsets":[0,%d]}}`, elements, 4*elements)
+	path := filepath.Join(t.TempDir(), "large.safetensors")
+	if err := os.WriteFile(path, append(binary.LittleEndian.AppendUint64(nil, uint64(len(header))), header...), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(path, int64(8+len(header)+4*elements)); err != nil {
+		t.Skipf("no sparse files here: %v", err)
+	}
+	f, err := Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, ok := f.Tensor("w"); !ok || len(w.Data) != elements {
+		t.Errorf("%d elements, %t", len(w.Data), ok)
 	}
 }
 

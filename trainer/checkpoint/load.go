@@ -76,11 +76,11 @@ func readHeader(path string) (h safetensors.Metadata, err error) {
 	return h, h.UnmarshalJSON(text)
 }
 
-// Limits, in bytes, above which files and headers are refused unread. The largest
-// built-in network has 7 MB of weights and a header of 3 KB.
+// Limits, in bytes, above which files and headers are refused unread. The largest network
+// has 2³⁰ weights (see package model).
 const (
-	maxFile   = 1 << 28
-	maxHeader = 1 << 20
+	maxFile   int64 = 4<<30 + 1<<28
+	maxHeader       = 1 << 20
 )
 
 func readLimited(path string) ([]byte, error) {

@@ -21,11 +21,10 @@ import (
 // zipMagic is the start of a PyTorch file.
 const zipMagic = "PK\x03\x04"
 
-// Limits of a PyTorch file. The largest built-in network has 1.7 million weights; a
-// history may hold one tensor per step.
+// Limits of a PyTorch file. A history may hold one tensor per step.
 const (
 	maxEntries  = 1 << 18 // files in the archive
-	maxElements = 1 << 24 // in a tensor
+	maxElements = 1 << 24 // in a tensor that shows elements of its storage several times
 	maxTensors  = 1 << 14 // in a dictionary
 	maxDepth    = 4       // of nested dictionaries
 	maxName     = 1 << 10 // bytes of a key on the path to a dictionary
@@ -304,7 +303,7 @@ func (s storage) bytes(size int) ([]byte, error) {
 	data, ok := s.archive.storages[s.name]
 	if !ok {
 		var err error
-		if data, err = s.archive.read(s.name, maxFile); err != nil {
+		if data, err = s.archive.read(s.name, uint64(maxFile)); err != nil {
 			return nil, err
 		}
 		s.archive.storages[s.name] = data
@@ -377,7 +376,7 @@ func (t *tensorView) read() (Tensor, error) {
 	}
 	count, span := 1, 1 // elements, and the distance in the storage from the first to the last, inclusive
 	for i, d := range t.size {
-		if d > 0 && count > maxElements/d {
+		if d > 0 && count > max(maxElements, t.count)/d { // t.bytes checks t.count
 			return Tensor{}, fmt.Errorf("a tensor of shape %s is too large", shapeString(t.size))
 		}
 		count *= d

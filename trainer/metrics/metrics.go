@@ -35,7 +35,7 @@ type Metrics struct {
 	ExpectedCalibrationError float64 `json:"expected_calibration_error"`
 
 	PerClass []ClassMetrics `json:"per_class"`
-	Macro    Average        `json:"macro"`    // mean over the classes
+	Macro    Average        `json:"macro"`    // mean over all classes, those without images and predictions included, as 0
 	Micro    Average        `json:"micro"`    // over all decisions pooled; all three equal the accuracy
 	Weighted Average        `json:"weighted"` // mean weighted by support
 

@@ -38,14 +38,18 @@ func (a Augmentation) rotations() []uint32 {
 // given size, drawn as by torchvision's RandomErasing with its defaults, .02 to
 // .33 of the area and with an aspect ratio of .3 to 3.3, uniform in its logarithm
 // (Zhong et al., "Random erasing data augmentation", 2017). The table is always
-// the same.
+// the same. In images so long that hardly any such rectangle fits, rectangles are cut off.
 func erasures(height, width int) []uint32 {
+	const mostTries = 1000 * kernels.AugmentErasures
 	r := rand.New(rand.NewPCG(2017, 0))
 	table := make([]uint32, 0, kernels.AugmentErasures)
-	for len(table) < kernels.AugmentErasures {
+	for tries := 0; len(table) < kernels.AugmentErasures; tries++ {
 		area := float64(height*width) * (.02 + .31*r.Float64())
 		aspect := math.Exp(math.Log(.3) + (math.Log(3.3)-math.Log(.3))*r.Float64())
 		h, w := int(math.Round(math.Sqrt(area*aspect))), int(math.Round(math.Sqrt(area/aspect)))
+		if tries >= mostTries {
+			h, w = max(1, min(h, height-1)), max(1, min(w, width-1))
+		}
 		if h > 0 && w > 0 && h < max(height, 2) && w < max(width, 2) {
 			table = append(table, uint32(h)<<16|uint32(w))
 		}

@@ -153,3 +153,18 @@ func TestNormalizationEndpoints(t *testing.T) {
 		t.Errorf("0 and 255 normalise to %v and %v, want -1 and 1", table[0], table[255])
 	}
 }
+
+// Rectangles to erase are found for images of any shape, and leave a part of each.
+func TestErasures(t *testing.T) {
+	for _, size := range [][2]int{{28, 28}, {1, 1}, {1, 20}, {1, 400}, {512, 2}, {8, 1400}} {
+		table := erasures(size[0], size[1])
+		if len(table) != kernels.AugmentErasures {
+			t.Fatalf("%v: %d rectangles, want %d", size, len(table), kernels.AugmentErasures)
+		}
+		for _, r := range table {
+			if h, w := int(r>>16), int(r&0xffff); h < 1 || w < 1 || h > max(1, size[0]-1) || w > max(1, size[1]-1) {
+				t.Fatalf("%v: a rectangle of %d×%d", size, h, w)
+			}
+		}
+	}
+}

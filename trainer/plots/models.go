@@ -24,12 +24,18 @@ type Model struct {
 // Models draws the test error of every model, the first at the top: each seed, the mean
 // with its interval, and the original's error. Beside it are the seconds of training.
 // The axis of errors is logarithmic, so that models that are close can be told apart
-// even if others are far away.
+// even if others are far away. Of many models it draws the first hundred.
 func Models(models []Model) ([]byte, error) {
+	const most = 100
+	note := ""
+	if len(models) > most {
+		note = fmt.Sprintf("The first %d of %d.", most, len(models))
+		models = models[:most]
+	}
 	errors, seconds := newPlot("Test error", "% of the test images misclassified (logarithmic)", ""), newPlot("Training time", "seconds", "")
 	f := figure{width: 26 * vg.Centimeter, panels: []*plot.Plot{errors, seconds}}
 	f.height = vg.Length(1.8+rowHeight(len(models))*float64(len(models))) * vg.Centimeter
-	f.title = "Test error and training time"
+	f.title, f.note = "Test error and training time", note
 	for _, add := range []func(*figure, *plot.Plot, []Model) error{addSeeds, addMeans, addOriginals} {
 		if err := add(&f, errors, models); err != nil {
 			return nil, err

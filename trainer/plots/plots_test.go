@@ -786,3 +786,25 @@ func TestRateCurve(t *testing.T) {
 		decode(t, b, err)
 	}
 }
+
+// A picture of many models draws the first hundred.
+func TestManyModels(t *testing.T) {
+	size := func(n int) image.Config {
+		models := make([]Model, n)
+		for i := range models {
+			models[i] = Model{Name: fmt.Sprint(i), Accuracies: []float64{.9}, Mean: .9, Low: math.NaN(), High: math.NaN(), Seconds: 1}
+		}
+		b, err := Models(models)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := png.DecodeConfig(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if all, many := size(100), size(3000); many.Height < all.Height || many.Height > all.Height*11/10 {
+		t.Errorf("3,000 models make a picture of %d pixels' height, 100 one of %d", many.Height, all.Height)
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -557,6 +558,9 @@ func comparePair(a, b *RecipeRuns) (Pair, error) {
 	}
 	p.Test = fmt.Sprintf("McNemar between %s and %s (only the first classifies %d images correctly, only the second %d)",
 		filepath.Base(first.Dir), filepath.Base(second.Dir), m.OnlyFirst, m.OnlySecond)
+	if len(seeds) >= 2 {
+		p.Test += "; over the seeds all differences are equal, which no t test can judge"
+	}
 	p.P, p.networks = m.P, true
 	const resamples = 10_000
 	p.Difference, err = statistics.Bootstrap(first.Right, second.Right, resamples, 1)
@@ -604,9 +608,16 @@ func points(low, high float64, pairs int) string {
 // never returns negative zero.
 func inPoints(x float64) float64 { return math.Round(1e4*x)/100 + 0 }
 
+// chance says a p-value, with more than two digits where those would be on the other side
+// of the limit.
 func chance(p float64) string {
 	if p < .001 {
 		return "p < 0.001"
 	}
-	return fmt.Sprintf("p = %.2g", p)
+	for digits := 2; ; digits++ {
+		text := strconv.FormatFloat(p, 'g', digits, 64)
+		if rounded, err := strconv.ParseFloat(text, 64); err != nil || (rounded < significance) == (p < significance) {
+			return "p = " + text
+		}
+	}
 }

@@ -394,3 +394,13 @@ func TestMainPairs(t *testing.T) {
 		}
 	}
 }
+
+// A p-value is never said to be on the other side of the limit.
+func TestChance(t *testing.T) {
+	for p, want := range map[float64]string{1: "p = 1", .21: "p = 0.21", .0351: "p = 0.035", .05: "p = 0.05", .0496: "p = 0.0496", .04996: "p = 0.04996",
+		.0503: "p = 0.05", .001: "p = 0.001", .0009: "p < 0.001"} {
+		if got := chance(p); got != want {
+			t.Errorf("%v: %s, want %s", p, got, want)
+		}
+	}
+}

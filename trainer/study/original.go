@@ -128,15 +128,16 @@ func findings(c *Comparison) []Finding {
 	var list []Finding
 	for _, f := range originalFindings {
 		for _, p := range c.Pairs {
-			difference, first, second := p.Difference.Mean, presets[p.First], presets[p.Second]
+			d, first, second := p.Difference, presets[p.First], presets[p.Second]
 			switch {
 			case first == f.better && second == f.worse:
 			case first == f.worse && second == f.better:
-				difference = -difference
+				d.Mean, d.Low, d.High = -d.Mean, -d.High, -d.Low
 			default:
 				continue
 			}
-			list = append(list, Finding{f.claim, verdict(p.Shown, difference), findingWords(&p, difference, len(c.Pairs))})
+			p.Difference = d // p is a copy
+			list = append(list, Finding{f.claim, verdict(p.Shown, d.Mean), findingWords(&p, len(c.Pairs))})
 		}
 	}
 	return list
@@ -154,12 +155,9 @@ func verdict(shown bool, difference float64) string {
 
 // findingWords describes a difference, counted positive in the direction of the
 // claim; pairs is the number of pairs that were tested.
-func findingWords(p *Pair, difference float64, pairs int) string {
-	low, high := p.Difference.Low, p.Difference.High
-	if difference != p.Difference.Mean {
-		low, high = -high, -low
-	}
-	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(difference), points(low, high, pairs), chance(p.AdjustedP))
+func findingWords(p *Pair, pairs int) string {
+	d := p.Difference
+	text := fmt.Sprintf("%+.2f points (%s), %s", inPoints(d.Mean), points(d.Low, d.High, pairs), chance(p.AdjustedP))
 	if pairs > 1 {
 		text += " after Holm's correction"
 	}

@@ -303,13 +303,27 @@ func (s Search) trainRung(ctx context.Context, r Runner, found *SearchResult, ru
 		}
 	}
 	err := r.Train(ctx, Experiment{Name: s.Name, Groups: []Group{group}})
-	if err != nil && (!errors.Is(err, trainer.ErrDiverged) || errors.As(err, new(*trainer.LockedError))) {
+	if err != nil && (!errors.Is(err, trainer.ErrDiverged) || errors.As(err, new(*trainer.LockedError)) || !repeats(err)) {
 		return err
 	}
 	for _, i := range found.left(rung) {
 		found.Trials[i].Diverged = true
 	}
 	return found.write(r.Dir)
+}
+
+// repeats reports whether all divergences in an error would come again. One that would
+// not says nothing about the settings.
+func repeats(err error) bool {
+	switch e := err.(type) {
+	case *trainer.DivergenceError:
+		return e.Repeats
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(e error) bool { return !repeats(e) })
+	case interface{ Unwrap() error }:
+		return repeats(e.Unwrap())
+	}
+	return true
 }
 
 // record adds what a trial has reached in its run's folder after the given epochs.

@@ -365,3 +365,19 @@ func TestSearchDiverges(t *testing.T) {
 		t.Errorf("every trial diverges: %v", err)
 	}
 }
+
+// A trial whose divergence does not repeat is not given up.
+func TestRepeats(t *testing.T) {
+	again, once := &trainer.DivergenceError{Repeats: true}, &trainer.DivergenceError{}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{again, true}, {once, false}, {fmt.Errorf("x: %w", again), true}, {fmt.Errorf("x: %w", once), false},
+		{errors.Join(again, fmt.Errorf("x: %w", once)), false}, {errors.Join(again, again), true}, {errors.New("other"), true},
+	} {
+		if got := repeats(c.err); got != c.want {
+			t.Errorf("%v: %t", c.err, got)
+		}
+	}
+}
