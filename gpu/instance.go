@@ -287,8 +287,8 @@ func (in *instance) describe(index int, h vk.PhysicalDevice) physicalDevice {
 }
 
 // computeFamily picks the first queue family for compute, preferring one with timestamps
-// and, among those, one without graphics: the desktop waits for work on its own queue. It
-// returns -1 if there is none.
+// and, among those, one without graphics: the desktop waits for work on its own queue. Without
+// a family for compute, family is -1.
 func computeFamily(families []queueFamily) (family, timestampBits int) {
 	rank := func(f queueFamily) (r int) {
 		if f.timestampBits > 0 {
@@ -341,8 +341,8 @@ func limitsOf(l vk.PhysicalDeviceLimits, timestampBits int) Limits {
 }
 
 // List describes the machine's Vulkan devices, software drivers included, in the loader's
-// order. It briefly opens each to find out whether it can be used, and whether it passes
-// the trial, unless that is nil. problems says why there is no device, or what is wrong
+// order. It briefly opens each to find out whether it can be used and, if trial is not nil,
+// passes the trial. problems says why there is no device, or what is wrong
 // with the drivers whose devices are left out.
 func List(trial func(*Device) error) (devices []Info, problems []error) {
 	in, err := connect(Options{})

@@ -151,7 +151,7 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 		return nil
 	}
 	slices.Sort(changed)
-	return fmt.Errorf("%w: %s is not the dataset that %s was trained on (changed: %s): restore the original",
+	return fmt.Errorf("%w: %s differs from the dataset of %s (changed: %s): restore the original",
 		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
 }
 

@@ -99,7 +99,7 @@ func TestBenchWithoutTimestamps(t *testing.T) {
 func peerScript(t *testing.T, body string) string {
 	t.Helper()
 	if runtime.GOOS == "windows" {
-		t.Skip("skipped: there is no /bin/sh here")
+		t.Skip("skipped: the peers of this test are shell scripts, and Windows has no /bin/sh")
 	}
 	path := filepath.Join(t.TempDir(), "a peer") // spaces in a path are its own
 	text := "#!/bin/sh\necho >> \"${0%/*}/starts\"\n" + body

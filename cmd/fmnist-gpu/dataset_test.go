@@ -168,15 +168,15 @@ func TestEvalOfChangedDataset(t *testing.T) {
 	wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--max-steps", "2", "--out", out)...)
 	wantSuccess(t, "eval", "--cpu", "--checkpoint", run1)
 	writePicture(t, filepath.Join(pictures, "low", "more.png"), stripe(12, 2, 50, color.White))
-	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures is not the dataset that "+run1+" was trained on (changed: ", "or use --dataset to name")
-	for named, want := range map[string]string{pictures: "note: " + pictures + " is not the dataset that ", other: ""} {
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run1}, exitBadFile, "pictures differs from the dataset of "+run1+" (changed: ", "or use --dataset to name")
+	for named, want := range map[string]string{pictures: "note: " + pictures + " differs from the dataset of ", other: ""} {
 		_, stderr, code := run(t, "eval", "--cpu", "--checkpoint", run1, "--dataset", named)
 		if code != exitDone || !strings.HasPrefix(stderr, want) || want == "" && stderr != "" {
 			t.Errorf("on %s: exit code %d: %s", named, code, stderr)
 		}
 	}
 	_, stderr, code := run(t, append(quickly, "--dataset", pictures, "--init", run1, "--model", "logistic", "--max-steps", "2", "--out", out)...)
-	if code != exitDone || !strings.Contains(stderr, "note: "+pictures+" is not the dataset that "+run1) || !strings.Contains(stderr, "the weights of --init may") {
+	if code != exitDone || !strings.Contains(stderr, "note: "+pictures+" differs from the dataset of "+run1) || !strings.Contains(stderr, "the weights of --init may") {
 		t.Errorf("training from the run's weights: exit code %d: %s", code, stderr)
 	}
 	wantFailure(t, []string{"train", "--resume", run1, "--max-steps", "4"}, exitBadFile, "restore the original, or start a new run")

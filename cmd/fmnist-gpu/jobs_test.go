@@ -71,7 +71,7 @@ func TestJobs(t *testing.T) {
 	unlock()
 	writeLetters(t, filepath.Join(there, "others"), 260, 260)
 	others := append(slices.Clone(work[:len(work)-1]), filepath.Join(there, "others"), "--index", "1")
-	wantFailure(t, others, exitBadFile, "others is not the dataset that ")
+	wantFailure(t, others, exitBadFile, "others differs from the dataset of ")
 	t.Setenv("JOB_COMPLETION_INDEX", "0")
 	if got := wantSuccess(t, work...); !strings.Contains(got, "[1 of 2] lr0.001: resumed") {
 		t.Error(got)

@@ -181,7 +181,7 @@ func TestChangedDataset(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, trainer.ArgsFile), append([]byte(settings), text...), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if images, err := TestImages(t.Context(), dir, ""); images.N != 0 || !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "is not the dataset that") {
+	if images, err := TestImages(t.Context(), dir, ""); images.N != 0 || !errors.Is(err, dataset.ErrBadData) || !strings.Contains(err.Error(), "differs from the dataset of") {
 		t.Errorf("the test images of another dataset: %v", err)
 	}
 }
