@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -12,11 +13,12 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/vulkan"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/bench"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
-const seed = 155 // the seed of testdata/fixtures.py, which explains the choice
+const seed = 155 // of testdata/fixtures.py
 
 // run is a compiled network and its images.
 type run struct {
@@ -194,54 +196,71 @@ func logits(net *model.Net) kernels.Tensor {
 	panic("the network has no loss")
 }
 
-// Twenty steps of training (five with -short) from the same weights follow
-// PyTorch's losses: within 1e-3 for ten steps and 1e-2 for twenty. For
-// comparison, PyTorch's float32 is 4e-4 and 1.6e-3 from its float64.
+// trajectory holds PyTorch's losses of training steps that start from the weights of a seed.
+type trajectory struct {
+	Seed          uint64
+	Float64       []float64
+	ChannelsFirst []float64 `json:"channels_first"` // float32
+	ChannelsLast  []float64 `json:"channels_last"`  // float32
+}
+
+// Twenty steps of training follow PyTorch's float64 as closely as its own float32 does:
+// over three seeds, the median of the largest relative distance, in ten steps and in
+// twenty, is at most 1.5 times that of the worse of its two memory layouts. A bound for
+// each seed would be no better: where a ReLU's input is within rounding error of 0,
+// rounding decides where the gradient goes, and Adam's first steps divide every gradient
+// by its own size. With -short, these are five steps from one seed.
 func TestTrajectoryAgainstPyTorch(t *testing.T) {
-	var want struct {
-		Model            string
-		Seed             uint64
-		Batch            int
-		Float32, Float64 []float64
+	var torch struct {
+		Model string
+		Batch int
+		Seeds []trajectory
 	}
-	loadJSON(t, "trajectory.json", &want)
-	if want.Seed != seed {
-		t.Fatalf("trajectory.json starts from seed %d, this test from %d", want.Seed, seed)
-	}
+	loadJSON(t, "trajectory.json", &torch)
+	lengths := []int{10, 20} // steps
 	if testing.Short() {
-		want.Float32, want.Float64 = want.Float32[:5], want.Float64[:5]
+		torch.Seeds, lengths = torch.Seeds[:1], []int{5}
 	}
 	train := datasettest.Subset(t).Train
-	steps := len(want.Float32)
-	images := steps * want.Batch
-	config := model.Config{Network: zoo(t, want.Model).WithDropout(0), Optimizer: model.DefaultAdam(), Images: images,
-		TrainBatches: []int{want.Batch}, TrainImages: images}
-	withOracle(t, func(t *testing.T, b kernels.Backend) {
+	steps := slices.Max(lengths)
+	images := steps * torch.Batch
+	config := model.Config{Network: zoo(t, torch.Model).WithDropout(0), Optimizer: model.DefaultAdam(), Images: images,
+		TrainBatches: []int{torch.Batch}, TrainImages: images}
+	forEachBackend(t, func(t *testing.T, b kernels.Backend) {
 		if _, onGPU := b.(*vulkan.Backend); onGPU && testing.Short() {
 			t.Skip("skipped by -short: a software driver takes 40 s to compile a training step of this batch size")
 		}
-		r := start(t, b, config, train.Images[:images*784], train.Labels[:images])
-		r.steps(model.TrainSection(want.Batch), steps)
-		losses := r.read(r.net.Train.Loss)
-		for _, torch := range []struct {
-			name   string
-			losses []float64
-		}{{"float32", want.Float32}, {"float64", want.Float64}} {
-			first, all := 0.0, 0.0
-			for i, w := range torch.losses {
-				off := math.Abs(float64(losses[i])-w) / w
-				all = worse(all, off)
-				if i < 10 {
-					first = worse(first, off)
-				}
+		losses := make([][]float32, len(torch.Seeds))
+		for i, s := range torch.Seeds {
+			r := start(t, b, config, train.Images[:images*784], train.Labels[:images])
+			if err := r.net.WriteInit(r.program, s.Seed); err != nil {
+				t.Fatal(err)
 			}
-			t.Logf("worst relative distance from PyTorch's %s: %.2g in %d steps, %.2g in %d", torch.name, first, min(10, steps), all, steps)
-			if !(first <= 1e-3) || !(all <= 1e-2) {
-				t.Errorf("losses are %.3g (10 steps) and %.3g (%d steps) away from PyTorch's %s, want 1e-3 and 1e-2:\n%v\n%v",
-					first, all, steps, torch.name, losses, torch.losses)
+			r.steps(model.TrainSection(torch.Batch), steps)
+			losses[i] = r.read(r.net.Train.Loss)
+		}
+		for _, n := range lengths {
+			var first, last, got []float64
+			for i, s := range torch.Seeds {
+				first = append(first, farthest(s.ChannelsFirst[:n], s.Float64))
+				last = append(last, farthest(s.ChannelsLast[:n], s.Float64))
+				got = append(got, farthest(losses[i][:n], s.Float64))
+			}
+			limit := 1.5 * max(bench.Median(first), bench.Median(last))
+			t.Logf("%d steps: at most %.2g away from PyTorch's float64, by seed; its float32 %.2g and, channels last, %.2g", n, got, first, last)
+			if !(bench.Median(got) <= limit) || slices.ContainsFunc(got, math.IsNaN) {
+				t.Errorf("%d steps: losses are %.3g away from PyTorch's float64, want at most %.3g in the median:\n%v", n, got, limit, losses)
 			}
 		}
 	})
+}
+
+// farthest returns the largest relative distance of losses from those of want.
+func farthest[T float32 | float64](losses []T, want []float64) (worst float64) {
+	for i, loss := range losses {
+		worst = worse(worst, math.Abs(float64(loss)-want[i])/want[i])
+	}
+	return worst
 }
 
 // precisions returns the networks in every precision that b has; the names of
