@@ -33,9 +33,9 @@ func (e *DivergenceError) Is(target error) bool { return target == ErrDiverged }
 
 // divergence is the [ErrDiverged] of a training before it is known where it began.
 type divergence struct {
-	what       string // "the loss is NaN", "conv1.weight holds NaN"
-	step       int    // by the end of which it had begun
-	evaluation bool   // seen in the evaluation after the step
+	what  string   // "the loss is NaN", "conv1.weight holds NaN"
+	step  int      // by the end of which it had begun
+	batch []uint32 // the images of the evaluation's batch in which it was seen, if not in a step
 }
 
 func (d *divergence) Error() string {
@@ -63,6 +63,22 @@ func (t *training) checkLosses(losses []float32, from int) error {
 		return nil
 	}
 	return &divergence{what: fmt.Sprintf("the loss is %v", losses[i]), step: t.state.Step - t.state.Slot + i + 1}
+}
+
+// checkEvaluation returns a divergence if the loss of an evaluation is not finite. Its
+// images are those with the given indices, its weights those after a step.
+func (t *training) checkEvaluation(what string, e evaluation, indices []uint32, step int) error {
+	if e.loss-e.loss == 0 {
+		return nil
+	}
+	size := slices.Max(t.net.Config.EvalBatches)
+	losses, _, err := t.logs(t.net.Eval, 0, model.Steps(len(indices), size))
+	if err != nil {
+		return err
+	}
+	first := max(0, notFinite(losses)) * size
+	batch := indices[first:min(first+size, len(indices))]
+	return &divergence{fmt.Sprintf("the loss of the %s is %v", what, e.loss), step, batch}
 }
 
 // checkWeights returns a divergence if a weight or running statistic on the device is
@@ -118,8 +134,9 @@ func (t *training) read(x kernels.Tensor) ([]float32, error) {
 }
 
 // explain returns the error to show for a divergence: where it began, what is left of
-// the run and what to do.
-func (t *training) explain(ctx context.Context, err error) error {
+// the run and what to do. A training that was alone on its program closes it, to make
+// room for one that repeats its steps.
+func (t *training) explain(ctx context.Context, err error, alone bool) error {
 	d, ok := errors.AsType[*divergence](err)
 	if !ok {
 		return err
@@ -131,7 +148,7 @@ func (t *training) explain(ctx context.Context, err error) error {
 	}
 	start, err := t.lastSaved()
 	if err == nil {
-		began, repeats, err = t.origin(ctx, start, d)
+		began, repeats, err = t.origin(ctx, start, d, alone)
 	}
 	switch {
 	case err != nil:
@@ -146,14 +163,15 @@ func (t *training) explain(ctx context.Context, err error) error {
 	return &DivergenceError{fmt.Sprintf("%v; %s; %s%s", d, began, kept, remedy), repeats}
 }
 
-// lastSaved returns the state of the last checkpoint, or that of the beginning.
+// lastSaved returns the state of the last checkpoint or, within the first epoch, that of
+// the beginning.
 func (t *training) lastSaved() (*runState, error) {
 	if t.folder.dir != "" {
 		if s, err := t.folder.readState(); err != nil || s != nil {
 			return s, err
 		}
 	}
-	if len(t.state.Epochs) > 0 {
+	if t.state.Step > t.stepsPerEpoch() {
 		return nil, errors.New("this training saves no checkpoint to repeat it from")
 	}
 	return t.beginning(), nil
@@ -162,8 +180,8 @@ func (t *training) lastSaved() (*runState, error) {
 // origin trains again from a state until the divergence, and says in which step and
 // tensor the first value was that is not finite: "" if this time all were finite. It
 // reports whether it has seen such a value again.
-func (t *training) origin(ctx context.Context, start *runState, d *divergence) (began string, repeats bool, err error) {
-	r, err := t.replay(start)
+func (t *training) origin(ctx context.Context, start *runState, d *divergence, alone bool) (began string, repeats bool, err error) {
+	r, err := t.replay(start, alone)
 	if err != nil {
 		return "", false, err
 	}
@@ -176,9 +194,13 @@ func (t *training) origin(ctx context.Context, start *runState, d *divergence) (
 	case found != nil:
 		repeats = true
 		section, _ = r.nextSection(r.state.Slot + 1)
-	case d.evaluation:
+	case d.batch != nil:
 		found = d
-		section, err = r.evaluationOf(t)
+		if d.step == t.best.steps { // what was tested, perhaps not the last weights
+			err = t.best.write(r.net, r.prog)
+		}
+		section = model.EvalSection(len(d.batch))
+		err = errors.Join(err, r.prepareEvaluation(d.batch))
 	default:
 		return "", false, nil
 	}
@@ -195,10 +217,15 @@ func (t *training) origin(ctx context.Context, start *runState, d *divergence) (
 
 // replay returns the training at a state, on a program of its own that can also run
 // each op by itself. It writes no files: this training has renamed its tensors.
-func (t *training) replay(start *runState) (*training, error) {
+func (t *training) replay(start *runState, alone bool) (*training, error) {
 	images, err := t.allImages()
 	if err != nil {
 		return nil, err
+	}
+	if alone {
+		if err := t.close(); err != nil {
+			return nil, err
+		}
 	}
 	c := t.net.Config
 	c.Images, c.ByOp = 0, true
@@ -210,6 +237,8 @@ func (t *training) replay(start *runState) (*training, error) {
 	r.session, r.state, r.found, r.events, r.log, r.notes, r.scanned = s, *start, progressed{}, nil, nil, nil, nil
 	if start.Step > 0 {
 		r.found.state = start
+	} else if t.sampleLosses != nil {
+		r.sampleLosses = newSampleLosses(len(t.sampleLosses))
 	}
 	if err := errors.Join(r.initialise(), r.prepareEpoch()); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -263,24 +292,7 @@ func (t *training) checkSteps(from int) error {
 	if err := t.checkLosses(losses, from); err != nil {
 		return err
 	}
-	return t.checkTensors(t.net.Values, t.net.Running, t.net.Moment1, t.net.Moment2)
-}
-
-// evaluationOf prepares the batch of an evaluation that had the first bad loss in t, and
-// returns its section.
-func (t *training) evaluationOf(of *training) (string, error) {
-	size := slices.Max(t.net.Config.EvalBatches)
-	losses, _, err := of.logs(of.net.Eval, 0, model.Steps(len(t.selected), size))
-	if err != nil {
-		return "", err
-	}
-	batch := max(0, notFinite(losses))
-	if err := t.prepareEvaluation(t.selected); err != nil {
-		return "", err
-	}
-	state := kernels.State{Cursor: uint32(batch * size), Slot: uint32(batch)}
-	section := model.EvalSection(min(size, len(t.selected)-batch*size))
-	return section, t.prog.Write(t.net.Eval.State, kernels.AsBytes(state.Words()))
+	return t.checkTensors(t.resumable()...)
 }
 
 // dissect runs a section op by op and names the first tensor that is not finite, "" if

@@ -21,7 +21,9 @@ type poisoning struct {
 	buffer   string
 	element  int
 	value    float32
-	programs int // to poison at most
+	programs int  // to poison at most
+	alone    bool // no program fits beside a poisoned one
+	open     int  // poisoned programs
 }
 
 // poisonedProgram runs one step at a time.
@@ -32,6 +34,9 @@ type poisonedProgram struct {
 }
 
 func (b *poisoning) Compile(p *kernels.Plan) (kernels.Program, error) {
+	if b.alone && b.open > 0 {
+		return nil, errors.New("out of memory")
+	}
 	program, err := b.Backend.Compile(p)
 	at := func(name string) int {
 		return slices.IndexFunc(p.Buffers, func(x kernels.Buffer) bool { return x.Name == name })
@@ -40,9 +45,15 @@ func (b *poisoning) Compile(p *kernels.Plan) (kernels.Program, error) {
 		return program, err
 	}
 	b.programs--
+	b.open++
 	return &poisonedProgram{program, b,
 		kernels.Tensor{Buffer: at("train.state"), Type: kernels.Uint32, Shape: []int{kernels.StateWords}},
 		kernels.Tensor{Buffer: at(b.buffer), Offset: b.element, Type: kernels.Float32, Shape: []int{1}}}, nil
+}
+
+func (p *poisonedProgram) Close() error {
+	p.by.open--
+	return p.Program.Close()
 }
 
 func (p *poisonedProgram) Run(section string, times int) error {
@@ -90,7 +101,7 @@ func TestDivergenceIsLocated(t *testing.T) {
 		poisoning
 		want []string
 	}{
-		"weight, after the first epoch": {poisoning{step: 9, buffer: "parameters", value: nan, programs: 2},
+		"weight, after the first epoch": {poisoning{step: 9, buffer: "parameters", value: nan, programs: 2, alone: true},
 			[]string{"it began at step 9: conv1.weight holds NaN", "the checkpoint of step 6 is kept", "lower learning rate (lr) than 0.01"}},
 		"weight, before any checkpoint": {poisoning{step: 3, buffer: "parameters", value: inf, programs: 2},
 			[]string{"it began at step 3: conv1.weight holds +Inf"}},
@@ -150,6 +161,46 @@ func TestRealDivergenceIsLocated(t *testing.T) {
 		}
 		t.Log(err)
 	}
+}
+
+// What only the first epoch's checkpoint shows is found by repeating that epoch, on the
+// same images.
+func TestDivergenceInFirstCheckpoint(t *testing.T) {
+	r, n, data := onTiny(t)
+	r.Prune, r.EMA, r.NoEval = .1, .9, true
+	inf := float32(math.Inf(1))
+	for buffer, want := range map[string]string{
+		"moment2": "the optimiser's moment of conv1.weight ",
+		"average": "the average of conv1.weight ",
+	} {
+		backend := &poisoning{Backend: openBackend(t), step: 5, buffer: buffer, value: inf, programs: 2}
+		_, err := Train(t.Context(), r, n, data, backend, Options{Dir: folders(t, 1)[0], NoPictures: true})
+		if d, ok := errors.AsType[*DivergenceError](err); !ok || !d.Repeats || !strings.Contains(err.Error(), "it began at step 5: "+want) {
+			t.Errorf("%s: error %v, want that it began at step 5: %s", buffer, err, want)
+		}
+	}
+}
+
+// A replica of which only the test diverges says where, and leaves the others what they
+// are alone.
+func TestTestDiverges(t *testing.T) {
+	r, n, data := onTiny(t)
+	r.NoEval = true
+	alone := trainedAlone(t, r, n, data, 2)
+	dirs := folders(t, 2)
+	backend := &poisoning{Backend: openBackend(t), step: 24, buffer: "running", element: 64, value: -1e9, programs: 2}
+	outcomes, err := TrainReplicas(t.Context(), seeded(r, dirs), n, data, backend)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d, ok := errors.AsType[*DivergenceError](outcomes[0].Err); !ok || !d.Repeats ||
+		!strings.Contains(d.Text, "the loss of the test images is NaN at step 24; it began at step 24: bn1 (Y of ") {
+		t.Errorf("the poisoned replica: %v", outcomes[0].Err)
+	}
+	if outcomes[1].Err != nil {
+		t.Fatal(outcomes[1].Err)
+	}
+	wantSameRun(t, dirs[1], alone[1])
 }
 
 // A replica that diverges leaves the others what they are alone.

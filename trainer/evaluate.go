@@ -102,6 +102,9 @@ func (s *session) measure(ctx context.Context, indices []uint32, labels []byte) 
 
 // measured computes the metrics of an evaluation that has just run.
 func (s *session) measured(eval evaluation, labels []byte) (*metrics.Metrics, []float32, error) {
+	if eval.loss-eval.loss != 0 {
+		return nil, nil, badCheckpoint("with these weights the loss of the images is %v; train again with a lower learning rate", eval.loss)
+	}
 	network := s.net.Config.Network
 	probs := make([]float32, len(labels)*len(network.Classes))
 	if err := s.prog.Read(s.net.Probs.First(len(labels)), kernels.AsBytes(probs)); err != nil {

@@ -106,7 +106,7 @@ func (g *group) going() []*training {
 // which do now.
 func (g *group) each(ctx context.Context, do func(t *training) error) error {
 	for _, t := range g.going() {
-		if err := t.note(ctx, do(t)); err != nil {
+		if err := g.note(ctx, t, do(t)); err != nil {
 			return err
 		}
 	}
@@ -115,9 +115,9 @@ func (g *group) each(ctx context.Context, do func(t *training) error) error {
 
 // note makes a divergence the outcome of a training, which ends it and no other. It
 // returns any other error.
-func (t *training) note(ctx context.Context, err error) error {
+func (g *group) note(ctx context.Context, t *training, err error) error {
 	if errors.Is(err, ErrDiverged) {
-		t.outcome.Err = t.explain(ctx, err)
+		t.outcome.Err = t.explain(ctx, err, len(g.members) == 1)
 		return nil
 	}
 	return err
@@ -176,7 +176,7 @@ func (g *group) epoch(ctx context.Context) error {
 	if err := g.steps(ctx); err != nil || len(g.going()) == 0 {
 		return err
 	}
-	if err := g.each(ctx, (*training).stepsDone); err != nil {
+	if err := g.each(ctx, (*training).stepsDone); err != nil || len(g.going()) == 0 {
 		return err
 	}
 	if !g.members[0].recipe.NoEval {
@@ -184,7 +184,7 @@ func (g *group) epoch(ctx context.Context) error {
 			return err
 		}
 	}
-	err := atOnce(g.going(), func(t *training) error { return t.note(ctx, t.epochDone()) })
+	err := atOnce(g.going(), func(t *training) error { return g.note(ctx, t, t.epochDone()) })
 	// Files are written from copies of the weights: the epochs' copies would
 	// pile up to about 100 MB before Go collects them on its own.
 	debug.FreeOSMemory()
@@ -218,7 +218,7 @@ func (g *group) steps(ctx context.Context) error {
 		if err := g.each(ctx, func(t *training) error { return t.reportSteps(from) }); err != nil {
 			return err
 		}
-		err := atOnce(g.due(), func(t *training) error { return t.note(ctx, t.saveCheckpoint()) })
+		err := atOnce(g.due(), func(t *training) error { return g.note(ctx, t, t.saveCheckpoint()) })
 		if err != nil {
 			return err
 		}
@@ -298,7 +298,7 @@ func (g *group) classify(ctx context.Context, images func(t *training) []uint32)
 // interrupted saves the runs in the middle of an epoch. It returns ErrInterrupted
 // only if everything is saved.
 func (g *group) interrupted(ctx context.Context) error {
-	err := atOnce(g.going(), func(t *training) error { return t.note(ctx, t.saveInterrupted()) })
+	err := atOnce(g.going(), func(t *training) error { return g.note(ctx, t, t.saveInterrupted()) })
 	if err != nil {
 		return fmt.Errorf("interrupted, but not everything could be saved: %w", err)
 	}
@@ -339,12 +339,16 @@ func (g *group) leave(ctx context.Context, ended, going []*training) error {
 		if of, ok := results[t]; ok {
 			return t.finish(images, of)
 		}
+		if t.outcome.Err != nil { // its test has shown a divergence
+			return nil
+		}
 		t.outcome.Result = t.result(t.model(t.best, t.state.BestEpoch), nil)
 		return nil
 	})
 }
 
-// test evaluates the best weights of the given members on the test set.
+// test evaluates the best weights of the given members on the test set. Those whose loss
+// is not finite have no result.
 func (g *group) test(ctx context.Context, ended []*training, labels []byte) (map[*training]tested, error) {
 	for _, t := range ended {
 		if err := t.best.write(t.net, t.prog); err != nil {
@@ -360,6 +364,12 @@ func (g *group) test(ctx context.Context, ended []*training, labels []byte) (map
 	}
 	results := map[*training]tested{}
 	for _, t := range ended {
+		if err := t.checkEvaluation("test images", evals[t], t.test, t.best.steps); err != nil {
+			if err := g.note(ctx, t, err); err != nil {
+				return nil, err
+			}
+			continue
+		}
 		m, probs, err := t.measured(evals[t], labels)
 		if err != nil {
 			return nil, err

@@ -406,8 +406,8 @@ func (t *training) stepsDone() error {
 
 // evaluated adds the evaluation of the weights to the epoch's report.
 func (t *training) evaluated(e evaluation) error {
-	if math.IsNaN(e.loss) || math.IsInf(e.loss, 0) {
-		return &divergence{fmt.Sprintf("the loss of the evaluated images is %v", e.loss), t.state.Step, true}
+	if err := t.checkEvaluation("evaluated images", e, t.selected, t.state.Step); err != nil {
+		return err
 	}
 	t.report.ValLoss, t.report.ValAccuracy, t.report.Best = e.loss, e.accuracy, e.accuracy > t.state.Best
 	return t.observe()

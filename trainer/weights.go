@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -51,6 +52,7 @@ func (s snapshot) part(net *model.Net, p model.Param) []float32 {
 
 const (
 	runningMean    = ".running_mean"
+	runningVar     = ".running_var"
 	batchesTracked = ".num_batches_tracked"
 )
 
@@ -84,7 +86,11 @@ func parseSnapshot(net *model.Net, f *checkpoint.File) (snapshot, error) {
 		}
 	}
 	for _, p := range allParams(net) {
-		copy(s.part(net, p), checkpoint.FromTorch(byName[p.Name].Data, p.Layout))
+		data := byName[p.Name].Data
+		if i := slices.IndexFunc(data, func(x float32) bool { return x < 0 }); i >= 0 && strings.HasSuffix(p.Name, runningVar) {
+			return snapshot{}, badCheckpoint("element %d of %s is %v, and a variance is at least 0", i, p.Name, data[i])
+		}
+		copy(s.part(net, p), checkpoint.FromTorch(data, p.Layout))
 	}
 	return s, nil
 }

@@ -48,6 +48,24 @@ func zeros(name string, shape ...int) checkpoint.Tensor {
 	return checkpoint.Tensor{Name: name, Shape: shape, Data: make([]float32, n)}
 }
 
+// A negative variance is no weight: its square root would be NaN.
+func TestNegativeVariance(t *testing.T) {
+	net, err := model.Build(model.Config{Network: mustNetwork(t, "alternative")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := snapshot{values: make([]float32, net.Values.Len()), running: make([]float32, net.Running.Len())}
+	for _, p := range net.Stats {
+		if p.Name == "bn2.running_var" {
+			s.part(net, p)[3] = -1
+		}
+	}
+	_, err = parseSnapshot(net, saved(t, s.tensors(net)))
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "element 3 of bn2.running_var is -1") {
+		t.Errorf("error %v, want ErrBadCheckpoint that names the element", err)
+	}
+}
+
 // A file that fits no model is compared with the nearest model.
 func TestIdentify(t *testing.T) {
 	for _, name := range model.Names() {
