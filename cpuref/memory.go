@@ -3,7 +3,7 @@ package cpuref
 import (
 	"errors"
 	"fmt"
-	"runtime/debug"
+	"math"
 	"unsafe"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -13,39 +13,35 @@ import (
 // ErrOutOfMemory is the error of a plan that needs more memory than the machine has.
 var ErrOutOfMemory = errors.New("out of memory")
 
-// budget is the memory that is left for a program. The system would let more be
-// allocated, and end the process when it is used.
+// budget is the memory that a program reserves. The system would let more be allocated,
+// and end the process when it is used.
 type budget struct {
 	limit hostmemory.Limit
-	left  int64
-	taken int64
-	freed bool // garbage, such as an earlier program's buffers, no longer counts as used
+	*hostmemory.Reservation
 }
 
 var memoryLimit = hostmemory.Of // tests replace it
 
-func newBudget() *budget {
+func newBudget() budget {
 	limit := memoryLimit()
-	return &budget{limit: limit, left: limit.Left()}
+	return budget{limit, limit.Reserve()}
 }
 
 // take takes memory for elements of a size.
-func (b *budget) take(what string, elements, size int) error {
-	if int64(elements) > b.left/int64(size) && !b.freed {
-		debug.FreeOSMemory()
-		b.left, b.freed = max(b.left, b.limit.Left()-b.taken), true
+func (b budget) take(what string, elements, size int) error {
+	bytes := int64(elements) * int64(size)
+	if bytes >= hugePage {
+		bytes = (bytes + hugePage - 1) / hugePage * hugePage // large pages cover it
 	}
-	if int64(elements) > b.left/int64(size) {
+	if int64(elements) > math.MaxInt64/2/int64(size) || !b.Take(bytes) {
 		return fmt.Errorf("%w: with %s the plan needs more than is left of the %v; use a smaller batch or network", ErrOutOfMemory, what, b.limit)
 	}
-	bytes := int64(elements) * int64(size)
-	b.left, b.taken = b.left-bytes, b.taken+bytes
 	return nil
 }
 
-// buffers takes memory for a plan's buffers, except those that are lent.
-func (b *budget) buffers(list []kernels.Buffer, lent map[int][]byte) error {
-	for i, x := range list {
+// plan takes memory for a plan's buffers, except those that are lent, and for its user.
+func (b budget) plan(p *kernels.Plan, lent map[int][]byte) error {
+	for i, x := range p.Buffers {
 		if lent[i] != nil {
 			continue
 		}
@@ -53,11 +49,11 @@ func (b *budget) buffers(list []kernels.Buffer, lent map[int][]byte) error {
 			return err
 		}
 	}
-	return nil
+	return b.take("copies of its weights", p.HostBytes, 1)
 }
 
 // scratch takes memory for what ops use while they run.
-func (b *budget) scratch(s *scratch, workers int) error {
+func (b budget) scratch(s *scratch, workers int) error {
 	if err := b.take("intermediate results", s.sharedLength, 4); err != nil {
 		return err
 	}
@@ -66,7 +62,11 @@ func (b *budget) scratch(s *scratch, workers int) error {
 
 // Fits implements [kernels.Budgeter]. It does not count intermediate results and
 // transformed weights, which Compile does.
-func (b *backend) Fits(p *kernels.Plan) error { return newBudget().buffers(p.Buffers, nil) }
+func (b *backend) Fits(p *kernels.Plan) error {
+	room := newBudget()
+	defer room.Close()
+	return room.plan(p, nil)
+}
 
 // cacheLine is the alignment of buffers and scratch in bytes, also the size of a
 // vector of 16 float32.

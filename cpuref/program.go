@@ -14,7 +14,8 @@ import (
 // functions.
 type program struct {
 	backend  *backend
-	pool     *pool // the backend's when the program was compiled
+	room     budget // until Close
+	pool     *pool  // the backend's when the program was compiled
 	buffers  [][]byte
 	versions []uint64 // of each buffer's contents, from 1
 	sections map[string]*section
@@ -75,13 +76,22 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 		return nil, err
 	}
 	room := newBudget()
-	if err := room.buffers(plan.Buffers, lent); err != nil {
+	p := &program{backend: b, room: room, pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
+		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
+	if err := p.compilePlan(plan); err != nil {
+		room.Close()
 		return nil, err
 	}
-	p := &program{backend: b, pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
-		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
+	return p, nil
+}
+
+// compilePlan takes memory for a plan and compiles its sections.
+func (p *program) compilePlan(plan *kernels.Plan) error {
+	if err := p.room.plan(plan, p.lent); err != nil {
+		return err
+	}
 	if err := p.takeBuffers(plan.Buffers); err != nil {
-		return nil, err
+		return err
 	}
 	for _, s := range plan.Sections {
 		var steps []step
@@ -89,22 +99,22 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 		for i := 0; i < len(s.Ops); i = len(steps) {
 			more, err := p.compileJoined(s.Ops[i:])
 			if err != nil {
-				return nil, fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, s.Ops[i].Kind(), err)
+				return fmt.Errorf("section %q, op %d (%s): %w", s.Name, i, s.Ops[i].Kind(), err)
 			}
 			steps = append(steps, more...)
 		}
 		p.sections[s.Name] = &section{steps, p.writes}
 	}
-	if err := room.scratch(&p.scratch, p.pool.workers); err != nil {
-		return nil, err
+	if err := p.room.scratch(&p.scratch, p.pool.workers); err != nil {
+		return err
 	}
 	for _, w := range p.kept {
-		if err := room.take("transformed weights", w.length, 4); err != nil {
-			return nil, err
+		if err := p.room.take("transformed weights", w.length, 4); err != nil {
+			return err
 		}
 	}
 	p.scratch.allocate(p.pool.workers)
-	return p, nil
+	return nil
 }
 
 // takeBuffers allocates the buffers, except those that are lent.
@@ -225,6 +235,7 @@ func (p *program) MemoryBytes() int {
 
 // Close implements [kernels.Program].
 func (p *program) Close() error {
+	p.room.Close()
 	*p = program{}
 	return nil
 }

@@ -30,6 +30,10 @@ type Plan struct {
 	Buffers  []Buffer
 	Sections []*Section
 
+	// HostBytes is the host memory that whoever runs the plan needs besides it, such as
+	// for copies of the weights.
+	HostBytes int
+
 	replica int // of new buffers
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
@@ -71,7 +70,7 @@ func (t *training) checkEvaluation(what string, e evaluation, indices []uint32, 
 	if e.loss-e.loss == 0 {
 		return nil
 	}
-	size := slices.Max(t.net.Config.EvalBatches)
+	size := t.largest()
 	losses, _, err := t.logs(t.net.Eval, 0, model.Steps(len(indices), size))
 	if err != nil {
 		return err

@@ -8,6 +8,35 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
+// Activations of a batch take at most this many bytes, or the batch is smaller: without
+// gradients, large images should not need more memory than to train on one of them.
+const (
+	evalBytes    = 128 << 20
+	predictBytes = 48 << 20
+	explainBytes = 16 << 20
+)
+
+// halved returns a batch size, divided by 2 until the activations take at most so many
+// bytes. It follows from the network alone: another machine must not round otherwise.
+func halved(c model.Config, size, most int) int {
+	bytes := func(batch int) int {
+		c.Images, c.EvalImages, c.EvalBatches = size, size, []int{batch}
+		if c.Explain > 0 {
+			c.Explain = batch
+		}
+		net, err := model.Build(c)
+		if err != nil {
+			return 0 // whoever builds the plan says so
+		}
+		return net.Plan.Bytes()
+	}
+	one := bytes(1)
+	for size > 1 && bytes(size)-one > most {
+		size /= 2
+	}
+	return size
+}
+
 // evalBatchSizes are the batch sizes of evaluation to choose from. All divide the sizes
 // of Fashion-MNIST's validation and test sets. The activations of the first take less
 // memory than those of a training step with a batch of 64.
@@ -22,12 +51,12 @@ const (
 
 // evaluating returns the configuration with sections to evaluate each of the given
 // numbers of images: with the smallest batch size that is nearly the fastest by the
-// backend's estimate, the first if it has none. Precision, replicas and a training
+// backend's estimate, the first if it has none, or less if the images are large. Precision, replicas and a training
 // beside it change nothing, so that they evaluate alike.
 func evaluating(c model.Config, backend kernels.Backend, counts ...int) model.Config {
 	c.EvalImages = slices.Max(counts)
-	size := evalBatchSizes[0]
-	if e, ok := backend.(kernels.Estimator); ok {
+	size := halved(model.Config{Network: c.Network}, evalBatchSizes[0], evalBytes)
+	if e, ok := backend.(kernels.Estimator); ok && size == evalBatchSizes[0] {
 		size = bestEvalBatch(model.Config{Network: c.Network, Images: c.EvalImages, EvalImages: c.EvalImages}, e, counts)
 	}
 	c.EvalBatches = evalBatches(size, counts)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -54,6 +55,37 @@ func TestEvaluationBatch(t *testing.T) {
 		got := evaluating(model.Config{Network: mustNetwork(t, "fashioncnn")}, c.on, c.counts...)
 		if !slices.Equal(got.EvalBatches, c.want) || got.EvalImages != slices.Max(c.counts) {
 			t.Errorf("%s: batches of %v for %d images, want %v", c.name, got.EvalBatches, got.EvalImages, c.want)
+		}
+	}
+}
+
+// Large images are evaluated, classified and explained in smaller batches, Fashion-MNIST's
+// are not.
+func TestBatchOfLargeImages(t *testing.T) {
+	const layers = "layers: [conv: {out: 16, kernel: 3, padding: 1}, relu, avgpool: global, flatten, linear: {out: classes}]"
+	for _, c := range []struct{ side, evaluated, classified, explained int }{{28, 100, 32, 30}, {256, 25, 8, 1}, {2048, 1, 1, 1}} {
+		n, err := ParseNetwork("n.yaml", []byte(layers), dataset.Info{Classes: []string{"a", "b"}, Shape: dataset.Shape{H: c.side, W: c.side, C: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := model.Config{Network: n}
+		for _, b := range []struct {
+			name      string
+			got, want int
+		}{
+			{"evaluated", slices.Max(evaluating(plain, nil, 1000).EvalBatches), c.evaluated},
+			{"classified", halved(plain, predictBatch, predictBytes), c.classified},
+			{"explained", halved(model.Config{Network: n, Explain: 1}, 30, explainBytes), c.explained},
+		} {
+			if b.got != b.want {
+				t.Errorf("%d images of %d×%d are %s at a time, want %d", b.got, c.side, c.side, b.name, b.want)
+			}
+		}
+	}
+	for _, name := range model.Names() {
+		plain := model.Config{Network: mustNetwork(t, name)}
+		if e, p := halved(plain, 100, evalBytes), halved(plain, predictBatch, predictBytes); e != 100 || p != predictBatch {
+			t.Errorf("%s evaluates %d images at a time and classifies %d, want 100 and %d", name, e, p, predictBatch)
 		}
 	}
 }

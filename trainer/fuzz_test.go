@@ -95,7 +95,7 @@ func FuzzTensors(f *testing.F) {
 	f.Add(good[:len(good)/2])
 	f.Add(append(bytes.Clone(good), 0))
 	f.Fuzz(func(ft *testing.T, data []byte) {
-		if t.readTensors(&parts{data}) != nil {
+		if t.readTensors(&parts{content: bytes.NewReader(data)}) != nil {
 			return
 		}
 		if len(data) != len(good) || int64(len(data)) != t.tensorsBytes() || len(t.log) != t.state.Logged {

@@ -52,29 +52,36 @@ func (c CAM) title() string {
 // class, scaled so that its maximum is 1. If nothing supports the class, the map is
 // all 0.
 func (m *Model) heats(c CAM, images dataset.Split, classes []int) ([][]float32, error) {
-	s, err := m.open(model.Config{EvalImages: images.N, EvalBatches: []int{images.N}, Explain: images.N}, images)
+	batch := halved(model.Config{Network: m.Network, Explain: 1}, images.N, explainBytes)
+	s, err := m.open(model.Config{EvalImages: batch, EvalBatches: []int{batch}, Explain: batch}, images)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	features, grads, err := s.explain(classes)
-	if err != nil {
-		return nil, err
-	}
 	shape := s.net.Explained.Features.Shape // (N, H, W, C)
 	h, w, channels := shape[1], shape[2], shape[3]
 	size := h * w * channels
-	heats := make([][]float32, images.N)
-	for i := range heats {
-		heats[i] = enlarged(c.heat(features[i*size:][:size], grads[i*size:][:size], channels), h, w, images.Shape)
+	var heats [][]float32
+	for first := 0; first < images.N; first += batch {
+		n := min(batch, images.N-first)
+		features, grads, err := s.explain(first, classes[first:][:n])
+		if err != nil {
+			return nil, err
+		}
+		for i := range n {
+			heats = append(heats, enlarged(c.heat(features[i*size:][:size], grads[i*size:][:size], channels), h, w, images.Shape))
+		}
 	}
 	return heats, nil
 }
 
-// explain classifies the images and returns the features and the gradients of each
-// image's class score with respect to them, both (N, H, W, C).
-func (s *session) explain(classes []int) (features, grads []float32, err error) {
+// explain classifies the images from one on, as many as there are classes and at most a
+// batch. It returns the features and the gradients of each image's class score with
+// respect to them, both (N, H, W, C); those after the last image's mean nothing.
+func (s *session) explain(first int, classes []int) (features, grads []float32, err error) {
 	e := s.net.Explained
+	order := make([]uint32, e.ScoreGrad.Dim(0))
+	copy(order, indices(first, len(classes)))
 	score := make([]float32, e.ScoreGrad.Len())
 	for i, class := range classes {
 		score[i*e.ScoreGrad.Dim(1)+class] = 1
@@ -84,7 +91,7 @@ func (s *session) explain(classes []int) (features, grads []float32, err error) 
 		data []byte
 	}{
 		{e.ScoreGrad, kernels.AsBytes(score)},
-		{s.net.Eval.Order, kernels.AsBytes(indices(0, len(classes)))},
+		{s.net.Eval.Order, kernels.AsBytes(order)},
 		{s.net.Eval.State, kernels.AsBytes(kernels.State{}.Words())},
 	} {
 		if err := s.prog.Write(write.to, write.data); err != nil {

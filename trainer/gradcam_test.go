@@ -33,7 +33,7 @@ func TestExplain(t *testing.T) {
 		t.Fatal(err)
 	}
 	classes := []int{3, 0, 9}
-	features, grads, err := s.explain(classes)
+	features, grads, err := s.explain(0, classes)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func explained(t *testing.T, name string, seed uint64, images dataset.Split, cla
 	if err := s.net.WriteInit(s.prog, seed); err != nil {
 		t.Fatal(err)
 	}
-	if features, grads, err = s.explain(classes); err != nil {
+	if features, grads, err = s.explain(0, classes); err != nil {
 		t.Fatal(err)
 	}
 	return features, grads
@@ -179,5 +179,45 @@ func TestExplainSectionIsForwardAndInputGradients(t *testing.T) {
 	}
 	if _, err := model.Build(model.Config{Network: mustNetwork(t, "logistic"), Images: 4, EvalImages: 4, EvalBatches: []int{4}, Explain: 4}); err == nil {
 		t.Error("a network without convolutions was explained")
+	}
+}
+
+// More images than fit into a batch are explained as each is alone.
+func TestHeatsInBatches(t *testing.T) {
+	m := &Model{Network: mustNetwork(t, "fashioncnn"), backend: openBackend(t)}
+	var err error
+	if m.net, err = model.Build(model.Config{Network: m.Network}); err != nil {
+		t.Fatal(err)
+	}
+	s := snapshot{values: make([]float32, m.net.Values.Len()), running: make([]float32, m.net.Running.Len())}
+	for i := range m.net.Params {
+		copy(s.part(m.net, m.net.Params[i]), m.net.Init(i, 42))
+	}
+	for _, p := range m.net.Stats {
+		for i := range s.part(m.net, p) {
+			s.part(m.net, p)[i] = p.Value
+		}
+	}
+	m.weights = s
+	split := datasettest.Subset(t).Test
+	split.N = halved(model.Config{Network: m.Network, Explain: 1}, 200, explainBytes) + 3
+	split.Images, split.Labels = split.Images[:split.N*split.Len()], split.Labels[:split.N]
+	classes := make([]int, split.N)
+	for i := range classes {
+		classes[i] = i % 10
+	}
+	heats, err := m.heats(HiResCAM, split, classes)
+	if err != nil || len(heats) != split.N {
+		t.Fatalf("%d maps of %d images: %v", len(heats), split.N, err)
+	}
+	last := split.N - 1
+	alone, err := m.heats(HiResCAM, dataset.Split{N: 1, Shape: split.Shape, Images: split.Image(last), Labels: []byte{0}}, classes[last:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range alone[0] {
+		if got := heats[last][i]; !(math.Abs(float64(got-want)) <= 1e-4) {
+			t.Fatalf("place %d of the last image is %v, alone %v", i, got, want)
+		}
 	}
 }

@@ -58,7 +58,8 @@ func (m *Model) Input(img image.Image, invert picture.Invert) []byte {
 	return picture.Input(img, m.Framing, invert, in.H, in.W, in.C)
 }
 
-// predictBatch is the number of images that Classify classifies at a time.
+// predictBatch is the number of images that Classify classifies at a time, if they are not
+// large.
 const predictBatch = 32
 
 // Classify classifies images that have the shape of the network's input already, such
@@ -74,16 +75,18 @@ func (m *Model) Classify(ctx context.Context, images dataset.Split) ([]Predictio
 	defer m.lock.Unlock()
 	if m.classifier == nil {
 		var err error
-		if m.classifier, err = m.open(model.Config{Images: predictBatch, EvalBatches: []int{1, predictBatch}, EvalImages: predictBatch}); err != nil {
+		most := halved(model.Config{Network: m.Network}, predictBatch, predictBytes)
+		if m.classifier, err = m.open(model.Config{Images: most, EvalBatches: slices.Compact([]int{1, most}), EvalImages: most}); err != nil {
 			return nil, err
 		}
 	}
+	most := m.classifier.largest()
 	var list []Prediction
-	for first := 0; first < images.N; first += predictBatch {
+	for first := 0; first < images.N; first += most {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		n := min(predictBatch, images.N-first)
+		n := min(most, images.N-first)
 		probs, err := m.classifier.classify(images.Images[first*images.Len():][:n*images.Len()], n)
 		if err != nil {
 			return nil, err
@@ -95,10 +98,10 @@ func (m *Model) Classify(ctx context.Context, images dataset.Split) ([]Predictio
 	return list, nil
 }
 
-// classify uploads n images, at most predictBatch, and returns their probabilities,
+// classify uploads n images, at most a batch, and returns their probabilities,
 // (n, classes).
 func (s *session) classify(pixels []byte, n int) ([]float32, error) {
-	batch := predictBatch // of which the last may be images of earlier calls
+	batch := s.largest() // of which the last may be images of earlier calls
 	if n == 1 {
 		batch = 1
 	}

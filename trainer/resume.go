@@ -253,20 +253,17 @@ func (f folder) damaged(file string, err error) error {
 func (t *training) restore() error {
 	s := t.found.state
 	name := fmt.Sprintf(tensors, s.Step)
-	data, err := t.checkpointed(name)
-	if err != nil {
+	if err := t.verify(name); err != nil {
 		next := fmt.Sprintf(nextTensors, s.Step)
-		found, nextErr := t.checkpointed(next)
-		if nextErr != nil {
+		if t.verify(next) != nil {
 			return t.folder.damaged(name, err)
 		}
 		if err := atomicfile.Rename(t.folder.path(next), t.folder.path(name)); err != nil {
 			return badCheckpoint("cannot rename %s: %v", t.folder.path(next), cause(err))
 		}
-		data = found
 	}
 	t.logged = s.Step
-	if err := t.readTensors(&parts{data}); err != nil {
+	if err := t.load(name, func(content io.Reader) error { return t.readTensors(&parts{content: content}) }); err != nil {
 		return t.folder.damaged(name, err)
 	}
 	before, now := s.Schedule.Steps, t.totalSteps()
@@ -277,17 +274,29 @@ func (t *training) restore() error {
 	return nil
 }
 
-// checkpointed returns the content of a file of tensors, if it belongs to the state that
-// was found.
-func (t *training) checkpointed(name string) ([]byte, error) {
-	data, err := limitedfile.Read(t.folder.path(name), t.tensorsBytes())
+// verify returns an error unless a file of tensors belongs to the state that was found.
+func (t *training) verify(name string) error {
+	return t.load(name, func(content io.Reader) error {
+		sum := crc32.New(castagnoli)
+		if _, err := io.Copy(sum, content); err != nil {
+			return err
+		}
+		if sum.Sum32() != t.found.state.Checksum {
+			return fmt.Errorf("its checksum does not match %s", stateFile)
+		}
+		return nil
+	})
+}
+
+// load lets read read a file of tensors. Nothing reads it whole: it is several times as
+// large as the weights.
+func (t *training) load(name string, read func(content io.Reader) error) error {
+	file, err := limitedfile.OpenAtMost(t.folder.path(name), t.tensorsBytes())
 	if err != nil {
-		return nil, cause(err)
+		return cause(err)
 	}
-	if crc32.Checksum(data, castagnoli) != t.found.state.Checksum {
-		return nil, fmt.Errorf("its checksum does not match %s", stateFile)
-	}
-	return data, nil
+	defer file.Close()
+	return cause(read(file))
 }
 
 // readTensors restores what writeTensors wrote.
@@ -336,11 +345,15 @@ func (t *training) readTensors(p *parts) error {
 	if err != nil {
 		return err
 	}
-	if len(p.rest) > 0 {
-		return fmt.Errorf("it has %d bytes too many", len(p.rest))
-	}
 	t.log = make([]loggedStep, t.state.Logged)
-	return binary.Read(bytes.NewReader(part), binary.LittleEndian, t.log)
+	if err := binary.Read(bytes.NewReader(part), binary.LittleEndian, t.log); err != nil {
+		return err
+	}
+	n, err := io.Copy(io.Discard, p.content)
+	if err == nil && n > 0 {
+		err = fmt.Errorf("it has %d bytes too many", n)
+	}
+	return err
 }
 
 // checkDeviceState checks, if x is the state tensor, that it is at the same step
@@ -359,16 +372,35 @@ func (t *training) checkDeviceState(x kernels.Tensor, data []byte) error {
 }
 
 // parts is the unread rest of a file of tensors.
-type parts struct{ rest []byte }
+type parts struct {
+	content io.Reader
+	part    []byte // the last
+}
 
-// next returns the next part, which must have the given size.
+// next returns the next part, which must have the given size. It is valid until the one
+// after it.
 func (p *parts) next(size int) ([]byte, error) {
-	if len(p.rest) < lengthBytes || binary.LittleEndian.Uint64(p.rest) != uint64(size) || len(p.rest)-lengthBytes < size {
-		return nil, fmt.Errorf("it does not match the settings in %s, or another version wrote it", ArgsFile)
+	var length uint64
+	if err := binary.Read(p.content, binary.LittleEndian, &length); err != nil || length != uint64(size) {
+		return nil, mismatch(err)
 	}
-	part := p.rest[lengthBytes:][:size]
-	p.rest = p.rest[lengthBytes+size:]
-	return part, nil
+	if len(p.part) < size {
+		p.part = make([]byte, size)
+	}
+	_, err := io.ReadFull(p.content, p.part[:size])
+	if err != nil {
+		return nil, mismatch(err)
+	}
+	return p.part[:size], nil
+}
+
+// mismatch returns an error of the device that holds a file, or else that the file is not
+// as expected.
+func mismatch(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("it does not match the settings in %s, or another version wrote it", ArgsFile)
+	}
+	return err
 }
 
 func badCheckpoint(format string, args ...any) error {

@@ -86,10 +86,7 @@ func (g *group) mayFit(c model.Config, replicas int, splits []dataset.Split) boo
 	if !tells {
 		return g.fits(c, replicas, splits)
 	}
-	for _, s := range splits {
-		c.Images += s.N
-	}
-	nets, err := model.BuildReplicas(c, replicas)
+	nets, err := build(c, replicas, splits)
 	return err == nil && b.Fits(nets[0].Plan) == nil
 }
 

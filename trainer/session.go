@@ -32,10 +32,7 @@ func open(backend kernels.Backend, c model.Config, splits ...dataset.Split) (*se
 
 // openReplicas does what open does, for several replicas of the network.
 func openReplicas(backend kernels.Backend, c model.Config, n int, splits ...dataset.Split) ([]*session, error) {
-	for _, s := range splits {
-		c.Images += s.N
-	}
-	nets, err := model.BuildReplicas(c, n)
+	nets, err := build(c, n, splits)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +53,23 @@ func openReplicas(backend kernels.Backend, c model.Config, n int, splits ...data
 		return nil, err
 	}
 	return replicas, nil
+}
+
+// copies is how many copies of the weights a training keeps on the host, at most: the
+// best, the last, what was read last and, while they are saved, those in PyTorch's layout
+// and their bytes.
+const copies = 5
+
+// build writes the plan of replicas of a network, for the images of the splits.
+func build(c model.Config, replicas int, splits []dataset.Split) ([]*model.Net, error) {
+	for _, s := range splits {
+		c.Images += s.N
+	}
+	nets, err := model.BuildReplicas(c, replicas)
+	if err == nil && len(c.TrainBatches) > 0 {
+		nets[0].Plan.HostBytes = copies * replicas * (nets[0].Values.Bytes() + nets[0].Running.Bytes())
+	}
+	return nets, err
 }
 
 // compile compiles the plan of a network. If the backend can, and the splits' images lie
@@ -107,6 +121,9 @@ func (s *session) upload(splits []dataset.Split, lent bool) error {
 
 func (s *session) close() error { return s.prog.Close() }
 
+// largest returns the size of the largest batch that can be classified.
+func (s *session) largest() int { return slices.Max(s.net.Config.EvalBatches) }
+
 // evaluation is the outcome of classifying some images.
 type evaluation struct {
 	loss     float64 // mean cross-entropy
@@ -132,7 +149,7 @@ func evaluateTogether(ctx context.Context, replicas []*session, indices [][]uint
 		}
 	}
 	s, n := replicas[0], len(indices[0])
-	batch := slices.Max(s.net.Config.EvalBatches)
+	batch := s.largest()
 	full, last := model.Batches(n, batch)
 	for done := 0; done < full; {
 		n := s.pace.next(full - done)

@@ -1,5 +1,6 @@
 // Package hostmemory tells how much memory this process may use: what the machine has,
-// or what a control group (of a container, or of systemd) leaves it.
+// or what a control group (of a container, or of systemd) leaves it. It counts what
+// parts of the process reserve of that.
 package hostmemory
 
 import (
@@ -8,6 +9,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -34,12 +36,81 @@ func (l Limit) String() string {
 // Of returns the limit of this process, as it was at the first call.
 var Of = sync.OnceValue(func() Limit { return limit(os.DirFS("/"), total) })
 
-// Left returns the bytes of the limit that this process does not use yet.
+// overhead is what a process needs besides what it reserves: for garbage, files that it
+// writes, stacks and tables of Go.
+const overhead = 32 << 20
+
+// reserved is what this process will use. The system counts memory when it is first
+// touched, which is too late to refuse it.
+var reserved struct {
+	sync.Mutex
+	bytes int64 // of all reservations
+	other int64 // were resident when there was none
+}
+
+// Left returns the bytes of the limit that can be reserved.
 func (l Limit) Left() int64 {
+	reserved.Lock()
+	defer reserved.Unlock()
+	return l.left()
+}
+
+func (l Limit) left() int64 {
 	if l.Bytes == 0 {
 		return math.MaxInt64
 	}
-	return max(0, l.Bytes-resident())
+	now := resident()
+	if reserved.bytes == 0 {
+		reserved.other = now
+	}
+	return max(0, l.Bytes-overhead-max(now, reserved.other+reserved.bytes))
+}
+
+// Reservation is memory that a part of this process will use until it closes it.
+type Reservation struct {
+	limit Limit
+	bytes int64
+	freed bool // garbage no longer counts as used
+}
+
+// Reserve returns an empty reservation.
+func (l Limit) Reserve() *Reservation { return &Reservation{limit: l} }
+
+// Take reserves more, and reports whether so much is left of the limit.
+func (r *Reservation) Take(bytes int64) bool {
+	reserved.Lock()
+	defer reserved.Unlock()
+	if bytes > r.limit.left() {
+		if r.freed {
+			return false
+		}
+		all := r.bytes + bytes
+		r.close()
+		debug.FreeOSMemory() // buffers that are no longer used are resident until then
+		r.freed = true
+		if all > r.limit.left() {
+			return false
+		}
+		bytes = all
+	}
+	r.bytes += bytes
+	reserved.bytes += bytes
+	return true
+}
+
+// Close gives the memory back. It does nothing if there is none, or a second time.
+func (r *Reservation) Close() {
+	if r == nil {
+		return
+	}
+	reserved.Lock()
+	defer reserved.Unlock()
+	r.close()
+}
+
+func (r *Reservation) close() {
+	reserved.bytes -= r.bytes
+	r.bytes = 0
 }
 
 // limit returns the least of the memory and swap that the machine has and what the

@@ -1,9 +1,8 @@
 package hostmemory
 
 import (
+	"fmt"
 	"os"
-	"strconv"
-	"strings"
 	"syscall"
 )
 
@@ -17,18 +16,15 @@ func total() (memory, swap int64) {
 }
 
 // resident returns the bytes of memory that this process occupies, 0 if that is unknown.
+// Pages of files, such as of the program itself, do not count: the system can drop them.
 func resident() int64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {
 		return 0
 	}
-	fields := strings.Fields(string(text)) // all, resident, … in pages
-	if len(fields) < 2 {
+	var all, resident, ofFiles int64 // pages
+	if _, err := fmt.Sscan(string(text), &all, &resident, &ofFiles); err != nil {
 		return 0
 	}
-	pages, err := strconv.ParseInt(fields[1], 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
+	return (resident - ofFiles) * int64(os.Getpagesize())
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -99,5 +100,28 @@ func TestString(t *testing.T) {
 	l := Limit{1 << 50, false}
 	if left := l.Left(); runtime.GOOS == "linux" && !(left > 0 && left < l.Bytes) || (Limit{}).Left() != math.MaxInt64 {
 		t.Errorf("%d bytes are left of %v, and %d of an unknown limit", left, l, Limit{}.Left())
+	}
+}
+
+// What is reserved counts before it is touched, until it is given back.
+func TestReserve(t *testing.T) {
+	if resident() == 0 {
+		t.Skip("skipped: the memory of a process is unknown outside Linux")
+	}
+	debug.FreeOSMemory()
+	l := Limit{Bytes: 1 << 50}
+	l.Bytes += 100*mib - l.Left()
+	first, second := l.Reserve(), l.Reserve()
+	defer second.Close()
+	if !first.Take(30*mib) || !first.Take(30*mib) {
+		t.Fatal("60 of 100 MiB are not left")
+	}
+	if second.Take(60 * mib) {
+		t.Fatal("120 of 100 MiB are left")
+	}
+	first.Close()
+	first.Close()
+	if !second.Take(60 * mib) {
+		t.Error("60 of 100 MiB are not left, after others were given back")
 	}
 }

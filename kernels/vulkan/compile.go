@@ -33,23 +33,27 @@ func (b *Backend) Fits(plan *kernels.Plan) error {
 	if err != nil {
 		return err
 	}
-	return b.fit(sizes)
+	room, err := b.reserve(plan.HostBytes, sizes)
+	room.Close()
+	return err
 }
 
-// fit returns an error if there is no room for buffers of the given sizes. Those of a
-// software driver are memory of this process.
-func (b *Backend) fit(sizes []int64) error {
+// reserve returns an error if there is no room for buffers of the given sizes. Those of a
+// software driver are memory of this process, and reserved besides what the plan's user
+// needs.
+func (b *Backend) reserve(hostBytes int, sizes []int64) (*hostmemory.Reservation, error) {
 	sizes = slices.DeleteFunc(slices.Clone(sizes), func(size int64) bool { return size == 0 })
+	limit, needs := hostmemory.Of(), int64(hostBytes)
 	if b.target.cpu {
-		limit, needs := hostmemory.Of(), int64(0)
 		for _, size := range sizes {
 			needs += size
 		}
-		if needs > limit.Left() {
-			return fmt.Errorf("%w: %s needs %d MiB, more than is left of the %v; use a smaller batch or network", gpu.ErrOutOfMemory, b.Name(), needs>>20, limit)
-		}
 	}
-	return b.device.Fits(sizes)
+	room := limit.Reserve()
+	if !room.Take(needs) {
+		return room, fmt.Errorf("%w: %s needs %d MiB, more than is left of the %v; use a smaller batch or network", gpu.ErrOutOfMemory, b.Name(), needs>>20, limit)
+	}
+	return room, b.device.Fits(sizes)
 }
 
 func (p *Program) compile(plan *kernels.Plan) error {
@@ -57,7 +61,7 @@ func (p *Program) compile(plan *kernels.Plan) error {
 	if err != nil {
 		return err
 	}
-	if err := p.backend.fit(sizes); err != nil { // before pipelines, which take seconds
+	if p.room, err = p.backend.reserve(plan.HostBytes, sizes); err != nil { // before pipelines, which take seconds
 		return err
 	}
 	if err := p.backend.createPipelines(all); err != nil {

@@ -8,12 +8,14 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 )
 
 // Program is a compiled plan with its device memory. It implements
 // [kernels.Program].
 type Program struct {
 	backend  *Backend
+	room     *hostmemory.Reservation // until Close
 	layout   layout
 	arenas   []*gpu.Buffer // of the layout, then scratch; nil if empty
 	sections map[string]*section
@@ -118,6 +120,7 @@ func (p *Program) Close() error {
 			a.Close()
 		}
 	}
+	p.room.Close()
 	p.sections, p.arenas = nil, nil
 	return nil
 }

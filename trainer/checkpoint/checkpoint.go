@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"unicode"
@@ -101,43 +102,51 @@ func bad(format string, args ...any) error {
 // Equal arguments give equal bytes. It is an error if two tensors have the same name,
 // or a shape does not match the number of elements.
 func Save(path string, tensors []Tensor, metadata map[string]string) error {
-	b, err := encode(tensors, metadata)
-	if err != nil {
-		return fmt.Errorf("save %s: %w", path, err)
-	}
-	return atomicfile.Write(path, b)
+	return atomicfile.WriteFunc(path, func(w io.Writer) error { return encode(w, tensors, metadata) })
 }
 
-func encode(tensors []Tensor, metadata map[string]string) ([]byte, error) {
+func encode(w io.Writer, tensors []Tensor, metadata map[string]string) error {
 	views := make(map[string]view, len(tensors))
 	for _, t := range tensors {
 		v, err := newView(t)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if _, dup := views[t.Name]; dup || t.Name == "__metadata__" {
-			return nil, fmt.Errorf("the tensor name %q is reserved or used twice", t.Name)
+			return fmt.Errorf("the tensor name %q is reserved or used twice", t.Name)
 		}
 		views[t.Name] = v
 	}
-	return safetensors.Serialize(views, metadata)
+	return safetensors.SerializeToWriter(views, metadata, w)
 }
 
 // view is a tensor in the form that package safetensors writes. The package's own
 // TensorView refuses scalars.
 type view struct {
-	dtype safetensors.DType
-	shape []uint64
-	data  []byte // little-endian
+	dtype  safetensors.DType
+	shape  []uint64
+	tensor Tensor
 }
 
 func (v view) DType() safetensors.DType { return v.dtype }
 func (v view) Shape() []uint64          { return v.shape }
-func (v view) Data() []byte             { return v.data }
-func (v view) DataLen() uint64          { return uint64(len(v.data)) }
+func (v view) DataLen() uint64          { return uint64(v.tensor.len()) * v.dtype.Size() }
+
+// Data returns the elements, little-endian. It makes them each time, so that only those of
+// one tensor take memory.
+func (v view) Data() []byte {
+	data := make([]byte, 0, v.DataLen())
+	for _, x := range v.tensor.Data {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	for _, x := range v.tensor.Ints {
+		data = binary.LittleEndian.AppendUint64(data, uint64(x))
+	}
+	return data
+}
 
 func newView(t Tensor) (view, error) {
-	v := view{dtype: t.dtype(), shape: []uint64{}}
+	v := view{t.dtype(), []uint64{}, t}
 	n := 1
 	for _, d := range t.Shape {
 		if d < 0 {
@@ -148,13 +157,6 @@ func newView(t Tensor) (view, error) {
 	}
 	if n != t.len() {
 		return view{}, fmt.Errorf("%s has %d elements, but its shape %s needs %d", t.Name, t.len(), shapeString(t.Shape), n)
-	}
-	v.data = make([]byte, 0, t.len()*int(v.dtype.Size()))
-	for _, x := range t.Data {
-		v.data = binary.LittleEndian.AppendUint32(v.data, math.Float32bits(x))
-	}
-	for _, x := range t.Ints {
-		v.data = binary.LittleEndian.AppendUint64(v.data, uint64(x))
 	}
 	return v, nil
 }
