@@ -169,7 +169,7 @@ func TestOutOfMemory(t *testing.T) {
 		sum.Tensor("y", kernels.Float32, 1<<59)
 	}
 	for _, p := range []*kernels.Plan{&one, &sum} {
-		if _, err := open(t, "", 1).Compile(p); !errors.Is(err, cpuref.ErrOutOfMemory) {
+		if _, err := open(t, "", 1).Compile(p); !errors.Is(err, kernels.ErrOutOfMemory) {
 			t.Errorf("%v, want out of memory", err)
 		}
 	}

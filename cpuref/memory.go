@@ -1,7 +1,6 @@
 package cpuref
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"unsafe"
@@ -9,9 +8,6 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 )
-
-// ErrOutOfMemory is the error of a plan that needs more memory than the machine has.
-var ErrOutOfMemory = errors.New("out of memory")
 
 // budget is the memory that a program reserves. The system would let more be allocated,
 // and end the process when it is used.
@@ -34,7 +30,7 @@ func (b budget) take(what string, elements, size int) error {
 		bytes = (bytes + hugePage - 1) / hugePage * hugePage // large pages cover it
 	}
 	if int64(elements) > math.MaxInt64/2/int64(size) || !b.Take(bytes) {
-		return fmt.Errorf("%w: with %s the plan needs more than is left of the %v; use a smaller batch or network", ErrOutOfMemory, what, b.limit)
+		return fmt.Errorf("%w: with %s the plan needs more than is left of the %v; use a smaller batch or network", kernels.ErrOutOfMemory, what, b.limit)
 	}
 	return nil
 }

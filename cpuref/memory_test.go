@@ -72,7 +72,7 @@ func TestBudget(t *testing.T) {
 	if err := fits(1 << 20); err != nil {
 		t.Error(err)
 	}
-	if err := fits(32 << 20); !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "x the plan needs more than is left of the ") ||
+	if err := fits(32 << 20); !errors.Is(err, kernels.ErrOutOfMemory) || !strings.Contains(err.Error(), "x the plan needs more than is left of the ") ||
 		!strings.Contains(err.Error(), "control group") {
 		t.Errorf("128 MiB of 64: %v", err)
 	}
@@ -117,7 +117,7 @@ func TestBudgetOfScratch(t *testing.T) {
 	limit := hostmemory.Limit{Bytes: has.Bytes - has.Left() + 100<<20}
 	room := budget{limit, limit.Reserve()}
 	defer room.Close()
-	if err := room.scratch(&scratch{sharedLength: 16 << 20, privateLength: 16 << 20}, 2); !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "intermediate results of each thread") {
+	if err := room.scratch(&scratch{sharedLength: 16 << 20, privateLength: 16 << 20}, 2); !errors.Is(err, kernels.ErrOutOfMemory) || !strings.Contains(err.Error(), "intermediate results of each thread") {
 		t.Errorf("192 MiB of 100: %v", err)
 	}
 }

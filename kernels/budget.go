@@ -1,5 +1,11 @@
 package kernels
 
+import "errors"
+
+// ErrOutOfMemory is the error of a plan for the CPU that needs more memory than is left to
+// this process: other programs may have the rest.
+var ErrOutOfMemory = errors.New("out of memory")
+
 // Budgeter is a [Backend] that can tell, without taking any, whether it has memory for a
 // plan.
 type Budgeter interface {

@@ -4,13 +4,13 @@ import (
 	"io/fs"
 	"math"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory/hostmemorytest"
 )
 
 const mib = 1 << 20
@@ -49,33 +49,11 @@ func TestLimit(t *testing.T) {
 
 // A real control group of version 1 or 2, where the test may make one.
 func TestRealGroup(t *testing.T) {
-	own, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		t.Skip(err)
+	dir, mount := hostmemorytest.Group(t, 118*mib)
+	root := overlay{os.DirFS("/"), map[string]string{"proc/self/cgroup": "4:memory:" + strings.TrimPrefix(dir, mount) + "\n"}}
+	if got := limit(root, total); !got.Group || got.Bytes < 118*mib || got.Bytes >= 118*mib+1<<40 {
+		t.Errorf("in a group of 118 MiB: %v", got)
 	}
-	for line := range strings.Lines(string(own)) {
-		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		mount, file := "/sys/fs/cgroup", "memory.max"
-		if fields[1] == "memory" {
-			mount, file = "/sys/fs/cgroup/memory", "memory.limit_in_bytes"
-		} else if fields[1] != "" {
-			continue
-		}
-		dir := filepath.Join(mount, fields[2], "fmnist-gpu-test-"+strconv.Itoa(os.Getpid()))
-		if os.Mkdir(dir, 0o777) != nil {
-			continue
-		}
-		defer os.Remove(dir)
-		if os.WriteFile(filepath.Join(dir, file), []byte("123731968"), 0o666) != nil {
-			continue
-		}
-		root := overlay{os.DirFS("/"), map[string]string{"proc/self/cgroup": "4:memory:" + strings.TrimPrefix(dir, mount) + "\n"}}
-		if got := limit(root, total); !got.Group || got.Bytes < 118*mib || got.Bytes >= 118*mib+1<<40 {
-			t.Errorf("in a group of 118 MiB: %v", got)
-		}
-		return
-	}
-	t.Skip("no control group can be made here")
 }
 
 // overlay is a file system in which some files are others.

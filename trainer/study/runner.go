@@ -64,9 +64,9 @@ func (r Runner) Train(ctx context.Context, e Experiment) error {
 		}
 	}
 	return each(ctx, len(r.Workers), batches, func(ctx context.Context, worker int, runs []Config) error {
-		threads, end := s.begin()
-		defer end()
-		return r.train(ctx, r.Workers[worker], runs, threads)
+		own := s.begin()
+		defer own.end()
+		return r.train(ctx, r.Workers[worker], runs, own)
 	})
 }
 
@@ -121,9 +121,9 @@ func stateOf(dir string, c Config) (trainer.RunState, error) {
 }
 
 // train trains or resumes a batch of runs, on the present number of threads.
-func (r Runner) train(ctx context.Context, w Worker, runs []Config, threads func() int) error {
+func (r Runner) train(ctx context.Context, w Worker, runs []Config, own *share) error {
 	if w.Environment.Threads > 0 {
-		w.Environment.Threads = threads()
+		w.Environment.Threads = own.threads()
 	}
 	var options []trainer.Options
 	var ends []func(*trainer.Result) error
@@ -148,9 +148,19 @@ func (r Runner) train(ctx context.Context, w Worker, runs []Config, threads func
 		}
 		ends = append(ends, end)
 		options = append(options, trainer.Options{Dir: dir, Environment: w.Environment, Progress: progress,
-			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints, StopAfter: r.StopAfter, Threads: threads})
+			Resume: found != trainer.RunNew, Restart: true, DropCheckpoint: !r.KeepCheckpoints, StopAfter: r.StopAfter, Threads: own.threads})
 	}
 	outcomes, err := TrainReplicas(ctx, runs, r.Data, w.Backend, options)
+	for errors.Is(err, kernels.ErrOutOfMemory) && own.wait(ctx) { // perhaps it fits now
+		for i, c := range runs {
+			found, err := stateOf(options[i].Dir, c)
+			if err != nil {
+				return err
+			}
+			options[i].Resume = found != trainer.RunNew
+		}
+		outcomes, err = TrainReplicas(ctx, runs, r.Data, w.Backend, options)
+	}
 	var diverged error
 	for i, end := range ends {
 		var o trainer.Outcome // of a run that has not ended

@@ -1,40 +1,91 @@
 package study
 
-import "sync"
+import (
+	"context"
+	"slices"
+	"sync"
+)
 
 // shares divides threads among concurrent trainings: evenly, and when nothing is left to
 // begin, those of the trainings that have ended go to the others.
 type shares struct {
 	lock    sync.Mutex
 	threads int
-	busy    []bool // by place; one for each training at a time
-	left    int    // trainings that have not ended
+	busy    []bool        // by place; one for each training at a time
+	left    int           // trainings that have not ended
+	waiting int           // trainings that have no place until another ends
+	ended   chan struct{} // closed when a training ends
 }
 
-// begin takes a place for a training until it calls end. threads returns its present
-// share, at least one.
-func (s *shares) begin() (threads func() int, end func()) {
+// share is the part of a training.
+type share struct {
+	of    *shares
+	place int
+}
+
+// begin takes a place for a training until it ends.
+func (s *shares) begin() *share {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	place := 0
-	for s.busy[place] {
-		place++
-	}
-	s.busy[place] = true
-	return func() int { return s.of(place) }, func() {
-		s.lock.Lock()
-		defer s.lock.Unlock()
-		s.busy[place] = false
-		s.left--
+	own := &share{of: s}
+	own.take()
+	return own
+}
+
+// take takes the first free place.
+func (s *share) take() {
+	s.place = slices.Index(s.of.busy, false)
+	s.of.busy[s.place] = true
+}
+
+// end gives the place back.
+func (s *share) end() {
+	s.of.lock.Lock()
+	defer s.of.lock.Unlock()
+	s.of.busy[s.place] = false
+	s.of.left--
+	if s.of.ended != nil {
+		close(s.of.ended)
+		s.of.ended = nil
 	}
 }
 
-// of returns the share of a place.
-func (s *shares) of(place int) int {
-	s.lock.Lock()
-	defer s.lock.Unlock()
-	among := min(len(s.busy), s.left)
-	if s.left < len(s.busy) { // all have begun: only these count
+// wait leaves the threads to the other trainings until one of them ends. It returns false
+// if there is none, or ctx is cancelled.
+func (s *share) wait(ctx context.Context) bool {
+	s.of.lock.Lock()
+	defer s.of.lock.Unlock()
+	s.of.busy[s.place] = false
+	defer s.take()
+	if !slices.Contains(s.of.busy, true) {
+		return false
+	}
+	if s.of.ended == nil {
+		s.of.ended = make(chan struct{})
+	}
+	ended := s.of.ended
+	s.of.waiting++
+	s.of.lock.Unlock()
+	select {
+	case <-ended:
+	case <-ctx.Done():
+	}
+	s.of.lock.Lock()
+	s.of.waiting--
+	return ctx.Err() == nil
+}
+
+// threads returns the present number of the share's threads, at least one.
+func (s *share) threads() int {
+	s.of.lock.Lock()
+	defer s.of.lock.Unlock()
+	return s.of.at(s.place)
+}
+
+// at returns the threads of a place.
+func (s *shares) at(place int) int {
+	among := min(len(s.busy), s.left) - s.waiting
+	if s.left < len(s.busy) || s.waiting > 0 { // all have begun: only these count
 		before := 0
 		for _, busy := range s.busy[:place] {
 			if busy {

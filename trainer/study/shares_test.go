@@ -1,6 +1,8 @@
 package study
 
 import (
+	"context"
+	"runtime"
 	"slices"
 	"testing"
 )
@@ -20,11 +22,7 @@ func TestShares(t *testing.T) {
 		{1, 2, 3, []int{1, 1}, []int{1}}, // more workers than threads were asked for
 	} {
 		s := shares{threads: c.threads, busy: make([]bool, c.workers), left: c.trainings}
-		type going struct {
-			threads func() int
-			end     func()
-		}
-		var now []going
+		var now []*share
 		have := func() []int {
 			var list []int
 			total := 0
@@ -41,8 +39,7 @@ func TestShares(t *testing.T) {
 		}
 		begun := 0
 		for ; begun < min(c.workers, c.trainings); begun++ {
-			threads, end := s.begin()
-			now = append(now, going{threads, end})
+			now = append(now, s.begin())
 		}
 		if got := have(); !slices.Equal(got, c.first) {
 			t.Errorf("%+v: begins with %v", c, got)
@@ -52,8 +49,7 @@ func TestShares(t *testing.T) {
 			now[i].end()
 			now = slices.Delete(now, i, i+1)
 			if begun < c.trainings {
-				threads, end := s.begin()
-				now, begun = append(now, going{threads, end}), begun+1
+				now, begun = append(now, s.begin()), begun+1
 			}
 			have()
 		}
@@ -61,4 +57,43 @@ func TestShares(t *testing.T) {
 			t.Errorf("%+v: ends with %v", c, got)
 		}
 	}
+}
+
+// A training that waits leaves its threads to the others until one of them ends.
+func TestSharesOfWaiting(t *testing.T) {
+	s := shares{threads: 8, busy: make([]bool, 3), left: 5}
+	first, second, third := s.begin(), s.begin(), s.begin()
+	waited := make(chan bool)
+	go func() { waited <- first.wait(t.Context()) }()
+	for s.waits() == 0 { // the goroutine has not begun to wait
+		runtime.Gosched()
+	}
+	if a, b := second.threads(), third.threads(); a != 4 || b != 4 {
+		t.Errorf("%d and %d threads beside one that waits, want 4 each", a, b)
+	}
+	third.end()
+	if !<-waited {
+		t.Error("wait returns false after another training has ended")
+	}
+	if a, b := first.threads(), second.threads(); a+b < 5 || min(a, b) < 2 {
+		t.Errorf("%d and %d threads of 8 for two of three", a, b)
+	}
+	second.end()
+	cancelled, cancel := context.WithCancel(t.Context())
+	other := s.begin()
+	cancel()
+	if first.wait(cancelled) {
+		t.Error("wait returns true when it is cancelled")
+	}
+	other.end()
+	if first.wait(t.Context()) {
+		t.Error("wait returns true with no other training")
+	}
+	first.end()
+}
+
+func (s *shares) waits() int {
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	return s.waiting
 }
