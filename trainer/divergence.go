@@ -233,7 +233,7 @@ func (t *training) replay(start *runState, alone bool) (*training, error) {
 		return nil, err
 	}
 	r := *t
-	r.session, r.state, r.found, r.events, r.log, r.notes, r.scanned = s, *start, progressed{}, nil, nil, nil, nil
+	r.session, r.state, r.found, r.events, r.log, r.notes, r.scanned = s, *start, progressed{environment: t.found.environment}, nil, nil, nil, nil
 	if start.Step > 0 {
 		r.found.state = start
 	} else if t.sampleLosses != nil {

@@ -60,6 +60,9 @@ type Environment struct {
 	// Data and SHA256 are the dataset's folder and hashes, which [Train] sets.
 	Data   string            `yaml:"data"`
 	SHA256 map[string]string `yaml:"sha256"`
+	// Init is the SHA-256 of the weights that the run began with, if they were another's;
+	// Train sets it.
+	Init string `yaml:"init-sha256,omitempty"`
 }
 
 // rounding describes what decides the roundings of a training. Threads do not.
@@ -82,7 +85,7 @@ func (e Environment) rounding() string {
 // movedFrom returns the environment of a run that was trained in another one so far, and
 // a note if the roundings differ.
 func (e Environment) movedFrom(had Environment) (moved Environment, note string) {
-	e.Earlier = had.Earlier
+	e.Earlier, e.Init = had.Earlier, had.Init
 	was, now := had.rounding(), e.rounding()
 	if was == now {
 		return e, ""
@@ -227,7 +230,9 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 			return p, &LostError{f.dir, fmt.Sprintf("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)}
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
-		return p, nil
+		was, err := f.readEnvironment()
+		p.environment.Init = was.Init
+		return p, err
 	}
 	if err := CheckDataset(f.dir, data); err != nil {
 		return p, fmt.Errorf("%w, or start a new run", err)

@@ -777,3 +777,45 @@ func TestHugeResultsAreRefused(t *testing.T) {
 		t.Errorf("error %v", err)
 	}
 }
+
+// A run that ended before its first checkpoint starts again from the weights that it began
+// with, and from no others.
+func TestResumeFromInitialWeights(t *testing.T) {
+	r, n, data := onTiny(t)
+	r.Epochs = 1
+	dirs := folders(t, 3)
+	for i, dir := range dirs[:2] {
+		r.Seed = uint64(i)
+		if _, err := Train(t.Context(), r, n, data, openBackend(t), Options{Dir: dir, NoPictures: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	weights := filepath.Join(dirs[0], BestWeights)
+	options := Options{Dir: dirs[2], NoPictures: true, InitFrom: weights}
+	if _, err := Train(t.Context(), r, n, data, openBackend(t), options); err != nil {
+		t.Fatal(err)
+	}
+	whole := readFile(t, dirs[2], LastWeights)
+	ended := func() {
+		for _, name := range []string{checkpointDir, MetricsFile, ResultsFile} {
+			if err := os.RemoveAll(filepath.Join(dirs[2], name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	ended()
+	options.Resume = true
+	if _, err := Train(t.Context(), r, n, data, openBackend(t), options); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(readFile(t, dirs[2], LastWeights), whole) {
+		t.Error("started again, it ends with other weights")
+	}
+	ended()
+	if err := os.WriteFile(weights, readFile(t, dirs[1], BestWeights), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Train(t.Context(), r, n, data, openBackend(t), options); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), "are others now than when the run began") {
+		t.Errorf("from other weights: %v, want ErrBadCheckpoint", err)
+	}
+}

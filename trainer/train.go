@@ -353,6 +353,11 @@ func (t *training) initialise() error {
 	if err != nil {
 		return err
 	}
+	now, was := weights.sha256(), &t.found.environment.Init
+	if *was != "" && *was != now {
+		return badCheckpoint("the weights of %s are others now than when the run began: restore them, or start a new run", t.options.InitFrom)
+	}
+	*was = now
 	return errors.Join(t.net.WriteInit(t.prog, t.recipe.Seed), weights.write(t.net, t.prog))
 }
 

@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,6 +41,14 @@ func (s snapshot) write(net *model.Net, prog kernels.Program) error {
 		return nil
 	}
 	return net.WriteWeights(prog, net.Running, s.running)
+}
+
+// sha256 identifies the weights.
+func (s snapshot) sha256() string {
+	sum := sha256.New()
+	sum.Write(kernels.AsBytes(s.values))
+	sum.Write(kernels.AsBytes(s.running))
+	return hex.EncodeToString(sum.Sum(nil))
 }
 
 // part returns the elements of a parameter or running statistic.
