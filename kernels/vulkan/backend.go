@@ -10,6 +10,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/gpu"
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory"
 	"github.com/fmnist-gpu/fmnist-gpu/shaders"
 )
 
@@ -32,6 +33,7 @@ type Backend struct {
 
 	mu        sync.Mutex
 	pipelines map[string]*gpu.Pipeline // by variant.key, shared by all programs
+	compiler  *hostmemory.Reservation  // of a software driver; nil until it is needed
 }
 
 var _ kernels.Backend = (*Backend)(nil)
@@ -73,6 +75,7 @@ func (b *Backend) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pipelines = nil // the device closes what was made from it
+	b.compiler.Close()
 	return b.device.Close()
 }
 

@@ -38,13 +38,20 @@ func (b *Backend) Fits(plan *kernels.Plan) error {
 	return err
 }
 
+// compilerBytes is what a software driver needs to compile shaders: Mesa's took 220 to 280
+// MiB for the training steps of FashionCNN.
+const compilerBytes = 288 << 20
+
 // reserve returns an error if there is no room for buffers of the given sizes. Those of a
-// software driver are memory of this process, and reserved besides what the plan's user
-// needs.
+// software driver are memory of this process, and reserved besides what the driver and the
+// plan's user need.
 func (b *Backend) reserve(hostBytes int, sizes []int64) (*hostmemory.Reservation, error) {
 	sizes = slices.DeleteFunc(slices.Clone(sizes), func(size int64) bool { return size == 0 })
 	limit, needs := hostmemory.Of(), int64(hostBytes)
 	if b.target.cpu {
+		if !b.compilerFits(limit) {
+			return nil, fmt.Errorf("%w: %s needs %d MiB to compile shaders, more than is left of the %v; train on the CPU itself", gpu.ErrOutOfMemory, b.Name(), compilerBytes>>20, limit)
+		}
 		for _, size := range sizes {
 			needs += size
 		}
@@ -54,6 +61,18 @@ func (b *Backend) reserve(hostBytes int, sizes []int64) (*hostmemory.Reservation
 		return room, fmt.Errorf("%w: %s needs %d MiB, more than is left of the %v; use a smaller batch or network", gpu.ErrOutOfMemory, b.Name(), needs>>20, limit)
 	}
 	return room, b.device.Fits(sizes)
+}
+
+// compilerFits reserves what a software driver needs, once.
+func (b *Backend) compilerFits(limit hostmemory.Limit) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.compiler == nil {
+		if room := limit.Reserve(); room.Take(compilerBytes) {
+			b.compiler = room
+		}
+	}
+	return b.compiler != nil
 }
 
 func (p *Program) compile(plan *kernels.Plan) error {
