@@ -90,8 +90,7 @@ func readCache(path string, p physicalDevice) ([]byte, error) {
 	return data, nil
 }
 
-// save writes the file if the cache has changed. Other processes see the old
-// file or the new one, never part of one.
+// save writes the file if the cache has changed.
 func (c *pipelineCache) save() error {
 	if c.path == "" {
 		return nil
@@ -100,21 +99,8 @@ func (c *pipelineCache) save() error {
 	if err != nil || bytes.Equal(data, c.loaded) {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(c.path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(c.path), filepath.Base(c.path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // fails once it is renamed
-	sum := sha256.Sum256(data)
-	_, err = f.Write(append(sum[:], data...))
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), c.path)
+	return ReplaceFile(c.path, func() ([]byte, error) {
+		sum := sha256.Sum256(data)
+		return append(sum[:], data...), nil
+	})
 }

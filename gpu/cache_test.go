@@ -51,8 +51,8 @@ func TestPipelineCache(t *testing.T) {
 			t.Errorf("a cache that is %s is not replaced", name)
 		}
 	}
-	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 1 {
-		t.Errorf("%v in the folder, want one file (%v)", files, err)
+	if files, err := os.ReadDir(filepath.Dir(path)); err != nil || len(files) != 2 {
+		t.Errorf("%v in the folder, want one file and its lock (%v)", files, err)
 	}
 
 	if path, _ := useCache(t, ""); path != "" {

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"text/tabwriter"
 
@@ -64,13 +66,13 @@ instead is started again for the next round.
 				announcement = io.Discard
 			}
 			r, peers, err := runBench(c, announcement, f, o, against, !noProfile, tune)
-			if err != nil {
+			if err != nil && !tuned(err) {
 				return err
 			}
 			if asJSON {
-				return printJSON(c.OutOrStdout(), map[string]any{"result": r, "peers": peers})
+				return cmp.Or(printJSON(c.OutOrStdout(), map[string]any{"result": r, "peers": peers}), err)
 			}
-			return printBench(c.OutOrStdout(), r, peers)
+			return cmp.Or(printBench(c.OutOrStdout(), r, peers), err)
 		},
 	}
 	g := flagGroup{c.Flags(), groupModel}
@@ -107,9 +109,16 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 	}
 	defer func() { err = closeDevice(d, err) }()
 	fmt.Fprintln(announcement, d.announce())
+	return benchDevice(c, d, o, against, profile, tune)
+}
+
+// benchDevice returns what it has measured even if the results of a tuning could not be
+// kept.
+func benchDevice(c *cobra.Command, d *device, o bench.Options, against []string, profile, tune bool) (r bench.Result, peers []peer, err error) {
+	var keeping error
 	if tune { // compiles more than a start does, so the start-up is not measured
-		if err := tuneDevice(c, d, o); err != nil {
-			return r, nil, err
+		if keeping = tuneDevice(c, d, o); keeping != nil && !tuned(keeping) {
+			return r, nil, keeping
 		}
 	} else {
 		o.Started = started
@@ -137,7 +146,7 @@ func runBench(c *cobra.Command, announcement io.Writer, f deviceFlags, o bench.O
 			fmt.Fprintf(c.ErrOrStderr(), "note: the peak rates of the device could not be measured: %s\n", oneLine(err))
 		}
 	}
-	return r, comparePeers(r, programs), nil
+	return r, comparePeers(r, programs), keeping
 }
 
 // profileOps measures the ops, unless the device cannot: it then says so, because that
@@ -156,9 +165,27 @@ func tuneDevice(c *cobra.Command, d *device, o bench.Options) error {
 	if _, ok := d.Backend.(kernels.Tuner); !ok {
 		return &commandLineError{fmt.Sprintf("--tune: %s cannot be tuned; only Vulkan devices can", d.Name())}
 	}
+	if dataset.DefaultCacheDir() == "" {
+		return errors.New("--tune has no folder to keep its results in: the system names none for this user's caches" + cacheRemedy())
+	}
 	bar := newMeter(c.ErrOrStderr(), "tuning", 1, decor.CountersNoUnit("  %d / %d"))
 	defer bar.end()
 	return bench.Tune(d.Backend, o, func(done, of int) { bar.set(int64(done), int64(of)) })
+}
+
+// tuned reports whether an error is only that of keeping a device's tuning.
+func tuned(err error) bool {
+	var keep *kernels.KeepError
+	return errors.As(err, &keep) && keep.Found
+}
+
+// cacheRemedy says how to name another folder for caches, where a variable does.
+func cacheRemedy() string {
+	switch runtime.GOOS {
+	case "windows", "darwin", "ios", "plan9":
+		return ""
+	}
+	return "; name another folder for caches with $XDG_CACHE_HOME"
 }
 
 func printBench(w io.Writer, r bench.Result, peers []peer) error {

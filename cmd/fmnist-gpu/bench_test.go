@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -91,6 +92,34 @@ func TestBenchWithoutTimestamps(t *testing.T) {
 	var said strings.Builder
 	if p, done, err := profileOps(&said, s); done || err != nil || len(p.Ops) != 0 || !strings.HasPrefix(said.String(), "note: no table of ops: ") {
 		t.Errorf("%+v, %t, %v, %q", p, done, err, said.String())
+	}
+}
+
+// forgetful is a backend whose tuning cannot be kept.
+type forgetful struct{ kernels.Backend }
+
+func (forgetful) Tune(*kernels.Plan, string, func(done, of int)) error {
+	return &kernels.KeepError{Path: "f.json", Found: true, Err: errors.New("no space left on device")}
+}
+func (forgetful) Tuned() string { return "" }
+
+// Results of a device are not lost because those of its tuning are.
+func TestBenchTuningNotKept(t *testing.T) {
+	b, err := cpuref.Open(cpuref.Options{Threads: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	network, err := trainer.BuiltIn("logistic", dataset.FashionMNIST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newBenchCommand()
+	c.SetContext(t.Context())
+	o := bench.Options{Network: network, Batch: 16, Rounds: 1, Seconds: .01}
+	r, _, err := benchDevice(c, &device{Backend: forgetful{b}}, o, nil, false, true)
+	if !tuned(err) || len(r.Rounds) != 1 || !strings.HasPrefix(remedied(err), "cannot keep the tuning in f.json: no space left on device") {
+		t.Errorf("%d rounds, %v; want what was measured and that the tuning is not kept", len(r.Rounds), err)
 	}
 }
 

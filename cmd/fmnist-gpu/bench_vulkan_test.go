@@ -5,7 +5,9 @@ package main
 import (
 	"cmp"
 	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"testing"
 )
 
@@ -33,4 +35,23 @@ func TestBenchBetweenDispatches(t *testing.T) {
 	if !regexp.MustCompile(` \d+\.\d µs between dispatches `).MatchString(stdout) {
 		t.Errorf("no time between dispatches in\n%s", stdout)
 	}
+}
+
+// A cache folder that cannot be written is told with its remedy.
+func TestBenchTuneWithoutCache(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: the folder for caches has a variable of its own on Linux only")
+	}
+	runBenchFor(t, "--device", testDevice(), "--no-profile") // or skip
+	args := []string{"bench", "--device", testDevice(), "--model", "logistic", "--tune", "--no-profile"}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("MESA_SHADER_CACHE_DISABLE", "true") // or the driver complains too
+	t.Setenv("XDG_CACHE_HOME", file)
+	wantFailure(t, args, exitFailed, "cannot keep the tuning in "+file, "another folder for caches with $XDG_CACHE_HOME")
+	t.Setenv("XDG_CACHE_HOME", "")
+	t.Setenv("HOME", "")
+	wantFailure(t, args, exitFailed, "--tune has no folder to keep its results in", "with $XDG_CACHE_HOME")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/vbauerster/mpb/v8/decor"
 
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -99,6 +100,7 @@ func remedied(err error) string {
 	var folder *study.FolderError
 	var lost *trainer.LostError
 	var unknown *trainer.UnknownNetworkError
+	var keep *kernels.KeepError
 	switch {
 	case errors.As(err, &fetch) && fetch.Dir != "":
 		text += "; run `fmnist-gpu data fetch --data-dir " + quoted(fetch.Dir) + "`"
@@ -112,6 +114,8 @@ func remedied(err error) string {
 		text += " with --init " + quoted(lost.Dir)
 	case errors.As(err, &unknown):
 		text += "; if they are those of another network, name it with --model"
+	case errors.As(err, &keep):
+		text += cacheRemedy()
 	}
 	return text
 }

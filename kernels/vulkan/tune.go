@@ -72,22 +72,37 @@ func (t *target) candidates(m, n, k int) []product {
 // in the user's cache folder keeps them for later backends on the same device
 // and driver.
 func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, of int)) error {
-	compiled, err := b.Compile(plan)
+	if err := b.keep(nil); err != nil { // would fail after minutes of measuring too
+		return &kernels.KeepError{Path: b.tuningFile, Err: err}
+	}
+	found, err := b.measure(plan, section, progress)
 	if err != nil {
 		return err
+	}
+	if err := b.keep(found); err != nil {
+		return &kernels.KeepError{Path: b.tuningFile, Found: true, Err: err}
+	}
+	return nil
+}
+
+// measure finds the fastest choice for each product of a section.
+func (b *Backend) measure(plan *kernels.Plan, section string, progress func(done, of int)) (tuning, error) {
+	compiled, err := b.Compile(plan)
+	if err != nil {
+		return nil, err
 	}
 	p := compiled.(*Program)
 	defer p.Close()
 	s, err := p.find(section)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	products := map[string]kernels.Op{}
 	var order []string
 	for _, op := range s.source.Ops {
 		l := lowering{target: b.target, layout: p.layout}
 		if err := l.lower(op, nil); err != nil {
-			return err
+			return nil, err
 		}
 		if l.planned != "" && products[l.planned] == nil {
 			products[l.planned] = op
@@ -100,13 +115,13 @@ func (b *Backend) Tune(plan *kernels.Plan, section string, progress func(done, o
 			progress(i, len(order))
 		}
 		if found[key], err = p.fastest(key, products[key]); err != nil {
-			return fmt.Errorf("tune %s: %w", key, err)
+			return nil, fmt.Errorf("tune %s: %w", key, err)
 		}
 	}
 	if progress != nil {
 		progress(len(order), len(order))
 	}
-	return b.keep(found)
+	return found, nil
 }
 
 // fastest measures the candidates for an op's product.
@@ -198,34 +213,24 @@ func (b *Backend) Tuned() string {
 	return fmt.Sprintf("%08x", sum.Sum32())
 }
 
-// keep adds choices to those in use and writes them all to the tuning file.
+// keep adds choices to those in use and to the tuning file, to which other processes may
+// have added since it was read.
 func (b *Backend) keep(found tuning) error {
-	all := tuning{}
-	for key, c := range b.target.tuned {
-		all[key] = c
-	}
-	for key, c := range found {
-		all[key] = c
-	}
-	b.target.tuned = all
+	inUse := tuning{}
+	maps.Copy(inUse, b.target.tuned)
+	maps.Copy(inUse, found)
+	b.target.tuned = inUse
 	if b.tuningFile == "" {
 		return nil
 	}
-	text, err := json.MarshalIndent(all, "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(b.tuningFile), 0o777); err != nil {
-		return err
-	}
-	part := fmt.Sprintf("%s.%d", b.tuningFile, os.Getpid())
-	if err := os.WriteFile(part, append(text, '\n'), 0o666); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	if err := os.Rename(part, b.tuningFile); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	return nil
+	return gpu.ReplaceFile(b.tuningFile, func() ([]byte, error) {
+		all := maps.Clone(inUse)
+		kept, _ := readTuning(b.tuningFile) // a damaged file is replaced
+		maps.Copy(all, kept)
+		maps.Copy(all, found)
+		text, err := json.MarshalIndent(all, "", "  ")
+		return append(text, '\n'), err
+	})
 }
 
 // tuningPath returns the path of the tuning file, named after the device and

@@ -3,6 +3,7 @@
 package vulkan_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -56,7 +57,20 @@ func TestTune(t *testing.T) {
 	if err := os.WriteFile(files[0], []byte("{"), 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if third := open(t, options); third.Tuned() != "" || !strings.Contains(logged, files[0]) {
+	third := open(t, options)
+	if third.Tuned() != "" || !strings.Contains(logged, files[0]) {
 		t.Errorf("a damaged file: tuned %q, logged %q", third.Tuned(), logged)
+	}
+
+	err = third.Tune(&plan, "all", func(done, of int) {
+		if done == of { // the cache goes while its tuning runs
+			if err := errors.Join(os.RemoveAll(dir), os.WriteFile(dir, nil, 0o666)); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	var keep *kernels.KeepError
+	if !errors.As(err, &keep) || !keep.Found || third.Tuned() == "" {
+		t.Errorf("a cache that went: tuned %q, %v", third.Tuned(), err)
 	}
 }
