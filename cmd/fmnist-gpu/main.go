@@ -42,10 +42,14 @@ func main() {
 	watchSignals(interrupt)
 	limitMemory(hostmemory.Of())
 	root := newRootCommand()
-	root.SetOut(newStandardOutput(interrupt))
+	out := newStandardOutput(interrupt)
+	root.SetOut(out)
 	done := make(chan error, 1)
 	go func() { done <- root.ExecuteContext(ctx) }()
 	err := await(ctx, done)
+	if err == nil {
+		err = out.err()
+	}
 	code := exitCode(err)
 	if err != nil && code != exitInterrupted {
 		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+remedied(err))

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -91,6 +92,33 @@ func TestTermWhileReading(t *testing.T) {
 		_ = w.Close()
 		if code := c.ProcessState.ExitCode(); code != exitInterrupted {
 			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+}
+
+// What cannot be written to standard output is an error, of help too, which cobra prints;
+// a reader that has gone interrupts.
+func TestStandardOutputFails(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skipf("skipped: there is no device that is always full: %v", err)
+	}
+	defer full.Close()
+	r, gone, err := os.Pipe()
+	if err := errors.Join(err, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	defer gone.Close()
+	for _, words := range []string{"--help", "train --help", "help train", "completion bash", "--version", "devices"} {
+		for out, want := range map[*os.File]int{full: exitFailed, gone: exitInterrupted} {
+			c := program(t, strings.Fields(words)...)
+			var stderr strings.Builder
+			c.Stdout, c.Stderr = out, &stderr
+			_ = c.Run()
+			told := strings.HasSuffix(stderr.String(), syscall.ENOSPC.Error()+"\n")
+			if code := c.ProcessState.ExitCode(); code != want || told != (want == exitFailed) {
+				t.Errorf("%s to %s: exit code %d, %q; want %d", words, out.Name(), code, stderr.String(), want)
+			}
 		}
 	}
 }

@@ -36,6 +36,7 @@ func watchSignals(interrupt func()) {
 type standardOutput struct {
 	*os.File
 	closed func()
+	failed atomic.Pointer[error] // the first error of a write
 }
 
 // newStandardOutput returns standard output. From now on, a write to a closed pipe
@@ -43,7 +44,7 @@ type standardOutput struct {
 // because programs that this one starts would inherit an ignored signal.)
 func newStandardOutput(closed func()) *standardOutput {
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	return &standardOutput{os.Stdout, closed}
+	return &standardOutput{File: os.Stdout, closed: closed}
 }
 
 // Write implements [io.Writer].
@@ -52,7 +53,18 @@ func (s *standardOutput) Write(b []byte) (int, error) {
 	if errors.Is(err, syscall.EPIPE) {
 		s.closed()
 	}
+	if err != nil {
+		s.failed.CompareAndSwap(nil, &err)
+	}
 	return n, err
+}
+
+// err returns the first error of a write: what prints help does not.
+func (s *standardOutput) err() error {
+	if failed := s.failed.Load(); failed != nil {
+		return *failed
+	}
+	return nil
 }
 
 // saving counts the trainings that have something to save.
