@@ -53,6 +53,7 @@ func alternate(c *cobra.Command, s *bench.Session, rounds int, against []string)
 		ours = append(ours, round)
 		for _, p := range programs {
 			if err := p.measure(c); err != nil {
+				p.kill() // nothing more is expected of it
 				return nil, nil, fmt.Errorf("--against %q %w", p.command, err)
 			}
 		}
@@ -100,7 +101,7 @@ func (p *peerProgram) read() (answers int, ended bool, err error) {
 			bench.Round
 		}
 		if err := json.Unmarshal(p.stdout.Bytes(), &line); err != nil || !(line.ImagesPerSecond > 0) {
-			return answers, false, fmt.Errorf("printed %q, want a line such as {\"name\": \"x\", \"images_per_second\": 1}", p.stdout.Text())
+			return answers, false, fmt.Errorf("printed %.200q, %s", p.stdout.Text(), wantedLine)
 		}
 		if p.rounds[line.Name] == nil {
 			p.names = append(p.names, line.Name)
@@ -108,8 +109,14 @@ func (p *peerProgram) read() (answers int, ended bool, err error) {
 		p.rounds[line.Name] = append(p.rounds[line.Name], line.Round)
 		answers++
 	}
+	if errors.Is(p.stdout.Err(), bufio.ErrTooLong) {
+		return answers, false, fmt.Errorf("printed more than %s without an end of line, %s", humanize.IBytes(bufio.MaxScanTokenSize), wantedLine)
+	}
 	return answers, true, p.stdout.Err()
 }
+
+// wantedLine says what a program is to answer.
+const wantedLine = `want a line such as {"name": "x", "images_per_second": 1}`
 
 // start starts the program.
 func (p *peerProgram) start(c *cobra.Command) (err error) {
@@ -118,6 +125,7 @@ func (p *peerProgram) start(c *cobra.Command) (err error) {
 		words = []string{p.command}
 	}
 	cmd := exec.CommandContext(c.Context(), words[0], words[1:]...)
+	isolate(cmd)
 	cmd.Stderr = c.ErrOrStderr()
 	if p.stdin, err = cmd.StdinPipe(); err != nil {
 		return err
@@ -141,12 +149,19 @@ func (p *peerProgram) close() error {
 	cmd := p.cmd
 	p.cmd = nil
 	p.stdin.Close()
-	kill := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	kill := time.AfterFunc(10*time.Second, func() { _ = cmd.Cancel() })
 	defer kill.Stop()
 	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("failed: %w", err)
 	}
 	return nil
+}
+
+// kill ends the program at once.
+func (p *peerProgram) kill() {
+	if p.cmd != nil {
+		_ = p.cmd.Cancel() // fails if it has ended
+	}
 }
 
 // comparePeers compares our result with those of the other programs.

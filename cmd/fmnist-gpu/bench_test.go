@@ -193,6 +193,7 @@ func TestBenchAgainstRefuses(t *testing.T) {
 	for _, c := range []struct{ body, want string }{
 		{"echo nonsense", `printed "nonsense", want a line such as {"name": "x", "images_per_second": 1}`},
 		{`echo '{"name": "x", "images_per_second": 0}'`, "want a line such as"},
+		{"cat /dev/zero", "printed more than 64 KiB without an end of line, want a line such as"},
 		{"exit 0", "gave no answer"},
 		{"echo", "gave no answer"},
 		{"exit 3", "exit status 3"},
