@@ -57,7 +57,8 @@ func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Da
 	if c.DataDir != "" {
 		return nil, &commandLineError{"--data-dir is the folder of Fashion-MNIST, but --dataset names another dataset: leave one out"}
 	}
-	if _, err := os.Stat(c.Dataset); err != nil && !strings.ContainsRune(c.Dataset, os.PathSeparator) {
+	named := cmd.Flags().Lookup("dataset") != nil
+	if _, err := os.Stat(c.Dataset); named && err != nil && !strings.ContainsRune(c.Dataset, os.PathSeparator) {
 		return nil, &commandLineError{fmt.Sprintf("--dataset is %q: want %s", c.Dataset, kindOf("dataset").Want)}
 	}
 	// A split by another seed would be another dataset, so it does not follow --seed.
@@ -82,6 +83,23 @@ func loadDataset(cmd *cobra.Command, out io.Writer, c study.Config) (*dataset.Da
 		printNotes(out, d)
 	}
 	return d, nil
+}
+
+// movedFrom adds to the error of a dataset that is missing where something else than a flag
+// says, such as "the run runs/a", what says so and what to do.
+func movedFrom(by, remedy string, err error) error {
+	if errors.As(err, new(*dataset.MissingError)) {
+		return fmt.Errorf("%w, the dataset of %s; if it has moved, %s", err, by, remedy)
+	}
+	return err
+}
+
+// movedFromRun is movedFrom for the run in a folder, unless a flag names the dataset.
+func movedFromRun(cmd *cobra.Command, dir string, err error) error {
+	if cmd.Flags().Changed("dataset") {
+		return err
+	}
+	return movedFrom("the run "+dir, "name it with --dataset", err)
 }
 
 // printNotes prints what is unusual about a dataset.

@@ -8,6 +8,7 @@ import (
 	"image/color"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,4 +253,46 @@ func TestDataFolders(t *testing.T) {
 	t.Setenv(dataEnvironment, "~/data")
 	wantFailure(t, []string{"data", "--json"}, exitBadFile, "no Fashion-MNIST in "+filepath.Join(home, "data")+" ($"+dataEnvironment+")", "data fetch --data-dir "+filepath.Join(home, "data"))
 	wantFailure(t, []string{"data", "--data-dir=~/my data"}, exitBadFile, "no Fashion-MNIST in "+filepath.Join(home, "my data")+" (--data-dir)", "data fetch --data-dir '"+filepath.Join(home, "my data")+"'")
+}
+
+// A dataset that is missing where a run or a file says is told with who says so and how to
+// name another; the user's own flag needs no such remedy.
+func TestDatasetMoved(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	letters, moved := filepath.Join(dir, "letters"), filepath.Join(dir, "moved")
+	writeLetters(t, letters, 260, 52)
+	settings := "base: {model: logistic, batch-size: 64, dataset: " + letters + "}\n"
+	experiment, search := filepath.Join(dir, "e.yaml"), filepath.Join(dir, "s.yaml")
+	writeFile(t, experiment, settings+"grid: {lr: [0.01]}\n")
+	writeFile(t, search, settings+"ranges: {lr: {uniform: [0.001, 0.1]}}\n")
+	a, b, jobs := filepath.Join(dir, "a"), filepath.Join(dir, "b"), filepath.Join(dir, "jobs")
+	for _, run := range []string{a, b} {
+		wantSuccess(t, "train", "--cpu", "--model", "logistic", "--dataset", letters, "--epochs", "1", "--out", dir, "--name", filepath.Base(run))
+	}
+	wantSuccess(t, "experiment", "prepare", experiment, "--out", jobs)
+	if err := os.Rename(letters, moved); err != nil {
+		t.Fatal(err)
+	}
+	missing := "there is no folder " + letters
+	ofRun := missing + ", the dataset of the run " + a + "; if it has moved, name it with --dataset\n"
+	resume := []string{"train", "--cpu", "--resume", a, "--epochs", "2"}
+	eval := []string{"eval", "--cpu", "--checkpoint", a}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{
+		{resume, ofRun},
+		{append(slices.Clone(resume), "--resume", b), ofRun},
+		{eval, ofRun},
+		{append(slices.Clone(eval), "--dataset", letters), missing + "\n"},
+		{[]string{"experiment", experiment, "--cpu", "--out", filepath.Join(dir, "e")}, missing + ", the dataset of the experiment; if it has moved, name it with --set dataset=PATH\n"},
+		{[]string{"experiment", "run-job", "--cpu", "--dir", jobs, "--index", "0"}, missing + ", the dataset of the experiment; if it has moved, or is elsewhere on this machine, name it with --data-dir\n"},
+		{[]string{"search", search, "--cpu", "--out", filepath.Join(dir, "s")}, missing + ", the dataset of the search; if it has moved, change it in the search's file\n"},
+	} {
+		wantFailure(t, c.args, exitBadFile, c.want)
+	}
+	wantSuccess(t, append(resume, "--dataset", moved)...)
+	wantSuccess(t, append(eval, "--dataset", moved)...)
+	wantFailure(t, []string{"experiment", experiment, "--set", "dataset=none", "--cpu", "--out", filepath.Join(dir, "e")}, exitBadFile, "there is no folder ", "none, the dataset of the experiment")
 }

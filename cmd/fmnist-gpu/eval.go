@@ -73,14 +73,19 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
 			config.DataDir = f.dataDir
-			if run, err := study.ReadArgs(f.checkpoint.path); err == nil {
+			run, noRun := study.ReadArgs(f.checkpoint.path)
+			if noRun == nil {
 				config.Dataset, config.SkipBad = run.Dataset, run.SkipBad // unless flags say otherwise
 			}
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
 			config.Quiet = f.asJSON
-			return f.run(c, config)
+			err := f.run(c, config)
+			if noRun == nil {
+				err = movedFromRun(c, f.checkpoint.path, err)
+			}
+			return err
 		},
 	}
 	f.add(c)

@@ -299,7 +299,7 @@ func trainAll(cmd *cobra.Command, log io.Writer, f experimentFlags, e study.Expe
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
 	data, err := loadDataset(cmd, log, config)
 	if err != nil {
-		return err
+		return movedFrom("the experiment", "name it with --set dataset=PATH", err)
 	}
 	if err := e.Fit(data.Info); err != nil {
 		return err

@@ -208,7 +208,7 @@ func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study
 	if f.dataDir != "" && c.Dataset != dataset.FashionMNIST.Name {
 		here.Dataset = f.dataDir // the run keeps the name that its dataset has in the experiment
 	}
-	return withDevice(cmd, here, func(d *device, data *dataset.Dataset) error {
+	err = withDevice(cmd, here, func(d *device, data *dataset.Dataset) error {
 		if f.gpuOnly && d.environment.Backend == "cpu" {
 			return fmt.Errorf("%w (--gpu-only): %s", gpu.ErrNoDevice, strings.TrimPrefix(d.why, gpu.ErrNoDevice.Error()+": "))
 		}
@@ -220,6 +220,10 @@ func (f jobFlags) train(cmd *cobra.Command, jobs *study.Jobs, index int, c study
 		r := study.Runner{Dir: jobs.Dir, Data: data, Begin: w.begin, Workers: []study.Worker{{Backend: d.Backend, Environment: d.environment, Place: f.place}}}
 		return r.Train(cmd.Context(), e)
 	})
+	if f.dataDir == "" {
+		err = movedFrom("the experiment", "or is elsewhere on this machine, name it with --data-dir", err)
+	}
+	return err
 }
 
 // place sets how and where the job's run runs.

@@ -77,7 +77,8 @@ func resumeReplicas(cmd *cobra.Command, dirs []string, page *trainingPage) error
 		c.Out, c.Name = filepath.Dir(filepath.Clean(dir)), filepath.Base(filepath.Clean(dir))
 		runs = append(runs, c)
 	}
-	return fewerReplicas(trainRuns(cmd, runs, page), "resume at most %d at once")
+	err := movedFromRun(cmd, dirs[0], trainRuns(cmd, runs, page))
+	return fewerReplicas(err, "resume at most %d at once")
 }
 
 // trainRuns trains or resumes runs that differ only in the seed, each in the folder that

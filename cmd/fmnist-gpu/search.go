@@ -157,7 +157,7 @@ func trainSearch(cmd *cobra.Command, log io.Writer, f experimentFlags, s study.S
 	config.DataDir, config.NoProgress = f.dataDir, f.noProgress
 	data, err := loadDataset(cmd, log, config)
 	if err != nil {
-		return nil, err
+		return nil, movedFrom("the search", "change it in the search's file", err)
 	}
 	if err := e.Fit(data.Info); err != nil {
 		return nil, err

@@ -327,9 +327,10 @@ func resumeTraining(cmd *cobra.Command, c study.Config, dir string, page *traini
 		return err
 	}
 	if result == nil {
-		return withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
+		err := withDevice(cmd, c, func(d *device, data *dataset.Dataset) error {
 			return trainAndPrint(cmd, c, d, data, trainer.Options{Dir: dir, Resume: true}, page)
 		})
+		return movedFromRun(cmd, dir, err)
 	}
 	if err := completeRun(dir); err != nil {
 		return err

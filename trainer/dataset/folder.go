@@ -42,6 +42,15 @@ const MaxImageSize = 1024
 // maxBytes is the largest number of bytes of all images of a dataset.
 const maxBytes = 8 << 30
 
+// MissingError is the error of a dataset's path where there is nothing. It is [ErrBadData].
+type MissingError struct{ Path string }
+
+// Error names the path.
+func (e *MissingError) Error() string { return "there is no folder " + e.Path }
+
+// Is makes the error [ErrBadData].
+func (e *MissingError) Is(target error) bool { return target == ErrBadData }
+
 // OpenFolder reads a dataset from a folder of one of these forms:
 //
 //   - The IDX files of any set in MNIST's format, such as MNIST, KMNIST, QMNIST and
@@ -58,8 +67,8 @@ const maxBytes = 8 << 30
 //     colour, all are read as colour.
 //
 // If there are no test images, a sixth of each class becomes the test set. The error
-// is [ErrBadData] unless the context ends, and an [UnreadableError] if pictures cannot
-// be read.
+// is [ErrBadData] unless the context ends, a [MissingError] if there is no such path, and
+// an [UnreadableError] if pictures cannot be read.
 func OpenFolder(ctx context.Context, path string, o FolderOptions) (*Dataset, error) {
 	if o.ImageSize < 0 || o.ImageSize > MaxImageSize {
 		return nil, fmt.Errorf("image size %d: want 1 to %d", o.ImageSize, MaxImageSize)

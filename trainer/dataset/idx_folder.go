@@ -55,11 +55,11 @@ func findIDX(path string) (*idxSet, error) {
 	folder, prefix := filepath.Split(filepath.Clean(path))
 	sets, err := listIDX(filepath.Clean(folder))
 	if err != nil {
-		return nil, badData("there is no folder %s", path)
+		return nil, &MissingError{path}
 	}
 	sets = slices.DeleteFunc(sets, func(s *idxSet) bool { return s.prefix != prefix })
 	if len(sets) == 0 {
-		return nil, badData("there is no folder %s", path)
+		return nil, &MissingError{path}
 	}
 	return onlyIDX(path, sets)
 }
