@@ -126,7 +126,7 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 
 // CheckDataset returns an error ([dataset.ErrBadData]) if a dataset is not the one that
 // the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
-// tell. The error ends with one remedy, to restore the dataset; the caller may add another.
+// tell. That error ends with one remedy, to restore the dataset; the caller may add another.
 func CheckDataset(dir string, data *dataset.Dataset) error {
 	had, err := folder{dir}.readEnvironment()
 	if err != nil {
@@ -158,7 +158,7 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 // readEnvironment reads where the run was trained last.
 func (f folder) readEnvironment() (Environment, error) {
 	var had struct{ Environment Environment }
-	err := ReadArgs(f.dir, func(_ string, text []byte) error { return yaml.Unmarshal(text, &had) })
+	err := ReadArgs(f.dir, func(_ string, text []byte) error { return setting.Unmarshal(text, &had) })
 	return had.Environment, err
 }
 

@@ -234,8 +234,10 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		p.environment.Init = was.Init
 		return p, err
 	}
-	if err := CheckDataset(f.dir, data); err != nil {
+	if err := CheckDataset(f.dir, data); errors.Is(err, dataset.ErrBadData) {
 		return p, fmt.Errorf("%w, or start a new run", err)
+	} else if err != nil {
+		return p, err
 	}
 	different, err := had.differences(r, n)
 	if err != nil {

@@ -506,6 +506,26 @@ func TestDamagedSettingsAreRefused(t *testing.T) {
 	wantSameFolder(t, "after refusals", files(t, dir), before)
 }
 
+// The part of args.yaml that decides no weights can be damaged too. One line says so, and
+// what to do, once.
+func TestDamagedEnvironment(t *testing.T) {
+	c := quick()
+	dir := interruptedRun(t, c)
+	path := filepath.Join(dir, ArgsFile)
+	whole := readFile(t, path)
+	end := bytes.Index(whole, []byte("\n"+environmentKey))
+	text := string(whole[:end]) + "\n" + environmentKey + ":\n    vers" // cut inside a word
+	if err := os.WriteFile(path, []byte(text), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	_, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
+	line := strings.Count(text, "\n") + 1
+	want := fmt.Sprintf("cannot read the settings of the run %s: line %d is damaged; restore %s from a copy, or start a new run", dir, line, path)
+	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // A run that has results has had a checkpoint. Without it the run would start
 // anew, over the weights that it has.
 func TestLostCheckpointIsRefused(t *testing.T) {

@@ -296,3 +296,21 @@ func TestDatasetMoved(t *testing.T) {
 	wantSuccess(t, append(eval, "--dataset", moved)...)
 	wantFailure(t, []string{"experiment", experiment, "--set", "dataset=none", "--cpu", "--out", filepath.Join(dir, "e")}, exitBadFile, "there is no folder ", "none, the dataset of the experiment")
 }
+
+// Only a dataset that has changed is a reason to name another: not the damage to args.yaml
+// that hides whether it has.
+func TestDatasetUnknown(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	letters, run := filepath.Join(dir, "letters"), filepath.Join(dir, "run")
+	writeLetters(t, letters, 260, 52)
+	wantSuccess(t, "train", "--cpu", "--model", "logistic", "--dataset", letters, "--epochs", "1", "--out", dir, "--name", "run")
+	args := filepath.Join(run, trainer.ArgsFile)
+	text, err := os.ReadFile(args)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, _, _ := strings.Cut(string(text), "\nenvironment:")
+	writeFile(t, args, before+"\nenvironment:\n    vers")
+	wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run}, exitBadFile, "is damaged; restore "+args+" from a copy, or start a new run\n")
+}

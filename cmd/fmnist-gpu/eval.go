@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -294,8 +295,8 @@ func sameKind(m *trainer.Model, data *dataset.Dataset) error {
 // if the user has named the dataset, says so.
 func sameDataset(c *cobra.Command, path string, config study.Config, data *dataset.Dataset) error {
 	err := changedSince(path, config, data)
-	if err == nil {
-		return nil
+	if !errors.Is(err, dataset.ErrBadData) { // none, or that of a damaged run
+		return err
 	}
 	if !c.Flags().Changed("dataset") {
 		return fmt.Errorf("%w, or use --dataset to name what to evaluate on", err)

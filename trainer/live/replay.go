@@ -10,11 +10,10 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"go.yaml.in/yaml/v3"
-
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -94,8 +93,10 @@ func readDevice(dir string) (string, error) {
 	var args struct {
 		Environment trainer.Environment `yaml:"environment"`
 	}
-	err = yaml.Unmarshal(text, &args)
-	return args.Environment.Device, err
+	if err := setting.Unmarshal(text, &args); err != nil {
+		return "", fmt.Errorf("cannot read the settings of the run %s: %w", dir, err)
+	}
+	return args.Environment.Device, nil
 }
 
 // readSteps reads steps.csv, which not every run has.

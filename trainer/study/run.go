@@ -2,17 +2,14 @@ package study
 
 import (
 	"encoding/json"
-	"errors"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
-
-	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Run holds the content of a finished run's folder.
@@ -71,22 +68,11 @@ func (r *Run) readEnvironment(text []byte) error {
 	var args struct {
 		Environment trainer.Environment `yaml:"environment"`
 	}
-	if err := yaml.Unmarshal(text, &args); err != nil {
-		return errors.New(yamlProblem(err))
+	if err := setting.Unmarshal(text, &args); err != nil {
+		return err
 	}
 	r.Environment = args.Environment
 	return nil
-}
-
-var lineNumber = regexp.MustCompile(`line (\d+)`)
-
-// yamlProblem rewords the library's error about a file that this program writes:
-// the original speaks of Go types.
-func yamlProblem(err error) string {
-	if match := lineNumber.FindString(err.Error()); match != "" {
-		return match + " is damaged"
-	}
-	return "the file is damaged"
 }
 
 // BestEpoch returns the number of the epoch whose weights were kept; see

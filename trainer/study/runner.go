@@ -138,8 +138,10 @@ func (r Runner) train(ctx context.Context, w Worker, runs []Config, own *share) 
 			return err
 		}
 		if found == trainer.RunFinished { // a comparison of runs on different images would mislead
-			if err := trainer.CheckDataset(dir, r.Data); err != nil {
+			if err := trainer.CheckDataset(dir, r.Data); errors.Is(err, dataset.ErrBadData) {
 				return fmt.Errorf("%w, or choose another folder", err)
+			} else if err != nil {
+				return err
 			}
 		}
 		progress, end := r.Begin(c, dir, found)
