@@ -11,6 +11,7 @@ import (
 	"image/color"
 	"image/jpeg"
 	"image/png"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +19,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
@@ -474,5 +477,28 @@ func TestSecondPass(t *testing.T) {
 	want := open(t, root, FolderOptions{ImageSize: 32})
 	if d.Shape != (Shape{32, 32, 3}) || !maps.Equal(d.SHA256, want.SHA256) || !slices.Equal(d.Notes, want.Notes) {
 		t.Errorf("shape %v, notes %q and %q", d.Shape, d.Notes, want.Notes)
+	}
+}
+
+// An error of the system says nothing about the pictures: it leaves none out, at the first
+// one or later.
+func TestSystemFails(t *testing.T) {
+	root := putClasses(t, t.TempDir(), 6, "a", "b")
+	before := openPicture
+	t.Cleanup(func() { openPicture = before })
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO} {
+		for _, from := range []int32{1, 2, 5} {
+			var opened atomic.Int32
+			openPicture = func(path string) (image.Image, error) {
+				if opened.Add(1) >= from {
+					return nil, &fs.PathError{Op: "open", Path: path, Err: cause}
+				}
+				return before(path)
+			}
+			_, err := OpenFolder(t.Context(), root, FolderOptions{SkipBad: true})
+			if !errors.Is(err, cause) || errors.Is(err, ErrBadData) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%v from picture %d on: %v", cause, from, err)
+			}
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
@@ -94,6 +95,17 @@ func (c *classFolders) unreadable(d *decoded) error {
 	return &UnreadableError{Dir: c.root, Total: len(c.pictures), Problems: d.problems(c.pictures)}
 }
 
+// systemFails reports whether an error says nothing about the picture: it is then no
+// reason to leave the picture out.
+func systemFails(err error) bool {
+	return slices.ContainsFunc([]error{syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.EIO}, func(of error) bool { return errors.Is(err, of) })
+}
+
+// notRead is the error of a dataset whose pictures the system fails to read.
+func (c *classFolders) notRead(err error) error {
+	return fmt.Errorf("cannot read the pictures in %s: %w", c.root, err)
+}
+
 // errAgain ends a pass over the pictures whose images need another shape.
 var errAgain = errors.New("another shape is needed")
 
@@ -123,6 +135,9 @@ func (c *classFolders) firstShape(ctx context.Context, size int) (Shape, error) 
 			return Shape{}, err
 		}
 		img, err := openPicture(c.file(i))
+		if systemFails(err) {
+			return Shape{}, c.notRead(err)
+		}
 		if err != nil {
 			continue
 		}
@@ -169,6 +184,9 @@ func (c *classFolders) decodeAs(ctx context.Context, shape Shape, o FolderOption
 	done := 0
 	err = parallel(ctx, n, func(i int) error {
 		img, err := openPicture(c.file(i))
+		if systemFails(err) {
+			return c.notRead(err)
+		}
 		var own Shape
 		grey := false
 		if err == nil {

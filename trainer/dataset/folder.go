@@ -67,8 +67,8 @@ func (e *MissingError) Is(target error) bool { return target == ErrBadData }
 //     colour, all are read as colour.
 //
 // If there are no test images, a sixth of each class becomes the test set. The error
-// is [ErrBadData] unless the context ends, a [MissingError] if there is no such path, and
-// an [UnreadableError] if pictures cannot be read.
+// is [ErrBadData] unless the context ends or the system fails: a [MissingError] if there
+// is no such path, an [UnreadableError] if pictures cannot be read.
 func OpenFolder(ctx context.Context, path string, o FolderOptions) (*Dataset, error) {
 	if o.ImageSize < 0 || o.ImageSize > MaxImageSize {
 		return nil, fmt.Errorf("image size %d: want 1 to %d", o.ImageSize, MaxImageSize)
