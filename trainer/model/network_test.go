@@ -166,6 +166,25 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// Large windows cost more than any parameter says: a network whose images take hours is
+// refused, be it for one layer or for all. The largest of real networks is not.
+func TestCheckOperations(t *testing.T) {
+	end := []Layer{AvgPool{}, Flatten{}, Linear{Out: AsClasses}}
+	third := Conv{Out: 32, Kernel: 3, Padding: 1} // of the bound
+	for want, layers := range map[string][]Layer{
+		"layer avgpool1 (input 4096×4096×1): it would take 1.8e+13 operations for each image: want at most 1e+11": {AvgPool{Kernel: 2048, Stride: 1}},
+		"layer maxpool1 (input 4096×4096×1): it would take 1.8e+13 operations":                                    {MaxPool{Kernel: 2048, Stride: 1}},
+		"layer conv1 (input 4096×4096×1): it would take 4.4e+12 operations":                                       {Conv{Out: 1, Kernel: 513, Padding: 256}},
+		"layer residual1.conv2 (conv, input 2048×2048×32): with it, the network would take 1.2e+11 operations":    {MaxPool{Kernel: 2}, third, third, Residual{Body: []Layer{third, third}}},
+		"": {AvgPool{Kernel: 4}, Conv{Out: 64, Kernel: 7, Padding: 3}},
+	} {
+		n := Network{Name: "x", Input: Shape{H: 4096, W: 4096, C: 1}, Classes: make([]string, 10), Layers: append(layers, end...)}
+		if err := n.Check(); (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+}
+
 // A network without weights has nothing to train.
 func TestCheckWithoutWeights(t *testing.T) {
 	n := Network{Name: "x", Input: Shape{H: 2, W: 5, C: 1}, Classes: make([]string, 10), Layers: []Layer{Activation{ReLU}, Flatten{}}}

@@ -57,3 +57,19 @@ func cost(l Layer, in, out Shape) (parameters, flops int) {
 	}
 	return 0, 0
 }
+
+// operations counts a layer's operations per image that grow with its windows:
+// multiplications with their additions, and in pools the values that each window reads.
+func operations(l Layer, in, out Shape) int64 {
+	switch l := l.(type) {
+	case MaxPool:
+		return int64(l.Kernel*l.Kernel) * int64(out.Len())
+	case AvgPool:
+		if l.Kernel == 0 {
+			return int64(in.Len())
+		}
+		return int64(l.Kernel*l.Kernel) * int64(out.Len())
+	}
+	_, flops := cost(l, in, out)
+	return int64(flops / 2)
+}
