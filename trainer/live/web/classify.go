@@ -13,10 +13,10 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"time"
 
 	"golang.org/x/image/draw"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
@@ -67,7 +67,18 @@ func (s *Server) classifyBody(w http.ResponseWriter, r *http.Request) (*classifi
 	if err != nil {
 		return nil, fail(http.StatusBadRequest, "the picture did not arrive: %v", err)
 	}
-	if err := s.decoding.Acquire(r.Context(), 1); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), s.patience)
+	defer cancel()
+	c, err := s.classifyFile(ctx, file, r)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fail(http.StatusServiceUnavailable, "classifying took more than %v: the network or the pictures before this one are too large", s.patience)
+	}
+	return c, err
+}
+
+// classifyFile classifies a picture's file as the request says.
+func (s *Server) classifyFile(ctx context.Context, file []byte, r *http.Request) (c *classified, err error) {
+	if err := s.decoding.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer s.decoding.Release(1)
@@ -83,7 +94,7 @@ func (s *Server) classifyBody(w http.ResponseWriter, r *http.Request) (*classifi
 	if err != nil {
 		return nil, fail(http.StatusUnprocessableEntity, "%v", err)
 	}
-	c, err := s.classifyPicture(r.Context(), query.Get("run"), img, label)
+	c, err = s.classifyPicture(ctx, query.Get("run"), img, label)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +113,7 @@ func (s *Server) classifyPicture(ctx context.Context, run string, img image.Imag
 	if s.has(run, trainer.MetricsFile) {
 		weights = trainer.BestWeights
 	}
-	m, release, err := s.models.get(filepath.Join(dir, filepath.FromSlash(weights)))
+	m, release, err := s.models.get(ctx, filepath.Join(dir, filepath.FromSlash(weights)))
 	if err != nil {
 		return nil, err
 	}
@@ -124,6 +135,9 @@ func (s *Server) classifyPicture(ctx context.Context, run string, img image.Imag
 	c.Explained = m.Network.Classes[label]
 	if c.Input, err = dataURL(dataset.Picture(input, shape)); err != nil || !m.Network.HasFeatures() {
 		return c, err
+	}
+	if err := ctx.Err(); err != nil { // of the time; nothing ends what has begun
+		return nil, err
 	}
 	heat, err := m.Explain(input, label, trainer.HiResCAM)
 	if err == nil {
@@ -151,7 +165,7 @@ func dataURL(img image.Image) (string, error) {
 // models holds the model that was asked for last, and the backend of all.
 type models struct {
 	open    func() (kernels.Backend, error)
-	lock    sync.Mutex // held while a model is in use
+	lock    *semaphore.Weighted // of one, held while a model is in use
 	backend kernels.Backend
 	model   *trainer.Model
 	path    string // of its weights
@@ -159,12 +173,16 @@ type models struct {
 }
 
 // get returns the model of a file of weights, which is loaded again when it has changed,
-// for use until release is called.
-func (m *models) get(path string) (model *trainer.Model, release func(), err error) {
-	m.lock.Lock()
+// for use until release is called. It waits for others that use a model until the context
+// ends.
+func (m *models) get(ctx context.Context, path string) (model *trainer.Model, release func(), err error) {
+	if err := m.lock.Acquire(ctx, 1); err != nil {
+		return nil, nil, err
+	}
+	unlock := func() { m.lock.Release(1) }
 	defer func() {
 		if model == nil { // also after a panic
-			m.lock.Unlock()
+			unlock()
 		}
 	}()
 	info, err := os.Stat(path)
@@ -186,7 +204,7 @@ func (m *models) get(path string) (model *trainer.Model, release func(), err err
 		}
 		m.model, m.path, m.stamp = loaded, path, now
 	}
-	return m.model, m.lock.Unlock, nil
+	return m.model, unlock, nil
 }
 
 func (m *models) closeModel() error {
@@ -200,8 +218,8 @@ func (m *models) closeModel() error {
 
 // close frees the model and the backend.
 func (m *models) close() error {
-	m.lock.Lock()
-	defer m.lock.Unlock()
+	_ = m.lock.Acquire(context.Background(), 1) // which does not end
+	defer m.lock.Release(1)
 	err := m.closeModel()
 	if m.backend != nil {
 		err = errors.Join(err, m.backend.Close())

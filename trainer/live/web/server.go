@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"net/http"
 	"os"
+	"time"
 
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
@@ -44,6 +45,7 @@ const (
 	mostPixels   = 16_000_000
 	uploadRate   = 10 // pictures per second
 	uploadBurst  = 20
+	patience     = 30 * time.Second // for a picture that has arrived
 )
 
 // Server is a handler of HTTP requests. It must be closed.
@@ -56,6 +58,7 @@ type Server struct {
 	streams   *semaphore.Weighted
 	uploads   *semaphore.Weighted
 	decoding  *semaphore.Weighted
+	patience  time.Duration // that a client has until its picture is classified
 	rate      *rate.Limiter
 	summaries cache[summary]
 	titles    cache[string] // of experiments
@@ -70,7 +73,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{options: o, root: root, closing: make(chan struct{}),
 		streams: semaphore.NewWeighted(mostStreams), uploads: semaphore.NewWeighted(mostUploads), decoding: semaphore.NewWeighted(mostDecoding),
-		rate: rate.NewLimiter(uploadRate, uploadBurst), models: models{open: o.OpenBackend}}
+		rate: rate.NewLimiter(uploadRate, uploadBurst), patience: patience, models: models{open: o.OpenBackend, lock: semaphore.NewWeighted(1)}}
 	s.handler = s.routes()
 	return s, nil
 }
