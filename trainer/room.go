@@ -67,12 +67,20 @@ func (g *group) fittingBatch(t *training, splits []dataset.Split) int {
 		r.BatchSize = batch
 		return modelConfig(r, g.config.Network, t.partition, g.backend)
 	}
-	n := sort.Search(t.recipe.BatchSize-1, func(i int) bool { return !g.mayFit(config(i+1), 1, splits) })
+	return FittingBatch(t.recipe.BatchSize,
+		func(batch int) bool { return g.mayFit(config(batch), 1, splits) },
+		func(batch int) bool { return g.fits(config(batch), 1, splits) })
+}
+
+// FittingBatch returns about the largest batch size that fits where tooLarge does not, 0 if
+// none does. mayFit goes by a budget; fits tries it.
+func FittingBatch(tooLarge int, mayFit, fits func(batch int) bool) int {
+	n := sort.Search(tooLarge-1, func(i int) bool { return !mayFit(i + 1) })
 	for n > 0 {
 		if n > 64 {
 			n -= n % 64 // as devices like it
 		}
-		if g.fits(config(n), 1, splits) {
+		if fits(n) {
 			break
 		}
 		n -= (n + 7) / 8 // the budget leaves out what only compiling tells

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
 
@@ -188,7 +189,7 @@ func Open(backend kernels.Backend, o Options) (*Session, error) {
 		return nil, err
 	}
 	if s.prog, err = backend.Compile(s.net.Plan); err != nil {
-		return nil, err
+		return nil, tooLarge(backend, o, err)
 	}
 	s.startUp.Program = lap()
 	if err := s.prepare(data, lap); err != nil {
@@ -197,6 +198,36 @@ func Open(backend kernels.Backend, o Options) (*Session, error) {
 	}
 	s.startUp.finish(backend)
 	return s, nil
+}
+
+// tooLarge adds to an error of compiling which batch would fit, if the backend can tell that
+// the batch is the cause.
+func tooLarge(backend kernels.Backend, o Options, err error) error {
+	budget, tells := backend.(kernels.Budgeter)
+	build := func(batch int) *kernels.Plan {
+		with := o
+		with.Batch = batch
+		s := newSession(backend, with)
+		if s.build() != nil {
+			return nil
+		}
+		return s.net.Plan
+	}
+	mayFit := func(batch int) bool {
+		p := build(batch)
+		return p != nil && budget.Fits(p) == nil
+	}
+	if !tells || mayFit(o.Batch) {
+		return err
+	}
+	fit := trainer.FittingBatch(o.Batch, mayFit, func(batch int) bool {
+		p, err := backend.Compile(build(batch))
+		return err == nil && p.Close() == nil
+	})
+	if fit == 0 {
+		return err
+	}
+	return &trainer.BatchError{Wanted: o.Batch, Fit: fit, Err: err}
 }
 
 func newSession(backend kernels.Backend, o Options) *Session {

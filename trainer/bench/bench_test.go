@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cpuref"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 )
@@ -104,5 +106,58 @@ func TestSummarise(t *testing.T) {
 	}
 	if got := Summarise([]Round{{ImagesPerSecond: 3}}); got.Latency != nil || got.ImagesPerSecond != 3 {
 		t.Errorf("without latencies: %+v", got)
+	}
+}
+
+// small is a backend with memory for plans of so many bytes.
+type small struct {
+	kernels.Backend
+	bytes int64
+}
+
+func (s small) Fits(p *kernels.Plan) error {
+	if int64(p.Bytes()) > s.bytes {
+		return errors.New("too little memory")
+	}
+	return nil
+}
+
+func (s small) Compile(p *kernels.Plan) (kernels.Program, error) {
+	if err := s.Fits(p); err != nil {
+		return nil, err
+	}
+	return s.Backend.Compile(p)
+}
+
+// A batch that is too large is told with one that is not.
+func TestBatchThatFits(t *testing.T) {
+	b, err := cpuref.Open(cpuref.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	network, err := trainer.BuiltIn("fashioncnn", dataset.FashionMNIST)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, infer := range []bool{false, true} {
+		o := Options{Network: network, Batch: 100, Infer: infer, Rounds: 1, Seconds: .01}
+		s := newSession(b, o)
+		if err := s.build(); err != nil {
+			t.Fatal(err)
+		}
+		limited := small{b, int64(s.net.Plan.Bytes())}
+		o.Batch = 1000
+		_, err := Open(limited, o)
+		tooLarge, ok := errors.AsType[*trainer.BatchError](err)
+		if !ok || tooLarge.Wanted != 1000 || tooLarge.Fit < 64 || tooLarge.Fit > 100 {
+			t.Fatalf("%v, want a batch of about 100", err)
+		}
+		o.Batch = tooLarge.Fit
+		fitting, err := Open(limited, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fitting.Close()
 	}
 }
