@@ -61,6 +61,9 @@ nearly all the time.`,
 			if a.folds == 1 {
 				return &commandLineError{"--folds is 1, which would leave no images to train on: want 0 for no networks, or 2 or more"}
 			}
+			if err := checkOutside("out", a.out, config.Dataset); err != nil {
+				return err
+			}
 			config.DataDir, config.NoEval, config.Quiet = *dataDir, true, a.asJSON
 			return withDevice(c, config, func(d *device, data *dataset.Dataset) error {
 				return a.run(c, d, config, data)

@@ -68,6 +68,62 @@ func TestClassFolders(t *testing.T) {
 	}
 }
 
+// No command writes pictures where they would become those of its dataset, also if a link
+// leads there; those written beside the classes by a command that reads no dataset are no class.
+func TestOutputsInDataset(t *testing.T) {
+	isolateCache(t)
+	trained := trainedOnStripes(t)
+	checkpoint := filepath.Join(trained, "cnn")
+	dir := t.TempDir()
+	pictures, list, search := filepath.Join(dir, "pictures"), filepath.Join(dir, "list.yaml"), filepath.Join(dir, "search.yaml")
+	writeClassFolders(t, pictures, 12, 12, color.White)
+	writeFile(t, list, "base: {model: logistic, epochs: 1, dataset: "+pictures+"}\ngrid: {seed: 0-1}\n")
+	writeFile(t, search, "base: {model: logistic, dataset: "+pictures+"}\nranges: {lr: [0.1, 0.01]}\ntrials: 2\nmax-epochs: 1\n")
+	if err := os.Symlink(pictures, filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	train := []string{"train", "--cpu", "--model", "logistic", "--epochs", "1", "--dataset", pictures}
+	for _, out := range []string{filepath.Join(pictures, "new"), pictures, filepath.Join(dir, "link", "new", "inner"), filepath.Join(pictures, "low")} {
+		for _, args := range [][]string{
+			train,
+			append(train, "--dry-run"),
+			append(train, "--replicas", "2"),
+			{"experiment", list, "--cpu"},
+			{"experiment", "prepare", list},
+			{"search", search, "--cpu"},
+			{"data", "audit", "--cpu", "--folds", "0", "--dataset", pictures},
+			{"eval", "--cpu", "--checkpoint", checkpoint, "--dataset", pictures},
+		} {
+			wantFailure(t, append(args, "--out", out), exitUsage, out, pictures, "name another folder with --out")
+		}
+		wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, pictures, "--explain", out}, exitUsage, out, pictures, "name another folder with --explain")
+	}
+	if entries, err := os.ReadDir(pictures); err != nil || len(entries) != len(stripeClasses) {
+		t.Errorf("the dataset holds %v (%v)", entries, err)
+	}
+	t.Chdir(pictures)
+	wantSuccess(t, "predict", "--cpu", "--checkpoint", checkpoint, filepath.Join("low", "0.png"), "--explain", "explained")
+	elsewhere := filepath.Join(dir, "elsewhere")
+	writeClassFolders(t, elsewhere, 12, 12, color.White)
+	for _, args := range [][]string{
+		append(train[:len(train):len(train)], "--dataset", elsewhere, "--out", "runs"),
+		{"eval", "--cpu", "--checkpoint", checkpoint, "--dataset", elsewhere, "--out", "ev"},
+		{"data", "audit", "--cpu", "--folds", "0", "--dataset", elsewhere, "--out", "audit"},
+	} {
+		wantSuccess(t, args...)
+	}
+	got := wantSuccess(t, append(train, "--out", filepath.Join(dir, "runs"))...)
+	for _, want := range []string{": 3 classes", "The folder " + filepath.Join(pictures, "runs") + " is not used", filepath.Join(pictures, "explained") + " is not used", filepath.Join(pictures, "ev") + " is not used", filepath.Join(pictures, "audit") + " is not used"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("train prints %q, want %q in it", got, want)
+		}
+	}
+	if _, stderr, code := run(t, "predict", "--cpu", "--checkpoint", checkpoint, pictures); code != exitDone || strings.Count(stderr, "is left out: it holds what this program has written") != 4 {
+		t.Errorf("predict: exit code %d, %q", code, stderr)
+	}
+	wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, "runs"}, exitBadFile, "the folder runs holds only what this program has written")
+}
+
 // otherClasses returns a dataset of two classes.
 func otherClasses(t *testing.T) string {
 	t.Helper()

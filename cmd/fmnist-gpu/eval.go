@@ -81,6 +81,11 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
+			if f.out != "" {
+				if err := checkOutside("out", f.out, config.Dataset); err != nil {
+					return err
+				}
+			}
 			config.Quiet = f.asJSON
 			err := f.run(c, config)
 			if noRun == nil {

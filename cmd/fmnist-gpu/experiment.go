@@ -176,10 +176,30 @@ func (f *experimentFlags) experiment(c *cobra.Command, name string) (study.Exper
 		return study.Experiment{}, err
 	}
 	e, err := findExperiment(c, name, overrides)
+	if err != nil {
+		return e, err
+	}
 	if f.out == "" {
 		f.out = filepath.Join("runs", e.Name)
 	}
-	return e, err
+	return e, f.checkOutside(e)
+}
+
+// checkOutside refuses a folder of runs in the dataset of one of them.
+func (f *experimentFlags) checkOutside(e study.Experiment) error {
+	checked := map[string]bool{}
+	for _, g := range e.Groups {
+		for _, c := range g.Runs {
+			if checked[c.Dataset] {
+				continue
+			}
+			checked[c.Dataset] = true
+			if err := checkOutside("out", f.out, c.Dataset); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // overrides returns the settings that override the experiment's own.

@@ -102,9 +102,19 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	case c.Flags().Changed("cam") && f.explain == "":
 		return &commandLineError{"--cam applies only to the pictures that --explain writes: add --explain FOLDER"}
 	}
-	files, err := pictureFiles(c.Context(), args)
+	files, outputs, err := pictureFiles(c.Context(), args)
 	if err != nil {
 		return err
+	}
+	for _, folder := range outputs {
+		fmt.Fprintf(c.ErrOrStderr(), "note: the folder %s is left out: it holds what this program has written\n", folder)
+	}
+	for _, arg := range args {
+		if info, err := os.Stat(arg); f.explain != "" && err == nil && info.IsDir() {
+			if err := refuseInside("explain", f.explain, arg); err != nil {
+				return err
+			}
+		}
 	}
 	for _, file := range files {
 		if f.index != "" && !dataset.IsIDX(file) {
@@ -134,37 +144,40 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 }
 
 // pictureFiles lists the files that the arguments name: of folders, all pictures in
-// them, sorted.
-func pictureFiles(ctx context.Context, args []string) ([]string, error) {
-	var files []string
+// them, sorted. It also lists the folders that are left out because they hold output of
+// this program.
+func pictureFiles(ctx context.Context, args []string) (files, outputs []string, err error) {
 	for _, arg := range args {
 		info, err := os.Stat(arg)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cannot read %s: %v", dataset.ErrBadData, arg, pathCause(err))
+			return nil, nil, fmt.Errorf("%w: cannot read %s: %v", dataset.ErrBadData, arg, pathCause(err))
 		}
 		if !info.IsDir() {
 			files = append(files, arg)
 			continue
 		}
-		found, err := picturesIn(ctx, arg)
+		found, left, err := picturesIn(ctx, arg)
 		if err != nil {
-			return nil, fmt.Errorf("%w: cannot read the folder %s: %v", dataset.ErrBadData, arg, err)
+			return nil, nil, fmt.Errorf("%w: cannot read the folder %s: %v", dataset.ErrBadData, arg, err)
+		}
+		if len(found) == 0 && len(left) > 0 {
+			return nil, nil, fmt.Errorf("%w: the folder %s holds only what this program has written, such as %s: name the folder with the pictures", dataset.ErrBadData, arg, left[0])
 		}
 		if len(found) == 0 {
-			return nil, fmt.Errorf("%w: the folder %s holds no pictures: want PNG, JPEG, GIF or WebP files", dataset.ErrBadData, arg)
+			return nil, nil, fmt.Errorf("%w: the folder %s holds no pictures: want PNG, JPEG, GIF or WebP files", dataset.ErrBadData, arg)
 		}
-		files = append(files, found...)
+		files, outputs = append(files, found...), append(outputs, left...)
 	}
-	return files, nil
+	return files, outputs, nil
 }
 
 // picturesIn lists the pictures in a folder and the folders inside it, but not in
-// hidden ones.
-func picturesIn(ctx context.Context, dir string) (files []string, err error) {
-	err = picture.Walk(ctx, dir, nil, func(file string, _ fs.FileInfo) {
+// hidden ones nor in those with output of this program, which it lists, too.
+func picturesIn(ctx context.Context, dir string) (files, outputs []string, err error) {
+	outputs, err = picture.Walk(ctx, dir, nil, func(file string, _ fs.FileInfo) {
 		files = append(files, filepath.Join(dir, filepath.FromSlash(file)))
 	})
-	return files, err
+	return files, outputs, err
 }
 
 // source is something to classify: a picture's file, or an image of an IDX file.
@@ -262,8 +275,8 @@ func (p *predictor) classifyFiles(c *cobra.Command, d *device, files []string) (
 		if !p.model.Network.HasFeatures() {
 			return &commandLineError{fmt.Sprintf("--explain: the network %s has no convolutions, so there is nothing to show: leave it out", p.model.Network.Name)}
 		}
-		if err := os.MkdirAll(p.flags.explain, 0o777); err != nil {
-			return fmt.Errorf("cannot create the folder %s: %w; choose another with --explain", p.flags.explain, pathCause(err))
+		if err := p.makeExplainFolder(); err != nil {
+			return err
 		}
 	}
 	var part []source
@@ -279,6 +292,23 @@ func (p *predictor) classifyFiles(c *cobra.Command, d *device, files []string) (
 		}
 	}
 	return p.classify(c.Context(), part)
+}
+
+// makeExplainFolder makes the folder of --explain. Unless it already holds pictures, which may
+// be the user's, it marks the folder, so that its pictures never become those of a dataset.
+func (p *predictor) makeExplainFolder() error {
+	dir := p.flags.explain
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return fmt.Errorf("cannot create the folder %s: %w; choose another with --explain", dir, pathCause(err))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("cannot list the files in %s: %w; choose another folder with --explain", dir, pathCause(err))
+	}
+	if slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return picture.IsPicture(e.Name()) }) {
+		return nil
+	}
+	return trainer.WriteFile(filepath.Join(dir, picture.OutputMark), []byte("Pictures in this folder are explanations that fmnist-gpu has drawn.\n"))
 }
 
 // classify classifies some pictures.

@@ -98,6 +98,9 @@ epoch, until Ctrl-C.`,
 			if err := resolve(cmd, &c, file); err != nil {
 				return err
 			}
+			if err := checkOutside("out", c.Out, c.Dataset); err != nil {
+				return err
+			}
 			switch {
 			case dryRun:
 				return rehearse(cmd, c, replicas)

@@ -49,7 +49,7 @@ func openClassFolders(ctx context.Context, root string, o FolderOptions) (*Datas
 // listClassFolders finds the classes and pictures in a folder.
 func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 	c := &classFolders{root: root}
-	folders, loose, err := listFolder(root)
+	folders, loose, err := c.list(root)
 	if err != nil {
 		return nil, err
 	}
@@ -83,8 +83,8 @@ func listClassFolders(ctx context.Context, root string) (*classFolders, error) {
 
 // holdsFolders reports whether there are folders and no pictures in a folder.
 func holdsFolders(dir string) bool {
-	folders, pictures, err := listFolder(dir)
-	return err == nil && len(folders) > 0 && pictures == 0
+	l, err := listFolder(dir)
+	return err == nil && len(l.folders) > 0 && l.pictures == 0
 }
 
 // unused returns the note that n pictures outside of folders are not used.
@@ -92,23 +92,58 @@ func unused(n int, folders string) string {
 	return fmt.Sprintf("%s outside of %s %s not used.", english.Plural(n, "picture", ""), folders, english.PluralWord(n, "is", "are"))
 }
 
-// listFolder returns the names of the folders in a folder, sorted, and the number of
-// pictures in it.
-func listFolder(dir string) (folders []string, pictures int, err error) {
+// list returns the names of the folders in a folder, sorted, but for those with output of
+// this program, which it notes, and the number of pictures in it.
+func (c *classFolders) list(dir string) (folders []string, pictures int, err error) {
+	l, err := listFolder(dir)
+	for _, name := range l.outputs {
+		c.notes = append(c.notes, fmt.Sprintf("The folder %s is not used: it holds what this program has written.", filepath.Join(dir, name)))
+	}
+	return l.folders, l.pictures, err
+}
+
+// listing is what is in a folder: the names of folders, sorted, and the number of pictures.
+type listing struct {
+	folders  []string
+	outputs  []string // folders with output of this program, not among the others
+	pictures int
+}
+
+// listFolder lists a folder.
+func listFolder(dir string) (l listing, err error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return nil, 0, badData("%v", err)
+		return l, badData("%v", err)
 	}
 	for _, e := range entries {
+		full := filepath.Join(dir, e.Name())
 		switch {
 		case picture.Ignored(e.Name()):
-		case e.IsDir(), e.Type()&fs.ModeSymlink != 0 && isFolder(filepath.Join(dir, e.Name())):
-			folders = append(folders, e.Name())
+		case e.IsDir(), e.Type()&fs.ModeSymlink != 0 && isFolder(full):
+			if picture.IsOutput(full) || holdsOutputs(full) {
+				l.outputs = append(l.outputs, e.Name())
+			} else {
+				l.folders = append(l.folders, e.Name())
+			}
 		case picture.IsPicture(e.Name()):
-			pictures++
+			l.pictures++
 		}
 	}
-	return folders, pictures, nil
+	return l, nil
+}
+
+// holdsOutputs reports whether there are folders with output of this program, and no
+// pictures, in a folder.
+func holdsOutputs(dir string) bool {
+	entries, _ := os.ReadDir(dir) // a folder that cannot be read is reported as a class
+	found := false
+	for _, e := range entries {
+		if picture.IsPicture(e.Name()) {
+			return false
+		}
+		found = found || !picture.Ignored(e.Name()) && e.IsDir() && picture.IsOutput(filepath.Join(dir, e.Name()))
+	}
+	return found
 }
 
 // splits returns which of the folders are those of splits, and the other ones. A folder
@@ -140,7 +175,7 @@ func (c *classFolders) listSplits(ctx context.Context, splits map[string]string)
 		if folder == "" {
 			continue
 		}
-		classes, loose, err := listFolder(filepath.Join(c.root, folder))
+		classes, loose, err := c.list(filepath.Join(c.root, folder))
 		if err != nil {
 			return err
 		}
@@ -194,18 +229,29 @@ func (c *classFolders) listSplit(ctx context.Context, split, folder string, clas
 }
 
 // listClass lists the pictures in a folder of a class and in the folders inside it,
-// but not those above it, to which a link may lead.
+// but not those above it, to which a link may lead. It refuses output of this program
+// there, whose pictures are not of the class.
 func (c *classFolders) listClass(ctx context.Context, folder classPicture, above []fs.FileInfo) error {
 	dir := filepath.Join(c.root, filepath.FromSlash(folder.path))
-	err := picture.Walk(ctx, dir, above, func(inner string, info fs.FileInfo) {
+	outputs, err := picture.Walk(ctx, dir, above, func(inner string, info fs.FileInfo) {
 		file := folder
 		file.path, file.info = path.Join(folder.path, inner), info
 		c.pictures = append(c.pictures, file)
 	})
-	if err != nil && ctx.Err() == nil {
+	switch {
+	case err != nil && ctx.Err() == nil:
 		return badData("%v", err)
+	case err == nil && len(outputs) > 0:
+		return badData("%s is in the class folder %s but holds what this program has written: move it out of the dataset", outputs[0], dir)
 	}
 	return err
+}
+
+// HasClassFolders reports whether [OpenFolder] would take the folders in a folder for
+// classes, or for train, test and val folders with classes in them.
+func HasClassFolders(path string) bool {
+	set, err := findIDX(path)
+	return err == nil && set == nil
 }
 
 // dataset makes a dataset of the decoded pictures.

@@ -401,6 +401,33 @@ func TestCheckBytes(t *testing.T) {
 	}
 }
 
+// What this program has written beside the classes is not one, and within a class it is
+// refused.
+func TestOutputsAreNoClasses(t *testing.T) {
+	for _, mark := range []string{"args.yaml", "predictions.csv", "experiment.yaml", "search.json", "twins.csv", picture.OutputMark} {
+		root := putClasses(t, t.TempDir(), 6, "a", "b", "itself", "runs/first")
+		put(t, root, "itself/"+mark, []byte(nil))
+		put(t, root, "runs/first/"+mark, []byte(nil))
+		d := open(t, root, FolderOptions{})
+		if !slices.Equal(d.Classes, []string{"a", "b"}) || d.Train.N+d.Test.N != 12 {
+			t.Errorf("%s: %d images of the classes %q", mark, d.Train.N+d.Test.N, d.Classes)
+		}
+		for i, name := range []string{"itself", "runs"} {
+			if want := "The folder " + filepath.Join(root, name) + " is not used: it holds what this program has written."; d.Notes[i] != want {
+				t.Errorf("%s: note %q, want %q", mark, d.Notes[i], want)
+			}
+		}
+		put(t, root, "runs/comparison.png", grey(8, 8, 0))
+		wantOpenError(t, root, FolderOptions{}, fmt.Sprintf("%s is in the class folder %s but holds what this program has written: move it out of the dataset",
+			filepath.Join(root, "runs", "first"), filepath.Join(root, "runs")))
+	}
+	root := putClasses(t, t.TempDir(), 6, "train/a", "train/b", "train/runs/first", "test/a")
+	put(t, root, "train/runs/first/args.yaml", []byte(nil))
+	if d := open(t, root, FolderOptions{}); !slices.Equal(d.Classes, []string{"a", "b"}) {
+		t.Errorf("beside the classes of a split: %q", d.Classes)
+	}
+}
+
 // Links to files and folders are followed, but not in circles.
 func TestLinks(t *testing.T) {
 	elsewhere := putClasses(t, t.TempDir(), 3, "b", "more")

@@ -63,8 +63,9 @@ func (e *MissingError) Is(target error) bool { return target == ErrBadData }
 //     EMNIST's images, which are published transposed, are turned upright.
 //   - Pictures in class folders: train/CLASS/* with test/CLASS/* and val/CLASS/*, or
 //     just CLASS/*. Folders within a class count as parts of it. Hidden files and
-//     files without the extension of a picture are ignored. If one picture has
-//     colour, all are read as colour.
+//     files without the extension of a picture are ignored, and so are folders with
+//     what this project's programs have written, such as runs; within a class, those
+//     are refused. If one picture has colour, all are read as colour.
 //
 // If there are no test images, a sixth of each class becomes the test set. The error
 // is [ErrBadData] unless the context ends or the system fails: a [MissingError] if there

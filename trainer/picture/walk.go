@@ -16,19 +16,52 @@ func Ignored(name string) bool {
 	return strings.HasPrefix(name, ".") || name == "__MACOSX" || name == "@eaDir"
 }
 
+// OutputMark is the name of a file that makes a folder [IsOutput] where no other file does.
+const OutputMark = ".fmnist-gpu"
+
+// outputMarks are files of which one is, before any picture, in a folder to which this
+// project's programs write pictures.
+var outputMarks = []string{
+	"args.yaml",       // of a run
+	"predictions.csv", // of an evaluation
+	"experiment.yaml",
+	"search.json",
+	"twins.csv", // of an audit
+	OutputMark,
+}
+
+// IsOutput reports whether a folder holds what this project's programs have written, such
+// as a run: its pictures are nobody's photographs.
+func IsOutput(dir string) bool {
+	return slices.ContainsFunc(outputMarks, func(name string) bool {
+		_, err := os.Lstat(filepath.Join(dir, name))
+		return err == nil
+	})
+}
+
 // Walk finds the pictures in a folder and in the folders inside it, but for what is
 // [Ignored], in the order of their names, and says of each where it is in the folder, with slashes, and what [os.Stat] says
 // of it, nil if that fails. It follows links, but not to a folder that it is in, nor to one of
-// above.
-func Walk(ctx context.Context, dir string, above []fs.FileInfo, found func(file string, info fs.FileInfo)) error {
-	return walk(ctx, dir, "", above, found)
+// above. Of the folders inside, it does not enter but return those that are [IsOutput].
+func Walk(ctx context.Context, dir string, above []fs.FileInfo, found func(file string, info fs.FileInfo)) (outputs []string, err error) {
+	w := walker{ctx: ctx, root: dir, found: found}
+	err = w.walk("", above)
+	return w.outputs, err
 }
 
-func walk(ctx context.Context, root, inner string, above []fs.FileInfo, found func(string, fs.FileInfo)) error {
-	if err := ctx.Err(); err != nil {
+// walker is a [Walk] on its way.
+type walker struct {
+	ctx     context.Context
+	root    string
+	found   func(file string, info fs.FileInfo)
+	outputs []string
+}
+
+func (w *walker) walk(inner string, above []fs.FileInfo) error {
+	if err := w.ctx.Err(); err != nil {
 		return err
 	}
-	dir := filepath.Join(root, filepath.FromSlash(inner))
+	dir := filepath.Join(w.root, filepath.FromSlash(inner))
 	self, err := os.Stat(dir)
 	if err != nil {
 		return err
@@ -45,15 +78,17 @@ func walk(ctx context.Context, root, inner string, above []fs.FileInfo, found fu
 		if Ignored(e.Name()) {
 			continue
 		}
-		file := path.Join(inner, e.Name())
-		info, err := os.Stat(filepath.Join(dir, e.Name()))
+		file, full := path.Join(inner, e.Name()), filepath.Join(dir, e.Name())
+		info, err := os.Stat(full)
 		switch {
+		case err == nil && info.IsDir() && IsOutput(full):
+			w.outputs = append(w.outputs, full)
 		case err == nil && info.IsDir():
-			if err := walk(ctx, root, file, above, found); err != nil {
+			if err := w.walk(file, above); err != nil {
 				return err
 			}
 		case IsPicture(e.Name()):
-			found(file, info)
+			w.found(file, info)
 		}
 	}
 	return nil
