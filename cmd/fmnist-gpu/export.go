@@ -37,7 +37,7 @@ func newExportCommand() *cobra.Command {
 		Use:   "export --checkpoint PATH --out FILE",
 		Short: "Write a model for other programs: ONNX, safetensors",
 		Long: `Write the model of a checkpoint to one file that other programs read. An existing
-file is replaced; a device or pipe, such as /dev/stdout, is written to.
+file is replaced; a device, a pipe or /dev/stdout is written to.
 
 onnx is for ONNX Runtime 1.12 and newer, and whatever else takes opset 17. "input" is
 a batch of any size; "logits" and "probabilities" are (batch, classes). By default,
@@ -110,7 +110,8 @@ func runExport(c *cobra.Command, f exportFlags) error {
 		return err
 	}
 	text := fmt.Sprintf("%s: %s, for images of %v and %d classes", f.out, m.Network.Name, m.Network.Input, len(m.Network.Classes))
-	if !info.Mode().IsRegular() { // it may be standard output, which then holds the model
+	stdout, err := os.Stdout.Stat()
+	if !info.Mode().IsRegular() || err == nil && os.SameFile(info, stdout) { // standard output holds the model
 		_, err = fmt.Fprintln(c.ErrOrStderr(), text)
 		return err
 	}

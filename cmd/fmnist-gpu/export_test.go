@@ -61,6 +61,36 @@ func TestExport(t *testing.T) {
 	}
 }
 
+// /dev/stdout is written to, also if it is a file: what is in it stays.
+func TestExportToStandardOutput(t *testing.T) {
+	dir := t.TempDir()
+	bare, plain := filepath.Join(dir, "bare.safetensors"), filepath.Join(dir, "plain")
+	writeBareCheckpoint(t, bare)
+	export := []string{"export", "--checkpoint", bare, "--format", "safetensors", "--out"}
+	wantSuccess(t, append(export, plain)...)
+	if _, err := os.Stat("/dev/stdout"); err != nil {
+		t.Skip(err)
+	}
+	log, err := os.OpenFile(filepath.Join(dir, "log"), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o666)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if _, err := log.WriteString("precious\n"); err != nil {
+		t.Fatal(err)
+	}
+	c := program(t, append(export, "/dev/stdout")...)
+	c.Stdout = log
+	if err := c.Run(); err != nil {
+		t.Fatal(err)
+	}
+	want, errPlain := os.ReadFile(plain)
+	got, errLog := os.ReadFile(log.Name())
+	if errPlain != nil || errLog != nil || string(got) != "precious\n"+string(want) {
+		t.Errorf("%d bytes (%v, %v), want what was there and the model's %d", len(got), errPlain, errLog, len(want))
+	}
+}
+
 func TestExportFailures(t *testing.T) {
 	dir := t.TempDir()
 	bare := filepath.Join(dir, "bare.safetensors")

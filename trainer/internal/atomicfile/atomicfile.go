@@ -40,7 +40,8 @@ func Write(path string, data []byte) error {
 // new one gets 0666 less the umask. The error names path, not the temporary file.
 //
 // A link is followed. What is not a file, such as /dev/null or a pipe, cannot be
-// replaced: it is written to.
+// replaced: it is written to. So is a file that is open as standard output or standard
+// error, or that path names by its descriptor: after what is already in it.
 func WriteFunc(path string, fill func(io.Writer) error) error {
 	err := put(path, fill)
 	if err == nil {
@@ -68,6 +69,11 @@ func cause(path string, err error) error {
 
 func put(path string, fill func(io.Writer) error) error {
 	info, err := os.Stat(path)
+	if err == nil {
+		if f := standard(info); f != nil {
+			return fill(f)
+		}
+	}
 	switch to, none := os.Readlink(path); {
 	case errors.Is(err, fs.ErrNotExist) && none == nil: // a link to a file that is not there yet
 		if !filepath.IsAbs(to) {
@@ -76,19 +82,40 @@ func put(path string, fill func(io.Writer) error) error {
 		return put(to, fill)
 	case err != nil || info.IsDir(): // nothing there yet, or an error to come
 		return replace(path, fill)
-	case !info.Mode().IsRegular():
+	case !info.Mode().IsRegular() || isDescriptor(path):
 		return pour(path, fill)
 	}
 	target, err := filepath.EvalSymlinks(path)
-	if err != nil { // an open file without a name, to which /dev/stdout may lead
+	if err != nil { // an open file without a name, to which a link may lead
 		return pour(path, fill)
 	}
 	return replace(target, fill)
 }
 
-// pour writes to what has no name of its own, or must keep it: a device, a pipe.
+// standard returns standard output or standard error if that is the file of info, else nil.
+func standard(info fs.FileInfo) *os.File {
+	for _, f := range []*os.File{os.Stdout, os.Stderr} {
+		if open, err := f.Stat(); err == nil && os.SameFile(info, open) {
+			return f
+		}
+	}
+	return nil
+}
+
+// isDescriptor reports whether a path such as /dev/fd/3 names an open file.
+func isDescriptor(path string) bool {
+	all, err := os.Stat("/dev/fd")
+	if err != nil {
+		return false
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	return err == nil && os.SameFile(all, dir)
+}
+
+// pour writes to what has no name of its own, or must keep it: a device, a pipe, an open
+// file. It keeps what is in a file: somebody may still write to it.
 func pour(path string, fill func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_TRUNC, 0)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
 		return err
 	}

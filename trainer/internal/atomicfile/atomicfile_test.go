@@ -131,6 +131,41 @@ func TestWriteToPipe(t *testing.T) {
 	}
 }
 
+// A file that is open as standard output, or as another descriptor, is written to: what is
+// in it stays, and what is written to the descriptor later, too.
+func TestWriteToOpenFile(t *testing.T) {
+	open := func(flag int) *os.File {
+		f, err := os.OpenFile(filepath.Join(t.TempDir(), "log"), os.O_RDWR|os.O_CREATE|flag, 0o666)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { f.Close() })
+		return f
+	}
+	defer func(out, err *os.File) { os.Stdout, os.Stderr = out, err }(os.Stdout, os.Stderr)
+	for _, flag := range []int{0, os.O_APPEND} {
+		os.Stdout, os.Stderr = open(flag), open(flag)
+		other := open(flag | os.O_APPEND)
+		for _, f := range []*os.File{os.Stdout, os.Stderr, other} {
+			path := f.Name()
+			if f == other {
+				path = fmt.Sprintf("/dev/fd/%d", f.Fd())
+				if _, err := os.Stat(path); err != nil {
+					continue // this system has no files of its open files
+				}
+			}
+			fmt.Fprint(f, "precious, ")
+			if err := Write(path, []byte("written, ")); err != nil {
+				t.Fatal(err)
+			}
+			fmt.Fprint(f, "later")
+			if b, err := os.ReadFile(f.Name()); err != nil || string(b) != "precious, written, later" {
+				t.Errorf("%s holds %q (%v)", path, b, err)
+			}
+		}
+	}
+}
+
 // A link to an open file whose name is gone stays a link.
 func TestWriteToRemovedFile(t *testing.T) {
 	dir := t.TempDir()
