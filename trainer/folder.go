@@ -445,6 +445,10 @@ func (f folder) writeSteps(log []loggedStep) error {
 // is on the disk. What is not a file, such as a pipe, is written to.
 func WriteFile(path string, content []byte) error { return atomicfile.Write(path, content) }
 
+// AbandonWrites is for a program that ends without waiting for the files that it writes: it
+// removes what there is of each that is not complete, and lets no other write begin.
+func AbandonWrites() { atomicfile.Abandon() }
+
 func (f folder) writeCSV(name string, rows [][]string) error {
 	var b bytes.Buffer
 	w := csv.NewWriter(&b)

@@ -50,6 +50,7 @@ func main() {
 	if err == nil {
 		err = out.err()
 	}
+	trainer.AbandonWrites() // of a command that does not end
 	code := exitCode(err)
 	if err != nil && code != exitInterrupted {
 		fmt.Fprintln(os.Stderr, "fmnist-gpu: "+remedied(err))

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
@@ -104,19 +103,13 @@ func (d *decoded) write(path string) {
 }
 
 // removeStale removes what was stored for earlier files of a folder, and what killed
-// programs have left of a write, if it is too old to be one that is running.
+// programs have left of a write.
 func removeStale(dir, folder, key string) {
-	const longestWrite = time.Hour
 	entries, _ := os.ReadDir(dir) // there may be no cache yet
 	for _, e := range entries {
-		name := e.Name()
-		stale := strings.HasPrefix(name, folder+"-") && !strings.HasPrefix(name, folder+"-"+key)
-		if strings.HasPrefix(name, "."+folder) && atomicfile.IsTemporary(name) {
-			info, err := e.Info()
-			stale = err == nil && time.Since(info.ModTime()) > longestWrite
-		}
-		if stale {
+		if name := e.Name(); strings.HasPrefix(name, folder+"-") && !strings.HasPrefix(name, folder+"-"+key) {
 			_ = os.Remove(filepath.Join(dir, name))
 		}
 	}
+	_ = atomicfile.RemoveStale(dir, func(name string) bool { return strings.HasPrefix(name, folder) })
 }

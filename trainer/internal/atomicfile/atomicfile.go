@@ -7,10 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
+	"sync"
+	"time"
 )
 
 // Failpoint, if a test sets it, is called with the path at each point where the
@@ -36,7 +40,7 @@ func Write(path string, data []byte) error {
 // what fill writes. It writes a temporary file in the same folder (so that the rename
 // stays on one file system), flushes it to the disk and renames it to path. On an
 // error, path is unchanged and the temporary file is removed; if the program is
-// killed, it remains for [RemoveTemporary]. An existing file keeps its permissions; a
+// killed, it remains for [RemoveTemporary] or for a write to path an hour later. An existing file keeps its permissions; a
 // new one gets 0666 less the umask. The error names path, not the temporary file.
 //
 // A link is followed. What is not a file, such as /dev/null or a pipe, cannot be
@@ -132,6 +136,7 @@ func replace(path string, fill func(io.Writer) error) error {
 		failpoint(path)
 		err = os.Rename(f.Name(), path)
 	}
+	running.end(f.Name())
 	if err != nil {
 		os.Remove(f.Name())
 		return err
@@ -178,6 +183,24 @@ func RemoveTemporary(dir string) error {
 // RemoveTemporaryOf is [RemoveTemporary] for the files of some names only: the others may
 // be being written.
 func RemoveTemporaryOf(dir string, some func(name string) bool) error {
+	return removeTemporary(dir, func(_ fs.DirEntry, name string) bool { return some(name) })
+}
+
+// longestWrite is the age at which a temporary file is that of no running write.
+const longestWrite = time.Hour
+
+// RemoveStale is [RemoveTemporaryOf] for files that are too old to be those of running
+// writes.
+func RemoveStale(dir string, some func(name string) bool) error {
+	return removeTemporary(dir, func(e fs.DirEntry, name string) bool {
+		info, err := e.Info()
+		return err == nil && time.Since(info.ModTime()) > longestWrite && some(name)
+	})
+}
+
+// removeTemporary removes some temporary files in a folder, each shown with the name of the
+// file that was written.
+func removeTemporary(dir string, some func(e fs.DirEntry, name string) bool) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -187,7 +210,7 @@ func RemoveTemporaryOf(dir string, some func(name string) bool) error {
 	}
 	for _, e := range entries {
 		match := temporary.FindStringSubmatch(e.Name())
-		if match != nil && some(match[1]) && e.Type().IsRegular() {
+		if match != nil && e.Type().IsRegular() && some(e, match[1]) {
 			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
 		}
 	}
@@ -197,13 +220,88 @@ func RemoveTemporaryOf(dir string, some func(name string) bool) error {
 // createTemp creates a hidden file beside path. os.CreateTemp would use mode 0600
 // regardless of the umask, and other users could not read a run's files.
 func createTemp(path string) (*os.File, error) {
-	dir, base := filepath.Split(path)
+	dir, base := filepath.Dir(path), filepath.Base(path)
+	removeStaleOf(dir, base)
 	for {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
+		if err := running.begin(name); err != nil {
+			return nil, err
 		}
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if err == nil && running.begin(name) != nil { // Abandon may have looked for it too early
+			return nil, errors.Join(errAbandoned, f.Close(), os.Remove(name))
+		}
+		if err == nil {
+			return f, nil
+		}
+		running.end(name)
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, err
+		}
+	}
+}
+
+// tidy are the folders in which no killed program had left a temporary file. To look once
+// is enough, and the folder may hold many files.
+var tidy sync.Map
+
+// removeStaleOf removes what killed programs have left of writes to a file.
+func removeStaleOf(dir, base string) {
+	if _, known := tidy.Load(dir); known {
+		return
+	}
+	others := false
+	err := RemoveStale(dir, func(name string) bool {
+		others = others || name != base
+		return name == base
+	})
+	if err == nil && !others {
+		tidy.Store(dir, nil)
+	}
+}
+
+// writes are the temporary files of running writes.
+type writes struct {
+	sync.Mutex
+	files     map[string]bool
+	abandoned bool
+}
+
+var running writes
+
+// errAbandoned is the error of writes after [Abandon].
+var errAbandoned = errors.New("the program ends")
+
+// begin adds a file that is going to be created. No lock is held meanwhile: that may hang.
+func (w *writes) begin(file string) error {
+	w.Lock()
+	defer w.Unlock()
+	if w.abandoned {
+		return errAbandoned
+	}
+	if w.files == nil {
+		w.files = map[string]bool{}
+	}
+	w.files[file] = true
+	return nil
+}
+
+// end removes a file that has got another name, or is gone.
+func (w *writes) end(file string) {
+	w.Lock()
+	defer w.Unlock()
+	delete(w.files, file)
+}
+
+// Abandon removes the temporary files of the writes that are running, which then fail, and
+// lets no other write begin: it is for a program that ends without waiting for them.
+func Abandon() {
+	running.Lock()
+	running.abandoned = true
+	files := slices.Collect(maps.Keys(running.files))
+	running.Unlock()
+	for _, file := range files {
+		_ = os.Remove(file)
 	}
 }
 

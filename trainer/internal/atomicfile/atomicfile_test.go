@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWriteReplacesAndLeavesNothingBehind(t *testing.T) {
@@ -237,12 +238,7 @@ func TestRemoveTemporary(t *testing.T) {
 	if err := RemoveTemporary(dir); err != nil {
 		t.Fatal(err)
 	}
-	entries, _ := os.ReadDir(dir)
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	if got := strings.Join(names, " "); got != ".hidden .state.json.tmp notes.tmp state.json" {
+	if got := list(t, dir); got != ".hidden .state.json.tmp notes.tmp state.json" {
 		t.Errorf("folder holds %s", got)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != "old" {
@@ -254,4 +250,89 @@ func TestRemoveTemporary(t *testing.T) {
 	if err := RemoveTemporary(path); err == nil || !strings.HasPrefix(err.Error(), "cannot list the files in "+path+": ") {
 		t.Errorf("a file in place of the folder: %v", err)
 	}
+}
+
+// A program that ends in the middle of a write leaves no temporary file, and the old content.
+func TestAbandon(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	if err := Write(path, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		Failpoint = nil
+		running.abandoned = false
+	}()
+	written := make(chan struct{})
+	Failpoint = func(string) { // as a slow disk stops the program before the file has its name
+		written <- struct{}{}
+		<-written
+	}
+	failed := make(chan error)
+	go func() { failed <- Write(path, []byte("new")) }()
+	<-written
+	Abandon()
+	entries, err := os.ReadDir(dir)
+	close(written)
+	if err != nil || len(entries) != 1 {
+		t.Errorf("the folder holds %v (%v)", entries, err)
+	}
+	if err := <-failed; err == nil {
+		t.Error("a write that was abandoned succeeds")
+	}
+	if err := Write(filepath.Join(dir, "next"), nil); !errors.Is(err, errAbandoned) {
+		t.Errorf("a write that begins after the end: %v", err)
+	}
+	if b, err := os.ReadFile(path); err != nil || string(b) != "old" {
+		t.Errorf("%q, %v: want the old content", b, err)
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("the folder holds %v", entries)
+	}
+}
+
+// A write removes what a killed one of the same file has left, if that is old.
+func TestStaleTemporary(t *testing.T) {
+	dir := t.TempDir()
+	leave := func(name string, age time.Duration) {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o666), os.Chtimes(path, time.Time{}, time.Now().Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(names string) {
+		t.Helper()
+		if got := list(t, dir); got != names {
+			t.Errorf("the folder holds %s, want %s", got, names)
+		}
+	}
+	leave(".a.00000001.tmp", 2*longestWrite)
+	leave(".a.00000002.tmp", 0)
+	leave(".b.00000003.tmp", 2*longestWrite)
+	leave("a.00000004.tmp", 2*longestWrite)
+	for range 2 {
+		if err := Write(filepath.Join(dir, "a"), nil); err != nil {
+			t.Fatal(err)
+		}
+		want(".a.00000002.tmp .b.00000003.tmp a a.00000004.tmp")
+	}
+	t.Chdir(dir) // a path without a folder
+	if err := Write("b", nil); err != nil {
+		t.Fatal(err)
+	}
+	want(".a.00000002.tmp a a.00000004.tmp b")
+}
+
+// list returns the names in a folder.
+func list(t *testing.T, dir string) string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return strings.Join(names, " ")
 }
