@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -166,7 +167,8 @@ func Remove(path string) error {
 	return nil
 }
 
-// temporary matches the names that createTemp gives, and in them the file's name.
+// temporary matches the names that createTemp gives, and in them the file's name, or the end
+// of it.
 var temporary = regexp.MustCompile(`^\.(.+)\.[0-9a-f]{8}\.tmp$`)
 
 // IsTemporary reports whether a file of this name is the temporary file of a write
@@ -220,7 +222,7 @@ func removeTemporary(dir string, some func(e fs.DirEntry, name string) bool) err
 // createTemp creates a hidden file beside path. os.CreateTemp would use mode 0600
 // regardless of the umask, and other users could not read a run's files.
 func createTemp(path string) (*os.File, error) {
-	dir, base := filepath.Dir(path), filepath.Base(path)
+	dir, base := filepath.Dir(path), shortened(filepath.Base(path))
 	removeStaleOf(dir, base)
 	for {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%08x.tmp", base, rand.Uint32()))
@@ -239,6 +241,15 @@ func createTemp(path string) (*os.File, error) {
 			return nil, err
 		}
 	}
+}
+
+// longestBase is the largest number of bytes of a file's name in that of its temporary file:
+// common file systems take 255 in all.
+const longestBase = 255 - len("..00000000.tmp")
+
+// shortened returns the end of a name that is too long, which has the extension.
+func shortened(base string) string {
+	return strings.ToValidUTF8(base[max(0, len(base)-longestBase):], "")
 }
 
 // tidy are the folders in which no killed program had left a temporary file. To look once

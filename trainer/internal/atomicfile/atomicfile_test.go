@@ -252,6 +252,35 @@ func TestRemoveTemporary(t *testing.T) {
 	}
 }
 
+// Every name that the file system takes can be written, and its temporary file is known by
+// its extension.
+func TestWriteLongNames(t *testing.T) {
+	dir := t.TempDir()
+	defer func() { Failpoint = nil }()
+	for n := 240; n <= 255; n++ {
+		for _, name := range []string{strings.Repeat("x", n-5) + ".yaml", (strings.Repeat("é", 200) + ".yaml")[400+5-n:]} {
+			name = strings.ToValidUTF8(name, "y")
+			path := filepath.Join(dir, name)
+			if err := os.WriteFile(path, nil, 0o666); err != nil {
+				t.Skip(err) // this file system takes no such name
+			}
+			left := 0
+			Failpoint = func(string) {
+				if err := RemoveTemporaryOf(dir, func(name string) bool { left++; return filepath.Ext(name) != ".yaml" }); err != nil {
+					t.Error(err)
+				}
+				Failpoint = nil
+			}
+			if err := Write(path, []byte("new")); err != nil || left != 1 {
+				t.Errorf("%d bytes: %v, with %d temporary files", n, err, left)
+			}
+			if b, err := os.ReadFile(path); err != nil || string(b) != "new" {
+				t.Errorf("%d bytes: %q, %v", n, b, err)
+			}
+		}
+	}
+}
+
 // A program that ends in the middle of a write leaves no temporary file, and the old content.
 func TestAbandon(t *testing.T) {
 	dir := t.TempDir()
