@@ -134,14 +134,16 @@ func TestPredict(t *testing.T) {
 // Pictures in folders that links lead to are found, each once; names that are not text do no
 // harm.
 func TestPredictLinksAndNames(t *testing.T) {
-	checkpoint, dir := filepath.Join(trainedOnStripes(t), "cnn"), t.TempDir()
-	writePicture(t, filepath.Join(dir, "real", "a.png"), stripe(12, 0, 1, color.White))
+	checkpoint, dir, elsewhere := filepath.Join(trainedOnStripes(t), "cnn"), t.TempDir(), t.TempDir()
 	odd := "b\xff\t\n.png"
 	if runtime.GOOS != "linux" {
 		odd = "b\t\n.png"
 	}
-	writePicture(t, filepath.Join(dir, "real", odd), stripe(12, 1, 1, color.White))
-	if err := errors.Join(os.Symlink("../real", filepath.Join(dir, "real", "again")), os.Symlink("real", filepath.Join(dir, "to.png"))); err != nil {
+	for _, folder := range []string{filepath.Join(dir, "real"), elsewhere} {
+		writePicture(t, filepath.Join(folder, "a.png"), stripe(12, 0, 1, color.White))
+		writePicture(t, filepath.Join(folder, odd), stripe(12, 1, 1, color.White))
+	}
+	if err := errors.Join(os.Symlink("../real", filepath.Join(dir, "real", "again")), os.Symlink("real", filepath.Join(dir, "same")), os.Symlink(elsewhere, filepath.Join(dir, "to.png"))); err != nil {
 		t.Skip("this system has no links: ", err)
 	}
 	lines := strings.Split(strings.TrimSpace(wantSuccess(t, "predict", "--cpu", "--checkpoint", checkpoint, dir)), "\n")

@@ -41,11 +41,15 @@ func IsOutput(dir string) bool {
 
 // Walk finds the pictures in a folder and in the folders inside it, but for what is
 // [Ignored], in the order of their names, and says of each where it is in the folder, with slashes, and what [os.Stat] says
-// of it, nil if that fails. It follows links, but not to a folder that it is in, nor to one of
-// above. Of the folders inside, it does not enter but return those that are [IsOutput].
+// of it, nil if that fails. It follows links, but enters a folder only once, however many lead
+// to it, and none of above. Of the folders inside, it does not enter but return those that
+// are [IsOutput].
 func Walk(ctx context.Context, dir string, above []fs.FileInfo, found func(file string, info fs.FileInfo)) (outputs []string, err error) {
-	w := walker{ctx: ctx, root: dir, found: found}
-	err = w.walk("", above)
+	w := walker{ctx: ctx, root: dir, found: found, entered: map[int64][]fs.FileInfo{}}
+	for _, info := range above {
+		w.enter(info)
+	}
+	err = w.walk("")
 	return w.outputs, err
 }
 
@@ -55,9 +59,20 @@ type walker struct {
 	root    string
 	found   func(file string, info fs.FileInfo)
 	outputs []string
+	entered map[int64][]fs.FileInfo // folders by the time of their last change, to find one fast
 }
 
-func (w *walker) walk(inner string, above []fs.FileInfo) error {
+// enter reports whether a folder has not been entered before.
+func (w *walker) enter(folder fs.FileInfo) bool {
+	at := folder.ModTime().UnixNano()
+	if slices.ContainsFunc(w.entered[at], func(info fs.FileInfo) bool { return os.SameFile(info, folder) }) {
+		return false
+	}
+	w.entered[at] = append(w.entered[at], folder)
+	return true
+}
+
+func (w *walker) walk(inner string) error {
 	if err := w.ctx.Err(); err != nil {
 		return err
 	}
@@ -66,10 +81,9 @@ func (w *walker) walk(inner string, above []fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	if slices.ContainsFunc(above, func(info fs.FileInfo) bool { return os.SameFile(info, self) }) {
+	if !w.enter(self) {
 		return nil
 	}
-	above = append(slices.Clip(above), self)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
@@ -84,7 +98,7 @@ func (w *walker) walk(inner string, above []fs.FileInfo) error {
 		case err == nil && info.IsDir() && IsOutput(full):
 			w.outputs = append(w.outputs, full)
 		case err == nil && info.IsDir():
-			if err := w.walk(file, above); err != nil {
+			if err := w.walk(file); err != nil {
 				return err
 			}
 		case IsPicture(e.Name()):
