@@ -204,7 +204,10 @@ sees them.`,
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
-			if err := checkOutFile(out); err != nil {
+			if err := checkOutFile("out", out); err != nil {
+				return err
+			}
+			if err := checkOutOfClasses("out", out, config.Dataset); err != nil {
 				return err
 			}
 			config.DataDir = *dataDir

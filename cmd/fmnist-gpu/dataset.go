@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -101,59 +100,6 @@ func movedFromRun(cmd *cobra.Command, dir string, err error) error {
 		return err
 	}
 	return movedFrom("the run "+dir, "name it with --dataset", err)
-}
-
-// checkOutside refuses an output folder of a flag in a folder of class folders, where it
-// would become a class, or a part of one.
-func checkOutside(flag, out, pictures string) error {
-	if pictures == dataset.FashionMNIST.Name || !dataset.HasClassFolders(pictures) {
-		return nil
-	}
-	return refuseInside(flag, out, pictures)
-}
-
-// refuseInside refuses an output folder of a flag in a folder of pictures.
-func refuseInside(flag, out, pictures string) error {
-	if !isInside(out, pictures) {
-		return nil
-	}
-	return &commandLineError{fmt.Sprintf("the output folder %s would be in the folder of pictures %s, and its own pictures be taken for some of those: name another folder with --%s", out, pictures, flag)}
-}
-
-// isInside reports whether a path, at which there need not be anything, is that of a folder
-// or leads into it.
-func isInside(path, folder string) bool {
-	want, err := os.Stat(folder)
-	if err != nil {
-		return false
-	}
-	for at := realPath(path); ; at = filepath.Dir(at) {
-		if info, err := os.Stat(at); err == nil && os.SameFile(info, want) {
-			return true
-		}
-		if at == filepath.Dir(at) {
-			return false
-		}
-	}
-}
-
-// realPath follows the links in a path as far as there is something, and returns the
-// absolute path.
-func realPath(path string) string {
-	at, err := filepath.Abs(path)
-	if err != nil {
-		return path
-	}
-	rest := ""
-	for ; ; at = filepath.Dir(at) {
-		if real, err := filepath.EvalSymlinks(at); err == nil {
-			return filepath.Join(real, rest)
-		}
-		if at == filepath.Dir(at) {
-			return filepath.Join(at, rest)
-		}
-		rest = filepath.Join(filepath.Base(at), rest)
-	}
 }
 
 // printNotes prints what is unusual about a dataset.

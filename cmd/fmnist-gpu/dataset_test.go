@@ -94,9 +94,9 @@ func TestOutputsInDataset(t *testing.T) {
 			{"data", "audit", "--cpu", "--folds", "0", "--dataset", pictures},
 			{"eval", "--cpu", "--checkpoint", checkpoint, "--dataset", pictures},
 		} {
-			wantFailure(t, append(args, "--out", out), exitUsage, out, pictures, "name another folder with --out")
+			wantFailure(t, append(args, "--out", out), exitUsage, "--out "+out, "inside "+pictures, "name a place elsewhere")
 		}
-		wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, pictures, "--explain", out}, exitUsage, out, pictures, "name another folder with --explain")
+		wantFailure(t, []string{"predict", "--cpu", "--checkpoint", checkpoint, pictures, "--explain", out}, exitUsage, "--explain "+out, "inside "+pictures)
 	}
 	if entries, err := os.ReadDir(pictures); err != nil || len(entries) != len(stripeClasses) {
 		t.Errorf("the dataset holds %v (%v)", entries, err)

@@ -81,10 +81,8 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
 				return err
 			}
-			if f.out != "" {
-				if err := checkOutside("out", f.out, config.Dataset); err != nil {
-					return err
-				}
+			if err := f.checkOutputs(config); err != nil {
+				return err
 			}
 			config.Quiet = f.asJSON
 			err := f.run(c, config)
@@ -115,6 +113,23 @@ func (f *evalSettings) add(c *cobra.Command) {
 	bind(output, &f.cam, "cam", setting.Choice(string(trainer.HiResCAM), string(trainer.GradCAM)), "method of the class activation maps in gradcam.png: hirescam or gradcam")
 	bind(output, &f.predictions, "predictions", setting.Path("FILE", "a CSV file"), "write each image's probabilities to this CSV file")
 	bind(output, &f.asJSON, "json", setting.Bool(), "print the metrics as JSON, as in a run's metrics.json")
+}
+
+// checkOutputs checks the folder of --out and the file of --predictions.
+func (f *evalSettings) checkOutputs(config study.Config) error {
+	if f.out != "" {
+		if err := checkOutside("out", f.out, config.Dataset); err != nil {
+			return err
+		}
+	}
+	if f.predictions == "" {
+		return nil
+	}
+	inputs := append([]string{f.checkpoint.path, f.checkpoint.model, f.twins}, f.together...)
+	if err := checkOutFile("predictions", f.predictions, inputs...); err != nil {
+		return err
+	}
+	return checkOutOfClasses("predictions", f.predictions, config.Dataset)
 }
 
 // run evaluates, writes what the flags ask for, and prints the figures.

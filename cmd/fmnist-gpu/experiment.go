@@ -182,6 +182,9 @@ func (f *experimentFlags) experiment(c *cobra.Command, name string) (study.Exper
 	if f.out == "" {
 		f.out = filepath.Join("runs", e.Name)
 	}
+	if err := checkInFolder(f.out, name, study.ExperimentFile, study.RunsFile, manifestFile); err != nil {
+		return e, err
+	}
 	return e, f.checkOutside(e)
 }
 

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,7 +88,7 @@ func runExport(c *cobra.Command, f exportFlags) error {
 			}
 		}
 	}
-	if err := checkOutFile(f.out); err != nil {
+	if err := checkOutFile("out", f.out, f.checkpoint.path, f.checkpoint.model); err != nil {
 		return err
 	}
 	m, err := f.checkpoint.load(c, nil, dataset.FashionMNIST)
@@ -110,8 +108,7 @@ func runExport(c *cobra.Command, f exportFlags) error {
 		return err
 	}
 	text := fmt.Sprintf("%s: %s, for images of %v and %d classes", f.out, m.Network.Name, m.Network.Input, len(m.Network.Classes))
-	stdout, err := os.Stdout.Stat()
-	if !info.Mode().IsRegular() || err == nil && os.SameFile(info, stdout) { // standard output holds the model
+	if !isReplaced(info) { // it may be standard output, which then holds the model
 		_, err = fmt.Fprintln(c.ErrOrStderr(), text)
 		return err
 	}
@@ -131,25 +128,4 @@ func (f exportFlags) exportFormat() (string, error) {
 		return formatSafetensors, nil
 	}
 	return "", &commandLineError{fmt.Sprintf("--out %s ends with neither .onnx nor .safetensors: name the format with --format onnx or --format safetensors", f.out)}
-}
-
-// checkOutFile returns an error if the file that --out names clearly cannot be written:
-// better before the work than after it.
-func checkOutFile(path string) error {
-	if folder := filepath.Dir(path); !isFolder(folder) {
-		return fmt.Errorf("cannot write %s: the folder %s does not exist; create it, or name another file with --out", path, folder)
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return fmt.Errorf("cannot write %s: a folder of that name is in the way: name a file with --out", path)
-	}
-	return nil
-}
-
-// isFolder reports whether a folder of that name exists, or may exist.
-func isFolder(path string) bool {
-	info, err := os.Stat(path)
-	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist)
-	}
-	return info.IsDir()
 }

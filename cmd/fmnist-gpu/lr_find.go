@@ -52,6 +52,9 @@ default, does not train on the held-out images.`,
 			if err := resolve(c, &config, f.config); err != nil {
 				return err
 			}
+			if err := f.checkOut(c, config); err != nil {
+				return err
+			}
 			config.Quiet = f.asJSON
 			return withDevice(c, config, func(d *device, data *dataset.Dataset) error { return f.run(c, d, data, config) })
 		},
@@ -81,13 +84,19 @@ func addSweepFlags(flags *pflag.FlagSet) {
 	})
 }
 
+// checkOut checks the file of --out, if there is one.
+func (f *sweepFlags) checkOut(c *cobra.Command, config study.Config) error {
+	if f.out == "" {
+		return nil
+	}
+	if err := checkOutFile("out", f.out, f.config, config.InitFrom, c.Flags().Lookup("model").Value.String()); err != nil {
+		return err
+	}
+	return checkOutOfClasses("out", f.out, config.Dataset)
+}
+
 // run sweeps, draws what --out asks for, and prints the suggestions.
 func (f *sweepFlags) run(c *cobra.Command, d *device, data *dataset.Dataset, config study.Config) error {
-	if f.out != "" {
-		if err := checkOutFile(f.out); err != nil {
-			return err
-		}
-	}
 	network, err := config.BuildNetwork(data.Info)
 	if err != nil {
 		return err

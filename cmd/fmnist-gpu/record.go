@@ -55,6 +55,9 @@ machine.`,
 			if i, err := os.Stat(out); err == nil && i.IsDir() {
 				out = filepath.Join(out, "record")
 			}
+			if err := checkRecord(out, args[0], twins, with); err != nil {
+				return err
+			}
 			r, err := newRecord(filepath.Base(named), args[0], twins)
 			if err != nil {
 				return err
@@ -88,6 +91,16 @@ machine.`,
 	bind(g, &out, "out", setting.Path("PATH", "a path without an extension"), "write to this `PATH` with .json and .md appended; in a folder, the name is record (default: the folder of the runs)")
 	bind(g, &asJSON, "json", setting.Bool(), "print the record as JSON, not as Markdown")
 	return c
+}
+
+// checkRecord checks the files of a record.
+func checkRecord(out string, inputs ...string) error {
+	for _, extension := range []string{".json", ".md"} {
+		if err := checkOutFile("out", out+extension, inputs...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // addRecord adds the seeds of the record in a file.

@@ -24,6 +24,11 @@ report of several runs ranks them and shows which differences are significant.
 		Args:              oneArgument("one folder, of a run or of runs"),
 		ValidArgsFunction: completeRunFolders,
 		RunE: func(c *cobra.Command, args []string) error {
+			if out != "" {
+				if err := checkOutFile("out", out, args[0]); err != nil {
+					return err
+				}
+			}
 			path, err := report.Write(args[0], out)
 			if err != nil {
 				return err

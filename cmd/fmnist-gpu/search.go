@@ -70,6 +70,9 @@ If a search is interrupted or killed, the same command resumes it.`,
 			if f.out == "" {
 				f.out = filepath.Join("runs", s.Name)
 			}
+			if err := checkInFolder(f.out, args[0], study.SearchFile, study.TrialsFile, study.BestFile); err != nil {
+				return err
+			}
 			if err := f.checkOutside(s.Experiment()); err != nil {
 				return err
 			}
