@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 )
@@ -49,8 +49,9 @@ func (m *Model) Evaluate(ctx context.Context, images dataset.Split) (*Evaluation
 // Model returns the model that was evaluated.
 func (e *Evaluation) Model() *Model { return e.model }
 
-// Write writes the metrics, predictions and pictures to a folder, which it creates;
-// cam is the method for [GradCAMPicture], an unknown one [ErrUsage].
+// Write writes the predictions, pictures and metrics to a folder, which it creates; cam is the
+// method for [GradCAMPicture], an unknown one [ErrUsage]. The metrics come last, and those of
+// an earlier evaluation go first: where they are, the other files are of the same evaluation.
 func (e *Evaluation) Write(dir string, cam CAM) error {
 	if err := cam.check(); err != nil {
 		return err
@@ -59,8 +60,18 @@ func (e *Evaluation) Write(dir string, cam CAM) error {
 		return fmt.Errorf("cannot create the folder %s: %w", dir, cause(err))
 	}
 	out := folder{dir}
-	return errors.Join(out.writePredictions(nil, e.Images, e.Probabilities),
-		out.writePictures(classified{e.model, e.Images, e.Probabilities, e.Metrics, cam}), out.writeMetrics(e.Metrics))
+	for _, name := range []string{MetricsFile, GradCAMPicture} { // the latter is not drawn of every network
+		if err := atomicfile.Remove(out.path(name)); err != nil {
+			return fmt.Errorf("cannot remove %s: %w", out.path(name), cause(err))
+		}
+	}
+	if err := out.writePredictions(nil, e.Images, e.Probabilities); err != nil {
+		return err
+	}
+	if err := out.writePictures(classified{e.model, e.Images, e.Probabilities, e.Metrics, cam}); err != nil {
+		return err
+	}
+	return out.writeMetrics(e.Metrics)
 }
 
 // Without returns what follows from the predictions, as [metrics.Compute] does, for the

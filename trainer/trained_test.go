@@ -18,6 +18,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset/datasettest"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/model"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/picture"
 )
@@ -140,6 +141,44 @@ func TestEvaluationRefuses(t *testing.T) {
 	}
 	if _, err := m.Explain(data.Test.Image(0), 0, "grad-cam"); !errors.Is(err, ErrUsage) {
 		t.Errorf("an unknown method: %v", err)
+	}
+}
+
+// Where an evaluation's metrics are, the other files are of the same evaluation: a later one
+// that fails leaves none.
+func TestEvaluationWrites(t *testing.T) {
+	m, data := trained(t)
+	e, err := m.Evaluate(t.Context(), data.Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	var changed []string
+	atomicfile.Failpoint = func(path string) {
+		changed = append(changed, filepath.Base(path))
+		if _, err := os.Stat(filepath.Join(dir, MetricsFile)); err == nil && filepath.Base(path) != MetricsFile {
+			t.Errorf("%s is changed beside the metrics of another evaluation", filepath.Base(path))
+		}
+	}
+	defer func() { atomicfile.Failpoint = nil }()
+	for range 2 {
+		if err := e.Write(dir, HiResCAM); err != nil {
+			t.Fatal(err)
+		}
+		if changed[len(changed)-1] != MetricsFile {
+			t.Errorf("written last: %s", changed[len(changed)-1])
+		}
+	}
+	roc := filepath.Join(dir, ROCPicture)
+	if err := errors.Join(os.Remove(roc), os.Mkdir(roc, 0o777)); err != nil {
+		t.Fatal(err)
+	}
+	changed = nil
+	if err := e.Write(dir, HiResCAM); err == nil || !strings.Contains(err.Error(), roc) {
+		t.Errorf("with a folder in place of a picture: %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, MetricsFile)); err == nil || slices.Contains(changed, SamplesPicture) {
+		t.Errorf("after an error, the metrics are there (%v), and %v changed", err, changed)
 	}
 }
 
