@@ -143,7 +143,7 @@ func benchDevice(c *cobra.Command, d *device, o bench.Options, against []string,
 		if peak, err := m.MeasurePeak(); err == nil {
 			r.Peak = &peak
 		} else { // which loses nothing of what has been measured
-			fmt.Fprintf(c.ErrOrStderr(), "note: the peak rates of the device could not be measured: %s\n", oneLine(err))
+			printNote(c.ErrOrStderr(), "the peak rates of the device could not be measured: %s", oneLine(err))
 		}
 	}
 	return r, comparePeers(r, programs), keeping
@@ -154,7 +154,7 @@ func benchDevice(c *cobra.Command, d *device, o bench.Options, against []string,
 func profileOps(w io.Writer, s *bench.Session) (p bench.Profile, done bool, err error) {
 	p, err = s.Profile()
 	if errors.Is(err, kernels.ErrNoTimestamps) {
-		fmt.Fprintf(w, "note: no table of ops: %s\n", oneLine(err))
+		printNote(w, "no table of ops: %s", oneLine(err))
 		return bench.Profile{}, false, nil
 	}
 	return p, err == nil, err

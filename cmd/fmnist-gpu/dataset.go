@@ -105,7 +105,7 @@ func movedFromRun(cmd *cobra.Command, dir string, err error) error {
 // printNotes prints what is unusual about a dataset.
 func printNotes(out io.Writer, d *dataset.Dataset) {
 	for _, note := range d.Notes {
-		fmt.Fprintf(out, "note: %s\n", note)
+		printNote(out, "%s", note)
 	}
 }
 
@@ -135,7 +135,7 @@ func remedied(err error) string {
 	case errors.As(err, &keep):
 		text += cacheRemedy()
 	}
-	return text
+	return printable(text)
 }
 
 // quoted quotes a path for the shell if necessary.

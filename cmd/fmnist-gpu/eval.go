@@ -231,7 +231,7 @@ func (v evaluation) on(c *cobra.Command, d *device, config study.Config) (*train
 	}
 	for i, class := range m.Network.Classes {
 		if class != data.Classes[i] && !config.Quiet {
-			fmt.Fprintf(c.OutOrStdout(), "note: the dataset's classes have other names: what it calls %q, the model and the figures below call %q\n", data.Classes[i], class)
+			printNote(c.OutOrStdout(), "the dataset's classes have other names: what it calls %q, the model and the figures below call %q", data.Classes[i], class)
 			break
 		}
 	}
@@ -321,13 +321,13 @@ func sameDataset(c *cobra.Command, path string, config study.Config, data *datas
 	if !c.Flags().Changed("dataset") {
 		return fmt.Errorf("%w, or use --dataset to name what to evaluate on", err)
 	}
-	fmt.Fprintln(c.ErrOrStderr(), changedNote(err, "the model may have been trained on some of the images it is evaluated on"))
+	printChanged(c.ErrOrStderr(), err, "the model may have been trained on some of the images it is evaluated on")
 	return nil
 }
 
-// changedNote returns a note about an error of changedSince and what may follow from it.
-func changedNote(err error, so string) string {
-	return "note: " + strings.TrimPrefix(oneLine(err), dataset.ErrBadData.Error()+": ") + "; otherwise " + so
+// printChanged prints a note about an error of changedSince and what may follow from it.
+func printChanged(w io.Writer, err error, so string) {
+	printNote(w, "%s; otherwise %s", strings.TrimPrefix(oneLine(err), dataset.ErrBadData.Error()+": "), so)
 }
 
 // changedSince returns an error if the run at path was trained on a dataset that has
@@ -365,7 +365,7 @@ func printMetrics(w io.Writer, e *trainer.Evaluation) error {
 		if c.AUC != nil {
 			area = fmt.Sprintf("%.4f", *c.AUC)
 		}
-		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%s\t%s\t\n", c.Name, c.Precision, c.Recall, c.F1, area, humanize.Comma(int64(c.Support)))
+		fmt.Fprintf(t, "%s\t%.4f\t%.4f\t%.4f\t%s\t%s\t\n", printable(c.Name), c.Precision, c.Recall, c.F1, area, humanize.Comma(int64(c.Support)))
 	}
 	fmt.Fprintf(t, "macro average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Macro.Precision, m.Macro.Recall, m.Macro.F1)
 	fmt.Fprintf(t, "weighted average\t%.4f\t%.4f\t%.4f\t\t\t\n", m.Weighted.Precision, m.Weighted.Recall, m.Weighted.F1)

@@ -310,7 +310,7 @@ func printStatus(out io.Writer, list []study.JobStatus) error {
 	}
 	for _, s := range list {
 		if s.State == study.JobFailed {
-			fmt.Fprintf(w, "job %d failed on %s, %s: %s\n", s.Index, s.Failure.Host, humanize.Time(s.Failure.Time), s.Failure.Error)
+			fmt.Fprintf(w, "job %d failed on %s, %s: %s\n", s.Index, printable(s.Failure.Host), humanize.Time(s.Failure.Time), printable(s.Failure.Error))
 		}
 	}
 	counts, words := countStates(list), []string{}

@@ -6,12 +6,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -151,7 +154,23 @@ func exitCode(err error) int {
 
 // oneLine returns an error's text with its lines joined by semicolons.
 func oneLine(err error) string {
-	return strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; ")
+	return printable(strings.Join(strings.FieldsFunc(err.Error(), func(r rune) bool { return r == '\n' }), "; "))
+}
+
+// printNote prints a note, which may contain names of files and classes.
+func printNote(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, "note: "+printable(fmt.Sprintf(format, args...)))
+}
+
+// printable returns text, such as a file's name, on one line and without what a terminal or
+// a table would take for a command.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(text, string(utf8.RuneError)))
 }
 
 // version returns the version of the module that this program was built from, or

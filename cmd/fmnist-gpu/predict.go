@@ -18,7 +18,6 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize/english"
@@ -107,7 +106,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 		return err
 	}
 	for _, folder := range outputs {
-		fmt.Fprintf(c.ErrOrStderr(), "note: the folder %s is left out: it holds what this program has written\n", folder)
+		printNote(c.ErrOrStderr(), "the folder %s is left out: it holds what this program has written", folder)
 	}
 	for _, arg := range args {
 		if info, err := os.Stat(arg); f.explain != "" && err == nil && info.IsDir() {
@@ -132,7 +131,7 @@ func predict(c *cobra.Command, f predictFlags, args []string) error {
 	switch {
 	case f.asJSON:
 		if slices.ContainsFunc(p.list, func(f classifiedFile) bool { return !utf8.ValidString(f.File) }) {
-			fmt.Fprintln(c.ErrOrStderr(), "note: some names of files are not UTF-8, which JSON cannot hold: --csv has them as they are")
+			printNote(c.ErrOrStderr(), "some names of files are not UTF-8, which JSON cannot hold: --csv has them as they are")
 		}
 		err = printJSON(c.OutOrStdout(), p.list)
 	case f.asCSV:
@@ -454,17 +453,6 @@ func printPredictions(w io.Writer, list []classifiedFile) error {
 		fmt.Fprintf(t, "%s\t%s\n", printable(f.File), strings.Join(classes, ", "))
 	}
 	return t.Flush()
-}
-
-// printable returns a file's name as text on one line, without what a terminal or a table
-// would take for a command.
-func printable(name string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(name, string(utf8.RuneError)))
 }
 
 func writePredictionsCSV(w io.Writer, list []classifiedFile) error {

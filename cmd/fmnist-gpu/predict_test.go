@@ -355,6 +355,33 @@ func TestPredictExplain(t *testing.T) {
 	}
 }
 
+// Names of pictures and folders reach a terminal without what it would take for a command.
+func TestNamesArePrintable(t *testing.T) {
+	isolateCache(t)
+	checkpoint, dir := filepath.Join(trainedOnStripes(t), "cnn"), t.TempDir()
+	writeClassFolders(t, dir, 12, 12, color.White)
+	const name = "\x1b]0;changed title\a\u009b1m.png"
+	if err := os.WriteFile(filepath.Join(dir, "low", name), []byte("GIF89a"), 0o666); err != nil {
+		t.Skip(err) // this file system takes no such name
+	}
+	writeFile(t, filepath.Join(dir, "\x1b[31m", trainer.ArgsFile), "")
+	train := []string{"train", "--cpu", "--dataset", dir, "--dry-run"}
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{train, exitBadFile},
+		{append(train, "--skip-bad"), exitDone},
+		{[]string{"predict", "--cpu", "--checkpoint", checkpoint, dir}, exitBadFile},
+		{[]string{"predict", "--cpu", "--checkpoint", checkpoint, filepath.Join(dir, "\x1b[31m")}, exitBadFile},
+	} {
+		stdout, stderr, code := run(t, c.args...)
+		if all := stdout + stderr; code != c.code || strings.ContainsAny(all, "\x1b\a\u009b") || !strings.ContainsRune(all, utf8.RuneError) {
+			t.Errorf("%q: exit code %d, prints %q", c.args, code, all)
+		}
+	}
+}
+
 // An interruption ends the program with its exit code and no result.
 func TestPredictInterrupted(t *testing.T) {
 	checkpoint := filepath.Join(trainedOnStripes(t), "cnn")

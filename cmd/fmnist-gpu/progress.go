@@ -102,10 +102,10 @@ func (p *progress) Start(s trainer.Summary) {
 		s.Network.Name, humanize.Comma(int64(s.Parameters)), trainImages(s),
 		humanize.Comma(int64(s.Recipe.BatchSize)), selecting, p.dir)
 	if dropout := p.config.Dropout; dropout != nil && *dropout > 0 && !s.Network.HasDropout() {
-		fmt.Fprintf(p.out, "note: the network %s has no dropout: the setting dropout, %g, changes nothing\n", s.Network.Name, *dropout)
+		printNote(p.out, "the network %s has no dropout: the setting dropout, %g, changes nothing", s.Network.Name, *dropout)
 	}
 	for _, note := range s.Notes {
-		fmt.Fprintf(p.out, "note: %s\n", note)
+		printNote(p.out, "%s", note)
 	}
 }
 

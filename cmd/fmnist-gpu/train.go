@@ -405,7 +405,7 @@ func trainAndPrint(cmd *cobra.Command, c study.Config, d *device, data *dataset.
 	}
 	if c.InitFrom != "" && !o.Resume {
 		if err := changedSince(c.InitFrom, c, data); err != nil {
-			fmt.Fprintln(cmd.ErrOrStderr(), changedNote(err, "the weights of --init may have been trained on some of the test images"))
+			printChanged(cmd.ErrOrStderr(), err, "the weights of --init may have been trained on some of the test images")
 		}
 	}
 	out := cmd.OutOrStdout()
