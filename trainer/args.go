@@ -128,7 +128,7 @@ func ReadArgs(dir string, parse func(file string, text []byte) error) error {
 // the run in a folder was trained on, by the hashes of both. Without hashes, it cannot
 // tell. That error ends with one remedy, to restore the dataset; the caller may add another.
 func CheckDataset(dir string, data *dataset.Dataset) error {
-	had, err := folder{dir}.readEnvironment()
+	had, err := ReadEnvironment(dir)
 	if err != nil {
 		return err
 	}
@@ -155,10 +155,11 @@ func CheckDataset(dir string, data *dataset.Dataset) error {
 		dataset.ErrBadData, data.Dir, dir, strings.Join(changed, ", "))
 }
 
-// readEnvironment reads where the run was trained last.
-func (f folder) readEnvironment() (Environment, error) {
+// ReadEnvironment returns where the run in a folder was trained last. The error is that of
+// [ReadArgs].
+func ReadEnvironment(dir string) (Environment, error) {
 	var had struct{ Environment Environment }
-	err := ReadArgs(f.dir, func(_ string, text []byte) error { return setting.Unmarshal(text, &had) })
+	err := ReadArgs(dir, func(file string, text []byte) error { return setting.Decode(file, text, &had) })
 	return had.Environment, err
 }
 

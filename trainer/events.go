@@ -8,6 +8,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/tensorboard"
 )
 
@@ -101,7 +102,7 @@ func (t *training) hyperparameters() (map[string]any, error) {
 		return nil, err
 	}
 	settings := map[string]any{"dataset": t.data.Name, "images": t.data.Shape.String(), "init": t.options.InitFrom}
-	return settings, yaml.Unmarshal(text, &settings)
+	return settings, setting.Decode("the settings", text, &settings)
 }
 
 // steps writes logged steps.

@@ -230,7 +230,7 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 			return p, &LostError{f.dir, fmt.Sprintf("%s has results but no %s, so it cannot continue; restore that file from a copy, or start a new run, perhaps from its weights", f.dir, stateFile)}
 		}
 		p.notes = []string{"the run has no checkpoint yet: it starts from the beginning"}
-		was, err := f.readEnvironment()
+		was, err := ReadEnvironment(f.dir)
 		p.environment.Init = was.Init
 		return p, err
 	}
@@ -253,7 +253,7 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		return p, f.damaged(MetricsFile, errors.New("it cannot be read"))
 	}
 	p.notes = resumeNotes(p.state, had.Recipe, r)
-	was, err := f.readEnvironment()
+	was, err := ReadEnvironment(f.dir)
 	if err != nil {
 		return p, err
 	}

@@ -275,7 +275,7 @@ func TestMovedRunSaysSo(t *testing.T) {
 			t.Errorf("training %d says %q, want %q", i, said, step.says)
 		}
 	}
-	e, err := folder{dir}.readEnvironment()
+	e, err := ReadEnvironment(dir)
 	if want := []string{narrow.rounding(), wide.rounding()}; err != nil || !slices.Equal(e.Earlier, want) || e.Tuned != "0123abcd" {
 		t.Errorf("recorded %+v (%v), want earlier %v", e, err, want)
 	}

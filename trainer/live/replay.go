@@ -13,7 +13,6 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -66,10 +65,11 @@ func replayStart(dir string) (*Start, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Start{Network: c.Model, Epochs: c.Epochs, FirstEpoch: 1, BatchSize: c.BatchSize, SelectOn: c.SelectOn}
-	if s.Device, err = readDevice(dir); err != nil {
+	e, err := trainer.ReadEnvironment(dir)
+	if err != nil {
 		return nil, err
 	}
+	s := &Start{Network: c.Model, Device: e.Device, Epochs: c.Epochs, FirstEpoch: 1, BatchSize: c.BatchSize, SelectOn: c.SelectOn}
 	n, err := trainer.ReadNetwork(filepath.Join(dir, trainer.LastWeights)) // many pages may ask at once
 	if err != nil {
 		return s, nil // there are none yet
@@ -82,21 +82,6 @@ func replayStart(dir string) (*Start, error) {
 		s.Parameters += l.Parameters
 	}
 	return s, nil
-}
-
-// readDevice returns the name of the device that the run was trained on.
-func readDevice(dir string) (string, error) {
-	text, err := limitedfile.Read(filepath.Join(dir, trainer.ArgsFile), limitedfile.Settings)
-	if err != nil {
-		return "", err
-	}
-	var args struct {
-		Environment trainer.Environment `yaml:"environment"`
-	}
-	if err := setting.Unmarshal(text, &args); err != nil {
-		return "", fmt.Errorf("cannot read the settings of the run %s: %w", dir, err)
-	}
-	return args.Environment.Device, nil
 }
 
 // readSteps reads steps.csv, which not every run has.

@@ -2,7 +2,9 @@ package setting
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -144,7 +146,7 @@ func TestAssignments(t *testing.T) {
 		"rate: '1'":          `c.yaml: line 1: rate is the text "1": want a positive number`,
 		"seed: [1, 2]":       "c.yaml: line 1: seed is a list: want a whole number",
 		"name:":              "c.yaml: line 1: name has no value: want a name",
-		"crop: 1\ncrop: 2":   "c.yaml: line 2: crop is given twice, first on line 1",
+		"crop: 1\ncrop: 2":   `c.yaml: line 2: "crop" is given twice, first on line 1`,
 		"crop: !!int 1":      "c.yaml: line 1: crop is tagged int",
 		"{crop: {crop: 1}}":  "c.yaml: line 1: crop is a group of keys",
 		"- crop":             "c.yaml: line 1: found a list: want lines",
@@ -160,5 +162,52 @@ func TestAssignments(t *testing.T) {
 	}
 	if entries, err := ParseEntries("c.yaml", nil); err != nil || entries != nil {
 		t.Errorf("an empty file: %v (%v)", entries, err)
+	}
+}
+
+// Decode reads what the program wrote and refuses the rest in one line, in memory in
+// proportion to the text.
+func TestDecode(t *testing.T) {
+	type content struct {
+		Name string
+		Runs map[string][]string
+	}
+	var got content
+	if err := Decode("x.yaml", []byte("name: &a n\nother: {b: 1}\nruns:\n  r: [*a, m]\n"), &got); err != nil || got.Name != "n" || !slices.Equal(got.Runs["r"], []string{"n", "m"}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if err := Decode("x.yaml", nil, &got); err != nil {
+		t.Errorf("an empty file: %v", err)
+	}
+	keys := func(n int) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "k%d: , ", i)
+		}
+		return b.String()
+	}
+	for text, say := range map[string]string{
+		"name: {" + strings.Repeat("a: ,", 900) + "}":              `x.yaml: line 1: "a" is given twice`,
+		"runs: {r: [{" + strings.Repeat("? [b] : ,", 900) + "}]}":  "x.yaml: line 1: the key is a list",
+		"name: {" + strings.Repeat("\"c\\n\" : , ", 2) + "}":       `x.yaml: line 1: "c\n" is given twice`,
+		"name: {" + strings.Repeat("a: ,", 2500) + "}":             "x.yaml: line 1: found a group of more than 1000 keys",
+		"name: {" + keys(mostKeys+1) + "}":                         "x.yaml: line 1: found a group of more than 1000 keys",
+		"runs: [" + strings.Repeat("{a: 1}, ", 2500) + "]":         "x.yaml: line 1 is damaged",
+		"runs: {r: [" + strings.Repeat("[], ", 2500) + "]}":        "x.yaml: line 1 is damaged",
+		"name: b\nruns: &r {r: [b]}\nother: c\nmore: {runs: [*r, ": "x.yaml: line 4: ",
+		"a: &a [*a]\nruns: *a":                                     "x.yaml: line 1 is damaged",
+		"name: b\nname: c":                                         `x.yaml: line 2: "name" is given twice, first on line 1`,
+	} {
+		var into content
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		err := Decode("x.yaml", []byte(text), &into)
+		runtime.ReadMemStats(&after)
+		if !errors.Is(err, ErrWrong) || !strings.HasPrefix(err.Error(), say) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%.60q: %.200v, want one line with %s", text, err, say)
+		}
+		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(1<<20+500*len(text)); used > most {
+			t.Errorf("%.60q: %d bytes of memory for %d of text, want at most %d", text, used, len(text), most)
+		}
 	}
 }

@@ -119,7 +119,7 @@ func Entries(file string, mapping *yaml.Node) ([]Entry, error) {
 		case key.Tag == "!!merge":
 			return nil, Errorf("%s: merging with << is not supported: write the settings out", source)
 		case lines[key.Value] > 0:
-			return nil, Errorf("%s: %s is given twice, first on line %d: leave one out", source, key.Value, lines[key.Value])
+			return nil, Errorf("%s: %s is given twice, first on line %d: leave one out", source, Shown(key.Value), lines[key.Value])
 		}
 		lines[key.Value] = key.Line
 		if value.Kind == yaml.AliasNode {
@@ -128,6 +128,53 @@ func Entries(file string, mapping *yaml.Node) ([]Entry, error) {
 		list = append(list, Entry{file, key.Line, key.Value, value})
 	}
 	return list, nil
+}
+
+// mostKeys is the most keys that a mapping may have in a file that [Decode] reads.
+const mostKeys = 1000
+
+// Decode sets what a YAML file that this program wrote says of *into. The file may be
+// anybody's: where [yaml.Unmarshal] compares all keys of a mapping with each other and
+// describes each pair of equal ones, Decode needs memory in proportion to the text. The
+// error is [ErrWrong], of one line, and names the file, as given, and the line.
+func Decode(file string, text []byte, into any) error {
+	root, err := parseDocument(file, text)
+	if err != nil || root == nil {
+		return err
+	}
+	if err := checkMappings(file, root); err != nil {
+		return err
+	}
+	if err := root.Decode(into); err != nil {
+		return Errorf("%s: %s", file, damagedLine(err))
+	}
+	return nil
+}
+
+// checkMappings refuses a mapping, at any depth, that is long or has equal keys.
+func checkMappings(file string, n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode {
+		if len(n.Content) > 2*mostKeys {
+			return Errorf("%s: line %d: found a group of more than %d keys: want fewer", file, n.Line, mostKeys)
+		}
+		if _, err := Entries(file, n); err != nil {
+			return err
+		}
+	}
+	for _, inner := range n.Content {
+		if err := checkMappings(file, inner); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// damagedLine rewords the library's error, which has many lines and speaks of Go types.
+func damagedLine(err error) string {
+	if match := lineNumber.FindString(err.Error()); match != "" {
+		return match + " is damaged"
+	}
+	return "the file is damaged"
 }
 
 // Assignments makes assignments of entries, whose keys must be in the table.

@@ -93,8 +93,8 @@ func readIndex(dir string) (*experimentIndex, error) {
 
 func parseIndex(path string, text []byte) (*experimentIndex, error) {
 	var index experimentIndex
-	if err := setting.Unmarshal(text, &index); err != nil {
-		return nil, usage("%s: %v: restore it, or choose another folder", path, err)
+	if err := setting.Decode(path, text, &index); err != nil {
+		return nil, usage("%v: restore it, or choose another folder", err)
 	}
 	for _, g := range append(index.Groups, groupIndex{Runs: index.Jobs.Runs}) {
 		for _, run := range g.Runs { // not a path to elsewhere: the file may be anybody's

@@ -90,7 +90,7 @@ func TestExperimentRefuses(t *testing.T) {
 		"base: [model]":                  "line 1: base: want lines",
 		"base: hello":                    "line 1: base: want lines",
 		"base: {lr: [0.1, 0.2]}":         "line 1: lr is a list: want a positive number up to 1000, such as 0.001, or move the list under grid",
-		"base:\n  lr: 0.1\n  lr: 0.2":    "line 3: lr is given twice, first on line 2",
+		"base:\n  lr: 0.1\n  lr: 0.2":    `line 3: "lr" is given twice, first on line 2`,
 		"grid: {lr: [-1]}":               "line 1: lr is -1",
 		"grid:\n  lr:\n  - 0.1\n  - x":   `line 4: lr is "x": want a positive number`,
 		"grid: {epochs: [1, 2.5]}":       "line 1: epochs is 2.5: want a whole number",

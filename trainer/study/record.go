@@ -7,10 +7,10 @@ import (
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/statistics"
 )
 
@@ -310,7 +310,7 @@ func (c Config) recordedRecipe() (map[string]any, error) {
 		return nil, err
 	}
 	var all map[string]any
-	if err := yaml.Unmarshal([]byte(text), &all); err != nil {
+	if err := setting.Decode("the settings", []byte(text), &all); err != nil {
 		return nil, err
 	}
 	for _, name := range append([]string{"seed"}, placeSettings...) {

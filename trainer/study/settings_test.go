@@ -67,7 +67,7 @@ func TestYAMLRefuses(t *testing.T) {
 		`name: ""`:                          "line 1: name is empty: want a name",
 		"data-dir:":                         "line 1: data-dir has no value: want a folder",
 		"out: [runs]":                       "line 1: out is a list: want a folder",
-		"lr: 0.1\nepochs: 3\nlr: 0.2":       "line 3: lr is given twice, first on line 1",
+		"lr: 0.1\nepochs: 3\nlr: 0.2":       `line 3: "lr" is given twice, first on line 1`,
 		"<<: {lr: 0.1}":                     "line 1: merging with << is not supported: write the settings out",
 		"lr: 0.1\n---\nlr: 0.2":             "line 2: a second document begins: want one",
 		"lr: 0.1\nepochs: 3\n---\nnothing:": "a second document begins",

@@ -23,6 +23,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
 var (
@@ -263,6 +264,34 @@ func TestAttackLinks(t *testing.T) {
 		}
 		if _, status := classifyPNG(t, s, "run="+name, boot(t, 1)); status != http.StatusNotFound && status != http.StatusForbidden {
 			t.Errorf("classify with a linked %s: status %d, want 403 or 404", file, status)
+		}
+	}
+}
+
+// A run's file, or an experiment's, that reads as much more than it has bytes takes no such
+// memory, and is answered in a line.
+func TestAttackFiles(t *testing.T) {
+	same := "{" + strings.Repeat("a: ,", 3000) + "}"
+	for _, c := range []struct{ file, content string }{
+		{"conv/" + trainer.ArgsFile, "environment: " + same},
+		{"more/" + study.ExperimentFile, "name: " + same},
+	} {
+		dir := runs(t)
+		s := newServer(t, Options{Folder: dir})
+		if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range []string{"/api/runs", "/api/events?run=conv"} {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			said := text(t, ask(s, "GET", target, nil))
+			runtime.ReadMemStats(&after)
+			if took, most := after.TotalAlloc-before.TotalAlloc, uint64(16<<20+100*len(c.content)); took > most {
+				t.Errorf("%s with %.40q in %s took %d bytes, want at most %d", target, c.content, c.file, took, most)
+			}
+			if len(said) > 64<<10 {
+				t.Errorf("%s with %.40q in %s: an answer of %d bytes", target, c.content, c.file, len(said))
+			}
 		}
 	}
 }
