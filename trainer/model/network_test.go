@@ -130,6 +130,7 @@ func TestYAMLErrors(t *testing.T) {
 		"layers: &a\n  - residual: {body: *a}" + end:                                                              "at most",
 		"layers: [" + strings.Repeat("relu, ", 10_000) + "flatten]":                                               "line 1: a network has at most 1000 layers",
 		"layers:" + end + "\n---\nlayers: [relu]":                                                                 "net.yaml holds more than one YAML document",
+		"layers: [" + strings.Repeat("relu, ", 1<<18) + "]":                                                       "net.yaml has more than 131072 values",
 		"layers:\n\t- relu": "net.yaml: not valid YAML: line 2",
 	} {
 		_, err := parse(text)

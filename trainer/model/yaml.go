@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // ParseYAML reads the layers of a network:
@@ -37,6 +39,9 @@ func ParseYAML(file string, text []byte) (Network, error) {
 	base := filepath.Base(file)
 	r := reader{source: &source{file: file, lines: map[string]int{}}}
 	n := Network{Name: strings.TrimSuffix(base, filepath.Ext(base)), source: r.source}
+	if err := setting.CheckYAML(text); err != nil {
+		return n, fmt.Errorf("%s %w", file, err)
+	}
 	var doc, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	err := decoder.Decode(&doc)

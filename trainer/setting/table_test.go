@@ -195,6 +195,8 @@ func TestDecode(t *testing.T) {
 		"runs: [" + strings.Repeat("{a: 1}, ", 2500) + "]":         "x.yaml: line 1 is damaged",
 		"runs: {r: [" + strings.Repeat("[], ", 2500) + "]}":        "x.yaml: line 1 is damaged",
 		"name: b\nruns: &r {r: [b]}\nother: c\nmore: {runs: [*r, ": "x.yaml: line 4: ",
+		"runs: {r: [" + strings.Repeat("a,", 1<<20) + "]}":         "x.yaml has more than 131072 values",
+		"runs:" + strings.Repeat("\n- - - -", 1<<17):               "x.yaml has more than 131072 values",
 		"a: &a [*a]\nruns: *a":                                     "x.yaml: line 1 is damaged",
 		"name: b\nname: c":                                         `x.yaml: line 2: "name" is given twice, first on line 1`,
 	} {
@@ -206,7 +208,7 @@ func TestDecode(t *testing.T) {
 		if !errors.Is(err, ErrWrong) || !strings.HasPrefix(err.Error(), say) || len(err.Error()) > 300 || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%.60q: %.200v, want one line with %s", text, err, say)
 		}
-		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(1<<20+500*len(text)); used > most {
+		if used, most := after.TotalAlloc-before.TotalAlloc, uint64(8<<20+300*min(len(text), 10_000)); used > most {
 			t.Errorf("%.60q: %d bytes of memory for %d of text, want at most %d", text, used, len(text), most)
 		}
 	}

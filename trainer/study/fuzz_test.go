@@ -3,6 +3,7 @@ package study
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"reflect"
 	"strings"
@@ -169,6 +170,22 @@ func TestIndexLeadsNowhereElse(t *testing.T) {
 	if index, err := parseIndex("experiment.yaml", []byte("name: x\ngroups: [{name: g, runs: [lr0.1-seed1]}]")); err != nil ||
 		!reflect.DeepEqual(index.Groups, []groupIndex{{"g", []string{"lr0.1-seed1"}}}) {
 		t.Errorf("%v, %v", index, err)
+	}
+}
+
+// The file of the largest experiment can be read again.
+func TestLargeIndex(t *testing.T) {
+	x := experimentIndex{Name: "large", Groups: []groupIndex{{Name: "lr"}}, Jobs: jobsIndex{Version: "v1"}}
+	for i := range maxRuns {
+		run := fmt.Sprintf("resnet20-lr0.001-label-smoothing0.1-ema0.999-seed%d", i)
+		x.Groups[0].Runs, x.Jobs.Runs = append(x.Groups[0].Runs, run), append(x.Jobs.Runs, run)
+	}
+	dir := t.TempDir()
+	if err := x.write(dir); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := readIndex(dir); err != nil || !reflect.DeepEqual(*got, x) {
+		t.Error(err)
 	}
 }
 
