@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -355,29 +356,34 @@ func (t *training) export(last snapshot, best bool) error {
 // than this version writes: missing figures are NaN. Best is not set.
 func ReadEpochs(dir string) ([]EpochReport, error) {
 	path := folder{dir}.path(ResultsFile)
-	text, err := limitedfile.Read(path, limitedfile.JSON)
+	f, err := limitedfile.OpenAtMost(path, limitedfile.JSON)
 	if err != nil {
 		return nil, err
 	}
-	epochs, err := parseEpochs(text)
+	defer f.Close()
+	epochs, err := parseEpochs(f)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read %s: %w: want a header and a row for each epoch", path, err)
 	}
 	return epochs, nil
 }
 
-func parseEpochs(text []byte) ([]EpochReport, error) {
+// mostReports is the most rows of results.csv that are read: in memory a row has fifty times
+// the bytes of the shortest one.
+const mostReports = 1 << 18
+
+func parseEpochs(text io.Reader) ([]EpochReport, error) {
 	var header []string
 	var epochs []EpochReport
-	for row, err := range limitedfile.Rows(bytes.NewReader(text)) {
+	for row, err := range limitedfile.Rows(text) {
 		switch {
 		case err != nil:
 			return nil, err
 		case header == nil:
 			header = slices.Clone(row)
 			continue
-		case len(epochs) == mostEpochs:
-			return nil, fmt.Errorf("it has more than %d rows", mostEpochs)
+		case len(epochs) == mostReports:
+			return nil, fmt.Errorf("it has more than %d rows", mostReports)
 		}
 		value := func(name string) float64 {
 			if at := slices.Index(header, name); at >= 0 {

@@ -17,7 +17,7 @@ func FuzzResults(f *testing.F) {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		epochs, err := parseEpochs(text)
+		epochs, err := parseEpochs(bytes.NewReader(text))
 		if err != nil {
 			return
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Twins are two images that are nearly the same.
@@ -328,7 +329,7 @@ func parseTwins(text io.Reader) ([]Twins, error) {
 		labelA, err5 := strconv.ParseUint(row[2], 10, 8)
 		labelB, err6 := strconv.ParseUint(row[5], 10, 8)
 		if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil {
-			return nil, fmt.Errorf("line %d: %v: want two images, a distance and true or false", line, row)
+			return nil, fmt.Errorf("line %d: %s: want two images, a distance and true or false", line, setting.Shown(strings.Join(row, ",")))
 		}
 		w := Twins{A: Image{strings.Clone(row[0]), int(a)}, B: Image{strings.Clone(row[3]), int(b)}, Distance: distance, Same: same,
 			LabelA: byte(labelA), LabelB: byte(labelB)}

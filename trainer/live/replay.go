@@ -9,10 +9,12 @@ import (
 	"math"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -117,7 +119,7 @@ func parseSteps(text io.Reader) ([]Step, error) {
 		step, err1 := strconv.Atoi(fields[0])
 		loss, err2 := strconv.ParseFloat(fields[min(1, len(fields)-1)], 64)
 		if err1 != nil || err2 != nil {
-			return nil, fmt.Errorf("line %d: %v: want a step and a loss", row, fields)
+			return nil, fmt.Errorf("line %d: %s: want a step and a loss", row, setting.Shown(strings.Join(fields, ",")))
 		}
 		if (row-2)%stride != 0 || math.IsNaN(loss) || math.IsInf(loss, 0) {
 			continue

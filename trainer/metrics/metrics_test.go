@@ -422,8 +422,9 @@ func TestReadPredictions(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"index,label,predicted\n0,3,4\n":                                                          "",
-		"index,label,predicted\n0,255,4\n":                                                        "",
+		"index,label,predicted\n0,3,4\n":   "",
+		"index,label,predicted\n0,255,4\n": "",
+		"index,label,predicted" + strings.Repeat(",p", 257) + "\n0,3,4" + strings.Repeat(",0", 257) + "\n": "line 1: probabilities of 257 classes",
 		"index,label,predicted\n0,3,256\n":                                                        "line 2: classes",
 		"index,label,predicted,p0,p1\n0,0,2,.5,.5\n":                                              "line 2: classes",
 		"index,label,predicted,p0,p1,p2,p3,p4,p5,p6,p7,p8,p9\n0,3,4,0,0,0,0,NaN,0,0,0,0,0\n":      "line 2: probability",

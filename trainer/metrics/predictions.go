@@ -127,7 +127,9 @@ func parsePredictions(text io.Reader) (*Predictions, error) {
 				return nil, errNoPredictions
 			}
 			// Files without probabilities have no more to say about the number of classes.
-			classes = len(row) - firstProbability
+			if classes = len(row) - firstProbability; classes > mostClasses {
+				return nil, fmt.Errorf("line 1: probabilities of %d classes, want at most %d", classes, mostClasses)
+			}
 		} else if err := p.add(row, classes); err != nil {
 			return nil, fmt.Errorf("line %d: %w", line, err)
 		}
@@ -140,6 +142,9 @@ func parsePredictions(text io.Reader) (*Predictions, error) {
 
 var errNoPredictions = errors.New("want a header with index, label and predicted, and rows")
 
+// mostClasses is the most classes that there can be: a label is a byte.
+const mostClasses = 1 << 8
+
 // firstProbability is the column of p0, after index, label and predicted.
 const firstProbability = 3
 
@@ -147,7 +152,7 @@ const firstProbability = 3
 func (p *Predictions) add(row []string, classes int) error {
 	label, err1 := strconv.ParseUint(row[1], 10, 8)
 	class, err2 := strconv.ParseUint(row[2], 10, 8)
-	most := uint64(255) // a byte
+	most := uint64(mostClasses - 1)
 	if classes > 0 {
 		most = uint64(classes - 1)
 	}

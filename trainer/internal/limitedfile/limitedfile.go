@@ -115,13 +115,35 @@ func Read(path string, most int64) ([]byte, error) {
 	return append(content, rest...), nil
 }
 
-// Rows returns the rows of a CSV file, the header first, up to one that is wrong. A row is
-// valid until the next one: the file need not fit into memory.
+// mostRow is the most bytes of a row of [Rows]: more than the probabilities of 256 classes or
+// the paths of two files take.
+const mostRow = 64 << 10
+
+// rowReader reads the text of rows and refuses a long one, whose fields take many times its
+// bytes.
+type rowReader struct {
+	text io.Reader
+	left int // of the row; what the CSV reader holds of the next one counts too
+}
+
+func (r *rowReader) Read(b []byte) (int, error) {
+	if r.left == 0 {
+		return 0, refusal(fmt.Sprintf("a row has more than %d bytes", mostRow))
+	}
+	n, err := r.text.Read(b[:min(len(b), r.left)])
+	r.left -= n
+	return n, err
+}
+
+// Rows returns the rows of a CSV file, the header first, up to one that is wrong or has more
+// than 64 KiB. A row is valid until the next one: the file need not fit into memory.
 func Rows(text io.Reader) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
-		r := csv.NewReader(text)
+		limited := &rowReader{text: text}
+		r := csv.NewReader(limited)
 		r.ReuseRecord = true
 		for {
+			limited.left = mostRow
 			row, err := r.Read()
 			if err == io.EOF || !yield(row, err) || err != nil {
 				return

@@ -11,6 +11,49 @@ import (
 	"testing"
 )
 
+// Rows of any number are read, but no row of any length, quoted or not.
+func TestRows(t *testing.T) {
+	count := func(text io.Reader) (rows, bytes int, last error) {
+		for row, err := range Rows(text) {
+			if last = err; err != nil {
+				break
+			}
+			rows++
+			bytes += len(strings.Join(row, ","))
+		}
+		return rows, bytes, last
+	}
+	line := strings.Repeat("0.123456789,", 256) + "end"
+	if rows, bytes, err := count(strings.NewReader(strings.Repeat(line+"\n", 100))); rows != 100 || bytes != 100*len(line) || err != nil {
+		t.Errorf("%d rows of %d bytes, %v", rows, bytes, err)
+	}
+	path := strings.Repeat("\"\"\n", 4096)
+	if rows, _, err := count(strings.NewReader("a,b\n\"" + path + "\",\"" + path + "\"")); rows != 2 || err != nil {
+		t.Errorf("two long paths: %d rows, %v", rows, err)
+	}
+	for _, c := range []struct{ first, part string }{{"", ","}, {"", "x"}, {"", "\n"}, {"\"", "x,\n"}, {"\"", "\"\""}} {
+		read := &endless{part: c.part}
+		rows, _, err := count(io.MultiReader(strings.NewReader("a\n"+c.first), read))
+		if rows != 1 || !errors.Is(err, ErrRefused) || read.bytes > 4*mostRow {
+			t.Errorf("%q and %q for ever: %d rows, %d bytes read, %v", c.first, c.part, rows, read.bytes, err)
+		}
+	}
+}
+
+// endless is a text without an end.
+type endless struct {
+	part  string
+	bytes int
+}
+
+func (e *endless) Read(b []byte) (int, error) {
+	for i := range b {
+		b[i] = e.part[(e.bytes+i)%len(e.part)]
+	}
+	e.bytes += len(b)
+	return len(b), nil
+}
+
 func TestRead(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
