@@ -424,14 +424,11 @@ func (e *LostError) Is(target error) bool { return target == checkpoint.ErrBadCh
 // the limits of the run but its checkpoint is gone, the error is a [LostError].
 func FinishedRun(dir string, r Recipe) (*Result, error) {
 	f := folder{dir}
-	text, err := limitedfile.Read(f.path(MetricsFile), limitedfile.JSON)
+	m, err := metrics.Read(f.path(MetricsFile))
 	if err != nil {
-		return nil, nil
-	}
-	result := &Result{Finished: true, Metrics: new(metrics.Metrics)}
-	if err := json.Unmarshal(text, result.Metrics); err != nil {
 		return nil, nil // resuming from the checkpoint writes it again
 	}
+	result := &Result{Finished: true, Metrics: m}
 	args, err := f.readArgs()
 	if err != nil {
 		return nil, err

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -136,17 +135,12 @@ func parseSteps(text io.Reader) ([]Step, error) {
 
 // replayEnd returns the end of a finished run, nil of another.
 func replayEnd(dir string) (*End, error) {
-	path := filepath.Join(dir, trainer.MetricsFile)
-	text, err := limitedfile.Read(path, limitedfile.JSON)
+	m, err := metrics.Read(filepath.Join(dir, trainer.MetricsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	var m metrics.Metrics
-	if err == nil {
-		err = json.Unmarshal(text, &m)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, err
 	}
-	return &End{State: Finished, Metrics: &m}, nil
+	return &End{State: Finished, Metrics: m}, nil
 }

@@ -3,18 +3,22 @@ package metrics
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
 // FuzzMetrics checks that in metrics that are accepted every class has its row and column.
 func FuzzMetrics(f *testing.F) {
-	for _, text := range []string{`{"accuracy":0.5,"per_class":[{"name":"a"},{"name":"b"}],"confusion_matrix":[[1,2],[3,4]]}`, `{"confusion_matrix":[[1],[2]]}`, `{"confusion_matrix":[[1]],"per_class":[]}`, `{}`, `null`} {
+	for _, text := range []string{`{"accuracy":0.5,"per_class":[{"name":"a"},{"name":"b"}],"confusion_matrix":[[1,2],[3,4]]}`, `{"confusion_matrix":[[1],[2]]}`, `{"confusion_matrix":[[1]],"per_class":[]}`, `{}`, `null`, `{"per_class":[` + strings.Repeat("{},", 256) + `{}]}`} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var m Metrics
 		if json.Unmarshal(text, &m) != nil {
 			return
+		}
+		if len(m.PerClass) > 256 {
+			t.Errorf("%d classes", len(m.PerClass))
 		}
 		for i, row := range m.ConfusionMatrix {
 			if len(row) != len(m.ConfusionMatrix) || len(m.PerClass) > 0 && i >= len(m.PerClass) {

@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/integrate"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // Metrics is the content of metrics.json. [Compute] fills what follows from
@@ -55,12 +56,32 @@ type Metrics struct {
 	PeakHostMemoryBytes   int64   `json:"peak_host_memory_bytes,omitempty"` // absent where the system does not tell
 }
 
+// mostBytes is the largest metrics.json that is read: those of 256 classes with the longest
+// names have less. In memory, empty parts take fifty times their bytes.
+const mostBytes = 2 << 20
+
+// Read reads a metrics.json. The error names the file.
+func Read(path string) (*Metrics, error) {
+	text, err := limitedfile.Read(path, mostBytes)
+	if err != nil {
+		return nil, err
+	}
+	m := new(Metrics)
+	if err := json.Unmarshal(text, m); err != nil {
+		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+	}
+	return m, nil
+}
+
 // UnmarshalJSON implements [json.Unmarshaler]. It refuses metrics whose parts have
-// different numbers of classes.
+// different numbers of classes, or more than there can be.
 func (m *Metrics) UnmarshalJSON(text []byte) error {
 	type plain Metrics
 	if err := json.Unmarshal(text, (*plain)(m)); err != nil {
 		return err
+	}
+	if n := max(len(m.ConfusionMatrix), len(m.PerClass)); n > mostClasses {
+		return fmt.Errorf("it has %d classes: want at most %d", n, mostClasses)
 	}
 	if n := len(m.ConfusionMatrix); !IsSquare(m.ConfusionMatrix) || n > 0 && len(m.PerClass) != n {
 		return fmt.Errorf("the confusion matrix does not fit %d classes", len(m.PerClass))

@@ -277,6 +277,9 @@ func TestAttackFiles(t *testing.T) {
 		{"conv/" + trainer.ResultsFile, strings.Repeat(",", 1<<20)},
 		{"conv/" + trainer.StepsFile, strings.Repeat(",", 1<<20)},
 		{"conv/" + trainer.StepsFile, "step,loss\n\"" + strings.Repeat("\n", 60<<10) + "\",x"},
+		{"conv/" + trainer.ResultsFile, "epoch,train_loss\n1,2,3\n"},
+		{"conv/" + trainer.MetricsFile, `{"accuracy":0.5,"per_class":[` + strings.Repeat("{},", 1<<20) + "{}]}"},
+		{"conv/" + trainer.MetricsFile, `{"accuracy":0.5,"per_class":[` + strings.Repeat("{},", 1000) + "{}]}"},
 		{"more/" + study.ExperimentFile, "name: " + same},
 	} {
 		dir := runs(t)
@@ -292,6 +295,9 @@ func TestAttackFiles(t *testing.T) {
 			runtime.ReadMemStats(&after)
 			if took, most := after.TotalAlloc-before.TotalAlloc, uint64(16<<20+20*len(c.content)); took > most {
 				t.Errorf("%s with %.40q in %s took %d bytes, want at most %d", target, c.content, c.file, took, most)
+			}
+			if target == "/api/runs" && strings.Contains(said, ":null,\"train_loss") {
+				t.Errorf("%s with %.40q in %s: the page cannot read %s", target, c.content, c.file, said)
 			}
 			if len(said) > 64<<10 || r.StatusCode != http.StatusOK && (len(said) > 1000 || strings.Count(said, "\n") > 1) {
 				t.Errorf("%s with %.40q in %s: an answer of %d bytes: %.200q", target, c.content, c.file, len(said), said)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/report"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
@@ -222,6 +222,7 @@ func (s *Server) summarise(runs []runSummary) {
 
 // figures reads a run's files.
 func (s *Server) figures(name string) (f figures, err error) {
+	f.Curve = newCurve(nil) // lists, which the page counts, also if a file is damaged
 	dir, err := s.runFolder(name)
 	if err != nil {
 		return f, err
@@ -240,16 +241,15 @@ func (s *Server) figures(name string) (f figures, err error) {
 		f.Best = number(epochs[best-1].ValAccuracy)
 	}
 	f.Curve = newCurve(epochs)
-	var m struct{ Accuracy float64 }
-	text, err := limitedfile.Read(filepath.Join(dir, trainer.MetricsFile), limitedfile.JSON)
+	m, err := metrics.Read(filepath.Join(dir, trainer.MetricsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return f, nil
 	}
-	if err == nil {
-		err = json.Unmarshal(text, &m)
+	if err != nil {
+		return f, err
 	}
 	f.Test = &m.Accuracy
-	return f, err
+	return f, nil
 }
 
 // newCurve keeps evenly spaced epochs if there are many.
