@@ -74,8 +74,12 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 				return &commandLineError{"--cam applies only to the pictures that --out writes: add --out FOLDER"}
 			}
 			config.DataDir = f.dataDir
-			run, noRun := study.ReadArgs(f.checkpoint.path)
-			if noRun == nil {
+			ofRun := isRun(f.checkpoint.path)
+			if ofRun {
+				run, err := study.ReadArgs(f.checkpoint.path)
+				if err != nil {
+					return err
+				}
 				config.Dataset, config.SkipBad = run.Dataset, run.SkipBad // unless flags say otherwise
 			}
 			if err := config.Apply(assignments(c.Flags())...); err != nil {
@@ -86,7 +90,7 @@ the training images, by the list that "data audit" wrote for the same dataset.`,
 			}
 			config.Quiet = f.asJSON
 			err := f.run(c, config)
-			if noRun == nil {
+			if ofRun {
 				err = movedFromRun(c, f.checkpoint.path, err)
 			}
 			return err
@@ -335,9 +339,12 @@ func printChanged(w io.Writer, err error, so string) {
 // images, so a test image may be one that the run was trained on. It returns nil if path is
 // not a run's folder.
 func changedSince(path string, config study.Config, data *dataset.Dataset) error {
+	if !isRun(path) {
+		return nil
+	}
 	run, err := study.ReadArgs(path)
 	if err != nil {
-		return nil
+		return err
 	}
 	if config, err = config.Absolute(); err != nil || config.Dataset != run.Dataset {
 		return nil
@@ -345,10 +352,16 @@ func changedSince(path string, config study.Config, data *dataset.Dataset) error
 	return trainer.CheckDataset(path, data)
 }
 
+// isRun reports whether a path is a run's folder, which says what it was trained on.
+func isRun(path string) bool {
+	_, err := os.Stat(filepath.Join(path, trainer.ArgsFile))
+	return err == nil
+}
+
 // makeEvaluationDir makes the folder that an evaluation is written to. It refuses
 // a run's folder: the metrics of its training would be lost.
 func makeEvaluationDir(dir string) error {
-	if _, err := os.Stat(filepath.Join(dir, trainer.ArgsFile)); err == nil {
+	if isRun(dir) {
 		return &commandLineError{fmt.Sprintf("--out %s is a run's folder, whose metrics would be overwritten: name another folder", dir)}
 	}
 	return study.MakeOut(dir)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/study"
 )
 
@@ -69,4 +70,38 @@ func TestRecord(t *testing.T) {
 	wantFailure(t, []string{"record", runs, "--without", filepath.Join(dir, "none.csv")}, exitBadFile, "--without", "none.csv")
 	wantFailure(t, []string{"record"}, exitUsage, "name one folder of runs")
 	wantFailure(t, []string{"record", pictures}, exitUsage, "holds no finished run")
+}
+
+// A finished run of which a file is damaged is not taken for another one: its error names
+// the file and says what to do.
+func TestDamagedRun(t *testing.T) {
+	isolateCache(t)
+	dir := t.TempDir()
+	pictures, runs := filepath.Join(dir, "pictures"), filepath.Join(dir, "runs")
+	writeClassFolders(t, pictures, 12, 24, color.White)
+	for _, seed := range []string{"1", "2"} {
+		wantSuccess(t, append(quickly, "--dataset", pictures, "--model", "logistic", "--epochs", "1", "--out", runs, "--seed", seed, "--name", "a"+seed)...)
+	}
+	run := filepath.Join(runs, "a1")
+	for _, file := range []string{trainer.ArgsFile, trainer.MetricsFile, trainer.PredictionsFile, trainer.ResultsFile} {
+		path := filepath.Join(run, file)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := string(whole[:len(whole)/2])
+		if file == trainer.ResultsFile {
+			damaged = "" // half of it may be the header
+		}
+		writeFile(t, path, damaged)
+		for _, command := range [][]string{{"compare", runs}, {"record", runs, "--json"}, {"report", run}} {
+			wantFailure(t, command, exitBadFile, path, "; restore ")
+		}
+		if file == trainer.ArgsFile {
+			wantFailure(t, []string{"eval", "--cpu", "--checkpoint", run}, exitBadFile, path, "; restore ")
+		}
+		writeFile(t, path, string(whole))
+	}
+	wantSuccess(t, "compare", runs)
+	wantSuccess(t, "eval", "--cpu", "--checkpoint", run)
 }

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
@@ -545,19 +546,40 @@ func TestReadRun(t *testing.T) {
 	if r, err = ReadRun(dir); err != nil || r.Epochs[0].ValLoss != 3 || !math.IsNaN(r.Epochs[0].TrainAccuracy) {
 		t.Errorf("%+v (%v), want no training accuracy", r, err)
 	}
-	for _, damaged := range []string{"", "epoch,lr\n1\n"} {
-		if err := os.WriteFile(filepath.Join(dir, resultsFile), []byte(damaged), 0o666); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := ReadRun(dir); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), resultsFile) || strings.Contains(err.Error(), "\n") {
-			t.Errorf("results %q: %v, want one line that names the file", damaged, err)
-		}
+	for _, c := range []struct{ file, damaged string }{{resultsFile, ""}, {resultsFile, "epoch,lr\n1\n"}, {trainer.ArgsFile, ""}, {trainer.ArgsFile, "environment: {a: , a: }\n"},
+		{trainer.MetricsFile, `{"accuracy":`}, {trainer.PredictionsFile, ""}, {trainer.PredictionsFile, "index,label,predicted\n0,1\n"}, {trainer.PredictionsFile, "index,label,predicted\n0,1,1\n"}} {
+		wantDamaged(t, dir, c.file, c.damaged)
+	}
+	path := filepath.Join(dir, trainer.PredictionsFile)
+	if err := os.Rename(path, path+"0"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadRun(dir); !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.Contains(err.Error(), path) {
+		t.Errorf("without predictions: %v", err)
 	}
 	if err := os.Remove(filepath.Join(dir, trainer.MetricsFile)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := ReadRun(dir); !errors.Is(err, trainer.ErrUsage) || !strings.Contains(err.Error(), "not a finished run") {
 		t.Errorf("without metrics: %v", err)
+	}
+}
+
+// wantDamaged checks what ReadRun says of a run with another text in one of its files, and
+// puts the file back.
+func wantDamaged(t *testing.T, dir, file, text string) {
+	t.Helper()
+	path := filepath.Join(dir, file)
+	whole, err := os.ReadFile(path)
+	if err := errors.Join(err, os.WriteFile(path, []byte(text), 0o666)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ReadRun(dir); !errors.Is(err, checkpoint.ErrBadCheckpoint) || errors.Is(err, trainer.ErrUsage) ||
+		!strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "; restore ") || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q in %s: %v, want one line that names the file and a remedy", text, file, err)
+	}
+	if err := os.WriteFile(path, whole, 0o666); err != nil {
+		t.Fatal(err)
 	}
 }
 

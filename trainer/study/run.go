@@ -1,15 +1,16 @@
 package study
 
 import (
-	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/checkpoint"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
-	"github.com/fmnist-gpu/fmnist-gpu/trainer/setting"
 )
 
 // Run holds the content of a finished run's folder.
@@ -24,35 +25,43 @@ type Run struct {
 	Calibration []metrics.Bin // nil if predictions.csv has no probabilities
 }
 
-// ReadRun reads the folder of a finished run. The error is [trainer.ErrUsage] and names
-// the file that is missing or damaged.
+// ReadRun reads the folder of a finished run. A folder that is none is [trainer.ErrUsage];
+// the error of one that has a damaged file, or lacks one, is [checkpoint.ErrBadCheckpoint]
+// and names it.
 func ReadRun(dir string) (*Run, error) {
-	r := &Run{Dir: dir, Config: DefaultConfig()}
-	if err := r.Config.LoadYAML(filepath.Join(dir, trainer.ArgsFile)); err != nil {
-		return nil, usage("%s is not a finished run: %v", dir, err)
+	if _, err := os.Stat(filepath.Join(dir, trainer.MetricsFile)); errors.Is(err, fs.ErrNotExist) {
+		return nil, usage("%s is not a finished run: it has no %s", dir, trainer.MetricsFile)
 	}
-	for _, file := range []struct {
-		name string
-		read func(text []byte) error
-	}{
-		{trainer.ArgsFile, r.readEnvironment},
-		{trainer.MetricsFile, func(text []byte) error { return json.Unmarshal(text, &r.Metrics) }},
-	} {
-		text, err := limitedfile.Read(filepath.Join(dir, file.name), limitedfile.JSON)
-		if err != nil {
-			return nil, usage("%s is not a finished run: %v", dir, err)
-		}
-		if err := file.read(text); err != nil {
-			return nil, usage("cannot read %s: %v", filepath.Join(dir, file.name), err)
-		}
-	}
-	var err error
-	if r.Epochs, err = trainer.ReadEpochs(dir); err != nil {
-		return nil, usage("%s is not a finished run: %v", dir, err)
-	}
-	predictions, err := metrics.ReadPredictions(filepath.Join(dir, trainer.PredictionsFile))
+	config, err := ReadArgs(dir)
 	if err != nil {
-		return nil, usage("%s has no predictions to compare: %v", dir, err)
+		return nil, err
+	}
+	r := &Run{Dir: dir, Config: config}
+	if r.Environment, err = trainer.ReadEnvironment(dir); err != nil {
+		return nil, err
+	}
+	if err := r.readResults(); err != nil {
+		return nil, fmt.Errorf("%w: %w; restore that file from a copy, or train the run again", checkpoint.ErrBadCheckpoint, err)
+	}
+	return r, nil
+}
+
+// readResults reads what the training has written last.
+func (r *Run) readResults() error {
+	m, err := metrics.Read(filepath.Join(r.Dir, trainer.MetricsFile))
+	if err != nil {
+		return err
+	}
+	r.Metrics = *m
+	if r.Epochs, err = trainer.ReadEpochs(r.Dir); err != nil {
+		return err
+	}
+	predictions, err := metrics.ReadPredictions(filepath.Join(r.Dir, trainer.PredictionsFile))
+	if err != nil {
+		return err
+	}
+	if n := len(predictions.Labels); m.Images > 0 && n != m.Images { // older versions have not written it
+		return fmt.Errorf("%s has %d images, but %d were evaluated", filepath.Join(r.Dir, trainer.PredictionsFile), n, m.Images)
 	}
 	r.Labels = predictions.Labels
 	if predictions.Probabilities != nil {
@@ -61,17 +70,6 @@ func ReadRun(dir string) (*Run, error) {
 	for i, label := range r.Labels {
 		r.Right = append(r.Right, predictions.Predicted[i] == label)
 	}
-	return r, nil
-}
-
-func (r *Run) readEnvironment(text []byte) error {
-	var args struct {
-		Environment trainer.Environment `yaml:"environment"`
-	}
-	if err := setting.Unmarshal(text, &args); err != nil {
-		return err
-	}
-	r.Environment = args.Environment
 	return nil
 }
 
