@@ -393,8 +393,14 @@ func parseEpochs(text io.Reader) ([]EpochReport, error) {
 			}
 			return math.NaN()
 		}
-		epochs = append(epochs, EpochReport{Epoch: len(epochs) + 1, TrainLoss: value("train_loss"), TrainAccuracy: value("train_accuracy"),
-			ValLoss: value("val_loss"), ValAccuracy: value("val_accuracy"), LR: value("lr"),
+		accuracy := func(name string) float64 {
+			if x := value(name); x >= 0 && x <= 1 {
+				return x
+			}
+			return math.NaN() // of a damaged file: whoever draws or compares it takes it for a fraction
+		}
+		epochs = append(epochs, EpochReport{Epoch: len(epochs) + 1, TrainLoss: value("train_loss"), TrainAccuracy: accuracy("train_accuracy"),
+			ValLoss: value("val_loss"), ValAccuracy: accuracy("val_accuracy"), LR: value("lr"),
 			Seconds: value("seconds"), ImagesPerSecond: value("images_per_second")})
 	}
 	if header == nil {

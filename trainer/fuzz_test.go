@@ -13,7 +13,7 @@ import (
 // FuzzResults checks that a results.csv gives numbered epochs or an error.
 func FuzzResults(f *testing.F) {
 	for _, text := range []string{"epoch,train_loss,val_loss,val_accuracy,lr,seconds,images_per_second,train_accuracy\n1,0.5,0.4,0.8,0.001,1.5,1000.0,0.7\n2,0.4,,,0.001,1.5,NaN,Inf\n",
-		"epoch\n1\n", "", "\"", "a,a\n1,2\n", "val_accuracy\n1e999\n"} {
+		"epoch\n1\n", "", "\"", "a,a\n1,2\n", "val_accuracy\n1e999\n", "val_accuracy,train_accuracy\n4e15,-1\n"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -24,6 +24,11 @@ func FuzzResults(f *testing.F) {
 		for i, e := range epochs {
 			if e.Epoch != i+1 {
 				t.Fatalf("row %d is epoch %d", i, e.Epoch)
+			}
+			for _, accuracy := range []float64{e.ValAccuracy, e.TrainAccuracy} {
+				if accuracy < 0 || accuracy > 1 {
+					t.Errorf("row %d has the accuracy %v", i, accuracy)
+				}
 			}
 		}
 		if best := BestEpoch(epochs, false); best < 0 || best > len(epochs) {

@@ -86,6 +86,9 @@ func TestRoundTicks(t *testing.T) {
 		{0, 3e-6, false, "0 5e-07 1e-06 1.5e-06 2e-06 2.5e-06 3e-06"},
 		{0, 4e7, false, "0 1e+07 2e+07 3e+07 4e+07"},
 		{3, 3, false, "3"},
+		{4e15, 4e15 + .5, false, "4e+15"}, // no float between them
+		{4e17 - 64, 4e17, true, "4e+17"},
+		{-math.MaxFloat64, math.MaxFloat64, false, "-1.798e+308"},
 	} {
 		var labels []string
 		for _, tick := range (roundTicks{c.whole}).Ticks(c.low, c.high) {

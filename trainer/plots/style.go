@@ -237,13 +237,9 @@ func (t roundTicks) Ticks(low, high float64) []plot.Tick {
 	if !(high > low) || math.IsInf(high-low, 0) {
 		return []plot.Tick{{Value: low, Label: strconv.FormatFloat(low, 'g', 4, 64)}}
 	}
-	step, decimals := roundStep((high - low) / 7)
-	if t.whole && step < 1 {
-		step, decimals = 1, 0
-	}
+	values, decimals := RoundTicks(low, high, 7, t.whole)
 	var ticks []plot.Tick
-	for i := math.Ceil(low/step - 1e-9); i*step <= high+step*1e-9; i++ {
-		value := i*step + 0 // not −0
+	for _, value := range values {
 		label := strconv.FormatFloat(value, 'f', decimals, 64)
 		if magnitude := max(math.Abs(low), math.Abs(high)); magnitude < 1e-3 || magnitude >= 1e6 {
 			label = strconv.FormatFloat(value, 'g', 3, 64)
@@ -251,6 +247,25 @@ func (t roundTicks) Ticks(low, high float64) []plot.Tick {
 		ticks = append(ticks, plot.Tick{Value: value, Label: label})
 	}
 	return ticks
+}
+
+// RoundTicks returns the multiples of 1, 2 or 5 times a power of ten from low to high, at most
+// about as many as given, and the number of decimals that tells them apart; with whole, only
+// whole numbers. Of numbers so large that floats between them are missing, it returns fewer.
+func RoundTicks(low, high, most float64, whole bool) (values []float64, decimals int) {
+	step, decimals := roundStep((high - low) / most)
+	if whole && step < 1 {
+		step, decimals = 1, 0
+	}
+	first := math.Ceil(low/step - 1e-9)
+	for i := range int(most) + 2 {
+		value := (first+float64(i))*step + 0 // not −0
+		if !(value <= high+step*1e-9) || i > 0 && value == values[i-1] {
+			break
+		}
+		values = append(values, value)
+	}
+	return values, decimals
 }
 
 // roundStep returns the smallest step of 1, 2 or 5 times a power of ten that is at least

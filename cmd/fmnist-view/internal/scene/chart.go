@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/fmnist-gpu/fmnist-gpu/cmd/fmnist-view/internal/canvas"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/plots"
 )
 
 // line is a line of a chart.
@@ -27,7 +28,10 @@ type chart struct {
 	wholeX      bool
 }
 
-// draw draws a chart with its legend and round numbers on its axes.
+// mostValue is the largest one on an axis: the difference of two is a number.
+const mostValue = 1e300
+
+// chart draws a chart with its legend and round numbers on its axes.
 func (s *scene) chart(a area, c chart) {
 	small := s.font(10)
 	plot := area{a.x + s.u(40), a.y + s.u(18), a.w - s.u(48), a.h - s.u(18) - s.u(32)}
@@ -37,6 +41,10 @@ func (s *scene) chart(a area, c chart) {
 	if !(c.high > c.low) {
 		c.low, c.high = c.low-.5, c.low+.5
 	}
+	c.low, c.high = max(c.low, -mostValue), min(c.high, mostValue)
+	if !(c.high > c.low) { // no float between them, or NaN
+		return
+	}
 	if !(c.xHigh > c.xLow) {
 		c.xHigh = c.xLow + 1
 	}
@@ -45,17 +53,14 @@ func (s *scene) chart(a area, c chart) {
 		return plot.y + plot.h - (min(max(y, c.low), c.high)-c.low)/(c.high-c.low)*plot.h
 	}
 	thin := max(1, s.u(1))
-	step, decimals := roundStep((c.high - c.low) / max(2, plot.h/s.u(34))) // + 0 below: not −0
-	for v := math.Ceil(c.low/step-1e-9)*step + 0; v <= c.high+step*1e-9; v += step {
+	values, decimals := plots.RoundTicks(c.low, c.high, max(2, plot.h/s.u(34)), false)
+	for _, v := range values {
 		s.Rectangle(plot.x, math.Round(py(v)), plot.w, thin, faint)
 		s.right(plot.x-s.u(6), py(v)+s.u(4), small, grey, c.label(v, decimals))
 	}
-	step, decimals = roundStep((c.xHigh - c.xLow) / max(2, plot.w/s.u(60)))
-	if c.wholeX && step < 1 {
-		step, decimals = 1, 0
-	}
+	values, decimals = plots.RoundTicks(c.xLow, c.xHigh, max(2, plot.w/s.u(60)), c.wholeX)
 	base := plot.y + plot.h
-	for v := math.Ceil(c.xLow/step-1e-9)*step + 0; v <= c.xHigh+step*1e-9; v += step {
+	for _, v := range values {
 		text := strconv.FormatFloat(v, 'f', decimals, 64)
 		s.Text(px(v)-s.TextWidth(small, text)/2, base+s.u(14), small, grey, text)
 	}
@@ -66,7 +71,7 @@ func (s *scene) chart(a area, c chart) {
 		points := make([]float64, 0, len(l.xy))
 		for i := 0; i+1 < len(l.xy); i += 2 {
 			y := math.NaN() // beyond the axis: the line breaks
-			if v := l.xy[i+1]; v >= c.low && v <= c.high {
+			if x, v := l.xy[i], l.xy[i+1]; v >= c.low && v <= c.high && x >= c.xLow && x <= c.xHigh {
 				y = py(v)
 			}
 			points = append(points, px(l.xy[i]), y)
@@ -99,18 +104,6 @@ func (s *scene) legend(a area, lines []line) {
 	}
 }
 
-// roundStep returns the smallest step of 1, 2 or 5 times a power of ten that is at least
-// the given one, and the number of decimals that it needs.
-func roundStep(least float64) (step float64, decimals int) {
-	exponent := math.Floor(math.Log10(least))
-	for _, digit := range []float64{1, 2, 5, 10} {
-		if step = digit * math.Pow(10, exponent); step >= least*(1-1e-9) {
-			break
-		}
-	}
-	return step, max(0, -int(math.Floor(math.Log10(step)+1e-9)))
-}
-
 func (s *scene) lossTitle() string {
 	if len(s.state.Steps) > 0 {
 		return "Loss by step"
@@ -127,7 +120,7 @@ func (s *scene) stepsPerEpoch() float64 {
 		return 0
 	case start.StepsPerEpoch > 0:
 		return float64(start.StepsPerEpoch)
-	case len(s.state.Epochs) == 0 || start.BatchSize == 0:
+	case len(s.state.Epochs) == 0 || start.BatchSize <= 0:
 		return 0
 	}
 	e := s.state.Epochs[0]
@@ -137,7 +130,12 @@ func (s *scene) stepsPerEpoch() float64 {
 // loss draws the loss of training steps, or of epochs if no steps were logged, and
 // that of the images that select the best epoch.
 func (s *scene) loss(a area) {
-	c := chart{x: "step", low: 0, wholeX: true, label: func(v float64, d int) string { return strconv.FormatFloat(v, 'f', d, 64) }}
+	c := chart{x: "step", low: 0, wholeX: true, label: func(v float64, d int) string {
+		if v >= 1e6 {
+			return strconv.FormatFloat(v, 'g', 3, 64)
+		}
+		return strconv.FormatFloat(v, 'f', d, 64)
+	}}
 	perEpoch := s.stepsPerEpoch()
 	steps := line{colour: faded(blue, .4), width: 1.2}
 	smooth := line{name: "training", colour: blue, width: 2}
@@ -228,7 +226,7 @@ func (c *chart) fit() bool {
 	any := false
 	for _, l := range c.lines {
 		for i := 0; i+1 < len(l.xy); i += 2 {
-			if x, y := l.xy[i], l.xy[i+1]; !math.IsNaN(y) && !math.IsInf(y, 0) {
+			if x, y := l.xy[i], l.xy[i+1]; !math.IsNaN(y) && !math.IsInf(y, 0) && math.Abs(x) <= mostValue {
 				c.low, c.high, c.xHigh = min(c.low, y), max(c.high, y), max(c.xHigh, x)
 				any = true
 			}

@@ -33,6 +33,22 @@ func TestDrawStaysInTheWindow(t *testing.T) {
 	}
 }
 
+// Figures of which the floats lie further apart than the ticks of an axis, or whose
+// difference is no number, do not stop the window.
+func TestDrawEndsWithHugeFigures(t *testing.T) {
+	for _, huge := range []float64{4e15, 1e17, 1e300, math.MaxFloat64, -math.MaxFloat64} {
+		s := scenetest.Training(10, 1)
+		s.Steps = nil
+		for i := range s.Epochs {
+			s.Epochs[i].TrainAccuracy, s.Epochs[i].ValAccuracy = huge, huge
+			s.Epochs[i].TrainLoss, s.Epochs[i].ValLoss = huge, -huge
+		}
+		c := &canvas.Canvas{Atlas: canvas.NewAtlas()}
+		c.Reset(1280, 800)
+		scene.Draw(c, s, scene.Options{Scale: 1})
+	}
+}
+
 // check returns an error if a vertex lies further outside the frame than a margin.
 func check(c *canvas.Canvas, margin float64) error {
 	if len(c.Vertices)%(3*canvas.VertexBytes) != 0 {
