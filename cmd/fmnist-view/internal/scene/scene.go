@@ -225,7 +225,7 @@ func (s *scene) done() float64 {
 	switch {
 	case s.state.End != nil && s.state.End.State == "finished":
 		return 1
-	case start == nil || start.Epochs == 0:
+	case start == nil || start.Epochs <= 0:
 		return 0
 	case step != nil && step.Images > 0:
 		return min(1, (float64(step.Epoch-1)+float64(step.ImagesDone)/float64(step.Images))/float64(start.Epochs))

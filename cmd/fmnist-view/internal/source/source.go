@@ -126,8 +126,11 @@ func (s *Source) nudge() {
 func (s *Source) add(e live.Event) {
 	s.lock.Lock()
 	s.state.add(e)
-	if e.Epoch != nil && e.Epoch.Samples != nil {
-		s.own = e.Epoch.Samples
+	switch {
+	case e.Start != nil:
+		s.own = nil // they have that start's shape
+	case e.Epoch != nil && e.Epoch.Samples != nil:
+		s.own = checkedSamples(e.Epoch.Samples, s.state.Start)
 	}
 	s.lock.Unlock()
 	if e.Step == nil {

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/fmnist-gpu/fmnist-gpu/trainer"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/live"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/metrics"
 )
@@ -46,23 +47,26 @@ type Inside struct {
 // mostSteps is the number of steps that a state keeps.
 const mostSteps = 4096
 
-// add takes in an event.
+// add takes in an event, without what cannot be drawn of it: it may be another program's.
 func (s *State) add(e live.Event) {
-	s.Run = e.Run
+	s.Run = short(e.Run)
 	s.Version++
 	switch {
 	case e.Start != nil: // also after a lost connection: all events come again
-		*s = State{Version: s.Version, Run: e.Run, Start: e.Start, Inside: s.Inside, Notes: s.Notes}
+		*s = State{Version: s.Version, Run: s.Run, Start: checkedStart(*e.Start), Inside: s.Inside, Notes: s.Notes}
 	case e.Step != nil:
 		s.addStep(*e.Step)
 	case e.Epoch != nil:
-		s.Epochs = append(slices.Clone(s.Epochs), e.Epoch.Report)
-		if m := e.Epoch.ConfusionMatrix; m != nil && metrics.IsSquare(m) { // from another program
+		if e.Epoch.Report.Epoch < 1 {
+			return
+		}
+		s.Epochs = append(slices.Clone(s.Epochs), checkedReport(e.Epoch.Report))
+		if m := e.Epoch.ConfusionMatrix; m != nil && len(m) <= dataset.MaxClasses && metrics.IsSquare(m) {
 			s.Confusion = e.Epoch.ConfusionMatrix
 			s.ConfusionLabel = fmt.Sprintf("epoch %d, %s images", e.Epoch.Report.Epoch, s.selected())
 		}
 	case e.End != nil:
-		s.End, s.Step = e.End, nil
+		s.End, s.Step = checkedEnd(*e.End), nil
 		if m := e.End.Metrics; m != nil && m.ConfusionMatrix != nil {
 			s.Confusion, s.ConfusionLabel = m.ConfusionMatrix, "best epoch, test images"
 		}
@@ -78,6 +82,10 @@ func (s *State) selected() string {
 }
 
 func (s *State) addStep(step live.Step) {
+	if min(step.Epoch, step.Step, step.ImagesDone) < 0 || step.ImagesDone > step.Images {
+		return
+	}
+	step.Accuracy = fraction(step.Accuracy)
 	if len(s.Steps) >= mostSteps {
 		var kept []live.Step
 		for i, old := range s.Steps {
