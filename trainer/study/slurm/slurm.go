@@ -22,7 +22,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/dataset"
 	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/atomicfile"
+	"github.com/fmnist-gpu/fmnist-gpu/trainer/internal/limitedfile"
 )
 
 // Arrays are the job arrays of an experiment.
@@ -89,9 +91,26 @@ func (a *Arrays) Open(ctx context.Context, experiment string) error {
 // unlikeName is what the name of a job array should not have.
 var unlikeName = regexp.MustCompile(`[^\w.-]+`)
 
+// mostName is the most bytes of nameFile: an experiment's name, which a folder can have, and
+// what sets it apart.
+const mostName = 1 << 12
+
+// readName reads the name of the job arrays, by which jobs are found and ended. What is no
+// name is [dataset.ErrBadData].
 func readName(dir string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(dir, nameFile))
-	return strings.TrimSpace(string(text)), err
+	path := filepath.Join(dir, nameFile)
+	text, err := limitedfile.Read(path, mostName)
+	name := strings.TrimSpace(string(text))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", err
+	case err == nil && (name == "" || unlikeName.MatchString(name)):
+		err = fmt.Errorf("%s does not hold the name of job arrays", path)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%w: %w; restore that file from a copy, or end the jobs with scancel", dataset.ErrBadData, err)
+	}
+	return name, nil
 }
 
 // arraySize returns the most tasks that a job array should have: a power of ten, so
@@ -211,10 +230,11 @@ func (a *Arrays) cancelTask(ctx context.Context, t task) error {
 	return err
 }
 
-// Submitted reports whether jobs of an experiment's folder were ever submitted to Slurm.
+// Submitted reports whether jobs of an experiment's folder were ever submitted to Slurm, also
+// if the name of their arrays is damaged.
 func Submitted(dir string) bool {
 	_, err := readName(dir)
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // Cancel ends the waiting and running jobs of an experiment's folder, of which the
