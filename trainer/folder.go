@@ -219,6 +219,9 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 		}
 		return p, nil
 	}
+	if err := f.checkFiles(); err != nil {
+		return p, err
+	}
 	had, err := f.readArgs()
 	if err != nil {
 		return p, err
@@ -264,6 +267,17 @@ func (f folder) progressOf(r Recipe, n model.Network, data *dataset.Dataset, o O
 	}
 	p.environment = moved
 	return p, nil
+}
+
+// checkFiles refuses a run with something other than a regular file, such as a pipe, where
+// the training will write one: it would wait for a reader.
+func (f folder) checkFiles() error {
+	for _, file := range append([]string{ArgsFile, ResultsFile, StepsFile, BestWeights, LastWeights, stateFile}, finishedFiles...) {
+		if isOther(f.path(file)) {
+			return badCheckpoint("%s is not a regular file; remove it, or restore it from a copy", f.path(file))
+		}
+	}
+	return nil
 }
 
 // resumeNotes says where a run continues. If the run had stopped early, it adjusts

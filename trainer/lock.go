@@ -53,6 +53,9 @@ const (
 
 func lock(dir, who string) (unlock func(), err error) {
 	path := filepath.Join(dir, lockFile)
+	if isOther(path) { // opening a pipe would wait
+		return nil, badCheckpoint("cannot lock %s: %s is not a regular file; remove it", dir, path)
+	}
 	for tries := 1; ; tries++ {
 		lock := flock.New(path)
 		locked, err := lock.TryLock()
@@ -74,10 +77,20 @@ func lock(dir, who string) (unlock func(), err error) {
 	}
 }
 
+// isOther reports whether there is something at a path other than a regular file.
+func isOther(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && !info.Mode().IsRegular()
+}
+
 // Locked reports whether a process, on any machine, holds the lock of a folder. It is
 // false where that cannot be told. It disturbs nobody.
 func Locked(dir string) bool {
-	lock := flock.New(filepath.Join(dir, lockFile), flock.SetFlag(os.O_RDONLY)) // creates nothing
+	path := filepath.Join(dir, lockFile)
+	if isOther(path) {
+		return false
+	}
+	lock := flock.New(path, flock.SetFlag(os.O_RDONLY)) // creates nothing
 	free, err := lock.TryRLock()
 	if free {
 		_ = lock.Unlock()
