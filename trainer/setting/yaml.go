@@ -108,19 +108,6 @@ var (
 	tabIndented = regexp.MustCompile(`(?m)^ *\t`)
 )
 
-// Unmarshal decodes a file that this program writes. The error says which line is damaged,
-// where the library's would speak of Go types, in several lines.
-func Unmarshal(text []byte, to any) error {
-	err := yaml.Unmarshal(text, to)
-	if err == nil {
-		return nil
-	}
-	if match := lineNumber.FindString(err.Error()); match != "" {
-		return errors.New(match + " is damaged")
-	}
-	return errors.New("the file is damaged")
-}
-
 // syntaxError says where a file is not YAML, and shows the line.
 func syntaxError(file string, text []byte, err error) error {
 	lines := strings.Split(string(text), "\n")
@@ -256,7 +243,7 @@ func describeNode(n *yaml.Node) string {
 	case n.Kind == yaml.AliasNode:
 		return "the alias *" + n.Value
 	case n.Style&yaml.TaggedStyle != 0:
-		return "tagged " + strings.TrimLeft(n.Tag, "!")
+		return "tagged " + strings.Trim(Shown(strings.TrimLeft(n.Tag, "!")), `"`) // a tag may have any character, escaped
 	}
 	return Shown(n.Value)
 }
