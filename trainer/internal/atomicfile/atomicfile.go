@@ -41,8 +41,9 @@ func Write(path string, data []byte) error {
 // what fill writes. It writes a temporary file in the same folder (so that the rename
 // stays on one file system), flushes it to the disk and renames it to path. On an
 // error, path is unchanged and the temporary file is removed; if the program is
-// killed, it remains for [RemoveTemporary] or for a write to path an hour later. An existing file keeps its permissions; a
-// new one gets 0666 less the umask. The error names path, not the temporary file.
+// killed, it remains for [RemoveTemporary] or for a write to path an hour later. An
+// existing file keeps its permissions; a new one gets 0666 less the umask. The error names
+// path, not the temporary file.
 //
 // A link is followed. What is not a file, such as /dev/null or a pipe, cannot be
 // replaced: it is written to. So is a file that is open as standard output or standard
