@@ -520,7 +520,7 @@ func TestDamagedEnvironment(t *testing.T) {
 	}
 	_, err := train(t, context.Background(), c, Options{NoPictures: true, Dir: dir, Resume: true})
 	line := strings.Count(text, "\n") + 1
-	want := fmt.Sprintf("cannot read the settings of the run %s: line %d is damaged; restore %s from a copy, or start a new run", dir, line, path)
+	want := fmt.Sprintf("cannot read the settings of the run %s: args.yaml: line %d is damaged; restore %s from a copy, or start a new run", dir, line, path)
 	if !errors.Is(err, checkpoint.ErrBadCheckpoint) || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("%v, want %s", err, want)
 	}
