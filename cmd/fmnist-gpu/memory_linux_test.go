@@ -6,11 +6,15 @@ import (
 	"testing"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels/hostmemory/hostmemorytest"
+	"github.com/fmnist-gpu/fmnist-gpu/kernels/kerneltest"
 )
 
 // Where memory is limited, the program trains with the batch that it advises, and replicas
 // take turns if they do not fit beside each other.
 func TestAdvisedBatchFits(t *testing.T) {
+	if kerneltest.RaceEnabled {
+		t.Skip("skipped: the race detector takes memory of its own")
+	}
 	letters := t.TempDir()
 	writeLetters(t, letters, 800, 78)
 	group, _ := hostmemorytest.Group(t, 150<<20)
