@@ -214,7 +214,7 @@ type limited struct {
 	bytes int
 }
 
-var errFull = errors.New("out of memory")
+var errFull = fmt.Errorf("%w: it is full", kernels.ErrOutOfMemory)
 
 func (b limited) Compile(p *kernels.Plan) (kernels.Program, error) {
 	if p.Bytes() > b.bytes {
@@ -292,7 +292,7 @@ func TestBatchThatFits(t *testing.T) {
 		}
 		return net.Plan.Bytes()
 	}
-	for _, c := range []struct{ wanted, room, compile, least, most int }{{100, 20, 0, 20, 20}, {100, 99, 0, 64, 64}, {100, 50, 5, 20, 49}, {9, 1, 0, 1, 8}} {
+	for _, c := range []struct{ wanted, room, compile, least, most int }{{100, 20, 0, 20, 20}, {100, 99, 0, 64, 64}, {100, 50, 5, 20, 49}, {100, 100, 5, 64, 64}, {9, 1, 0, 1, 8}} {
 		r.BatchSize = c.wanted
 		_, err := Rehearse(seeded(r, folders(t, 1)), n, data, budgeted{limited{openBackend(t), room(c.room)}, c.compile})
 		var batch *BatchError

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"sort"
 
@@ -42,7 +43,8 @@ func (g *group) tooLarge(members []*training, splits []dataset.Split, err error)
 	if fit := g.fittingReplicas(len(members), splits); fit > 0 {
 		return &ReplicasError{len(members), fit, err}
 	}
-	if _, tells := g.backend.(kernels.Budgeter); !tells || g.mayFit(g.config, 1, splits) {
+	_, tells := g.backend.(kernels.Budgeter)
+	if !tells || g.mayFit(g.config, 1, splits) && !errors.Is(err, kernels.ErrOutOfMemory) {
 		return err // which may have another cause than the batch
 	}
 	if fit := g.fittingBatch(members[0], splits); fit > 0 {

@@ -17,7 +17,7 @@ func TestAdvisedBatchFits(t *testing.T) {
 	}
 	letters := t.TempDir()
 	writeLetters(t, letters, 800, 78)
-	group, _ := hostmemorytest.Group(t, 150<<20)
+	group, _ := hostmemorytest.Group(t, 200<<20)
 	train := func(args ...string) (stderr string, code int) {
 		c := program(t, append([]string{"train", "--cpu", "--threads", "2", "--dataset", letters, "--epochs", "1", "--out", t.TempDir(), "--quiet"}, args...)...)
 		c.Args = append([]string{"sh", "-c", "echo $$ >" + group + `/cgroup.procs; exec "$0" "$@"`, c.Path}, c.Args[1:]...)
