@@ -73,18 +73,25 @@ func (untimedProgram) Profile(string) ([]kernels.OpTime, error) {
 	return nil, fmt.Errorf("x: %w", kernels.ErrNoTimestamps)
 }
 
-// A device that cannot be profiled is measured all the same.
-func TestBenchWithoutTimestamps(t *testing.T) {
+// shortBench returns a backend and what to measure on it, in one short round.
+func shortBench(t *testing.T) (kernels.Backend, bench.Options) {
+	t.Helper()
 	b, err := cpuref.Open(cpuref.Options{Threads: 1})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer b.Close()
+	t.Cleanup(func() { b.Close() })
 	network, err := trainer.BuiltIn("logistic", dataset.FashionMNIST)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := bench.Open(noTimestamps{b}, bench.Options{Network: network, Batch: 16, Rounds: 1, Seconds: .01})
+	return b, bench.Options{Network: network, Batch: 16, Rounds: 1, Seconds: .01}
+}
+
+// A device that cannot be profiled is measured all the same.
+func TestBenchWithoutTimestamps(t *testing.T) {
+	b, o := shortBench(t)
+	s, err := bench.Open(noTimestamps{b}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,23 +110,14 @@ func (forgetful) Tune(*kernels.Plan, string, func(done, of int)) error {
 }
 func (forgetful) Tuned() string { return "" }
 
-// Results of a device are not lost because those of its tuning are.
+// A tuning that cannot be kept does not cost the results of the bench.
 func TestBenchTuningNotKept(t *testing.T) {
-	b, err := cpuref.Open(cpuref.Options{Threads: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer b.Close()
-	network, err := trainer.BuiltIn("logistic", dataset.FashionMNIST)
-	if err != nil {
-		t.Fatal(err)
-	}
+	b, o := shortBench(t)
 	c := newBenchCommand()
 	c.SetContext(t.Context())
-	o := bench.Options{Network: network, Batch: 16, Rounds: 1, Seconds: .01}
 	r, _, err := benchDevice(c, &device{Backend: forgetful{b}}, o, nil, false, true)
 	if !tuned(err) || len(r.Rounds) != 1 || !strings.HasPrefix(remedied(err), "cannot keep the tuning in f.json: no space left on device") {
-		t.Errorf("%d rounds, %v; want what was measured and that the tuning is not kept", len(r.Rounds), err)
+		t.Errorf("%d rounds, %v; want the rounds, and an error about the tuning", len(r.Rounds), err)
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 )
 
 // checkOutFile returns an error if the file that a flag names clearly cannot be written, or
-// if what the command reads would be lost: better before the work than after it. inputs are
-// files, and folders whose files are kept; "" is none.
+// if it would replace what the command reads: better before the work than after it. inputs
+// are the files and folders that are read; an empty name stands for none.
 func checkOutFile(flag, path string, inputs ...string) error {
 	folder := filepath.Dir(path)
 	info, err := os.Stat(folder)

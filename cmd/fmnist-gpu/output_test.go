@@ -29,7 +29,7 @@ func TestOutputIsNoInput(t *testing.T) {
 	}
 	writeFile(t, bare, string(weights))
 	if err := os.Symlink("bare.safetensors", at("link")); err != nil {
-		t.Skip(err)
+		t.Skip("skipped: links cannot be made here: ", err)
 	}
 	args, metrics, images := at("runs/cnn/"+trainer.ArgsFile), at("runs/cnn/"+trainer.MetricsFile), at("letters/train-images-idx3-ubyte")
 	pictures := filepath.Join(trained, "pictures")
@@ -88,7 +88,7 @@ func TestOutputIsNoInput(t *testing.T) {
 // Standard output is written to, not replaced, and may lead anywhere.
 func TestStandardOutputInRun(t *testing.T) {
 	if _, err := os.Stat("/dev/stdout"); err != nil {
-		t.Skip(err)
+		t.Skip("skipped: standard output has no path here: ", err)
 	}
 	run := filepath.Join(t.TempDir(), "cnn")
 	if err := os.CopyFS(run, os.DirFS(filepath.Join(trainedOnStripes(t), "cnn"))); err != nil {

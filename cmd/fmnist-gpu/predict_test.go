@@ -362,7 +362,7 @@ func TestNamesArePrintable(t *testing.T) {
 	writeClassFolders(t, dir, 12, 12, color.White)
 	const name = "\x1b]0;changed title\a\u009b1m.png"
 	if err := os.WriteFile(filepath.Join(dir, "low", name), []byte("GIF89a"), 0o666); err != nil {
-		t.Skip(err) // this file system takes no such name
+		t.Skip("skipped: this file system takes no such name: ", err)
 	}
 	writeFile(t, filepath.Join(dir, "\x1b[31m", trainer.ArgsFile), "")
 	train := []string{"train", "--cpu", "--dataset", dir, "--dry-run"}
