@@ -14,6 +14,7 @@ type shares struct {
 	busy    []bool        // by place; one for each training at a time
 	left    int           // trainings that have not ended
 	waiting int           // trainings that have no place until another ends
+	ends    int           // trainings that have ended
 	ended   chan struct{} // closed when a training ends
 }
 
@@ -21,13 +22,14 @@ type shares struct {
 type share struct {
 	of    *shares
 	place int
+	seen  int // of the ends, before the training or its last wait
 }
 
 // begin takes a place for a training until it ends.
 func (s *shares) begin() *share {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	own := &share{of: s}
+	own := &share{of: s, seen: s.ends}
 	own.take()
 	return own
 }
@@ -44,17 +46,22 @@ func (s *share) end() {
 	defer s.of.lock.Unlock()
 	s.of.busy[s.place] = false
 	s.of.left--
+	s.of.ends++
 	if s.of.ended != nil {
 		close(s.of.ended)
 		s.of.ended = nil
 	}
 }
 
-// wait leaves the threads to the other trainings until one of them ends. It returns false
-// if there is none, or ctx is cancelled.
+// wait leaves the threads to the other trainings until one of them ends, unless one has
+// ended since the last wait. It returns false if there is none, or ctx is cancelled.
 func (s *share) wait(ctx context.Context) bool {
 	s.of.lock.Lock()
 	defer s.of.lock.Unlock()
+	defer func() { s.seen = s.of.ends }()
+	if s.seen != s.of.ends {
+		return ctx.Err() == nil
+	}
 	s.of.busy[s.place] = false
 	defer s.take()
 	if !slices.Contains(s.of.busy, true) {

@@ -79,6 +79,9 @@ func TestSharesOfWaiting(t *testing.T) {
 		t.Errorf("%d and %d threads of 8 for two of three", a, b)
 	}
 	second.end()
+	if !first.wait(t.Context()) {
+		t.Error("wait returns false although a training has ended since the last one")
+	}
 	cancelled, cancel := context.WithCancel(t.Context())
 	other := s.begin()
 	cancel()
@@ -86,8 +89,8 @@ func TestSharesOfWaiting(t *testing.T) {
 		t.Error("wait returns true when it is cancelled")
 	}
 	other.end()
-	if first.wait(t.Context()) {
-		t.Error("wait returns true with no other training")
+	if !first.wait(t.Context()) || first.wait(t.Context()) {
+		t.Error("wait does not return true once for the last training that ended, then false")
 	}
 	first.end()
 }
