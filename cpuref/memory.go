@@ -91,6 +91,14 @@ func allocate(n int) []byte {
 	return b[skip : skip+n : skip+n]
 }
 
+// memoryOf returns the memory of x, the inverse of floats.
+func memoryOf(x []float32) []byte {
+	if len(x) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(&x[0])), 4*len(x))
+}
+
 // floats returns the memory of b as float32.
 func floats(b []byte) []float32 {
 	if len(b) == 0 {

@@ -9,9 +9,19 @@ import (
 // adviseHugePages asks the kernel for large pages where they fit inside b: a
 // matrix with rows of several kilobytes touches a page per row, more than the
 // TLB holds. The kernel may decline.
-func adviseHugePages(b []byte) {
+func adviseHugePages(b []byte) { advise(b, unix.MADV_HUGEPAGE) }
+
+// adviseSmallPages takes that back for memory that is no longer used: Go would use it for
+// small objects, each of which would then occupy a large page, and would not give those
+// back to the system.
+func adviseSmallPages(b []byte) { advise(b, unix.MADV_NOHUGEPAGE) }
+
+func advise(b []byte, advice int) {
+	if len(b) == 0 {
+		return
+	}
 	skip := -int(uintptr(unsafe.Pointer(&b[0]))) & (hugePage - 1)
 	if skip+hugePage <= len(b) {
-		_ = unix.Madvise(b[skip:len(b)-(len(b)-skip)%hugePage], unix.MADV_HUGEPAGE)
+		_ = unix.Madvise(b[skip:len(b)-(len(b)-skip)%hugePage], advice)
 	}
 }

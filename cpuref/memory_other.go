@@ -4,3 +4,6 @@ package cpuref
 
 // adviseHugePages does nothing outside Linux.
 func adviseHugePages([]byte) {}
+
+// adviseSmallPages does nothing outside Linux.
+func adviseSmallPages([]byte) {}

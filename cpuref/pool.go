@@ -74,6 +74,7 @@ func (p *pool) run(tasks int, task func(worker, task int)) {
 	for i := 1; p.done.Load() < int64(tasks); i++ {
 		p.relax(i)
 	}
+	p.task = nil // which refers to buffers
 	if f := p.failed.Swap(nil); f != nil {
 		panic(f)
 	}

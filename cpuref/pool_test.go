@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+	"weak"
 
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
@@ -33,6 +34,24 @@ func TestPoolRunsEveryTaskOnce(t *testing.T) {
 		if region%100 == 50 {
 			time.Sleep(5 * time.Millisecond) // long enough to fall asleep
 		}
+	}
+}
+
+// After a region, its workers no longer refer to what its tasks used.
+func TestPoolLetsGo(t *testing.T) {
+	p := newPool(2, func() {})
+	defer p.close()
+	used := func() weak.Pointer[[1 << 20]byte] {
+		buffer := new([1 << 20]byte)
+		p.run(50, func(_, task int) { buffer[task] = 1 })
+		return weak.Make(buffer)
+	}()
+	for i := 0; used.Value() != nil; i++ {
+		if i == 100 {
+			t.Fatal("the buffer is still in use after 100 collections")
+		}
+		runtime.GC()
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -1,7 +1,9 @@
 package cpuref
 
 import (
+	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"time"
 	"unsafe"
@@ -75,11 +77,23 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 	if err := plan.Check(); err != nil {
 		return nil, err
 	}
-	room := newBudget()
-	p := &program{backend: b, room: room, pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
+	p, err := b.newProgram(plan, lent)
+	if errors.Is(err, kernels.ErrOutOfMemory) {
+		debug.FreeOSMemory() // what closed programs had counted as used
+		p, err = b.newProgram(plan, lent)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// newProgram compiles a plan where its memory is left.
+func (b *backend) newProgram(plan *kernels.Plan, lent map[int][]byte) (*program, error) {
+	p := &program{backend: b, room: newBudget(), pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
 		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
 	if err := p.compilePlan(plan); err != nil {
-		room.Close()
+		_ = p.Close() // it is always nil
 		return nil, err
 	}
 	return p, nil
@@ -236,6 +250,17 @@ func (p *program) MemoryBytes() int {
 // Close implements [kernels.Program].
 func (p *program) Close() error {
 	p.room.Close()
+	for i, b := range p.buffers {
+		if p.lent[i] == nil {
+			adviseSmallPages(b)
+		}
+	}
+	for _, x := range append(p.scratch.private, p.scratch.shared) {
+		adviseSmallPages(memoryOf(x))
+	}
+	for _, w := range p.kept {
+		adviseSmallPages(memoryOf(w.kept))
+	}
 	*p = program{}
 	return nil
 }

@@ -70,7 +70,7 @@ func (l Limit) left() int64 {
 type Reservation struct {
 	limit Limit
 	bytes int64
-	freed bool // garbage no longer counts as used
+	freed bool // garbage has been given back to the system
 }
 
 // Reserve returns an empty reservation.
@@ -80,18 +80,13 @@ func (l Limit) Reserve() *Reservation { return &Reservation{limit: l} }
 func (r *Reservation) Take(bytes int64) bool {
 	reserved.Lock()
 	defer reserved.Unlock()
-	if bytes > r.limit.left() {
-		if r.freed {
-			return false
-		}
-		all := r.bytes + bytes
-		r.close()
+	if bytes > r.limit.left() && !r.freed {
 		debug.FreeOSMemory() // buffers that are no longer used are resident until then
 		r.freed = true
-		if all > r.limit.left() {
-			return false
-		}
-		bytes = all
+		reserved.other = min(reserved.other, resident()) // what is reserved only adds to it
+	}
+	if bytes > r.limit.left() {
+		return false
 	}
 	r.bytes += bytes
 	reserved.bytes += bytes
@@ -105,10 +100,6 @@ func (r *Reservation) Close() {
 	}
 	reserved.Lock()
 	defer reserved.Unlock()
-	r.close()
-}
-
-func (r *Reservation) close() {
 	reserved.bytes -= r.bytes
 	r.bytes = 0
 }

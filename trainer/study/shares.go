@@ -14,7 +14,7 @@ type shares struct {
 	busy    []bool        // by place; one for each training at a time
 	left    int           // trainings that have not ended
 	waiting int           // trainings that have no place until another ends
-	ends    int           // trainings that have ended
+	changes int           // how often a training has given its memory back, by its end or to wait
 	ended   chan struct{} // closed when a training ends
 }
 
@@ -22,14 +22,14 @@ type shares struct {
 type share struct {
 	of    *shares
 	place int
-	seen  int // of the ends, before the training or its last wait
+	seen  int // of the changes, before the training began or went on
 }
 
 // begin takes a place for a training until it ends.
 func (s *shares) begin() *share {
 	s.lock.Lock()
 	defer s.lock.Unlock()
-	own := &share{of: s, seen: s.ends}
+	own := &share{of: s, seen: s.changes}
 	own.take()
 	return own
 }
@@ -46,20 +46,21 @@ func (s *share) end() {
 	defer s.of.lock.Unlock()
 	s.of.busy[s.place] = false
 	s.of.left--
-	s.of.ends++
+	s.of.changes++
 	if s.of.ended != nil {
 		close(s.of.ended)
 		s.of.ended = nil
 	}
 }
 
-// wait leaves the threads to the other trainings until one of them ends, unless one has
-// ended since the last wait. It returns false if there is none, or ctx is cancelled.
+// wait is for a training that found too little memory. It leaves the threads to the other
+// trainings until one of them ends, or returns at once if one has given its memory back
+// meanwhile. It returns false if the training was alone, or ctx is cancelled.
 func (s *share) wait(ctx context.Context) bool {
 	s.of.lock.Lock()
 	defer s.of.lock.Unlock()
-	defer func() { s.seen = s.of.ends }()
-	if s.seen != s.of.ends {
+	defer func() { s.seen = s.of.changes }()
+	if s.seen != s.of.changes {
 		return ctx.Err() == nil
 	}
 	s.of.busy[s.place] = false
@@ -71,6 +72,7 @@ func (s *share) wait(ctx context.Context) bool {
 		s.of.ended = make(chan struct{})
 	}
 	ended := s.of.ended
+	s.of.changes++ // its own is seen when it goes on
 	s.of.waiting++
 	s.of.lock.Unlock()
 	select {

@@ -68,6 +68,9 @@ func TestSharesOfWaiting(t *testing.T) {
 	for s.waits() == 0 { // the goroutine has not begun to wait
 		runtime.Gosched()
 	}
+	if !second.wait(t.Context()) { // at once: what the first had is free
+		t.Error("wait returns false although another training has given its memory back to wait")
+	}
 	if a, b := second.threads(), third.threads(); a != 4 || b != 4 {
 		t.Errorf("%d and %d threads beside one that waits, want 4 each", a, b)
 	}
