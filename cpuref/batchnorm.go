@@ -7,14 +7,15 @@ import (
 	"github.com/fmnist-gpu/fmnist-gpu/kernels"
 )
 
-// A chunk's sums are taken about a shift, the mean of one row in
-// rowsPerShiftRow. A shift near the mean leaves little to cancel: the variance's
-// relative error grows by at most 1 + (shift − mean)²/variance times the rounding
-// (Chan, Golub & LeVeque 1983, the shifted algorithm). Where that is more than
-// 1 + mostCancelled, as with a huge value among the first rows, the sums are taken
-// again about the mean.
+// A chunk's sums are taken about a shift, the mean of its first rows: one in
+// rowsPerShiftRow, at least minShiftRows. A shift near the mean leaves little to
+// cancel: the variance's relative error grows by at most 1 + (shift − mean)²/variance
+// times the rounding (Chan, Golub & LeVeque 1983, the shifted algorithm). Where that is
+// more than 1 + mostCancelled, as with a huge value among the first of many rows, the
+// sums are taken again about the mean.
 const (
 	rowsPerShiftRow = 16
+	minShiftRows    = 4
 	mostCancelled   = 8
 )
 
@@ -67,7 +68,7 @@ func (m *columns) measure(k *simd.Kernels, sums, x []float32, i int) {
 	clear(s)
 	shift, sum, squares := s[:m.width], s[m.width:2*m.width], s[2*m.width:]
 	first, end := m.bounds(i)
-	rows, width := (end-first+rowsPerShiftRow-1)/rowsPerShiftRow, m.c
+	rows, width := max((end-first+rowsPerShiftRow-1)/rowsPerShiftRow, min(minShiftRows, end-first)), m.c
 	if rows >= m.fold {
 		rows, width = rows/m.fold, m.width
 	}

@@ -249,5 +249,7 @@ func convCases() []Case {
 			add(c, true, true)
 		}
 	}
-	return append(cases, ConvForward{Conv: modelConvs(8)[0], Bias: true, Statistics: true, LargeMean: true})
+	return append(cases, ConvForward{Conv: modelConvs(8)[0], Bias: true, Statistics: true, LargeMean: true},
+		// One value among the first rows of channel 0 is far larger than all others.
+		ConvForward{Conv: Conv{N: 1, H: 5, W: 8, I: 2, O: 8, KH: 4, KW: 4, Stride: 1, Pad: 1}, Bias: true, Statistics: true})
 }
