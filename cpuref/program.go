@@ -88,7 +88,7 @@ func (b *backend) CompileOn(plan *kernels.Plan, lent map[int][]byte) (kernels.Pr
 	return p, nil
 }
 
-// newProgram compiles a plan where its memory is left.
+// newProgram compiles a plan if there is memory for it.
 func (b *backend) newProgram(plan *kernels.Plan, lent map[int][]byte) (*program, error) {
 	p := &program{backend: b, room: newBudget(), pool: b.current(), sections: map[string]*section{}, kept: map[weightsKey]*weights{},
 		versions: slices.Repeat([]uint64{1}, len(plan.Buffers)), lent: lent}
