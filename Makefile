@@ -151,13 +151,14 @@ fuzz: ## feed the readers of files and requests with damaged input, each for FUZ
 # Vulkan call of a training and of the window fails. On Vulkan this happens under constant
 # garbage collection (GOGC=1), which finds memory that Vulkan uses but Go has freed.
 # README.md has what came of it. What make test-view runs of it is left out of the sample.
-TORTURE := $(GO) test -count=1 -timeout 180m -v -run '^Test(Kills|VulkanFaults|DiskFull|SameBytes|Soak|Cycles|ServeSoak)$$' ./cmd/fmnist-gpu -args
+TORTURE := $(GO) test -count=1 -timeout 180m -v -run '^Test(Kills|VulkanFaults|Disk(Full|Quota)|SameBytes|Soak|Cycles|ServeSoak)$$' ./cmd/fmnist-gpu -args
 
-torture: PACKAGES += $(VIEW_PACKAGES) xvfb xdotool
+torture: PACKAGES += btrfs-progs $(VIEW_PACKAGES) xvfb xdotool
 torture: setup ## kill, fill, fail and soak for some hours
 	$(TORTURE) -kills 200 -faults 3 -disk-sizes 40 -same 3 -soak 10m -cycles 1000 -requests 10000
 	FMNIST_REQUIRE_WINDOW=1 GOGC=1 $(GO) test -count=1 -timeout 180m -tags view -run TestWindowFaults -v ./cmd/fmnist-view -args -faults 1
 
+torture-short: PACKAGES += btrfs-progs
 torture-short: setup ## a sample of torture, in two minutes
 	GOGC=1 $(GO) test -short -count=1 $(TIMEOUT) ./gpu
 	$(TORTURE) -test.short -kills 2 -faults 197 -disk-sizes 2 -same 1 -soak 3s -cycles 5 -requests 40

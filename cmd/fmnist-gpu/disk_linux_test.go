@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -21,43 +22,98 @@ func TestDiskFull(t *testing.T) {
 	if *diskSizes == 0 {
 		t.Skip("make torture runs it")
 	}
-	isolateCache(t)
-	letters := t.TempDir()
-	writeLetters(t, letters, 260, 52)
-	d := disk{t: t, dir: t.TempDir()}
+	d := disk{t: t, dir: t.TempDir(), full: "no space left on device"}
 	if err := syscall.Mount("none", d.dir, "tmpfs", 0, "size=64m"); err != nil {
 		t.Skipf("skipped: this test needs the right to mount a file system: %v", err)
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(d.dir, 0) })
-	d.begin = []string{"train", "--cpu", "--model", "logistic", "--dataset", letters, "--epochs", "3", "--checkpoint-every", "0.001", "--log-every", "1", "--out", "runs", "--name", "r"}
-	if stderr, code := d.run(d.begin...); code != 0 {
-		t.Fatal(stderr)
+	d.limit = func(bytes int) { d.remount(0, fmt.Sprintf("size=%d", bytes)) }
+	d.train()
+	d.sweep(0)
+	d.readOnly()
+}
+
+// The same holds where a quota is used up.
+func TestDiskQuota(t *testing.T) {
+	if *diskSizes == 0 {
+		t.Skip("make torture runs it")
 	}
-	var used syscall.Statfs_t
-	if err := syscall.Statfs(d.dir, &used); err != nil {
+	root, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
+	if err := os.WriteFile(image, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	most := int(used.Blocks-used.Bfree) * int(used.Bsize)
-	d.want = filesOf(t, d.dir)
-	full := 0
-	for i := range *diskSizes {
-		if d.fill(most * (i + 1) / *diskSizes) {
-			full++
+	if err := os.Truncate(image, 400<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []string{"mkfs.btrfs -q " + image, "mount -o loop " + image + " " + root} {
+		if err := exec.Command("sh", "-c", c).Run(); err != nil {
+			t.Skipf("skipped: this test needs btrfs and the right to mount it: %s: %v", c, err)
 		}
 	}
-	t.Logf("%d of %d sizes up to %d bytes were too small", full, *diskSizes, most)
-	if full < *diskSizes/2 {
-		t.Errorf("only %d sizes were too small", full)
-	}
-	d.readOnly()
+	t.Cleanup(func() { _ = syscall.Unmount(root, 0) })
+	d := disk{t: t, dir: filepath.Join(root, "volume"), full: "disk quota exceeded"}
+	d.btrfs("quota", "enable", root)
+	d.btrfs("subvolume", "create", d.dir)
+	d.limit = func(bytes int) { d.btrfs("qgroup", "limit", fmt.Sprint(bytes), d.dir) }
+	d.train()
+	d.sweep(80 << 10) // with less, the quota itself cannot be changed
 }
 
 // disk is a file system of one's own, and what is trained there.
 type disk struct {
 	t     *testing.T
 	dir   string
+	limit func(bytes int) // sets its size
+	full  string          // the error of a full one
 	begin []string
 	want  map[string]string
+}
+
+// room is a size for everything.
+const room = 64 << 20
+
+// train trains where there is room, for later comparison.
+func (d *disk) train() {
+	d.t.Helper()
+	isolateCache(d.t)
+	letters := d.t.TempDir()
+	writeLetters(d.t, letters, 260, 52)
+	d.begin = []string{"train", "--cpu", "--model", "logistic", "--dataset", letters, "--epochs", "3", "--checkpoint-every", "0.001", "--log-every", "1", "--out", "runs", "--name", "r"}
+	if stderr, code := d.run(d.begin...); code != 0 {
+		d.t.Fatal(stderr)
+	}
+	d.want = filesOf(d.t, d.dir)
+}
+
+// sweep trains on disks of at least so many bytes, up to what the training takes.
+func (d *disk) sweep(least int) {
+	d.t.Helper()
+	blocks, err := exec.Command("du", "-sk", d.dir).Output()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var most int // KiB
+	if _, err := fmt.Sscan(string(blocks), &most); err != nil {
+		d.t.Fatal(err)
+	}
+	full := 0
+	for i := range *diskSizes {
+		if d.fill(max(least, most<<10*(i+1) / *diskSizes)) {
+			full++
+		}
+	}
+	d.t.Logf("%d of %d sizes up to %d KiB were too small", full, *diskSizes, most)
+	if full < *diskSizes/2 {
+		d.t.Errorf("only %d sizes were too small", full)
+	}
+}
+
+// btrfs executes a command of that file system's tools.
+func (d *disk) btrfs(args ...string) {
+	d.t.Helper()
+	if text, err := exec.Command("btrfs", args...).CombinedOutput(); err != nil {
+		d.t.Fatalf("btrfs %v: %v: %s", args, err, text)
+	}
 }
 
 // run executes the program in the disk's folder.
@@ -87,13 +143,13 @@ func (d *disk) fill(size int) bool {
 	if err := os.RemoveAll(filepath.Join(d.dir, "runs")); err != nil {
 		d.t.Fatal(err)
 	}
-	d.remount(0, fmt.Sprintf("size=%d", size))
+	d.limit(size)
 	stderr, code := d.run(d.begin...)
 	if code != 0 {
-		d.wantError(fmt.Sprintf("%d bytes", size), stderr, code, "no space left on device")
+		d.wantError(fmt.Sprintf("%d bytes", size), stderr, code, d.full)
 		d.wantWhole(fmt.Sprintf("%d bytes", size))
 	}
-	d.remount(0, "size=64m")
+	d.limit(room)
 	if code != 0 {
 		d.goOn(fmt.Sprintf("%d bytes", size))
 	}
@@ -147,6 +203,6 @@ func (d *disk) readOnly() {
 		stderr, code := d.run(args...)
 		d.wantError("read-only", stderr, code, "read-only file system")
 	}
-	d.remount(0, "size=64m")
+	d.limit(room)
 	d.goOn("read-only")
 }
