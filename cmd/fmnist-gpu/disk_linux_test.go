@@ -20,7 +20,7 @@ var diskSizes = flag.Int("disk-sizes", 0, "TestDiskFull trains on file systems o
 // of a file, and goes on, once there is room, as if nothing had happened.
 func TestDiskFull(t *testing.T) {
 	if *diskSizes == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	d := disk{t: t, dir: t.TempDir(), full: "no space left on device"}
 	if err := syscall.Mount("none", d.dir, "tmpfs", 0, "size=64m"); err != nil {
@@ -36,7 +36,7 @@ func TestDiskFull(t *testing.T) {
 // The same holds where a quota is used up.
 func TestDiskQuota(t *testing.T) {
 	if *diskSizes == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	root, image := t.TempDir(), filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(image, nil, 0o600); err != nil {

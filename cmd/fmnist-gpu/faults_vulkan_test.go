@@ -22,7 +22,7 @@ var faultsEach = flag.Int("faults", 0, "TestVulkanFaults makes every Nth Vulkan 
 // one without a fault. No Vulkan object is left.
 func TestVulkanFaults(t *testing.T) {
 	if *faultsEach == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	isolateCache(t)
 	collectAlways(t)

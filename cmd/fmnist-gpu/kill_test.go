@@ -50,7 +50,7 @@ var (
 // others; and no file is ever unreadable.
 func TestKills(t *testing.T) {
 	if *kills == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	isolateCache(t)
 	letters := t.TempDir()

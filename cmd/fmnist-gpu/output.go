@@ -24,7 +24,7 @@ func checkOutFile(flag, path string, inputs ...string) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("cannot write %s: the folder %s does not exist; create it, or name another file with --%s", path, folder, flag)
-	case isNoFolder(info, err):
+	case isNotFolder(info, err):
 		return fmt.Errorf("cannot write %s: %s is not a folder; name another file with --%s", path, folder, flag)
 	}
 	info, err = os.Stat(path)
@@ -48,9 +48,9 @@ func isReplaced(info fs.FileInfo) bool {
 	return info.Mode().IsRegular() && !(err == nil && os.SameFile(info, stdout))
 }
 
-// isNoFolder reports whether what was found in place of a folder is none; it may be part of
+// isNotFolder reports whether something other than a folder was found; it may be part of
 // a path, such as file/folder.
-func isNoFolder(info fs.FileInfo, err error) bool {
+func isNotFolder(info fs.FileInfo, err error) bool {
 	return err == nil && !info.IsDir() || errors.Is(err, syscall.ENOTDIR)
 }
 
@@ -105,7 +105,7 @@ func runsAbove(path string) []string {
 }
 
 // checkOutOfClasses refuses a file of a flag in a class folder of a dataset. Beside the class
-// folders, it is none of the dataset.
+// folders, it does not belong to the dataset.
 func checkOutOfClasses(flag, path, pictures string) error {
 	if isInside(pictures, filepath.Dir(path)) {
 		return nil

@@ -51,7 +51,7 @@ checkpoint-every: 0.001
 // CPU and on each Vulkan driver.
 func TestSameBytes(t *testing.T) {
 	if *sameTimes == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	isolateCache(t)
 	dir := t.TempDir()

@@ -138,7 +138,7 @@ func (s *sampler) Epoch(trainer.EpochReport) {
 // A long training, with checkpoints, does not grow.
 func TestSoak(t *testing.T) {
 	if *soak == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	isolateCache(t)
 	data := letters(t, 1040, 260)
@@ -170,7 +170,7 @@ const oneHeap = "MALLOC_ARENA_MAX"
 // Opening a device, compiling, training and closing again and again leaves nothing.
 func TestCycles(t *testing.T) {
 	if *cycles == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	if os.Getenv(oneHeap) != "1" {
 		c := exec.Command(os.Args[0], "-test.run=^TestCycles$", "-test.v", "-test.timeout=0", fmt.Sprintf("-cycles=%d", *cycles))
@@ -206,7 +206,7 @@ func TestCycles(t *testing.T) {
 // A server that several clients keep busy does not grow.
 func TestServeSoak(t *testing.T) {
 	if *requests == 0 {
-		t.Skip("make torture runs it")
+		t.Skip("skipped: make torture runs it")
 	}
 	runs := trainedOnStripes(t)
 	file := filepath.Join(t.TempDir(), "picture.png")

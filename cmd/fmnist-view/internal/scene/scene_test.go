@@ -34,7 +34,7 @@ func TestDrawStaysInTheWindow(t *testing.T) {
 }
 
 // Figures of which the floats lie further apart than the ticks of an axis, or whose
-// difference is no number, do not stop the window.
+// difference is not a number, do not stop the window.
 func TestDrawEndsWithHugeFigures(t *testing.T) {
 	for _, huge := range []float64{4e15, 1e17, 1e300, math.MaxFloat64, -math.MaxFloat64} {
 		s := scenetest.Training(10, 1)
