@@ -88,8 +88,12 @@ func TestAttackOtherSite(t *testing.T) {
 		{"GET", "/api/runs", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
 		{"GET", "/api/events?run=conv", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "cors"}, 403},
 		{"GET", "/app.js", []string{"Sec-Fetch-Site", "same-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		{"GET", "/api/runs", []string{"Origin", "http://evil.example"}, 403},
+		{"GET", "/api/runs", []string{"Origin", "null"}, 403},
+		{"GET", "/api/runs", []string{"Origin", "http://localhost:8601"}, 200},
+		{"HEAD", "/api/events?run=conv", nil, 200},                                                // and ends
 		{"GET", "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200}, // a link
-		{"OPTIONS", "/api/classify?run=conv", []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "POST"}, 405},
+		{"OPTIONS", "/api/classify?run=conv", []string{"Origin", "https://evil.example", "Access-Control-Request-Method", "POST"}, 403},
 	} {
 		r := ask(g, c.method, c.target, bytes.NewReader(boot(t, 1)), func(r *http.Request) {
 			for i := 0; i < len(c.headers); i += 2 {
@@ -98,6 +102,9 @@ func TestAttackOtherSite(t *testing.T) {
 		})
 		if r.StatusCode != c.want {
 			t.Errorf("%s %s with %v: status %d, want %d", c.method, c.target, c.headers, r.StatusCode, c.want)
+		}
+		if closes := r.Header.Get("Connection") == "close"; closes != (c.want == 403) {
+			t.Errorf("%s %s with %v: gives up the connection: %v", c.method, c.target, c.headers, closes)
 		}
 		for key := range r.Header {
 			if strings.HasPrefix(key, "Access-Control-") {

@@ -58,3 +58,23 @@ func TestClassifyInTime(t *testing.T) {
 		t.Errorf("in time: status %d", status)
 	}
 }
+
+// A picture that has waited longer than an answer may take is still answered.
+func TestClassifyLateAnswer(t *testing.T) {
+	shorten(t, &writeTimeout, time.Second)
+	s := newServer(t, Options{Folder: runs(t)})
+	s.patience = 1500 * time.Millisecond
+	if !s.models.lock.TryAcquire(1) {
+		t.Fatal("a new server uses a model")
+	}
+	defer s.models.lock.Release(1)
+	l, stop := start(t, s, "127.0.0.1:0")
+	defer stop()
+	r, err := http.Post(l.URL()+"api/classify?run=conv", "image/png", bytes.NewReader(boot(t, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said := text(t, r); r.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("status %d, %q; want 503", r.StatusCode, said)
+	}
+}

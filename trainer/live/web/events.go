@@ -35,7 +35,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	out := &stream{w: bufio.NewWriter(w), control: http.NewResponseController(w)}
 	out.control.SetReadDeadline(time.Time{}) // the request is read; a stream has no end
-	if out.send(history...) != nil || ended(history) {
+	if r.Method == http.MethodHead || out.send(history...) != nil || ended(history) {
 		return
 	}
 	var closed <-chan time.Time

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -49,6 +50,17 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
 	h.Set("Cache-Control", "no-store")
+	if !g.serves(w, r) {
+		return
+	}
+	g.next.ServeHTTP(w, r)
+}
+
+// serves reports whether a request is to be answered. If not, it says why, and gives up
+// the connection, of which there are not many.
+func (g *guard) serves(w http.ResponseWriter, r *http.Request) bool {
+	h := w.Header()
+	h.Set("Connection", "close")
 	switch {
 	case !g.knows(r.Host):
 		http.Error(w, "this server does not go by that name: use the address that it printed", http.StatusMisdirectedRequest)
@@ -58,8 +70,10 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Set("WWW-Authenticate", "Bearer")
 		http.Error(w, "this address needs the token that the program printed: open the whole address, with ?token=", http.StatusUnauthorized)
 	default:
-		g.next.ServeHTTP(w, r)
+		h.Del("Connection")
+		return true
 	}
+	return false
 }
 
 // knows reports whether a Host header names this server. A site that gives its own name
@@ -81,8 +95,14 @@ func (g *guard) knows(host string) bool {
 
 // foreign reports whether a page of another site asks for data, which its browser would
 // not let it read, but which costs this server work. Links to the page itself are fine.
+//
+// A browser that does not say so names the site in Origin.
 func foreign(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
+	if origin := r.Header.Get("Origin"); site == "" && origin != "" {
+		from, err := url.Parse(origin)
+		return err != nil || from.Host != r.Host
+	}
 	navigates := r.Method == http.MethodGet && r.Header.Get("Sec-Fetch-Mode") == "navigate"
 	return site != "" && site != "same-origin" && site != "none" && !navigates
 }

@@ -26,12 +26,14 @@ const (
 	mostConnections = 256
 	mostHeader      = 16 << 10         // bytes
 	readTimeout     = 30 * time.Second // of a whole request
-	writeTimeout    = 30 * time.Second // of an answer other than a stream
 	idleTimeout     = time.Minute
 	shutdownTime    = 300 * time.Millisecond
 )
 
-var headerTimeout = 5 * time.Second // of a request's header; tests shorten it
+var ( // tests shorten them
+	headerTimeout = 5 * time.Second  // of a request's header
+	writeTimeout  = 30 * time.Second // of an answer other than a stream
+)
 
 // Listener is where a server listens, and what its clients need to reach it.
 type Listener struct {
