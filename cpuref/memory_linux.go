@@ -11,9 +11,9 @@ import (
 // TLB holds. The kernel may decline.
 func adviseHugePages(b []byte) { advise(b, unix.MADV_HUGEPAGE) }
 
-// adviseSmallPages takes that back for memory that is no longer used: Go would use it for
-// small objects, each of which would then occupy a large page, and would not give those
-// back to the system.
+// adviseSmallPages undoes adviseHugePages for memory that is no longer used. Otherwise Go
+// places small objects there, each of which may occupy a whole large page, and does not
+// give these pages back to the system.
 func adviseSmallPages(b []byte) { advise(b, unix.MADV_NOHUGEPAGE) }
 
 func advise(b []byte, advice int) {

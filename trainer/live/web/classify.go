@@ -61,7 +61,7 @@ func (s *Server) classifyBody(w http.ResponseWriter, r *http.Request) (*classifi
 	}
 	defer s.uploads.Release(1)
 	file, err := io.ReadAll(http.MaxBytesReader(w, r.Body, mostBytes))
-	// What the picture took to arrive, or takes to wait for others, is not the answer's time.
+	// The picture may have arrived slowly, and may wait for others: the answer's time begins later.
 	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.patience + writeTimeout))
 	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
 		return nil, fail(http.StatusRequestEntityTooLarge, "the picture's file has more than %d MiB", mostBytes>>20)

@@ -50,30 +50,24 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Permissions-Policy", "camera=(self), microphone=(), geolocation=()")
 	h.Set("Cache-Control", "no-store")
-	if !g.serves(w, r) {
-		return
-	}
-	g.next.ServeHTTP(w, r)
-}
-
-// serves reports whether a request is to be answered. If not, it says why, and gives up
-// the connection, of which there are not many.
-func (g *guard) serves(w http.ResponseWriter, r *http.Request) bool {
-	h := w.Header()
-	h.Set("Connection", "close")
 	switch {
 	case !g.knows(r.Host):
-		http.Error(w, "this server does not go by that name: use the address that it printed", http.StatusMisdirectedRequest)
+		refuse(w, "this server does not go by that name: use the address that it printed", http.StatusMisdirectedRequest)
 	case g.crossing.Check(r) != nil || foreign(r):
-		http.Error(w, "requests from other sites are refused", http.StatusForbidden)
+		refuse(w, "requests from other sites are refused", http.StatusForbidden)
 	case !g.admits(w, r):
 		h.Set("WWW-Authenticate", "Bearer")
-		http.Error(w, "this address needs the token that the program printed: open the whole address, with ?token=", http.StatusUnauthorized)
+		refuse(w, "this address needs the token that the program printed: open the whole address, with ?token=", http.StatusUnauthorized)
 	default:
-		h.Del("Connection")
-		return true
+		g.next.ServeHTTP(w, r)
 	}
-	return false
+}
+
+// refuse answers with an error and closes the connection, so that strangers cannot hold
+// all of them.
+func refuse(w http.ResponseWriter, why string, status int) {
+	w.Header().Set("Connection", "close")
+	http.Error(w, why, status)
 }
 
 // knows reports whether a Host header names this server. A site that gives its own name
@@ -95,8 +89,7 @@ func (g *guard) knows(host string) bool {
 
 // foreign reports whether a page of another site asks for data, which its browser would
 // not let it read, but which costs this server work. Links to the page itself are fine.
-//
-// A browser that does not say so names the site in Origin.
+// Browsers that send no Sec-Fetch-Site name the other site in Origin.
 func foreign(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	if origin := r.Header.Get("Origin"); site == "" && origin != "" {

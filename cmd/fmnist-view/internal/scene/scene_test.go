@@ -33,8 +33,8 @@ func TestDrawStaysInTheWindow(t *testing.T) {
 	}
 }
 
-// Figures of which the floats lie further apart than the ticks of an axis, or whose
-// difference is not a number, do not stop the window.
+// The window goes on where figures are so large that neighbouring floats lie further apart
+// than the ticks of an axis, or that a difference is NaN.
 func TestDrawEndsWithHugeFigures(t *testing.T) {
 	for _, huge := range []float64{4e15, 1e17, 1e300, math.MaxFloat64, -math.MaxFloat64} {
 		s := scenetest.Training(10, 1)
